@@ -1,0 +1,37 @@
+import { isIPv4, isIPv6 } from 'node:net';
+
+export interface HostPort {
+  /** A name or an address; an IPv6 address without its brackets, as sockets want it. */
+  readonly host: string;
+  /** 0 asks the system for a free one when listening. */
+  readonly port: number;
+}
+
+/** `example.com:80`, `127.0.0.1:0`, `[::1]:9080`; null when `text` is none. */
+export function parseHostPort(text: string): HostPort | null {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text.trim());
+  if (match === null) return null;
+  const [, bracketed, plain, digits] = match;
+  const port = Number(digits);
+  if (port > 65_535) return null;
+  if (bracketed !== undefined) return isIPv6(bracketed) ? { host: bracketed, port } : null;
+  if (plain === undefined || !validHost(plain)) return null;
+  return { host: plain, port };
+}
+
+/** The inverse: an IPv6 address gets its brackets. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** True for addresses that only this machine reaches: 127.0.0.0/8, ::1, and those mapped into IPv6. */
+export function isLoopback(address: string): boolean {
+  const plain = address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
+  return plain === '::1' || (isIPv4(plain) && plain.startsWith('127.'));
+}
+
+function validHost(host: string): boolean {
+  // What looks like an IPv4 address must be one: 300.1.1.1 would otherwise go to DNS and fail there, much later.
+  if (/^[\d.]+$/.test(host)) return isIPv4(host);
+  return host.length <= 253 && /^[a-z\d_]([a-z\d_-]*[a-z\d_])?(\.[a-z\d_]([a-z\d_-]*[a-z\d_])?)*\.?$/i.test(host);
+}

@@ -1,0 +1,119 @@
+/**
+ * The kinds of values that settings have. Each says what it expects, reads what a flag, the environment, a file or JSON
+ * gives, and writes a value the way a user would.
+ */
+import { formatDuration, LONGEST_TIMER_MS, parseDuration } from './duration.ts';
+import { formatHostPort, type HostPort, parseHostPort } from './host-port.ts';
+import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
+import { formatSize, parseSize } from './size.ts';
+
+export interface Kind<T> {
+  /** Completes "expected …". */
+  readonly expected: string;
+  /** What stands for the value in help texts. */
+  readonly placeholder: string;
+  /** Null: not one. */
+  readonly read: (value: unknown) => T | null;
+  readonly write: (value: T) => string | number | boolean;
+}
+
+export function whole(min: number, max: number): Kind<number> {
+  return {
+    expected: `a whole number from ${min} to ${max}`,
+    placeholder: 'N',
+    read(value) {
+      const number = typeof value === 'string' && /^\d{1,15}$/.test(value.trim()) ? Number(value) : value;
+      return typeof number === 'number' && Number.isInteger(number) && number >= min && number <= max ? number : null;
+    },
+    write: (value) => value,
+  };
+}
+
+/** A duration in ms. */
+export function duration(minMs: number, maxMs = LONGEST_TIMER_MS): Kind<number> {
+  return {
+    expected: `a duration such as 250ms, 30s, 5m or 1h, from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`,
+    placeholder: 'DURATION',
+    read(value) {
+      const ms = typeof value === 'string' ? parseDuration(value) : null;
+      return ms !== null && ms >= minMs && ms <= maxMs ? ms : null;
+    },
+    write: formatDuration,
+  };
+}
+
+/** A size in bytes. */
+export function size(minBytes: number, maxBytes: number): Kind<number> {
+  return {
+    expected: `a size such as 65536, 64KiB or 1GiB, from ${formatSize(minBytes)} to ${formatSize(maxBytes)}`,
+    placeholder: 'BYTES',
+    read(value) {
+      const bytes = typeof value === 'number' ? value : typeof value === 'string' ? parseSize(value) : null;
+      return bytes !== null && Number.isInteger(bytes) && bytes >= minBytes && bytes <= maxBytes ? bytes : null;
+    },
+    write: formatSize,
+  };
+}
+
+export function choice<const T extends string>(...choices: readonly T[]): Kind<T> {
+  return {
+    expected: `one of ${choices.join(', ')}`,
+    placeholder: choices.join('|'),
+    read: (value) => choices.find((one) => one === value) ?? null,
+    write: (value) => value,
+  };
+}
+
+export function text(placeholder: string, expected: string, pattern = /^[^\0]+$/): Kind<string> {
+  return {
+    expected,
+    placeholder,
+    read: (value) => (typeof value === 'string' && pattern.test(value) ? value : null),
+    write: (value) => value,
+  };
+}
+
+export const yesNo: Kind<boolean> = {
+  expected: 'true or false',
+  placeholder: 'true|false',
+  read(value) {
+    if (value === true || value === 'true' || value === '1') return true;
+    return value === false || value === 'false' || value === '0' ? false : null;
+  },
+  write: (value) => value,
+};
+
+/** An address to listen at: port 0 means a free one. */
+export const listenAddress: Kind<HostPort> = hostPort('HOST:PORT such as 127.0.0.1:9090 or [::1]:9090 (port 0: a free one)', 0);
+
+/** An address to connect to. */
+export const dialAddress: Kind<HostPort> = hostPort('HOST:PORT such as proxy.example.com:9080 or [::1]:9080', 1);
+
+export const routeName: Kind<string> = {
+  expected: ROUTE_NAME_EXPECTED,
+  placeholder: 'NAME',
+  read: (value) => (typeof value === 'string' ? validRouteName(value) : null),
+  write: (value) => value,
+};
+
+function hostPort(expected: string, minPort: number): Kind<HostPort> {
+  return {
+    expected,
+    placeholder: 'HOST:PORT',
+    read(value) {
+      const parsed = typeof value === 'string' ? parseHostPort(value) : null;
+      return parsed !== null && parsed.port >= minPort ? parsed : null;
+    },
+    write: formatHostPort,
+  };
+}
+
+/** One problem in the form that all of them have: the key, the value and what was expected. */
+export function problem(key: string, value: unknown, expected: string): string {
+  return `${key} ${quote(value)}: expected ${expected}`;
+}
+
+function quote(value: unknown): string {
+  const quoted = JSON.stringify(value) ?? String(value);
+  return quoted.length > 200 ? `${quoted.slice(0, 200)}…` : quoted;
+}

@@ -1,0 +1,17 @@
+const LABEL = /^[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?$/;
+
+export const ROUTE_NAME_EXPECTED =
+  'a host name such as app.example.com, *.example.com for all hosts below it, or * for any host (letters, digits, hyphens and dots, at most 253)';
+
+/**
+ * The canonical form of a route's name: lower case, without the trailing dot; null when `name` is none.
+ * A leading `*.` stands for all hosts below, a lone `*` for any host. Underscores are no host name by RFC 1123, but
+ * container networks make such names and browsers send them.
+ */
+export function validRouteName(name: string): string | null {
+  const plain = (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
+  if (plain === '*') return plain;
+  if (plain.length > 253) return null;
+  const labels = (plain.startsWith('*.') ? plain.slice(2) : plain).split('.');
+  return labels.every((label) => LABEL.test(label)) ? plain : null;
+}

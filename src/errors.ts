@@ -1,0 +1,64 @@
+/**
+ * Every error that pullproxy gives to a client, once: its stable code, the HTTP status, the RFC 9209 `Proxy-Status` error
+ * type, whose fault it is and whether the same request may be sent again without doing something twice.
+ */
+export type Side = 'client' | 'linker' | 'application' | 'pullproxy';
+
+export interface ErrorKind {
+  readonly status: number;
+  /** RFC 9209 section 2.3 error type. */
+  readonly proxyStatus: string;
+  readonly details?: string;
+  readonly side: Side;
+  readonly retrySafe: boolean;
+  /** Seconds for `Retry-After`. */
+  readonly retryAfter?: number;
+  readonly message: string;
+}
+
+export const ERRORS = {
+  bad_request: { status: 400, proxyStatus: 'http_request_error', side: 'client', retrySafe: false, message: 'malformed or ambiguous request' },
+  unknown_route: { status: 404, proxyStatus: 'destination_not_found', side: 'client', retrySafe: false, message: 'no application has this name' },
+  head_timeout: { status: 408, proxyStatus: 'http_request_error', side: 'client', retrySafe: true, message: 'the request head did not arrive in time' },
+  head_too_large: { status: 431, proxyStatus: 'http_request_error', side: 'client', retrySafe: false, message: 'the request head is too large' },
+  application_refused: { status: 502, proxyStatus: 'connection_refused', side: 'application', retrySafe: true, message: 'the application refused the connection' },
+  application_broke_off: { status: 502, proxyStatus: 'connection_terminated', side: 'application', retrySafe: false, message: 'the application broke off before its answer' },
+  application_bad_answer: { status: 502, proxyStatus: 'http_protocol_error', side: 'application', retrySafe: false, message: "the application's answer is malformed" },
+  queue_full: { status: 503, proxyStatus: 'proxy_internal_response', details: 'queue_full', side: 'pullproxy', retrySafe: true, retryAfter: 1, message: 'too many clients are held already' },
+  hold_timeout: { status: 503, proxyStatus: 'connection_timeout', details: 'hold_timeout', side: 'pullproxy', retrySafe: true, retryAfter: 5, message: 'no instance came free in time' },
+  draining: { status: 503, proxyStatus: 'proxy_internal_response', details: 'draining', side: 'pullproxy', retrySafe: true, retryAfter: 1, message: 'this node is leaving' },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** A failed visit: what its client is told. */
+export class PullproxyError extends Error {
+  readonly code: ErrorCode;
+  readonly kind: ErrorKind;
+
+  constructor(code: ErrorCode, reason?: string) {
+    super(reason ?? ERRORS[code].message);
+    this.name = 'PullproxyError';
+    this.code = code;
+    this.kind = ERRORS[code];
+  }
+}
+
+/** The link's peer broke the protocol; the link is closed, nothing else is touched. */
+export class LinkProtocolError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LinkProtocolError';
+  }
+}
+
+/** Bad flags, environment, file or route settings: all problems at once, each naming the key, the value and what was expected. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
