@@ -1,0 +1,127 @@
+/**
+ * What a node tells the cluster and what it hears from it.
+ *
+ * The cluster is a directory and a bell: it knows which clients are held where and at which node idle slots lie, and it
+ * rings the node that can do something about it. It never decides who owns a slot; the node where the slot lies does.
+ * No call blocks the data path: calls that return void are batched and repeated until the directory has them.
+ */
+import type { RouteSettings } from '../config/route-settings.ts';
+
+export interface Peer {
+  readonly id: string;
+  /** HOST:PORT at which linkers (and relaying nodes) reach the node's backend port. */
+  readonly address: string;
+}
+
+export type InstanceState = 'starting' | 'ready' | 'draining';
+
+export interface InstanceInfo {
+  readonly id: string;
+  /** Start time in ms: larger is newer. */
+  readonly seq: number;
+  readonly concurrency: number;
+  readonly state: InstanceState;
+  /** Requests (or connections) in the instance now, over all its links. */
+  readonly active: number;
+  /** Set when a startup job began the instance: its linking ends that start. */
+  readonly startId?: string;
+}
+
+/** What the cluster asks of the node. Called synchronously from the cluster's event loop turn; must not throw. */
+export interface ClusterListener {
+  /** `asker` holds `count` clients of `route` and this node has idle slots: move up to `count` there. What can't be moved is said with `short`. */
+  onWant(route: string, count: number, asker: Peer): void;
+  /** `from` moves `count` slots of `route` to this node. Only news: the slots themselves come as grants. */
+  onComing(route: string, count: number, from: string): void;
+  /** The cluster-wide bound of held clients is reached: this hold was not registered. */
+  onHoldRefused(route: string, holdId: string): void;
+  /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
+  onStartNeeded(route: string): void;
+  /** The newest ready instance of `route` is now `instanceId`. */
+  onNewest(route: string, instanceId: string): void;
+  /** The configured routes changed; `routes` is the whole set. */
+  onRoutes(routes: ReadonlyMap<string, RouteSettings>): void;
+  /** The directory became reachable or unreachable. */
+  onConnected(connected: boolean): void;
+}
+
+/** Numbers that a node writes about itself with each beat. */
+export interface NodeLoad {
+  readonly held: number;
+  readonly active: number;
+  readonly links: number;
+}
+
+export interface Cluster {
+  readonly self: Peer;
+  readonly connected: boolean;
+  /** Commands sent to the directory so far (0 in memory): the warm path must not move it. */
+  readonly commands: number;
+
+  /** Joins: registers the node, loads the configured routes, begins to beat. `load` is read at each beat. */
+  start(listener: ClusterListener, load: () => NodeLoad): Promise<void>;
+  /** Leaves: everything that this node registered is gone from the directory when it resolves. */
+  stop(): Promise<void>;
+
+  /** A client of `route` is held here since `heldMs`. The cluster looks for an idle slot elsewhere, and keeps looking until `unhold`. */
+  hold(route: string, holdId: string, heldMs: number, maxHeld: number): void;
+  /** The hold is over: served, gone or refused. */
+  unhold(route: string, holdId: string): void;
+
+  /**
+   * How many idle slots of `route` lie here now (a level, not a change). Cheap: written to the directory with the next beat,
+   * and at once while clients of the route are known to be held elsewhere.
+   */
+  idle(route: string, count: number): void;
+  /** True while another node is known to hold a client of `route` that is older by more than the set age than `heldMs`. */
+  olderElsewhere(route: string, heldMs: number): boolean;
+  /** `count` of the slots promised to `asker` (by a want) can't be moved: they are free for a new search, without this node. */
+  short(route: string, count: number, asker: Peer): void;
+
+  /** The instance has its home link at this node; repeated calls update it. */
+  instance(route: string, info: InstanceInfo): void;
+  /** The instance's home link to this node is gone. */
+  instanceGone(route: string, instanceId: string): void;
+  /** May the instance leave? False when that would leave fewer than `minInstances` ready ones, or when the directory does not answer. Once true, it is `draining`. */
+  mayRetire(route: string, instanceId: string, minInstances: number): Promise<boolean>;
+
+  /** Of these names (most specific first), the first one for which an instance is linked anywhere; null if none. Bounded and cached. */
+  linkedRoute(names: readonly string[]): Promise<string | null>;
+  /** Sets (or with null deletes) a configured route for the whole cluster. */
+  setRoute(route: string, settings: Readonly<Record<string, unknown>> | null): Promise<void>;
+
+  snapshot(): Promise<ClusterSnapshot>;
+}
+
+export interface InstanceSnapshot {
+  readonly id: string;
+  readonly seq: number;
+  readonly concurrency: number;
+  readonly active: number;
+  readonly node: string;
+  readonly state: InstanceState;
+}
+
+export interface RouteSnapshot {
+  readonly name: string;
+  readonly held: number;
+  readonly active: number;
+  /** Sum of the concurrency of ready instances. */
+  readonly slots: number;
+  readonly free: number;
+  readonly starting: number;
+  readonly instances: readonly InstanceSnapshot[];
+}
+
+export interface NodeSnapshot extends NodeLoad {
+  readonly id: string;
+  readonly address: string;
+  readonly version: string;
+  readonly heartbeatAgeMs: number;
+}
+
+/** One consistent picture per route, as `/api/v1/state` and `pullproxy status` show it. */
+export interface ClusterSnapshot {
+  readonly nodes: readonly NodeSnapshot[];
+  readonly routes: readonly RouteSnapshot[];
+}

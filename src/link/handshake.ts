@@ -1,0 +1,161 @@
+/**
+ * How a link begins:
+ *
+ *     linker                                node
+ *       │ HELLO {v, route, instance, nonce …} ▶│
+ *       │◀ CHALLENGE {v, node, nonce, proofs}  │   the node proves the secret first: an address may come from a directory
+ *       │ PROOF {proof} ──────────────────────▶│
+ *       │◀────────────────────────── WELCOME {}│   or, from either side at any point, REFUSE {reason}
+ */
+import type { Socket } from 'node:net';
+import { LinkProtocolError } from '../errors.ts';
+import { Frame, PROTOCOL_VERSION } from './frames.ts';
+import { Link, type LinkTiming } from './link.ts';
+import { parseJson } from './node-link.ts';
+import { newNonce, prove, proves, type Transcript } from './proof.ts';
+
+export const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** A node accepts several secrets while they are being rotated. */
+const SECRETS_MAX = 8;
+const CONCURRENCY_MAX = 1_000_000;
+
+/** What a linker says of itself. */
+export interface Hello {
+  readonly route: string;
+  readonly instance: string;
+  /** Start time in ms: larger is newer. */
+  readonly seq: number;
+  readonly concurrency: number;
+  readonly startId?: string;
+  /** The dialling side is a node that relays for a linker which can't dial here itself. */
+  readonly relay?: boolean;
+}
+
+export interface AcceptOptions {
+  readonly node: string;
+  /** The secrets that allow a linker to serve `route`; none: nobody may. */
+  readonly secrets: (route: string) => readonly string[];
+  readonly timing?: LinkTiming;
+  readonly timeoutMs?: number;
+  /** Must give the link its role before it returns. */
+  readonly ready: (link: Link, hello: Hello) => void;
+  readonly failed: (reason: string) => void;
+}
+
+export interface DialOptions {
+  readonly hello: Hello;
+  readonly secret: string;
+  readonly timing?: LinkTiming;
+  readonly timeoutMs?: number;
+  /** Must give the link its role before it returns. */
+  readonly ready: (link: Link, node: string) => void;
+  readonly failed: (reason: string) => void;
+}
+
+/** The node's side, on a socket that has just been accepted. */
+export function acceptLink(socket: Socket, options: AcceptOptions): void {
+  const nonce = newNonce();
+  let hello: { said: Transcript; value: Hello; secrets: readonly string[] } | null = null;
+  const shake = new Handshake(socket, options, (type, payload) => {
+    if (type === Frame.HELLO && hello === null) {
+      const value = parseHello(payload);
+      const secrets = options.secrets(value.route).slice(0, SECRETS_MAX);
+      if (secrets.length === 0) return shake.refuse(`no linker may serve the route ${value.route}`);
+      const said = { hello: Buffer.from(payload), node: options.node, nonce };
+      hello = { said, value, secrets };
+      const proofs = secrets.map((secret) => prove(secret, 'node', said));
+      shake.link.sendJson(Frame.CHALLENGE, { v: PROTOCOL_VERSION, node: options.node, nonce, proofs });
+      return;
+    }
+    if (type === Frame.PROOF && hello !== null) {
+      const { said, value, secrets } = hello;
+      const { proof } = parseJson(payload);
+      if (!secrets.some((secret) => proves(proof, secret, 'linker', said))) return shake.refuse('the linker does not know the secret');
+      shake.link.sendJson(Frame.WELCOME, {});
+      shake.succeed(() => options.ready(shake.link, value));
+      return;
+    }
+    shake.unexpected(type, payload);
+  });
+}
+
+/** The linker's side, on a socket that has just connected. */
+export function dialLink(socket: Socket, options: DialOptions): void {
+  let node: string | null = null;
+  const shake = new Handshake(socket, options, (type, payload) => {
+    if (type === Frame.CHALLENGE && node === null) {
+      const challenge = parseJson(payload);
+      if (typeof challenge.node !== 'string' || typeof challenge.nonce !== 'string' || !Array.isArray(challenge.proofs))
+        throw new LinkProtocolError('malformed CHALLENGE');
+      const said = { hello, node: challenge.node, nonce: challenge.nonce };
+      const known = challenge.proofs.slice(0, SECRETS_MAX).some((proof) => proves(proof, options.secret, 'node', said));
+      if (!known) return shake.refuse('the node does not know the secret');
+      node = challenge.node;
+      shake.link.sendJson(Frame.PROOF, { proof: prove(options.secret, 'linker', said) });
+      return;
+    }
+    if (type === Frame.WELCOME && node !== null) {
+      const id = node;
+      shake.succeed(() => options.ready(shake.link, id));
+      return;
+    }
+    shake.unexpected(type, payload);
+  });
+  const hello = shake.link.sendJson(Frame.HELLO, { v: PROTOCOL_VERSION, ...options.hello, nonce: newNonce() });
+}
+
+/** What both sides share: the deadline, refusing, and that exactly one of `ready` and `failed` is called. */
+class Handshake {
+  readonly link: Link;
+  readonly #failed: (reason: string) => void;
+  readonly #deadline: NodeJS.Timeout;
+  #over = false;
+
+  constructor(
+    socket: Socket,
+    options: { timing?: LinkTiming; timeoutMs?: number; failed: (reason: string) => void },
+    step: (type: number, payload: Buffer) => void,
+  ) {
+    this.#failed = options.failed;
+    this.link = new Link(socket, step, options.timing);
+    this.link.onHandshakeDown = (reason) => this.#end(() => this.#failed(reason));
+    const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
+    this.#deadline = setTimeout(() => this.link.close(`no handshake within ${timeoutMs} ms`), timeoutMs);
+  }
+
+  succeed(ready: () => void): void {
+    this.#end(ready);
+  }
+
+  refuse(reason: string): void {
+    this.link.sendJson(Frame.REFUSE, { reason });
+    this.link.close(reason);
+  }
+
+  unexpected(type: number, payload: Buffer): void {
+    if (type !== Frame.REFUSE) throw new LinkProtocolError(`frame type ${type} in the handshake`);
+    const { reason } = parseJson(payload);
+    this.link.close(`refused by the peer: ${String(reason).slice(0, 200)}`);
+  }
+
+  #end(how: () => void): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#deadline);
+    how();
+  }
+}
+
+function parseHello(payload: Buffer): Hello {
+  const value = parseJson(payload);
+  if (value.v !== PROTOCOL_VERSION) throw new LinkProtocolError(`the linker speaks protocol version ${String(value.v)}, this node ${PROTOCOL_VERSION}`);
+  const { route, instance, seq, concurrency, startId, relay, nonce } = value;
+  if (typeof route !== 'string' || !/^[a-z0-9.*_-]{1,253}$/.test(route)) throw new LinkProtocolError('HELLO with a malformed route');
+  if (typeof instance !== 'string' || !/^[a-z0-9]{1,64}$/.test(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
+  if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
+    throw new LinkProtocolError('HELLO with a malformed concurrency');
+  if (startId !== undefined && (typeof startId !== 'string' || !/^[a-z0-9]{1,64}$/.test(startId))) throw new LinkProtocolError('HELLO with a malformed start id');
+  if (typeof nonce !== 'string' || nonce.length < 16) throw new LinkProtocolError('HELLO without a nonce');
+  return { route, instance, seq, concurrency, ...(startId === undefined ? {} : { startId }), ...(relay === true ? { relay } : {}) };
+}

@@ -1,0 +1,162 @@
+import type { Socket } from 'node:net';
+import { LinkProtocolError } from '../errors.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, readU32, ResetCode } from './frames.ts';
+import type { Stream } from './stream.ts';
+
+export interface LinkTiming {
+  /** A silent peer is asked for a sign of life after this. */
+  readonly pingAfterMs: number;
+  /** A peer that is silent for this long is dead: frozen, cut off, or gone without a word. */
+  readonly deadAfterMs: number;
+}
+
+export const LINK_TIMING: LinkTiming = { pingAfterMs: 1_000, deadAfterMs: 3_000 };
+
+type LinkState = 'handshake' | 'up' | 'down';
+
+/** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
+export interface LinkRole {
+  readonly streams: Map<number, Stream>;
+  /** A frame that is not the same for both ends. @throws LinkProtocolError */
+  receive(type: number, flags: number, streamId: number, payload: Buffer): void;
+  /** The link is gone, and with it every stream. */
+  down(reason: string): void;
+}
+
+export type HandshakeSink = (type: number, payload: Buffer) => void;
+
+/**
+ * One connection between a linker and a node: frames in and out, liveness, and the end of everything when it breaks.
+ * It starts in the handshake (see handshake.ts) and is given its role when both sides are proved.
+ */
+export class Link {
+  readonly socket: Socket;
+  readonly writer: FrameWriter;
+  readonly #reader: FrameReader;
+  readonly #timing: LinkTiming;
+  #state: LinkState = 'handshake';
+  #handshake: HandshakeSink;
+  #role: LinkRole | null = null;
+  #heardAt = performance.now();
+  #tickAt = performance.now();
+  #timer: NodeJS.Timeout | null = null;
+  #downReason: string | null = null;
+  /** Why the link broke while it was still in the handshake. */
+  onHandshakeDown: (reason: string) => void = () => {};
+
+  constructor(socket: Socket, handshake: HandshakeSink, timing: LinkTiming = LINK_TIMING) {
+    this.socket = socket;
+    this.writer = new FrameWriter(socket);
+    this.#handshake = handshake;
+    this.#timing = timing;
+    this.#reader = new FrameReader((type, flags, id, payload) => this.#receive(type, flags, id, payload), HANDSHAKE_PAYLOAD_BYTES_MAX);
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', (error) => this.close(error.message));
+    socket.on('end', () => this.close('the peer closed the link'));
+    socket.on('close', () => this.close('the connection was closed'));
+  }
+
+  get isUp(): boolean {
+    return this.#state === 'up';
+  }
+
+  get remoteAddress(): string {
+    return `${this.socket.remoteAddress ?? '?'}:${this.socket.remotePort ?? 0}`;
+  }
+
+  /** Both sides are proved: streams may flow, and silence is watched from now on. */
+  begin(role: LinkRole): void {
+    if (this.#state !== 'handshake') return;
+    this.#state = 'up';
+    this.#role = role;
+    this.#reader.payloadBytesMax = PAYLOAD_BYTES_MAX;
+    this.#heardAt = this.#tickAt = performance.now();
+    this.#timer = setInterval(() => this.#tick(), Math.min(this.#timing.pingAfterMs, this.#timing.deadAfterMs / 3));
+  }
+
+  sendJson(type: number, value: unknown): Buffer {
+    const payload = Buffer.from(JSON.stringify(value));
+    this.writer.frame(type, 0, 0, payload);
+    return payload;
+  }
+
+  /** Ends the link at once. Idempotent; what was queued before is still handed to the kernel. */
+  close(reason: string): void {
+    if (this.#state === 'down') return;
+    const role = this.#role;
+    this.#state = 'down';
+    this.#downReason = reason;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.writer.close();
+    this.socket.destroySoon();
+    // A peer that does not read would keep a destroySoon waiting for ever.
+    setTimeout(() => this.socket.destroy(), 1_000).unref();
+    if (role === null) {
+      this.onHandshakeDown(reason);
+      return;
+    }
+    const streams = [...role.streams.values()];
+    role.streams.clear();
+    role.down(reason);
+    for (const stream of streams) {
+      const handler = stream.handler;
+      stream.close();
+      handler?.onReset(ResetCode.LINK_LOST, true, false);
+    }
+  }
+
+  get downReason(): string | null {
+    return this.#downReason;
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#state === 'down') return;
+    this.#heardAt = performance.now();
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      if (!(error instanceof LinkProtocolError)) throw error;
+      if (this.#role === null) this.sendJson(Frame.REFUSE, { reason: error.message });
+      this.close(`protocol error: ${error.message}`);
+    }
+  }
+
+  #receive(type: number, flags: number, streamId: number, payload: Buffer): void {
+    if (this.#state === 'down') return;
+    const role = this.#role;
+    if (role === null) {
+      this.#handshake(type, payload);
+      return;
+    }
+    switch (type) {
+      case Frame.DATA:
+        role.streams.get(streamId)?.receiveData(payload);
+        return;
+      case Frame.WINDOW:
+        role.streams.get(streamId)?.receiveWindow(readU32(payload));
+        return;
+      case Frame.END:
+        role.streams.get(streamId)?.receiveEnd();
+        return;
+      case Frame.PING:
+        this.writer.frame(Frame.PONG, 0, 0, null);
+        return;
+      case Frame.PONG:
+        return;
+      default:
+        role.receive(type, flags, streamId, payload);
+    }
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    // After a pause of this very process (SIGSTOP, a suspended machine) its own clock proves nothing against the peer.
+    if (now - this.#tickAt > this.#timing.deadAfterMs) this.#heardAt = now;
+    this.#tickAt = now;
+    const silentMs = now - this.#heardAt;
+    if (silentMs >= this.#timing.deadAfterMs) this.close(`the peer is silent for ${Math.round(silentMs)} ms`);
+    else if (silentMs >= this.#timing.pingAfterMs * 0.9) this.writer.frame(Frame.PING, 0, 0, null);
+  }
+}

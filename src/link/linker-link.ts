@@ -1,0 +1,150 @@
+import { LinkProtocolError } from '../errors.ts';
+import { Flag, Frame, readU32, ResetCode, type ResetCodeValue } from './frames.ts';
+import type { Link, LinkRole } from './link.ts';
+import type { InstanceReport } from './node-link.ts';
+import { Stream } from './stream.ts';
+
+/** What a node asks of the linker. */
+export interface LinkerLinkEvents {
+  /** A stream begins: give it a handler at once, its first bytes follow in this turn. `flags`: Flag.FRESH, Flag.CAREFUL. */
+  opened(stream: Stream, flags: number): void;
+  /** The node needs no more of the stream and saw it complete: `keep` the application connection, or close it and then `free` the stream. */
+  done(stream: Stream, keep: boolean): void;
+  /** `count` lent slots came back. */
+  returned(count: number): void;
+  /** `count` lent slots came back, and the node at `address` wants them. */
+  moveWanted(count: number, address: string): void;
+  newest(yes: boolean): void;
+  retireAnswer(yes: boolean): void;
+  /** The node is leaving: lend it nothing more unasked. */
+  goAway(): void;
+  down(reason: string): void;
+}
+
+/** The linker's end of a link (a relaying node uses it too): it lends slots and serves the streams that the node opens on them. */
+export class LinkerLink implements LinkRole {
+  readonly link: Link;
+  readonly streams = new Map<number, Stream>();
+  /** Slots lent to this node, those in use included. */
+  lent = 0;
+  readonly #events: LinkerLinkEvents;
+
+  constructor(link: Link, events: LinkerLinkEvents) {
+    this.link = link;
+    this.#events = events;
+    link.begin(this);
+  }
+
+  grant(count: number): void {
+    if (count < 1) return;
+    this.lent += count;
+    this.link.writer.number(Frame.GRANT, 0, 0, count);
+  }
+
+  /** Asks for slots back: idle ones return at once, the others as their streams end. */
+  recall(count: number): void {
+    if (count > 0) this.link.writer.number(Frame.RECALL, 0, 0, count);
+  }
+
+  moveFailed(count: number, address: string): void {
+    const payload = Buffer.allocUnsafe(4 + Buffer.byteLength(address));
+    payload.writeUInt32BE(count, 0);
+    payload.write(address, 4);
+    this.link.writer.frame(Frame.MOVE_FAILED, 0, 0, payload);
+  }
+
+  report(report: InstanceReport): void {
+    if (this.link.isUp) this.link.sendJson(Frame.STATE, report);
+  }
+
+  askRetire(): void {
+    this.link.writer.frame(Frame.RETIRE, 0, 0, null);
+  }
+
+  askStart(): void {
+    this.link.writer.frame(Frame.START, 0, 0, null);
+  }
+
+  /** The stream's application connection is closed (or was never there): its slot is idle again at the node. */
+  free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void {
+    if (!this.streams.delete(stream.id)) return;
+    stream.close();
+    this.link.writer.number(Frame.RESET, (reached ? Flag.REACHED : 0) | (reused ? Flag.REUSED : 0), stream.id, code);
+  }
+
+  receive(type: number, flags: number, streamId: number, payload: Buffer): void {
+    switch (type) {
+      case Frame.OPEN:
+        this.#open(streamId, flags, payload);
+        return;
+      case Frame.DONE:
+        this.#done(streamId, (flags & Flag.KEEP) !== 0);
+        return;
+      case Frame.RESET:
+        this.#reset(streamId, readU32(payload) as ResetCodeValue);
+        return;
+      case Frame.RETURN:
+        this.#takeBack(readU32(payload));
+        this.#events.returned(readU32(payload));
+        return;
+      case Frame.MOVE:
+        if (payload.length < 5) throw new LinkProtocolError('MOVE without an address');
+        this.#takeBack(payload.readUInt32BE(0));
+        this.#events.moveWanted(payload.readUInt32BE(0), payload.toString('utf8', 4));
+        return;
+      case Frame.NEWEST:
+        this.#events.newest((flags & Flag.YES) !== 0);
+        return;
+      case Frame.RETIRE_ANSWER:
+        this.#events.retireAnswer((flags & Flag.YES) !== 0);
+        return;
+      case Frame.GOAWAY:
+        this.#events.goAway();
+        return;
+      default:
+        throw new LinkProtocolError(`frame type ${type} from a node`);
+    }
+  }
+
+  down(reason: string): void {
+    this.lent = 0;
+    this.#events.down(reason);
+  }
+
+  /** The node is the one that decides whether a slot is idle, but it can't return what it was not lent or still uses. */
+  #takeBack(count: number): void {
+    if (count > this.lent - this.streams.size) throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.streams.size} are idle there`);
+    this.lent -= count;
+  }
+
+  #open(streamId: number, flags: number, opening: Buffer): void {
+    if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
+    if (this.streams.size >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
+    const stream = new Stream(streamId, this.link.writer);
+    this.streams.set(streamId, stream);
+    this.#events.opened(stream, flags);
+    if (opening.length > 0) stream.receiveData(opening);
+  }
+
+  #done(streamId: number, keep: boolean): void {
+    const stream = this.streams.get(streamId);
+    // It may have been freed here just before the node's word came.
+    if (stream === undefined) return;
+    if (keep) {
+      this.streams.delete(streamId);
+      this.#events.done(stream, true);
+      stream.close();
+      return;
+    }
+    this.#events.done(stream, false);
+  }
+
+  #reset(streamId: number, code: ResetCodeValue): void {
+    const stream = this.streams.get(streamId);
+    if (stream === undefined) return;
+    const handler = stream.handler;
+    stream.abandon();
+    if (handler === null) this.free(stream, ResetCode.CLOSED, true, false);
+    else handler.onReset(code, true, false);
+  }
+}

@@ -1,0 +1,156 @@
+import { LinkProtocolError } from '../errors.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import { Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue } from './frames.ts';
+
+/** Bytes that one side may send on a stream before the other has passed them on: the bound of a stream's memory, per direction. */
+export const WINDOW_BYTES = 262_144;
+
+/** Where a stream is in its life, as RFC 9113 section 5.1 names it. `closing`: this side gave it up and waits for the linker's RESET. */
+export type StreamState = 'open' | 'half-closed-local' | 'half-closed-remote' | 'closing' | 'closed';
+
+export interface StreamHandler {
+  /** The chunk may be kept; `stream.consumed(chunk.length)` says when it was passed on. */
+  onData(chunk: Buffer): void;
+  /** The peer sends no more (half-close). */
+  onEnd(): void;
+  /** After `write` returned false: everything queued has been sent. */
+  onDrain(): void;
+  /** The stream is over without this side having ended it. `reached`: a byte may have reached the application; `reused`: its connection had served before. */
+  onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void;
+}
+
+/** One request or connection on a link; occupies one slot. Both sides use the same class, the roles differ in who ends it. */
+export class Stream {
+  readonly id: number;
+  handler: StreamHandler | null = null;
+  state: StreamState = 'open';
+  readonly #writer: FrameWriter;
+  #credit = WINDOW_BYTES;
+  /** Received, not yet passed on. */
+  #unconsumed = 0;
+  /** Passed on, not yet told to the sender. */
+  #untold = 0;
+  #pending: Buffer[] = [];
+  #endPending = false;
+
+  constructor(id: number, writer: FrameWriter) {
+    this.id = id;
+    this.#writer = writer;
+  }
+
+  /** Bytes queued here for want of credit. The source must stop at `false`, so this stays within one read of it. */
+  get pendingBytes(): number {
+    let bytes = 0;
+    for (const chunk of this.#pending) bytes += chunk.length;
+    return bytes;
+  }
+
+  get sendable(): boolean {
+    return this.state === 'open' || this.state === 'half-closed-remote';
+  }
+
+  get receiving(): boolean {
+    return this.state === 'open' || this.state === 'half-closed-local';
+  }
+
+  /** True when the bytes that an OPEN carries fit the first window. */
+  chargeOpening(bytes: number): void {
+    this.#credit -= bytes;
+  }
+
+  /** Queues bytes. False: the peer must catch up first, wait for `onDrain`. */
+  write(chunk: Buffer): boolean {
+    if (!this.sendable || this.#endPending) return true;
+    if (this.#pending.length > 0) {
+      this.#pending.push(chunk);
+      return false;
+    }
+    const rest = this.#send(chunk);
+    if (rest === null) return true;
+    this.#pending.push(rest);
+    return false;
+  }
+
+  /** Half-close, after everything that was written. */
+  end(): void {
+    if (!this.sendable || this.#endPending) return;
+    if (this.#pending.length > 0) {
+      this.#endPending = true;
+      return;
+    }
+    this.#writer.frame(Frame.END, 0, this.id, null);
+    this.state = this.state === 'open' ? 'half-closed-local' : 'closing';
+  }
+
+  /** `bytes` of received data were passed on: the sender gets them as new credit, in halves of a window. */
+  consumed(bytes: number): void {
+    this.#unconsumed -= bytes;
+    this.#untold += bytes;
+    if (this.#untold >= WINDOW_BYTES / 2 && this.receiving) {
+      this.#writer.number(Frame.WINDOW, 0, this.id, this.#untold);
+      this.#untold = 0;
+    }
+  }
+
+  /** Frames from the peer; called by the link. */
+  receiveData(chunk: Buffer): void {
+    if (!this.receiving) {
+      if (this.state === 'closing') return;
+      throw new LinkProtocolError(`data on stream ${this.id} after its end`);
+    }
+    this.#unconsumed += chunk.length;
+    if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
+    this.handler?.onData(chunk);
+  }
+
+  receiveEnd(): void {
+    if (!this.receiving) return;
+    this.state = this.state === 'open' ? 'half-closed-remote' : 'closing';
+    this.handler?.onEnd();
+  }
+
+  receiveWindow(bytes: number): void {
+    this.#credit += bytes;
+    if (this.#credit > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} was given more credit than its window`);
+    if (this.#pending.length === 0 || !this.sendable) return;
+    while (this.#pending.length > 0) {
+      const chunk = this.#pending.shift() as Buffer;
+      const rest = this.#send(chunk);
+      if (rest !== null) {
+        this.#pending.unshift(rest);
+        return;
+      }
+    }
+    if (this.#endPending) {
+      this.#endPending = false;
+      this.end();
+    } else {
+      this.handler?.onDrain();
+    }
+  }
+
+  /** Nothing is sent or heard any more. */
+  close(): void {
+    this.state = 'closed';
+    this.#pending = [];
+    this.handler = null;
+  }
+
+  /** This side gives the stream up; what still comes is dropped. */
+  abandon(): void {
+    this.state = 'closing';
+    this.#pending = [];
+    this.handler = null;
+  }
+
+  #send(chunk: Buffer): Buffer | null {
+    let at = 0;
+    while (at < chunk.length && this.#credit > 0) {
+      const bytes = Math.min(chunk.length - at, this.#credit, PAYLOAD_BYTES_MAX);
+      this.#writer.frame(Frame.DATA, 0, this.id, at === 0 && bytes === chunk.length ? chunk : chunk.subarray(at, at + bytes));
+      this.#credit -= bytes;
+      at += bytes;
+    }
+    return at === chunk.length ? null : chunk.subarray(at);
+  }
+}
