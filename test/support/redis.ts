@@ -4,8 +4,9 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
+import { freePort } from './free-port.ts';
 
 /** Also the image of docker-compose.yml. */
 const IMAGE = 'redis:7';
@@ -34,7 +35,7 @@ export async function startRedis(options: { args?: readonly string[] } = {}): Pr
   args.push('--enable-debug-command', 'yes', ...(options.args ?? []));
   const refusal = await dockerRefusal();
   if (refusal === null) return startContainer(port, args);
-  if (process.env['CI'] === 'true') throw new Error(`the tests need Docker, which does not answer: ${refusal}`);
+  if (process.env.CI === 'true') throw new Error(`the tests need Docker, which does not answer: ${refusal}`);
   if (spawnSync('redis-server', ['--version']).status !== 0) {
     throw new Error(
       `the tests need Redis: start Docker, or install redis-server (Debian: apt-get install redis-server). Docker says: ${refusal}`,
@@ -47,7 +48,7 @@ export async function startRedis(options: { args?: readonly string[] } = {}): Pr
 /** Null when Docker answers, else why it does not. */
 async function dockerRefusal(): Promise<string | null> {
   // Containers are removed by stop(); the watchdog container that would do it otherwise is one image more to have.
-  process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
+  process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
   try {
     await getContainerRuntimeClient();
     return null;
@@ -123,15 +124,6 @@ async function launch(args: readonly string[]): Promise<ChildProcess> {
     });
   });
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '0.0.0.0');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Resolves when Redis answers a PING: Docker's own proxy accepts connections before Redis does. */
