@@ -1,0 +1,226 @@
+/**
+ * The directory and the bell, as the two implementations (memory, Redis) provide them.
+ *
+ * Every method of the directory is one atomic transition. All times are the directory's own (ms since the epoch): nodes
+ * send ages, never their clocks. A method rejects with `DirectoryUnavailable` when the directory did not answer; whether the
+ * transition happened is then unknown, and the caller says everything anew once the directory is back.
+ */
+import type { ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
+
+/** The directory is not reachable, or did not answer in time. */
+export class DirectoryUnavailable extends Error {
+  constructor(reason: string, options?: ErrorOptions) {
+    super(`the directory is unavailable: ${reason}`, options);
+    this.name = 'DirectoryUnavailable';
+  }
+}
+
+/** Route settings as the user wrote them (`{ holdTimeout: '30s' }`); `parseRouteSettings` reads them. */
+export type RouteRecord = Readonly<Record<string, unknown>>;
+
+/** What a decision to start instances needs to know of a route: one consistent picture. */
+export interface StartPlan {
+  /** Clients held in the whole cluster, promised ones included. */
+  readonly held: number;
+  /** Of these, the clients for whom a slot is on its way; that slot is no longer counted in `free`. */
+  readonly promised: number;
+  /** Sum of the concurrency of ready instances. */
+  readonly slots: number;
+  /** Idle slots that nobody is promised, over all nodes. */
+  readonly free: number;
+  /** Ready instances: linked to a living node, not draining. */
+  readonly ready: number;
+  /** Starts that are under way: begun and neither linked nor given up, or linked and not ready yet. */
+  readonly starting: number;
+  /** What an instance of this route last said it serves at once; null when none has ever said it. */
+  readonly concurrency: number | null;
+}
+
+/** What the scaler, `status` and `route` use: they don't join as a node. */
+export interface StartDirectory {
+  /** False between a lost connection and the next one. Always true in memory. */
+  readonly connected: boolean;
+  /** Commands sent so far, all of them; 0 in memory. */
+  readonly commands: number;
+  /** Resolves when the directory answers; rejects with `DirectoryUnavailable` when it has not within `timeoutMs`. */
+  ready(timeoutMs: number): Promise<void>;
+  /** Closes the connections. Nothing may be called after it. */
+  close(): Promise<void>;
+
+  startPlan(route: string): Promise<StartPlan>;
+  /**
+   * Enters `startIds` among the route's starts, to be given up after `timeoutMs`. False, and nothing is entered, when the
+   * route's ready and starting instances are no longer as many as in `plan`: plan again. This is what makes two scalers start no
+   * more than one would.
+   */
+  beginStarts(route: string, startIds: readonly string[], timeoutMs: number, plan: Pick<StartPlan, 'ready' | 'starting'>): Promise<boolean>;
+  /** The start failed: it is no longer waited for. Unknown ids are ignored. */
+  endStart(route: string, startId: string): Promise<void>;
+
+  /** The configured routes. */
+  routes(): Promise<ReadonlyMap<string, RouteRecord>>;
+  /** One configured route's settings; null when it is not configured. */
+  route(route: string): Promise<RouteRecord | null>;
+  /** Sets or (null) deletes a configured route and tells all nodes. Rejects with `ConfigError` when the settings are bad. */
+  setRoute(route: string, settings: RouteRecord | null): Promise<void>;
+
+  /** Nodes, and all routes that are configured or at which a living node has something registered. */
+  snapshot(): Promise<ClusterSnapshot>;
+}
+
+/** A held client, as it is registered. */
+export interface Hold {
+  readonly id: string;
+  /** For how long it has been held. */
+  readonly ageMs: number;
+}
+
+/** `count` idle slots that lie at the node `from` are promised to clients held at `to`. */
+export interface Move {
+  readonly from: string;
+  readonly to: Peer;
+  readonly count: number;
+}
+
+/** What a search for idle slots found. */
+export interface Matched {
+  /** The directory's time. */
+  readonly now: number;
+  /** False when the directory did not know that the calling node has anything at this route: after a loss, all of it must be said again. */
+  readonly known: boolean;
+  /** Promises made by this call, for any node. The caller rings those who must act. */
+  readonly moves: readonly Move[];
+  /** The calling node's clients that nobody has promised a slot. */
+  readonly waiting: number;
+  /** Arrival of the oldest of them; null if none. */
+  readonly oldestHere: number | null;
+  /** Arrival of the oldest unpromised client held at another node; null if none. */
+  readonly oldestElsewhere: number | null;
+}
+
+export interface HoldChange {
+  /** The node's idle slots of the route. */
+  readonly idle: number;
+  /** Oldest first. Those already registered keep their place. */
+  readonly add: readonly Hold[];
+  /** Taken out before `add` is put in; unknown ones are ignored. */
+  readonly remove: readonly string[];
+  /** Bound on the route's held clients in the whole cluster; null takes all in `add`: they were accepted before. */
+  readonly maxHeld: number | null;
+  /** Forget all that this node had registered as held before: `add` begins the list anew. */
+  readonly reset: boolean;
+}
+
+export interface HoldAnswer extends Matched {
+  /** Of `add`, those beyond `maxHeld`. */
+  readonly refused: readonly string[];
+}
+
+/** What a node has at a route, said with each beat. */
+export interface RouteBeat {
+  readonly idle: number;
+  readonly instances: readonly InstanceBeat[];
+  /** Instances that have left this node; those that have their home elsewhere by now stay. */
+  readonly gone: readonly string[];
+}
+
+export interface InstanceBeat {
+  readonly id: string;
+  /** What changed since it was last said; null when nothing did. */
+  readonly info: InstanceInfo | null;
+  /** The instance has just linked here: it is this node's from now on, whoever had it. */
+  readonly claim: boolean;
+}
+
+export interface RouteBeatAnswer {
+  readonly now: number;
+  /** As in `Matched`. */
+  readonly known: boolean;
+  /** How many clients the directory has as held at this node. */
+  readonly held: number;
+  /** Instances of which the directory knows nothing: to be said in full again. */
+  readonly missing: readonly string[];
+  /** The newest ready instance of the route in the cluster; null if none is ready. */
+  readonly newest: string | null;
+}
+
+export interface NodeBeat extends NodeLoad {
+  readonly id: string;
+  readonly address: string;
+  readonly version: string;
+  /** When the process began to beat, in its own clock: tells two processes with one id apart. */
+  readonly startedMs: number;
+}
+
+export interface NodeBeatAnswer {
+  readonly now: number;
+  /** False when the directory did not know the node, or not its list of routes: all must be said again. */
+  readonly known: boolean;
+  /** Nodes that stopped beating and are now this caller's, and only this caller's, to clean up after. */
+  readonly dead: readonly string[];
+}
+
+/** All transitions; what a `ClusterMember` runs on. */
+export interface Directory extends StartDirectory {
+  /** Calls back on each change of `connected`. */
+  onConnected(callback: (connected: boolean) => void): void;
+
+  /** The node lives. With each beat; `routes` is where it has something registered, said again in full when the last answer was not `known`. */
+  beatNode(beat: NodeBeat, routes: readonly string[] | null): Promise<NodeBeatAnswer>;
+  /** Notes, before the first transition there, that the node has something at `routes`. */
+  enterRoutes(node: string, routes: readonly string[]): Promise<void>;
+  /** The routes at which the node has something registered. */
+  routesOf(node: string): Promise<readonly string[]>;
+  /** Removes the node from the list of nodes. Its routes are left one by one, before. */
+  removeNode(node: string): Promise<void>;
+
+  /** Registers and removes held clients, then looks for slots. Without `add` and `remove` it is the sweep. */
+  hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer>;
+  /** `idle` slots lie at the node: promises them to the oldest clients elsewhere. */
+  offer(route: string, node: Peer, idle: number): Promise<Matched>;
+  /**
+   * `count` slots promised to `asker` can't come from the node `from`, which has `idle` left: they are no longer promised, and a search goes on
+   * without that node. The answer's `waiting` and `oldestHere` are the asker's.
+   */
+  short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched>;
+  /** Says what the node has at the route; the first such call registers it. */
+  beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer>;
+  /** Removes all that the node has at the route; with `onlyDead`, only if it has really stopped beating there. */
+  leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void>;
+  /** Makes the instance `draining` if at least `minInstances` ready ones remain. True also when it is draining already. */
+  retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean>;
+  /** Of `names`, the first at which an instance is linked. */
+  firstLinked(names: readonly string[]): Promise<string | null>;
+}
+
+/** To one node. */
+export type Ring =
+  /** Slots lie at the rung node that are promised to `asker`. */
+  | { readonly t: 'want'; readonly route: string; readonly count: number; readonly asker: Peer }
+  /** Slots promised to the rung node are on their way from `from`. */
+  | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string }
+  /** Slots promised to the rung node will not come, and no others were found: look again. */
+  | { readonly t: 'look'; readonly route: string };
+
+/** Clients of `route` are held at `node` and no idle slot is known; the oldest of them arrived at `oldest` (directory time). */
+export interface DemandNotice {
+  readonly route: string;
+  readonly node: string;
+  readonly oldest: number;
+}
+
+export interface BellListener {
+  onRing(ring: Ring): void;
+  onDemand(notice: DemandNotice): void;
+  onRoutesChanged(): void;
+}
+
+/** Messages between nodes. They may be lost: nothing may depend on one alone. */
+export interface Bell {
+  /** Begins to deliver what is rung for `node` and for all. */
+  listen(node: string, listener: BellListener): Promise<void>;
+  /** True unless it is certain that nobody listens as `node`: that node is dead or cut off. */
+  ring(node: string, ring: Ring): Promise<boolean>;
+  demand(notice: DemandNotice): void;
+  close(): Promise<void>;
+}
