@@ -1,0 +1,8 @@
+/** The applications under test as command lines: `--` and what follows it at `linker` or `dev`. */
+import { fileURLToPath } from 'node:url';
+
+const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+export const COUNTING_APP = [process.execPath, path('counting-app.mjs')];
+export const WS_ECHO_APP = [process.execPath, path('ws-echo.mjs')];
+export const SINGLE_THREADED_APP = ['python3', path('single_threaded.py')];
