@@ -1,0 +1,153 @@
+/** Holds the house's plan: who may import whom, and that a file stays one that can be read in a sitting. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const LINES_MAX = 400;
+const LINES_USUAL = 250;
+
+/** Rooms of src/ → which other rooms they may look into. A path instead of a room opens that file alone. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  'errors.ts': [],
+  'log.ts': [],
+  config: ['errors.ts', 'log.ts'],
+  link: ['errors.ts', 'log.ts'],
+  cluster: ['errors.ts', 'log.ts', 'config'],
+  scaling: ['errors.ts', 'log.ts', 'config', 'cluster'],
+  node: ['errors.ts', 'log.ts', 'config', 'link', 'cluster/cluster.ts'],
+  linker: ['errors.ts', 'log.ts', 'config', 'link'],
+  admin: ['errors.ts', 'log.ts', 'config', 'cluster/cluster.ts'],
+  cli: ['errors.ts', 'log.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin'],
+};
+
+/** Each of these is used in one place. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  bullmq: ['scaling/startup-queue.ts', 'scaling/scaler.ts'],
+  fastify: ['admin/'],
+  ioredis: ['cluster/redis/', 'scaling/startup-queue.ts', 'scaling/scaler.ts'],
+  pino: ['log.ts'],
+  'prom-client': ['admin/'],
+  undici: ['node/http1/'],
+  yaml: ['config/'],
+};
+
+/** Where the environment is read: the settings, and what a startup command inherits. */
+const ENVIRONMENT = ['config/', 'scaling/command-environment.ts'];
+
+interface Source {
+  /** Relative to src/. */
+  readonly path: string;
+  readonly text: string;
+  /** Relative to src/, for our own; the package's name for others. */
+  readonly ours: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const sources = filesBelow('src', '.ts').map(readSource);
+
+describe('imports', () => {
+  test('every room of src/ is in the plan', () => {
+    expect(Object.keys(ARROWS)).toEqual(expect.arrayContaining([...new Set(sources.map(({ path }) => roomOf(path)))]));
+  });
+
+  test('follow the arrows', () => {
+    const wrong = sources.flatMap(({ path, ours }) =>
+      ours.filter((target) => !mayImport(path, target)).map((target) => `${path} → ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('make no cycle', () => {
+    expect(cycles(new Map(sources.map(({ path, ours }) => [path, ours])))).toEqual([]);
+  });
+
+  test('name a package in its one place only', () => {
+    const wrong = sources.flatMap(({ path, packages }) =>
+      packages.filter((name) => !isAmong(path, PACKAGES[name] ?? [path])).map((name) => `${path} → ${name}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  test(`have at most ${LINES_MAX} lines, nine of ten at most ${LINES_USUAL}`, () => {
+    const all = [...sources, ...filesBelow('test', '.ts').map(readSource)].map(({ path, text }) => ({
+      path,
+      lines: text.split('\n').length,
+    }));
+    expect(all.filter(({ lines }) => lines > LINES_MAX)).toEqual([]);
+    const long = all.filter(({ lines }) => lines > LINES_USUAL).map(({ path, lines }) => `${path}: ${lines}`);
+    expect(long.slice(Math.floor(all.length / 10))).toEqual([]);
+  });
+
+  test('are named after what they hold, and hold more than what others export', () => {
+    const vague = /(^|\/)(index|utils?|helpers?|common|misc|shared)(\/|\.|$)/;
+    expect(sources.filter(({ path }) => vague.test(path)).map(({ path }) => path)).toEqual([]);
+    expect(sources.filter(({ text }) => /^export (type )?\*/m.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+
+  test('read the environment where it belongs', () => {
+    const wrong = sources.filter(({ path, text }) => /\bprocess\.env\b/.test(text) && !isAmong(path, ENVIRONMENT));
+    expect(wrong.map(({ path }) => path)).toEqual([]);
+  });
+
+  test('leave nothing for later', () => {
+    expect(sources.filter(({ text }) => /\b(TODO|FIXME|XXX)\b/.test(text)).map(({ path }) => path)).toEqual([]);
+  });
+});
+
+test('a cycle would be found', () => {
+  const graph = new Map([
+    ['a.ts', ['b.ts']],
+    ['b.ts', ['c.ts']],
+    ['c.ts', ['b.ts']],
+  ]);
+  expect(cycles(graph)).toEqual(['b.ts → c.ts → b.ts']);
+});
+
+function filesBelow(folder: string, ending: string): string[] {
+  const entries = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  return entries.filter((entry) => entry.endsWith(ending)).map((entry) => join(ROOT, folder, entry));
+}
+
+function readSource(file: string): Source {
+  const text = readFileSync(file, 'utf8');
+  const specifiers = [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map(([, specifier]) => specifier ?? '');
+  const ours = specifiers.filter((name) => name.startsWith('.')).map((name) => relative(join(ROOT, 'src'), join(dirname(file), name)));
+  const packages = specifiers.filter((name) => !/^(\.|node:)/.test(name)).map((name) => name.replace(/^((?:@[^/]+\/)?[^/]+).*/, '$1'));
+  return { path: relative(join(ROOT, 'src'), file), text, ours, packages };
+}
+
+function roomOf(path: string): string {
+  return path.split('/')[0] ?? basename(path);
+}
+
+function mayImport(path: string, target: string): boolean {
+  const room = roomOf(path);
+  if (room === roomOf(target)) return true;
+  return (ARROWS[room] ?? []).some((open) => target === open || target.startsWith(`${open}/`));
+}
+
+function isAmong(path: string, places: readonly string[]): boolean {
+  return places.some((place) => path === place || (place.endsWith('/') && path.startsWith(place)));
+}
+
+/** Depth first: an edge to a file that is still open closes a cycle. */
+function cycles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const open: string[] = [];
+  const visit = (path: string): void => {
+    if (open.includes(path)) found.push([...open.slice(open.indexOf(path)), path].join(' → '));
+    else if (!done.has(path)) {
+      open.push(path);
+      for (const target of graph.get(path) ?? []) visit(target);
+      open.pop();
+      done.add(path);
+    }
+  };
+  for (const path of graph.keys()) visit(path);
+  return found;
+}
