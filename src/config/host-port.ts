@@ -14,9 +14,9 @@ export function parseHostPort(text: string): HostPort | null {
   const [, bracketed, plain, digits] = match;
   const port = Number(digits);
   if (port > 65_535) return null;
-  if (bracketed !== undefined) return isIPv6(bracketed) ? { host: bracketed, port } : null;
+  if (bracketed !== undefined) return isIPv6(bracketed) ? Object.freeze({ host: bracketed, port }) : null;
   if (plain === undefined || !validHost(plain)) return null;
-  return { host: plain, port };
+  return Object.freeze({ host: plain, port });
 }
 
 /** The inverse: an IPv6 address gets its brackets. */

@@ -96,6 +96,45 @@ export const routeName: Kind<string> = {
   write: (value) => value,
 };
 
+/** A path; whether it can be read shows when it is read. */
+export const filePath: Kind<string> = text('FILE', 'the path of a file');
+
+/** Ends up in keys of the directory, where a colon would divide it. */
+export const nodeId: Kind<string> = text('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', /^[\w.-]{1,64}$/);
+
+export const startId: Kind<string> = text('ID', 'lower-case letters and digits, at most 64', /^[a-z\d]{1,64}$/);
+
+/** Several redis:// URLs, separated by commas, are the nodes of one Redis Cluster. */
+export const redisUrls: Kind<string> = {
+  expected: 'redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss:// for TLS; several, separated by commas, for Redis Cluster',
+  placeholder: 'URL',
+  read: (value) => (typeof value === 'string' && value.split(',').every(isRedisUrl) ? value : null),
+  write: (value) => value,
+};
+
+export interface Rate {
+  readonly count: number;
+  readonly durationMs: number;
+}
+
+/** So many in so much time: `10/1s`. */
+export const rate: Kind<Rate> = {
+  expected: 'a number and a time, such as 10/1s or 100/1m',
+  placeholder: 'N/DURATION',
+  read(value) {
+    const match = typeof value === 'string' ? /^(\d{1,6})\/(.+)$/.exec(value.trim()) : null;
+    const count = Number(match?.[1] ?? 0);
+    const durationMs = parseDuration(match?.[2] ?? '') ?? 0;
+    return count >= 1 && durationMs >= 1 && durationMs <= LONGEST_TIMER_MS ? Object.freeze({ count, durationMs }) : null;
+  },
+  write: ({ count, durationMs }) => `${count}/${formatDuration(durationMs)}`,
+};
+
+function isRedisUrl(candidate: string): boolean {
+  const url = URL.parse(candidate.trim());
+  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '' && /^(\/\d{0,5})?$/.test(url.pathname);
+}
+
 function hostPort(expected: string, minPort: number): Kind<HostPort> {
   return {
     expected,
@@ -114,6 +153,7 @@ export function problem(key: string, value: unknown, expected: string): string {
 }
 
 function quote(value: unknown): string {
-  const quoted = JSON.stringify(value) ?? String(value);
+  // A URL may carry a password.
+  const quoted = (JSON.stringify(value) ?? String(value)).replace(/(\/\/[^:@/\s]*):[^@/\s]*@/g, '$1:***@');
   return quoted.length > 200 ? `${quoted.slice(0, 200)}…` : quoted;
 }

@@ -1,0 +1,59 @@
+#!/usr/bin/env node
+/**
+ * Chooses the command and loads its module only: a linker starts with each instance, so its start-up time is part of
+ * the time that a client waits.
+ */
+import { ConfigError } from '../errors.ts';
+
+/** Takes what stands after the command's name, runs until the work is done and gives the exit code. */
+export type Run = (argv: readonly string[]) => Promise<number>;
+
+const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
+  dev: async () => (await import('./dev.ts')).dev,
+  node: async () => (await import('./node.ts')).node,
+  linker: async () => (await import('./linker.ts')).linker,
+  scaler: async () => (await import('./scaler.ts')).scaler,
+  status: async () => (await import('./status.ts')).status,
+  route: async () => (await import('./route.ts')).route,
+};
+
+// `pullproxy status | head` is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.exit(await main(process.argv.slice(2)));
+
+async function main([name, ...argv]: readonly string[]): Promise<number> {
+  if (name === '--version') {
+    const { readVersion } = await import('../config/version.ts');
+    console.log(readVersion());
+    return 0;
+  }
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    const { programHelp } = await import('./help.ts');
+    const asked = name !== undefined;
+    (asked ? console.log : console.error)(programHelp());
+    return asked ? 0 : 2;
+  }
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) {
+    console.error(`pullproxy: "${name}": expected a command, one of ${Object.keys(COMMANDS).join(', ')}. "pullproxy --help" says more.`);
+    return 2;
+  }
+  try {
+    const run = await load();
+    return await run(argv);
+  } catch (error) {
+    return failure(name, error);
+  }
+}
+
+/** 2: the command line is wrong. 1: the world is. */
+function failure(name: string, error: unknown): number {
+  if (error instanceof ConfigError) {
+    console.error(`pullproxy ${name}: can't start:`);
+    for (const problem of error.problems) console.error(`  ${problem}`);
+    console.error(`"pullproxy ${name} --help" explains every setting.`);
+    return 2;
+  }
+  console.error(`pullproxy ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return 1;
+}

@@ -1,0 +1,241 @@
+/**
+ * Every setting of every command: one table. A row is the flag, what it takes, its default and what it is for; flags,
+ * environment, file, help and the types of the code follow from it.
+ */
+import { command } from './command-spec.ts';
+import { formatHostPort } from './host-port.ts';
+import {
+  choice, dialAddress, duration, filePath, listenAddress, nodeId, problem, rate, redisUrls, routeName, size, startId, text, whole, yesNo,
+} from './kinds.ts';
+import { listenUrl } from './listen-url.ts';
+import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS } from './route-settings.ts';
+import { many, onOff, optional, required, secret, setting } from './settings.ts';
+
+const CERTIFICATE = 'file with the certificate (PEM)';
+const PRIVATE_KEY = 'file with the private key (PEM)';
+const REDIS_DEFAULT = 'redis://127.0.0.1:6379';
+
+const EVERYWHERE = {
+  config: optional('config', filePath, 'YAML file with these settings; a flag or an environment variable beats it'),
+};
+
+const SERVER = {
+  logLevel: setting('log-level', choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'how much to log'),
+  ...EVERYWHERE,
+};
+
+const CLIENT_SIDE = {
+  listen: many(
+    'listen', listenUrl, [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
+    'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
+  ),
+  admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
+  adminToken: secret('admin-token', text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/), 'what changing calls at the admin port must carry; without it they work from this machine only'),
+  tlsCert: optional('tls-cert', filePath, `${CERTIFICATE} of https listeners`),
+  tlsKey: optional('tls-key', filePath, `${PRIVATE_KEY} of https listeners`),
+  headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
+  keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
+  headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, "largest head of a request; a larger one is answered with 431"),
+  heldBytesMax: setting('held-bytes-max', size(65_536, Number.MAX_SAFE_INTEGER), 1024 ** 3, 'memory that waiting clients may occupy in one node'),
+  drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
+};
+
+/** For routes that don't say otherwise. */
+const ROUTE_DEFAULTS = {
+  holdTimeoutMs: setting('hold-timeout', duration(1), ROUTE.holdTimeoutMs, routeHelp('holdTimeout')),
+  maxHeld: setting('max-held', whole(0, 10_000_000), ROUTE.maxHeld, routeHelp('maxHeld')),
+  minInstances: setting('min-instances', whole(0, 10_000), ROUTE.minInstances, routeHelp('minInstances')),
+  maxInstances: setting('max-instances', whole(0, 10_000), ROUTE.maxInstances, routeHelp('maxInstances')),
+  startTimeoutMs: setting('start-timeout', duration(1), ROUTE.startTimeoutMs, routeHelp('startTimeout')),
+};
+
+const INSTANCE = {
+  concurrency: setting('concurrency', whole(1, 1_000_000), 10, 'requests (or TCP connections) that the application gets at once, never more'),
+  idleTimeoutMs: setting('idle-timeout', duration(1), 300_000, 'the newest instance leaves after being idle for so long'),
+  oldIdleTimeoutMs: setting('old-idle-timeout', duration(1), 10_000, 'an older instance leaves after being idle for so long'),
+  stopTimeoutMs: setting('stop-timeout', duration(0), 10_000, 'how long the application may take to stop after SIGTERM, before SIGKILL'),
+};
+
+const SECRET = secret('secret', text('SECRET', 'at least one character'), 'what nodes and linkers prove to each other that they know; better in the environment than in a flag, which others can see');
+const REDIS = setting('redis', redisUrls, REDIS_DEFAULT, 'the Redis that the nodes share');
+
+export const DEV = command({
+  name: 'dev',
+  summary: 'try it: proxy, scaling and your application in one command, without Redis',
+  usage: ['[--listen URL]... [--concurrency N] [--max-instances N] -- CMD ARG...'],
+  about: 'Starts a proxy and, once somebody connects, CMD: as many instances of it as the load needs, each with its own port in the environment variable PORT. Idle instances leave again. All in memory; nothing has to be installed.',
+  settings: {
+    ...CLIENT_SIDE,
+    route: setting('route', routeName, '*', 'the host name that the application answers to; * is any'),
+    ...INSTANCE,
+    ...ROUTE_DEFAULTS,
+    ...SERVER,
+  },
+  tail: 'required',
+  operands: false,
+  routes: false,
+  examples: [
+    ['pullproxy dev -- node server.js', 'an application that listens on $PORT, at http://127.0.0.1:8080/'],
+    ['pullproxy dev --concurrency 1 --max-instances 4 -- python3 app.py', 'one request at a time per process, at most four processes'],
+  ],
+  check: (values) => [...tlsProblems(values), ...instanceProblems(values)],
+});
+
+export const NODE = command({
+  name: 'node',
+  summary: 'the proxy: clients connect here, linkers collect them',
+  usage: ['[--listen URL]... [--backend HOST:PORT] [--advertise HOST:PORT] [--admin HOST:PORT] [--redis URL] [--config FILE]'],
+  about: 'Takes clients in and holds them until an instance of their application has a free slot. Several nodes with the same Redis act as one proxy; without --redis the node is on its own.',
+  settings: {
+    ...CLIENT_SIDE,
+    backend: setting('backend', listenAddress, { host: '0.0.0.0', port: 9080 }, 'where linkers connect'),
+    advertise: optional('advertise', dialAddress, "the address under which linkers of other nodes reach this node's backend port; found out when absent"),
+    backendTlsCert: optional('backend-tls-cert', filePath, `${CERTIFICATE} of the backend port: turns TLS on there`),
+    backendTlsKey: optional('backend-tls-key', filePath, `${PRIVATE_KEY} of the backend port`),
+    backendTlsCa: optional('backend-tls-ca', filePath, 'file with the authorities (PEM) of which linkers must have a certificate'),
+    secret: SECRET,
+    redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
+    id: optional('id', nodeId, "the node's name; made up when absent"),
+    workers: setting('workers', whole(1, 64), 1, 'processes that serve; 1 is the only number yet'),
+    ...ROUTE_DEFAULTS,
+    ...SERVER,
+  },
+  tail: 'none',
+  operands: false,
+  routes: true,
+  examples: [
+    ['pullproxy node', 'one node, no Redis: clients at port 8080, linkers at port 9080'],
+    ['pullproxy node --redis redis://redis.example.com --advertise proxy1.example.com:9080', 'one of several nodes'],
+    ['pullproxy node --listen http://0.0.0.0:80 --listen "tcp://0.0.0.0:5432?route=database"', 'web and TCP'],
+  ],
+  check: (values) => [
+    ...tlsProblems(values),
+    ...pair(values.backendTlsCert, values.backendTlsKey, 'backend-tls'),
+    ...(values.backendTlsCa !== undefined && values.backendTlsCert === undefined
+      ? [problem('--backend-tls-ca', values.backendTlsCa, '--backend-tls-cert and --backend-tls-key with it')]
+      : []),
+    ...instanceProblems(values),
+    ...(values.workers > 1 ? [problem('--workers', values.workers, '1: more than one process is not available yet; start several nodes instead')] : []),
+  ],
+});
+
+export const LINKER = command({
+  name: 'linker',
+  summary: 'the sidecar: runs your application and collects its requests',
+  usage: ['--proxy HOST:PORT... --route NAME [--concurrency N] [--app HOST:PORT] [-- CMD ARG...]'],
+  about: 'Runs CMD with a free port in the environment variable PORT, waits until it accepts connections, and then fetches requests from the nodes, never more at once than --concurrency. It listens nowhere. When the application has been idle for long enough, it leaves, and the application with it. SIGHUP asks for one more instance.',
+  settings: {
+    proxy: many('proxy', dialAddress, [], "a node's backend port; may be repeated, and a DNS name may have several addresses"),
+    route: required('route', routeName, 'the host name that the application answers to'),
+    app: optional('app', dialAddress, 'where the application listens; without CMD it is running already'),
+    ...INSTANCE,
+    startTimeoutMs: setting('start-timeout', duration(1), 60_000, 'how long the application may take until it accepts connections'),
+    drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
+    startId: optional('start-id', startId, 'the startup job that began this instance; the startup command finds it in START_ID'),
+    secret: SECRET,
+    proxyTlsCa: optional('proxy-tls-ca', filePath, 'file with the authorities (PEM) that nodes must be certified by: turns TLS on'),
+    proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
+    proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
+    ...SERVER,
+  },
+  tail: 'optional',
+  operands: false,
+  routes: false,
+  examples: [
+    ['pullproxy linker --proxy proxy.example.com:9080 --route app.example.com -- node server.js', 'runs server.js and serves app.example.com with it'],
+    ['pullproxy linker --proxy 127.0.0.1:9080 --route database --app 127.0.0.1:5432 --concurrency 50', 'for a server that runs already'],
+  ],
+  check: (values, tail) => [
+    ...(values.app === undefined && tail.length === 0 ? ['--app is missing: expected the address of the running application, or its command after --'] : []),
+    ...pair(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
+  ],
+});
+
+export const SCALER = command({
+  name: 'scaler',
+  summary: 'runs your startup command when clients wait for an application',
+  usage: ['[--redis URL] [--rate N/DURATION] [--parallel N] [--command-timeout DURATION] -- CMD ARG...'],
+  about: 'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance with whatever scheduler you have and ends; no shell is involved.',
+  settings: {
+    redis: REDIS,
+    rate: setting('rate', rate, { count: 10, durationMs: 1000 }, 'how many startup jobs may begin in which time, in the whole cluster'),
+    parallel: setting('parallel', whole(1, 1000), 4, 'startup jobs that this scaler runs at the same time'),
+    commandTimeoutMs: setting('command-timeout', duration(1), 60_000, 'a startup command that takes longer is stopped and tried again'),
+    admin: optional('admin', listenAddress, 'where health, metrics and the API of the scaler are; without it there is no such port'),
+    adminToken: CLIENT_SIDE.adminToken,
+    ...SERVER,
+  },
+  tail: 'required',
+  operands: false,
+  routes: false,
+  examples: [
+    ['pullproxy scaler -- docker run -d --rm -e PULLPROXY_START_ID={start_id} my-app', 'one container per missing instance'],
+    ['pullproxy scaler --rate 2/1s -- systemctl start "my-app@{start_id}"', 'at most two jobs a second'],
+  ],
+});
+
+export const STATUS = command({
+  name: 'status',
+  summary: 'shows nodes, routes and instances',
+  usage: ['[--redis URL] [--json] [--watch]'],
+  about: 'Reads the directory in Redis once and prints it.',
+  settings: {
+    redis: REDIS,
+    json: onOff('json', yesNo, 'print JSON, in the form of /api/v1/state'),
+    watch: onOff('watch', yesNo, 'print again each second until Ctrl-C'),
+    ...EVERYWHERE,
+  },
+  tail: 'none',
+  operands: false,
+  routes: false,
+  examples: [['pullproxy status --watch', 'a live picture'], ['pullproxy status --json', 'for scripts']],
+});
+
+export const ROUTES = command({
+  name: 'route',
+  summary: 'lists, shows, changes and deletes the settings of routes',
+  usage: ['list | get NAME | set NAME key=value... | delete NAME   [--redis URL]'],
+  about: `A route is the name of one application. Its settings are the same at every node, and a change takes effect at once:\n${routeKeysHelp()}`,
+  settings: { redis: REDIS, ...EVERYWHERE },
+  tail: 'none',
+  operands: true,
+  routes: false,
+  examples: [
+    ['pullproxy route set app.example.com maxInstances=20 holdTimeout=10s', 'adds to what is set already'],
+    ['pullproxy route set "*.example.com" minInstances=1', 'one application for all hosts below example.com'],
+    ['pullproxy route get app.example.com', 'all settings, defaults included'],
+  ],
+});
+
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES] as const;
+
+function routeHelp(key: string): string {
+  return ROUTE_KEYS[key]?.help ?? '';
+}
+
+function routeKeysHelp(): string {
+  return Object.entries(ROUTE_KEYS)
+    .map(([name, { kind, help }]) => `  ${name}: ${help} (${kind.expected})`)
+    .join('\n');
+}
+
+type Tls = { readonly listen: readonly { readonly protocol: string; readonly host: string; readonly port: number }[]; readonly tlsCert?: string | undefined; readonly tlsKey?: string | undefined };
+
+function tlsProblems({ listen, tlsCert, tlsKey }: Tls): string[] {
+  const https = listen.find(({ protocol }) => protocol === 'https');
+  const missing = https !== undefined && tlsCert === undefined && tlsKey === undefined;
+  return missing
+    ? [problem('--listen', `https://${formatHostPort(https)}`, '--tls-cert and --tls-key with it')]
+    : pair(tlsCert, tlsKey, 'tls');
+}
+
+function pair(cert: string | undefined, key: string | undefined, prefix: string): string[] {
+  if ((cert === undefined) === (key === undefined)) return [];
+  return cert === undefined
+    ? [problem(`--${prefix}-key`, key, `--${prefix}-cert with it`)]
+    : [problem(`--${prefix}-cert`, cert, `--${prefix}-key with it`)];
+}
+
+function instanceProblems({ minInstances, maxInstances }: { minInstances: number; maxInstances: number }): string[] {
+  return minInstances > maxInstances ? [problem('--min-instances', minInstances, `at most --max-instances, which is ${maxInstances}`)] : [];
+}

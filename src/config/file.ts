@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError } from '../errors.ts';
+import { problem } from './kinds.ts';
+import { parseRouteSettings, type RouteRecord } from './route-settings.ts';
+import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
+
+/** A configuration file's top level, not judged yet. */
+export type ConfigFile = Readonly<Record<string, unknown>>;
+
+/** @throws ConfigError when the file can't be read or is no YAML mapping. */
+export async function readConfigFile(path: string): Promise<ConfigFile> {
+  let content: string;
+  try {
+    content = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError([problem('--config', path, `a file that can be read (${(error as NodeJS.ErrnoException).code ?? error})`)]);
+  }
+  // Imported only here: most processes have no file, and a linker has to start fast.
+  const { parseDocument } = await import('yaml');
+  const document = parseDocument(content);
+  if (document.errors.length > 0) {
+    throw new ConfigError(document.errors.map((error) => problem('--config', path, `YAML (${error.message.split('\n', 1)[0]})`)));
+  }
+  const top: unknown = document.toJS();
+  if (top === null || top === undefined) return {};
+  if (!isMapping(top)) throw new ConfigError([problem('--config', path, 'keys and values at the top level, such as "log-level: debug"')]);
+  return top;
+}
+
+/** The file's `routes:` by canonical name, each checked; what is wrong is added to `problems`. */
+export function readRoutes(routes: unknown, problems: string[]): ReadonlyMap<string, RouteRecord> {
+  const result = new Map<string, RouteRecord>();
+  if (routes === undefined || routes === null) return result;
+  if (!isMapping(routes)) {
+    problems.push(problem('routes', routes, 'route names with their settings below them'));
+    return result;
+  }
+  for (const [written, settings] of Object.entries(routes)) {
+    const name = validRouteName(written);
+    const record = settings ?? {};
+    if (name === null) problems.push(problem('routes', written, ROUTE_NAME_EXPECTED));
+    else if (result.has(name)) problems.push(problem('routes', written, `each route once; ${name} was there already`));
+    else if (!isMapping(record)) problems.push(problem(`routes.${written}`, settings, 'settings such as "maxInstances: 3" below it'));
+    else {
+      result.set(name, Object.freeze(record));
+      problems.push(...routeProblems(written, record));
+    }
+  }
+  return result;
+}
+
+function routeProblems(name: string, record: RouteRecord): string[] {
+  try {
+    parseRouteSettings(record);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map((one) => `routes.${name}.${one}`);
+    throw error;
+  }
+}
+
+function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
