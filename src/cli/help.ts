@@ -10,7 +10,10 @@ export function programHelp(): string {
   return [
     'pullproxy: a load balancer that lets the application decide how much load it takes.',
     '',
-    wrap('Clients are held at a node until an instance of their application has time for them. Instances are started when clients wait, and leave by themselves when they are idle.', 0),
+    wrap(
+      'Clients are held at a node until an instance of their application has time for them. Instances are started when clients wait, and leave by themselves when they are idle.',
+      0,
+    ),
     '',
     'Usage: pullproxy COMMAND [FLAGS]',
     '',
@@ -26,7 +29,7 @@ export function programHelp(): string {
 
 /** What `pullproxy COMMAND --help` prints. */
 export function commandHelp(spec: Described): string {
-  const sample = spec.settings['logLevel'] ?? spec.settings['redis'];
+  const sample = spec.settings.logLevel ?? spec.settings.redis;
   return [
     `pullproxy ${spec.name}: ${spec.summary}`,
     '',

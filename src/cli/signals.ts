@@ -2,7 +2,10 @@
 export function firstSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let leaving = false;
-    for (const [signal, number] of [['SIGTERM', 15], ['SIGINT', 2]] as const) {
+    for (const [signal, number] of [
+      ['SIGTERM', 15],
+      ['SIGINT', 2],
+    ] as const) {
       process.on(signal, () => {
         if (leaving) process.exit(128 + number);
         leaving = true;

@@ -5,7 +5,21 @@
 import { command } from './command-spec.ts';
 import { formatHostPort } from './host-port.ts';
 import {
-  choice, dialAddress, duration, filePath, listenAddress, nodeId, problem, rate, redisUrls, routeName, size, startId, text, whole, yesNo,
+  choice,
+  dialAddress,
+  duration,
+  filePath,
+  listenAddress,
+  nodeId,
+  problem,
+  rate,
+  redisUrls,
+  routeName,
+  size,
+  startId,
+  text,
+  whole,
+  yesNo,
 } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS } from './route-settings.ts';
@@ -26,17 +40,28 @@ const SERVER = {
 
 const CLIENT_SIDE = {
   listen: many(
-    'listen', listenUrl, [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
+    'listen',
+    listenUrl,
+    [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
     'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
   ),
   admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
-  adminToken: secret('admin-token', text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/), 'what changing calls at the admin port must carry; without it they work from this machine only'),
+  adminToken: secret(
+    'admin-token',
+    text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
+    'what changing calls at the admin port must carry; without it they work from this machine only',
+  ),
   tlsCert: optional('tls-cert', filePath, `${CERTIFICATE} of https listeners`),
   tlsKey: optional('tls-key', filePath, `${PRIVATE_KEY} of https listeners`),
   headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
   keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
-  headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, "largest head of a request; a larger one is answered with 431"),
-  heldBytesMax: setting('held-bytes-max', size(65_536, Number.MAX_SAFE_INTEGER), 1024 ** 3, 'memory that waiting clients may occupy in one node'),
+  headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, 'largest head of a request; a larger one is answered with 431'),
+  heldBytesMax: setting(
+    'held-bytes-max',
+    size(65_536, Number.MAX_SAFE_INTEGER),
+    1024 ** 3,
+    'memory that waiting clients may occupy in one node',
+  ),
   drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
 };
 
@@ -50,20 +75,30 @@ const ROUTE_DEFAULTS = {
 };
 
 const INSTANCE = {
-  concurrency: setting('concurrency', whole(1, 1_000_000), 10, 'requests (or TCP connections) that the application gets at once, never more'),
+  concurrency: setting(
+    'concurrency',
+    whole(1, 1_000_000),
+    10,
+    'requests (or TCP connections) that the application gets at once, never more',
+  ),
   idleTimeoutMs: setting('idle-timeout', duration(1), 300_000, 'the newest instance leaves after being idle for so long'),
   oldIdleTimeoutMs: setting('old-idle-timeout', duration(1), 10_000, 'an older instance leaves after being idle for so long'),
   stopTimeoutMs: setting('stop-timeout', duration(0), 10_000, 'how long the application may take to stop after SIGTERM, before SIGKILL'),
 };
 
-const SECRET = secret('secret', text('SECRET', 'at least one character'), 'what nodes and linkers prove to each other that they know; better in the environment than in a flag, which others can see');
+const SECRET = secret(
+  'secret',
+  text('SECRET', 'at least one character'),
+  'what nodes and linkers prove to each other that they know; better in the environment than in a flag, which others can see',
+);
 const REDIS = setting('redis', redisUrls, REDIS_DEFAULT, 'the Redis that the nodes share');
 
 export const DEV = command({
   name: 'dev',
   summary: 'try it: proxy, scaling and your application in one command, without Redis',
   usage: ['[--listen URL]... [--concurrency N] [--max-instances N] -- CMD ARG...'],
-  about: 'Starts a proxy and, once somebody connects, CMD: as many instances of it as the load needs, each with its own port in the environment variable PORT. Idle instances leave again. All in memory; nothing has to be installed.',
+  about:
+    'Starts a proxy and, once somebody connects, CMD: as many instances of it as the load needs, each with its own port in the environment variable PORT. Idle instances leave again. All in memory; nothing has to be installed.',
   settings: {
     ...CLIENT_SIDE,
     route: setting('route', routeName, '*', 'the host name that the application answers to; * is any'),
@@ -85,11 +120,16 @@ export const NODE = command({
   name: 'node',
   summary: 'the proxy: clients connect here, linkers collect them',
   usage: ['[--listen URL]... [--backend HOST:PORT] [--advertise HOST:PORT] [--admin HOST:PORT] [--redis URL] [--config FILE]'],
-  about: 'Takes clients in and holds them until an instance of their application has a free slot. Several nodes with the same Redis act as one proxy; without --redis the node is on its own.',
+  about:
+    'Takes clients in and holds them until an instance of their application has a free slot. Several nodes with the same Redis act as one proxy; without --redis the node is on its own.',
   settings: {
     ...CLIENT_SIDE,
     backend: setting('backend', listenAddress, { host: '0.0.0.0', port: 9080 }, 'where linkers connect'),
-    advertise: optional('advertise', dialAddress, "the address under which linkers of other nodes reach this node's backend port; found out when absent"),
+    advertise: optional(
+      'advertise',
+      dialAddress,
+      "the address under which linkers of other nodes reach this node's backend port; found out when absent",
+    ),
     backendTlsCert: optional('backend-tls-cert', filePath, `${CERTIFICATE} of the backend port: turns TLS on there`),
     backendTlsKey: optional('backend-tls-key', filePath, `${PRIVATE_KEY} of the backend port`),
     backendTlsCa: optional('backend-tls-ca', filePath, 'file with the authorities (PEM) of which linkers must have a certificate'),
@@ -115,7 +155,9 @@ export const NODE = command({
       ? [problem('--backend-tls-ca', values.backendTlsCa, '--backend-tls-cert and --backend-tls-key with it')]
       : []),
     ...instanceProblems(values),
-    ...(values.workers > 1 ? [problem('--workers', values.workers, '1: more than one process is not available yet; start several nodes instead')] : []),
+    ...(values.workers > 1
+      ? [problem('--workers', values.workers, '1: more than one process is not available yet; start several nodes instead')]
+      : []),
   ],
 });
 
@@ -123,7 +165,8 @@ export const LINKER = command({
   name: 'linker',
   summary: 'the sidecar: runs your application and collects its requests',
   usage: ['--proxy HOST:PORT... --route NAME [--concurrency N] [--app HOST:PORT] [-- CMD ARG...]'],
-  about: 'Runs CMD with a free port in the environment variable PORT, waits until it accepts connections, and then fetches requests from the nodes, never more at once than --concurrency. It listens nowhere. When the application has been idle for long enough, it leaves, and the application with it. SIGHUP asks for one more instance.',
+  about:
+    'Runs CMD with a free port in the environment variable PORT, waits until it accepts connections, and then fetches requests from the nodes, never more at once than --concurrency. It listens nowhere. When the application has been idle for long enough, it leaves, and the application with it. SIGHUP asks for one more instance.',
   settings: {
     proxy: many('proxy', dialAddress, [], "a node's backend port; may be repeated, and a DNS name may have several addresses"),
     route: required('route', routeName, 'the host name that the application answers to'),
@@ -142,11 +185,16 @@ export const LINKER = command({
   operands: false,
   routes: false,
   examples: [
-    ['pullproxy linker --proxy proxy.example.com:9080 --route app.example.com -- node server.js', 'runs server.js and serves app.example.com with it'],
+    [
+      'pullproxy linker --proxy proxy.example.com:9080 --route app.example.com -- node server.js',
+      'runs server.js and serves app.example.com with it',
+    ],
     ['pullproxy linker --proxy 127.0.0.1:9080 --route database --app 127.0.0.1:5432 --concurrency 50', 'for a server that runs already'],
   ],
   check: (values, tail) => [
-    ...(values.app === undefined && tail.length === 0 ? ['--app is missing: expected the address of the running application, or its command after --'] : []),
+    ...(values.app === undefined && tail.length === 0
+      ? ['--app is missing: expected the address of the running application, or its command after --']
+      : []),
     ...pair(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
   ],
 });
@@ -155,7 +203,8 @@ export const SCALER = command({
   name: 'scaler',
   summary: 'runs your startup command when clients wait for an application',
   usage: ['[--redis URL] [--rate N/DURATION] [--parallel N] [--command-timeout DURATION] -- CMD ARG...'],
-  about: 'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance with whatever scheduler you have and ends; no shell is involved.',
+  about:
+    'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance with whatever scheduler you have and ends; no shell is involved.',
   settings: {
     redis: REDIS,
     rate: setting('rate', rate, { count: 10, durationMs: 1000 }, 'how many startup jobs may begin in which time, in the whole cluster'),
@@ -188,7 +237,10 @@ export const STATUS = command({
   tail: 'none',
   operands: false,
   routes: false,
-  examples: [['pullproxy status --watch', 'a live picture'], ['pullproxy status --json', 'for scripts']],
+  examples: [
+    ['pullproxy status --watch', 'a live picture'],
+    ['pullproxy status --json', 'for scripts'],
+  ],
 });
 
 export const ROUTES = command({
@@ -219,7 +271,11 @@ function routeKeysHelp(): string {
     .join('\n');
 }
 
-type Tls = { readonly listen: readonly { readonly protocol: string; readonly host: string; readonly port: number }[]; readonly tlsCert?: string | undefined; readonly tlsKey?: string | undefined };
+type Tls = {
+  readonly listen: readonly { readonly protocol: string; readonly host: string; readonly port: number }[];
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+};
 
 function tlsProblems({ listen, tlsCert, tlsKey }: Tls): string[] {
   const https = listen.find(({ protocol }) => protocol === 'https');

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../errors.ts';
 import { problem } from './kinds.ts';
-import { parseRouteSettings, type RouteRecord } from './route-settings.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
+import { parseRouteSettings, type RouteRecord } from './route-settings.ts';
 
 /** A configuration file's top level, not judged yet. */
 export type ConfigFile = Readonly<Record<string, unknown>>;

@@ -34,10 +34,7 @@ export function parseListenUrl(url: string): ListenUrl | null {
 }
 
 export function formatListenUrl({ protocol, host, port, route, proxyProtocol }: ListenUrl): string {
-  const query = [
-    ...(route === null ? [] : [`route=${route}`]),
-    ...(proxyProtocol === null ? [] : [`proxy=${proxyProtocol}`]),
-  ].join('&');
+  const query = [...(route === null ? [] : [`route=${route}`]), ...(proxyProtocol === null ? [] : [`proxy=${proxyProtocol}`])].join('&');
   return `${protocol}://${formatHostPort({ host, port })}${query === '' ? '' : `?${query}`}`;
 }
 

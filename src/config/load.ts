@@ -40,7 +40,7 @@ export async function loadCommand<const S extends Settings>(
   if (line.help) return null;
   const problems = [...line.problems, ...tailProblems(spec, line)];
   const { path, file } = await readFile(line, settings, environment, problems);
-  const routes = readRoutes(spec.routes ? file['routes'] : undefined, problems);
+  const routes = readRoutes(spec.routes ? file.routes : undefined, problems);
   problems.push(...unknownKeys(file, path, settings, spec.routes));
 
   const values: Record<string, unknown> = {};
@@ -56,7 +56,8 @@ export async function loadCommand<const S extends Settings>(
 
 function tailProblems<S extends Settings>(spec: CommandSpec<S>, { tail }: CommandLine): string[] {
   if (spec.tail === 'none' && tail.length > 0) return [problem('--', tail.join(' '), 'nothing after it: this command runs no other')];
-  if (spec.tail === 'required' && tail.length === 0) return ['-- CMD ARG...: expected the command to run at the end of the line, such as "-- node server.js"'];
+  if (spec.tail === 'required' && tail.length === 0)
+    return ['-- CMD ARG...: expected the command to run at the end of the line, such as "-- node server.js"'];
   return [];
 }
 

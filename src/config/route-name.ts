@@ -9,8 +9,8 @@ export const ROUTE_NAME_EXPECTED =
  * container networks make such names and browsers send them.
  */
 export function validRouteName(name: string): string | null {
+  if (name === '*') return name;
   const plain = (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
-  if (plain === '*') return plain;
   if (plain.length > 253) return null;
   const labels = (plain.startsWith('*.') ? plain.slice(2) : plain).split('.');
   return labels.every((label) => LABEL.test(label)) ? plain : null;

@@ -48,7 +48,11 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
   startMode: key('startMode', choice('each', 'total'), 'run the startup command once per missing instance, or once with the total'),
   balance: key('balance', choice('newest', 'spread'), 'fill the newest instance first, or spread the load over all'),
   protocol: key('protocol', choice('http1', 'h2c', 'tcp'), 'what the application speaks'),
-  concurrency: key('concurrency', whole(1, 1_000_000), 'requests that an instance is expected to take at once, before the first one has said it'),
+  concurrency: key(
+    'concurrency',
+    whole(1, 1_000_000),
+    'requests that an instance is expected to take at once, before the first one has said it',
+  ),
 };
 
 /**

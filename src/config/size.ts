@@ -1,5 +1,12 @@
 const UNIT_BYTES: Readonly<Record<string, number>> = {
-  '': 1, b: 1, kb: 1000, mb: 1000 ** 2, gb: 1000 ** 3, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3,
+  '': 1,
+  b: 1,
+  kb: 1000,
+  mb: 1000 ** 2,
+  gb: 1000 ** 3,
+  kib: 1024,
+  mib: 1024 ** 2,
+  gib: 1024 ** 3,
 };
 
 /** `16384`, `64KiB`, `512MiB`, `1GiB`, also decimal `500MB`, in bytes; null when `text` is none. */
