@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the base images of docker-compose.yml, deploy/Dockerfile and the tests from what this machine has, where they
 # are missing: for machines that can't pull. They hold the program, its shared libraries and a shell, nothing else.
-# Needs Docker, Debian's redis-server and busybox-static, npm, and node_modules (for its pinned Node).
+# Needs Docker, Debian's redis-server, busybox (with all its tools: busybox-static), npm, and node_modules (for its pinned Node).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,8 @@ present() { docker image inspect "$1" >/dev/null 2>&1; }
 copy_program() {
   local root=$1 program=$2 target=$3 library
   install -D -m 755 "$program" "$root$target"
-  ldd "$program" | grep -oE '/[^ ]+\.so[^ ]*' | sort -u | while read -r library; do
+  # A static program has none, and ldd says so with an error.
+  for library in $(ldd "$program" 2>/dev/null | grep -oE '/[^ ]+\.so[^ ]*' | sort -u); do
     install -D -m 755 "$(readlink -f "$library")" "$root$library"
   done
 }
@@ -21,8 +22,8 @@ base() {
   local root=$1 tool
   mkdir -p "$root"/{tmp,etc/ssl/certs,bin,usr/bin,root,home/node,app}
   chmod 1777 "$root/tmp"
-  install -m 755 /bin/busybox "$root/bin/busybox"
-  for tool in $(/bin/busybox --list); do [ "$tool" = busybox ] || ln -s /bin/busybox "$root/bin/$tool"; done
+  copy_program "$root" "$(command -v busybox)" /bin/busybox
+  for tool in $(busybox --list); do [ "$tool" = busybox ] || ln -s /bin/busybox "$root/bin/$tool"; done
   ln -s /bin/env "$root/usr/bin/env"
   printf 'root:x:0:0:root:/root:/bin/sh\nredis:x:999:999::/tmp:/bin/sh\nnode:x:1000:1000::/home/node:/bin/sh\n' > "$root/etc/passwd"
   printf 'root:x:0:\nredis:x:999:\nnode:x:1000:\n' > "$root/etc/group"
