@@ -18,6 +18,8 @@ export const HANDSHAKE_TIMEOUT_MS = 5_000;
 /** A node accepts several secrets while they are being rotated. */
 const SECRETS_MAX = 8;
 const CONCURRENCY_MAX = 1_000_000;
+/** How much of a peer's REFUSE is reported. */
+const REASON_LETTERS_MAX = 200;
 
 /** What a linker says of itself. */
 export interface Hello {
@@ -85,6 +87,8 @@ export function dialLink(socket: Socket, options: DialOptions): void {
   const shake = new Handshake(socket, options, (type, payload) => {
     if (type === Frame.CHALLENGE && node === null) {
       const challenge = parseJson(payload);
+      if (challenge.v !== PROTOCOL_VERSION)
+        throw new LinkProtocolError(`the node speaks ${versionWords(challenge.v)}, this linker ${PROTOCOL_VERSION}`);
       if (typeof challenge.node !== 'string' || typeof challenge.nonce !== 'string' || !Array.isArray(challenge.proofs))
         throw new LinkProtocolError('malformed CHALLENGE');
       const said = { hello, node: challenge.node, nonce: challenge.nonce };
@@ -135,7 +139,7 @@ class Handshake {
   unexpected(type: number, payload: Buffer): void {
     if (type !== Frame.REFUSE) throw new LinkProtocolError(`frame type ${type} in the handshake`);
     const { reason } = parseJson(payload);
-    this.link.close(`refused by the peer: ${String(reason).slice(0, 200)}`);
+    this.link.close(`refused by the peer: ${typeof reason === 'string' ? reason.slice(0, REASON_LETTERS_MAX) : 'no reason given'}`);
   }
 
   #end(how: () => void): void {
@@ -148,14 +152,21 @@ class Handshake {
 
 function parseHello(payload: Buffer): Hello {
   const value = parseJson(payload);
-  if (value.v !== PROTOCOL_VERSION) throw new LinkProtocolError(`the linker speaks protocol version ${String(value.v)}, this node ${PROTOCOL_VERSION}`);
+  if (value.v !== PROTOCOL_VERSION)
+    throw new LinkProtocolError(`the linker speaks ${versionWords(value.v)}, this node ${PROTOCOL_VERSION}`);
   const { route, instance, seq, concurrency, startId, relay, nonce } = value;
   if (typeof route !== 'string' || !/^[a-z0-9.*_-]{1,253}$/.test(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (typeof instance !== 'string' || !/^[a-z0-9]{1,64}$/.test(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
   if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
     throw new LinkProtocolError('HELLO with a malformed concurrency');
-  if (startId !== undefined && (typeof startId !== 'string' || !/^[a-z0-9]{1,64}$/.test(startId))) throw new LinkProtocolError('HELLO with a malformed start id');
+  if (startId !== undefined && (typeof startId !== 'string' || !/^[a-z0-9]{1,64}$/.test(startId)))
+    throw new LinkProtocolError('HELLO with a malformed start id');
   if (typeof nonce !== 'string' || nonce.length < 16) throw new LinkProtocolError('HELLO without a nonce');
   return { route, instance, seq, concurrency, ...(startId === undefined ? {} : { startId }), ...(relay === true ? { relay } : {}) };
+}
+
+/** A stranger's JSON is never turned into text unseen: `{"toString":1}` makes String() throw, and a text may be of any length. */
+function versionWords(version: unknown): string {
+  return `protocol version ${typeof version === 'number' ? version : '?'}`;
 }

@@ -1,0 +1,177 @@
+/** Links with both ends real, or one end real and the other spoken by hand; everything that the real ends report is recorded. */
+import { Frame, type ResetCodeValue } from '../../../src/link/frames.ts';
+import { acceptLink, dialLink, type Hello } from '../../../src/link/handshake.ts';
+import type { LinkTiming } from '../../../src/link/link.ts';
+import { LinkerLink, type LinkerLinkEvents } from '../../../src/link/linker-link.ts';
+import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
+import { newNonce, prove } from '../../../src/link/proof.ts';
+import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
+import { RawPeer, type SocketPair, socketPair } from './wire.ts';
+
+export const SECRET = 'the secret of this route';
+export const HELLO: Hello = { route: 'app.example.com', instance: 'i1', seq: 1_700_000_000_000, concurrency: 8 };
+
+export interface SeenReset {
+  readonly code: ResetCodeValue;
+  readonly reached: boolean;
+  readonly reused: boolean;
+}
+
+/** A stream's handler that remembers; it passes on nothing by itself. */
+export class Recorder implements StreamHandler {
+  readonly chunks: Buffer[] = [];
+  readonly resets: SeenReset[] = [];
+  ends = 0;
+  drains = 0;
+
+  get bytes(): number {
+    return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  onData(chunk: Buffer): void {
+    this.chunks.push(chunk);
+  }
+
+  onEnd(): void {
+    this.ends++;
+  }
+
+  onDrain(): void {
+    this.drains++;
+  }
+
+  onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
+    this.resets.push({ code, reached, reused });
+  }
+}
+
+/** The node's end with its events recorded; `over` replaces some. */
+export class NodeEnd {
+  readonly link: NodeLink;
+  readonly said: string[] = [];
+  readonly downs: string[] = [];
+
+  constructor(make: (events: NodeLinkEvents) => NodeLink, over: Partial<NodeLinkEvents> = {}) {
+    this.link = make({
+      idle: () => {},
+      moveFailed: (count, address) => this.said.push(`move of ${count} to ${address} failed`),
+      report: (report) => this.said.push(`report ${JSON.stringify(report)}`),
+      retire: () => this.said.push('retire'),
+      startAnother: () => this.said.push('start another'),
+      down: (reason) => this.downs.push(reason),
+      ...over,
+    });
+  }
+}
+
+export interface OpenedStream {
+  readonly stream: Stream;
+  readonly flags: number;
+  readonly handler: Recorder;
+}
+
+/** The linker's end with its events recorded; `over` replaces some. */
+export class LinkerEnd {
+  readonly link: LinkerLink;
+  readonly said: string[] = [];
+  readonly downs: string[] = [];
+  readonly opened: OpenedStream[] = [];
+  readonly done: { readonly stream: Stream; readonly keep: boolean }[] = [];
+  returned = 0;
+
+  constructor(make: (events: LinkerLinkEvents) => LinkerLink, over: Partial<LinkerLinkEvents> = {}) {
+    this.link = make({
+      opened: (stream, flags) => {
+        const handler = new Recorder();
+        stream.handler = handler;
+        this.opened.push({ stream, flags, handler });
+      },
+      done: (stream, keep) => this.done.push({ stream, keep }),
+      returned: (count) => {
+        this.returned += count;
+      },
+      moveWanted: (count, address) => this.said.push(`move ${count} to ${address}`),
+      newest: (yes) => this.said.push(`newest ${yes}`),
+      retireAnswer: (yes) => this.said.push(`retire answer ${yes}`),
+      goAway: () => this.said.push('go away'),
+      down: (reason) => this.downs.push(reason),
+      ...over,
+    });
+  }
+}
+
+export interface LinkOptions {
+  readonly hello?: Hello;
+  readonly timing?: LinkTiming;
+  readonly node?: Partial<NodeLinkEvents>;
+  readonly linker?: Partial<LinkerLinkEvents>;
+  readonly lastStreamId?: number;
+}
+
+/** A link with both ends real. */
+export async function linkPair(options: LinkOptions = {}): Promise<{ node: NodeEnd; linker: LinkerEnd; sockets: SocketPair }> {
+  const sockets = await socketPair();
+  const node = acceptNode(sockets, options);
+  const linker = dialLinker(sockets, options);
+  return { node: await node, linker: await linker, sockets };
+}
+
+/** A real node's end; the test speaks for the linker. */
+export async function nodeAndRawLinker(options: LinkOptions = {}): Promise<{ node: NodeEnd; peer: RawPeer }> {
+  const sockets = await socketPair();
+  const node = acceptNode(sockets, options);
+  const peer = new RawPeer(sockets.dialled);
+  await shakeAsLinker(peer, options.hello ?? HELLO);
+  await peer.take(Frame.WELCOME);
+  return { node: await node, peer };
+}
+
+/** A real linker's end; the test speaks for the node. */
+export async function linkerAndRawNode(options: LinkOptions = {}): Promise<{ linker: LinkerEnd; peer: RawPeer }> {
+  const sockets = await socketPair();
+  const linker = dialLinker(sockets, options);
+  const peer = new RawPeer(sockets.accepted);
+  await shakeAsNode(peer);
+  return { linker: await linker, peer };
+}
+
+/** HELLO and a right PROOF, by hand; the node's WELCOME is left to be taken. */
+export async function shakeAsLinker(peer: RawPeer, said: Hello = HELLO, secret = SECRET): Promise<void> {
+  const hello = peer.sendJson(Frame.HELLO, { v: 1, ...said, nonce: newNonce() });
+  const { node, nonce } = await peer.takeJson(Frame.CHALLENGE);
+  peer.sendJson(Frame.PROOF, { proof: prove(secret, 'linker', { hello, node: String(node), nonce: String(nonce) }) });
+}
+
+/** CHALLENGE with a right proof and WELCOME, by hand. */
+export async function shakeAsNode(peer: RawPeer, node = 'n1', secret = SECRET): Promise<void> {
+  const hello = (await peer.take(Frame.HELLO)).payload;
+  const nonce = newNonce();
+  peer.sendJson(Frame.CHALLENGE, { v: 1, node, nonce, proofs: [prove(secret, 'node', { hello, node, nonce })] });
+  await peer.take(Frame.PROOF);
+  peer.sendJson(Frame.WELCOME, {});
+}
+
+function acceptNode({ accepted }: SocketPair, options: LinkOptions): Promise<NodeEnd> {
+  return new Promise((resolve, reject) =>
+    acceptLink(accepted, {
+      node: 'n1',
+      secrets: () => [SECRET],
+      timing: options.timing,
+      ready: (link, hello) =>
+        resolve(new NodeEnd((events) => new NodeLink(link, hello.concurrency, events, options.lastStreamId), options.node)),
+      failed: (reason) => reject(new Error(reason)),
+    }),
+  );
+}
+
+function dialLinker({ dialled }: SocketPair, options: LinkOptions): Promise<LinkerEnd> {
+  return new Promise((resolve, reject) =>
+    dialLink(dialled, {
+      hello: options.hello ?? HELLO,
+      secret: SECRET,
+      timing: options.timing,
+      ready: (link) => resolve(new LinkerEnd((events) => new LinkerLink(link, events), options.linker)),
+      failed: (reason) => reject(new Error(reason)),
+    }),
+  );
+}
