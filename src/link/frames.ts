@@ -110,7 +110,8 @@ export class FrameReader {
     while (end - at >= FRAME_HEAD_BYTES) {
       const head = chunk.readUInt32BE(at);
       const length = head & 0xffffff;
-      if (length > this.payloadBytesMax) throw new LinkProtocolError(`frame of ${length} bytes, at most ${this.payloadBytesMax} are allowed`);
+      if (length > this.payloadBytesMax)
+        throw new LinkProtocolError(`frame of ${length} bytes, at most ${this.payloadBytesMax} are allowed`);
       const next = at + FRAME_HEAD_BYTES + length;
       if (next > end) break;
       const payload = length === 0 ? EMPTY : chunk.subarray(at + FRAME_HEAD_BYTES, next);

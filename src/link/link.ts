@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
 import { FrameWriter } from './frame-writer.ts';
-import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, readU32, ResetCode } from './frames.ts';
+import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
 import type { Stream } from './stream.ts';
 
 export interface LinkTiming {

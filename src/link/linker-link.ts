@@ -1,5 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
-import { Flag, Frame, readU32, ResetCode, type ResetCodeValue } from './frames.ts';
+import { Flag, Frame, ResetCode, type ResetCodeValue, readU32 } from './frames.ts';
 import type { Link, LinkRole } from './link.ts';
 import type { InstanceReport } from './node-link.ts';
 import { Stream } from './stream.ts';
@@ -113,7 +113,8 @@ export class LinkerLink implements LinkRole {
 
   /** The node is the one that decides whether a slot is idle, but it can't return what it was not lent or still uses. */
   #takeBack(count: number): void {
-    if (count > this.lent - this.streams.size) throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.streams.size} are idle there`);
+    if (count > this.lent - this.streams.size)
+      throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.streams.size} are idle there`);
     this.lent -= count;
   }
 

@@ -1,5 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
-import { Flag, Frame, readU32, type ResetCodeValue } from './frames.ts';
+import { Flag, Frame, type ResetCodeValue, readU32 } from './frames.ts';
 import type { Link, LinkRole } from './link.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 

@@ -20,7 +20,10 @@ export function newNonce(): string {
 
 export function prove(secret: string, role: ProofRole, said: Transcript): string {
   const hmac = createHmac('sha256', secret);
-  hmac.update(`pullproxy link ${role}\n${said.hello.length}\n`).update(said.hello).update(`\n${said.node.length}\n${said.node}\n${said.nonce}`);
+  hmac
+    .update(`pullproxy link ${role}\n${said.hello.length}\n`)
+    .update(said.hello)
+    .update(`\n${said.node.length}\n${said.node}\n${said.nonce}`);
   return hmac.digest('base64url');
 }
 
