@@ -1,5 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
-import { Flag, Frame, type ResetCodeValue, readU32 } from './frames.ts';
+import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { Link, LinkRole } from './link.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
@@ -19,6 +19,8 @@ export interface NodeLinkEvents {
   retire(): void;
   /** One more, newer instance of the route is wanted. */
   startAnother(): void;
+  /** The linker wants `count` slots back that are not idle here: those lent on through relays must be asked for. */
+  recalled(count: number): void;
   down(reason: string): void;
 }
 
@@ -28,16 +30,21 @@ export class NodeLink implements LinkRole {
   readonly streams = new Map<number, Stream>();
   /** Slots that lie here and serve nobody. */
   idle = 0;
+  /** Slots lent on to another node through a relay, and idle there as far as is known here. */
+  #reserved = 0;
   /** Slots that the linker wants back and that were in use when it asked: paid as streams end. */
   #owed = 0;
-  #nextId = 1;
+  #lastId: number;
+  /** The node is leaving: what nobody here needs goes back at once. */
+  #leaving = false;
   readonly #concurrency: number;
   readonly #events: NodeLinkEvents;
 
-  /** `concurrency` is what the instance said in its hello: it can't lend more. */
-  constructor(link: Link, concurrency: number, events: NodeLinkEvents) {
+  /** `concurrency` is what the instance said in its hello: it can't lend more. Stream ids count up from `lastStreamId`. */
+  constructor(link: Link, concurrency: number, events: NodeLinkEvents, lastStreamId = 0) {
     this.link = link;
     this.#concurrency = concurrency;
+    this.#lastId = lastStreamId;
     this.#events = events;
     link.begin(this);
   }
@@ -46,37 +53,74 @@ export class NodeLink implements LinkRole {
     return this.streams.size;
   }
 
-  /** Takes one idle slot for a stream; `opening` are its first bytes (within the first window). */
+  /** Takes one idle slot for a stream; `opening` are its first bytes. */
   open(handler: StreamHandler, flags: number, opening: Buffer): Stream {
     if (this.idle < 1) throw new Error('no idle slot on this link');
     this.idle--;
+    return this.#openStream(handler, flags, opening);
+  }
+
+  /** Sets idle slots aside for a relay. */
+  reserve(count: number): void {
+    if (count > this.idle) throw new Error(`can't reserve ${count} of ${this.idle} idle slots`);
+    this.idle -= count;
+    this.#reserved += count;
+  }
+
+  /** Reserved slots are idle again. */
+  release(count: number): void {
+    for (let i = Math.min(count, this.#reserved); i > 0; i--) {
+      this.#reserved--;
+      this.#slotIdle();
+    }
+  }
+
+  /** A stream on a reserved slot. When it is over the slot is reserved again and `over` is called. */
+  openReserved(handler: StreamHandler, flags: number, over: () => void): Stream {
+    if (this.#reserved < 1) throw new Error('no reserved slot on this link');
+    this.#reserved--;
+    const stream = this.#openStream(handler, flags, null);
+    stream.onOver = over;
+    return stream;
+  }
+
+  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null): Stream {
     const id = this.#newId();
     const stream = new Stream(id, this.link.writer);
     stream.handler = handler;
-    stream.chargeOpening(opening.length);
     this.streams.set(id, stream);
-    this.link.writer.frame(Frame.OPEN, flags, id, opening);
+    // What does not fit one frame follows as data, within the window.
+    const first = opening === null || opening.length <= PAYLOAD_BYTES_MAX ? opening : opening.subarray(0, PAYLOAD_BYTES_MAX);
+    if (first !== null) stream.chargeOpening(first.length);
+    this.link.writer.frame(Frame.OPEN, flags, id, first);
+    if (opening !== null && first !== null && opening.length > first.length) stream.write(opening.subarray(first.length));
     return stream;
   }
 
   /** The exchange is complete in both directions: the slot is idle again at once. */
   doneAndKeep(stream: Stream): void {
+    if (stream.state === 'abandoned') return;
+    // An answer may be complete before its request is sent: the rest would be missing on a connection that is used again.
+    if (stream.pendingBytes > 0) {
+      this.doneAndClose(stream);
+      return;
+    }
     if (!this.streams.delete(stream.id)) return;
     stream.close();
     this.link.writer.frame(Frame.DONE, Flag.KEEP, stream.id, null);
-    this.#slotIdle();
+    this.#over(stream);
   }
 
   /** The exchange is complete but its application connection is not to be used again: idle once the linker has seen it closed. */
   doneAndClose(stream: Stream): void {
-    if (!this.streams.has(stream.id) || stream.state === 'closed') return;
+    if (!this.#mayEnd(stream)) return;
     stream.abandon();
     this.link.writer.frame(Frame.DONE, 0, stream.id, null);
   }
 
   /** Gives a stream up; its slot is idle when the linker has answered. */
   reset(stream: Stream, code: ResetCodeValue): void {
-    if (!this.streams.has(stream.id) || stream.state === 'closed') return;
+    if (!this.#mayEnd(stream)) return;
     stream.abandon();
     this.link.writer.number(Frame.RESET, 0, stream.id, code);
   }
@@ -107,9 +151,11 @@ export class NodeLink implements LinkRole {
     this.link.writer.frame(Frame.RETIRE_ANSWER, yes ? Flag.YES : 0, 0, null);
   }
 
-  /** The node is leaving: idle slots go back now, the others as their streams end. */
+  /** The node is leaving: idle slots go back now, the others as their streams end and nobody who is held here needs them. */
   goAway(): void {
+    this.#leaving = true;
     this.link.writer.frame(Frame.GOAWAY, 0, 0, null);
+    this.giveBack(this.idle);
   }
 
   receive(type: number, flags: number, streamId: number, payload: Buffer): void {
@@ -121,7 +167,7 @@ export class NodeLink implements LinkRole {
         this.#recall(readU32(payload));
         return;
       case Frame.RESET:
-        this.#resetByLinker(streamId, flags, readU32(payload));
+        this.#resetByLinker(streamId, flags, readResetCode(payload));
         return;
       case Frame.MOVE_FAILED:
         if (payload.length < 5) throw new LinkProtocolError('MOVE_FAILED without an address');
@@ -143,31 +189,44 @@ export class NodeLink implements LinkRole {
 
   down(reason: string): void {
     this.idle = 0;
+    this.#reserved = 0;
     this.#events.down(reason);
   }
 
   #granted(count: number): void {
-    const lent = this.idle + this.streams.size + count;
+    const lent = this.idle + this.#reserved + this.streams.size + count;
     if (lent > this.#concurrency) throw new LinkProtocolError(`${lent} slots granted by an instance of concurrency ${this.#concurrency}`);
     this.idle += count;
-    this.#events.idle();
+    this.#offerIdle();
   }
 
   #recall(count: number): void {
     const now = Math.min(count, this.idle);
     this.giveBack(now);
-    this.#owed = Math.min(this.#owed + count - now, this.streams.size);
+    const later = count - now;
+    this.#owed = Math.min(this.#owed + later, this.streams.size + this.#reserved);
+    if (later > 0) this.#events.recalled(later);
   }
 
-  #resetByLinker(streamId: number, flags: number, code: number): void {
+  #resetByLinker(streamId: number, flags: number, code: ResetCodeValue): void {
     const stream = this.streams.get(streamId);
     // A stream that this side has ended with DONE and KEEP may be reset by a linker that has not heard of it yet.
     if (stream === undefined) return;
     this.streams.delete(streamId);
     const handler = stream.handler;
     stream.close();
-    this.#slotIdle();
-    handler?.onReset(code as ResetCodeValue, (flags & Flag.REACHED) !== 0, (flags & Flag.REUSED) !== 0);
+    // Before the slot is offered: a client that goes back to its place in the queue is older than those who wait for the slot.
+    handler?.onReset(code, (flags & Flag.REACHED) !== 0, (flags & Flag.REUSED) !== 0);
+    this.#over(stream);
+  }
+
+  #over(stream: Stream): void {
+    if (stream.onOver === null) {
+      this.#slotIdle();
+      return;
+    }
+    this.#reserved++;
+    stream.onOver();
   }
 
   #slotIdle(): void {
@@ -177,23 +236,36 @@ export class NodeLink implements LinkRole {
       this.giveBack(1);
       return;
     }
+    this.#offerIdle();
+  }
+
+  #offerIdle(): void {
     this.#events.idle();
+    if (this.#leaving) this.giveBack(this.idle);
+  }
+
+  #mayEnd(stream: Stream): boolean {
+    return stream.state !== 'abandoned' && this.streams.has(stream.id);
   }
 
   #newId(): number {
     do {
-      this.#nextId = this.#nextId === 0xffffffff ? 1 : this.#nextId + 1;
-    } while (this.streams.has(this.#nextId));
-    return this.#nextId;
+      this.#lastId = this.#lastId === 0xffffffff ? 1 : this.#lastId + 1;
+    } while (this.streams.has(this.#lastId));
+    return this.#lastId;
   }
 }
 
 function parseReport(payload: Buffer): InstanceReport {
   const value = parseJson(payload);
   const { home, state, active } = value;
-  if (typeof home !== 'boolean' || (state !== 'starting' && state !== 'ready' && state !== 'draining') || typeof active !== 'number')
+  if (typeof home !== 'boolean' || (state !== 'starting' && state !== 'ready' && state !== 'draining') || !isCount(active))
     throw new LinkProtocolError('malformed STATE');
   return { home, state, active };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** @throws LinkProtocolError unless the payload is a JSON object. */

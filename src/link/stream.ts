@@ -4,16 +4,21 @@ import { Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue } from './frames.ts';
 
 /** Bytes that one side may send on a stream before the other has passed them on: the bound of a stream's memory, per direction. */
 export const WINDOW_BYTES = 262_144;
+/** A received chunk that waits is copied when the memory it is a part of is more than this many times its size. */
+const PINNED_SHARE_MIN = 4;
 
-/** Where a stream is in its life, as RFC 9113 section 5.1 names it. `closing`: this side gave it up and waits for the linker's RESET. */
-export type StreamState = 'open' | 'half-closed-local' | 'half-closed-remote' | 'closing' | 'closed';
+/**
+ * Where a stream is in its life, as RFC 9113 section 5.1 names it. `closing`: both sides have ended, the slot is still in use.
+ * `abandoned`: this side gave it up, or was told to, and the slot is in use until the linker's RESET.
+ */
+export type StreamState = 'open' | 'half-closed-local' | 'half-closed-remote' | 'closing' | 'abandoned' | 'closed';
 
 export interface StreamHandler {
   /** The chunk may be kept; `stream.consumed(chunk.length)` says when it was passed on. */
   onData(chunk: Buffer): void;
   /** The peer sends no more (half-close). */
   onEnd(): void;
-  /** After `write` returned false: everything queued has been sent. */
+  /** After `write` returned false: everything queued has been sent, with the END if there was one. */
   onDrain(): void;
   /** The stream is over without this side having ended it. `reached`: a byte may have reached the application; `reused`: its connection had served before. */
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void;
@@ -24,6 +29,8 @@ export class Stream {
   readonly id: number;
   handler: StreamHandler | null = null;
   state: StreamState = 'open';
+  /** Set for a relayed stream: its slot goes back to the relay. */
+  onOver: (() => void) | null = null;
   readonly #writer: FrameWriter;
   #credit = WINDOW_BYTES;
   /** Received, not yet passed on. */
@@ -95,12 +102,15 @@ export class Stream {
   /** Frames from the peer; called by the link. */
   receiveData(chunk: Buffer): void {
     if (!this.receiving) {
-      if (this.state === 'closing') return;
+      // What was on its way when this side gave the stream up, or a first chunk whose stream was refused at once.
+      if (this.state === 'abandoned' || this.state === 'closed') return;
       throw new LinkProtocolError(`data on stream ${this.id} after its end`);
     }
+    const waiting = this.#unconsumed > 0;
     this.#unconsumed += chunk.length;
     if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
-    this.handler?.onData(chunk);
+    // What a slow reader leaves lying must not keep the whole read alive of which it was a small part.
+    this.handler?.onData(waiting && chunk.length * PINNED_SHARE_MIN < chunk.buffer.byteLength ? Buffer.from(chunk) : chunk);
   }
 
   receiveEnd(): void {
@@ -124,9 +134,8 @@ export class Stream {
     if (this.#endPending) {
       this.#endPending = false;
       this.end();
-    } else {
-      this.handler?.onDrain();
     }
+    this.handler?.onDrain();
   }
 
   /** Nothing is sent or heard any more. */
@@ -138,7 +147,7 @@ export class Stream {
 
   /** This side gives the stream up; what still comes is dropped. */
   abandon(): void {
-    this.state = 'closing';
+    this.state = 'abandoned';
     this.#pending = [];
     this.handler = null;
   }

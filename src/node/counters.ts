@@ -1,0 +1,35 @@
+/** Plain numbers that the data path increments; whoever shows them reads them. Nothing here allocates per request. */
+
+/** Upper bounds in seconds, as Prometheus histograms name them; the last bucket is +Inf. */
+export const HOLD_SECONDS_BOUNDS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export class Histogram {
+  readonly bounds: readonly number[] = HOLD_SECONDS_BOUNDS;
+  readonly counts: number[] = new Array<number>(HOLD_SECONDS_BOUNDS.length + 1).fill(0);
+  sum = 0;
+
+  observe(seconds: number): void {
+    let i = 0;
+    while (i < this.bounds.length && seconds > (this.bounds[i] as number)) i++;
+    this.counts[i] = (this.counts[i] as number) + 1;
+    this.sum += seconds;
+  }
+}
+
+export class RouteCounters {
+  /** Answers by status code, ours and the application's. */
+  readonly codes = new Map<number, number>();
+  readonly hold = new Histogram();
+  /** Waits that began when no instance was ready. */
+  readonly coldStart = new Histogram();
+
+  answered(code: number): void {
+    this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
+  }
+}
+
+export type HandoffResult = 'moved' | 'relayed' | 'failed' | 'short';
+
+export class HandoffCounters {
+  readonly results: Record<HandoffResult, number> = { moved: 0, relayed: 0, failed: 0, short: 0 };
+}

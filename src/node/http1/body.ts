@@ -1,0 +1,61 @@
+import type { Parser } from './llhttp.ts';
+
+/** How a message's body ends (RFC 9112 section 6.3). */
+export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
+
+/** Follows one body and says where it ends; the bytes themselves are passed on as they came. */
+export class Body {
+  readonly framing: Framing;
+  #remaining: number;
+  #parser: Parser | null;
+  #complete: boolean;
+
+  /** Takes over `parser`: keeps it while a chunked body lasts, releases it otherwise. */
+  constructor(framing: Framing, length: number, parser: Parser) {
+    this.framing = framing;
+    this.#remaining = length;
+    this.#complete = framing === 'none' || (framing === 'length' && length === 0);
+    if (framing === 'chunked') {
+      parser.resume();
+      this.#parser = parser;
+    } else {
+      parser.release();
+      this.#parser = null;
+    }
+  }
+
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** How many of the chunk's bytes belong to this body; the rest begins the next message. -1: malformed. */
+  take(chunk: Buffer): number {
+    if (this.#complete) return 0;
+    if (this.#parser !== null) {
+      const { bytes, complete } = this.#parser.follow(chunk);
+      if (bytes < 0 || complete) {
+        this.#complete = complete;
+        this.release();
+      }
+      return bytes;
+    }
+    if (this.framing === 'until-close') return chunk.length;
+    const bytes = Math.min(chunk.length, this.#remaining);
+    this.#remaining -= bytes;
+    this.#complete = this.#remaining === 0;
+    return bytes;
+  }
+
+  /** The sender closed its connection: is that a legal end here? */
+  endsByClose(): boolean {
+    if (this.framing !== 'until-close') return this.#complete;
+    this.#complete = true;
+    return true;
+  }
+
+  /** Gives the parser back; the body is followed no longer. */
+  release(): void {
+    this.#parser?.release();
+    this.#parser = null;
+  }
+}

@@ -1,0 +1,24 @@
+import type { PullproxyError } from '../errors.ts';
+import type { Lender } from './slots.ts';
+import { HeldEntry } from './held-queue.ts';
+import type { Route } from './routes.ts';
+
+/** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
+export abstract class Visit extends HeldEntry {
+  route: Route | null = null;
+  /** Its name in the directory while it is held. */
+  holdId = '';
+  /** How often a stream was opened for it. */
+  attempts = 0;
+  /** No instance was there when it came to be held. */
+  cold = false;
+
+  /** Answered, refused, or its client is gone. */
+  abstract get isOver(): boolean;
+
+  /** Opens its stream on the lender's link, which has an idle slot. */
+  abstract serve(lender: Lender): void;
+
+  /** The end: nothing was opened, or everything failed before an answer began. */
+  abstract refuse(error: PullproxyError): void;
+}
