@@ -1,0 +1,112 @@
+/** The admin port: health, metrics, the API and the dashboard. */
+import type { AddressInfo } from 'node:net';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import { ConfigError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { AdminSource } from './admin-source.ts';
+import { addApi } from './api.ts';
+import { refusal } from './authorization.ts';
+import { CONTENT_SECURITY_POLICY, readDashboardFiles } from './dashboard-files.ts';
+import { Metrics } from './metrics.ts';
+import { RequestError } from './request-error.ts';
+import { StateFeed } from './state-feed.ts';
+
+const BODY_BYTES_MAX = 64 * 1024;
+const REQUEST_TIMEOUT_MS = 10_000;
+const CONNECTIONS_MAX = 256;
+
+/** For probes and scrapers, which come by addresses of all kinds, from other machines, without a token. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+
+export interface AdminOptions {
+  readonly listen: HostPort;
+  /** What changing calls must carry; without one they must come from this machine. */
+  readonly token?: string | undefined;
+  readonly source: AdminSource;
+  readonly log: Log;
+  /** How often `/api/v1/events` looks for a change. */
+  readonly eventsEveryMs?: number;
+}
+
+export class AdminServer {
+  readonly #options: AdminOptions;
+  readonly #app: FastifyInstance;
+  readonly #feed: StateFeed;
+
+  constructor(options: AdminOptions) {
+    this.#options = options;
+    this.#feed = new StateFeed(options.source, options.eventsEveryMs);
+    this.#app = Fastify({
+      logger: false,
+      bodyLimit: BODY_BYTES_MAX,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      forceCloseConnections: true,
+      // A wrong type is an error, not something to be guessed at; unknown properties are refused, not dropped.
+      ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+    });
+    this.#app.server.maxConnections = CONNECTIONS_MAX;
+    // The body that a foreign page can send without asking first.
+    this.#app.removeContentTypeParser('text/plain');
+    this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
+    this.#app.setErrorHandler<FastifyError>((error, request, reply) => this.#fail(error, request, reply));
+    this.#app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found', 'there is nothing here'));
+    this.#addHealth();
+    addApi(this.#app, options.source, this.#feed);
+    for (const { path, contentType, content } of readDashboardFiles()) {
+      this.#app.get(path, (_request, reply) => reply.type(contentType).send(content));
+    }
+  }
+
+  /** Resolves with the bound HOST:PORT. */
+  async start(): Promise<string> {
+    await this.#app.listen(this.#options.listen);
+    const { address, port } = this.#app.server.address() as AddressInfo;
+    return formatHostPort({ host: address, port });
+  }
+
+  async stop(): Promise<void> {
+    this.#feed.close();
+    await this.#app.close();
+  }
+
+  #addHealth(): void {
+    const { source } = this.#options;
+    const metrics = new Metrics(() => source.metrics());
+    this.#app.get('/healthz', () => ({ ok: true }));
+    // A node that can't reach Redis still serves what it has: taking it out of the load balancer would take away what works.
+    this.#app.get('/readyz', (_request, reply) =>
+      reply.code(source.draining ? 503 : 200).send({ draining: source.draining, redis: { connected: source.redisConnected } }),
+    );
+    this.#app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+  }
+
+  #admit(request: FastifyRequest, reply: FastifyReply): void {
+    reply.headers({
+      'cache-control': 'no-store',
+      'content-security-policy': CONTENT_SECURITY_POLICY,
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+    });
+    if (OPEN_PATHS.has(request.url.split('?', 1)[0] ?? '')) return;
+    const changes = request.method !== 'GET' && request.method !== 'HEAD';
+    const facts = { changes, peer: request.socket.remoteAddress ?? '', headers: request.headers };
+    const refused = refusal(facts, this.#options.token, this.#options.listen.host);
+    if (refused !== null) throw new RequestError(refused.status, refused.code, refused.message);
+  }
+
+  #fail(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    if (error instanceof ConfigError) return sendError(reply, 400, 'invalid_settings', error.problems.join('; '));
+    if (error instanceof RequestError) return sendError(reply, error.statusCode, error.code, error.message);
+    if (error.name === 'DirectoryUnavailable') return sendError(reply, 503, 'redis_unavailable', error.message);
+    const status = error.statusCode ?? 500;
+    if (status < 500) return sendError(reply, status, 'bad_request', error.message);
+    this.#options.log.error({ err: error, method: request.method, url: request.url }, 'admin request failed');
+    return sendError(reply, 500, 'internal', 'this failed; the log says why');
+  }
+}
+
+function sendError(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
+  return reply.code(status).send({ error: { code, message } });
+}

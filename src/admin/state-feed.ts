@@ -1,0 +1,86 @@
+import type { ServerResponse } from 'node:http';
+import type { AdminSource } from './admin-source.ts';
+
+/** Each listener costs a socket and a copy of the state a second. */
+export const LISTENERS_MAX = 64;
+/** A listener that reads too slowly misses states instead of piling them up. */
+const UNREAD_BYTES_MAX = 1024 * 1024;
+/** Without it, whatever stands between takes a quiet stream for a dead one. */
+const KEEP_ALIVE_MS = 15_000;
+
+/** `/api/v1/events`: the state as server-sent events, whenever it changed. Asks for it only while somebody listens. */
+export class StateFeed {
+  readonly #source: Pick<AdminSource, 'state'>;
+  readonly #everyMs: number;
+  readonly #listeners = new Set<ServerResponse>();
+  #timer: NodeJS.Timeout | null = null;
+  #last = '';
+  #lastSentMs = 0;
+
+  constructor(source: Pick<AdminSource, 'state'>, everyMs = 1000) {
+    this.#source = source;
+    this.#everyMs = everyMs;
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  /** False when there are too many listeners already; `response` is untouched then. */
+  add(response: ServerResponse, headers: Readonly<Record<string, string>>): boolean {
+    if (this.#listeners.size >= LISTENERS_MAX) return false;
+    response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+    // What a reader that comes back waits before it does.
+    response.write('retry: 1000\n\n');
+    this.#listeners.add(response);
+    response.once('close', () => this.#remove(response));
+    response.once('error', () => this.#remove(response));
+    if (this.#last !== '') response.write(this.#last);
+    if (this.#timer === null) this.#next(0);
+    return true;
+  }
+
+  close(): void {
+    for (const response of this.#listeners) response.end();
+    this.#listeners.clear();
+    this.#rest();
+  }
+
+  #remove(response: ServerResponse): void {
+    this.#listeners.delete(response);
+    if (this.#listeners.size === 0) this.#rest();
+  }
+
+  #rest(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    // Whoever comes next must not begin with an old state.
+    this.#last = '';
+  }
+
+  #next(afterMs: number): void {
+    this.#timer = setTimeout(() => void this.#look(), afterMs);
+  }
+
+  async #look(): Promise<void> {
+    const mine = this.#timer;
+    // A directory that does not answer is seen by the silence; the keep-alive goes on.
+    const state = await this.#source.state().catch(() => null);
+    if (this.#timer !== mine) return;
+    const event = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
+    if (event !== '' && event !== this.#last) {
+      this.#last = event;
+      this.#send(event);
+    } else if (performance.now() - this.#lastSentMs > KEEP_ALIVE_MS) {
+      this.#send(':\n\n');
+    }
+    this.#next(this.#everyMs);
+  }
+
+  #send(chunk: string): void {
+    this.#lastSentMs = performance.now();
+    for (const response of this.#listeners) {
+      if (response.writableLength < UNREAD_BYTES_MAX) response.write(chunk);
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import type { AdminSource, AdminState } from '../../../src/admin/admin-source.ts';
+import type { MetricsSnapshot, RouteNumbers } from '../../../src/admin/metrics-source.ts';
+import type { RouteRecord } from '../../../src/config/route-settings.ts';
+
+export function routeNumbers(name: string, changes: Partial<RouteNumbers> = {}): RouteNumbers {
+  const none = { bounds: [0.1, 1], counts: [0, 0, 0], sum: 0 };
+  return {
+    name,
+    held: 0,
+    active: 0,
+    slots: 0,
+    free: 0,
+    instances: 0,
+    counts: { codes: new Map(), hold: none, coldStart: none },
+    ...changes,
+  };
+}
+
+/** Remembers what it was asked to do. */
+export class FakeSource implements AdminSource {
+  draining = false;
+  redisConnected: boolean | null = true;
+  numbers: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: true };
+  picture: AdminState = { node: 'n1', redis: { connected: true }, nodes: [], routes: [] };
+  failure: Error | null = null;
+  asked = 0;
+  readonly calls: unknown[][] = [];
+
+  state(): Promise<AdminState> {
+    this.asked++;
+    return this.failure === null ? Promise.resolve(this.picture) : Promise.reject(this.failure);
+  }
+
+  metrics(): MetricsSnapshot {
+    return this.numbers;
+  }
+
+  drain(): void {
+    this.draining = true;
+  }
+
+  setRoute(name: string, settings: RouteRecord): Promise<void> {
+    return this.#note('set', name, settings);
+  }
+
+  deleteRoute(name: string): Promise<void> {
+    return this.#note('delete', name);
+  }
+
+  async start(name: string): Promise<boolean> {
+    await this.#note('start', name);
+    return name !== 'unknown';
+  }
+
+  async #note(...call: unknown[]): Promise<void> {
+    if (this.failure !== null) throw this.failure;
+    this.calls.push(call);
+  }
+}
