@@ -35,6 +35,8 @@ export interface ClusterListener {
   onComing(route: string, count: number, from: string): void;
   /** The cluster-wide bound of held clients is reached: this hold was not registered. */
   onHoldRefused(route: string, holdId: string): void;
+  /** Slots of `route` that lie idle here may have been kept back for an older client elsewhere (`olderElsewhere`), who needs none of them now: match them with the clients held here. */
+  onRematch?(route: string): void;
   /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
   onStartNeeded(route: string): void;
   /** The newest ready instance of `route` is now `instanceId`. */

@@ -5,7 +5,10 @@
  * send ages, never their clocks. A method rejects with `DirectoryUnavailable` when the directory did not answer; whether the
  * transition happened is then unknown, and the caller says everything anew once the directory is back.
  */
+import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
+
+export type { RouteRecord };
 
 /** The directory is not reachable, or did not answer in time. */
 export class DirectoryUnavailable extends Error {
@@ -14,9 +17,6 @@ export class DirectoryUnavailable extends Error {
     this.name = 'DirectoryUnavailable';
   }
 }
-
-/** Route settings as the user wrote them (`{ holdTimeout: '30s' }`); `parseRouteSettings` reads them. */
-export type RouteRecord = Readonly<Record<string, unknown>>;
 
 /** What a decision to start instances needs to know of a route: one consistent picture. */
 export interface StartPlan {
@@ -148,13 +148,13 @@ export interface NodeBeat extends NodeLoad {
   readonly id: string;
   readonly address: string;
   readonly version: string;
-  /** When the process began to beat, in its own clock: tells two processes with one id apart. */
+  /** When the process started, by its own clock: for people who look. */
   readonly startedMs: number;
 }
 
 export interface NodeBeatAnswer {
   readonly now: number;
-  /** False when the directory did not know the node, or not its list of routes: all must be said again. */
+  /** False when the directory did not know the node, or has no list of its routes: `enterRoutes` again if there are any. */
   readonly known: boolean;
   /** Nodes that stopped beating and are now this caller's, and only this caller's, to clean up after. */
   readonly dead: readonly string[];
@@ -165,9 +165,9 @@ export interface Directory extends StartDirectory {
   /** Calls back on each change of `connected`. */
   onConnected(callback: (connected: boolean) => void): void;
 
-  /** The node lives. With each beat; `routes` is where it has something registered, said again in full when the last answer was not `known`. */
-  beatNode(beat: NodeBeat, routes: readonly string[] | null): Promise<NodeBeatAnswer>;
-  /** Notes, before the first transition there, that the node has something at `routes`. */
+  /** The node lives. */
+  beatNode(beat: NodeBeat): Promise<NodeBeatAnswer>;
+  /** Notes that the node has something at `routes`: where others clean up if it dies. Before the first transition there. */
   enterRoutes(node: string, routes: readonly string[]): Promise<void>;
   /** The routes at which the node has something registered. */
   routesOf(node: string): Promise<readonly string[]>;
@@ -179,8 +179,8 @@ export interface Directory extends StartDirectory {
   /** `idle` slots lie at the node: promises them to the oldest clients elsewhere. */
   offer(route: string, node: Peer, idle: number): Promise<Matched>;
   /**
-   * `count` slots promised to `asker` can't come from the node `from`, which has `idle` left: they are no longer promised, and a search goes on
-   * without that node. The answer's `waiting` and `oldestHere` are the asker's.
+   * `count` slots promised to `asker` can't come from the node `from`, which has `idle` left: they are no longer promised,
+   * and a search goes on without that node. The answer's `waiting` and `oldestHere` are the asker's.
    */
   short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched>;
   /** Says what the node has at the route; the first such call registers it. */
@@ -189,8 +189,8 @@ export interface Directory extends StartDirectory {
   leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void>;
   /** Makes the instance `draining` if at least `minInstances` ready ones remain. True also when it is draining already. */
   retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean>;
-  /** Of `names`, the first at which an instance is linked. */
-  firstLinked(names: readonly string[]): Promise<string | null>;
+  /** Is any instance of the route linked? */
+  linked(route: string): Promise<boolean>;
 }
 
 /** To one node. */

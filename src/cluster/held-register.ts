@@ -1,0 +1,140 @@
+/**
+ * The clients that are held at this node for one route, and what the directory has yet to be told about them. A hold that is over
+ * before it was sent costs nothing. Order is kept: what `take` gives must be sent in that order.
+ */
+import type { Hold, HoldChange } from './directory.ts';
+import { holdsPerCallMax } from './limits.ts';
+
+interface Held {
+  readonly id: string;
+  /** When it began, local monotonic ms. */
+  readonly since: number;
+  readonly maxHeld: number;
+  state: 'new' | 'sent' | 'accepted';
+}
+
+/** One call of the directory that is to be made; it ends with `settle` or `failed`. */
+export interface HoldCall {
+  readonly change: Omit<HoldChange, 'idle'>;
+  readonly sent: readonly Held[];
+}
+
+export class HeldRegister {
+  readonly #held = new Map<string, Held>();
+  readonly #new = new Set<Held>();
+  readonly #removed = new Set<string>();
+  #accepted = 0;
+  /** `lost`: the directory may have anything; `recovering`: all is said anew with the next `take`. */
+  #directory: 'follows' | 'lost' | 'recovering' = 'follows';
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** Whether `take` gives anything. */
+  get pending(): boolean {
+    if (this.#directory === 'lost') return false;
+    return this.#directory === 'recovering' || this.#new.size > 0 || this.#removed.size > 0;
+  }
+
+  /**
+   * How many clients the directory has as held here once it has seen all that was taken. A range, since some in the calls that are
+   * not answered yet may be refused. To be read right after `take`.
+   */
+  get bounds(): HeldBounds {
+    return this.#directory === 'follows' ? { least: this.#accepted, most: this.#held.size } : { least: 0, most: Number.POSITIVE_INFINITY };
+  }
+
+  add(id: string, since: number, maxHeld: number): void {
+    this.remove(id);
+    const held: Held = { id, since, maxHeld, state: 'new' };
+    this.#held.set(id, held);
+    this.#new.add(held);
+  }
+
+  remove(id: string): void {
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    this.#held.delete(id);
+    if (held.state === 'accepted') this.#accepted--;
+    if (!this.#new.delete(held)) this.#removed.add(id);
+  }
+
+  /** The directory may have lost, or never got, what was sent. Nothing more is taken until `recover`. */
+  lose(): void {
+    this.#directory = 'lost';
+  }
+
+  recover(): void {
+    if (this.#directory === 'lost') this.#directory = 'recovering';
+  }
+
+  /** The calls that are due. `now`: local monotonic ms. */
+  take(now: number): HoldCall[] {
+    if (!this.pending) return [];
+    const reset = this.#directory === 'recovering';
+    const calls = reset ? this.#everything(now) : this.#changes(now);
+    this.#removed.clear();
+    this.#new.clear();
+    this.#directory = 'follows';
+    return calls;
+  }
+
+  /** The call was answered. Returns those of `refused` that are still held here; they are no longer. */
+  settle(call: HoldCall, refused: readonly string[]): string[] {
+    const beyond = new Set(refused);
+    const gone: string[] = [];
+    for (const held of call.sent) {
+      // It may have ended, and even begun again, while the call was out.
+      if (this.#held.get(held.id) !== held) continue;
+      if (beyond.has(held.id)) {
+        this.remove(held.id);
+        this.#removed.delete(held.id);
+        gone.push(held.id);
+      } else if (held.state !== 'accepted') {
+        held.state = 'accepted';
+        this.#accepted++;
+      }
+    }
+    return gone;
+  }
+
+  /** All removals go before, or with, the first addition: an id may be in both. */
+  #changes(now: number): HoldCall[] {
+    const removed = [...this.#removed];
+    const calls: HoldCall[] = [];
+    while (removed.length > holdsPerCallMax) calls.push(call([], removed.splice(0, holdsPerCallMax), now, false));
+    const additions = parts(this.#new);
+    calls.push(call(additions.shift() ?? [], removed, now, false));
+    return calls.concat(additions.map((part) => call(part, [], now, false)));
+  }
+
+  /** What was accepted once is not refused after a loss. */
+  #everything(now: number): HoldCall[] {
+    const all = [...this.#held.values()];
+    const accepted = parts(all.filter((held) => held.state === 'accepted')).map((part) => call(part, [], now, true));
+    const others = parts(all.filter((held) => held.state !== 'accepted')).map((part) => call(part, [], now, false));
+    const [first = call([], [], now, false), ...rest] = [...accepted, ...others];
+    return [{ ...first, change: { ...first.change, reset: true } }, ...rest];
+  }
+}
+
+export interface HeldBounds {
+  readonly least: number;
+  readonly most: number;
+}
+
+function call(part: Held[], remove: readonly string[], now: number, acceptedBefore: boolean): HoldCall {
+  for (const held of part) if (held.state === 'new') held.state = 'sent';
+  const add = part.map(({ id, since }): Hold => ({ id, ageMs: Math.max(0, Math.round(now - since)) }));
+  const maxHeld = acceptedBefore ? null : (part.at(-1)?.maxHeld ?? null);
+  return { sent: part, change: { add, remove, maxHeld, reset: false } };
+}
+
+/** Oldest first, cut into what one call carries. */
+function parts(holds: Iterable<Held>): Held[][] {
+  const oldestFirst = [...holds].sort((a, b) => a.since - b.since);
+  const found: Held[][] = [];
+  for (let at = 0; at < oldestFirst.length; at += holdsPerCallMax) found.push(oldestFirst.slice(at, at + holdsPerCallMax));
+  return found;
+}

@@ -1,0 +1,32 @@
+/** Rings within one process. Each message has a turn of its own, as if it came over a wire: who rings back must not starve the event loop. */
+import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
+import type { MemoryDirectory } from './directory.ts';
+
+export class MemoryBell implements Bell {
+  readonly #listeners: Map<string, BellListener>;
+  #node: string | null = null;
+
+  constructor(directory: MemoryDirectory) {
+    this.#listeners = directory.listeners;
+  }
+
+  async listen(node: string, listener: BellListener): Promise<void> {
+    this.#node = node;
+    this.#listeners.set(node, listener);
+  }
+
+  async ring(node: string, ring: Ring): Promise<boolean> {
+    const listener = this.#listeners.get(node);
+    if (listener === undefined) return false;
+    setImmediate(() => listener.onRing(ring));
+    return true;
+  }
+
+  demand(notice: DemandNotice): void {
+    for (const listener of this.#listeners.values()) setImmediate(() => listener.onDemand(notice));
+  }
+
+  async close(): Promise<void> {
+    if (this.#node !== null) this.#listeners.delete(this.#node);
+  }
+}

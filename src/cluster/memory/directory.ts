@@ -1,0 +1,147 @@
+/** The directory of a single process: `dev`, a node without Redis, tests. Several members may share one. */
+import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
+import type { ClusterSnapshot, NodeSnapshot, Peer } from '../cluster.ts';
+import type {
+  BellListener,
+  Directory,
+  HoldAnswer,
+  HoldChange,
+  Matched,
+  NodeBeat,
+  NodeBeatAnswer,
+  RouteBeat,
+  RouteBeatAnswer,
+  StartPlan,
+} from '../directory.ts';
+import { deadAfterMs } from '../limits.ts';
+import { RouteState } from './route-state.ts';
+
+export class MemoryDirectory implements Directory {
+  readonly connected = true;
+  readonly commands = 0;
+  readonly #now: () => number;
+  readonly #routes = new Map<string, RouteState>();
+  readonly #configured = new Map<string, RouteRecord>();
+  readonly #nodes = new Map<string, { readonly beat: NodeBeat; readonly at: number }>();
+  readonly #routesOf = new Map<string, Set<string>>();
+  /** Who listens, by node: the bell of all members. */
+  readonly listeners = new Map<string, BellListener>();
+
+  /** `now`: ms since the epoch, the directory's clock. */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  async ready(): Promise<void> {}
+  async close(): Promise<void> {}
+  onConnected(): void {}
+
+  /** Loses all that it knows, like a server that is restarted empty. */
+  lose(): void {
+    for (const map of [this.#routes, this.#configured, this.#nodes, this.#routesOf]) map.clear();
+  }
+
+  async startPlan(route: string): Promise<StartPlan> {
+    return this.#at(route).plan(this.#now());
+  }
+
+  async beginStarts(
+    route: string,
+    startIds: readonly string[],
+    timeoutMs: number,
+    plan: Pick<StartPlan, 'ready' | 'starting'>,
+  ): Promise<boolean> {
+    return this.#at(route).beginStarts(this.#now(), startIds, timeoutMs, plan);
+  }
+
+  async endStart(route: string, startId: string): Promise<void> {
+    this.#at(route).endStart(startId);
+  }
+
+  async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
+    return new Map(this.#configured);
+  }
+
+  async route(route: string): Promise<RouteRecord | null> {
+    return this.#configured.get(route) ?? null;
+  }
+
+  async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
+    if (settings === null) this.#configured.delete(route);
+    else this.#configured.set(route, canonicalRouteRecord(settings));
+    for (const listener of this.listeners.values()) setImmediate(() => listener.onRoutesChanged());
+  }
+
+  async snapshot(): Promise<ClusterSnapshot> {
+    const now = this.#now();
+    const nodes = [...this.#nodes.values()]
+      .filter(({ at }) => at > now - deadAfterMs)
+      .map(({ beat, at }): NodeSnapshot => {
+        const { id, address, version, held, active, links } = beat;
+        return { id, address, version, held, active, links, heartbeatAgeMs: now - at };
+      });
+    const names = new Set([...this.#configured.keys(), ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])])]);
+    return {
+      nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
+      routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name)),
+    };
+  }
+
+  async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
+    const now = this.#now();
+    const known = this.#nodes.has(beat.id) && this.#routesOf.has(beat.id);
+    this.#nodes.set(beat.id, { beat, at: now });
+    const dead = [...this.#nodes].filter(([, { at }]) => at <= now - deadAfterMs).map(([id]) => id);
+    for (const id of dead) this.#nodes.delete(id);
+    for (const [name, route] of this.#routes) if (route.isEmpty(now)) this.#routes.delete(name);
+    return { now, known, dead };
+  }
+
+  async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
+    this.#routesOf.set(node, new Set([...(this.#routesOf.get(node) ?? []), ...routes]));
+  }
+
+  async routesOf(node: string): Promise<readonly string[]> {
+    return [...(this.#routesOf.get(node) ?? [])];
+  }
+
+  async removeNode(node: string): Promise<void> {
+    this.#nodes.delete(node);
+    this.#routesOf.delete(node);
+  }
+
+  async hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer> {
+    return this.#at(route).hold(this.#now(), node, change);
+  }
+
+  async offer(route: string, node: Peer, idle: number): Promise<Matched> {
+    return this.#at(route).offer(this.#now(), node, idle);
+  }
+
+  async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {
+    return this.#at(route).short(this.#now(), from, asker, count, idle);
+  }
+
+  async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
+    return this.#at(route).beat(this.#now(), node, beat);
+  }
+
+  async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
+    this.#at(route).leave(this.#now(), node, onlyDead);
+    if (!onlyDead) this.#routesOf.get(node)?.delete(route);
+  }
+
+  async retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean> {
+    return this.#at(route).retire(this.#now(), node, instance, minInstances);
+  }
+
+  async linked(route: string): Promise<boolean> {
+    return this.#routes.get(route)?.linked(this.#now()) ?? false;
+  }
+
+  #at(route: string): RouteState {
+    const state = this.#routes.get(route) ?? new RouteState();
+    this.#routes.set(route, state);
+    return state;
+  }
+}

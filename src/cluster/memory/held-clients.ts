@@ -1,0 +1,93 @@
+/** A route's held clients in memory: oldest first, counted per node, some of them promised a slot. */
+
+export interface HeldClient {
+  readonly node: string;
+  readonly id: string;
+  /** Directory time. */
+  readonly arrival: number;
+}
+
+/** Ages are rounded to ms, so arrivals may seem to have changed places by so much. */
+const ORDER_TOLERANCE_MS = 1;
+
+export class HeldClients {
+  /** In the order of arrival, unless `#disordered`. */
+  #clients = new Map<string, HeldClient>();
+  readonly #promised = new Map<HeldClient, number>();
+  readonly #counts = new Map<string, number>();
+  #latest = Number.NEGATIVE_INFINITY;
+  #disordered = false;
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  get promised(): number {
+    return this.#promised.size;
+  }
+
+  count(node: string): number {
+    return this.#counts.get(node) ?? 0;
+  }
+
+  has(node: string, id: string): boolean {
+    return this.#clients.has(key(node, id));
+  }
+
+  add(client: HeldClient): void {
+    this.#clients.set(key(client.node, client.id), client);
+    this.#counts.set(client.node, this.count(client.node) + 1);
+    if (client.arrival < this.#latest - ORDER_TOLERANCE_MS) this.#disordered = true;
+    else this.#latest = Math.max(this.#latest, client.arrival);
+  }
+
+  delete(node: string, id: string): void {
+    const client = this.#clients.get(key(node, id));
+    if (client === undefined) return;
+    this.#clients.delete(key(node, id));
+    this.#promised.delete(client);
+    const left = this.count(node) - 1;
+    if (left > 0) this.#counts.set(node, left);
+    else this.#counts.delete(node);
+    if (this.#clients.size === 0) this.#latest = Number.NEGATIVE_INFINITY;
+  }
+
+  deleteNode(node: string): void {
+    if (this.count(node) === 0) return;
+    for (const client of [...this.#clients.values()]) if (client.node === node) this.delete(node, client.id);
+  }
+
+  promise(client: HeldClient, until: number): void {
+    this.#promised.set(client, until);
+  }
+
+  /** Takes back up to `count` promises to `node`, the latest first. */
+  unpromise(node: string, count: number): void {
+    const latestFirst = [...this.#promised.keys()].reverse().filter((client) => client.node === node);
+    for (const client of latestFirst.slice(0, count)) this.#promised.delete(client);
+  }
+
+  lapse(now: number): void {
+    for (const [client, until] of this.#promised) if (until <= now) this.#promised.delete(client);
+  }
+
+  /** How many of the node's clients nobody has promised a slot. */
+  waiting(node: string): number {
+    let promised = 0;
+    for (const client of this.#promised.keys()) if (client.node === node) promised++;
+    return this.count(node) - promised;
+  }
+
+  /** Those without a promise, oldest first. May be left early; promises made meanwhile are fine. */
+  *unpromised(): Generator<HeldClient> {
+    if (this.#disordered) {
+      this.#clients = new Map([...this.#clients].sort(([, a], [, b]) => a.arrival - b.arrival));
+      this.#disordered = false;
+    }
+    for (const client of this.#clients.values()) if (!this.#promised.has(client)) yield client;
+  }
+}
+
+function key(node: string, id: string): string {
+  return `${node}:${id}`;
+}

@@ -1,0 +1,68 @@
+/** A route's instances in memory. */
+import type { InstanceInfo, InstanceSnapshot } from '../cluster.ts';
+
+interface Linked {
+  info: InstanceInfo;
+  readonly node: string;
+}
+
+export class LinkedInstances {
+  readonly #instances = new Map<string, Linked>();
+
+  get size(): number {
+    return this.#instances.size;
+  }
+
+  homeOf(id: string): string | null {
+    return this.#instances.get(id)?.node ?? null;
+  }
+
+  set(node: string, info: InstanceInfo): void {
+    // Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
+    const draining = this.#instances.get(info.id)?.info.state === 'draining';
+    this.#instances.set(info.id, { node, info: draining ? { ...info, state: 'draining' } : info });
+  }
+
+  delete(id: string): void {
+    this.#instances.delete(id);
+  }
+
+  deleteNode(node: string): void {
+    for (const [id, instance] of this.#instances) if (instance.node === node) this.#instances.delete(id);
+  }
+
+  retire(node: string, id: string, minInstances: number): boolean {
+    const instance = this.#instances.get(id);
+    if (instance === undefined || instance.node !== node) return false;
+    if (instance.info.state === 'draining') return true;
+    const remaining = this.count('ready') - (instance.info.state === 'ready' ? 1 : 0);
+    if (remaining < minInstances) return false;
+    instance.info = { ...instance.info, state: 'draining' };
+    return true;
+  }
+
+  count(state: InstanceInfo['state']): number {
+    return this.#infos().filter((info) => info.state === state).length;
+  }
+
+  get slots(): number {
+    return this.#infos().reduce((sum, info) => sum + (info.state === 'ready' ? info.concurrency : 0), 0);
+  }
+
+  get newest(): string | null {
+    const ready = this.#infos().filter(({ state }) => state === 'ready');
+    return ready.sort((a, b) => b.seq - a.seq || (b.id > a.id ? 1 : -1))[0]?.id ?? null;
+  }
+
+  snapshot(): InstanceSnapshot[] {
+    const list = [...this.#instances.values()].map(({ info, node }): InstanceSnapshot => {
+      const { id, seq, concurrency, active, state } = info;
+      return { id, seq, concurrency, active, node, state };
+    });
+    return list.sort((a, b) => b.seq - a.seq);
+  }
+
+  #infos(): InstanceInfo[] {
+    return [...this.#instances.values()].map(({ info }) => info);
+  }
+}

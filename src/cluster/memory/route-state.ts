@@ -1,0 +1,208 @@
+/**
+ * One route of the directory in memory. Each public method is one transition and does what the Redis script of the same name does;
+ * the contract tests hold the two together. `now` is the directory's time in ms.
+ */
+import type { Peer, RouteSnapshot } from '../cluster.ts';
+import type { HoldAnswer, HoldChange, Matched, Move, RouteBeat, RouteBeatAnswer, StartPlan } from '../directory.ts';
+import { deadAfterMs, promiseMs } from '../limits.ts';
+import { HeldClients } from './held-clients.ts';
+import { LinkedInstances } from './linked-instances.ts';
+
+export class RouteState {
+  readonly #nodes = new Map<string, { readonly address: string; readonly beatAt: number }>();
+  readonly #held = new HeldClients();
+  readonly #free = new Map<string, number>();
+  readonly #instances = new LinkedInstances();
+  /** Start id → when the start is given up. */
+  readonly #starting = new Map<string, number>();
+  #concurrency: number | null = null;
+
+  hold(now: number, node: Peer, change: HoldChange): HoldAnswer {
+    const known = this.#enter(now, node, change.idle);
+    if (change.reset) this.#held.deleteNode(node.id);
+    for (const id of change.remove) this.#held.delete(node.id, id);
+
+    const refused: string[] = [];
+    for (const { id, ageMs } of change.add) {
+      if (this.#held.has(node.id, id)) continue;
+      if (change.maxHeld !== null && this.#held.size >= change.maxHeld) refused.push(id);
+      else this.#held.add({ node: node.id, id, arrival: now - ageMs });
+    }
+    return { ...this.#search(now, node.id, known, null), refused };
+  }
+
+  offer(now: number, node: Peer, idle: number): Matched {
+    const known = this.#enter(now, node, idle);
+    return this.#search(now, node.id, known, null);
+  }
+
+  short(now: number, from: string, asker: string, count: number, idle: number): Matched {
+    this.#tend(now);
+    // A node that is gone must not come back as a free slot.
+    if (this.#nodes.has(from)) setCount(this.#free, from, idle);
+    this.#held.unpromise(asker, count);
+    return this.#search(now, asker, true, from);
+  }
+
+  beat(now: number, node: Peer, beat: RouteBeat): RouteBeatAnswer {
+    const known = this.#enter(now, node, beat.idle);
+    for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#instances.delete(id);
+    const missing: string[] = [];
+    for (const { id, info, claim } of beat.instances) {
+      const home = this.#instances.homeOf(id);
+      if (info === null) {
+        if (home === null) missing.push(id);
+      } else if (claim || home === null || home === node.id) {
+        this.#instances.set(node.id, info);
+        this.#concurrency = info.concurrency;
+        if (info.startId !== undefined) this.#starting.delete(info.startId);
+      }
+    }
+    return { now, known, held: this.#held.count(node.id), missing, newest: this.#instances.newest };
+  }
+
+  leave(now: number, node: string, onlyDead: boolean): void {
+    this.#tend(now);
+    if (!onlyDead) this.#forget(node);
+  }
+
+  retire(now: number, node: string, id: string, minInstances: number): boolean {
+    this.#tend(now);
+    return this.#instances.retire(node, id, minInstances);
+  }
+
+  plan(now: number): StartPlan {
+    this.#tend(now);
+    return {
+      held: this.#held.size,
+      promised: this.#held.promised,
+      slots: this.#instances.slots,
+      free: sum(this.#free.values()),
+      ready: this.#instances.count('ready'),
+      starting: this.#startingCount(),
+      concurrency: this.#concurrency,
+    };
+  }
+
+  beginStarts(now: number, ids: readonly string[], timeoutMs: number, plan: Pick<StartPlan, 'ready' | 'starting'>): boolean {
+    this.#tend(now);
+    if (this.#instances.count('ready') + this.#startingCount() !== plan.ready + plan.starting) return false;
+    for (const id of ids) this.#starting.set(id, now + timeoutMs);
+    return true;
+  }
+
+  endStart(id: string): void {
+    this.#starting.delete(id);
+  }
+
+  linked(now: number): boolean {
+    this.#tend(now);
+    return this.#instances.size > 0;
+  }
+
+  snapshot(now: number, name: string): RouteSnapshot {
+    this.#tend(now);
+    const instances = this.#instances.snapshot();
+    return {
+      name,
+      held: this.#held.size,
+      active: sum(instances.map(({ active }) => active)),
+      slots: this.#instances.slots,
+      free: sum(this.#free.values()),
+      starting: this.#startingCount(),
+      instances,
+    };
+  }
+
+  /** Whether there is nothing to remember. */
+  isEmpty(now: number): boolean {
+    this.#tend(now);
+    return this.#nodes.size === 0 && this.#starting.size === 0 && this.#concurrency === null;
+  }
+
+  /** The node lives and is at this route. Returns whether that was known. */
+  #enter(now: number, node: Peer, idle: number): boolean {
+    this.#tend(now);
+    const known = this.#nodes.has(node.id);
+    this.#nodes.set(node.id, { address: node.address, beatAt: now });
+    setCount(this.#free, node.id, idle);
+    return known;
+  }
+
+  /** Comes first in every transition, so that the rest sees only what lives. */
+  #tend(now: number): void {
+    for (const [node, { beatAt }] of this.#nodes) if (beatAt <= now - deadAfterMs) this.#forget(node);
+    this.#held.lapse(now);
+    for (const [id, until] of this.#starting) if (until <= now) this.#starting.delete(id);
+  }
+
+  #forget(node: string): void {
+    this.#nodes.delete(node);
+    this.#free.delete(node);
+    this.#held.deleteNode(node);
+    this.#instances.deleteNode(node);
+  }
+
+  #search(now: number, node: string, known: boolean, excluded: string | null): Matched {
+    const moves = this.#match(now, excluded);
+    const waiting = this.#held.waiting(node);
+    const waitElsewhere = this.#held.size - this.#held.promised > waiting;
+    return {
+      now,
+      known,
+      moves,
+      waiting,
+      oldestHere: waiting > 0 ? this.#oldest((holder) => holder === node) : null,
+      oldestElsewhere: waitElsewhere ? this.#oldest((holder) => holder !== node) : null,
+    };
+  }
+
+  /** Oldest client first, from the node with most idle slots. A client whose own node has an idle slot is left to that slot. */
+  #match(now: number, excluded: string | null): Move[] {
+    const idle = new Map(this.#free);
+    if (excluded !== null) idle.delete(excluded);
+    if (idle.size === 0) return [];
+    const moves = new Map<string, Move>();
+    for (const client of this.#held.unpromised()) {
+      const from = idle.has(client.node) ? client.node : mostIdle(idle);
+      if (from === null) break;
+      setCount(idle, from, (idle.get(from) ?? 0) - 1);
+      if (from === client.node) continue;
+      setCount(this.#free, from, (this.#free.get(from) ?? 0) - 1);
+      this.#held.promise(client, now + promiseMs);
+      const pair = `${from}\n${client.node}`;
+      const to = { id: client.node, address: this.#nodes.get(client.node)?.address ?? '' };
+      moves.set(pair, { from, to, count: (moves.get(pair)?.count ?? 0) + 1 });
+    }
+    return [...moves.values()];
+  }
+
+  #oldest(at: (holder: string) => boolean): number | null {
+    for (const client of this.#held.unpromised()) if (at(client.node)) return client.arrival;
+    return null;
+  }
+
+  #startingCount(): number {
+    return this.#starting.size + this.#instances.count('starting');
+  }
+}
+
+function setCount(counts: Map<string, number>, node: string, count: number): void {
+  if (count > 0) counts.set(node, count);
+  else counts.delete(node);
+}
+
+function mostIdle(idle: ReadonlyMap<string, number>): string | null {
+  let best: string | null = null;
+  for (const [node, count] of idle) {
+    const most = best === null ? 0 : (idle.get(best) ?? 0);
+    if (best === null || count > most || (count === most && node < best)) best = node;
+  }
+  return best;
+}
+
+function sum(counts: Iterable<number>): number {
+  let total = 0;
+  for (const count of counts) total += count;
+  return total;
+}

@@ -1,0 +1,101 @@
+-- What the scripts of a route share; redis/scripts.ts puts it before each of them.
+--
+-- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
+-- Times are Redis's own in ms: whatever clocks the nodes have, they can't disagree about who waits longer.
+
+local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, INSTANCES, STARTING, META = unpack(KEYS)
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function holderOf(hold)
+  return string.sub(hold, 1, string.find(hold, ':', 1, true) - 1)
+end
+
+-- Calls visit(hold, arrival) for all held clients, oldest first. visit may not change HELD.
+local function eachHeld(visit)
+  local at = 0
+  while true do
+    local batch = redis.call('ZRANGE', HELD, at, at + 999, 'WITHSCORES')
+    for i = 1, #batch, 2 do
+      visit(batch[i], tonumber(batch[i + 1]))
+    end
+    if #batch < 2000 then return end
+    at = at + 1000
+  end
+end
+
+local function dropHolds(node)
+  if redis.call('HDEL', HOLDERS, node) == 0 then return end
+  local own = {}
+  eachHeld(function(hold)
+    if holderOf(hold) == node then own[#own + 1] = hold end
+  end)
+  for _, hold in ipairs(own) do
+    redis.call('ZREM', HELD, hold)
+    redis.call('ZREM', PROMISED, hold)
+  end
+end
+
+-- Removes all that the node has at the route.
+local function forget(node)
+  redis.call('ZREM', NODES, node)
+  redis.call('HDEL', PEERS, node)
+  redis.call('HDEL', FREE, node)
+  dropHolds(node)
+  local instances = redis.call('HGETALL', INSTANCES)
+  for i = 1, #instances, 2 do
+    if cjson.decode(instances[i + 1]).node == node then redis.call('HDEL', INSTANCES, instances[i]) end
+  end
+end
+
+-- Dead nodes go with all they had; promises and starts that nobody kept lapse. Comes first in every script, so that the rest
+-- sees only what lives.
+local function tend()
+  for _, node in ipairs(redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)) do
+    forget(node)
+  end
+  redis.call('ZREMRANGEBYSCORE', PROMISED, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', STARTING, '-inf', now)
+end
+
+local function keep()
+  for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, INSTANCES }) do
+    redis.call('PEXPIRE', key, keysLiveMs)
+  end
+end
+
+-- The node lives and is at this route. Returns 1 when that was known, else 0.
+local function touch(node, address)
+  local known = redis.call('ZADD', NODES, now, node) == 0
+  redis.call('HSET', PEERS, node, address)
+  return known and 1 or 0
+end
+
+local function setIdle(node, idle)
+  if tonumber(idle) > 0 then redis.call('HSET', FREE, node, idle) else redis.call('HDEL', FREE, node) end
+end
+
+-- Returns what lives of the instances: a list of { id, decoded }.
+local function instances()
+  local list = {}
+  local stored = redis.call('HGETALL', INSTANCES)
+  for i = 1, #stored, 2 do
+    list[#list + 1] = { id = stored[i], info = cjson.decode(stored[i + 1]) }
+  end
+  return list
+end
+
+-- { ready instances, their slots, instances that are linked and not ready yet }
+local function supply()
+  local ready, slots, warming = 0, 0, 0
+  for _, instance in ipairs(instances()) do
+    if instance.info.state == 'ready' then
+      ready = ready + 1
+      slots = slots + instance.info.concurrency
+    elseif instance.info.state == 'starting' then
+      warming = warming + 1
+    end
+  end
+  return ready, slots, warming
+end

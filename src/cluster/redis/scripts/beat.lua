@@ -1,0 +1,50 @@
+-- Says what a node has at the route: its idle slots and its instances. Keeps all of it alive.
+--
+-- ARGV     1 node  2 its address  3 its idle slots  4 how many instances have left it, then their ids,
+--          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
+-- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '' }
+
+local node = ARGV[1]
+local gone = tonumber(ARGV[4])
+
+local function stored(id)
+  local json = redis.call('HGET', INSTANCES, id)
+  return json and cjson.decode(json) or nil
+end
+
+tend()
+local known = touch(node, ARGV[2])
+setIdle(node, ARGV[3])
+
+for i = 5, 4 + gone do
+  -- It may have its home at another node by now: then it is not this one's to remove.
+  local instance = stored(ARGV[i])
+  if instance and instance.node == node then redis.call('HDEL', INSTANCES, ARGV[i]) end
+end
+
+local missing = {}
+for i = 5 + gone, #ARGV, 3 do
+  local id, claim, json = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local before = stored(id)
+  if json == '' then
+    if not before then missing[#missing + 1] = id end
+  elseif claim == '1' or not before or before.node == node then
+    local info = cjson.decode(json)
+    -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
+    if before and before.state == 'draining' then json = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1) end
+    redis.call('HSET', INSTANCES, id, json)
+    redis.call('HSET', META, 'concurrency', info.concurrency)
+    redis.call('PEXPIRE', META, concurrencyLivesMs)
+    if info.startId then redis.call('ZREM', STARTING, info.startId) end
+  end
+end
+
+local newest, seq = '', nil
+for _, instance in ipairs(instances()) do
+  if instance.info.state == 'ready' then
+    local larger = seq == nil or instance.info.seq > seq or (instance.info.seq == seq and instance.id > newest)
+    if larger then newest, seq = instance.id, instance.info.seq end
+  end
+end
+keep()
+return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest }
