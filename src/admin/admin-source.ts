@@ -18,7 +18,7 @@ export interface AdminState extends ClusterSnapshot {
  */
 export interface AdminSource {
   state(): Promise<AdminState>;
-  metrics(): MetricsSnapshot;
+  metrics(): Promise<MetricsSnapshot>;
   readonly draining: boolean;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;

@@ -33,6 +33,8 @@ export interface RouteNumbers {
 
 export interface MetricsSnapshot {
   readonly routes: readonly RouteNumbers[];
+  /** Answers, by status code, to requests that belong to no route. */
+  readonly unrouted?: ReadonlyMap<number, number>;
   /** Slots moved between nodes, by what came of it. */
   readonly handoffs: Readonly<Record<string, number>>;
   /** Startup commands that this process ran: route → result → how many. */

@@ -5,6 +5,8 @@ import type { HistogramNumbers, MetricsSnapshot, RouteNumbers } from './metrics-
 /** A label value costs memory in Prometheus for as long as it keeps data, and host names come from strangers. */
 export const ROUTE_LABELS_MAX = 1000;
 const OTHER = 'other';
+/** Stands for answers to requests that belong to no route. */
+const UNKNOWN = 'unknown';
 
 type Labels = Readonly<Record<string, string | number>>;
 
@@ -35,8 +37,10 @@ const DEFINITIONS: readonly Definition[] = [
     name: 'pullproxy_requests_total',
     type: 'counter',
     help: 'Answers by status code',
-    collect: ({ routes }, labelOf) =>
-      routes.flatMap(({ name, counts }) => [...counts.codes].map(([code, value]) => ({ value, labels: { route: labelOf(name), code } }))),
+    collect: ({ routes, unrouted }, labelOf) => [
+      ...routes.flatMap(({ name, counts }) => codeSamples(labelOf(name), counts.codes)),
+      ...codeSamples(UNKNOWN, unrouted ?? new Map()),
+    ],
   },
   routeHistogram('pullproxy_hold_seconds', 'How long clients waited for a slot', ({ counts }) => counts.hold),
   routeHistogram('pullproxy_cold_start_seconds', 'How long clients waited while no instance was ready', ({ counts }) => counts.coldStart),
@@ -72,12 +76,11 @@ const DEFINITIONS: readonly Definition[] = [
 export class Metrics {
   readonly #registry = new Registry();
   readonly #labels = new RouteLabels();
-  readonly #read: () => MetricsSnapshot;
-  #snapshot: MetricsSnapshot;
+  readonly #read: () => Promise<MetricsSnapshot>;
+  #snapshot: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: null };
 
-  constructor(read: () => MetricsSnapshot) {
+  constructor(read: () => Promise<MetricsSnapshot>) {
     this.#read = read;
-    this.#snapshot = read();
     collectDefaultMetrics({ register: this.#registry });
     for (const { collect, ...definition } of DEFINITIONS) {
       // prom-client's own classes count for themselves and can't be set to a total or to buckets; to the registry a metric is what
@@ -97,8 +100,8 @@ export class Metrics {
   }
 
   /** All metrics, of one moment. */
-  text(): Promise<string> {
-    this.#snapshot = this.#read();
+  async text(): Promise<string> {
+    this.#snapshot = await this.#read();
     this.#labels.keepOnly(this.#snapshot);
     return this.#registry.metrics();
   }
@@ -153,6 +156,10 @@ function histogramSamples(name: string, route: string, { bounds, counts, sum }: 
     { value: sum, labels: { route }, metricName: `${name}_sum` },
     { value: total, labels: { route }, metricName: `${name}_count` },
   ];
+}
+
+function codeSamples(route: string, codes: ReadonlyMap<number, number>): Sample[] {
+  return [...codes].map(([code, value]) => ({ value, labels: { route, code } }));
 }
 
 /** Several routes may share the label `other`; Prometheus refuses a scrape with the same labels twice. */

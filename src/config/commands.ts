@@ -23,7 +23,7 @@ import {
 } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS } from './route-settings.ts';
-import { many, onOff, optional, required, secret, setting } from './settings.ts';
+import { atLeastOne, many, onOff, optional, required, secret, setting } from './settings.ts';
 
 const CERTIFICATE = 'file with the certificate (PEM)';
 const PRIVATE_KEY = 'file with the private key (PEM)';
@@ -56,6 +56,12 @@ const CLIENT_SIDE = {
   headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
   keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
   headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, 'largest head of a request; a larger one is answered with 431'),
+  connectionsMax: setting(
+    'connections-max',
+    whole(1, 1_000_000),
+    50_000,
+    'connections of clients at one listener; more are closed at once',
+  ),
   heldBytesMax: setting(
     'held-bytes-max',
     size(65_536, Number.MAX_SAFE_INTEGER),
@@ -65,7 +71,7 @@ const CLIENT_SIDE = {
   drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
 };
 
-/** For routes that don't say otherwise. */
+/** For routes that have no settings of their own. */
 const ROUTE_DEFAULTS = {
   holdTimeoutMs: setting('hold-timeout', duration(1), ROUTE.holdTimeoutMs, routeHelp('holdTimeout')),
   maxHeld: setting('max-held', whole(0, 10_000_000), ROUTE.maxHeld, routeHelp('maxHeld')),
@@ -168,7 +174,7 @@ export const LINKER = command({
   about:
     'Runs CMD with a free port in the environment variable PORT, waits until it accepts connections, and then fetches requests from the nodes, never more at once than --concurrency. It listens nowhere. When the application has been idle for long enough, it leaves, and the application with it. SIGHUP asks for one more instance.',
   settings: {
-    proxy: many('proxy', dialAddress, [], "a node's backend port; may be repeated, and a DNS name may have several addresses"),
+    proxy: atLeastOne('proxy', dialAddress, "a node's backend port; may be repeated, and a DNS name may have several addresses"),
     route: required('route', routeName, 'the host name that the application answers to'),
     app: optional('app', dialAddress, 'where the application listens; without CMD it is running already'),
     ...INSTANCE,
@@ -210,6 +216,12 @@ export const SCALER = command({
     rate: setting('rate', rate, { count: 10, durationMs: 1000 }, 'how many startup jobs may begin in which time, in the whole cluster'),
     parallel: setting('parallel', whole(1, 1000), 4, 'startup jobs that this scaler runs at the same time'),
     commandTimeoutMs: setting('command-timeout', duration(1), 60_000, 'a startup command that takes longer is stopped and tried again'),
+    commandEnv: many(
+      'command-env',
+      text('NAME', 'the name of an environment variable', /^[A-Za-z_]\w*$/),
+      [],
+      'a variable of the environment that the startup command sees, too; may be repeated. It sees no secrets of its own accord',
+    ),
     admin: optional('admin', listenAddress, 'where health, metrics and the API of the scaler are; without it there is no such port'),
     adminToken: CLIENT_SIDE.adminToken,
     ...SERVER,

@@ -47,10 +47,15 @@ export function required<T>(flag: string, kind: Kind<T>, help: string): Setting<
   return { ...common(flag, kind, help), required: true, standard: undefined as T, standardText: '' };
 }
 
+/** As `many`, and at least one. */
+export function atLeastOne<T>(flag: string, kind: Kind<T>, help: string): Setting<readonly T[]> {
+  return { ...many(flag, kind, [], help), required: true };
+}
+
 /** Several values: the flag repeated, values after one another or separated by commas, or a list in the file. */
 export function many<T>(flag: string, kind: Kind<T>, standard: readonly T[], help: string): Setting<readonly T[]> {
   const standardText = standard.map((value) => String(kind.write(value))).join(',');
-  return { ...common(flag, kind, help), form: 'many', required: standard.length === 0, standard: Object.freeze(standard), standardText };
+  return { ...common(flag, kind, help), form: 'many', standard: Object.freeze(standard), standardText };
 }
 
 /** On when its flag is given. */

@@ -31,7 +31,7 @@ export class FakeSource implements AdminSource {
     return this.failure === null ? Promise.resolve(this.picture) : Promise.reject(this.failure);
   }
 
-  metrics(): MetricsSnapshot {
+  async metrics(): Promise<MetricsSnapshot> {
     return this.numbers;
   }
 

@@ -8,7 +8,7 @@ let metrics: Metrics;
 
 beforeEach(() => {
   numbers = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: null };
-  metrics = new Metrics(() => numbers);
+  metrics = new Metrics(async () => numbers);
 });
 
 async function lines(prefix = 'pullproxy_'): Promise<string[]> {
@@ -75,6 +75,11 @@ describe('metrics', () => {
     expect(text).toContain('# TYPE pullproxy_requests_total counter');
     expect(text).toContain('# TYPE pullproxy_held gauge');
     expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m);
+  });
+
+  test('count answers that belong to no route', async () => {
+    numbers = { ...numbers, unrouted: new Map([[404, 2]]) };
+    expect(await lines()).toContain('pullproxy_requests_total{route="unknown",code="404"} 2');
   });
 
   test('leave out what is not known', async () => {
