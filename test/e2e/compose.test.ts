@@ -33,5 +33,7 @@ async function compose(...args: string[]): Promise<void> {
   const [program, ...first] = spawnSync('docker', ['compose', 'version']).status === 0 ? ['docker', 'compose'] : ['docker-compose'];
   if (program === undefined) return;
   const command = [...first, '--project-name', 'pullproxy-test', ...args];
-  await promisify(execFile)(program, command, { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 });
+  await promisify(execFile)(program, command, { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 }).catch((error: Error & { stdout: string }) => {
+    throw new Error(`${error.message}\n${error.stdout.slice(-4000)}`);
+  });
 }
