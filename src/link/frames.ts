@@ -80,15 +80,14 @@ export type FrameSink = (type: number, flags: number, streamId: number, payload:
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Cuts a byte stream into frames, however it is split. It keeps only bytes that really came: a frame that claims a
- * long payload costs nothing until the payload is there.
+ * Cuts a byte stream into frames, however it is split. Frames that came whole are cut out of their chunk without a copy;
+ * one that comes in parts is put together by itself, in memory that grows with what really came, not with what it claims.
  */
 export class FrameReader {
   payloadBytesMax: number;
   readonly #sink: FrameSink;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
-  #wanted = FRAME_HEAD_BYTES;
+  #part = EMPTY;
+  #partBytes = 0;
 
   constructor(sink: FrameSink, payloadBytesMax = PAYLOAD_BYTES_MAX) {
     this.#sink = sink;
@@ -97,34 +96,58 @@ export class FrameReader {
 
   /** @throws LinkProtocolError on a frame longer than allowed. */
   push(chunk: Buffer): void {
-    if (this.#restBytes > 0) {
-      this.#rest.push(chunk);
-      this.#restBytes += chunk.length;
-      if (this.#restBytes < this.#wanted) return;
-      chunk = Buffer.concat(this.#rest, this.#restBytes);
-      this.#rest = [];
-      this.#restBytes = 0;
-    }
     const end = chunk.length;
-    let at = 0;
+    let at = this.#partBytes > 0 ? this.#complete(chunk) : 0;
     while (end - at >= FRAME_HEAD_BYTES) {
-      const head = chunk.readUInt32BE(at);
-      const length = head & 0xffffff;
-      if (length > this.payloadBytesMax)
-        throw new LinkProtocolError(`frame of ${length} bytes, at most ${this.payloadBytesMax} are allowed`);
-      const next = at + FRAME_HEAD_BYTES + length;
+      const next = at + this.#frameBytes(chunk, at);
       if (next > end) break;
-      const payload = length === 0 ? EMPTY : chunk.subarray(at + FRAME_HEAD_BYTES, next);
-      this.#sink(head >>> 27, (head >>> 24) & 7, chunk.readUInt32BE(at + 4), payload);
+      this.#emit(chunk, at, next);
       at = next;
     }
-    if (at < end) this.#keep(chunk.subarray(at));
+    if (at < end) this.#append(chunk, at, end, end - at < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : this.#frameBytes(chunk, at));
   }
 
-  #keep(rest: Buffer): void {
-    this.#rest.push(rest);
-    this.#restBytes = rest.length;
-    this.#wanted = rest.length < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : FRAME_HEAD_BYTES + (rest.readUInt32BE(0) & 0xffffff);
+  /** Adds what belongs to the begun frame; returns where in the chunk the next one begins. */
+  #complete(chunk: Buffer): number {
+    let at = 0;
+    if (this.#partBytes < FRAME_HEAD_BYTES) {
+      at = this.#append(chunk, 0, chunk.length, FRAME_HEAD_BYTES);
+      if (this.#partBytes < FRAME_HEAD_BYTES) return at;
+    }
+    const bytes = this.#frameBytes(this.#part, 0);
+    at = this.#append(chunk, at, chunk.length, bytes);
+    if (this.#partBytes < bytes) return at;
+    const frame = this.#part;
+    this.#part = EMPTY;
+    this.#partBytes = 0;
+    this.#emit(frame, 0, bytes);
+    return at;
+  }
+
+  /** Takes bytes between `at` and `end` until the part has `wanted`; returns where it stopped. */
+  #append(chunk: Buffer, at: number, end: number, wanted: number): number {
+    const stop = Math.min(end, at + wanted - this.#partBytes);
+    const bytes = this.#partBytes + stop - at;
+    if (bytes > this.#part.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(wanted, 2 * bytes));
+      this.#part.copy(grown, 0, 0, this.#partBytes);
+      this.#part = grown;
+    }
+    chunk.copy(this.#part, this.#partBytes, at, stop);
+    this.#partBytes = bytes;
+    return stop;
+  }
+
+  #frameBytes(bytes: Buffer, at: number): number {
+    const length = bytes.readUInt32BE(at) & 0xffffff;
+    if (length > this.payloadBytesMax) throw new LinkProtocolError(`frame of ${length} bytes, at most ${this.payloadBytesMax} are allowed`);
+    return FRAME_HEAD_BYTES + length;
+  }
+
+  #emit(bytes: Buffer, at: number, next: number): void {
+    const head = bytes.readUInt32BE(at);
+    const payload = at + FRAME_HEAD_BYTES === next ? EMPTY : bytes.subarray(at + FRAME_HEAD_BYTES, next);
+    this.#sink(head >>> 27, (head >>> 24) & 7, bytes.readUInt32BE(at + 4), payload);
   }
 }
 
@@ -138,4 +161,11 @@ export function u32(value: number): Buffer {
 export function readU32(payload: Buffer): number {
   if (payload.length !== 4) throw new LinkProtocolError(`a number of ${payload.length} bytes, expected 4`);
   return payload.readUInt32BE(0);
+}
+
+/** @throws LinkProtocolError when the payload is not a code that a peer may send. */
+export function readResetCode(payload: Buffer): ResetCodeValue {
+  const code = readU32(payload);
+  if (code >= ResetCode.LINK_LOST) throw new LinkProtocolError(`reset code ${code}`);
+  return code as ResetCodeValue;
 }

@@ -1,4 +1,5 @@
 /** Loopback sockets, and peers that speak frames by hand: what the tests of src/link connect the real thing to. */
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -59,6 +60,11 @@ export interface SeenFrame {
   readonly flags: number;
   readonly streamId: number;
   readonly payload: Buffer;
+}
+
+/** A frame in short, for comparing many of them. */
+export function brief({ type, flags, streamId, payload }: SeenFrame): string {
+  return `type ${type} flags ${flags} stream ${streamId} bytes ${payload.length} sum ${createHash('sha1').update(payload).digest('hex')}`;
 }
 
 /** A peer that does what a test tells it, right or wrong. */
