@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream';
 import { FRAME_HEAD_BYTES } from './frames.ts';
 
 const ARENA_BYTES = 65_536;
+/** Enough for a handshake: a connection that never gets further costs no more. */
+const FIRST_ARENA_BYTES = 1_024;
 /** Payloads up to this are copied beside their head, larger ones are passed by reference. */
 const COPY_BYTES_MAX = 4_096;
 
@@ -11,7 +13,7 @@ const COPY_BYTES_MAX = 4_096;
  */
 export class FrameWriter {
   readonly #socket: Duplex;
-  #arena = Buffer.allocUnsafeSlow(ARENA_BYTES);
+  #arena = Buffer.allocUnsafeSlow(FIRST_ARENA_BYTES);
   #start = 0;
   #end = 0;
   #parts: Buffer[] = [];
@@ -61,7 +63,7 @@ export class FrameWriter {
     const parts = this.#parts;
     if (parts.length === 0) return;
     this.#parts = [];
-    if (this.#closed || this.#socket.destroyed) return;
+    if (this.#closed || !this.#socket.writable) return;
     if (parts.length === 1) {
       this.#socket.write(parts[0]);
       return;
@@ -87,7 +89,7 @@ export class FrameWriter {
   }
 
   #reserve(bytes: number): void {
-    if (this.#end + bytes <= ARENA_BYTES) return;
+    if (this.#end + bytes <= this.#arena.length) return;
     this.#cut();
     // The old arena may still be on its way through the kernel: it is left to the garbage collector, never reused.
     this.#arena = Buffer.allocUnsafeSlow(ARENA_BYTES);
