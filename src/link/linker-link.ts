@@ -1,5 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
-import { Flag, Frame, ResetCode, type ResetCodeValue, readU32 } from './frames.ts';
+import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { Link, LinkRole } from './link.ts';
 import type { InstanceReport } from './node-link.ts';
 import { Stream } from './stream.ts';
@@ -81,7 +81,7 @@ export class LinkerLink implements LinkRole {
         this.#done(streamId, (flags & Flag.KEEP) !== 0);
         return;
       case Frame.RESET:
-        this.#reset(streamId, readU32(payload) as ResetCodeValue);
+        this.#reset(streamId, readResetCode(payload));
         return;
       case Frame.RETURN:
         this.#takeBack(readU32(payload));
@@ -129,8 +129,8 @@ export class LinkerLink implements LinkRole {
 
   #done(streamId: number, keep: boolean): void {
     const stream = this.streams.get(streamId);
-    // It may have been freed here just before the node's word came.
-    if (stream === undefined) return;
+    // It may have been freed here just before the node's word came. After its RESET a node has no more to say about a stream.
+    if (stream === undefined || stream.state === 'abandoned') return;
     if (keep) {
       this.streams.delete(streamId);
       this.#events.done(stream, true);
@@ -142,7 +142,8 @@ export class LinkerLink implements LinkRole {
 
   #reset(streamId: number, code: ResetCodeValue): void {
     const stream = this.streams.get(streamId);
-    if (stream === undefined) return;
+    // A second RESET would free the slot while its application connection is still open.
+    if (stream === undefined || stream.state === 'abandoned') return;
     const handler = stream.handler;
     stream.abandon();
     if (handler === null) this.free(stream, ResetCode.CLOSED, true, false);

@@ -58,6 +58,7 @@ export class NodeEnd {
       report: (report) => this.said.push(`report ${JSON.stringify(report)}`),
       retire: () => this.said.push('retire'),
       startAnother: () => this.said.push('start another'),
+      recalled: (count) => this.said.push(`recalled ${count}`),
       down: (reason) => this.downs.push(reason),
       ...over,
     });
