@@ -42,6 +42,7 @@ export class Link {
   #tickAt = performance.now();
   #timer: NodeJS.Timeout | null = null;
   #downReason: string | null = null;
+  readonly #tickMs: number;
   /** Why the link broke while it was still in the handshake. */
   onHandshakeDown: (reason: string) => void = () => {};
 
@@ -50,6 +51,7 @@ export class Link {
     this.writer = new FrameWriter(socket);
     this.#handshake = handshake;
     this.#timing = timing;
+    this.#tickMs = Math.min(timing.pingAfterMs, timing.deadAfterMs / 3);
     this.#reader = new FrameReader((type, flags, id, payload) => this.#receive(type, flags, id, payload), HANDSHAKE_PAYLOAD_BYTES_MAX);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -73,7 +75,7 @@ export class Link {
     this.#role = role;
     this.#reader.payloadBytesMax = PAYLOAD_BYTES_MAX;
     this.#heardAt = this.#tickAt = performance.now();
-    this.#timer = setInterval(() => this.#tick(), Math.min(this.#timing.pingAfterMs, this.#timing.deadAfterMs / 3));
+    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
   }
 
   sendJson(type: number, value: unknown): Buffer {
@@ -141,7 +143,8 @@ export class Link {
         role.streams.get(streamId)?.receiveEnd();
         return;
       case Frame.PING:
-        this.writer.frame(Frame.PONG, 0, 0, null);
+        // While it has not read what was sent before, that is sign of life enough: its pings can't fill the memory here.
+        if (this.writer.backlogBytes === 0) this.writer.frame(Frame.PONG, 0, 0, null);
         return;
       case Frame.PONG:
         return;
@@ -152,8 +155,9 @@ export class Link {
 
   #tick(): void {
     const now = performance.now();
-    // After a pause of this very process (SIGSTOP, a suspended machine) its own clock proves nothing against the peer.
-    if (now - this.#tickAt > this.#timing.deadAfterMs) this.#heardAt = now;
+    // A pause of this very process (SIGSTOP, a long garbage collection) proves nothing against the peer, whose bytes may lie
+    // unread in the kernel: timers come before them in the event loop. By how much this tick is late is not counted.
+    this.#heardAt = Math.min(now, this.#heardAt + Math.max(0, now - this.#tickAt - this.#tickMs));
     this.#tickAt = now;
     const silentMs = now - this.#heardAt;
     if (silentMs >= this.#timing.deadAfterMs) this.close(`the peer is silent for ${Math.round(silentMs)} ms`);
