@@ -1,0 +1,112 @@
+/** The bell in Redis: pub/sub, on a Redis Cluster the sharded kind. */
+import { Cluster, type Redis } from 'ioredis';
+import type { Log } from '../../log.ts';
+import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
+import type { RedisConnection } from './connection.ts';
+import { demandChannel, nodeKey, routesKey } from './keys.ts';
+import { publishCommand } from './publish.ts';
+
+/** A subscriber hears nothing for hours: only a question shows that its connection still lives. */
+const PING_MS = 2_000;
+
+export class RedisBell implements Bell {
+  readonly #redis: RedisConnection;
+  readonly #log: Log;
+  readonly #publish: 'publish' | 'spublish';
+  #subscriber: Redis | null = null;
+  #pingTimer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(redis: RedisConnection, log: Log) {
+    this.#redis = redis;
+    this.#log = log;
+    this.#publish = publishCommand(redis.client);
+  }
+
+  /** Resolves when subscribed, or at once when Redis is away: then it subscribes as soon as it is back. */
+  async listen(node: string, listener: BellListener): Promise<void> {
+    const channels = [nodeKey(node), demandChannel, routesKey];
+    const deliver = (channel: string, message: string): void => this.#deliver(channel, message, listener);
+    const { client } = this.#redis;
+    if (client instanceof Cluster) await this.#listenToShards(client, channels, deliver);
+    else await this.#listenToServer(client, channels, deliver);
+  }
+
+  async ring(node: string, ring: Ring): Promise<boolean> {
+    // Nobody received it: nobody listens. No answer: nothing is certain.
+    return this.#redis.call(this.#publish, nodeKey(node), JSON.stringify(ring)).then(
+      (receivers) => receivers !== 0,
+      () => true,
+    );
+  }
+
+  demand(notice: DemandNotice): void {
+    this.#redis.call(this.#publish, demandChannel, JSON.stringify(notice)).catch(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#pingTimer !== null) clearInterval(this.#pingTimer);
+    this.#subscriber?.disconnect();
+  }
+
+  async #listenToServer(client: Redis, channels: readonly string[], deliver: (channel: string, message: string) => void): Promise<void> {
+    const subscriber = client.duplicate({ connectionName: 'pullproxy-bell', autoResubscribe: false });
+    this.#subscriber = subscriber;
+    subscriber.on('message', deliver);
+    // The connection for commands says what is wrong with Redis.
+    subscriber.on('error', () => undefined);
+    const subscribe = (): Promise<void> =>
+      subscriber.subscribe(...channels).then(
+        () => undefined,
+        (error: unknown) => this.#refused(error, () => subscriber.disconnect(true)),
+      );
+    const subscribed = new Promise<void>((resolve) => {
+      subscriber.on('ready', () => void subscribe().then(resolve));
+      if (!this.#redis.connected) resolve();
+    });
+    this.#pingTimer = setInterval(() => void subscriber.ping().catch(() => undefined), PING_MS);
+    await subscribed;
+  }
+
+  async #listenToShards(client: Cluster, channels: readonly string[], deliver: (channel: string, message: string) => void): Promise<void> {
+    client.on('smessage', deliver);
+    // Each channel may be at another shard. Once subscribed, the client follows the channel wherever it goes.
+    const open = new Set(channels);
+    const subscribe = async (): Promise<void> => {
+      for (const channel of open) {
+        await client.ssubscribe(channel).then(
+          () => open.delete(channel),
+          (error: unknown) => this.#refused(error, () => setTimeout(() => void subscribe(), PING_MS).unref()),
+        );
+      }
+    };
+    client.on('ready', () => void subscribe());
+    if (this.#redis.connected) await subscribe();
+  }
+
+  #refused(error: unknown, retry: () => void): void {
+    if (this.#closed) return;
+    this.#log.warn({ err: error }, 'could not subscribe; trying again');
+    retry();
+  }
+
+  #deliver(channel: string, message: string, listener: BellListener): void {
+    if (this.#closed) return;
+    const content = parse(message);
+    if (channel === routesKey) listener.onRoutesChanged();
+    else if (content === null) return;
+    else if (channel === demandChannel) listener.onDemand(content as DemandNotice);
+    else listener.onRing(content as Ring);
+  }
+}
+
+/** Whoever can publish is trusted; a message of another version may still be something else. */
+function parse(message: string): object | null {
+  try {
+    const content: unknown = JSON.parse(message);
+    return typeof content === 'object' ? content : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The connection for commands. Nothing waits here for a Redis that is away: commands fail at once while it is disconnected, and
+ * a Redis that does not answer counts as disconnected soon.
+ */
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import type { Log } from '../../log.ts';
+import { DirectoryUnavailable } from '../directory.ts';
+import { SCRIPTS, type ScriptName } from './scripts.ts';
+
+/** A connection that has commands out and brings no byte for so long is cut: Redis is frozen, or the path to it is. */
+const SILENCE_MS_MAX = 2_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const RECONNECT_MS_MAX = 1_000;
+
+type Argument = string | number;
+
+export class RedisConnection {
+  readonly client: Redis | Cluster;
+  readonly #log: Log;
+  readonly #callbacks: ((connected: boolean) => void)[] = [];
+  #commands = 0;
+  #connected = false;
+  #closed = false;
+  #failures = 0;
+
+  /** `url`: `redis://` or `rediss://`; several, separated by commas, are the nodes of one Redis Cluster. */
+  constructor(url: string, log: Log) {
+    this.#log = log;
+    this.client = connect(url);
+    for (const [name, script] of Object.entries(SCRIPTS)) this.client.defineCommand(commandName(name), script);
+    this.client.on('ready', () => this.#became(true));
+    this.client.on('close', () => this.#became(false));
+    this.client.on('error', (error: Error) => this.#failed(error));
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  get commands(): number {
+    return this.#commands;
+  }
+
+  onConnected(callback: (connected: boolean) => void): void {
+    this.#callbacks.push(callback);
+  }
+
+  /** Resolves when connected; rejects with `DirectoryUnavailable` after `timeoutMs`. */
+  async ready(timeoutMs: number): Promise<void> {
+    if (this.#connected) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer = setTimeout(() => reject(new DirectoryUnavailable(`Redis does not answer within ${timeoutMs} ms`)), timeoutMs);
+    this.#callbacks.push(() => resolve());
+    await promise.finally(() => clearTimeout(timer));
+  }
+
+  /** Runs a script. Its arguments are in the comment that opens its file. */
+  run(name: ScriptName, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const commands = this.client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>;
+    return this.#send(() => commands[commandName(name)]?.(...keys, ...args));
+  }
+
+  /** Sends one command of Redis'. */
+  call(command: string, ...args: Argument[]): Promise<unknown> {
+    return this.#send(() => this.client.call(command, ...args));
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.client.disconnect();
+  }
+
+  async #send(command: () => Promise<unknown> | undefined): Promise<unknown> {
+    if (!this.#connected) throw new DirectoryUnavailable('Redis is not connected');
+    this.#commands++;
+    try {
+      const answer = await command();
+      this.#failures = 0;
+      return answer;
+    } catch (error) {
+      // A script that Redis refuses (out of memory, read-only) is said once, not with each command.
+      if (this.#connected && this.#failures++ === 0) this.#log.error({ err: error }, 'a Redis command failed');
+      throw new DirectoryUnavailable('a Redis command failed', { cause: error });
+    }
+  }
+
+  #became(connected: boolean): void {
+    if (connected === this.#connected) return;
+    this.#connected = connected;
+    this.#failures = 0;
+    if (this.#closed) return;
+    if (connected) this.#log.info('connected to Redis');
+    else this.#log.warn('disconnected from Redis');
+    for (const callback of this.#callbacks) callback(connected);
+  }
+
+  /** Errors come with every attempt to reconnect; the first one after a success tells the reason. */
+  #failed(error: Error): void {
+    if (this.#closed || this.#failures++ > 0) return;
+    this.#log.warn({ err: error }, 'Redis connection failed');
+  }
+}
+
+function commandName(script: string): string {
+  return `pullproxy:${script}`;
+}
+
+function connect(url: string): Redis | Cluster {
+  const urls = url.split(',').map((one) => new URL(one.trim()));
+  const [first] = urls;
+  if (first === undefined || urls.length === 1)
+    return new Redis(url.trim(), { ...redisOptions(), enableOfflineQueue: false, retryStrategy: backoffMs });
+  return new Cluster(
+    urls.map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) })),
+    {
+      enableOfflineQueue: false,
+      clusterRetryStrategy: backoffMs,
+      shardedSubscribers: true,
+      slotsRefreshTimeout: SILENCE_MS_MAX,
+      redisOptions: {
+        ...redisOptions(),
+        ...(first.username === '' ? {} : { username: decodeURIComponent(first.username) }),
+        ...(first.password === '' ? {} : { password: decodeURIComponent(first.password) }),
+        ...(first.protocol === 'rediss:' ? { tls: {} } : {}),
+      },
+    },
+  );
+}
+
+function redisOptions(): RedisOptions {
+  return {
+    connectionName: 'pullproxy',
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SILENCE_MS_MAX,
+    // Whether a command that got no answer happened is unknown. The member says everything anew; nothing is sent twice.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    // A former master that became a replica takes no writes: its name may lead to the new one by now.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  };
+}
+
+/** Soon at first, then up to a second, spread so that all nodes don't come at once. */
+function backoffMs(attempt: number): number {
+  return Math.random() * Math.min(RECONNECT_MS_MAX, 50 * 2 ** Math.min(attempt, 10));
+}

@@ -1,0 +1,198 @@
+/** The directory in Redis: one method a script, and a few plain commands where nothing must be atomic. */
+import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
+import type { ClusterSnapshot, Peer } from '../cluster.ts';
+import type {
+  Directory,
+  HoldAnswer,
+  HoldChange,
+  Matched,
+  NodeBeat,
+  NodeBeatAnswer,
+  RouteBeat,
+  RouteBeatAnswer,
+  StartPlan,
+} from '../directory.ts';
+import { keysLiveMs } from '../limits.ts';
+import {
+  list,
+  readHash,
+  readHoldAnswer,
+  readMatched,
+  readNode,
+  readNodeBeat,
+  readPlan,
+  readRoute,
+  readRouteBeat,
+  tuples,
+  writeInstance,
+} from './answers.ts';
+import type { RedisConnection } from './connection.ts';
+import { nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { publishCommand } from './publish.ts';
+
+const NO_BOUND = -1;
+
+export class RedisDirectory implements Directory {
+  readonly #redis: RedisConnection;
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis;
+  }
+
+  get connected(): boolean {
+    return this.#redis.connected;
+  }
+
+  get commands(): number {
+    return this.#redis.commands;
+  }
+
+  onConnected(callback: (connected: boolean) => void): void {
+    this.#redis.onConnected(callback);
+  }
+
+  ready(timeoutMs: number): Promise<void> {
+    return this.#redis.ready(timeoutMs);
+  }
+
+  close(): Promise<void> {
+    return this.#redis.close();
+  }
+
+  // Starts.
+
+  async startPlan(route: string): Promise<StartPlan> {
+    return readPlan(await this.#redis.run('plan', routeKeys(route), []));
+  }
+
+  async beginStarts(
+    route: string,
+    startIds: readonly string[],
+    timeoutMs: number,
+    plan: Pick<StartPlan, 'ready' | 'starting'>,
+  ): Promise<boolean> {
+    return (await this.#redis.run('beginStarts', routeKeys(route), [plan.ready + plan.starting, timeoutMs, ...startIds])) === 1;
+  }
+
+  async endStart(route: string, startId: string): Promise<void> {
+    await this.#redis.run('endStart', routeKeys(route), [startId]);
+  }
+
+  // Configured routes.
+
+  async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
+    const stored = readHash(await this.#redis.call('hgetall', routesKey));
+    return new Map([...stored].map(([route, json]) => [route, readRecord(json)]));
+  }
+
+  async route(route: string): Promise<RouteRecord | null> {
+    const json = await this.#redis.call('hget', routesKey, route);
+    return typeof json === 'string' ? readRecord(json) : null;
+  }
+
+  async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
+    if (settings === null) await this.#redis.call('hdel', routesKey, route);
+    else await this.#redis.call('hset', routesKey, route, JSON.stringify(canonicalRouteRecord(settings)));
+    await this.#redis.call(publishCommand(this.#redis.client), routesKey, route);
+  }
+
+  async snapshot(): Promise<ClusterSnapshot> {
+    const [configured, beats] = await Promise.all([this.#redis.call('hkeys', routesKey), this.#redis.run('nodes', [nodesKey], [])]);
+    const found = await Promise.all(
+      tuples(beats, 2).map(async ([node, ageMs]) => {
+        const id = String(node);
+        const [fields, routes] = await Promise.all([this.#redis.call('hgetall', nodeKey(id)), this.routesOf(id)]);
+        return { node: readNode(id, Number(ageMs), fields), routes };
+      }),
+    );
+    const names = new Set([...list(configured).map(String), ...found.flatMap(({ routes }) => routes)]);
+    return {
+      nodes: found.map(({ node }) => node).sort((a, b) => (a.id < b.id ? -1 : 1)),
+      routes: await Promise.all(
+        [...names].sort().map(async (name) => readRoute(name, await this.#redis.run('snapshot', routeKeys(name), []))),
+      ),
+    };
+  }
+
+  // Nodes.
+
+  async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
+    const { id, address, version, startedMs, held, active, links } = beat;
+    const fields = { address, version, started: startedMs, held, active, links };
+    const [answer, , , routesKnown] = await Promise.all([
+      this.#redis.run('beatNode', [nodesKey], [id]),
+      this.#redis.call('hset', nodeKey(id), ...Object.entries(fields).flat()),
+      this.#redis.call('pexpire', nodeKey(id), keysLiveMs),
+      this.#redis.call('pexpire', nodeRoutesKey(id), keysLiveMs),
+    ]);
+    return readNodeBeat(answer, routesKnown === 1);
+  }
+
+  async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
+    await Promise.all([
+      this.#redis.call('sadd', nodeRoutesKey(node), ...routes),
+      this.#redis.call('pexpire', nodeRoutesKey(node), keysLiveMs),
+    ]);
+  }
+
+  async routesOf(node: string): Promise<readonly string[]> {
+    return list(await this.#redis.call('smembers', nodeRoutesKey(node))).map(String);
+  }
+
+  async removeNode(node: string): Promise<void> {
+    await Promise.all([
+      this.#redis.call('zrem', nodesKey, node),
+      this.#redis.call('del', nodeKey(node)),
+      this.#redis.call('del', nodeRoutesKey(node)),
+    ]);
+  }
+
+  // What nodes have at routes.
+
+  async hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer> {
+    const { idle, add, remove, maxHeld, reset } = change;
+    const args = [node.id, node.address, idle, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
+    for (const { id, ageMs } of add) args.push(id, ageMs);
+    return readHoldAnswer(await this.#redis.run('hold', routeKeys(route), args));
+  }
+
+  async offer(route: string, node: Peer, idle: number): Promise<Matched> {
+    return readMatched(await this.#redis.run('offer', routeKeys(route), [node.id, node.address, idle]));
+  }
+
+  async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {
+    return readMatched(await this.#redis.run('short', routeKeys(route), [from, asker, count, idle]));
+  }
+
+  async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
+    const args = [node.id, node.address, beat.idle, beat.gone.length, ...beat.gone];
+    for (const { id, info, claim } of beat.instances) {
+      args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
+    }
+    return readRouteBeat(await this.#redis.run('beat', routeKeys(route), args));
+  }
+
+  async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
+    const left = [this.#redis.run('leave', routeKeys(route), [node, onlyDead ? 1 : 0])];
+    if (!onlyDead) left.push(this.#redis.call('srem', nodeRoutesKey(node), route));
+    await Promise.all(left);
+  }
+
+  async retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean> {
+    return (await this.#redis.run('retire', routeKeys(route), [node, instance, minInstances])) === 1;
+  }
+
+  async linked(route: string): Promise<boolean> {
+    return (await this.#redis.run('linked', routeKeys(route), [])) === 1;
+  }
+}
+
+/** Anyone may write into Redis; what is no object has no settings. */
+function readRecord(json: string): RouteRecord {
+  try {
+    const record: unknown = JSON.parse(json);
+    return typeof record === 'object' && record !== null && !Array.isArray(record) ? (record as RouteRecord) : { '': json };
+  } catch {
+    return { '': json };
+  }
+}

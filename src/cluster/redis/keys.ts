@@ -1,0 +1,47 @@
+/**
+ * Every key and channel that pullproxy's directory uses in Redis, as plain text so that `redis-cli` reads them. BullMQ's own are
+ * elsewhere (`{pp-bull}`).
+ */
+
+/** ZSET: node → its last beat, Redis time in ms. */
+export const nodesKey = 'pp:nodes';
+
+/** HASH: route → its settings as JSON. Also the channel that tells of a change. */
+export const routesKey = 'pp:routes';
+
+/** HASH: what the node says of itself. Also the channel that reaches it. */
+export function nodeKey(node: string): string {
+  return `pp:node:${node}`;
+}
+
+/** SET: routes at which the node has something registered. */
+export function nodeRoutesKey(node: string): string {
+  return `pp:node:${node}:routes`;
+}
+
+/** Channel: clients are held and no slot is known. */
+export const demandChannel = 'pp:demand';
+
+/**
+ * The keys of one route, in the order in which all scripts of a route get them. They share a hash tag: one script, one hash slot of
+ * a Redis Cluster.
+ *
+ * | key | type | content |
+ * | --- | --- | --- |
+ * | `nodes` | ZSET | node → its last sign of life at this route, Redis time in ms |
+ * | `peers` | HASH | node → its address |
+ * | `held` | ZSET | `<node>:<hold>` → arrival, Redis time in ms |
+ * | `holders` | HASH | node → how many of `held` are its |
+ * | `promised` | ZSET | member of `held` → when the promise of a slot lapses |
+ * | `free` | HASH | node → idle slots that lie there and nobody is promised |
+ * | `instances` | HASH | instance → JSON of seq, concurrency, active, node, state, startId |
+ * | `starting` | ZSET | start id → when the start is given up |
+ * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once |
+ */
+export function routeKeys(route: string): string[] {
+  // Redis hashes what stands between the first { and the next }; a route with braces would scatter its keys.
+  if (!/^[^{}]+$/.test(route)) throw new RangeError(`not a route's name: ${JSON.stringify(route)}`);
+  return ROUTE_PARTS.map((part) => `pp:{${route}}:${part}`);
+}
+
+const ROUTE_PARTS = ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'instances', 'starting', 'meta'] as const;
