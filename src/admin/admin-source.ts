@@ -26,6 +26,6 @@ export interface AdminSource {
   drain(): void;
   setRoute(name: string, settings: RouteRecord): Promise<void>;
   deleteRoute(name: string): Promise<void>;
-  /** Asks for one more instance; false when the route is not known. */
-  start(name: string): Promise<boolean>;
+  /** Asks for one more instance. `impossible`: nothing here can start one. */
+  start(name: string): Promise<'asked' | 'unknown' | 'impossible'>;
 }

@@ -49,7 +49,9 @@ export function addApi(app: FastifyInstance, source: AdminSource, feed: StateFee
 
   app.post<Named>('/api/v1/routes/:name/start', named, async ({ params }, reply) => {
     const name = nameOf(params);
-    if (!(await source.start(name))) throw new RequestError(404, 'unknown_route', `no route ${name}`);
+    const result = await source.start(name);
+    if (result === 'unknown') throw new RequestError(404, 'unknown_route', `no route ${name}`);
+    if (result === 'impossible') throw new RequestError(409, 'no_scaler', 'nothing starts instances here: the node has no Redis');
     return reply.code(202).send({ name });
   });
 

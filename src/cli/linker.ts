@@ -1,9 +1,46 @@
 import { LINKER } from '../config/commands.ts';
+import { inheritedEnvironment } from '../config/environment.ts';
 import { loadCommand } from '../config/load.ts';
+import { readPemFile } from '../config/pem-file.ts';
+import { Linker } from '../linker/linker.ts';
+import { createLog } from '../log.ts';
 import { showHelp } from './show-help.ts';
+import { onSignals } from './signals.ts';
 
+/** The sidecar: one instance of an application. Ends with the application's exit code when that ended by itself, else with 0. */
 export async function linker(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(LINKER, argv);
   if (loaded === null) return showHelp(LINKER);
-  return 0;
+  const { values: settings, tail: command } = loaded;
+  const instance = new Linker({
+    proxies: settings.proxy,
+    route: settings.route,
+    concurrency: settings.concurrency,
+    secret: settings.secret ?? '',
+    app: settings.app,
+    command: command.length > 0 ? command : undefined,
+    env: inheritedEnvironment(),
+    startId: settings.startId,
+    tls: tlsOf(settings),
+    log: createLog('linker', settings.logLevel),
+    startTimeoutMs: settings.startTimeoutMs,
+    idleTimeoutMs: settings.idleTimeoutMs,
+    oldIdleTimeoutMs: settings.oldIdleTimeoutMs,
+    drainTimeoutMs: settings.drainTimeoutMs,
+    stopTimeoutMs: settings.stopTimeoutMs,
+  });
+  // Even at once the application is stopped first: it would outlive the linker, and serve nobody.
+  onSignals(
+    () => instance.drain(),
+    () => instance.drain(),
+  );
+  process.on('SIGHUP', () => instance.startAnother());
+  return instance.run();
+}
+
+function tlsOf(settings: { proxyTlsCa?: string | undefined; proxyTlsCert?: string | undefined; proxyTlsKey?: string | undefined }) {
+  const ca = readPemFile('--proxy-tls-ca', settings.proxyTlsCa);
+  const cert = readPemFile('--proxy-tls-cert', settings.proxyTlsCert);
+  const key = readPemFile('--proxy-tls-key', settings.proxyTlsKey);
+  return ca === undefined && cert === undefined ? undefined : { ca, cert, key };
 }

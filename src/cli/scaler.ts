@@ -1,9 +1,50 @@
+import { AdminServer } from '../admin/server.ts';
+import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
 import { SCALER } from '../config/commands.ts';
+import { inheritedEnvironment } from '../config/environment.ts';
 import { loadCommand } from '../config/load.ts';
+import { createLog } from '../log.ts';
+import { selectCommandEnvironment } from '../scaling/command-environment.ts';
+import { Scaler } from '../scaling/scaler.ts';
+import { StartupQueue } from '../scaling/startup-queue.ts';
+import { scalerAdminSource } from './scaler-admin.ts';
 import { showHelp } from './show-help.ts';
+import { firstSignal } from './signals.ts';
 
+/** Runs the startup command for clients that wait, until it is told to leave. */
 export async function scaler(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(SCALER, argv);
   if (loaded === null) return showHelp(SCALER);
+  const { values: settings, tail: command } = loaded;
+
+  const signalled = firstSignal();
+  const asked = Promise.withResolvers<void>();
+  const log = createLog('scaler', settings.logLevel);
+  const directory = createRedisDirectory({ url: settings.redis, log });
+  const worker = new Scaler({
+    redisUrl: settings.redis,
+    directory,
+    command,
+    rate: { count: settings.rate.count, perMs: settings.rate.durationMs },
+    parallel: settings.parallel,
+    commandTimeoutMs: settings.commandTimeoutMs,
+    environment: selectCommandEnvironment(inheritedEnvironment(), settings.commandEnv),
+    log,
+  });
+  const queue = new StartupQueue({ redisUrl: settings.redis, directory, log });
+  const source = scalerAdminSource({ directory, worker, queue, leave: asked.resolve });
+  const admin = settings.admin === undefined ? null : new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
+  // Before the worker: while Redis is away, health and metrics say so.
+  const bound = await admin?.start();
+  const leaving = Promise.race([signalled, asked.promise]);
+  const ready = worker.start().then(() => log.info({ admin: bound }, 'ready'));
+  await Promise.race([leaving, ready.then(() => leaving)]);
+
+  log.info('draining');
+  await worker.close();
+  await queue.close();
+  await directory.close();
+  await admin?.stop();
+  log.info('over');
   return 0;
 }

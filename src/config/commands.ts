@@ -22,8 +22,8 @@ import {
   yesNo,
 } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
-import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS } from './route-settings.ts';
-import { atLeastOne, many, onOff, optional, required, secret, setting } from './settings.ts';
+import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from './route-settings.ts';
+import { atLeastOne, many, onOff, optional, required, secret, setting, type Values } from './settings.ts';
 
 const CERTIFICATE = 'file with the certificate (PEM)';
 const PRIVATE_KEY = 'file with the private key (PEM)';
@@ -272,6 +272,12 @@ export const ROUTES = command({
 });
 
 export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES] as const;
+
+/** Settings for routes that have none of their own, out of a command's values. */
+export function routeDefaultsOf(values: Values<typeof ROUTE_DEFAULTS>): RouteSettings {
+  const { holdTimeoutMs, maxHeld, minInstances, maxInstances, startTimeoutMs } = values;
+  return Object.freeze({ ...ROUTE, holdTimeoutMs, maxHeld, minInstances, maxInstances, startTimeoutMs });
+}
 
 function routeHelp(key: string): string {
   return ROUTE_KEYS[key]?.help ?? '';

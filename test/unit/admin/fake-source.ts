@@ -47,9 +47,9 @@ export class FakeSource implements AdminSource {
     return this.#note('delete', name);
   }
 
-  async start(name: string): Promise<boolean> {
+  async start(name: string): Promise<'asked' | 'unknown' | 'impossible'> {
     await this.#note('start', name);
-    return name !== 'unknown';
+    return name === 'unknown' || name === 'impossible' ? name : 'asked';
   }
 
   async #note(...call: unknown[]): Promise<void> {

@@ -158,6 +158,7 @@ describe('routes', () => {
     const unknown = await fetch(`${base}/api/v1/routes/unknown/start`, { method: 'POST' });
     expect(unknown.status).toBe(404);
     expect(await unknown.json()).toEqual({ error: { code: 'unknown_route', message: 'no route unknown' } });
+    expect((await fetch(`${base}/api/v1/routes/impossible/start`, { method: 'POST' })).status).toBe(409);
   });
 
   test('an unknown query is refused', async () => {

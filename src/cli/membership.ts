@@ -1,0 +1,42 @@
+/** How a node belongs to others: through Redis, or alone in memory. */
+import type { Cluster, Peer } from '../cluster/cluster.ts';
+import { createMemoryCluster } from '../cluster/memory/memory-cluster.ts';
+import type { Log } from '../log.ts';
+
+export interface Membership {
+  /** Called once, when the node knows its own address. */
+  readonly join: (self: Peer) => Cluster;
+  /** Clients of `route` wait and no slot is known; with `force`, so many instances more are wanted in any case. */
+  readonly startNeeded: (route: string, force?: number) => void;
+  /** Whether anything comes of `startNeeded`. */
+  readonly starts: boolean;
+  readonly close: () => Promise<void>;
+}
+
+/** Nothing starts instances: linkers come by themselves, or clients wait in vain. */
+export function alone(version: string, log: Log): Membership {
+  return {
+    join: (self) => createMemoryCluster({ self, version, log }).cluster,
+    startNeeded: () => {},
+    starts: false,
+    close: async () => {},
+  };
+}
+
+/** Startup jobs go to the scalers, through the same Redis. */
+export async function throughRedis(url: string, version: string, log: Log): Promise<Membership> {
+  // Loaded only where there is a Redis: a node on its own stays small.
+  const { createRedisCluster } = await import('../cluster/redis/redis-cluster.ts');
+  const { StartupQueue } = await import('../scaling/startup-queue.ts');
+  let queue: InstanceType<typeof StartupQueue> | null = null;
+  return {
+    join(self) {
+      const { cluster, directory } = createRedisCluster({ url, self, version, log });
+      queue = new StartupQueue({ redisUrl: url, directory, log });
+      return cluster;
+    },
+    startNeeded: (route, force) => queue?.request(route, force),
+    starts: true,
+    close: async () => queue?.close(),
+  };
+}

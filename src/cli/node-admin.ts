@@ -1,0 +1,113 @@
+/** What the admin port shows of a node, and how it changes it. */
+import type { AdminSource, AdminState } from '../admin/admin-source.ts';
+import type { MetricsSnapshot, RouteNumbers } from '../admin/metrics-source.ts';
+import type { RouteSnapshot } from '../cluster/cluster.ts';
+import type { ProxyNode } from '../node/node.ts';
+import type { Route } from '../node/routes.ts';
+
+export interface NodeParts {
+  readonly node: ProxyNode;
+  readonly version: string;
+  /** Whether a Redis is configured. */
+  readonly redis: boolean;
+  /** Asks for one more instance; null when nothing here starts any. */
+  readonly startAnother: ((route: string) => void) | null;
+  /** Begins to drain. */
+  readonly leave: () => void;
+  readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
+}
+
+export function nodeAdminSource(parts: NodeParts): AdminSource {
+  const { node, redis, startAnother, leave } = parts;
+  const { cluster } = node;
+  const redisConnected = (): boolean | null => (redis ? cluster.connected : null);
+  let draining = false;
+  return {
+    get draining() {
+      return draining || node.draining;
+    },
+    get redisConnected() {
+      return redisConnected();
+    },
+    drain() {
+      draining = true;
+      leave();
+    },
+    async state() {
+      const snapshot = cluster.connected ? await cluster.snapshot() : ownPicture(parts);
+      return { node: cluster.self.id, redis: { connected: redisConnected() }, ...snapshot };
+    },
+    async metrics() {
+      const starting = await startingInstances(node);
+      return {
+        routes: [...node.routes.all()].map((route) => numbersOf(node, route, starting?.get(route.name))),
+        unrouted: node.unrouted.codes,
+        handoffs: node.handoffs.results,
+        startupCommands: parts.startupCommands?.(),
+        redisCommands: cluster.commands,
+        redisConnected: redisConnected(),
+      };
+    },
+    setRoute: (name, settings) => cluster.setRoute(name, settings),
+    deleteRoute: (name) => cluster.setRoute(name, null),
+    async start(name) {
+      if (node.routes.get(name) === undefined && (await cluster.linkedRoute([name])) === null) return 'unknown';
+      startAnother?.(name);
+      return startAnother === null ? 'impossible' : 'asked';
+    },
+  };
+}
+
+/** Null when the directory does not say: a scrape goes without it then. */
+async function startingInstances({ cluster }: ProxyNode): Promise<ReadonlyMap<string, number> | null> {
+  if (!cluster.connected) return null;
+  const snapshot = await cluster.snapshot().catch(() => null);
+  return snapshot && new Map(snapshot.routes.map(({ name, starting }) => [name, starting]));
+}
+
+function numbersOf(node: ProxyNode, route: Route, starting: number | undefined): RouteNumbers {
+  const { slots, free, active } = slotsOf(route);
+  const { codes, hold, coldStart } = route.counters;
+  return {
+    name: route.name,
+    held: route.held.size,
+    active,
+    slots,
+    free,
+    instances: node.homes(route),
+    starting,
+    counts: { codes, hold, coldStart },
+  };
+}
+
+/** While the directory is away, a node knows itself. */
+function ownPicture({ node, version }: NodeParts): Pick<AdminState, 'nodes' | 'routes'> {
+  const { id, address } = node.cluster.self;
+  const routes = [...node.routes.all()];
+  const links = new Set(routes.flatMap(({ slots }) => slots.lenders)).size;
+  return {
+    nodes: [{ id, address, version, heartbeatAgeMs: 0, held: node.held, active: node.active, links }],
+    routes: routes.map((route) => ownRoute(route, id)),
+  };
+}
+
+function ownRoute(route: Route, node: string): RouteSnapshot {
+  const instances = route.slots.lenders
+    .filter(({ relayed }) => !relayed)
+    .map(({ instance, seq, concurrency, link }) => ({
+      id: instance,
+      seq,
+      concurrency,
+      active: link.active,
+      node,
+      state: 'ready' as const,
+    }));
+  return { name: route.name, held: route.held.size, starting: 0, ...slotsOf(route), instances };
+}
+
+function slotsOf({ slots: { lenders } }: Route): { slots: number; free: number; active: number } {
+  const sum = (read: (lender: (typeof lenders)[number]) => number): number => lenders.reduce((total, lender) => total + read(lender), 0);
+  const free = sum(({ link }) => link.idle);
+  const active = sum(({ link }) => link.active);
+  return { slots: free + active, free, active };
+}

@@ -1,0 +1,50 @@
+/** What the admin port shows of a scaler: the cluster as the directory has it, and the commands that it ran. */
+import type { AdminSource } from '../admin/admin-source.ts';
+import type { StartDirectory } from '../cluster/directory.ts';
+import type { CommandCount } from '../scaling/scaler.ts';
+import { commandCounts } from './command-counts.ts';
+
+export interface ScalerParts {
+  readonly directory: StartDirectory;
+  readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
+  readonly queue: { request(route: string, force: number): void };
+  /** Begins to drain. */
+  readonly leave: () => void;
+}
+
+export function scalerAdminSource({ directory, worker, queue, leave }: ScalerParts): AdminSource {
+  let draining = false;
+  return {
+    get draining() {
+      return draining;
+    },
+    get redisConnected() {
+      return directory.connected;
+    },
+    drain() {
+      draining = true;
+      leave();
+    },
+    async state() {
+      return { node: null, redis: { connected: directory.connected }, ...(await directory.snapshot()) };
+    },
+    async metrics() {
+      return {
+        // Numbers of routes are the nodes' to give.
+        routes: [],
+        handoffs: {},
+        startupCommands: commandCounts(worker.stats().commands),
+        redisCommands: directory.commands,
+        redisConnected: directory.connected,
+      };
+    },
+    setRoute: (name, settings) => directory.setRoute(name, settings),
+    deleteRoute: (name) => directory.setRoute(name, null),
+    async start(name) {
+      const known = (await directory.route(name)) !== null || (await directory.snapshot()).routes.some((route) => route.name === name);
+      if (!known) return 'unknown';
+      queue.request(name, 1);
+      return 'asked';
+    },
+  };
+}

@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError } from '../errors.ts';
+import { problem } from './kinds.ts';
+
+/** The content of a file that a flag names; undefined when it names none. @throws ConfigError when it can't be read or is no PEM. */
+export function readPemFile(flag: string, path: string | undefined): Buffer | undefined {
+  if (path === undefined) return undefined;
+  let content: Buffer;
+  try {
+    content = readFileSync(path);
+  } catch (error) {
+    throw new ConfigError([problem(flag, path, `a file that can be read (${(error as NodeJS.ErrnoException).code})`)]);
+  }
+  if (!content.includes('-----BEGIN '))
+    throw new ConfigError([problem(flag, path, 'a PEM file, which has lines such as -----BEGIN CERTIFICATE-----')]);
+  return content;
+}
