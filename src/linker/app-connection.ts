@@ -1,0 +1,275 @@
+/**
+ * One connection to the application, and the pump between it and the stream that it serves.
+ *
+ *     connecting ──▶ serving ◀──▶ kept        a new one serves, is kept after a DONE with KEEP, and serves again
+ *          │            │          │
+ *          └────────────┴──────────┴──▶ closing ──▶ closed
+ *
+ * `closing`: our FIN is sent and whatever still comes is discarded. The application may compute on in there: it
+ * is over only when the application has closed too, and only then is the slot free.
+ */
+import { connect, type Socket } from 'node:net';
+import type { HostPort } from '../config/host-port.ts';
+import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
+import type { Stream, StreamHandler } from '../link/stream.ts';
+
+export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'closing' | 'closed';
+
+/** A write up to this on a connection whose send buffer is empty is taken by the kernel as a whole, or not at all. */
+const WHOLE_WRITE_BYTES_MAX = 16_384;
+
+/** Whoever lent the slot that a stream occupies. Told exactly once of each stream that was not ended by DONE with KEEP. */
+export interface Lender {
+  free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void;
+}
+
+/** The application's side of a stream: a connection, or a place in the queue for one. */
+export interface AppSide extends StreamHandler {
+  /** The node's DONE. */
+  done(keep: boolean): void;
+}
+
+/** What a connection tells the pool that it belongs to. */
+export interface ConnectionOwner {
+  /** It can serve the next stream. False: it is not wanted. */
+  keep(connection: AppConnection): boolean;
+  /** A kept one is not to be used again. */
+  spoiled(connection: AppConnection): void;
+  /** Its FIN is on the way; `idle`: the application had nothing to do for it. */
+  closing(connection: AppConnection, idle: boolean): void;
+  /** Gone; `refused`: the application never accepted it. */
+  closed(connection: AppConnection, refused: boolean): void;
+  /** The connection ended before it was given a byte of this stream: it needs another. */
+  again(stream: Stream, lender: Lender): void;
+}
+
+export class AppConnection implements AppSide {
+  /** When it was kept; performance.now() in ms. */
+  keptAt = 0;
+  /** When it is destroyed although the application has not closed it. */
+  closeBy = Number.POSITIVE_INFINITY;
+  /** Bytes came after our FIN: the application does not compute in silence, it writes. */
+  discards = false;
+  readonly #owner: ConnectionOwner;
+  readonly #socket: Socket;
+  #state: ConnectionState = 'connecting';
+  #stream: Stream | null = null;
+  #lender: Lender | null = null;
+  #verdict: ResetCodeValue = ResetCode.CLOSED;
+  /** It was kept before: the application may have closed it at the very moment of its reuse. */
+  #reused = false;
+  // Of the stream that it serves:
+  #writes = 0;
+  #writtenBytes = 0;
+  #answered = false;
+  /** Bytes from the node that wait for the application. */
+  #undrained = 0;
+
+  constructor(owner: ConnectionOwner, { host, port }: HostPort) {
+    this.#owner = owner;
+    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
+    this.#socket = socket;
+    socket.on('connect', () => this.#connected());
+    socket.on('data', (chunk: Buffer) => this.#appData(chunk));
+    socket.on('drain', () => this.#appDrained());
+    socket.on('end', () => this.#appEnded());
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
+    socket.on('close', () => this.#closed());
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  serve(stream: Stream, lender: Lender): void {
+    if (this.#state === 'kept') {
+      this.#state = 'serving';
+      this.#reused = true;
+    }
+    this.#stream = stream;
+    this.#lender = lender;
+    this.#writes = 0;
+    this.#writtenBytes = 0;
+    this.#answered = false;
+    // A 'drain' that belongs to the stream before may still be on its way.
+    this.#undrained = 0;
+    stream.handler = this;
+  }
+
+  /** Sends FIN and waits for the application's; the stream is told `verdict` then. */
+  close(verdict: ResetCodeValue = ResetCode.CLOSED): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return;
+    const idle = this.#state === 'kept';
+    this.#verdict = verdict;
+    this.#state = 'closing';
+    this.#owner.closing(this, idle);
+    this.#abandon();
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  /** Breaks it: the application has had its time. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Everything ends now: the stream is told without waiting for the application. */
+  abort(): void {
+    this.#socket.destroy();
+    this.#free(this.#state === 'closing' ? this.#verdict : ResetCode.APP_CLOSED);
+  }
+
+  // ── the node's side ──
+
+  onData(chunk: Buffer): void {
+    const stream = this.#stream as Stream;
+    if (this.#state === 'closed') {
+      // The application has closed both directions and the node writes on: what a kernel answers by RST. Its own last bytes go first.
+      stream.consumed(chunk.length);
+      if (stream.pendingBytes === 0) this.#free(ResetCode.APP_CLOSED);
+      return;
+    }
+    this.#writes++;
+    this.#writtenBytes += chunk.length;
+    if (this.#socket.write(chunk)) stream.consumed(chunk.length);
+    else this.#undrained += chunk.length;
+  }
+
+  onEnd(): void {
+    this.#writes++;
+    this.#socket.end();
+  }
+
+  onDrain(): void {
+    if (this.#state === 'closed' && !this.#socket.readableEnded) this.#free(ResetCode.APP_CLOSED);
+    else this.#socket.resume();
+  }
+
+  onReset(code: ResetCodeValue): void {
+    if (code !== ResetCode.LINK_LOST) this.#abandon();
+    this.#over();
+  }
+
+  done(keep: boolean): void {
+    if (!keep) {
+      this.#over();
+      return;
+    }
+    this.#stream = null;
+    this.#lender = null;
+    if (this.#state === 'closed') return;
+    if (this.#reusable()) {
+      this.#state = 'kept';
+      this.keptAt = performance.now();
+      if (this.#owner.keep(this)) return;
+    }
+    this.close();
+  }
+
+  /** The node needs no more of the stream. */
+  #over(): void {
+    if (this.#state === 'closed') this.#free(ResetCode.CLOSED);
+    else this.close();
+  }
+
+  /** Nothing more is sent or heard, but the stream stays ours: a RESET that comes now must not free its slot before the connection is closed. */
+  #abandon(): void {
+    if (this.#stream === null) return;
+    this.#stream.abandon();
+    this.#stream.handler = this;
+  }
+
+  /** Nothing of this exchange is left in it, in either direction. */
+  #reusable(): boolean {
+    const socket = this.#socket;
+    return this.#state === 'serving' && socket.writableLength === 0 && !socket.writableEnded && !socket.readableEnded && !socket.isPaused();
+  }
+
+  // ── the application's side ──
+
+  #connected(): void {
+    if (this.#state !== 'connecting') return;
+    if (isSelfConnected(this.#socket)) this.#socket.destroy();
+    else this.#state = 'serving';
+  }
+
+  #appData(chunk: Buffer): void {
+    if (this.#state === 'serving') {
+      this.#answered = true;
+      if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
+      return;
+    }
+    this.#spoil();
+    this.discards = true;
+  }
+
+  #appDrained(): void {
+    const bytes = this.#undrained;
+    this.#undrained = 0;
+    if (bytes > 0) this.#stream?.consumed(bytes);
+  }
+
+  #appEnded(): void {
+    if (this.#state !== 'serving') {
+      this.#spoil();
+      return;
+    }
+    const stream = this.#stream as Stream;
+    if (this.#answered || !this.#reused) {
+      stream.end();
+    } else if (this.#writes === 0) {
+      const lender = this.#lender as Lender;
+      this.#stream = null;
+      this.#lender = null;
+      this.close();
+      this.#owner.again(stream, lender);
+    } else {
+      // Closed at the very moment of its reuse. To the node this is another thing than an application that closes without an answer.
+      this.close(ResetCode.APP_CLOSED);
+    }
+  }
+
+  /** A kept one that speaks or ends by itself: whatever it says is nobody's answer. */
+  #spoil(): void {
+    if (this.#state !== 'kept') return;
+    this.#owner.spoiled(this);
+    this.close();
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    // 'close' follows. A write that failed at once was refused as a whole, because the application had closed before.
+    if (error.syscall === 'write' && this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#writes = 0;
+  }
+
+  #closed(): void {
+    const was = this.#state;
+    this.#state = 'closed';
+    if (was === 'kept') this.#owner.spoiled(this);
+    const refused = was === 'connecting';
+    this.#owner.closed(this, refused);
+    const stream = this.#stream;
+    if (stream === null) return;
+    if (was === 'closing') this.#free(this.#verdict);
+    else if (refused) this.#free(ResetCode.APP_REFUSED);
+    // Ended in order: the node has been told, and its DONE is to come. Broken, with bytes left: they go first.
+    else if (!this.#socket.readableEnded && stream.pendingBytes === 0) this.#free(ResetCode.APP_CLOSED);
+  }
+
+  #free(code: ResetCodeValue): void {
+    const stream = this.#stream;
+    const lender = this.#lender;
+    if (stream === null || lender === null) return;
+    this.#stream = null;
+    this.#lender = null;
+    const reached = code !== ResetCode.APP_REFUSED && this.#writes > 0;
+    lender.free(stream, code, reached, this.#reused);
+  }
+}
+
+/**
+ * TCP's simultaneous open (RFC 9293 section 3.5): a socket that dials a local port where nobody listens, and is given that very
+ * port as its own, reaches itself. Dialling an absent application often enough finds it.
+ */
+export function isSelfConnected(socket: Socket): boolean {
+  return socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress;
+}

@@ -1,0 +1,29 @@
+import type { Log } from '../log.ts';
+
+const REPEAT_AFTER_MS = 60_000;
+const ADDRESSES_MAX = 1_000;
+
+/** Says why a node can't be linked: at most once per address and minute, however often it is tried. */
+export class LinkTroubles {
+  readonly #log: Log;
+  /** Address → when it was last spoken of; performance.now() in ms. */
+  readonly #said = new Map<string, number>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  failed(address: string, error: unknown): void {
+    const now = performance.now();
+    const last = this.#said.get(address);
+    if (last !== undefined && now - last < REPEAT_AFTER_MS) return;
+    if (this.#said.size >= ADDRESSES_MAX) this.#said.clear();
+    this.#said.set(address, now);
+    this.#log.warn({ address, reason: reasonOf(error) }, 'a node can not be linked');
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.name === 'TimeoutError' ? 'it does not answer in time' : error.message;
+}

@@ -1,0 +1,57 @@
+import type { HostPort } from '../config/host-port.ts';
+import type { LinkTiming } from '../link/link.ts';
+import type { Log } from '../log.ts';
+import type { LinkTls } from './dial.ts';
+
+export interface LinkerOptions extends Partial<LinkerTimes> {
+  /** Backend addresses of nodes; a name may have several addresses. */
+  readonly proxies: readonly HostPort[];
+  readonly route: string;
+  readonly concurrency: number;
+  readonly secret: string;
+  /** Where the application accepts; without it, it is given a free port in PORT. */
+  readonly app?: HostPort;
+  /** The application's argument vector; without it, the application runs by itself at `app`. */
+  readonly command?: readonly string[];
+  /** What the application inherits, but for the linker's secret. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly instance?: string;
+  readonly startId?: string;
+  readonly tls?: LinkTls;
+  readonly linkTiming?: LinkTiming;
+  readonly log: Log;
+}
+
+export interface LinkerTimes {
+  /** From the application's start until it accepts. */
+  readonly startTimeoutMs: number;
+  /** Quiet after which the newest instance of the route asks to retire. */
+  readonly idleTimeoutMs: number;
+  /** The same for older ones. */
+  readonly oldIdleTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly stopTimeoutMs: number;
+  /** An application that computes in silence for a client that has gone is waited for. */
+  readonly abortTimeoutMs: number;
+  /** One that goes on writing is cut off. */
+  readonly discardTimeoutMs: number;
+  readonly idleLinkTimeoutMs: number;
+}
+
+export const LINKER_TIMES: LinkerTimes = {
+  startTimeoutMs: 60_000,
+  idleTimeoutMs: 300_000,
+  oldIdleTimeoutMs: 10_000,
+  drainTimeoutMs: 30_000,
+  stopTimeoutMs: 10_000,
+  abortTimeoutMs: 30_000,
+  discardTimeoutMs: 1_000,
+  idleLinkTimeoutMs: 30_000,
+};
+
+/** What is not said is as usual. */
+export function timesOf(options: Partial<LinkerTimes>): LinkerTimes {
+  const names = Object.keys(LINKER_TIMES) as (keyof LinkerTimes)[];
+  return Object.fromEntries(names.map((name) => [name, options[name] ?? LINKER_TIMES[name]])) as Record<keyof LinkerTimes, number>;
+}

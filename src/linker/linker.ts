@@ -1,0 +1,253 @@
+/**
+ * The sidecar that wraps an application and collects its work. While the application starts, a home node is linked; when the
+ * application accepts, all slots are lent, and from then on nodes open streams on them. It ends when it is told to (drain), when
+ * it may retire, or with the application.
+ */
+import { customAlphabet } from 'nanoid';
+import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import type { Log } from '../log.ts';
+import { AppPool } from './app-pool.ts';
+import type { AppExit } from './app-process.ts';
+import { Application } from './application.ts';
+import { type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
+import { Links } from './links.ts';
+import { Reporter } from './reporter.ts';
+import { Retire } from './retire.ts';
+import { Slots } from './slots.ts';
+
+/** Ids fit into names of pods, containers and units. */
+const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
+/** How long what an ended application had written may still be on its way out. */
+const APP_GONE_TIMEOUT_MS = 1_000;
+const TOO_SLOW_CODE = 1;
+
+/** `refusing`: the application has accepted before and does not now. `emptying`: slots are coming home for good. */
+type Phase = 'new' | 'starting' | 'ready' | 'refusing' | 'emptying' | 'stopping' | 'over';
+
+const FOLLOWS: Readonly<Record<Phase, readonly Phase[]>> = {
+  new: ['starting', 'over'],
+  starting: ['ready', 'emptying'],
+  ready: ['refusing', 'emptying'],
+  refusing: ['ready', 'emptying'],
+  emptying: ['stopping'],
+  stopping: ['over'],
+  over: [],
+};
+
+/** Why the instance leaves. */
+type Leave =
+  | { readonly why: 'drain' }
+  | { readonly why: 'retire' }
+  | { readonly why: 'too slow' }
+  | { readonly why: 'ended'; readonly exit: AppExit };
+
+export class Linker {
+  readonly instance: string;
+  /** Resolves when the application accepts and its slots are lent; rejects when the linker ends before. */
+  readonly ready: Promise<void>;
+  readonly #log: Log;
+  readonly #options: LinkerOptions;
+  readonly #times: LinkerTimes;
+  readonly #slots: Slots;
+  readonly #pool: AppPool;
+  readonly #links: Links;
+  readonly #application: Application;
+  readonly #reporter = new Reporter(() => this.#links.report());
+  readonly #retire: Retire;
+  readonly #isReady = Promise.withResolvers<void>();
+  readonly #leave = Promise.withResolvers<Leave>();
+  readonly #emptied = Promise.withResolvers<void>();
+  #phase: Phase = 'new';
+  #drains = 0;
+  #readyNode: string | null = null;
+  /** By when everything has to be home; performance.now() in ms. */
+  #emptyBy = Number.POSITIVE_INFINITY;
+  #deadline: NodeJS.Timeout | null = null;
+
+  constructor(options: LinkerOptions) {
+    const { proxies, route, concurrency, secret, startId, tls, linkTiming: timing } = options;
+    this.#options = options;
+    this.#times = timesOf(options);
+    this.instance = options.instance ?? newInstanceId();
+    this.ready = this.#isReady.promise;
+    this.ready.catch(() => {});
+    this.#log = options.log;
+    this.#slots = new Slots(concurrency, (inUse) => this.#inUse(inUse));
+    this.#pool = new AppPool(concurrency, this.#times, { refused: () => this.#refused(), placeFree: () => this.#lookIfEmpty() });
+    this.#retire = new Retire(this.#times, () => this.#links.askRetire());
+    this.#links = new Links({
+      proxies,
+      hello: { route, instance: this.instance, seq: Date.now(), concurrency, startId },
+      secret,
+      tls,
+      timing,
+      slots: this.#slots,
+      pool: this.#pool,
+      log: this.#log,
+      idleLinkTimeoutMs: this.#times.idleLinkTimeoutMs,
+      events: {
+        picture: () => ({ state: this.#said(), active: this.#slots.inUse }),
+        lent: (node) => this.#lent(node),
+        slotsHome: () => this.#lookIfEmpty(),
+        newest: (yes) => this.#retire.newest(yes),
+        retireAnswer: (yes) => this.#retireAnswer(yes),
+      },
+    });
+    this.#application = new Application(
+      { ...options, ...this.#times },
+      {
+        reserve: () => this.#pool.reserve(),
+        accepts: (address) => this.#accepts(address),
+        ended: (exit) => this.#ended(exit),
+        tooSlow: () => this.#leave.resolve({ why: 'too slow' }),
+      },
+    );
+  }
+
+  /** Where the application accepts; null until it did. */
+  get app(): HostPort | null {
+    return this.#phase === 'new' || this.#phase === 'starting' ? null : this.#pool.address;
+  }
+
+  /** Resolves with the exit code when all is over: 0 after a drain or a retirement, the application's code when it ended by itself. */
+  async run(): Promise<number> {
+    this.#transition('starting');
+    this.#links.start();
+    this.#application.start().catch((error: unknown) => this.#ended({ code: 1, words: `could not be started: ${String(error)}` }));
+    const leave = await this.#leave.promise;
+    await this.#empty(leave);
+    await this.#stop(leave);
+    const code = this.#exitCode(leave);
+    this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'over');
+    this.#isReady.reject(new Error('the linker has ended'));
+    return code;
+  }
+
+  /** Leaves gracefully: streams in use are served to their end, within the drain timeout. A second call ends them, and the application, at once. */
+  drain(): void {
+    this.#drains++;
+    if (this.#drains === 1) {
+      this.#log.info({ instance: this.instance }, 'draining');
+      this.#leave.resolve({ why: 'drain' });
+      this.#emptyWithin(this.#times.drainTimeoutMs);
+    } else {
+      this.#emptied.resolve();
+      this.#application.kill();
+    }
+  }
+
+  /** Asks for one more, newer instance of the route. */
+  startAnother(): void {
+    const asked = this.#links.askStart();
+    this.#log.info({ instance: this.instance, asked }, 'another instance is wanted');
+  }
+
+  /** Passes a signal on to the application. */
+  signal(name: NodeJS.Signals): void {
+    this.#application.signal(name);
+  }
+
+  // ── while it runs ──
+
+  #accepts(address: HostPort): void {
+    this.#pool.address = address;
+    if (this.#phase !== 'starting' && this.#phase !== 'refusing') return;
+    this.#transition('ready');
+    this.#retire.start();
+    this.#links.lend();
+  }
+
+  #lent(node: string): void {
+    if (this.#readyNode !== null) return;
+    this.#readyNode = node;
+    const { route } = this.#options;
+    this.#log.info({ route, instance: this.instance, app: formatHostPort(this.#pool.address), node }, 'ready');
+    this.#isReady.resolve();
+  }
+
+  /** The slots are called back before the node hears of the failed stream, so that it does not send the next one here. */
+  #refused(): void {
+    if (this.#phase !== 'ready') return;
+    this.#log.warn({ app: formatHostPort(this.#pool.address) }, 'the application does not accept connections');
+    this.#transition('refusing');
+    this.#links.withhold();
+    this.#application.lookAgain();
+  }
+
+  #inUse(inUse: number): void {
+    this.#retire.inUse(inUse);
+    this.#reporter.inUse(inUse);
+  }
+
+  #retireAnswer(yes: boolean): void {
+    if (!yes) {
+      this.#retire.refused();
+      return;
+    }
+    this.#log.info({ instance: this.instance }, 'retiring');
+    this.#leave.resolve({ why: 'retire' });
+  }
+
+  #ended(exit: AppExit): void {
+    if (this.#phase !== 'stopping') this.#log.warn({ code: exit.code }, `the application ${exit.words}`);
+    this.#leave.resolve({ why: 'ended', exit });
+    this.#emptyWithin(APP_GONE_TIMEOUT_MS);
+  }
+
+  // ── the end ──
+
+  /** Resolves when nothing is in use any more, or its time is up. */
+  async #empty({ why }: Leave): Promise<void> {
+    this.#transition('emptying');
+    this.#retire.stop();
+    this.#links.leave();
+    this.#application.stopLooking();
+    this.#pool.empty();
+    if (why === 'too slow') {
+      this.#log.error({ timeoutMs: this.#times.startTimeoutMs }, 'the application has not accepted a connection in time');
+      this.#application.kill();
+    }
+    this.#lookIfEmpty();
+    await this.#emptied.promise;
+  }
+
+  async #stop({ why }: Leave): Promise<void> {
+    this.#transition('stopping');
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#reporter.stop();
+    this.#pool.abort();
+    this.#links.close(`the instance leaves: ${why}`);
+    await this.#application.stop(this.#times.stopTimeoutMs);
+    this.#transition('over');
+  }
+
+  #exitCode(leave: Leave): number {
+    if (leave.why === 'too slow') return TOO_SLOW_CODE;
+    return leave.why === 'ended' ? leave.exit.code : 0;
+  }
+
+  /** The earliest of several counts. */
+  #emptyWithin(ms: number): void {
+    const by = performance.now() + ms;
+    if (by >= this.#emptyBy) return;
+    this.#emptyBy = by;
+    if (this.#deadline !== null) clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#emptied.resolve(), ms);
+  }
+
+  #lookIfEmpty(): void {
+    if (this.#phase === 'emptying' && this.#slots.allAtHome && this.#pool.isEmpty) this.#emptied.resolve();
+  }
+
+  /** What nodes are told of the instance. */
+  #said(): 'starting' | 'ready' | 'draining' {
+    if (this.#phase === 'ready') return 'ready';
+    return this.#phase === 'emptying' || this.#phase === 'stopping' || this.#phase === 'over' ? 'draining' : 'starting';
+  }
+
+  #transition(to: Phase): void {
+    if (!FOLLOWS[this.#phase].includes(to)) throw new Error(`a linker can't go from ${this.#phase} to ${to}`);
+    this.#phase = to;
+    this.#reporter.now();
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * The nodes that this instance is linked to. One is its home: it is the one that tells the cluster of the instance, and it is lent
+ * whatever lies at home. Slots leave it by the nodes' own wish (moves.ts) and come back when a link is lost or a node leaves.
+ */
+import type { HostPort } from '../config/host-port.ts';
+import type { Link } from '../link/link.ts';
+import type { InstanceReport } from '../link/node-link.ts';
+import type { Log } from '../log.ts';
+import type { AppPool } from './app-pool.ts';
+import { type DialSettings, describeTarget, dial, endpointOf, resolveTargets, type Target } from './dial.ts';
+import { HomeSearch } from './home-search.ts';
+import { LinkTroubles } from './link-troubles.ts';
+import { LinkedNode, type LinkedNodeEvents } from './linked-node.ts';
+import { Moves } from './moves.ts';
+import type { Slots } from './slots.ts';
+
+const LINKS_MAX = 64;
+
+export interface LinksOptions extends DialSettings {
+  readonly proxies: readonly HostPort[];
+  readonly slots: Slots;
+  readonly pool: AppPool;
+  readonly log: Log;
+  /** A link that is nobody's home and has no slot is closed after this. */
+  readonly idleLinkTimeoutMs: number;
+  readonly random?: () => number;
+  readonly events: LinksEvents;
+}
+
+export interface LinksEvents {
+  /** What a link that comes up is told of the instance. */
+  picture(): Omit<InstanceReport, 'home'>;
+  /** The home node has been lent slots. */
+  lent(node: string): void;
+  /** Slots are at home that were not. */
+  slotsHome(): void;
+  newest(yes: boolean): void;
+  retireAnswer(yes: boolean): void;
+}
+
+/** `withheld`: slots stay at home. `lending`: they go to the home node. `leaving`: they stay at home, and no new home is sought. `closed`: no links. */
+type LinksState = 'withheld' | 'lending' | 'leaving' | 'closed';
+
+export class Links implements LinkedNodeEvents {
+  readonly #options: LinksOptions;
+  readonly #linked = new Map<string, LinkedNode>();
+  readonly #ended = new AbortController();
+  readonly #search: HomeSearch;
+  readonly #moves: Moves;
+  readonly #troubles: LinkTroubles;
+  #home: LinkedNode | null = null;
+  #state: LinksState = 'withheld';
+  #idleCheck: NodeJS.Timeout | null = null;
+
+  constructor(options: LinksOptions) {
+    this.#options = options;
+    const signal = this.#ended.signal;
+    this.#troubles = new LinkTroubles(options.log);
+    this.#search = new HomeSearch({
+      proxies: options.proxies,
+      dial: (target, until) => this.#dial(target, until),
+      found: () => this.#home?.state === 'up' || this.#state === 'leaving' || this.#state === 'closed',
+      failed: (address, error) => this.#troubles.failed(address, error),
+      signal,
+      random: options.random ?? Math.random,
+    });
+    this.#moves = new Moves({
+      slots: options.slots,
+      find: (said) => this.#find(said),
+      dial: (address, until) => this.#dialAddress(address, until),
+      mayLend: () => this.#state === 'lending',
+      slotsHome: () => this.slotsHome(),
+      signal,
+    });
+  }
+
+  get home(): string | null {
+    return this.#home?.node ?? null;
+  }
+
+  start(): void {
+    const { idleLinkTimeoutMs } = this.#options;
+    this.#idleCheck = setInterval(() => this.#closeIdle(), idleLinkTimeoutMs / 4);
+    this.#search.begin();
+  }
+
+  /** The application accepts: slots go out. */
+  lend(): void {
+    if (this.#state === 'withheld') this.#state = 'lending';
+    this.#lendHome();
+  }
+
+  /** The application does not accept: slots come back, and stay. */
+  withhold(): void {
+    if (this.#state !== 'lending') return;
+    this.#state = 'withheld';
+    for (const linked of this.#linked.values()) linked.recall();
+  }
+
+  /** The instance leaves: slots come back for good. */
+  leave(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'leaving';
+    for (const linked of this.#linked.values()) linked.recall();
+  }
+
+  close(reason: string): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#ended.abort(new Error(reason));
+    if (this.#idleCheck !== null) clearInterval(this.#idleCheck);
+    for (const linked of [...this.#linked.values()]) linked.close(reason);
+  }
+
+  report(): void {
+    this.#home?.report({ home: true, ...this.#options.events.picture() });
+  }
+
+  /** False when there is no home to ask. */
+  askRetire(): boolean {
+    this.#home?.askRetire();
+    return this.#home !== null;
+  }
+
+  /** False when there is no home to ask. */
+  askStart(): boolean {
+    this.#home?.askStart();
+    return this.#home !== null;
+  }
+
+  // ── what nodes say ──
+
+  moveWanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void {
+    this.#moves.wanted(from, count, address, said);
+  }
+
+  slotsHome(): void {
+    this.#lendHome();
+    this.#options.events.slotsHome();
+  }
+
+  newest(yes: boolean): void {
+    this.#options.events.newest(yes);
+  }
+
+  retireAnswer(yes: boolean): void {
+    this.#options.events.retireAnswer(yes);
+  }
+
+  goingAway(linked: LinkedNode): void {
+    this.#options.log.info({ node: linked.node }, 'the node is leaving');
+    if (linked === this.#home) this.#rehome(linked);
+  }
+
+  down(linked: LinkedNode, reason: string): void {
+    this.#linked.delete(linked.node);
+    if (this.#state !== 'closed') this.#options.log.warn({ node: linked.node, reason }, 'a link is lost');
+    if (linked === this.#home) {
+      this.#home = null;
+      this.#rehome(linked);
+    }
+    this.slotsHome();
+  }
+
+  // ── links come up ──
+
+  async #dial(target: Target, signal: AbortSignal): Promise<LinkedNode> {
+    const known = this.#find(endpointOf(target));
+    if (known !== null) {
+      known.addresses.add(target.said);
+      return known;
+    }
+    return dial(target, this.#options, signal, (link, node) => this.#up(link, node, target));
+  }
+
+  async #dialAddress(address: HostPort, signal: AbortSignal): Promise<LinkedNode> {
+    if (this.#linked.size >= LINKS_MAX && !this.#closeOneWithoutSlots()) throw new Error(`there are ${LINKS_MAX} links already`);
+    let last: unknown = new Error('the name has no address');
+    for (const target of await resolveTargets(address, signal)) {
+      try {
+        return await this.#dial(target, signal);
+      } catch (error) {
+        last = error;
+        this.#troubles.failed(describeTarget(target), error);
+      }
+    }
+    throw last;
+  }
+
+  /** Gives a link that is proved its role. A node that is linked already keeps its first link, with the streams on it. */
+  #up(link: Link, node: string, target: Target): LinkedNode {
+    const known = this.#linked.get(node);
+    const linked = known ?? new LinkedNode(link, node, this.#options.slots, this.#options.pool, this);
+    linked.addresses.add(target.said).add(endpointOf(target));
+    if (known !== undefined) {
+      link.close('this node is linked already');
+      return known;
+    }
+    this.#linked.set(node, linked);
+    if (this.#state === 'closed') {
+      linked.close('the instance is gone');
+      return linked;
+    }
+    this.#options.log.info({ node, address: endpointOf(target) }, 'linked');
+    if (this.#home?.state === 'up') linked.report({ home: false, ...this.#options.events.picture() });
+    else this.#settle(linked);
+    return linked;
+  }
+
+  #find(said: string): LinkedNode | null {
+    for (const linked of this.#linked.values()) if (linked.addresses.has(said)) return linked;
+    return null;
+  }
+
+  // ── home ──
+
+  /** The home node is gone or leaving: another link takes its place, or one is sought. */
+  #rehome(from: LinkedNode): void {
+    if (this.#state === 'closed') return;
+    this.#search.lost(performance.now() - from.upSince);
+    let best: LinkedNode | null = null;
+    for (const linked of this.#linked.values()) {
+      if (linked.state === 'up' && (best === null || linked.lent > best.lent)) best = linked;
+    }
+    if (best !== null) this.#settle(best);
+    else if (this.#state !== 'leaving') this.#search.begin();
+  }
+
+  /** The new home speaks first: in between the cluster would believe that the instance is gone, and start another. */
+  #settle(linked: LinkedNode): void {
+    const before = this.#home;
+    this.#home = linked;
+    this.report();
+    before?.report({ home: false, ...this.#options.events.picture() });
+    this.#lendHome();
+  }
+
+  #lendHome(): void {
+    const count = this.#options.slots.atHome;
+    if (this.#state !== 'lending' || this.#home?.state !== 'up' || count === 0) return;
+    this.#home.grant(count);
+    this.#options.events.lent(this.#home.node);
+  }
+
+  // ── links go ──
+
+  #closeIdle(): void {
+    const before = performance.now() - this.#options.idleLinkTimeoutMs;
+    for (const linked of [...this.#linked.values()])
+      if (linked.idleSince < before && this.#isUnused(linked)) linked.close('no slot is lent on this link');
+  }
+
+  #closeOneWithoutSlots(): boolean {
+    for (const linked of this.#linked.values()) {
+      if (!this.#isUnused(linked)) continue;
+      linked.close('another link is needed');
+      return true;
+    }
+    return false;
+  }
+
+  #isUnused(linked: LinkedNode): boolean {
+    return linked !== this.#home && linked.lent === 0;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * When an instance asks whether it may leave. The newest of its route stays for long after its last stream, an older one
+ * leaves soon; the cluster decides, so that the last ones do not leave together.
+ */
+
+/** A node that has not answered by then is asked again. */
+const ANSWER_TIMEOUT_MS = 5_000;
+const ASK_AGAIN_MS_MIN = 1_000;
+/** Longer than this a timer can't wait; it looks again then. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+export interface RetireTimes {
+  readonly idleTimeoutMs: number;
+  readonly oldIdleTimeoutMs: number;
+}
+
+/** All times are performance.now() in ms. */
+export interface IdleFacts {
+  readonly now: number;
+  /** The end of the last stream, or when the instance became ready. */
+  readonly quietSince: number;
+  /** When it was last told to stay, or could not ask. */
+  readonly refusedAt: number | null;
+  readonly timeoutMs: number;
+}
+
+/** How many ms from `now` the instance asks; 0 or less: now. */
+export function askInMs({ now, quietSince, refusedAt, timeoutMs }: IdleFacts): number {
+  const idle = quietSince + timeoutMs;
+  const again = refusedAt === null ? idle : refusedAt + Math.max(ASK_AGAIN_MS_MIN, timeoutMs / 2);
+  return Math.max(idle, again) - now;
+}
+
+/** `off`: not ready, or leaving. `watching`: for quiet that lasts. `asked`: the answer is to come. */
+type RetireState = 'off' | 'watching' | 'asked';
+
+export class Retire {
+  readonly #times: RetireTimes;
+  /** Asks the home node; false when there is none. */
+  readonly #ask: () => boolean;
+  #state: RetireState = 'off';
+  #newest = true;
+  #inUse = 0;
+  #quietSince = 0;
+  #refusedAt: number | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(times: RetireTimes, ask: () => boolean) {
+    this.#times = times;
+    this.#ask = ask;
+  }
+
+  /** The instance is ready. */
+  start(): void {
+    if (this.#state !== 'off') return;
+    this.#state = 'watching';
+    this.#quietSince = performance.now();
+    this.#look();
+  }
+
+  stop(): void {
+    this.#state = 'off';
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  /** Called for each stream: no timer is touched, the one that runs looks at what it finds. */
+  inUse(inUse: number): void {
+    this.#inUse = inUse;
+    if (inUse === 0) this.#quietSince = performance.now();
+  }
+
+  newest(yes: boolean): void {
+    if (this.#newest === yes) return;
+    this.#newest = yes;
+    if (this.#state === 'watching') this.#look();
+  }
+
+  /** The instance is to stay. */
+  refused(): void {
+    if (this.#state !== 'asked') return;
+    this.#state = 'watching';
+    this.#refusedAt = performance.now();
+    this.#look();
+  }
+
+  get #timeoutMs(): number {
+    return this.#newest ? this.#times.idleTimeoutMs : this.#times.oldIdleTimeoutMs;
+  }
+
+  #look(): void {
+    const now = performance.now();
+    // With a stream in use the quiet is still to begin.
+    const quietSince = this.#inUse > 0 ? now : this.#quietSince;
+    const waitMs = askInMs({ now, quietSince, refusedAt: this.#refusedAt, timeoutMs: this.#timeoutMs });
+    if (waitMs > 0) this.#lookIn(waitMs);
+    else this.#askNow();
+  }
+
+  #askNow(): void {
+    this.#state = 'asked';
+    if (this.#ask()) this.#lookIn(ANSWER_TIMEOUT_MS);
+    else this.refused();
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => (this.#state === 'asked' ? this.refused() : this.#look()), Math.min(TIMER_MS_MAX, Math.ceil(ms)));
+  }
+}
