@@ -144,12 +144,12 @@ export async function shakeAsLinker(peer: RawPeer, said: Hello = HELLO, secret =
 }
 
 /** CHALLENGE with a right proof and WELCOME, by hand. */
-export async function shakeAsNode(peer: RawPeer, node = 'n1', secret = SECRET): Promise<void> {
+export async function shakeAsNode(peer: RawPeer, { welcome = true } = {}): Promise<void> {
   const hello = (await peer.take(Frame.HELLO)).payload;
   const nonce = newNonce();
-  peer.sendJson(Frame.CHALLENGE, { v: 1, node, nonce, proofs: [prove(secret, 'node', { hello, node, nonce })] });
+  peer.sendJson(Frame.CHALLENGE, { v: 1, node: 'n1', nonce, proofs: [prove(SECRET, 'node', { hello, node: 'n1', nonce })] });
   await peer.take(Frame.PROOF);
-  peer.sendJson(Frame.WELCOME, {});
+  if (welcome) peer.sendJson(Frame.WELCOME, {});
 }
 
 function acceptNode({ accepted }: SocketPair, options: LinkOptions): Promise<NodeEnd> {

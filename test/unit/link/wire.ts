@@ -17,9 +17,9 @@ export interface SocketPair {
 
 /** Two ends of one TCP connection over loopback. */
 export async function socketPair(): Promise<SocketPair> {
-  const server = createServer().listen(0, '127.0.0.1');
+  const server = createServer({ noDelay: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const dialled = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const dialled = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true });
   const [[accepted]] = await Promise.all([once(server, 'connection') as Promise<[Socket]>, once(dialled, 'connect')]);
   server.close();
   sockets.add(dialled).add(accepted);

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { Frame } from '../../../src/link/frames.ts';
+import { acceptLink } from '../../../src/link/handshake.ts';
+import type { LinkTiming } from '../../../src/link/link.ts';
+import { NodeLink } from '../../../src/link/node-link.ts';
+import { linkerAndRawNode, linkPair, NodeEnd, nodeAndRawLinker, SECRET } from './pair.ts';
+import { destroySockets, until } from './wire.ts';
+
+const QUICK: LinkTiming = { pingAfterMs: 100, deadAfterMs: 300 };
+const TICK_MS = 100;
+/** For a machine that is busy with other tests. */
+const LATE_MS = 400;
+
+let child: ChildProcess | null = null;
+afterEach(() => {
+  destroySockets();
+  child?.kill('SIGKILL');
+  child = null;
+});
+
+/** A linker in its own process, linked to a node here. */
+async function linkToProcess(
+  node: LinkTiming,
+  linker: LinkTiming,
+): Promise<{ node: NodeEnd; process: ChildProcess; output: () => string }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const script = fileURLToPath(new URL('./peer-process.ts', import.meta.url));
+  const peer = spawn(process.execPath, [script, String(port), SECRET, String(linker.pingAfterMs), String(linker.deadAfterMs)]);
+  child = peer;
+  let output = '';
+  for (const stream of [peer.stdout, peer.stderr]) stream.on('data', (text) => (output += text));
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  server.close();
+  const end = await new Promise<NodeEnd>((resolve, reject) =>
+    acceptLink(socket, {
+      node: 'n1',
+      secrets: () => [SECRET],
+      timing: node,
+      ready: (link, hello) => resolve(new NodeEnd((events) => new NodeLink(link, hello.concurrency, events))),
+      failed: (reason) => reject(new Error(`${reason} ${output}`)),
+    }),
+  );
+  return { node: end, process: peer, output: () => output };
+}
+
+async function roundTrip(node: NodeEnd): Promise<void> {
+  const reports = node.said.length;
+  node.link.newest(true);
+  await until(() => node.said.length > reports, 'the peer answered');
+}
+
+describe('a link', () => {
+  test('notices within the dead time that the peer process is frozen', async () => {
+    const { node, process: peer } = await linkToProcess(QUICK, { pingAfterMs: 60_000, deadAfterMs: 60_000 });
+    await roundTrip(node);
+    const frozenAt = performance.now();
+    peer.kill('SIGSTOP');
+    await until(() => node.downs.length > 0);
+    const noticedMs = performance.now() - frozenAt;
+    expect(node.downs[0]).toMatch(/^the peer is silent for \d+ ms$/);
+    expect(noticedMs).toBeGreaterThan(QUICK.deadAfterMs - TICK_MS);
+    expect(noticedMs).toBeLessThan(QUICK.deadAfterMs + TICK_MS + LATE_MS);
+  });
+
+  test.each([280, 700])('that was itself stopped for %d ms goes on, as its peer was there all the time', async (pauseMs) => {
+    const { node, process: peer, output } = await linkToProcess({ pingAfterMs: 50, deadAfterMs: 60_000 }, QUICK);
+    await roundTrip(node);
+    // The pause itself is what is tested.
+    peer.kill('SIGSTOP');
+    await sleep(pauseMs);
+    peer.kill('SIGCONT');
+    await roundTrip(node);
+    await sleep(2 * TICK_MS);
+    expect(output()).toBe('');
+    expect(node.downs).toEqual([]);
+  });
+
+  test.each([290, 700])('goes on when this process was busy for %d ms', async (busyMs) => {
+    const { node, linker } = await linkPair({ timing: QUICK });
+    await sleep(TICK_MS * 1.5);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, busyMs);
+    await sleep(TICK_MS * 2.5);
+    linker.link.report({ home: true, state: 'ready', active: 0 });
+    await until(() => node.said.length === 1);
+    expect([...node.downs, ...linker.downs]).toEqual([]);
+  });
+
+  test('with nothing to carry stays up for many dead times', async () => {
+    const timing = { pingAfterMs: 20, deadAfterMs: 60 };
+    const { node, linker } = await linkPair({ timing });
+    const { link } = node.link;
+    const { bytesRead } = link.socket;
+    // Each ping and each pong is eight bytes.
+    await until(() => link.socket.bytesRead - bytesRead >= 8 * 20 || !link.isUp);
+    expect([...node.downs, ...linker.downs]).toEqual([]);
+  });
+
+  test('closes on a peer that is connected but says nothing, from either side, after asking it', async () => {
+    const [atNode, atLinker] = [await nodeAndRawLinker({ timing: QUICK }), await linkerAndRawNode({ timing: QUICK })];
+    await Promise.all([atNode.peer.end(), atLinker.peer.end()]);
+    expect(atNode.node.downs).toEqual([expect.stringContaining('the peer is silent for')]);
+    expect(atLinker.linker.downs).toEqual([expect.stringContaining('the peer is silent for')]);
+    for (const { peer } of [atNode, atLinker]) {
+      const pings = peer.frames.filter((frame) => frame.type === Frame.PING).length;
+      expect(pings).toBeGreaterThanOrEqual(1);
+      expect(pings).toBeLessThanOrEqual(3);
+    }
+  });
+
+  test('takes any sign of life, and does not ask a peer that talks', async () => {
+    const { node, peer } = await nodeAndRawLinker({ timing: QUICK });
+    for (let turn = 0; turn < 25; turn++) {
+      peer.send(Frame.PONG);
+      await sleep(20);
+    }
+    expect(node.downs).toEqual([]);
+    expect(peer.frames).toEqual([]);
+  });
+
+  test('answers a ping, but not a flood of them from a peer that does not read', async () => {
+    const { node, peer } = await nodeAndRawLinker();
+    peer.send(Frame.PING);
+    await peer.take(Frame.PONG);
+    peer.socket.pause();
+    const pings = Buffer.alloc(8 * 8_192);
+    for (let at = 0; at < pings.length; at += 8) pings[at] = Frame.PING * 8;
+    const { socket, writer } = node.link.link;
+    const before = socket.bytesRead;
+    const chunks = 512;
+    for (let chunk = 0; chunk < chunks; chunk++) peer.socket.write(pings);
+    await until(() => socket.bytesRead - before === chunks * pings.length);
+    // The kernel takes some megabytes of the 32 MiB of answers; what it does not take are those to one turn's reads.
+    expect(writer.backlogBytes).toBeLessThan(4 * 1_048_576);
+    peer.socket.resume();
+    await until(() => writer.backlogBytes === 0);
+    peer.frames.length = 0;
+    peer.send(Frame.PING);
+    await peer.take(Frame.PONG);
+  });
+});
