@@ -54,6 +54,8 @@ function failure(name: string, error: unknown): number {
     console.error(`"pullproxy ${name} --help" explains every setting.`);
     return 2;
   }
-  console.error(`pullproxy ${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  // What the system refuses, such as an address in use, says all in its message; the rest is a fault of ours.
+  const refused = error instanceof Error && 'syscall' in error;
+  console.error(`pullproxy ${name}: ${error instanceof Error ? ((refused ? null : error.stack) ?? error.message) : String(error)}`);
   return 1;
 }

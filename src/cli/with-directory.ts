@@ -2,7 +2,7 @@ import type { StartDirectory } from '../cluster/directory.ts';
 import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
 import { createLog } from '../log.ts';
 
-const ANSWER_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 3_000;
 
 /** Opens the directory in Redis for a command that ends by itself, and closes it after. Without Redis: says so, exit code 1. */
 export async function withDirectory(url: string, use: (directory: StartDirectory) => Promise<number>): Promise<number> {
