@@ -33,8 +33,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   yaml: ['config/'],
 };
 
-/** Where the environment is read: the settings, and what a startup command inherits. */
-const ENVIRONMENT = ['config/', 'scaling/command-environment.ts'];
+/** Where the environment is read. */
+const ENVIRONMENT = ['config/'];
 
 interface Source {
   /** Relative to src/. */
