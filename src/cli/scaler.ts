@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { AdminServer } from '../admin/server.ts';
 import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
 import { SCALER } from '../config/commands.ts';
@@ -10,6 +11,9 @@ import { StartupQueue } from '../scaling/startup-queue.ts';
 import { scalerAdminSource } from './scaler-admin.ts';
 import { showHelp } from './show-help.ts';
 import { firstSignal } from './signals.ts';
+
+/** After the last command has ended, or was ended. */
+const LEAVE_MS = 10_000;
 
 /** Runs the startup command for clients that wait, until it is told to leave. */
 export async function scaler(argv: readonly string[]): Promise<number> {
@@ -41,7 +45,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   await Promise.race([leaving, ready.then(() => leaving)]);
 
   log.info('draining');
-  await worker.close();
+  // Its commands end by their timeout; what comes of them can't be told to a Redis that is away.
+  await Promise.race([worker.close(), delay(settings.commandTimeoutMs + LEAVE_MS)]);
   await queue.close();
   await directory.close();
   await admin?.stop();
