@@ -2,8 +2,8 @@
 import { demandMemoryMs, demandRoutesMax } from './limits.ts';
 
 interface Heard {
-  /** Directory time. */
   readonly oldest: number;
+  readonly saidAt: number;
   /** Local monotonic ms. */
   readonly until: number;
 }
@@ -11,21 +11,33 @@ interface Heard {
 /** Stands for whichever node it was, when a search told. */
 const SEARCH = '';
 
-/** Times called `now` are local monotonic ms; `oldest` is an arrival in the directory's time. */
+/** Times called `now` are local monotonic ms; `oldest` (an arrival) and `saidAt` (when that was so) are the directory's. */
 export class Demand {
   readonly #routes = new Map<string, Map<string, Heard>>();
 
   /** `node` has said that its oldest unpromised client of `route` arrived at `oldest`. */
-  notice(route: string, node: string, oldest: number, now: number): void {
+  notice(route: string, node: string, oldest: number, saidAt: number, now: number): void {
     const heard = this.#routes.get(route) ?? new Map<string, Heard>();
-    heard.set(node, { oldest, until: now + demandMemoryMs });
+    heard.set(node, { oldest, saidAt, until: now + demandMemoryMs });
     this.#keep(route, heard);
   }
 
-  /** A search has seen the whole route: this is the oldest elsewhere, or (null) there is none. */
-  learn(route: string, oldest: number | null, now: number): void {
-    if (oldest === null) this.#routes.delete(route);
-    else this.#keep(route, new Map([[SEARCH, { oldest, until: now + demandMemoryMs }]]));
+  /**
+   * A search has seen the whole route: this is the oldest elsewhere, or (null) there is none. Notices and answers come over different
+   * connections, so what was said after the search stays.
+   */
+  learn(route: string, oldest: number | null, saidAt: number, now: number): void {
+    const heard = this.#routes.get(route) ?? new Map<string, Heard>();
+    for (const [node, notice] of heard) if (notice.saidAt < saidAt) heard.delete(node);
+    if (oldest !== null) heard.set(SEARCH, { oldest, saidAt, until: now + demandMemoryMs });
+    else heard.delete(SEARCH);
+    if (heard.size > 0) this.#keep(route, heard);
+    else this.#routes.delete(route);
+  }
+
+  /** Nothing is known of the route any more. */
+  forget(route: string): void {
+    this.#routes.delete(route);
   }
 
   /** Arrival of the oldest client that is known to wait elsewhere; null if none is. */

@@ -202,11 +202,14 @@ export type Ring =
   /** Slots promised to the rung node will not come, and no others were found: look again. */
   | { readonly t: 'look'; readonly route: string };
 
-/** Clients of `route` are held at `node` and no idle slot is known; the oldest of them arrived at `oldest` (directory time). */
+/** Clients of `route` are held at `node` and no idle slot is known. Times are the directory's. */
 export interface DemandNotice {
   readonly route: string;
   readonly node: string;
+  /** When the oldest of them arrived. */
   readonly oldest: number;
+  /** When the search ended in vain. */
+  readonly saidAt: number;
 }
 
 export interface BellListener {

@@ -121,7 +121,7 @@ export class ClusterMember implements Cluster {
   }
 
   olderElsewhere(route: string, heldMs: number): boolean {
-    return this.#presences.get(route)?.olderElsewhere(heldMs) ?? false;
+    return this.#presence(route)?.olderElsewhere(heldMs) ?? false;
   }
 
   short(route: string, count: number, asker: Peer): void {
@@ -232,9 +232,9 @@ export class ClusterMember implements Cluster {
     else this.#presences.get(ring.route)?.look();
   }
 
-  #onDemand({ route, node, oldest }: DemandNotice): void {
+  #onDemand({ route, node, oldest, saidAt }: DemandNotice): void {
     if (node === this.self.id) return;
-    this.#demand.notice(route, node, oldest, monotonicMs());
+    this.#demand.notice(route, node, oldest, saidAt, monotonicMs());
     this.#presences.get(route)?.offer();
   }
 }

@@ -246,17 +246,17 @@ export class RoutePresence {
     const now = this.#context.now();
     clock.sample(answer.now, sentAt, now);
     this.#register(answer.known);
-    demand.learn(this.#route, answer.oldestElsewhere, now);
+    demand.learn(this.#route, answer.oldestElsewhere, answer.now, now);
     moves.act(this.#route, answer.moves);
-    if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now);
+    if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now);
   }
 
-  #sayDemand(oldest: number): void {
+  #sayDemand(oldest: number, saidAt: number): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
     if (now - this.#demandSaidAt < demandGapMs) return;
     this.#demandSaidAt = now;
-    bell.demand({ route: this.#route, node: self.id, oldest });
+    bell.demand({ route: this.#route, node: self.id, oldest, saidAt });
     listener.onStartNeeded(this.#route);
   }
 

@@ -101,7 +101,7 @@ export class SlotOffers {
       this.#enter();
       const answer = await directory.offer(this.#route, self, this.#idle).catch(() => null);
       // Unreachable: nobody can be known to be older elsewhere.
-      if (answer === null) demand.learn(this.#route, null, sentAt);
+      if (answer === null) demand.forget(this.#route);
       else this.#found(answer, sentAt);
       if (!this.#isDueAgain()) break;
     }

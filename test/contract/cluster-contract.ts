@@ -1,0 +1,30 @@
+import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
+import { configuredRoutes } from './suite/configured-routes.ts';
+import { handoff } from './suite/handoff.ts';
+import { holding } from './suite/holding.ts';
+import { instances } from './suite/instances.ts';
+import { membership } from './suite/membership.ts';
+import { noSlotLost } from './suite/no-slot-lost.ts';
+import { starts } from './suite/starts.ts';
+import { type Twin, World } from './world.ts';
+
+/** What every implementation of the cluster does; `world()` is the one of the test that runs. */
+export function describeCluster(twin: Twin): void {
+  describe(`the cluster, ${twin.name}`, () => {
+    let current: World;
+    const world = (): World => current;
+    beforeEach(async () => {
+      current = await World.open(twin);
+    });
+    afterEach(() => current.close());
+    afterAll(() => twin.close());
+
+    handoff(world);
+    holding(world);
+    instances(world);
+    starts(world);
+    configuredRoutes(world);
+    membership(world);
+    noSlotLost(world);
+  });
+}

@@ -1,0 +1,238 @@
+import { describe, expect, test } from '@jest/globals';
+import { eventually } from '../../support/eventually.ts';
+import { deaf, instance, type World } from '../world.ts';
+
+const route = 'app.example.com';
+const maxHeld = 100;
+
+export function handoff(world: () => World): void {
+  describe('handoff', () => {
+    test('a client that comes when a slot lies idle at another node is promised it, and both nodes hear of it', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.idle(route, 2);
+      await freeIs(world(), 2);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+
+      const [want, coming] = await Promise.all([b.hears('want'), a.hears('coming')]);
+      expect(want).toMatchObject({ route, count: 1, asker: a.peer });
+      expect(coming).toMatchObject({ route, count: 1, from: 'b' });
+      expect(await world().observer.startPlan(route)).toMatchObject({ held: 1, promised: 1, free: 1 });
+      expect(a.all('start')).toEqual([]);
+    });
+
+    test('a slot that becomes idle while a client is held elsewhere is promised at once', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      await a.hears('start');
+      b.cluster.idle(route, 1);
+      const began = performance.now();
+
+      const want = await b.hears('want');
+      expect(want).toMatchObject({ route, count: 1, asker: a.peer });
+      expect(want.at - began).toBeLessThan(100);
+      await a.hears('coming');
+    });
+
+    test('several clients and several slots are one message to each node', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.idle(route, 5);
+      await freeIs(world(), 5);
+      for (let i = 0; i < 8; i++) a.cluster.hold(route, `c${i}`, 0, maxHeld);
+
+      expect(await b.hears('want')).toMatchObject({ count: 5 });
+      expect(await a.hears('coming')).toMatchObject({ count: 5 });
+      expect(await world().observer.startPlan(route)).toMatchObject({ held: 8, promised: 5, free: 0 });
+    });
+
+    test('of two nodes that want the last slot, one gets it', async () => {
+      const [a, b, c] = [await world().join('a'), await world().join('b'), await world().join('c')];
+      c.cluster.idle(route, 1);
+      await freeIs(world(), 1);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      b.cluster.hold(route, 'c2', 0, maxHeld);
+
+      await c.hears('want');
+      await Promise.race([a.hears('start'), b.hears('start')]);
+      expect(c.all('want').map(({ count }) => count)).toEqual([1]);
+      expect(await world().observer.startPlan(route)).toMatchObject({ held: 2, promised: 1, free: 0 });
+    });
+
+    test('the oldest client of all nodes is promised the slot, whoever asks', async () => {
+      const [a, b, c] = [await world().join('a'), await world().join('b'), await world().join('c')];
+      a.cluster.hold(route, 'young', 10, maxHeld);
+      b.cluster.hold(route, 'old', 5_000, maxHeld);
+      await Promise.all([a.hears('start'), b.hears('start')]);
+      c.cluster.idle(route, 1);
+
+      expect(await c.hears('want')).toMatchObject({ asker: b.peer });
+      await b.hears('coming');
+      expect(a.all('coming')).toEqual([]);
+    });
+
+    test('the slot comes from the node where most lie idle', async () => {
+      const [a, b, c] = [await world().join('a'), await world().join('b'), await world().join('c')];
+      b.cluster.idle(route, 2);
+      c.cluster.idle(route, 7);
+      await freeIs(world(), 9);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+
+      expect(await a.hears('coming')).toMatchObject({ from: 'c' });
+    });
+
+    test('a node is never sent to itself for a slot', async () => {
+      const a = await world().join('a');
+      a.cluster.idle(route, 1);
+      await freeIs(world(), 1);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      await a.hears('start');
+      expect(a.all('want')).toEqual([]);
+    });
+
+    test('when the count was stale the search goes on at once without that node', async () => {
+      const [a, b, c] = [await world().join('a'), await world().join('b'), await world().join('c')];
+      b.cluster.idle(route, 3);
+      c.cluster.idle(route, 1);
+      await freeIs(world(), 4);
+      b.cluster.idle(route, 0);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      const want = await b.hears('want');
+      b.cluster.short(route, want.count, want.asker);
+
+      const second = await c.hears('want');
+      expect(second).toMatchObject({ count: 1, asker: a.peer });
+      expect(second.at - want.at).toBeLessThan(100);
+    });
+
+    test('when the count was stale and nobody has a slot, the asker hears at once that a start is needed', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.idle(route, 1);
+      await freeIs(world(), 1);
+      b.cluster.idle(route, 0);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      const want = await b.hears('want');
+      b.cluster.short(route, want.count, want.asker);
+
+      const start = await a.hears('start');
+      expect(start.at - want.at).toBeLessThan(95);
+      expect(await world().observer.startPlan(route)).toMatchObject({ held: 1, promised: 0, free: 0 });
+    });
+
+    test('slots that can not be moved are not tried again as fast as the directory answers', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      let wants = 0;
+      const refusing = await world().prepare('c');
+      await refusing.start({
+        ...refusing.listener(),
+        onWant: (_route, count, asker) => {
+          wants++;
+          refusing.cluster.short(route, count, asker);
+          refusing.cluster.idle(route, 1);
+        },
+      });
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      refusing.cluster.idle(route, 1);
+      await eventually('tried', () => wants > 0);
+      const began = performance.now();
+      await eventually('tried again', () => wants > 5);
+      expect((performance.now() - began) / (wants - 1)).toBeGreaterThan(20);
+
+      b.cluster.idle(route, 1);
+      await b.hears('want');
+    });
+
+    test('a slot that a client left behind goes at once to the next one who waits elsewhere', async () => {
+      const [a, b, c] = [await world().join('a'), await world().join('b'), await world().prepare('c')];
+      const listener = c.listener();
+      const moved = new Promise<void>((resolve) => {
+        const onWant: typeof listener.onWant = (...want) => {
+          listener.onWant(...want);
+          c.cluster.idle(route, 0);
+          resolve();
+        };
+        void c.start({ ...listener, onWant });
+      });
+      await c.hears('connected');
+      a.cluster.hold(route, 'leaves', 50, maxHeld);
+      b.cluster.hold(route, 'stays', 0, maxHeld);
+      await Promise.all([a.hears('start'), b.hears('start')]);
+      c.cluster.idle(route, 1);
+      await moved;
+      // While the slot travels from c to a, the client leaves; then the slot arrives.
+      a.cluster.unhold(route, 'leaves');
+      a.cluster.idle(route, 1);
+      const began = performance.now();
+
+      const want = await a.hears('want');
+      expect(want.asker).toEqual(b.peer);
+      expect(want.at - began).toBeLessThan(200);
+      await b.hears('coming');
+    });
+
+    test('a promise that nobody keeps lapses, and the search begins again', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.idle(route, 2);
+      await freeIs(world(), 2);
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      const first = await b.hears('want');
+
+      await eventually('asked again', () => b.all('want').length > 1);
+      expect((b.all('want')[1]?.at ?? 0) - first.at).toBeGreaterThan(200);
+    });
+
+    test('lost messages are made up for within half a second', async () => {
+      const [a, b] = [await world().join('a', deaf), await world().join('b', deaf)];
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      await a.hears('start');
+      const began = performance.now();
+      b.cluster.instance(route, instance('i1'));
+      b.cluster.idle(route, 1);
+      // The offer finds the client although no notice of it was heard, and tells its own node without the bell.
+      const want = await b.hears('want');
+      expect(want.at - began).toBeLessThan(500);
+    });
+
+    test('slots of a killed node are not waited for', async () => {
+      const [a, b, c] = [await world().join('a'), await world().join('b'), await world().join('c')];
+      b.cluster.idle(route, 5);
+      c.cluster.idle(route, 1);
+      await freeIs(world(), 6);
+      await b.kill();
+      const began = performance.now();
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+
+      const want = await c.hears('want');
+      expect(want.at - began).toBeLessThan(200);
+    });
+
+    test('an older client elsewhere goes first only when it is older by more than the set age', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      expect(b.cluster.olderElsewhere(route, 0)).toBe(false);
+      b.cluster.hold(route, 'own', 0, maxHeld);
+      a.cluster.hold(route, 'c1', 1_000, maxHeld);
+      await a.hears('start');
+      await eventually('b has heard', () => b.cluster.olderElsewhere(route, 500));
+      expect(b.cluster.olderElsewhere(route, 850)).toBe(true);
+      expect(b.cluster.olderElsewhere(route, 2_000)).toBe(false);
+    });
+
+    test('slots that were kept back for an older client are given free when it needs none', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.hold(route, 'own', 0, maxHeld);
+      a.cluster.hold(route, 'old', 1_000, maxHeld);
+      await eventually('b has heard', () => b.cluster.olderElsewhere(route, 10));
+      a.cluster.unhold(route, 'old');
+      await eventually('it is gone', async () => (await world().observer.startPlan(route)).held === 1);
+      b.forget();
+      b.cluster.idle(route, 1);
+
+      const rematch = await b.hears('rematch');
+      expect(rematch.route).toBe(route);
+      expect(b.cluster.olderElsewhere(route, 0)).toBe(false);
+      expect(b.all('want')).toEqual([]);
+    });
+  });
+}
+
+function freeIs(world: World, free: number): Promise<void> {
+  return eventually(`${free} slots are free`, async () => (await world.observer.startPlan(route)).free === free);
+}

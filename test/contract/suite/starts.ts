@@ -1,0 +1,80 @@
+import { describe, expect, test } from '@jest/globals';
+import { eventually } from '../../support/eventually.ts';
+import { instance, type World } from '../world.ts';
+
+const route = 'app.example.com';
+
+export function starts(world: () => World): void {
+  const plan = () => world().observer.startPlan(route);
+
+  describe('starts', () => {
+    test('of a route that nobody knows there is nothing, and no concurrency', async () => {
+      expect(await plan()).toEqual({ held: 0, promised: 0, slots: 0, free: 0, ready: 0, starting: 0, concurrency: null });
+    });
+
+    test('of two scalers that decide at once, one decides again', async () => {
+      const { observer } = world();
+      const before = await plan();
+      const answers = await Promise.all([
+        observer.beginStarts(route, ['s1', 's2'], 60_000, before),
+        observer.beginStarts(route, ['s3', 's4'], 60_000, before),
+      ]);
+      expect(answers.toSorted()).toEqual([false, true]);
+      expect((await plan()).starting).toBe(2);
+    });
+
+    test('a failed start is not waited for', async () => {
+      const { observer } = world();
+      await observer.beginStarts(route, ['s1', 's2'], 60_000, await plan());
+      await observer.endStart(route, 's1');
+      await observer.endStart(route, 'unknown');
+      expect((await plan()).starting).toBe(1);
+    });
+
+    test('a start that has not linked by its deadline is given up', async () => {
+      const { observer } = world();
+      await observer.beginStarts(route, ['s1'], 300, await plan());
+      await observer.beginStarts(route, ['s2'], 60_000, await plan());
+      expect((await plan()).starting).toBe(2);
+      await eventually('given up', async () => (await plan()).starting === 1);
+    });
+
+    test('an instance ends its start when it links, and counts as starting until it is ready', async () => {
+      const { observer } = world();
+      const a = await world().join('a');
+      await observer.beginStarts(route, ['s1', 's2'], 60_000, await plan());
+      a.cluster.instance(route, instance('i1', { state: 'starting', startId: 's1', concurrency: 7 }));
+      await eventually('its concurrency is known', async () => (await plan()).concurrency === 7);
+      expect(await plan()).toMatchObject({ ready: 0, slots: 0, starting: 2 });
+      a.cluster.instance(route, instance('i1', { state: 'ready', startId: 's1', concurrency: 7 }));
+      await eventually('ready', async () => (await plan()).ready === 1);
+      expect(await plan()).toMatchObject({ slots: 7, starting: 1 });
+    });
+
+    test('nothing is begun when an instance became ready since the plan', async () => {
+      const { observer } = world();
+      const a = await world().join('a');
+      const before = await plan();
+      a.cluster.instance(route, instance('i1'));
+      await eventually('ready', async () => (await plan()).ready === 1);
+      expect(await observer.beginStarts(route, ['s1'], 60_000, before)).toBe(false);
+      expect((await plan()).starting).toBe(0);
+    });
+
+    test('the concurrency outlives the last instance', async () => {
+      const a = await world().join('a');
+      a.cluster.instance(route, instance('i1', { concurrency: 3 }));
+      await eventually('known', async () => (await plan()).concurrency === 3);
+      await a.cluster.stop();
+      expect(await plan()).toEqual({ held: 0, promised: 0, slots: 0, free: 0, ready: 0, starting: 0, concurrency: 3 });
+    });
+
+    test('slots of draining instances do not count', async () => {
+      const a = await world().join('a');
+      a.cluster.instance(route, instance('i1', { concurrency: 3 }));
+      a.cluster.instance(route, instance('i2', { concurrency: 5, state: 'draining' }));
+      await eventually('known', async () => (await plan()).ready === 1);
+      expect((await plan()).slots).toBe(3);
+    });
+  });
+}
