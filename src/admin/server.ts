@@ -60,7 +60,8 @@ export class AdminServer {
 
   /** Resolves with the bound HOST:PORT. */
   async start(): Promise<string> {
-    await this.#app.listen(this.#options.listen);
+    const { host, port: wanted } = this.#options.listen;
+    await this.#app.listen({ host, port: wanted });
     const { address, port } = this.#app.server.address() as AddressInfo;
     return formatHostPort({ host: address, port });
   }

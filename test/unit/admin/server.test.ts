@@ -8,7 +8,7 @@ import { eventually } from '../../support/eventually.ts';
 import { FakeSource, routeNumbers } from './fake-source.ts';
 
 const log = createLog('test', 'silent');
-const listen = { host: '127.0.0.1', port: 0 };
+const listen = Object.freeze({ host: '127.0.0.1', port: 0 });
 
 let source: FakeSource;
 let server: AdminServer;
