@@ -30,12 +30,17 @@ export interface Target {
   readonly port: number;
 }
 
+/** All addresses of a name. */
+export type Lookup = (name: string) => Promise<readonly { readonly address: string }[]>;
+
+const systemLookup: Lookup = (name) => lookup(name, { all: true });
+
 /** All addresses of a node's name. @throws when it does not resolve, or `signal` aborts before. */
-export async function resolveTargets(address: HostPort, signal: AbortSignal): Promise<Target[]> {
+export async function resolveTargets(address: HostPort, signal: AbortSignal, resolve: Lookup = systemLookup): Promise<Target[]> {
   const { host: name, port } = address;
   const said = formatHostPort(address);
   if (isIP(name) !== 0) return [{ said, name, ip: name, port }];
-  const found = await unlessAborted(lookup(name, { all: true }), signal);
+  const found = await unlessAborted(resolve(name), signal);
   return found.map(({ address: ip }) => ({ said, name, ip, port }));
 }
 

@@ -1,7 +1,7 @@
 /** The search for a home node: every address of every proxy in random order, round after round, until one is linked. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import { describeTarget, resolveTargets, type Target } from './dial.ts';
+import { describeTarget, type Lookup, resolveTargets, type Target } from './dial.ts';
 
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 5_000;
@@ -11,6 +11,7 @@ const SETTLED_AFTER_MS = 1_000;
 
 export interface HomeSearchOptions {
   readonly proxies: readonly HostPort[];
+  readonly lookup?: Lookup;
   /** @throws when there is no link within the signal's time. */
   readonly dial: (target: Target, signal: AbortSignal) => Promise<unknown>;
   /** A home is there, found by this search or otherwise. */
@@ -77,10 +78,10 @@ export class HomeSearch {
   }
 
   async #targets(): Promise<Target[]> {
-    const { proxies, failed, signal, random } = this.#options;
+    const { proxies, lookup, failed, signal, random } = this.#options;
     const found = await Promise.all(
       proxies.map((proxy) =>
-        resolveTargets(proxy, signal).catch((error: unknown) => {
+        resolveTargets(proxy, signal, lookup).catch((error: unknown) => {
           if (!signal.aborted) failed(formatHostPort(proxy), error);
           return [];
         }),

@@ -1,7 +1,7 @@
 import type { HostPort } from '../config/host-port.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import type { LinkTls } from './dial.ts';
+import type { LinkTls, Lookup } from './dial.ts';
 
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */
@@ -19,6 +19,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly startId?: string;
   readonly tls?: LinkTls;
   readonly linkTiming?: LinkTiming;
+  /** How names are resolved; as the system does it unless a test knows better. */
+  readonly lookup?: Lookup;
   readonly log: Log;
 }
 

@@ -17,8 +17,6 @@ import { Slots } from './slots.ts';
 
 /** Ids fit into names of pods, containers and units. */
 const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
-/** How long what an ended application had written may still be on its way out. */
-const APP_GONE_TIMEOUT_MS = 1_000;
 const TOO_SLOW_CODE = 1;
 
 /** `refusing`: the application has accepted before and does not now. `emptying`: slots are coming home for good. */
@@ -65,7 +63,7 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const { proxies, route, concurrency, secret, startId, tls, linkTiming: timing } = options;
+    const { proxies, route, concurrency, secret, startId, tls, linkTiming: timing, lookup } = options;
     this.#options = options;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
@@ -77,6 +75,7 @@ export class Linker {
     this.#retire = new Retire(this.#times, () => this.#links.askRetire());
     this.#links = new Links({
       proxies,
+      lookup,
       hello: { route, instance: this.instance, seq: Date.now(), concurrency, startId },
       secret,
       tls,
@@ -87,6 +86,7 @@ export class Linker {
       idleLinkTimeoutMs: this.#times.idleLinkTimeoutMs,
       events: {
         picture: () => ({ state: this.#said(), active: this.#slots.inUse }),
+        newHome: () => this.#retire.askAnother(),
         lent: (node) => this.#lent(node),
         slotsHome: () => this.#lookIfEmpty(),
         newest: (yes) => this.#retire.newest(yes),
@@ -188,10 +188,12 @@ export class Linker {
     this.#leave.resolve({ why: 'retire' });
   }
 
+  /** Its connections end by themselves, after what it had written; what it has started is told to go. */
   #ended(exit: AppExit): void {
     if (this.#phase !== 'stopping') this.#log.warn({ code: exit.code }, `the application ${exit.words}`);
     this.#leave.resolve({ why: 'ended', exit });
-    this.#emptyWithin(APP_GONE_TIMEOUT_MS);
+    this.#emptyWithin(this.#times.drainTimeoutMs);
+    void this.#application.stop(this.#times.stopTimeoutMs);
   }
 
   // ── the end ──

@@ -7,7 +7,7 @@ import type { Link } from '../link/link.ts';
 import type { InstanceReport } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
 import type { AppPool } from './app-pool.ts';
-import { type DialSettings, describeTarget, dial, endpointOf, resolveTargets, type Target } from './dial.ts';
+import { type DialSettings, describeTarget, dial, endpointOf, type Lookup, resolveTargets, type Target } from './dial.ts';
 import { HomeSearch } from './home-search.ts';
 import { LinkTroubles } from './link-troubles.ts';
 import { LinkedNode, type LinkedNodeEvents } from './linked-node.ts';
@@ -18,6 +18,7 @@ const LINKS_MAX = 64;
 
 export interface LinksOptions extends DialSettings {
   readonly proxies: readonly HostPort[];
+  readonly lookup?: Lookup;
   readonly slots: Slots;
   readonly pool: AppPool;
   readonly log: Log;
@@ -30,6 +31,8 @@ export interface LinksOptions extends DialSettings {
 export interface LinksEvents {
   /** What a link that comes up is told of the instance. */
   picture(): Omit<InstanceReport, 'home'>;
+  /** Another node is home. */
+  newHome(): void;
   /** The home node has been lent slots. */
   lent(node: string): void;
   /** Slots are at home that were not. */
@@ -58,6 +61,7 @@ export class Links implements LinkedNodeEvents {
     this.#troubles = new LinkTroubles(options.log);
     this.#search = new HomeSearch({
       proxies: options.proxies,
+      lookup: options.lookup,
       dial: (target, until) => this.#dial(target, until),
       found: () => this.#home?.state === 'up' || this.#state === 'leaving' || this.#state === 'closed',
       failed: (address, error) => this.#troubles.failed(address, error),
@@ -176,7 +180,7 @@ export class Links implements LinkedNodeEvents {
   async #dialAddress(address: HostPort, signal: AbortSignal): Promise<LinkedNode> {
     if (this.#linked.size >= LINKS_MAX && !this.#closeOneWithoutSlots()) throw new Error(`there are ${LINKS_MAX} links already`);
     let last: unknown = new Error('the name has no address');
-    for (const target of await resolveTargets(address, signal)) {
+    for (const target of await resolveTargets(address, signal, this.#options.lookup)) {
       try {
         return await this.#dial(target, signal);
       } catch (error) {
@@ -232,6 +236,7 @@ export class Links implements LinkedNodeEvents {
     this.#home = linked;
     this.report();
     before?.report({ home: false, ...this.#options.events.picture() });
+    this.#options.events.newHome();
     this.#lendHome();
   }
 

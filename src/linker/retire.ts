@@ -83,6 +83,13 @@ export class Retire {
     this.#look();
   }
 
+  /** Another node is home now: an answer of the one before is not to come. */
+  askAnother(): void {
+    if (this.#state !== 'asked') return;
+    this.#state = 'watching';
+    this.#look();
+  }
+
   get #timeoutMs(): number {
     return this.#newest ? this.#times.idleTimeoutMs : this.#times.oldIdleTimeoutMs;
   }
