@@ -2,16 +2,20 @@
  * The main path. A visit finds an idle slot, or is held; a slot that becomes idle finds the oldest held visit, or
  * lies idle. All of it is synchronous: nothing else can happen between looking and taking.
  */
+import assert from 'node:assert';
 import type { Cluster } from '../cluster/cluster.ts';
 import { PullproxyError } from '../errors.ts';
 import type { HandoffCounters } from './counters.ts';
-import type { HeldEntry } from './held-queue.ts';
-import type { Relays } from './relay.ts';
+import type { HeldEntry, HeldTally } from './held-queue.ts';
+import type { Relays } from './relays.ts';
 import type { Route } from './routes.ts';
+import type { Lender } from './slots.ts';
 import { Visit } from './visit.ts';
 
 /** How long an idle slot waits to be moved to a node that holds an older client, before it serves a younger one here. */
 const YIELD_MS = 25;
+/** After slots were kept back in vain none are for this time: a directory that is slow must not cost every slot YIELD_MS. */
+const YIELD_PAUSE_MS = 100;
 /** A route may fill this share of the node's bytes for held requests. */
 const ROUTE_BYTES_SHARE = 0.5;
 
@@ -25,33 +29,32 @@ export interface HeldLimits {
 export class Dispatcher {
   readonly #cluster: Cluster;
   readonly #limits: HeldLimits;
+  readonly #tally: HeldTally;
   readonly #handoffs: HandoffCounters;
-  #held = 0;
+  /** Held visits by what the directory calls them. */
+  readonly #holds = new Map<string, Visit>();
+  /** Routes whose number of idle slots has changed in this turn. */
+  readonly #changed = new Set<Route>();
   #nextHold = 0;
   #draining = false;
 
-  constructor(cluster: Cluster, limits: HeldLimits, handoffs: HandoffCounters) {
+  /** `tally` counts what the routes' queues hold. */
+  constructor(cluster: Cluster, limits: HeldLimits, tally: HeldTally, handoffs: HandoffCounters) {
     this.#cluster = cluster;
     this.#limits = limits;
+    this.#tally = tally;
     this.#handoffs = handoffs;
-  }
-
-  get held(): number {
-    return this.#held;
   }
 
   /** A visit has arrived: it is served now, held, or refused. */
   admit(visit: Visit, route: Route): void {
     visit.route = route;
-    if (route.held.size === 0 && !this.#cluster.olderElsewhere(route.name, 0)) {
-      const lender = route.slots.choose(route.settings.balance);
-      if (lender !== null) {
-        visit.attempts++;
-        visit.serve(lender);
-        return;
-      }
-    }
-    this.#hold(visit, route);
+    const lender = route.held.size === 0 ? route.slots.choose(route.settings.balance) : null;
+    if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
+    else if (!this.#isFull(visit, route)) this.#hold(visit, route, route.settings.maxHeld);
+    // A slot that is kept back is better than none.
+    else if (lender !== null) this.#serve(visit, lender, route);
+    else visit.refuse(new PullproxyError('queue_full'));
   }
 
   /** The visit's client is gone: it leaves the queue at once. */
@@ -61,40 +64,66 @@ export class Dispatcher {
     this.#over(visit);
   }
 
-  /** A visit whose stream failed before anything came of it goes back to its original place. */
+  /** A visit whose stream failed before anything came of it goes back to its original place. It was accepted: no limit refuses it now. */
   retry(visit: Visit): void {
     const route = visit.route as Route;
-    this.#register(visit, route);
+    this.#hold(visit, route, Number.MAX_SAFE_INTEGER);
     this.match(route);
   }
 
-  /** Slots of the route have become idle here. */
+  /** Slots of the route may be idle here: they serve who is held, the oldest first. */
   match(route: Route): void {
-    if (route.held.size > 0 && !this.#yields(route)) this.#serveHeld(route);
-    if (route.held.size === 0) this.#giveBack(route);
-    this.#cluster.idle(route.name, route.slots.movable);
+    for (let oldest = route.held.oldest; oldest !== null; oldest = route.held.oldest) {
+      const lender = route.slots.choose(route.settings.balance);
+      const now = performance.now();
+      if (lender === null || this.#isKeptBack(lender, route, now - oldest.arrivedAt)) break;
+      const visit = visitOf(oldest);
+      route.held.remove(visit);
+      this.#over(visit);
+      route.counters.hold.observe((now - visit.arrivedAt) / 1_000);
+      if (visit.cold) route.counters.coldStart.observe((now - visit.arrivedAt) / 1_000);
+      this.#serve(visit, lender, route);
+    }
+    // The node that lent them on may need them.
+    if (route.held.size === 0) for (const { link } of route.slots.relayed) link.giveBack(link.idle);
+    this.slotsChanged(route);
+  }
+
+  /** The cluster hears of it at the end of the turn, in which many slots may come and go. */
+  slotsChanged(route: Route): void {
+    if (this.#changed.size === 0) setImmediate(() => this.#sayIdle());
+    this.#changed.add(route);
   }
 
   /** Another node holds older clients: moves it up to `count` idle slots, and says how many it can't. */
-  moveAway(route: Route | undefined, count: number, address: string, relays: Relays): number {
+  moveAway(route: Route, count: number, address: string, relays: Relays): number {
     let left = count;
-    for (const lender of route === undefined ? [] : route.slots.lenders) {
-      const moved = lender.relayed ? 0 : Math.min(left, lender.link.idle);
-      if (moved === 0) continue;
-      left -= moved;
+    for (const lender of route.slots.lenders) {
+      const moving = lender.relayed ? 0 : Math.min(left, lender.link.idle);
+      if (moving === 0) continue;
       if (relays.needed(lender, address)) {
-        relays.lend((route as Route).name, lender, moved, address);
-        this.#handoffs.results.relayed += moved;
+        left -= this.relay(route, lender, moving, address, relays);
       } else {
-        lender.link.move(moved, address);
-        this.#handoffs.results.moved += moved;
+        lender.link.move(moving, address);
+        this.#handoffs.results.moved += moving;
+        left -= moving;
       }
     }
     this.#handoffs.results.short += left;
+    this.slotsChanged(route);
+    if (route.slots.choose('newest') === null) this.#stopYielding(route);
     return left;
   }
 
-  /** This node leaves: slots serve who is held here, and go back to their linkers as soon as nobody is. */
+  /** Lends idle slots on to a node that their linker can't reach; returns how many. */
+  relay(route: Route, lender: Lender, count: number, address: string, relays: Relays): number {
+    const relayed = relays.lend(route.name, lender, count, address);
+    this.#handoffs.results.relayed += relayed;
+    this.slotsChanged(route);
+    return relayed;
+  }
+
+  /** This node leaves: from now on slots serve who is held here, whoever waits elsewhere. */
   drain(routes: Iterable<Route>): void {
     this.#draining = true;
     for (const route of routes) this.match(route);
@@ -102,91 +131,89 @@ export class Dispatcher {
 
   /** The deadline of a held visit has passed; the queue has let it go. */
   expired(entry: HeldEntry): void {
-    if (!(entry instanceof Visit)) return;
-    this.#over(entry);
-    entry.refuse(new PullproxyError('hold_timeout'));
+    const visit = visitOf(entry);
+    this.#over(visit);
+    visit.refuse(new PullproxyError('hold_timeout'));
   }
 
-  /** The cluster has as many held clients of the route as it may have. */
-  refuseHold(route: Route, holdId: string): void {
-    // Refusals are rare and the youngest holds are concerned: the search begins at the end it is likely found at.
-    for (let entry = route.held.youngest; entry !== null; entry = entry.older) {
-      if (!(entry instanceof Visit) || entry.holdId !== holdId) continue;
-      route.held.remove(entry);
-      this.#over(entry);
-      entry.refuse(new PullproxyError('queue_full'));
-      return;
-    }
+  /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
+  refuseHold(holdId: string): void {
+    const visit = this.#holds.get(holdId);
+    if (visit === undefined) return;
+    this.leave(visit);
+    visit.refuse(new PullproxyError('queue_full'));
   }
 
   /** The end of a drain: whoever is still held is told to come again. */
-  refuseAll(routes: Iterable<Route>): void {
-    for (const route of routes) {
-      for (let entry = route.held.takeOldest(); entry !== null; entry = route.held.takeOldest()) {
-        if (!(entry instanceof Visit)) continue;
-        this.#over(entry);
-        entry.refuse(new PullproxyError('draining'));
-      }
+  refuseAll(): void {
+    for (const visit of [...this.#holds.values()]) {
+      // A refusal may have made others leave.
+      if (visit.queue === null) continue;
+      this.leave(visit);
+      visit.refuse(new PullproxyError('draining'));
     }
   }
 
-  #hold(visit: Visit, route: Route): void {
+  #serve(visit: Visit, lender: Lender, route: Route): void {
+    visit.attempts++;
+    visit.serve(lender);
+    this.slotsChanged(route);
+  }
+
+  #isFull({ heldBytes }: Visit, { held, settings }: Route): boolean {
     const { heldBytesMax, heldMax } = this.#limits;
-    const full =
-      this.#held >= heldMax ||
-      route.held.size >= route.settings.maxHeld ||
-      route.held.bytes + visit.heldBytes > heldBytesMax * ROUTE_BYTES_SHARE;
-    if (full) {
-      visit.refuse(new PullproxyError('queue_full'));
-      return;
-    }
-    this.#register(visit, route);
-    // Nobody waits here but a slot is idle: it is about to be moved to an older client elsewhere. This visit gets it if that fails.
-    if (route.slots.movable > 0) this.match(route);
+    return (
+      this.#tally.size >= heldMax ||
+      this.#tally.bytes + heldBytes > heldBytesMax ||
+      held.size >= settings.maxHeld ||
+      held.bytes + heldBytes > heldBytesMax * ROUTE_BYTES_SHARE
+    );
   }
 
-  #register(visit: Visit, route: Route): void {
+  #hold(visit: Visit, route: Route, maxHeld: number): void {
     visit.holdId = (this.#nextHold++).toString(36);
-    visit.cold = route.newest === null && route.slots.lenders.length === 0;
-    this.#held++;
+    visit.cold = route.isCold;
+    this.#holds.set(visit.holdId, visit);
     route.held.insert(visit);
-    this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, route.settings.maxHeld);
+    this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
   }
 
   #over(visit: Visit): void {
-    this.#held--;
+    this.#holds.delete(visit.holdId);
     this.#cluster.unhold((visit.route as Route).name, visit.holdId);
   }
 
-  #serveHeld(route: Route): void {
-    while (route.held.size > 0) {
-      const lender = route.slots.choose(route.settings.balance);
-      if (lender === null) return;
-      const visit = route.held.takeOldest();
-      if (!(visit instanceof Visit)) return;
-      this.#over(visit);
-      const heldSeconds = (performance.now() - visit.arrivedAt) / 1_000;
-      route.counters.hold.observe(heldSeconds);
-      if (visit.cold) route.counters.coldStart.observe(heldSeconds);
-      visit.attempts++;
-      visit.serve(lender);
-    }
-  }
-
-  /** True while the idle slots here are to go to an older client at another node; they never wait longer than YIELD_MS. */
-  #yields(route: Route): boolean {
-    const oldest = route.held.oldest as HeldEntry;
-    const now = performance.now();
-    if (route.yieldsUntil > now) return true;
-    if (!this.#cluster.olderElsewhere(route.name, now - oldest.arrivedAt) || route.slots.movable === 0) return false;
-    if (route.yieldsUntil > 0 && route.yieldsUntil > now - YIELD_MS) return false;
-    route.yieldsUntil = now + YIELD_MS;
-    setTimeout(() => this.match(route), YIELD_MS + 1);
+  /**
+   * True while the lender's idle slot is not for a client that has waited for `heldMs` here, but for an older one at another node, to
+   * which the cluster is about to have it moved. It waits for that no longer than YIELD_MS.
+   */
+  #isKeptBack(lender: Lender, route: Route, heldMs: number): boolean {
+    if (lender.relayed || this.#draining || !this.#cluster.olderElsewhere(route.name, heldMs)) return false;
+    if (route.yieldTimer !== null) return true;
+    if (performance.now() < route.yieldsAgainAt) return false;
+    route.yieldTimer = setTimeout(() => {
+      route.yieldTimer = null;
+      route.yieldsAgainAt = performance.now() + YIELD_PAUSE_MS;
+      this.match(route);
+    }, YIELD_MS);
     return true;
   }
 
-  /** Relayed slots don't lie idle here: the node that lent them on may need them. A node that leaves keeps none. */
-  #giveBack(route: Route): void {
-    for (const lender of route.slots.lenders) if (lender.relayed || this.#draining) lender.link.giveBack(lender.link.idle);
+  /** The slots that were kept back have been moved. */
+  #stopYielding(route: Route): void {
+    if (route.yieldTimer !== null) clearTimeout(route.yieldTimer);
+    route.yieldTimer = null;
   }
+
+  #sayIdle(): void {
+    for (const route of this.#changed) {
+      this.#changed.delete(route);
+      this.#cluster.idle(route.name, route.slots.movable);
+    }
+  }
+}
+
+function visitOf(entry: HeldEntry): Visit {
+  assert(entry instanceof Visit, 'only visits are held');
+  return entry;
 }

@@ -1,3 +1,14 @@
+/** What all queues of a node hold together. */
+export class HeldTally {
+  size = 0;
+  bytes = 0;
+  readonly bytesMax: number;
+
+  constructor(bytesMax = Number.POSITIVE_INFINITY) {
+    this.bytesMax = bytesMax;
+  }
+}
+
 /** One place in a held queue. The queue's links live in the entry itself: 10,000 held clients cost no further object each. */
 export class HeldEntry {
   /** Milliseconds on the node's monotonic clock; the place in the queue, also after a failed attempt. */
@@ -14,35 +25,35 @@ export class HeldEntry {
     this.arrivedAt = arrivedAt;
   }
 
-  /** More bytes have come while it waits. */
-  grow(bytes: number): void {
+  /** More bytes have come. False: held entries keep as much as they may at this node, so nothing more is to be read while this one waits. */
+  grow(bytes: number): boolean {
     this.heldBytes += bytes;
-    if (this.queue !== null) this.queue.bytes += bytes;
+    return this.queue === null || this.queue.grew(bytes);
   }
 }
 
-/** The clients of one route that wait for a slot at this node, oldest first. Expects to be told of the time by its one timer. */
+/** The clients of one route that wait for a slot at this node, oldest first. Tells the time by one timer for all of them. */
 export class HeldQueue {
   size = 0;
   bytes = 0;
+  readonly #tally: HeldTally;
+  readonly #expired: (entry: HeldEntry) => void;
   #oldest: HeldEntry | null = null;
-  #newest: HeldEntry | null = null;
+  #youngest: HeldEntry | null = null;
+  /** The entry that was put in last: where the place of the next one that comes back is looked for. */
+  #lastPlaced: HeldEntry | null = null;
   #timer: NodeJS.Timeout | null = null;
   #holdTimeoutMs: number;
-  readonly #expired: (entry: HeldEntry) => void;
 
   /** `expired` is called for each entry that was held for `holdTimeoutMs`; it is out of the queue by then. */
-  constructor(holdTimeoutMs: number, expired: (entry: HeldEntry) => void) {
+  constructor(holdTimeoutMs: number, tally: HeldTally, expired: (entry: HeldEntry) => void) {
     this.#holdTimeoutMs = holdTimeoutMs;
+    this.#tally = tally;
     this.#expired = expired;
   }
 
   get oldest(): HeldEntry | null {
     return this.#oldest;
-  }
-
-  get youngest(): HeldEntry | null {
-    return this.#newest;
   }
 
   set holdTimeoutMs(value: number) {
@@ -53,31 +64,36 @@ export class HeldQueue {
 
   /** At the end for who comes now; at its original place for who comes back. */
   insert(entry: HeldEntry): void {
-    let after = this.#newest;
-    while (after !== null && after.arrivedAt > entry.arrivedAt) after = after.older;
+    const older = this.#placeBefore(entry.arrivedAt);
+    const newer = older === null ? this.#oldest : older.newer;
     entry.queue = this;
-    entry.older = after;
-    entry.newer = after === null ? this.#oldest : after.newer;
-    if (entry.older === null) this.#oldest = entry;
-    else entry.older.newer = entry;
-    if (entry.newer === null) this.#newest = entry;
-    else entry.newer.older = entry;
+    entry.older = older;
+    entry.newer = newer;
+    if (older === null) this.#oldest = entry;
+    else older.newer = entry;
+    if (newer === null) this.#youngest = entry;
+    else newer.older = entry;
+    this.#lastPlaced = entry;
     this.size++;
-    this.bytes += entry.heldBytes;
-    if (this.#timer === null || this.#oldest === entry) this.#arm();
+    this.#tally.size++;
+    this.grew(entry.heldBytes);
+    if (this.#timer === null || older === null) this.#arm();
   }
 
   remove(entry: HeldEntry): void {
     if (entry.queue !== this) return;
-    if (entry.older === null) this.#oldest = entry.newer;
-    else entry.older.newer = entry.newer;
-    if (entry.newer === null) this.#newest = entry.older;
-    else entry.newer.older = entry.older;
+    const { older, newer } = entry;
+    if (older === null) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === null) this.#youngest = older;
+    else newer.older = older;
+    if (this.#lastPlaced === entry) this.#lastPlaced = older ?? newer;
     entry.queue = null;
     entry.older = null;
     entry.newer = null;
     this.size--;
-    this.bytes -= entry.heldBytes;
+    this.#tally.size--;
+    this.grew(-entry.heldBytes);
     if (this.size === 0 && this.#timer !== null) {
       clearTimeout(this.#timer);
       this.#timer = null;
@@ -88,6 +104,26 @@ export class HeldQueue {
     const entry = this.#oldest;
     if (entry !== null) this.remove(entry);
     return entry;
+  }
+
+  /** An entry here keeps `bytes` more. False: the node's held entries keep as much as they may. */
+  grew(bytes: number): boolean {
+    this.bytes += bytes;
+    this.#tally.bytes += bytes;
+    return this.#tally.bytes < this.#tally.bytesMax;
+  }
+
+  /**
+   * The youngest entry that arrived no later than `arrivedAt`. When a link with thousands of streams breaks, they come back one
+   * after the other, in front of thousands that are held: each finds its place beside the one before.
+   */
+  #placeBefore(arrivedAt: number): HeldEntry | null {
+    if (this.#youngest === null || this.#youngest.arrivedAt <= arrivedAt) return this.#youngest;
+    let place: HeldEntry | null = this.#lastPlaced;
+    while (place !== null && place.arrivedAt > arrivedAt) place = place.older;
+    if (place === null) return null;
+    while (place.newer !== null && place.newer.arrivedAt <= arrivedAt) place = place.newer;
+    return place;
   }
 
   #arm(): void {

@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Log } from '../log.ts';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
+import type { Log } from '../log.ts';
 import type { Lender } from './slots.ts';
 
 export interface LinkServerOptions {
@@ -12,11 +12,12 @@ export interface LinkServerOptions {
   readonly log: Log;
 }
 
-/** What happens to lenders; the node decides what it means. */
+/** What happens to lenders. */
 export interface LenderEvents {
   /** False refuses the linker: too many routes. */
   linked(route: string, lender: Lender): boolean;
   idle(route: string, lender: Lender): void;
+  /** The linker does not reach the node at `address`, and lends the `count` slots here again right after this. */
   moveFailed(route: string, lender: Lender, count: number, address: string): void;
   report(route: string, lender: Lender, report: InstanceReport): void;
   retire(route: string, lender: Lender): void;
@@ -26,22 +27,20 @@ export interface LenderEvents {
   gone(route: string, lender: Lender): void;
 }
 
-/** Connections that have not proved the secret yet. */
+/** Connections that have not proved the secret yet. Beyond it the oldest has to go: a linker proves itself at once, who only occupies places does not. */
 const UNPROVED_MAX = 1_024;
 const BACKLOG = 4_096;
 
 /** The backend port: linkers dial in, prove themselves and lend slots. */
 export class LinkServer {
   readonly #options: LinkServerOptions;
-  readonly #events: LenderEvents;
   readonly #server: Server;
-  readonly #lenders = new Map<Lender, string>();
+  readonly #lenders = new Set<Lender>();
   readonly #unproved = new Set<Socket>();
-  #serving = false;
+  #events: LenderEvents | null = null;
 
-  constructor(options: LinkServerOptions, events: LenderEvents) {
+  constructor(options: LinkServerOptions) {
     this.#options = options;
-    this.#events = events;
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
@@ -49,7 +48,12 @@ export class LinkServer {
   async listen(host: string, port: number): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', reject);
+        // Out of file descriptors, for one: the next linker may find it better.
+        this.#server.on('error', (error) => this.#options.log.error({ err: error }, 'a linker could not be accepted'));
+        resolve();
+      });
     });
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('no address bound');
@@ -57,8 +61,8 @@ export class LinkServer {
   }
 
   /** From now on linkers are welcome; before, they are sent away and come again. */
-  serve(): void {
-    this.#serving = true;
+  serve(events: LenderEvents): void {
+    this.#events = events;
   }
 
   get links(): number {
@@ -67,19 +71,25 @@ export class LinkServer {
 
   /** Tells every linker that this node leaves and returns the idle slots; those in use follow as their streams end. */
   goAway(): void {
-    for (const lender of this.#lenders.keys()) lender.link.goAway();
+    for (const lender of this.#lenders) lender.link.goAway();
   }
 
   close(): void {
     this.#server.close();
     for (const socket of this.#unproved) socket.destroy();
-    for (const lender of this.#lenders.keys()) lender.link.link.close('the node is leaving');
+    for (const lender of this.#lenders) lender.link.link.close('the node is leaving');
   }
 
   #accept(socket: Socket): void {
-    if (!this.#serving || this.#unproved.size >= UNPROVED_MAX) {
+    const events = this.#events;
+    if (events === null) {
       socket.destroy();
       return;
+    }
+    if (this.#unproved.size >= UNPROVED_MAX) {
+      const [oldest] = this.#unproved;
+      oldest?.destroy();
+      if (oldest !== undefined) this.#unproved.delete(oldest);
     }
     this.#unproved.add(socket);
     const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
@@ -89,7 +99,7 @@ export class LinkServer {
       timing: this.#options.timing,
       ready: (link, hello) => {
         this.#unproved.delete(socket);
-        this.#begin(link, hello, peer);
+        this.#begin(link, hello, peer, events);
       },
       failed: (reason) => {
         this.#unproved.delete(socket);
@@ -98,9 +108,8 @@ export class LinkServer {
     });
   }
 
-  #begin(link: Link, hello: Hello, peer: string): void {
+  #begin(link: Link, hello: Hello, peer: string, events: LenderEvents): void {
     const { route, instance } = hello;
-    const events = this.#events;
     const lender: Lender = {
       instance,
       seq: hello.seq,
@@ -120,7 +129,7 @@ export class LinkServer {
         },
       }),
     };
-    this.#lenders.set(lender, route);
+    this.#lenders.add(lender);
     if (!events.linked(route, lender)) {
       link.close('this node knows too many routes');
       return;

@@ -3,17 +3,17 @@ import type { HostPort } from '../config/host-port.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
 import type { LinkTiming } from '../link/link.ts';
-import type { InstanceReport } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
 import { HandoffCounters, RouteCounters } from './counters.ts';
 import { Dispatcher, type HeldLimits } from './dispatch.ts';
+import { HeldTally } from './held-queue.ts';
 import type { HttpService } from './http1/connection.ts';
 import type { Exchange } from './http1/exchange.ts';
+import { Lenders } from './lenders.ts';
 import { LinkServer } from './link-server.ts';
 import { HttpListener } from './listeners/http.ts';
-import { Relays } from './relay.ts';
+import { Relays } from './relays.ts';
 import { type Route, Routes } from './routes.ts';
-import type { Lender } from './slots.ts';
 
 export interface NodeOptions extends HeldLimits {
   readonly id: string;
@@ -42,6 +42,10 @@ export interface NodeAddresses {
 /** Hosts that are looked up in the directory at the same time. */
 const LOOKUPS_MAX = 1_000;
 const DRAIN_POLL_MS = 20;
+/** At the end of a drain: how long the last answers may take to their clients. */
+const LAST_ANSWERS_MS = 500;
+
+type NodeState = 'new' | 'starting' | 'serving' | 'draining' | 'stopped';
 
 /** One proxy process: the rooms of the data plane, put together. */
 export class ProxyNode implements HttpService, ClusterListener {
@@ -56,36 +60,53 @@ export class ProxyNode implements HttpService, ClusterListener {
   readonly #listeners: HttpListener[];
   readonly #linkServer: LinkServer;
   readonly #relays: Relays;
-  /** Instances whose home link is here: what the cluster was told last. */
-  readonly #homes = new Map<string, Lender>();
+  readonly #tally: HeldTally;
   #cluster!: Cluster;
   #dispatcher!: Dispatcher;
+  #lenders!: Lenders;
   #lookups = 0;
-  #state: 'new' | 'serving' | 'draining' | 'stopped' = 'new';
+  #state: NodeState = 'new';
+  #drained: Promise<void> | null = null;
 
   constructor(options: NodeOptions) {
     this.#options = options;
     this.headBytesMax = options.headBytesMax;
     this.headTimeoutMs = options.headTimeoutMs;
     this.keepAliveTimeoutMs = options.keepAliveTimeoutMs;
-    this.routes = new Routes(options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS, (entry) => this.#dispatcher.expired(entry));
+    this.#tally = new HeldTally(options.heldBytesMax);
+    const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
+    this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
     this.#listeners = options.listen.map(() => new HttpListener(this, options.connectionsMax));
     const { secrets, linkTiming: timing, log } = options;
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, log });
-    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, log }, this);
+    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, log });
   }
 
   /** Binds all ports and joins the cluster. Linkers are accepted first, clients last. */
   async start(): Promise<NodeAddresses> {
+    if (this.#state !== 'new') throw new Error(`a node that is ${this.#state} can't start`);
+    this.#state = 'starting';
     const { backend: at, listen } = this.#options;
     const backend = await this.#linkServer.listen(at.host, at.port);
     this.#cluster = this.#options.cluster(backend);
-    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.handoffs);
-    this.#linkServer.serve();
+    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs);
+    this.#lenders = new Lenders({
+      cluster: this.#cluster,
+      dispatcher: this.#dispatcher,
+      routes: this.routes,
+      relays: this.#relays,
+      handoffs: this.handoffs,
+      startAnother: (route) => this.#options.startNeeded(route, 1),
+      isLeaving: () => this.draining,
+    });
+    this.#linkServer.serve(this.#lenders);
     await this.#cluster.start(this, () => ({ held: this.held, active: this.active, links: this.#linkServer.links }));
-    this.#state = 'serving';
     const urls: string[] = [];
-    for (const [i, { host, port }] of listen.entries()) urls.push(await (this.#listeners[i] as HttpListener).listen(host, port));
+    for (const [i, { host, port }] of listen.entries()) {
+      if (this.draining) throw new Error('the node was stopped while it started');
+      urls.push(await (this.#listeners[i] as HttpListener).listen(host, port));
+    }
+    if (!this.draining) this.#state = 'serving';
     return { listen: urls, backend };
   }
 
@@ -98,7 +119,7 @@ export class ProxyNode implements HttpService, ClusterListener {
   }
 
   get held(): number {
-    return this.#dispatcher.held;
+    return this.#tally.size;
   }
 
   get active(): number {
@@ -110,7 +131,7 @@ export class ProxyNode implements HttpService, ClusterListener {
   /** Instances of the route that have their home link here. */
   homes(route: Route): number {
     let homes = 0;
-    for (const lender of route.slots.lenders) if (this.#homes.get(lender.instance) === lender) homes++;
+    for (const lender of route.slots.lenders) if (this.#lenders.isHome(lender)) homes++;
     return homes;
   }
 
@@ -118,20 +139,9 @@ export class ProxyNode implements HttpService, ClusterListener {
    * Leaves: accepts nobody new, gives idle slots back, answers those who are held or being served, for at most `timeoutMs`;
    * then refuses who is still held and closes everything.
    */
-  async drain(timeoutMs: number): Promise<void> {
-    if (this.draining) return;
-    this.#state = 'draining';
-    for (const listener of this.#listeners) listener.drain();
-    this.#dispatcher.drain(this.routes.all());
-    this.#linkServer.goAway();
-    const deadline = performance.now() + timeoutMs;
-    while (
-      performance.now() < deadline &&
-      (this.held > 0 || this.active > 0 || this.#listeners.some((listener) => listener.connections > 0))
-    )
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
-    this.#dispatcher.refuseAll(this.routes.all());
-    await this.stop();
+  drain(timeoutMs: number): Promise<void> {
+    this.#drained ??= this.#state === 'serving' ? this.#drain(timeoutMs) : this.stop();
+    return this.#drained;
   }
 
   /** Closes everything at once. */
@@ -141,7 +151,29 @@ export class ProxyNode implements HttpService, ClusterListener {
     for (const listener of this.#listeners) listener.close();
     this.#relays.closeAll();
     this.#linkServer.close();
-    await this.#cluster.stop();
+    await this.#cluster?.stop();
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    this.#state = 'draining';
+    for (const listener of this.#listeners) listener.drain();
+    this.#dispatcher.drain(this.routes.all());
+    this.#relays.goAway();
+    this.#linkServer.goAway();
+    // Slots that are lent on must be home before the links go: the node that has them may open a stream at any moment.
+    await this.#until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
+    this.#dispatcher.refuseAll();
+    await this.#until(() => this.#connections === 0, LAST_ANSWERS_MS);
+    await this.stop();
+  }
+
+  async #until(condition: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+  }
+
+  get #connections(): number {
+    return this.#listeners.reduce((sum, { connections }) => sum + connections, 0);
   }
 
   // ── clients (HttpService) ──
@@ -157,7 +189,8 @@ export class ProxyNode implements HttpService, ClusterListener {
   }
 
   retry(exchange: Exchange): void {
-    this.#dispatcher.retry(exchange);
+    if (this.#state === 'stopped') exchange.refuse(new PullproxyError('draining'));
+    else this.#dispatcher.retry(exchange);
   }
 
   answered(exchange: Exchange | null, status: number): void {
@@ -166,92 +199,51 @@ export class ProxyNode implements HttpService, ClusterListener {
 
   /** A host that this node doesn't know may be served by a linker at another node. */
   async #lookUp(exchange: Exchange): Promise<void> {
-    let found: string | null = null;
-    if (this.#lookups < LOOKUPS_MAX) {
-      this.#lookups++;
-      found = await this.#cluster.linkedRoute(this.routes.candidates(exchange.head.host));
-      this.#lookups--;
-    }
+    const found = await this.#linkedElsewhere(exchange.head.host);
     if (exchange.isOver) return;
     const route = found === null ? null : this.routes.linked(found);
     if (route === null) exchange.refuse(new PullproxyError('unknown_route'));
     else this.#dispatcher.admit(exchange, route);
   }
 
-  // ── linkers (LenderEvents) ──
-
-  linked(name: string, lender: Lender): boolean {
-    const route = this.routes.linked(name);
-    if (route === null) return false;
-    route.slots.add(lender);
-    if (route.newest !== null) lender.link.newest(route.newest === lender.instance);
-    if (this.draining) lender.link.goAway();
-    return true;
-  }
-
-  idle(name: string): void {
-    const route = this.routes.get(name);
-    if (route !== undefined) this.#dispatcher.match(route);
-  }
-
-  moveFailed(_route: string, lender: Lender, count: number, address: string): void {
-    this.handoffs.results.failed += count;
-    this.#relays.markUnreachable(lender, address);
-  }
-
-  report(route: string, lender: Lender, { home, state, active }: InstanceReport): void {
-    const { instance: id, seq, concurrency, startId } = lender;
-    if (home) {
-      this.#homes.set(id, lender);
-      this.#cluster.instance(route, { id, seq, concurrency, state, active, startId });
-    } else if (this.#homes.get(id) === lender) {
-      this.#homes.delete(id);
-      this.#cluster.instanceGone(route, id);
+  /** Never rejects: a directory that does not answer knows nobody. */
+  async #linkedElsewhere(host: string): Promise<string | null> {
+    if (this.#lookups >= LOOKUPS_MAX) return null;
+    this.#lookups++;
+    try {
+      return await this.#cluster.linkedRoute(this.routes.candidates(host));
+    } catch (error) {
+      this.#options.log.warn({ err: error, host }, 'could not look up a route');
+      return null;
+    } finally {
+      this.#lookups--;
     }
-  }
-
-  retire(route: string, lender: Lender): void {
-    const minInstances = this.routes.get(route)?.settings.minInstances ?? 0;
-    void this.#cluster.mayRetire(route, lender.instance, minInstances).then((may) => lender.link.answerRetire(may));
-  }
-
-  startAnother(route: string): void {
-    this.#options.startNeeded(route, 1);
-  }
-
-  recalled(lender: Lender, count: number): void {
-    this.#relays.recall(lender, count);
-  }
-
-  gone(name: string, lender: Lender): void {
-    this.#relays.close(lender);
-    this.routes.get(name)?.slots.remove(lender);
-    // Renews how long the route is remembered: whoever comes while its linker restarts is held.
-    this.routes.linked(name);
-    if (this.#homes.get(lender.instance) !== lender) return;
-    this.#homes.delete(lender.instance);
-    this.#cluster.instanceGone(name, lender.instance);
   }
 
   // ── the cluster (ClusterListener) ──
 
   onWant(name: string, count: number, asker: Peer): void {
-    const left = this.#dispatcher.moveAway(this.routes.get(name), count, asker.address, this.#relays);
+    const route = this.routes.get(name);
+    const left = route === undefined ? count : this.#dispatcher.moveAway(route, count, asker.address, this.#relays);
     if (left > 0) this.#cluster.short(name, left, asker);
   }
 
   onComing(): void {}
 
-  onHoldRefused(name: string, holdId: string): void {
+  onHoldRefused(_route: string, holdId: string): void {
+    this.#dispatcher.refuseHold(holdId);
+  }
+
+  onRematch(name: string): void {
     const route = this.routes.get(name);
-    if (route !== undefined) this.#dispatcher.refuseHold(route, holdId);
+    if (route !== undefined) this.#dispatcher.match(route);
   }
 
   onStartNeeded(route: string): void {
     this.#options.startNeeded(route);
   }
 
-  onNewest(name: string, instanceId: string): void {
+  onNewest(name: string, instanceId: string | null): void {
     const route = this.routes.get(name);
     if (route === undefined || route.newest === instanceId) return;
     route.newest = instanceId;

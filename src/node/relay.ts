@@ -1,21 +1,17 @@
-/**
- * When a linker can't dial the node that holds a client, the node that has the link relays: towards the other node it acts
- * as the linker, with the same protocol, and lends on a slot of the real one.
- */
 import { connect } from 'node:net';
-import { parseHostPort } from '../config/host-port.ts';
-import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
+import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { dialLink } from '../link/handshake.ts';
-import type { LinkTiming } from '../link/link.ts';
+import type { Link, LinkTiming } from '../link/link.ts';
 import { LinkerLink } from '../link/linker-link.ts';
-import type { Stream, StreamHandler } from '../link/stream.ts';
+import type { Stream } from '../link/stream.ts';
 import type { Log } from '../log.ts';
+import { RelayedStream } from './relayed-stream.ts';
 import type { Lender } from './slots.ts';
 
-/** For how long a linker that failed to dial a node is not asked to do so again. */
-const UNREACHABLE_MS = 30_000;
+/** From the first packet to the last proof. The slots that wait for it serve nobody meanwhile. */
 const DIAL_TIMEOUT_MS = 2_000;
-const UNREACHABLE_MAX = 10_000;
+/** A relay through which nothing was lent for so long is closed. */
+const IDLE_TIMEOUT_MS = 30_000;
 
 export interface RelayOptions {
   readonly secret: (route: string) => string;
@@ -23,211 +19,151 @@ export interface RelayOptions {
   readonly log: Log;
 }
 
-export class Relays {
-  readonly #options: RelayOptions;
-  readonly #relays = new Map<string, Relay>();
-  /** `instance address` → until when. */
-  readonly #unreachable = new Map<string, number>();
-
-  constructor(options: RelayOptions) {
-    this.#options = options;
-  }
-
-  /** The lender's linker could not dial `address`. */
-  markUnreachable(lender: Lender, address: string): void {
-    if (this.#unreachable.size >= UNREACHABLE_MAX) this.#unreachable.clear();
-    this.#unreachable.set(key(lender, address), performance.now() + UNREACHABLE_MS);
-  }
-
-  needed(lender: Lender, address: string): boolean {
-    const until = this.#unreachable.get(key(lender, address));
-    if (until === undefined) return false;
-    if (until > performance.now()) return true;
-    this.#unreachable.delete(key(lender, address));
-    return false;
-  }
-
-  /** Lends `count` idle slots of the lender to the node at `address`. */
-  lend(route: string, lender: Lender, count: number, address: string): void {
-    const name = key(lender, address);
-    let relay = this.#relays.get(name);
-    if (relay === undefined) {
-      relay = new Relay(route, lender, address, this.#options, () => this.#relays.delete(name));
-      this.#relays.set(name, relay);
-    }
-    relay.lend(count);
-  }
-
-  /** The lender's linker wants slots back. */
-  recall(lender: Lender, count: number): void {
-    for (const relay of this.#relays.values()) if (relay.lender === lender) relay.recall(count);
-  }
-
-  /** The lender's link is gone. */
-  close(lender: Lender): void {
-    for (const relay of [...this.#relays.values()]) if (relay.lender === lender) relay.close();
-  }
-
-  closeAll(): void {
-    for (const relay of [...this.#relays.values()]) relay.close();
-  }
-}
-
-function key(lender: Lender, address: string): string {
-  return `${lender.instance} ${address}`;
-}
-
-/** One instance's slots lent on to one node. */
-class Relay {
+/**
+ * One instance's slots lent on to one node. Towards that node it is the linker; at the lender each of its slots is reserved or
+ * in a stream, whatever the other node has said of it meanwhile: that node calls a slot idle, or returns it, as soon as it
+ * has its answer, and here the application connection may have yet to close.
+ */
+export class Relay {
   readonly lender: Lender;
   readonly #log: Log;
-  readonly #gone: () => void;
-  #link: LinkerLink | null = null;
-  /** Reserved at the lender and not in a stream: waiting for the dial, or idle at the other node. */
-  #inHand = 0;
-  #state: 'dialling' | 'up' | 'down' = 'dialling';
+  readonly #over: (reached: boolean) => void;
   readonly #socket;
+  #link: LinkerLink | null = null;
+  #state: 'dialling' | 'up' | 'down' = 'dialling';
+  /** Reserved at the lender and in no stream: they wait for the dial, or are idle at the other node. */
+  #inHand = 0;
+  /** Returned by the other node, and still in a stream here. */
+  #returnedEarly = 0;
+  /** Opened by the other node on slots that are still in a stream here. */
+  readonly #waiting: RelayedStream[] = [];
+  #idleTimer: NodeJS.Timeout | null = null;
 
-  constructor(route: string, lender: Lender, address: string, options: RelayOptions, gone: () => void) {
+  /** `over` is called once, with whether the node was ever reached. */
+  constructor(route: string, lender: Lender, address: HostPort, options: RelayOptions, over: (reached: boolean) => void) {
     this.lender = lender;
-    this.#log = options.log.child({ route, instance: lender.instance, address });
-    this.#gone = gone;
-    const at = parseHostPort(address);
-    if (at === null) throw new Error(`malformed node address ${address}`);
-    this.#socket = connect({ ...at, noDelay: true });
-    const deadline = setTimeout(() => this.#socket.destroy(new Error(`no connection within ${DIAL_TIMEOUT_MS} ms`)), DIAL_TIMEOUT_MS);
-    this.#socket.once('connect', () => clearTimeout(deadline));
+    this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
+    this.#over = over;
     const { instance, seq, concurrency } = lender;
+    this.#socket = connect({ ...address, noDelay: true });
     dialLink(this.#socket, {
       hello: { route, instance, seq, concurrency, relay: true },
       secret: options.secret(route),
       timing: options.timing,
-      ready: (link) => {
-        this.#state = 'up';
-        this.#link = new LinkerLink(link, {
-          opened: (stream, flags) => this.#opened(stream, flags),
-          done: (stream, keep) => (stream.handler as RelayedStream).done(keep),
-          returned: (count) => this.#returned(count),
-          moveWanted: (count) => this.#returned(count),
-          newest: () => {},
-          retireAnswer: () => {},
-          goAway: () => this.#link?.recall(this.#link.lent),
-          down: (reason) => this.#down(reason),
-        });
-        this.#link.grant(this.#inHand);
-        this.#log.info('relaying');
-      },
-      failed: (reason) => {
-        clearTimeout(deadline);
-        this.#down(reason);
-      },
+      timeoutMs: DIAL_TIMEOUT_MS,
+      ready: (link) => this.#up(link),
+      failed: (reason) => this.#down(reason),
     });
   }
 
-  lend(count: number): void {
-    if (this.#state === 'down') return;
+  /** Slots that are lent on, those in use included. */
+  get lent(): number {
+    return this.#link === null ? this.#inHand : this.#link.lent;
+  }
+
+  /** Lends idle slots of the lender on. Returns how many. */
+  lend(count: number): number {
+    if (this.#state === 'down') return 0;
     this.lender.link.reserve(count);
     this.#inHand += count;
-    if (this.#state === 'up') this.#link?.grant(count);
+    this.#link?.grant(count);
+    this.#watchIdleness();
+    return count;
   }
 
-  recall(count: number): void {
-    this.#link?.recall(count);
+  /** Asks for slots back: those that nobody uses come at once. Returns how many it asked for. */
+  recall(count: number): number {
+    const asked = Math.min(count, this.lent);
+    if (this.#link !== null) {
+      this.#link.recall(asked);
+    } else {
+      this.#returned(asked);
+    }
+    return asked;
   }
 
-  close(): void {
-    this.#inHand = 0;
-    if (this.#link !== null) this.#link.link.close('the relayed linker is gone');
+  close(reason: string): void {
+    if (this.#link !== null) this.#link.link.close(reason);
     else this.#socket.destroy();
-    this.#down('the relayed linker is gone');
+    this.#down(reason);
   }
 
-  #opened(stream: Stream, flags: number): void {
-    this.#inHand--;
-    const relayed: RelayedStream = new RelayedStream(stream, this.lender, this.#link as LinkerLink);
-    stream.handler = relayed;
-    relayed.begin(flags, () => {
-      if (this.#state === 'up') this.#inHand++;
-      else this.lender.link.release(1);
+  #up(link: Link): void {
+    this.#state = 'up';
+    this.#log.info('relaying');
+    this.#link = new LinkerLink(link, {
+      opened: (stream, flags) => this.#opened(stream, flags),
+      // Each stream here was given its handler when it was opened.
+      done: (stream, keep) => (stream.handler as RelayedStream).done(keep),
+      returned: (count) => this.#returned(count),
+      // A node does not move on what was relayed to it.
+      moveWanted: (count) => this.#returned(count),
+      newest: () => {},
+      retireAnswer: () => {},
+      goAway: () => this.recall(this.lent),
+      down: (reason) => this.#down(reason),
     });
+    this.#link.grant(this.#inHand);
+    this.#watchIdleness();
+  }
+
+  #opened(near: Stream, flags: number): void {
+    const stream = new RelayedStream(near, this.#link as LinkerLink, this.lender, flags, {
+      free: () => this.#slotFree(),
+      givenUp: (given) => {
+        const at = this.#waiting.indexOf(given);
+        if (at !== -1) this.#waiting.splice(at, 1);
+      },
+    });
+    near.handler = stream;
+    if (this.#inHand === 0) {
+      this.#waiting.push(stream);
+      return;
+    }
+    this.#inHand--;
+    stream.begin();
+  }
+
+  /** A stream has left a slot, which is reserved again. */
+  #slotFree(): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      next.begin();
+    } else if (this.#state === 'down') {
+      this.lender.link.release(1);
+    } else if (this.#returnedEarly > 0) {
+      this.#returnedEarly--;
+      this.lender.link.release(1);
+    } else {
+      this.#inHand++;
+    }
   }
 
   #returned(count: number): void {
-    this.#inHand -= count;
-    this.lender.link.release(count);
+    const now = Math.min(count, this.#inHand);
+    this.#inHand -= now;
+    this.#returnedEarly += count - now;
+    this.#watchIdleness();
+    this.lender.link.release(now);
+  }
+
+  #watchIdleness(): void {
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = null;
+    if (this.lent === 0) this.#idleTimer = setTimeout(() => this.close('nothing is relayed'), IDLE_TIMEOUT_MS);
   }
 
   #down(reason: string): void {
     if (this.#state === 'down') return;
+    const reached = this.#state === 'up';
     this.#state = 'down';
-    this.#log.info({ reason }, 'relay ended');
-    this.#gone();
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    if (reached) this.#log.info({ reason }, 'relay ended');
+    else this.#log.warn({ reason }, 'can not relay');
+    this.#over(reached);
+    this.#waiting.length = 0;
     const back = this.#inHand;
     this.#inHand = 0;
     this.lender.link.release(back);
-  }
-}
-
-/** Two streams as one: `near` comes from the node that holds the client, `far` goes to the real linker. */
-class RelayedStream implements StreamHandler {
-  readonly #near: Stream;
-  readonly #lender: Lender;
-  readonly #link: LinkerLink;
-  #far: Stream | null = null;
-  #nearWaiting = 0;
-  #farWaiting = 0;
-
-  constructor(near: Stream, lender: Lender, link: LinkerLink) {
-    this.#near = near;
-    this.#lender = lender;
-    this.#link = link;
-  }
-
-  /** `over` is called when the slot is free of this stream. */
-  begin(flags: number, over: () => void): void {
-    const far: StreamHandler = {
-      onData: (chunk) => this.#fromFar(chunk),
-      onEnd: () => this.#near.end(),
-      onDrain: () => {
-        this.#near.consumed(this.#nearWaiting);
-        this.#nearWaiting = 0;
-      },
-      onReset: (code, reached, reused) => this.#link.free(this.#near, code, reached, reused),
-    };
-    this.#far = this.#lender.link.openReserved(far, flags, () => {
-      over();
-      // Both ends of the slot become free together; nothing to do when the far side was reset: it has freed the near one.
-      this.#link.free(this.#near, ResetCode.CLOSED, true, false);
-    });
-  }
-
-  onData(chunk: Buffer): void {
-    if (this.#far === null || this.#far.write(chunk)) this.#near.consumed(chunk.length);
-    else this.#nearWaiting += chunk.length;
-  }
-
-  onEnd(): void {
-    this.#far?.end();
-  }
-
-  onDrain(): void {
-    this.#far?.consumed(this.#farWaiting);
-    this.#farWaiting = 0;
-  }
-
-  /** The holding node gave the stream up, or its link broke. */
-  onReset(code: ResetCodeValue): void {
-    if (this.#far !== null) this.#lender.link.reset(this.#far, code === ResetCode.LINK_LOST ? ResetCode.CANCEL : code);
-  }
-
-  done(keep: boolean): void {
-    if (this.#far === null) return;
-    if (keep) this.#lender.link.doneAndKeep(this.#far);
-    else this.#lender.link.doneAndClose(this.#far);
-  }
-
-  #fromFar(chunk: Buffer): void {
-    if (this.#near.write(chunk)) this.#far?.consumed(chunk.length);
-    else this.#farWaiting += chunk.length;
   }
 }

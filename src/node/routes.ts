@@ -1,12 +1,16 @@
 import type { RouteSettings } from '../config/route-settings.ts';
-import { HeldQueue, type HeldEntry } from './held-queue.ts';
 import { RouteCounters } from './counters.ts';
+import { type HeldEntry, HeldQueue, type HeldTally } from './held-queue.ts';
 import { Slots } from './slots.ts';
 
 /** After its last linker has left, a route without settings is still known for this long: clients that come during a restart are held, not refused. */
 const ROUTE_MEMORY_MS = 60_000;
+/** How often routes that are known no longer are looked for. */
+const FORGET_GAP_MS = 1_000;
 /** Routes that are known only because a linker serves them; configured ones are not counted. */
 const LINKED_ROUTES_MAX = 100_000;
+/** Wildcards that are looked up for a host, the least specific ones: who asks for a host of a hundred labels must not cost a hundred questions. */
+const WILDCARD_LOOKUPS_MAX = 4;
 
 /** One application: who waits for it here and who serves it from here. */
 export class Route {
@@ -17,21 +21,30 @@ export class Route {
   readonly counters = new RouteCounters();
   /** The newest ready instance in the whole cluster. */
   newest: string | null = null;
-  /** While it is in the future, idle slots wait here to be moved to a node that holds an older client. */
-  yieldsUntil = 0;
+  /** The instance whose link here was the last one to break. */
+  lastGone: string | null = null;
+  /** Runs while idle slots are kept back here, to be moved to a node that holds an older client. */
+  yieldTimer: NodeJS.Timeout | null = null;
+  /** They were kept back in vain: not again before this. */
+  yieldsAgainAt = 0;
   configured = false;
-  /** A route without settings is forgotten after this, unless it has lenders. */
+  /** A route without settings is forgotten after this, unless it has lenders or holds clients. */
   knownUntil = 0;
 
-  constructor(name: string, settings: RouteSettings, expired: (entry: HeldEntry) => void) {
+  constructor(name: string, settings: RouteSettings, tally: HeldTally, expired: (entry: HeldEntry) => void) {
     this.name = name;
     this.settings = settings;
-    this.held = new HeldQueue(settings.holdTimeoutMs, expired);
+    this.held = new HeldQueue(settings.holdTimeoutMs, tally, expired);
   }
 
   configure(settings: RouteSettings): void {
     this.settings = settings;
     this.held.holdTimeoutMs = settings.holdTimeoutMs;
+  }
+
+  /** As far as this node knows, no instance is ready anywhere. */
+  get isCold(): boolean {
+    return this.slots.lenders.length === 0 && (this.newest === null || this.newest === this.lastGone);
   }
 }
 
@@ -39,15 +52,24 @@ export class Route {
 export class Routes {
   readonly #routes = new Map<string, Route>();
   readonly #defaults: RouteSettings;
+  readonly #tally: HeldTally;
   readonly #expired: (entry: HeldEntry) => void;
+  readonly #now: () => number;
   #configured: ReadonlyMap<string, RouteSettings> = new Map();
+  /** Known routes that are wildcards, `*` not counted: most nodes have none, and nobody looks for them then. */
+  #wildcards = 0;
+  #forgetsAt = Number.NEGATIVE_INFINITY;
 
-  constructor(defaults: RouteSettings, expired: (entry: HeldEntry) => void) {
+  /** `now`: monotonic ms. */
+  constructor(defaults: RouteSettings, tally: HeldTally, expired: (entry: HeldEntry) => void, now = () => performance.now()) {
     this.#defaults = defaults;
+    this.#tally = tally;
     this.#expired = expired;
+    this.#now = now;
   }
 
   all(): Iterable<Route> {
+    this.#forget();
     return this.#routes.values();
   }
 
@@ -57,18 +79,27 @@ export class Routes {
 
   /** The route for a host name: the exact one, else the longest wildcard above it, else `*`. */
   match(host: string): Route | null {
-    const exact = this.#routes.get(host);
-    if (exact !== undefined) return exact;
-    for (const name of wildcards(host)) {
-      const route = this.#routes.get(name);
-      if (route !== undefined) return route;
+    const exact = this.#known(host);
+    if (exact !== null) return exact;
+    if (this.#wildcards > 0) {
+      for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
+        const route = this.#known(`*${host.slice(dot)}`);
+        if (route !== null) return route;
+      }
     }
-    return null;
+    return this.#known('*');
   }
 
-  /** The names under which a host may be served, most specific first. */
+  /** The names under which a linker may serve a host, most specific first. */
   candidates(host: string): string[] {
-    return [host, ...wildcards(host)];
+    // No linker can serve these as such: a route's name has the letters of a host name.
+    if (host === '' || host.startsWith('[')) return ['*'];
+    const names: string[] = [];
+    for (let dot = host.lastIndexOf('.'); dot !== -1 && names.length < WILDCARD_LOOKUPS_MAX; dot = host.lastIndexOf('.', dot - 1)) {
+      names.unshift(`*${host.slice(dot)}`);
+      if (dot === 0) break;
+    }
+    return [host, ...names, '*'];
   }
 
   /** The route of a linker, made known by it. Null when too many are known already. */
@@ -79,7 +110,7 @@ export class Routes {
       if (this.#routes.size - this.#configured.size >= LINKED_ROUTES_MAX) return null;
       route = this.#add(name, this.#defaults);
     }
-    route.knownUntil = performance.now() + ROUTE_MEMORY_MS;
+    route.knownUntil = this.#now() + ROUTE_MEMORY_MS;
     return route;
   }
 
@@ -99,23 +130,31 @@ export class Routes {
     this.#forget();
   }
 
+  #known(name: string): Route | null {
+    const route = this.#routes.get(name);
+    return route !== undefined && this.#isKnown(route) ? route : null;
+  }
+
+  #isKnown({ configured, slots, held, knownUntil }: Route): boolean {
+    return configured || slots.lenders.length > 0 || held.size > 0 || knownUntil > this.#now();
+  }
+
   #add(name: string, settings: RouteSettings): Route {
-    const route = new Route(name, settings, this.#expired);
+    const route = new Route(name, settings, this.#tally, this.#expired);
     this.#routes.set(name, route);
+    if (name.startsWith('*.')) this.#wildcards++;
     return route;
   }
 
+  /** At most one look at all routes in FORGET_GAP_MS, however many are made known meanwhile. */
   #forget(): void {
-    const now = performance.now();
+    const now = this.#now();
+    if (now < this.#forgetsAt) return;
+    this.#forgetsAt = now + FORGET_GAP_MS;
     for (const route of this.#routes.values()) {
-      if (route.configured || route.slots.lenders.length > 0 || route.held.size > 0 || route.knownUntil > now) continue;
+      if (this.#isKnown(route)) continue;
       this.#routes.delete(route.name);
+      if (route.name.startsWith('*.')) this.#wildcards--;
     }
   }
-}
-
-/** `a.b.example.com` → `*.b.example.com`, `*.example.com`, `*.com`, `*`. */
-function* wildcards(host: string): Generator<string> {
-  for (let dot = host.indexOf('.'); dot !== -1 && !host.startsWith('['); dot = host.indexOf('.', dot + 1)) yield `*${host.slice(dot)}`;
-  yield '*';
 }

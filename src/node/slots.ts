@@ -15,33 +15,56 @@ export interface Lender {
 /** The lenders of one route, newest instance first, so that load packs onto the newest and the older ones go idle and leave. */
 export class Slots {
   readonly lenders: Lender[] = [];
+  readonly relayed: Lender[] = [];
+  /** No lender before this one has an idle slot: a thousand busy instances are not looked at for each request. */
+  #firstIdle = 0;
 
   add(lender: Lender): void {
-    let at = this.lenders.findIndex((other) => other.seq < lender.seq);
-    if (at === -1) at = this.lenders.length;
+    const at = this.#placeAfter(lender.seq);
     this.lenders.splice(at, 0, lender);
+    if (lender.relayed) this.relayed.push(lender);
+    this.#firstIdle = Math.min(this.#firstIdle, at);
   }
 
   remove(lender: Lender): void {
     const at = this.lenders.indexOf(lender);
-    if (at !== -1) this.lenders.splice(at, 1);
+    if (at === -1) return;
+    this.lenders.splice(at, 1);
+    if (at < this.#firstIdle) this.#firstIdle--;
+    if (lender.relayed) this.relayed.splice(this.relayed.indexOf(lender), 1);
+  }
+
+  /** The lender's link has more idle slots than before. To be said before the next `choose`. */
+  refilled(lender: Lender): void {
+    const first = this.lenders[this.#firstIdle];
+    if (first !== undefined && first.seq > lender.seq) return;
+    let at = this.#placeAfter(lender.seq) - 1;
+    while (at > 0 && this.lenders[at] !== lender && this.lenders[at]?.seq === lender.seq) at--;
+    this.#firstIdle = Math.min(this.#firstIdle, Math.max(0, at));
   }
 
   /** The newest instance that has an idle slot, or with `spread` the one that has most of them. */
   choose(balance: 'newest' | 'spread'): Lender | null {
-    let best: Lender | null = null;
-    for (const lender of this.lenders) {
-      if (lender.link.idle === 0) continue;
-      if (balance === 'newest') return lender;
-      if (best === null || lender.link.idle > best.link.idle) best = lender;
+    const { lenders } = this;
+    let at = this.#firstIdle;
+    while (at < lenders.length && (lenders[at] as Lender).link.idle === 0) at++;
+    this.#firstIdle = at;
+    let best = lenders[at] ?? null;
+    if (best === null || balance === 'newest') return best;
+    for (at++; at < lenders.length; at++) {
+      const lender = lenders[at] as Lender;
+      if (lender.link.idle > best.link.idle) best = lender;
     }
     return best;
   }
 
-  /** Idle slots that may be moved to another node. */
+  /** Idle slots that may be moved to another node. Looks at every lender that may have some. */
   get movable(): number {
     let idle = 0;
-    for (const lender of this.lenders) if (!lender.relayed) idle += lender.link.idle;
+    for (let at = this.#firstIdle; at < this.lenders.length; at++) {
+      const { relayed, link } = this.lenders[at] as Lender;
+      if (!relayed) idle += link.idle;
+    }
     return idle;
   }
 
@@ -49,5 +72,17 @@ export class Slots {
     let active = 0;
     for (const lender of this.lenders) active += lender.link.active;
     return active;
+  }
+
+  /** Where a lender of this age belongs: behind all that are newer or as old. */
+  #placeAfter(seq: number): number {
+    let from = 0;
+    let to = this.lenders.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if ((this.lenders[middle] as Lender).seq >= seq) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
 }

@@ -1,7 +1,7 @@
 import type { PullproxyError } from '../errors.ts';
-import type { Lender } from './slots.ts';
 import { HeldEntry } from './held-queue.ts';
 import type { Route } from './routes.ts';
+import type { Lender } from './slots.ts';
 
 /** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
 export abstract class Visit extends HeldEntry {

@@ -1,0 +1,113 @@
+/** What linkers say on their links, and what this node makes of it. */
+import type { Cluster } from '../cluster/cluster.ts';
+import type { InstanceReport } from '../link/node-link.ts';
+import type { HandoffCounters } from './counters.ts';
+import type { Dispatcher } from './dispatch.ts';
+import type { LenderEvents } from './link-server.ts';
+import type { Relays } from './relays.ts';
+import type { Route, Routes } from './routes.ts';
+import type { Lender } from './slots.ts';
+
+export interface LendersContext {
+  readonly cluster: Cluster;
+  readonly dispatcher: Dispatcher;
+  readonly routes: Routes;
+  readonly relays: Relays;
+  readonly handoffs: HandoffCounters;
+  /** One more instance of the route is wanted. */
+  startAnother(route: string): void;
+  isLeaving(): boolean;
+}
+
+export class Lenders implements LenderEvents {
+  readonly #context: LendersContext;
+  /** Instances whose home link is here: what the cluster was told last. */
+  readonly #homes = new Map<string, Lender>();
+  /** Slots that their linker could not move and is about to lend here again: they are relayed. */
+  readonly #failedMoves = new Map<Lender, { readonly count: number; readonly address: string }>();
+
+  constructor(context: LendersContext) {
+    this.#context = context;
+  }
+
+  isHome(lender: Lender): boolean {
+    return this.#homes.get(lender.instance) === lender;
+  }
+
+  linked(name: string, lender: Lender): boolean {
+    const route = this.#context.routes.linked(name);
+    if (route === null) return false;
+    route.slots.add(lender);
+    if (route.newest !== null && !lender.relayed) lender.link.newest(route.newest === lender.instance);
+    if (this.#context.isLeaving()) lender.link.goAway();
+    return true;
+  }
+
+  idle(name: string, lender: Lender): void {
+    const route = this.#context.routes.get(name);
+    if (route === undefined) return;
+    route.slots.refilled(lender);
+    this.#context.dispatcher.match(route);
+    if (this.#failedMoves.size > 0) this.#relayInstead(route, lender);
+  }
+
+  moveFailed(_name: string, lender: Lender, count: number, address: string): void {
+    this.#context.handoffs.results.failed += count;
+    this.#context.relays.markUnreachable(lender, address);
+    this.#failedMoves.set(lender, { count, address });
+  }
+
+  report(name: string, lender: Lender, { home, state, active }: InstanceReport): void {
+    const { instance: id, seq, concurrency, startId } = lender;
+    if (home) {
+      this.#homes.set(id, lender);
+      this.#context.cluster.instance(name, { id, seq, concurrency, state, active, startId });
+    } else {
+      this.#leaveHome(name, lender);
+    }
+  }
+
+  retire(name: string, lender: Lender): void {
+    const { cluster, routes } = this.#context;
+    const minInstances = routes.get(name)?.settings.minInstances ?? 0;
+    void cluster
+      .mayRetire(name, lender.instance, minInstances)
+      .catch(() => false)
+      .then((may) => lender.link.answerRetire(may));
+  }
+
+  startAnother(name: string): void {
+    this.#context.startAnother(name);
+  }
+
+  recalled(lender: Lender, count: number): void {
+    this.#context.relays.recall(lender, count);
+  }
+
+  gone(name: string, lender: Lender): void {
+    const { dispatcher, relays, routes } = this.#context;
+    relays.close(lender);
+    this.#failedMoves.delete(lender);
+    this.#leaveHome(name, lender);
+    routes.get(name)?.slots.remove(lender);
+    // Renews how long the route is remembered: whoever comes while its linker restarts is held.
+    const route = routes.linked(name);
+    if (route === null) return;
+    route.lastGone = lender.instance;
+    dispatcher.slotsChanged(route);
+  }
+
+  #leaveHome(name: string, lender: Lender): void {
+    if (!this.isHome(lender)) return;
+    this.#homes.delete(lender.instance);
+    this.#context.cluster.instanceGone(name, lender.instance);
+  }
+
+  #relayInstead(route: Route, lender: Lender): void {
+    const failed = this.#failedMoves.get(lender);
+    if (failed === undefined) return;
+    this.#failedMoves.delete(lender);
+    const count = Math.min(failed.count, lender.link.idle);
+    if (count > 0) this.#context.dispatcher.relay(route, lender, count, failed.address, this.#context.relays);
+  }
+}

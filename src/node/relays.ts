@@ -1,0 +1,103 @@
+/**
+ * When a linker can't dial the node that holds a client, the node that has the link relays: towards the other node it acts
+ * as the linker, with the same protocol, and lends on a slot of the real one.
+ */
+import { parseHostPort } from '../config/host-port.ts';
+import { Relay, type RelayOptions } from './relay.ts';
+import type { Lender } from './slots.ts';
+
+/** For how long a linker that failed to dial a node is not asked to do so again. */
+const UNREACHABLE_MS = 30_000;
+const UNREACHABLE_MAX = 10_000;
+/** A node to which no relay could be made is left alone for this time: each attempt takes slots out of service for a while. */
+const FAILED_MS = 5_000;
+const FAILED_MAX = 10_000;
+
+export class Relays {
+  readonly #options: RelayOptions;
+  /** By instance and address; a linker that links anew has another lender and other relays. */
+  readonly #relays = new Map<Lender, Map<string, Relay>>();
+  /** `instance address` → until when; performance.now() in ms. */
+  readonly #unreachable = new Map<string, number>();
+  /** `route address` → until when; performance.now() in ms. */
+  readonly #failed = new Map<string, number>();
+  #leaving = false;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  /** The lender's linker could not dial `address`. */
+  markUnreachable(lender: Lender, address: string): void {
+    remember(this.#unreachable, `${lender.instance} ${address}`, UNREACHABLE_MS, UNREACHABLE_MAX);
+  }
+
+  /** Whether the lender's linker is known not to reach the node at `address`. */
+  needed(lender: Lender, address: string): boolean {
+    return isRemembered(this.#unreachable, `${lender.instance} ${address}`);
+  }
+
+  /** Lends up to `count` idle slots of the lender on to the node at `address`. Returns how many. */
+  lend(route: string, lender: Lender, count: number, address: string): number {
+    if (this.#leaving) return 0;
+    const open = this.#relays.get(lender)?.get(address);
+    if (open !== undefined) return open.lend(count);
+    const at = parseHostPort(address);
+    if (at === null || isRemembered(this.#failed, `${route} ${address}`)) return 0;
+    const relay = new Relay(route, lender, at, this.#options, (reached) => {
+      if (!reached) remember(this.#failed, `${route} ${address}`, FAILED_MS, FAILED_MAX);
+      this.#forget(lender, address);
+    });
+    const relays = this.#relays.get(lender) ?? new Map<string, Relay>();
+    this.#relays.set(lender, relays.set(address, relay));
+    return relay.lend(count);
+  }
+
+  /** Slots that are lent on, those in use included. */
+  get lent(): number {
+    let lent = 0;
+    for (const relays of this.#relays.values()) for (const relay of relays.values()) lent += relay.lent;
+    return lent;
+  }
+
+  /** The lender's linker wants `count` slots back that are not idle here. */
+  recall(lender: Lender, count: number): void {
+    let left = count;
+    for (const relay of this.#relays.get(lender)?.values() ?? []) left -= relay.recall(left);
+  }
+
+  /** The lender's link is gone. */
+  close(lender: Lender): void {
+    for (const relay of [...(this.#relays.get(lender)?.values() ?? [])]) relay.close('the relayed linker is gone');
+  }
+
+  /** This node leaves: everything comes home, and nothing more is lent on. */
+  goAway(): void {
+    this.#leaving = true;
+    for (const lender of [...this.#relays.keys()]) this.recall(lender, Number.POSITIVE_INFINITY);
+  }
+
+  closeAll(): void {
+    for (const lender of [...this.#relays.keys()]) this.close(lender);
+  }
+
+  #forget(lender: Lender, address: string): void {
+    const relays = this.#relays.get(lender);
+    if (relays?.delete(address) && relays.size === 0) this.#relays.delete(lender);
+  }
+}
+
+function remember(until: Map<string, number>, key: string, forMs: number, max: number): void {
+  until.delete(key);
+  const oldest = until.size >= max ? until.keys().next().value : undefined;
+  if (oldest !== undefined) until.delete(oldest);
+  until.set(key, performance.now() + forMs);
+}
+
+function isRemembered(until: Map<string, number>, key: string): boolean {
+  const time = until.get(key);
+  if (time === undefined) return false;
+  if (time > performance.now()) return true;
+  until.delete(key);
+  return false;
+}
