@@ -94,7 +94,7 @@ export interface Matched {
   readonly waiting: number;
   /** Arrival of the oldest of them; null if none. */
   readonly oldestHere: number | null;
-  /** Arrival of the oldest unpromised client held at another node; null if none. */
+  /** Arrival of the oldest unpromised client held at another node; null if none. Where many wait, one that is younger than all here may be left out. */
   readonly oldestElsewhere: number | null;
 }
 

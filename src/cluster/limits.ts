@@ -23,6 +23,8 @@ export const offerPauseMs = 100;
 export const holdsPerCallMax = 500;
 /** Of a route's oldest held clients, those a search looks at: bounds the time of one script. */
 export const scanMax = 2_000;
+/** The same for what is only to be known of them: who is the oldest. */
+export const lookMax = 200;
 /** A route at which this node has nothing is left after this time, so that a pause between two clients is not a leave and an enter. */
 export const leaveAfterMs = 5_000;
 /** What is registered outlives the last beat by this much, in case nobody is left who cleans it. */

@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
-import type { Bell, DemandNotice, Directory, Ring, RouteRecord } from './directory.ts';
+import { type Bell, type DemandNotice, type Directory, DirectoryUnavailable, type Ring, type RouteRecord } from './directory.ts';
 import { DirectoryClock } from './directory-clock.ts';
 import { beatMs, routesCheckMs, startWaitMs } from './limits.ts';
 import { LinkedRoutes } from './linked-routes.ts';
@@ -222,7 +222,10 @@ export class ClusterMember implements Cluster {
   }
 
   #loadRoutes(): void {
-    if (this.connected) this.#active?.routes.load().catch(() => undefined);
+    if (!this.connected) return;
+    this.#active?.routes.load().catch((error: unknown) => {
+      if (!(error instanceof DirectoryUnavailable)) this.#log.error({ err: error }, 'the configured routes could not be taken over');
+    });
   }
 
   #onRing(ring: Ring): void {

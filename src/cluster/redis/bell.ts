@@ -8,12 +8,15 @@ import { publishCommand } from './publish.ts';
 
 /** A subscriber hears nothing for hours: only a question shows that its connection still lives. */
 const PING_MS = 2_000;
+/** Joining does not wait longer than this for the subscription; it comes when it can. */
+const SUBSCRIBE_WAIT_MS = 2_000;
 
 export class RedisBell implements Bell {
   readonly #redis: RedisConnection;
   readonly #log: Log;
   readonly #publish: 'publish' | 'spublish';
-  #subscriber: Redis | null = null;
+  /** Ends the subscription. */
+  #end: () => Promise<void> = async () => undefined;
   #pingTimer: NodeJS.Timeout | null = null;
   #closed = false;
 
@@ -47,12 +50,12 @@ export class RedisBell implements Bell {
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#pingTimer !== null) clearInterval(this.#pingTimer);
-    this.#subscriber?.disconnect();
+    await this.#end();
   }
 
   async #listenToServer(client: Redis, channels: readonly string[], deliver: (channel: string, message: string) => void): Promise<void> {
     const subscriber = client.duplicate({ connectionName: 'pullproxy-bell', autoResubscribe: false });
-    this.#subscriber = subscriber;
+    this.#end = async () => subscriber.disconnect();
     subscriber.on('message', deliver);
     // The connection for commands says what is wrong with Redis.
     subscriber.on('error', () => undefined);
@@ -63,7 +66,7 @@ export class RedisBell implements Bell {
       );
     const subscribed = new Promise<void>((resolve) => {
       subscriber.on('ready', () => void subscribe().then(resolve));
-      if (!this.#redis.connected) resolve();
+      setTimeout(resolve, this.#redis.connected ? SUBSCRIBE_WAIT_MS : 0).unref();
     });
     this.#pingTimer = setInterval(() => void subscriber.ping().catch(() => undefined), PING_MS);
     await subscribed;
@@ -71,6 +74,9 @@ export class RedisBell implements Bell {
 
   async #listenToShards(client: Cluster, channels: readonly string[], deliver: (channel: string, message: string) => void): Promise<void> {
     client.on('smessage', deliver);
+    this.#end = async () => {
+      if (this.#redis.connected) await Promise.allSettled(channels.map((channel) => client.sunsubscribe(channel)));
+    };
     // Each channel may be at another shard. Once subscribed, the client follows the channel wherever it goes.
     const open = new Set(channels);
     const subscribe = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 /** The Lua scripts beside this file: one file a transition, read once. */
 import { readFileSync } from 'node:fs';
-import { concurrencyLivesMs, deadAfterMs, keysLiveMs, promiseMs, scanMax } from '../limits.ts';
+import { concurrencyLivesMs, deadAfterMs, keysLiveMs, lookMax, promiseMs, scanMax } from '../limits.ts';
 import { routeKeys } from './keys.ts';
 
 export interface Script {
@@ -8,12 +8,9 @@ export interface Script {
   readonly numberOfKeys: number;
 }
 
-const CONSTANTS = Object.entries({ deadAfterMs, promiseMs, scanMax, keysLiveMs, concurrencyLivesMs })
-  .map(
-    ([name, value]) => `local ${name} = ${value}
-`,
-  )
-  .join('');
+const CONSTANTS = Object.entries({ deadAfterMs, promiseMs, scanMax, lookMax, keysLiveMs, concurrencyLivesMs })
+  .map(([name, value]) => `local ${name} = ${value}`)
+  .join('\n');
 
 /** What stands before a script: what all scripts of a route share, and what those share that search for slots. */
 const ROUTE = ['_route'];
@@ -39,7 +36,7 @@ export const SCRIPTS = {
 export type ScriptName = keyof typeof SCRIPTS;
 
 function script(file: string, shared: readonly string[], numberOfKeys: number): Script {
-  return { lua: CONSTANTS + [...shared, file].map(read).join('\n'), numberOfKeys };
+  return { lua: [CONSTANTS, ...[...shared, file].map(read)].join('\n'), numberOfKeys };
 }
 
 function read(file: string): string {

@@ -57,18 +57,24 @@ local function match(excluded)
   return flat
 end
 
--- Arrival of the oldest unpromised client of the node, and of the oldest one of all others; -1 if there is none. Where the
--- scan's bound ends the search, the last arrival seen stands for the node's own.
+-- Arrival of the oldest unpromised client of the node, and of the oldest one of all others; -1 if there is none. Only the
+-- oldest are looked at: if none of the others' is among them, then none is older than this node's, which is all that is asked. If none of
+-- this node's is, the last one seen stands for it.
 local function oldest(node, here, elsewhere)
   local mine, theirs, at, last = -1, -1, 0, -1
-  while at < scanMax and ((here and mine < 0) or (elsewhere and theirs < 0)) do
-    local batch = redis.call('ZRANGE', HELD, at, at + 99, 'WITHSCORES')
+  while at < lookMax and ((here and mine < 0) or (elsewhere and theirs < 0)) do
+    local batch = redis.call('ZRANGE', HELD, at, at + 99)
     if #batch == 0 then break end
-    for i = 1, #batch, 2 do
-      last = tonumber(batch[i + 1])
-      local own = holderOf(batch[i]) == node
-      if ((own and mine < 0) or (not own and theirs < 0)) and not redis.call('ZSCORE', PROMISED, batch[i]) then
-        if own then mine = last else theirs = last end
+    local promised = redis.call('ZMSCORE', PROMISED, unpack(batch))
+    local arrivals = redis.call('ZMSCORE', HELD, unpack(batch))
+    for i, hold in ipairs(batch) do
+      last = tonumber(arrivals[i])
+      if not promised[i] then
+        if isHeldBy(node, hold) then
+          if mine < 0 then mine = last end
+        elseif theirs < 0 then
+          theirs = last
+        end
       end
     end
     at = at + 100
@@ -82,7 +88,7 @@ local function found(node, known, moves)
   local promisedHere = 0
   local promised = redis.call('ZRANGE', PROMISED, 0, -1)
   for _, hold in ipairs(promised) do
-    if holderOf(hold) == node then promisedHere = promisedHere + 1 end
+    if isHeldBy(node, hold) then promisedHere = promisedHere + 1 end
   end
   local waiting = (tonumber(redis.call('HGET', HOLDERS, node)) or 0) - promisedHere
   local elsewhere = redis.call('ZCARD', HELD) - #promised - waiting

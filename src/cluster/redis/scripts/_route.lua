@@ -12,6 +12,10 @@ local function holderOf(hold)
   return string.sub(hold, 1, string.find(hold, ':', 1, true) - 1)
 end
 
+local function isHeldBy(node, hold)
+  return string.sub(hold, 1, #node + 1) == node .. ':'
+end
+
 -- Calls visit(hold, arrival) for all held clients, oldest first. visit may not change HELD.
 local function eachHeld(visit)
   local at = 0
@@ -29,11 +33,13 @@ local function dropHolds(node)
   if redis.call('HDEL', HOLDERS, node) == 0 then return end
   local own = {}
   eachHeld(function(hold)
-    if holderOf(hold) == node then own[#own + 1] = hold end
+    if isHeldBy(node, hold) then own[#own + 1] = hold end
   end)
-  for _, hold in ipairs(own) do
-    redis.call('ZREM', HELD, hold)
-    redis.call('ZREM', PROMISED, hold)
+  -- Lua's stack holds 8,000 values.
+  for at = 1, #own, 1000 do
+    local part = { unpack(own, at, math.min(at + 999, #own)) }
+    redis.call('ZREM', HELD, unpack(part))
+    redis.call('ZREM', PROMISED, unpack(part))
   end
 end
 
@@ -56,6 +62,8 @@ local function tend()
     forget(node)
   end
   redis.call('ZREMRANGEBYSCORE', PROMISED, '-inf', now)
+  -- The clock was set back: no promise is made for so long.
+  redis.call('ZREMRANGEBYSCORE', PROMISED, now + promiseMs + 1, '+inf')
   redis.call('ZREMRANGEBYSCORE', STARTING, '-inf', now)
 end
 

@@ -13,7 +13,7 @@ if redis.call('ZSCORE', NODES, from) then setIdle(from, ARGV[4]) end
 local promised = redis.call('ZRANGE', PROMISED, 0, -1, 'REV')
 for _, hold in ipairs(promised) do
   if count == 0 then break end
-  if holderOf(hold) == asker then
+  if isHeldBy(asker, hold) then
     redis.call('ZREM', PROMISED, hold)
     count = count - 1
   end
