@@ -1,7 +1,7 @@
 import type { StartDirectory, StartPlan } from '../../../src/cluster/directory.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
 
-type Starts = Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'route' | 'routes'>;
+type Starts = Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'route'>;
 
 /** One route in memory, whose clients and instances a test sets as it likes. */
 export class FakeDirectory implements Starts {
@@ -49,14 +49,30 @@ export class FakeDirectory implements Starts {
     return this.settings;
   }
 
-  async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
-    return new Map(this.settings ? [['app', this.settings]] : []);
-  }
-
   /** A start links: its clients are served. */
   link(id: string, concurrency = this.concurrency ?? 10): void {
     this.starting.delete(id);
     this.instances.push(concurrency);
     this.held = Math.max(0, this.held - concurrency);
+  }
+}
+
+/** Any number of such routes, behind the methods of one directory. */
+export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes'> {
+  readonly #routes = new Map<string, FakeDirectory>();
+
+  of(route: string): FakeDirectory {
+    const known = this.#routes.get(route) ?? new FakeDirectory();
+    this.#routes.set(route, known);
+    return known;
+  }
+
+  startPlan: Starts['startPlan'] = (route) => this.of(route).startPlan();
+  beginStarts: Starts['beginStarts'] = (route, ...rest) => this.of(route).beginStarts(route, ...rest);
+  endStart: Starts['endStart'] = (route, id) => this.of(route).endStart(route, id);
+  route: Starts['route'] = (route) => this.of(route).route();
+
+  async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
+    return new Map([...this.#routes].flatMap(([name, { settings }]) => (settings ? [[name, settings] as const] : [])));
   }
 }

@@ -1,0 +1,31 @@
+import type { StartDirectory } from '../cluster/directory.ts';
+import { parseRouteSettings } from '../config/route-settings.ts';
+import type { Log } from '../log.ts';
+
+/** How long a missing instance of a route with `minInstances` goes unnoticed while nobody asks for it. */
+const CHECK_MS = 2_000;
+
+/**
+ * Asks for a look at every configured route with a minimum, again and again: such a route has its instances without
+ * traffic. Everybody may watch at once; what is asked for twice is looked at once.
+ * @returns ends it.
+ */
+export function watchMinimum(directory: Pick<StartDirectory, 'routes'>, request: (route: string) => void, log: Log): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  const look = async (): Promise<void> => {
+    try {
+      for (const [route, record] of await directory.routes()) {
+        if (parseRouteSettings(record).minInstances > 0 && !stopped) request(route);
+      }
+    } catch (error) {
+      log.debug({ err: error }, 'the routes could not be read; again soon');
+    }
+    if (!stopped) timer = setTimeout(look, CHECK_MS);
+  };
+  void look();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}

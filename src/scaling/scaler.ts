@@ -1,0 +1,211 @@
+/** Takes startup jobs and runs the startup command for them. Several scalers share the work; none of them starts what another one did. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { DelayedError, isNotConnectionError, type Job, Worker } from 'bullmq';
+import type { StartDirectory } from '../cluster/directory.ts';
+import { parseRouteSettings } from '../config/route-settings.ts';
+import type { Log } from '../log.ts';
+import { runCommand } from './command.ts';
+import { LanePool } from './lanes.ts';
+import { watchMinimum } from './minimum.ts';
+import { runRound, type StartOrder, type Unfinished } from './start-round.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob, StartupQueue } from './startup-queue.ts';
+
+export interface ScalerOptions {
+  readonly redisUrl: string;
+  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'route' | 'routes'>;
+  /** The startup command: program and arguments, with placeholders. */
+  readonly command: readonly string[];
+  /** So many jobs begin in so much time, over all scalers. */
+  readonly rate: { readonly count: number; readonly perMs: number };
+  /** Jobs that are worked on at once here; those whose command takes long are not counted. */
+  readonly parallel: number;
+  readonly commandTimeoutMs: number;
+  /** What the command sees beside the start's own variables, see `selectCommandEnvironment`. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly log: Log;
+}
+
+export type CommandOutcome = 'ok' | 'failed' | 'timeout';
+
+export interface CommandCount {
+  readonly route: string;
+  readonly result: CommandOutcome;
+  readonly count: number;
+}
+
+/** A job of a scaler that was killed is taken over by another one, or by itself, after about this time. */
+const LOCK_MS = 10_000;
+const LOCK_RENEW_MS = 2_000;
+const STALLED_CHECK_MS = 3_000;
+/** A scaler that dies is not the job's fault. */
+const TAKEOVERS_MAX = 100;
+/** A command that takes longer waits for something: it leaves its place among the `parallel` ones to another route. */
+const SLOW_AFTER_MS = 1_000;
+const SLOW_JOBS_MAX = 100;
+const OUTPUT_BYTES_MAX = 8_192;
+/** How long closing waits for Redis after the last command has ended. */
+const CLOSE_MS = 2_000;
+
+export class Scaler {
+  readonly #options: ScalerOptions;
+  readonly #log: Log;
+  readonly #connection: BullConnection;
+  readonly #queue: StartupQueue;
+  readonly #worker: Worker<StartupJob, number>;
+  readonly #lanes: LanePool;
+  readonly #stopping = new AbortController();
+  /** The jobs that are worked on here, by their id. */
+  readonly #jobs = new Map<string, Promise<number>>();
+  readonly #counts = new Map<string, { route: string; result: CommandOutcome; count: number }>();
+  #slowJobs = 0;
+  #stopWatching = (): void => {};
+
+  constructor(options: ScalerOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#lanes = new LanePool(options.parallel);
+    this.#queue = new StartupQueue(options);
+    this.#connection = connectBull(options.redisUrl);
+    this.#worker = new Worker<StartupJob, number>(QUEUE_NAME, (job, token, signal) => this.#work(job, token, signal), {
+      connection: this.#connection,
+      prefix: QUEUE_PREFIX,
+      autorun: false,
+      concurrency: options.parallel,
+      limiter: { max: options.rate.count, duration: options.rate.perMs },
+      lockDuration: LOCK_MS,
+      lockRenewTime: LOCK_RENEW_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: TAKEOVERS_MAX,
+    });
+    this.#reportTrouble();
+  }
+
+  /** Resolves when Redis is reached and jobs are taken. */
+  async start(): Promise<void> {
+    await this.#worker.waitUntilReady();
+    this.#worker.run().catch((error) => this.#log.error({ err: error }, 'startup jobs are no longer taken'));
+    this.#stopWatching = watchMinimum(this.#options.directory, (route) => this.#queue.request(route), this.#log);
+  }
+
+  /** Takes no more jobs; resolves when the commands that run have ended, at the latest by their timeout. */
+  async close(): Promise<void> {
+    this.#stopWatching();
+    this.#stopping.abort();
+    await this.#worker.pause(true);
+    while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs.values());
+    // How the jobs ended can't be told to a Redis that is away, and BullMQ would wait for it for ever.
+    const away = this.#connection.status !== 'ready';
+    await Promise.race([this.#worker.close(away), delay(CLOSE_MS, undefined, { ref: false })]);
+    this.#connection.disconnect();
+    await this.#queue.close();
+  }
+
+  stats(): { readonly commands: readonly CommandCount[] } {
+    return { commands: [...this.#counts.values()].map((count) => ({ ...count })) };
+  }
+
+  async #work(job: Job<StartupJob, number>, token: string | undefined, signal: AbortSignal | undefined): Promise<number> {
+    const id = job.id ?? '';
+    if (this.#jobs.has(id)) {
+      // Redis took us for dead, because it stood still itself. The job is in good hands here; look at it again later.
+      await job.moveToDelayed(Date.now() + LOCK_MS, token);
+      throw new DelayedError();
+    }
+    const leavePlace = this.#leavePlaceWhenSlow();
+    const round = this.#round(job, signal).finally(() => {
+      leavePlace();
+      this.#jobs.delete(id);
+    });
+    this.#jobs.set(id, round);
+    return round;
+  }
+
+  async #round(job: Job<StartupJob, number>, signal: AbortSignal | undefined): Promise<number> {
+    const { directory } = this.#options;
+    const { route } = job.data;
+    return runRound({
+      directory,
+      route,
+      settings: parseRouteSettings((await directory.route(route)) ?? {}),
+      unfinished: job.data,
+      lanes: this.#lanes.forJob(),
+      log: this.#log,
+      stopping: this.#stopping.signal,
+      run: (order) => this.#runCommand(route, order, signal),
+      remember: (unfinished) => this.#remember(job, unfinished),
+    });
+  }
+
+  async #runCommand(route: string, order: StartOrder, signal: AbortSignal | undefined): Promise<void> {
+    const { command, commandTimeoutMs, environment } = this.#options;
+    const result = await runCommand(
+      command,
+      { route, ...order },
+      { timeoutMs: commandTimeoutMs, env: environment, outputBytesMax: OUTPUT_BYTES_MAX, signal },
+    );
+    const { failure, exitCode, durationMs, output } = result;
+    const facts = { route, startId: order.startId, count: order.count, desired: order.desired, exitCode, durationMs };
+    this.#count(route, failure === null ? 'ok' : result.timedOut ? 'timeout' : 'failed');
+    if (failure === null) {
+      this.#log.info(facts, 'startup command has run');
+      return;
+    }
+    this.#log.warn({ ...facts, output }, failure);
+    throw new Error(output === '' ? failure : `${failure}: ${output}`);
+  }
+
+  async #remember(job: Job<StartupJob, number>, unfinished: Unfinished): Promise<void> {
+    try {
+      await job.updateData({ route: job.data.route, ...unfinished });
+    } catch (error) {
+      // Redis has lost the job, and with it who would have read this.
+      this.#log.debug({ err: error, route: job.data.route }, 'a startup job is gone');
+    }
+  }
+
+  #count(route: string, result: CommandOutcome): void {
+    const key = `${result} ${route}`;
+    const counted = this.#counts.get(key);
+    if (counted) counted.count += 1;
+    else this.#counts.set(key, { route, result, count: 1 });
+  }
+
+  /** Otherwise a few routes whose commands hang would take all places until their timeout, and no other route would start. */
+  #leavePlaceWhenSlow(): () => void {
+    let slow = false;
+    const timer = setTimeout(() => {
+      slow = true;
+      this.#countSlowJobs(1);
+      if (!this.#stopping.signal.aborted) void this.#lookForJobs();
+    }, SLOW_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      if (slow) this.#countSlowJobs(-1);
+    };
+  }
+
+  #countSlowJobs(change: 1 | -1): void {
+    this.#slowJobs += change;
+    this.#worker.concurrency = this.#options.parallel + Math.min(this.#slowJobs, SLOW_JOBS_MAX);
+  }
+
+  /** A worker whose places were all taken looks at their number only when a job ends, or when it is resumed. */
+  async #lookForJobs(): Promise<void> {
+    await this.#worker.pause(true);
+    await this.#worker.resume();
+  }
+
+  #reportTrouble(): void {
+    this.#worker.on('stalled', (jobId) => this.#log.warn({ jobId }, 'a startup job was cut off and begins anew'));
+    this.#worker.on('failed', (job, error) => {
+      const route = job?.data.route;
+      const again = job?.finishedOn === undefined;
+      this.#log.warn({ route, jobId: job?.id, attempt: job?.attemptsMade, reason: error.message, again }, 'startup job failed');
+    });
+    this.#worker.on('error', (error) => {
+      // That Redis is away, the queue that the scaler orders by says already, once.
+      if (isNotConnectionError(error)) this.#log.warn({ err: error }, 'trouble with startup jobs');
+    });
+    this.#connection.on('error', () => {});
+  }
+}
