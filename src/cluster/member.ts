@@ -177,7 +177,7 @@ export class ClusterMember implements Cluster {
       await Promise.all([this.#beat(), this.#active?.routes.load()]);
     } catch (error) {
       this.#membership = 'none';
-      this.#log.warn({ err: error }, 'the directory does not answer; joining with the next beat');
+      this.#log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'could not join; trying again with the next beat');
     }
   }
 

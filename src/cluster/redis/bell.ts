@@ -2,7 +2,7 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { Log } from '../../log.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
-import type { RedisConnection } from './connection.ts';
+import { type RedisConnection, reasonOf } from './connection.ts';
 import { demandChannel, nodeKey, routesKey } from './keys.ts';
 import { publishCommand } from './publish.ts';
 
@@ -93,7 +93,7 @@ export class RedisBell implements Bell {
 
   #refused(error: unknown, retry: () => void): void {
     if (this.#closed) return;
-    this.#log.warn({ err: error }, 'could not subscribe; trying again');
+    this.#log.warn({ reason: reasonOf(error) }, 'could not subscribe; trying again');
     retry();
   }
 

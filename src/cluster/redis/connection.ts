@@ -11,6 +11,10 @@ import { SCRIPTS, type ScriptName } from './scripts.ts';
 const SILENCE_MS_MAX = 2_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const RECONNECT_MS_MAX = 1_000;
+/** A closed connection that the other side does not close too is cut after this. */
+const DISCONNECT_TIMEOUT_MS = 200;
+/** A Redis that refuses commands is logged this often, not with each of them. */
+const REFUSAL_LOG_MS = 30_000;
 
 type Argument = string | number;
 
@@ -21,7 +25,9 @@ export class RedisConnection {
   #commands = 0;
   #connected = false;
   #closed = false;
+  /** Failed attempts to connect since the last connection. */
   #failures = 0;
+  #refusalLoggedAt = Number.NEGATIVE_INFINITY;
 
   /** `url`: `redis://` or `rediss://`; several, separated by commas, are the nodes of one Redis Cluster. */
   constructor(url: string, log: Log) {
@@ -74,14 +80,19 @@ export class RedisConnection {
     if (!this.#connected) throw new DirectoryUnavailable('Redis is not connected');
     this.#commands++;
     try {
-      const answer = await command();
-      this.#failures = 0;
-      return answer;
+      return await command();
     } catch (error) {
-      // A script that Redis refuses (out of memory, read-only) is said once, not with each command.
-      if (this.#connected && this.#failures++ === 0) this.#log.error({ err: error }, 'a Redis command failed');
-      throw new DirectoryUnavailable('a Redis command failed', { cause: error });
+      // While a connection lasts, this is a Redis that refuses: out of memory, read-only, without the rights.
+      if (this.#connected) this.#logRefusal(error);
+      throw new DirectoryUnavailable(reasonOf(error), { cause: error });
     }
+  }
+
+  #logRefusal(error: unknown): void {
+    const now = performance.now();
+    if (now - this.#refusalLoggedAt < REFUSAL_LOG_MS) return;
+    this.#refusalLoggedAt = now;
+    this.#log.error({ reason: reasonOf(error) }, 'Redis refuses a command');
   }
 
   #became(connected: boolean): void {
@@ -97,8 +108,13 @@ export class RedisConnection {
   /** Errors come with every attempt to reconnect; the first one after a success tells the reason. */
   #failed(error: Error): void {
     if (this.#closed || this.#failures++ > 0) return;
-    this.#log.warn({ err: error }, 'Redis connection failed');
+    this.#log.warn({ reason: reasonOf(error) }, 'Redis connection failed');
   }
+}
+
+/** The client's errors carry the command with its arguments, and that may be the password: only the message is for the log. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function commandName(script: string): string {
@@ -131,6 +147,7 @@ function redisOptions(): RedisOptions {
   return {
     connectionName: 'pullproxy',
     connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_MS_MAX,
     // Whether a command that got no answer happened is unknown. The member says everything anew; nothing is sent twice.
     autoResendUnfulfilledCommands: false,

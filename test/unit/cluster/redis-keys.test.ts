@@ -1,0 +1,48 @@
+import { describe, expect, test } from '@jest/globals';
+import { demandChannel, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../../../src/cluster/redis/keys.ts';
+import { SCRIPTS } from '../../../src/cluster/redis/scripts.ts';
+
+/** What Redis hashes of a key: the part between the first `{` and the next `}`, if there is any between them. */
+function hashed(key: string): string {
+  return /^[^{]*\{([^}]+)\}/.exec(key)?.[1] ?? key;
+}
+
+describe('keys in Redis', () => {
+  test('are plain text', () => {
+    expect([nodesKey, routesKey, nodeKey('n1'), nodeRoutesKey('n1'), demandChannel]).toEqual([
+      'pp:nodes',
+      'pp:routes',
+      'pp:node:n1',
+      'pp:node:n1:routes',
+      'pp:demand',
+    ]);
+    expect(routeKeys('app.example.com')).toEqual(
+      ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'instances', 'starting', 'meta'].map(
+        (part) => `pp:{app.example.com}:${part}`,
+      ),
+    );
+  });
+
+  test.each(['app.example.com', '*.example.com', '*', 'db'])('all keys of route %s are in one hash slot, its own', (route) => {
+    expect(new Set(routeKeys(route).map(hashed))).toEqual(new Set([route]));
+  });
+
+  test.each(['', '{', 'a}b', '{}'])('a name that would scatter its keys is refused: %j', (route) => {
+    expect(() => routeKeys(route)).toThrow(RangeError);
+  });
+
+  test('every script of a route takes all of the route’s keys', () => {
+    const { beatNode, nodes, ...ofRoutes } = SCRIPTS;
+    expect(Object.values(ofRoutes).map(({ numberOfKeys }) => numberOfKeys)).toEqual(
+      Object.values(ofRoutes).map(() => routeKeys('r').length),
+    );
+    expect([beatNode.numberOfKeys, nodes.numberOfKeys]).toEqual([1, 1]);
+  });
+
+  test('every script says its purpose, arguments and answer', () => {
+    for (const { lua } of Object.values(SCRIPTS)) {
+      expect(lua).toMatch(/^-- ARGV {5}/m);
+      expect(lua).toMatch(/^-- returns {2}/m);
+    }
+  });
+});
