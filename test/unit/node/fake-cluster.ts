@@ -1,0 +1,89 @@
+/** A cluster that remembers what it was told, and answers as a test wants. */
+import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../../../src/cluster/cluster.ts';
+
+export interface HoldSaid {
+  readonly route: string;
+  readonly heldMs: number;
+  readonly maxHeld: number;
+}
+
+export class FakeCluster implements Cluster {
+  readonly self: Peer;
+  readonly connected = true;
+  readonly commands = 0;
+  listener: ClusterListener | null = null;
+  load: (() => NodeLoad) | null = null;
+  /** What is registered as held now. */
+  readonly holds = new Map<string, HoldSaid>();
+  /** How often anything was registered. */
+  held = 0;
+  /** The level said last, by route. */
+  readonly levels = new Map<string, number>();
+  readonly shorts: { readonly route: string; readonly count: number; readonly asker: Peer }[] = [];
+  readonly instances = new Map<string, InstanceInfo>();
+  /** How long a client has waited elsewhere; null: nobody does. */
+  elsewhereMs: number | null = null;
+  readonly lookups: (readonly string[])[] = [];
+  answerLookup: (names: readonly string[]) => Promise<string | null> = async () => null;
+  answerRetire: () => Promise<boolean> = async () => true;
+  stopped = false;
+
+  constructor(address = '127.0.0.1:1') {
+    this.self = { id: 'this', address };
+  }
+
+  async start(listener: ClusterListener, load: () => NodeLoad): Promise<void> {
+    this.listener = listener;
+    this.load = load;
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+  }
+
+  hold(route: string, holdId: string, heldMs: number, maxHeld: number): void {
+    if (this.holds.has(holdId)) throw new Error(`${holdId} is held twice`);
+    this.holds.set(holdId, { route, heldMs, maxHeld });
+    this.held++;
+  }
+
+  unhold(route: string, holdId: string): void {
+    if (this.holds.get(holdId)?.route !== route) throw new Error(`${holdId} is not held at ${route}`);
+    this.holds.delete(holdId);
+  }
+
+  idle(route: string, count: number): void {
+    this.levels.set(route, count);
+  }
+
+  olderElsewhere(_route: string, heldMs: number): boolean {
+    return this.elsewhereMs !== null && this.elsewhereMs > heldMs;
+  }
+
+  short(route: string, count: number, asker: Peer): void {
+    this.shorts.push({ route, count, asker });
+  }
+
+  instance(_route: string, info: InstanceInfo): void {
+    this.instances.set(info.id, info);
+  }
+
+  instanceGone(_route: string, instanceId: string): void {
+    this.instances.delete(instanceId);
+  }
+
+  mayRetire(): Promise<boolean> {
+    return this.answerRetire();
+  }
+
+  linkedRoute(names: readonly string[]): Promise<string | null> {
+    this.lookups.push(names);
+    return this.answerLookup(names);
+  }
+
+  async setRoute(): Promise<void> {}
+
+  async snapshot(): Promise<ClusterSnapshot> {
+    return { nodes: [], routes: [] };
+  }
+}
