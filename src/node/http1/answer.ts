@@ -1,7 +1,7 @@
 import { Body } from './body.ts';
 import { parseHead } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
-import { type ClientConnectionHeader, type ResponseHead, readResponseHead, rewriteResponseHead } from './response-head.ts';
+import { type ResponseHead, readResponseHead, rewriteResponseHead } from './response-head.ts';
 
 const RESPONSE_HEAD_BYTES_MAX = 65_536;
 /** Head and first body bytes leave in one write up to this size. */
@@ -21,7 +21,9 @@ const NOTHING: Taken = { bytes: null, rest: null };
 /** The application's answer to one request: interim answers, head, body, in the bytes that came. */
 export class Answer {
   state: 'head' | 'body' | 'complete' | 'tunnel' = 'head';
-  /** A byte of it has been given out: from now on nothing can be taken back. */
+  /** An interim answer was given out: the request can't be begun again, but answered otherwise. */
+  interim = false;
+  /** A byte of the answer was given out: nothing can be taken back. */
   started = false;
   status = 0;
   readonly #request: RequestHead;
@@ -29,6 +31,8 @@ export class Answer {
   #head: ResponseHead | null = null;
   #body: Body | null = null;
   #closes = false;
+  /** HTTP/1.0 does not know chunks: its client gets their content, and the end of the connection as the end. */
+  #unchunks = false;
 
   constructor(request: RequestHead) {
     this.#request = request;
@@ -36,7 +40,7 @@ export class Answer {
 
   /** The application may serve another request on this connection. */
   get keepsApplication(): boolean {
-    return this.#head !== null && this.#head.keepAlive && this.#head.framing !== 'until-close';
+    return this.#head?.keepAlive === true && this.#head.framing !== 'until-close';
   }
 
   /** The client was told that its connection ends with this answer. */
@@ -44,8 +48,11 @@ export class Answer {
     return this.#closes;
   }
 
-  /** Takes one piece: an interim answer, the head with what follows, or a part of the body. Null: malformed. */
-  take(chunk: Buffer, closing: boolean): Taken | null {
+  /**
+   * Takes one piece: an interim answer, the head with what follows, or a part of the body. Null: malformed.
+   * `closing`: the client's connection ends with this answer in any case.
+   */
+  take(chunk: Buffer, closing: boolean, requestComplete: boolean): Taken | null {
     if (this.state === 'body') return this.#takeBody(chunk);
     const bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
     const parsed = parseHead('response', bytes);
@@ -55,9 +62,10 @@ export class Answer {
       return bytes.length >= RESPONSE_HEAD_BYTES_MAX ? null : NOTHING;
     }
     this.#partial = EMPTY;
-    const head = readResponseHead(bytes, parsed.parser, this.#request.method);
-    const unexpectedUpgrade = head !== null && head.status === 101 && !this.#request.upgrade;
-    if (head === null || unexpectedUpgrade) {
+    const head = readResponseHead(bytes, parsed.parser, this.#request);
+    // What the client still sends of its request would be taken for a tunnel's first bytes.
+    const mayUpgrade = this.#request.upgrade && requestComplete;
+    if (head === null || (head.status === 101 && !mayUpgrade)) {
       parsed.parser.release();
       return null;
     }
@@ -68,9 +76,10 @@ export class Answer {
     }
     this.#head = head;
     this.status = head.status;
-    this.started = true;
     this.#body = new Body(head.framing, head.contentLength, parsed.parser);
-    return this.#begin(bytes, parsed.bytes, rest, closing, head);
+    this.#unchunks = this.#request.http10 && head.framing === 'chunked';
+    this.#closes = closing || this.#unchunks || head.framing === 'until-close';
+    return this.#begin(bytes, parsed.bytes, rest, this.#body);
   }
 
   /** The application closed its connection: a legal end? */
@@ -87,46 +96,41 @@ export class Answer {
   #interim(bytes: Buffer, headBytes: number, rest: Buffer | null): Taken {
     // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
     if (this.#request.http10) return { bytes: null, rest };
-    this.started = true;
+    this.interim = true;
     return { bytes: rewriteResponseHead(bytes, headBytes, '', null), rest };
   }
 
-  #begin(bytes: Buffer, headBytes: number, rest: Buffer | null, closing: boolean, head: ResponseHead): Taken | null {
-    this.#closes = closing || head.framing === 'until-close';
-    const connection = this.#connectionHeader(head);
-    if (head.status === 101) {
-      this.state = 'tunnel';
+  #begin(bytes: Buffer, headBytes: number, rest: Buffer | null, body: Body): Taken | null {
+    this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
+    const connection = this.#connectionHeader();
+    const joins = rest !== null && rest.length <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
+    if (!joins) {
+      this.started = true;
       return { bytes: rewriteResponseHead(bytes, headBytes, connection, null), rest };
     }
-    const body = this.#body as Body;
-    this.state = body.complete ? 'complete' : 'body';
-    if (rest === null || rest.length > JOIN_BYTES_MAX || body.complete)
-      return { bytes: rewriteResponseHead(bytes, headBytes, connection, null), rest };
-    // The offsets of the head are lost once a chunked body is parsed: the head is written first.
-    const out = rewriteResponseHead(bytes, headBytes, connection, rest);
     const taken = body.take(rest);
-    if (taken < 0) {
-      this.started = false;
-      return null;
-    }
+    if (taken < 0) return null;
+    this.started = true;
     if (body.complete) this.state = 'complete';
-    return taken === rest.length
-      ? { bytes: out, rest: null }
-      : { bytes: out.subarray(0, out.length - rest.length + taken), rest: rest.subarray(taken) };
+    if (taken === rest.length) return { bytes: rewriteResponseHead(bytes, headBytes, connection, rest), rest: null };
+    return { bytes: rewriteResponseHead(bytes, headBytes, connection, rest.subarray(0, taken)), rest: rest.subarray(taken) };
   }
 
-  #connectionHeader(head: ResponseHead): ClientConnectionHeader {
-    if (head.status === 101) return 'Connection: upgrade\r\n';
+  #connectionHeader(): string {
+    if (this.status === 101) return 'Connection: upgrade\r\n';
+    if (this.status === 426) return this.#closes ? 'Connection: close, upgrade\r\n' : 'Connection: upgrade\r\n';
     if (this.#closes) return 'Connection: close\r\n';
     return this.#request.http10 ? 'Connection: keep-alive\r\n' : '';
   }
 
   #takeBody(chunk: Buffer): Taken | null {
     const body = this.#body as Body;
-    const taken = body.take(chunk);
+    const contents: Buffer[] | null = this.#unchunks ? [] : null;
+    const taken = body.take(chunk, contents);
     if (taken < 0) return null;
     if (body.complete) this.state = 'complete';
-    if (taken === chunk.length) return { bytes: chunk, rest: null };
-    return { bytes: chunk.subarray(0, taken), rest: chunk.subarray(taken) };
+    const rest = taken === chunk.length ? null : chunk.subarray(taken);
+    if (contents !== null) return { bytes: contents.length === 0 ? null : Buffer.concat(contents), rest };
+    return { bytes: rest === null ? chunk : chunk.subarray(0, taken), rest };
   }
 }

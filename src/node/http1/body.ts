@@ -28,17 +28,13 @@ export class Body {
     return this.#complete;
   }
 
-  /** How many of the chunk's bytes belong to this body; the rest begins the next message. -1: malformed. */
-  take(chunk: Buffer): number {
+  /**
+   * How many of the chunk's bytes belong to this body; the rest begins the next message. -1: malformed.
+   * Of a chunked body the content without its framing is added to `contents`.
+   */
+  take(chunk: Buffer, contents: Buffer[] | null = null): number {
     if (this.#complete) return 0;
-    if (this.#parser !== null) {
-      const { bytes, complete } = this.#parser.follow(chunk);
-      if (bytes < 0 || complete) {
-        this.#complete = complete;
-        this.release();
-      }
-      return bytes;
-    }
+    if (this.framing === 'chunked') return this.#follow(chunk, contents);
     if (this.framing === 'until-close') return chunk.length;
     const bytes = Math.min(chunk.length, this.#remaining);
     this.#remaining -= bytes;
@@ -57,5 +53,14 @@ export class Body {
   release(): void {
     this.#parser?.release();
     this.#parser = null;
+  }
+
+  #follow(chunk: Buffer, contents: Buffer[] | null): number {
+    // Malformed once is malformed for ever.
+    if (this.#parser === null) return -1;
+    const bytes = this.#parser.follow(chunk, contents);
+    if (bytes >= 0) this.#complete = this.#parser.isComplete;
+    if (bytes < 0 || this.#complete) this.release();
+    return bytes;
   }
 }

@@ -1,146 +1,122 @@
 import type { Socket } from 'node:net';
-import { type ErrorCode, PullproxyError } from '../../errors.ts';
+import { PullproxyError } from '../../errors.ts';
 import { errorAnswer } from './answers.ts';
-import { Exchange } from './exchange.ts';
-import { parseHead } from './llhttp.ts';
-import { type ForwardedFrom, readRequestHead } from './request-head.ts';
+import { ClientSocket } from './client-socket.ts';
+import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.ts';
+import { nextRequest, withoutEmptyLines } from './next-request.ts';
+import type { ForwardedFrom } from './request-head.ts';
+import type { Tunnel } from './tunnel.ts';
 
 /** What a connection needs from the node around it. */
-export interface HttpService {
+export interface HttpService extends ExchangeEvents {
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  /** A client that neither sends its body nor reads its answer for this long occupies no slot any longer. */
+  readonly stallTimeoutMs?: number;
   /** Begins the visit of a request that was read. */
   visit(exchange: Exchange): void;
-  /** The exchange's client is gone while it is held. */
-  leave(exchange: Exchange): void;
-  /** The exchange can be tried again, at its original place. */
-  retry(exchange: Exchange): void;
-  answered(exchange: Exchange | null, status: number): void;
-  /** Set while the node leaves: connections end with their current answer. */
-  readonly draining: boolean;
 }
 
+const STALL_TIMEOUT_MS = 60_000;
 /** Bytes of the next requests that are read ahead while one is served. */
 const PIPELINED_BYTES_MAX = 16_384;
-/** After an error answer the rest of the request is read and dropped for a moment, so that the answer is not lost to a reset. */
-const LINGER_MS = 2_000;
-const LINGER_BYTES_MAX = 1_048_576;
+/** While the node leaves, an idle connection's next request may be on its way already: it is answered, with `Connection: close`. */
+const DRAIN_IDLE_MS = 1_000;
 
 /**
  * `head`: a request head is awaited or incomplete. `exchange`: one is being served, bytes go to its body or wait.
- * `tunnel`: after an Upgrade, bytes belong to the exchange whatever they are. `linger`: answered for the last time, input is dropped.
+ * `tunnel`: after an Upgrade, bytes are the tunnel's whatever they are. `linger`: answered for the last time, input is dropped.
  */
 type State = 'head' | 'exchange' | 'tunnel' | 'linger' | 'closed';
 
 const EMPTY = Buffer.alloc(0);
 
 /** One client's connection: cuts its bytes into requests, one exchange after the other, and notices when the client goes. */
-export class ClientConnection {
-  readonly socket: Socket;
-  readonly from: ForwardedFrom;
-  /** When the connection is to be closed for idleness, on the monotonic clock; Infinity during an exchange. */
-  deadline: number;
+export class ClientConnection extends ClientSocket implements ExchangeClient {
+  readonly #from: ForwardedFrom;
   readonly #service: HttpService;
   readonly #gone: (connection: ClientConnection) => void;
+  readonly #stallTimeoutMs: number;
   #state: State = 'head';
   #rest: Buffer = EMPTY;
   #exchange: Exchange | null = null;
-  #paused = false;
-  #lingered = 0;
+  #tunnel: Tunnel | null = null;
   #pumping = false;
+  /** The deadline is that of a head whose first bytes are there. */
+  #headTimed = false;
 
   constructor(socket: Socket, from: ForwardedFrom, service: HttpService, gone: (connection: ClientConnection) => void) {
-    this.socket = socket;
-    this.from = from;
+    super(socket, performance.now() + service.headTimeoutMs);
+    this.#from = from;
     this.#service = service;
     this.#gone = gone;
-    this.deadline = performance.now() + service.headTimeoutMs;
+    this.#stallTimeoutMs = service.stallTimeoutMs ?? STALL_TIMEOUT_MS;
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#clientEnded());
-    socket.on('error', () => this.#closed());
-    socket.on('close', () => this.#closed());
+    // 'close' follows.
+    socket.on('error', () => {});
+    socket.on('close', (broken: boolean) => this.#closed(!broken && socket.readableEnded && socket.writableFinished));
   }
 
-  get idle(): boolean {
-    return this.#state === 'head' && this.#rest.length === 0;
-  }
+  // ── for the exchange ──
 
-  /** True while input is not read: then the socket itself reports neither FIN nor RST. */
-  get paused(): boolean {
-    return this.#paused && this.#state !== 'closed';
-  }
-
-  write(bytes: Buffer): boolean {
-    return this.socket.write(bytes);
-  }
-
-  pause(): void {
-    if (this.#paused) return;
-    this.#paused = true;
-    this.socket.pause();
-  }
-
-  resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.socket.resume();
-  }
-
-  /** The exchange's answer is complete: the next request may come, or the connection ends. */
   finished(keepAlive: boolean): void {
     this.#exchange = null;
     if (!keepAlive || this.#service.draining) {
-      this.#linger(EMPTY);
+      this.#end(null);
       return;
     }
     this.#state = 'head';
-    this.deadline = performance.now() + (this.#rest.length > 0 ? this.#service.headTimeoutMs : this.#service.keepAliveTimeoutMs);
+    this.#headTimed = false;
+    this.deadline = performance.now() + this.#service.keepAliveTimeoutMs;
     this.resume();
     this.#pump();
   }
 
-  tunnel(): void {
+  enter(tunnel: Tunnel): void {
     this.#state = 'tunnel';
+    this.#exchange = null;
+    this.#tunnel = tunnel;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.probe();
     const rest = this.#rest;
     this.#rest = EMPTY;
     this.resume();
-    if (rest.length > 0) this.#exchange?.tunnelData(rest);
+    if (rest.length > 0) tunnel.clientData(rest);
   }
 
-  /** Nothing sensible can follow: the client sees a broken connection, as it must when an answer can't be completed. */
-  abort(): void {
-    this.#exchange = null;
-    this.socket.resetAndDestroy();
-    this.#closed();
+  // ── for the listener ──
+
+  /** The deadline has passed. */
+  timeOut(now: number): void {
+    const waitsForReader = this.isFull || (this.#state === 'linger' && !this.hasSaid);
+    if (this.#state === 'exchange' || waitsForReader) this.#lookForProgress(now);
+    else if (this.#state === 'linger') this.socket.destroy();
+    else if (this.#state !== 'head') this.deadline = Number.POSITIVE_INFINITY;
+    else if (this.#rest.length === 0) this.#end(null);
+    else this.#refuse(new PullproxyError('head_timeout'));
   }
 
-  /** Of an idle or a slow connection whose time is over. */
-  timeOut(): void {
-    if (this.#state === 'linger') this.socket.destroy();
-    else if (this.idle) this.#linger(EMPTY);
-    else this.#refuse('head_timeout');
+  /** The node leaves: ends when it is idle for a moment, or with its current answer. */
+  drain(now: number): void {
+    if (this.#state === 'head' && this.#rest.length === 0) this.deadline = Math.min(this.deadline, now + DRAIN_IDLE_MS);
   }
 
-  closeIfIdle(): void {
-    if (this.idle) this.#linger(EMPTY);
+  /** The client was found gone while its socket is not read: it has closed its side (`ended`), or its connection is broken. */
+  clientVanished(ended: boolean): void {
+    if (!ended) this.abort();
+    // In front of a tunnel's half-close there may be bytes that are still to be read.
+    else if (this.#state !== 'tunnel') this.#clientEnded();
   }
 
-  /** Called when the client was found gone by other means than the socket's events. */
-  clientVanished(): void {
-    this.#exchange?.clientGone();
-    this.#exchange = null;
-    this.socket.destroy();
-    this.#closed();
-  }
+  // ── the socket's events ──
 
   #data(chunk: Buffer): void {
     switch (this.#state) {
       case 'head':
-        this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-        if (this.socket.writableNeedDrain) this.pause();
-        else this.#pump();
+        this.#headData(chunk);
         return;
       case 'exchange': {
         const exchange = this.#exchange as Exchange;
@@ -149,24 +125,66 @@ export class ClientConnection {
         return;
       }
       case 'tunnel':
-        this.#exchange?.tunnelData(chunk);
+        this.#tunnel?.clientData(chunk);
         return;
       case 'linger':
-        this.#lingered += chunk.length;
-        if (this.#lingered > LINGER_BYTES_MAX) this.socket.destroy();
+        this.drop();
         return;
-      case 'closed':
+      default:
     }
   }
 
   #drained(): void {
     if (this.#exchange !== null) {
       this.#exchange.clientDrained();
-      return;
+    } else if (this.#tunnel !== null) {
+      this.#tunnel.clientDrained();
+    } else if (this.#state === 'head') {
+      this.resume();
+      this.#pump();
     }
-    if (this.#state !== 'head') return;
-    this.resume();
-    this.#pump();
+  }
+
+  #clientEnded(): void {
+    switch (this.#state) {
+      case 'tunnel':
+        this.#tunnel?.clientEnded();
+        return;
+      case 'head':
+        // Answers that were given before are still on their way.
+        this.#end(null);
+        return;
+      case 'exchange': {
+        // A client that closes while it waits is gone: with close() it sends the same FIN as with a half-close.
+        const exchange = this.#exchange as Exchange;
+        this.#exchange = null;
+        exchange.clientGone();
+        if (exchange.answerBegan) this.abort();
+        else this.#end(null);
+        return;
+      }
+      default:
+    }
+  }
+
+  #closed(inOrder: boolean): void {
+    this.#state = 'closed';
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.clientGone();
+    this.#tunnel?.clientGone(inOrder);
+    this.#rest = EMPTY;
+    this.#gone(this);
+  }
+
+  // ── requests ──
+
+  #headData(chunk: Buffer): void {
+    const begun = this.#rest.length > 0;
+    this.#rest = begun ? Buffer.concat([this.#rest, chunk]) : chunk;
+    if (this.isFull) this.pause();
+    // A head ends with a line: one that comes byte by byte is not looked at again for each of them.
+    else if (!begun || chunk.includes(0x0a) || this.#rest.length > this.#service.headBytesMax) this.#pump();
   }
 
   #readAhead(chunk: Buffer): void {
@@ -179,40 +197,35 @@ export class ClientConnection {
     if (this.#pumping) return;
     this.#pumping = true;
     // A client that asks without reading its answers waits here until it has read them.
-    while (this.#state === 'head' && this.#rest.length > 0 && !this.socket.writableNeedDrain && this.#begin());
+    while (this.#state === 'head' && this.#rest.length > 0 && !this.isFull && this.#begin());
     this.#pumping = false;
   }
 
   /** Returns false when the head is not complete or was refused. */
   #begin(): boolean {
-    const bytes = this.#rest;
-    const head = parseHead('request', bytes);
-    if (head.kind === 'invalid') {
-      this.#refuse('bad_request', head.reason);
+    const bytes = withoutEmptyLines(this.#rest);
+    this.#rest = bytes;
+    if (bytes.length === 0) return false;
+    const next = nextRequest(bytes, this.#service.headBytesMax, this.#from);
+    if (next.kind === 'refused') {
+      this.#refuse(next.error);
       return false;
     }
-    if (head.kind === 'incomplete' || head.bytes > this.#service.headBytesMax) {
-      if (bytes.length > this.#service.headBytesMax) this.#refuse('head_too_large');
-      else if (this.deadline === Number.POSITIVE_INFINITY) this.deadline = performance.now() + this.#service.headTimeoutMs;
+    if (next.kind === 'incomplete') {
+      if (this.#headTimed) return false;
+      this.#headTimed = true;
+      this.deadline = performance.now() + this.#service.headTimeoutMs;
       return false;
     }
-    let exchange: Exchange;
-    try {
-      exchange = new Exchange(this, this.#service, readRequestHead(bytes, head.bytes, head.parser, this.from), head.parser);
-    } catch (error) {
-      head.parser.release();
-      if (!(error instanceof PullproxyError)) throw error;
-      this.#refuse(error.code, error.message);
-      return false;
-    }
-    this.#start(exchange, bytes.length === head.bytes ? EMPTY : bytes.subarray(head.bytes));
+    const exchange = new Exchange(this, this.#service, next.head, next.parser);
+    this.#start(exchange, bytes.length === next.bytes ? EMPTY : bytes.subarray(next.bytes));
     return true;
   }
 
   #start(exchange: Exchange, rest: Buffer): void {
     this.#state = 'exchange';
     this.#exchange = exchange;
-    this.deadline = Number.POSITIVE_INFINITY;
+    this.deadline = exchange.arrivedAt + this.#stallTimeoutMs;
     this.#rest = EMPTY;
     if (rest.length > 0) {
       const used = exchange.requestComplete ? 0 : exchange.requestData(rest);
@@ -221,49 +234,25 @@ export class ClientConnection {
     if (this.#exchange === exchange) this.#service.visit(exchange);
   }
 
-  #refuse(code: ErrorCode, reason?: string): void {
-    const error = new PullproxyError(code, reason);
+  // ── ends ──
+
+  #refuse(error: PullproxyError): void {
     this.#service.answered(null, error.kind.status);
-    this.#linger(errorAnswer(error, 'GET', false, false));
+    this.#end(errorAnswer(error, 'GET', false, false));
   }
 
-  /** Says the last words, then waits a moment for the client to read them and to close. */
-  #linger(last: Buffer): void {
+  #end(last: Buffer | null): void {
     this.#state = 'linger';
     this.#rest = EMPTY;
-    this.deadline = Number.POSITIVE_INFINITY;
-    this.resume();
-    const said = () => {
-      this.deadline = performance.now() + LINGER_MS;
-    };
-    if (last.length > 0) this.socket.end(last, said);
-    else this.socket.end(said);
+    this.deadline = performance.now() + this.#stallTimeoutMs;
+    this.linger(last);
   }
 
-  #clientEnded(): void {
-    if (this.#state === 'tunnel') {
-      this.#exchange?.clientEnded();
-      return;
-    }
-    if (this.#state === 'linger') {
-      // Both sides have ended: what was said last is still being sent.
-      this.socket.destroySoon();
-      return;
-    }
-    // A client that closes while it waits is gone: with close() it sends the same FIN as with a half-close.
-    this.#exchange?.clientGone();
-    this.#exchange = null;
-    this.socket.destroySoon();
-    this.#closed();
-  }
-
-  #closed(): void {
-    if (this.#state === 'closed') return;
-    this.#state = 'closed';
-    const exchange = this.#exchange;
-    this.#exchange = null;
-    exchange?.clientGone();
-    this.#rest = EMPTY;
-    this.#gone(this);
+  /** A client for which nothing moves any more, and whose fault that is, occupies nothing. */
+  #lookForProgress(now: number): void {
+    this.deadline = now + this.#stallTimeoutMs;
+    if (this.hasMoved()) return;
+    if (this.isFull || this.#state === 'linger') this.abort();
+    else if (!this.paused && this.#exchange?.awaitsBody === true) this.#exchange.bodyTimedOut();
   }
 }

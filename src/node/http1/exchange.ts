@@ -1,49 +1,65 @@
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { Answer } from './answer.ts';
 import { errorAnswer } from './answers.ts';
 import { Body } from './body.ts';
-import type { ClientConnection, HttpService } from './connection.ts';
 import type { Parser } from './llhttp.ts';
+import { RequestBytes } from './request-bytes.ts';
 import type { RequestHead } from './request-head.ts';
+import { Tunnel, type TunnelClient } from './tunnel.ts';
 
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
-/** What was sent is kept up to this, so that it can be sent again; beyond it a failed stream can't be retried. */
-const REPLAY_BYTES_MAX = 32_768;
 const ATTEMPTS_MAX = 3;
 
-/** `waiting`: no stream yet. `open`: it has one. `tunnel`: after 101, bytes both ways. `over`: answered, refused or gone. */
-type State = 'waiting' | 'open' | 'tunnel' | 'over';
+/** What the node does about exchanges. */
+export interface ExchangeEvents {
+  /** The exchange's client is gone while it is held. */
+  leave(exchange: Exchange): void;
+  /** The exchange can be tried again, at its original place. */
+  retry(exchange: Exchange): void;
+  answered(exchange: Exchange | null, status: number): void;
+  /** Set while the node leaves: connections end with their current answer. */
+  readonly draining: boolean;
+}
+
+/** The connection that the request came on. */
+export interface ExchangeClient extends TunnelClient {
+  /** The exchange's answer is complete: the next request may come, or the connection ends. */
+  finished(keepAlive: boolean): void;
+  /** From now on all bytes belong to the tunnel. */
+  enter(tunnel: Tunnel): void;
+}
+
+/** `waiting`: no stream yet. `open`: it has one. `over`: answered, refused, gone, or a tunnel by now. */
+type State = 'waiting' | 'open' | 'over';
 
 /** One request and its one answer: between a client's connection and a stream of whatever instance serves it. */
 export class Exchange extends Visit implements StreamHandler {
   readonly head: RequestHead;
-  readonly #connection: ClientConnection;
-  readonly #service: HttpService;
+  readonly #client: ExchangeClient;
+  readonly #events: ExchangeEvents;
   readonly #body: Body;
+  readonly #request: RequestBytes;
   #answer: Answer;
   #state: State = 'waiting';
-  #lender: Lender | null = null;
+  #link: NodeLink | null = null;
   #stream: Stream | null = null;
-  /** Everything that was read of the request, as long as it may have to be sent (again); null once that is not possible. */
-  #request: Buffer[] | null;
-  #requestBytes: number;
   #fresh = false;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
 
-  constructor(connection: ClientConnection, service: HttpService, head: RequestHead, parser: Parser) {
+  constructor(client: ExchangeClient, events: ExchangeEvents, head: RequestHead, parser: Parser) {
     super(performance.now());
     this.head = head;
-    this.#connection = connection;
-    this.#service = service;
+    this.#client = client;
+    this.#events = events;
     this.#body = new Body(head.framing, head.contentLength, parser);
-    this.#request = [head.bytes];
-    this.#requestBytes = head.bytes.length;
+    this.#request = new RequestBytes(head.bytes);
     this.heldBytes = head.bytes.length;
     this.#answer = new Answer(head);
   }
@@ -56,232 +72,171 @@ export class Exchange extends Visit implements StreamHandler {
     return this.#body.complete;
   }
 
+  /** The client has seen a part of the answer. */
+  get answerBegan(): boolean {
+    return this.#answer.started;
+  }
+
+  /** Nothing can go on before the client sends more of its body. */
+  get awaitsBody(): boolean {
+    const mayWait = this.head.expects && !this.#answer.interim;
+    return this.#state === 'open' && !this.requestComplete && !this.#answer.started && !mayWait;
+  }
+
   // ── the client's side ──
 
   /** More of the request's body. Returns how many of the bytes were part of it. */
   requestData(chunk: Buffer): number {
     const bytes = this.#body.take(chunk);
     if (bytes < 0) {
-      this.#malformedBody();
+      this.#breakOff('bad_request', 'malformed chunked body');
       return chunk.length;
     }
     if (bytes === 0) return 0;
     const part = bytes === chunk.length ? chunk : chunk.subarray(0, bytes);
-    this.#remember(part);
+    this.#request.add(part, this.#state !== 'waiting');
     if (this.#stream !== null) {
-      if (!this.#stream.write(part)) this.#connection.pause();
+      if (!this.#stream.write(part)) this.#client.pause();
     } else if (this.#state === 'waiting') {
       this.grow(bytes);
-      if (this.#requestBytes - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#connection.pause();
+      if (this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
     }
     return bytes;
   }
 
-  tunnelData(chunk: Buffer): void {
-    if (this.#stream !== null && !this.#stream.write(chunk)) this.#connection.pause();
-  }
-
-  /** Half-close in a tunnel. */
-  clientEnded(): void {
-    this.#stream?.end();
-    this.#endTunnelIfBothEnded();
-  }
-
   /** The client's connection is gone. */
   clientGone(): void {
-    const was = this.#state;
-    if (was === 'over') return;
-    this.#state = 'over';
-    this.#release();
+    if (this.#state === 'over') return;
     // Counted as nginx does: the client closed before it had its whole answer.
-    if (was !== 'tunnel') this.#service.answered(this, 499);
-    if (was === 'waiting') {
-      this.#service.leave(this);
-      return;
-    }
-    if (this.#stream !== null) this.#lender?.link.reset(this.#stream, ResetCode.CANCEL);
-    this.#stream = null;
+    this.#events.answered(this, 499);
+    this.#leave();
+    this.#end();
   }
 
   clientDrained(): void {
-    if (this.#undrained === 0 || this.#stream === null) return;
     const bytes = this.#undrained;
     this.#undrained = 0;
-    this.#stream.consumed(bytes);
+    if (bytes > 0) this.#stream?.consumed(bytes);
+  }
+
+  bodyTimedOut(): void {
+    this.#breakOff('head_timeout', 'the request body did not arrive in time');
   }
 
   // ── the visit ──
 
   override serve(lender: Lender): void {
     this.#state = 'open';
-    this.#lender = lender;
-    const request = this.#request as Buffer[];
+    this.#link = lender.link;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
-    if (this.attempts > 1) this.#answer = new Answer(this.head);
     // What was read fits the first window: it is bounded far below it.
-    this.#stream = lender.link.open(this, flags, request.length === 1 ? (request[0] as Buffer) : Buffer.concat(request));
-    this.#connection.resume();
+    this.#stream = lender.link.open(this, flags, this.#request.join());
+    this.#client.resume();
   }
 
   override refuse(error: PullproxyError): void {
     if (this.#state === 'over') return;
-    this.#state = 'over';
-    this.#release();
-    const keepAlive = this.head.keepAlive && this.requestComplete && !this.#service.draining;
-    this.#service.answered(this, error.kind.status);
-    this.#connection.write(errorAnswer(error, this.head.method, keepAlive, this.head.http10));
-    this.#connection.finished(keepAlive);
+    const keepAlive = this.head.keepAlive && this.requestComplete && !this.#events.draining;
+    this.#end();
+    this.#events.answered(this, error.kind.status);
+    this.#client.write(errorAnswer(error, this.head.method, keepAlive, this.head.http10));
+    this.#client.finished(keepAlive);
   }
 
   // ── the application's side ──
 
   onData(chunk: Buffer): void {
-    if (this.#state === 'tunnel') {
-      this.#toClient(chunk, chunk.length);
-      return;
-    }
-    const closing = !this.head.keepAlive || !this.requestComplete || this.#service.draining;
     let rest: Buffer | null = chunk;
     while (rest !== null && this.#state === 'open') {
       const before: number = rest.length;
-      const out = this.#answer.take(rest, closing);
+      const closing = !this.head.keepAlive || !this.requestComplete || this.#events.draining;
+      const out = this.#answer.take(rest, closing, this.requestComplete);
       if (out === null) {
-        this.#fail('application_bad_answer');
+        this.#breakOff('application_bad_answer');
         return;
       }
       rest = out.rest;
-      if (this.#answer.started) this.#request = null;
-      if (out.bytes !== null) this.#toClient(out.bytes, before - (rest?.length ?? 0));
-      else this.#stream?.consumed(before - (rest?.length ?? 0));
-      if (this.#answer.state === 'tunnel') {
-        this.#enterTunnel(rest);
-        return;
-      }
+      const used = before - (rest === null ? 0 : rest.length);
+      if (this.#answer.started || this.#answer.interim) this.#request.drop();
+      if (out.bytes === null) this.#stream?.consumed(used);
+      else if (this.#client.write(out.bytes)) this.#stream?.consumed(used);
+      else this.#undrained += used;
+      if (this.#answer.state === 'tunnel') this.#enterTunnel(rest);
       // Bytes after a complete answer are nobody's: the application connection is not to be trusted with another request.
-      if (this.#answer.state === 'complete') {
-        this.#complete(rest === null);
-        return;
-      }
+      else if (this.#answer.state === 'complete') this.#complete(rest === null);
     }
   }
 
   onEnd(): void {
-    if (this.#state === 'tunnel') {
-      this.#connection.socket.end();
-      this.#endTunnelIfBothEnded();
-      return;
-    }
-    if (this.#answer.endsByClose()) {
-      this.#complete(false);
-      return;
-    }
-    this.#fail('application_broke_off');
+    if (this.#answer.endsByClose()) this.#complete(false);
+    else this.#breakOff('application_broke_off');
   }
 
   onDrain(): void {
-    this.#connection.resume();
+    this.#client.resume();
   }
 
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
     this.#stream = null;
     if (this.#state === 'over') return;
-    if (this.#state === 'tunnel' || this.#answer.started) {
-      const ended = this.#state === 'tunnel' && code === ResetCode.CLOSED;
-      this.#state = 'over';
-      this.#release();
-      if (ended) this.#connection.socket.destroySoon();
-      else this.#connection.abort();
-      return;
-    }
     const harmless = !reached || (this.head.idempotent && (reused || code === ResetCode.LINK_LOST));
-    if (harmless && this.#request !== null && this.attempts < ATTEMPTS_MAX) {
+    if (harmless && this.#request.isWhole && this.attempts < ATTEMPTS_MAX) {
       this.#state = 'waiting';
       this.#fresh = true;
-      this.heldBytes = this.#requestBytes;
-      this.#service.retry(this);
+      this.#answer = new Answer(this.head);
+      this.heldBytes = this.#request.total;
+      this.#events.retry(this);
       return;
     }
-    this.#answerError(code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
+    this.#breakOff(code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
   }
 
   // ── ends ──
 
-  /** The answer is complete. */
+  /** The answer is complete; `clean`: nothing followed it. */
   #complete(clean: boolean): void {
     const stream = this.#stream as Stream;
-    const link = (this.#lender as Lender).link;
+    const link = this.#link as NodeLink;
     const closes = this.#answer.closesClient || !this.requestComplete;
-    this.#state = 'over';
-    this.#stream = null;
-    this.#release();
-    this.#service.answered(this, this.#answer.status);
-    if (clean && this.requestComplete && this.#answer.keepsApplication) link.doneAndKeep(stream);
+    const keeps = clean && this.requestComplete && this.#answer.keepsApplication;
+    this.#end();
+    this.#events.answered(this, this.#answer.status);
+    if (keeps) link.doneAndKeep(stream);
     else link.doneAndClose(stream);
-    this.#connection.finished(!closes);
+    this.#client.finished(!closes);
   }
 
   #enterTunnel(rest: Buffer | null): void {
-    this.#state = 'tunnel';
-    this.#service.answered(this, 101);
-    if (rest !== null) this.#toClient(rest, rest.length);
-    this.#connection.tunnel();
+    const tunnel = new Tunnel(this.#client, this.#link as NodeLink, this.#stream as Stream, this.#undrained);
+    this.#end();
+    this.#events.answered(this, 101);
+    if (rest !== null) tunnel.onData(rest);
+    this.#client.enter(tunnel);
   }
 
-  #endTunnelIfBothEnded(): void {
-    if (this.#stream === null || this.#stream.state !== 'closing') return;
-    const stream = this.#stream;
-    this.#stream = null;
-    this.#state = 'over';
-    this.#lender?.link.doneAndClose(stream);
-  }
-
-  /** The application's answer can't be understood or was cut short. */
-  #fail(code: ErrorCode): void {
-    const stream = this.#stream as Stream;
-    this.#stream = null;
-    this.#lender?.link.reset(stream, ResetCode.CANCEL);
+  /** It can't go on: the client is told so, or sees a broken connection when it has a part of the answer already. */
+  #breakOff(code: ErrorCode, reason?: string): void {
+    this.#leave();
     if (this.#answer.started) {
-      this.#state = 'over';
-      this.#release();
-      this.#connection.abort();
+      this.#end();
+      this.#client.abort();
     } else {
-      this.#answerError(code);
+      this.refuse(new PullproxyError(code, reason));
     }
   }
 
-  #answerError(code: ErrorCode): void {
-    this.#state = 'waiting';
-    this.refuse(new PullproxyError(code));
+  /** Gives up its place in the queue or its stream. */
+  #leave(): void {
+    if (this.#stream !== null) this.#link?.reset(this.#stream, ResetCode.CANCEL);
+    else if (this.#state === 'waiting') this.#events.leave(this);
+    this.#stream = null;
   }
 
-  #malformedBody(): void {
-    const error = new PullproxyError('bad_request', 'malformed chunked body');
-    if (this.#state === 'waiting') {
-      this.#service.leave(this);
-    } else if (this.#stream !== null) {
-      this.#lender?.link.reset(this.#stream, ResetCode.CANCEL);
-      this.#stream = null;
-    }
-    if (this.#answer.started) this.#connection.abort();
-    else this.refuse(error);
-  }
-
-  #toClient(bytes: Buffer, received: number): void {
-    if (this.#connection.write(bytes)) this.#stream?.consumed(received);
-    else this.#undrained += received;
-  }
-
-  #remember(part: Buffer): void {
-    this.#requestBytes += part.length;
-    if (this.#request === null) return;
-    // Before a slot is there everything is kept, and reading stops at HELD_BODY_BYTES_MAX.
-    if (this.#state !== 'waiting' && this.#requestBytes > REPLAY_BYTES_MAX) this.#request = null;
-    else this.#request.push(part);
-  }
-
-  #release(): void {
+  #end(): void {
+    this.#state = 'over';
+    this.#stream = null;
     this.#body.release();
     this.#answer.release();
-    this.#request = null;
+    this.#request.drop();
   }
 }

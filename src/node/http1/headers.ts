@@ -4,7 +4,6 @@ import { spans } from './llhttp.ts';
 /** The headers that mean something to a proxy. Everything else passes as it came. */
 export type KnownHeader =
   | 'te'
-  | 'via'
   | 'host'
   | 'expect'
   | 'upgrade'
@@ -12,55 +11,78 @@ export type KnownHeader =
   | 'forwarded'
   | 'connection'
   | 'keep-alive'
+  | 'tracestate'
   | 'traceparent'
   | 'x-request-id'
   | 'content-length'
-  | 'x-forwarded-for'
   | 'proxy-connection'
-  | 'x-forwarded-host'
-  | 'x-forwarded-proto'
-  | 'transfer-encoding';
+  | 'transfer-encoding'
+  /** Any name that begins so. */
+  | 'x-forwarded-'
+  /** One of these with an underscore for a hyphen: applications that turn names into variables (CGI, WSGI) can't tell them apart. */
+  | 'disguised';
 
 const BY_LENGTH: readonly (readonly KnownHeader[])[] = [
   [],
   [],
   ['te'],
-  ['via'],
+  [],
   ['host'],
   [],
   ['expect'],
   ['upgrade', 'trailer'],
   [],
   ['forwarded'],
-  ['connection', 'keep-alive'],
+  ['connection', 'keep-alive', 'tracestate'],
   ['traceparent'],
   ['x-request-id'],
   [],
   ['content-length'],
-  ['x-forwarded-for'],
-  ['proxy-connection', 'x-forwarded-host'],
-  ['x-forwarded-proto', 'transfer-encoding'],
+  [],
+  ['proxy-connection'],
+  ['transfer-encoding'],
 ];
+const NONE: readonly KnownHeader[] = [];
+const FORWARDED_PREFIX = 'x-forwarded-';
+
+type Likeness = 'same' | 'disguised' | 'other';
 
 /** The known header at index `i` of the last parsed head, or null. Compares bytes: no string is made for a header that nobody asks about. */
 export function knownHeader(bytes: Buffer, i: number): KnownHeader | null {
   const start = spans.headers[i * 4] as number;
-  const end = spans.headers[i * 4 + 1] as number;
-  const candidates = BY_LENGTH[end - start];
-  if (candidates === undefined) return null;
-  for (const name of candidates) if (sameName(bytes, start, name)) return name;
-  return null;
+  const length = (spans.headers[i * 4 + 1] as number) - start;
+  for (const name of BY_LENGTH[length] ?? NONE) {
+    const like = likeness(bytes, start, name);
+    if (like !== 'other') return like === 'same' ? name : 'disguised';
+  }
+  const forwarded = length > FORWARDED_PREFIX.length && likeness(bytes, start, FORWARDED_PREFIX) !== 'other';
+  return forwarded ? FORWARDED_PREFIX : null;
 }
 
-function sameName(bytes: Buffer, start: number, name: string): boolean {
-  // Setting bit 5 lower-cases letters and leaves the hyphen as it is.
-  for (let i = 0; i < name.length; i++) if (((bytes[start + i] as number) | 0x20) !== name.charCodeAt(i)) return false;
-  return true;
+function likeness(bytes: Buffer, start: number, name: string): Likeness {
+  let like: Likeness = 'same';
+  for (let i = 0; i < name.length; i++) {
+    // Setting bit 5 lower-cases letters and leaves the hyphen as it is. It makes 0x7f of an underscore, which no name contains.
+    const byte = (bytes[start + i] as number) | 0x20;
+    const wanted = name.charCodeAt(i);
+    if (byte === wanted) continue;
+    if (byte !== 0x7f || wanted !== 0x2d) return 'other';
+    like = 'disguised';
+  }
+  return like;
 }
 
-/** The value of header `i`, without white space around it. */
+/** The value of header `i`, without the white space around it: spaces and tabs, and nothing else that some would also take for it. */
 export function headerValue(bytes: Buffer, i: number): string {
-  return bytes.toString('latin1', spans.headers[i * 4 + 2] as number, spans.headers[i * 4 + 3] as number).trim();
+  let start = spans.headers[i * 4 + 2] as number;
+  let end = spans.headers[i * 4 + 3] as number;
+  while (start < end && isBlank(bytes[start])) start++;
+  while (end > start && isBlank(bytes[end - 1])) end--;
+  return bytes.toString('latin1', start, end);
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09;
 }
 
 export function headerName(bytes: Buffer, i: number): string {
@@ -76,6 +98,12 @@ export function listMembers(value: string): string[] {
     .filter((member) => member !== '');
 }
 
+/** A whole, safe number of bytes; -1: malformed. */
+export function parseContentLength(value: string): number {
+  const length = Number(value);
+  return /^\d{1,16}$/.test(value) && Number.isSafeInteger(length) ? length : -1;
+}
+
 const removed = new Uint8Array(256);
 
 /** Marks headers of the last parsed head for removal; used within one synchronous rewrite. */
@@ -89,30 +117,25 @@ export const removal = {
   keep(i: number): void {
     removed[i] = 0;
   },
-  has(i: number): boolean {
-    return removed[i] === 1;
-  },
 };
 
 /**
- * A new head: `start` (the start line with its CRLF), the header lines that are not marked for removal as the bytes that
- * came, `added` (lines with their CRLF) and the empty line, followed by `tail`.
+ * A new head: `start`, then the bytes that came from offset `from` (in the start line, or where the headers begin) without the lines of
+ * headers that are marked for removal, `added` (lines with their CRLF) and the empty line, followed by `tail`.
  */
-export function assembleHead(bytes: Buffer, headBytes: number, start: string, added: string, tail: Buffer | null): Buffer {
-  const first = spans.count === 0 ? headBytes - 2 : (spans.headers[0] as number);
+export function assembleHead(bytes: Buffer, headBytes: number, start: string, from: number, added: string, tail: Buffer | null): Buffer {
   const linesEnd = headBytes - 2;
-  const tailBytes = tail === null ? 0 : tail.length;
-  const out = Buffer.allocUnsafe(start.length + (linesEnd - first) + added.length + 2 + tailBytes);
-  let at = out.write(start, 0, 'latin1');
-  let from = first;
+  const out = Buffer.allocUnsafe(start.length + linesEnd - from + added.length + 2 + (tail === null ? 0 : tail.length));
+  let at = start.length === 0 ? 0 : out.write(start, 0, 'latin1');
+  let copied = from;
   for (let i = 0; i < spans.count; i++) {
     if (removed[i] !== 1) continue;
     const lineStart = spans.headers[i * 4] as number;
-    if (lineStart > from) at += bytes.copy(out, at, from, lineStart);
-    from = i + 1 < spans.count ? (spans.headers[i * 4 + 4] as number) : linesEnd;
+    if (lineStart > copied) at += bytes.copy(out, at, copied, lineStart);
+    copied = i + 1 < spans.count ? (spans.headers[i * 4 + 4] as number) : linesEnd;
   }
-  if (linesEnd > from) at += bytes.copy(out, at, from, linesEnd);
-  at += out.write(added, at, 'latin1');
+  if (linesEnd > copied) at += bytes.copy(out, at, copied, linesEnd);
+  if (added.length > 0) at += out.write(added, at, 'latin1');
   out[at++] = 13;
   out[at++] = 10;
   if (tail !== null) at += tail.copy(out, at);

@@ -4,6 +4,7 @@
  * to the parser only when they are chunked.
  */
 import { createRequire } from 'node:module';
+import { HeadSpans } from './head-spans.ts';
 
 /** The few words of WebAssembly that are needed; its full types belong to browsers. */
 declare const WebAssembly: {
@@ -32,32 +33,14 @@ const TYPE_RESPONSE = 2;
 const OK = 0;
 const PAUSED = 21;
 
-/** A head with more headers is refused. */
-export const HEADERS_MAX = 128;
 /** Bytes shown to the parser at a time. */
 const INPUT_BYTES = 65_536;
+/** Of what begins with a head less is shown at a time: the bytes behind a head need not be copied. */
+const HEAD_PIECE_BYTES = 4_096;
 /** Idle parsers kept for the next messages. */
 const POOL_MAX = 1_024;
 
-/** Offsets of the head that was parsed last, into the buffer given to `parseHead`; overwritten by the next call. */
-export class HeadSpans {
-  /** Four numbers a header: name start, name end, value start, value end. */
-  readonly headers = new Int32Array(HEADERS_MAX * 4);
-  count = 0;
-  tooMany = false;
-  urlStart = 0;
-  urlEnd = 0;
-  status = 0;
-  keepAlive = false;
-  upgrade = false;
-
-  clear(): void {
-    this.count = 0;
-    this.tooMany = false;
-    this.urlStart = this.urlEnd = 0;
-  }
-}
-
+/** Of the head that was parsed last, in the buffer given to `parseHead`; overwritten by the next call. */
 export const spans = new HeadSpans();
 
 export type HeadResult =
@@ -68,9 +51,12 @@ export type HeadResult =
 const INCOMPLETE: HeadResult = { kind: 'incomplete' };
 
 let inputBase = 0;
-let lastWasName = false;
 let collecting = false;
 let messageComplete = false;
+/** The chunk that is being followed, and where its content goes when somebody wants it without framing. */
+let followed: Buffer | null = null;
+let content: Buffer[] | null = null;
+let alive = 0;
 
 const wasm = instantiate();
 const input = wasm.malloc(INPUT_BYTES);
@@ -84,24 +70,24 @@ function instantiate(): Exports {
     env: {
       wasm_on_message_begin: () => OK,
       wasm_on_status: () => OK,
-      wasm_on_body: () => OK,
+      wasm_on_body: (_parser: number, at: number, length: number) => {
+        if (content !== null && followed !== null) content.push(followed.subarray(at - inputBase, at - inputBase + length));
+        return OK;
+      },
       wasm_on_url: (_parser: number, at: number, length: number) => {
-        if (spans.urlEnd === 0) spans.urlStart = at - inputBase;
-        spans.urlEnd = at - inputBase + length;
+        spans.addUrl(at - inputBase, length);
         return OK;
       },
       wasm_on_header_field: (_parser: number, at: number, length: number) => {
-        if (collecting) addName(at - inputBase, length);
+        if (collecting) spans.addName(at - inputBase, length);
         return OK;
       },
       wasm_on_header_value: (_parser: number, at: number, length: number) => {
-        if (collecting) addValue(at - inputBase, length);
+        if (collecting) spans.addValue(at - inputBase, length);
         return OK;
       },
-      wasm_on_headers_complete: (_parser: number, status: number, upgrade: number, keepAlive: number) => {
+      wasm_on_headers_complete: (_parser: number, status: number) => {
         spans.status = status;
-        spans.upgrade = upgrade !== 0;
-        spans.keepAlive = keepAlive !== 0;
         return PAUSED;
       },
       wasm_on_message_complete: () => {
@@ -111,34 +97,6 @@ function instantiate(): Exports {
     },
   });
   return instance.exports as Exports;
-}
-
-/** llhttp may report one name or value in several pieces; they lie side by side. */
-function addName(at: number, length: number): void {
-  const headers = spans.headers;
-  if (lastWasName && headers[spans.count * 4 - 3] === at) {
-    headers[spans.count * 4 - 3] = at + length;
-    return;
-  }
-  if (spans.count === HEADERS_MAX) {
-    spans.tooMany = true;
-    return;
-  }
-  const i = spans.count * 4;
-  headers[i] = at;
-  headers[i + 1] = at + length;
-  headers[i + 2] = at + length;
-  headers[i + 3] = at + length;
-  spans.count++;
-  lastWasName = true;
-}
-
-function addValue(at: number, length: number): void {
-  const i = spans.count * 4 - 4;
-  if (i < 0 || spans.tooMany) return;
-  if (lastWasName) spans.headers[i + 2] = at;
-  spans.headers[i + 3] = at + length;
-  lastWasName = false;
 }
 
 function load(bytes: Buffer, start: number, end: number): void {
@@ -155,6 +113,7 @@ export class Parser {
   constructor(type: number) {
     this.type = type;
     this.pointer = wasm.llhttp_alloc(type);
+    alive++;
   }
 
   /** Of a request. */
@@ -164,28 +123,40 @@ export class Parser {
     return methodNames[number];
   }
 
-  get version(): string {
-    return `${wasm.llhttp_get_http_major(this.pointer)}.${wasm.llhttp_get_http_minor(this.pointer)}`;
-  }
-
+  /** 1.0 or 1.1 as a minor version; -1: neither. */
   get minorVersion(): number {
-    return wasm.llhttp_get_http_minor(this.pointer);
+    const minor = wasm.llhttp_get_http_minor(this.pointer);
+    return wasm.llhttp_get_http_major(this.pointer) === 1 && minor <= 1 ? minor : -1;
   }
 
   /**
-   * Follows a chunked body. Returns how many bytes belong to the message: all of them, or fewer with `complete` set;
-   * -1 when the body is malformed.
+   * Follows a chunked body. Returns how many bytes belong to the message: all of them, or up to its end when `isComplete` says so
+   * afterwards; -1 when the body is malformed. The content without chunk framing is added to `contents`, as parts of `chunk`.
    */
-  follow(chunk: Buffer): { bytes: number; complete: boolean } {
+  follow(chunk: Buffer, contents: Buffer[] | null): number {
+    followed = chunk;
+    content = contents;
+    messageComplete = false;
+    const bytes = this.#execute(chunk);
+    followed = content = null;
+    return bytes;
+  }
+
+  /** Whether the last `follow`, of this parser, came to the end of the message. */
+  get isComplete(): boolean {
+    return messageComplete;
+  }
+
+  #execute(chunk: Buffer): number {
     for (let at = 0; at < chunk.length; at += INPUT_BYTES) {
       const end = Math.min(chunk.length, at + INPUT_BYTES);
       load(chunk, at, end);
-      messageComplete = false;
+      inputBase = input - at;
       const code = wasm.llhttp_execute(this.pointer, input, end - at);
-      if (messageComplete) return { bytes: at + wasm.llhttp_get_error_pos(this.pointer) - input, complete: true };
-      if (code !== OK) return { bytes: -1, complete: false };
+      if (messageComplete) return at + wasm.llhttp_get_error_pos(this.pointer) - input;
+      if (code !== OK) return -1;
     }
-    return { bytes: chunk.length, complete: false };
+    return chunk.length;
   }
 
   /** After a head: goes on with the body. */
@@ -200,8 +171,14 @@ export class Parser {
       pool.push(this);
     } else {
       wasm.llhttp_free(this.pointer);
+      alive--;
     }
   }
+}
+
+/** Parsers that exist, and those of them that wait in a pool: the others belong to messages that are being read. */
+export function parserCounts(): { alive: number; pooled: number } {
+  return { alive, pooled: Object.values(pools).reduce((sum, pool) => sum + pool.length, 0) };
 }
 
 function cString(pointer: number): string {
@@ -217,14 +194,18 @@ export function parseHead(kind: 'request' | 'response', bytes: Buffer): HeadResu
   const type = kind === 'request' ? TYPE_REQUEST : TYPE_RESPONSE;
   const parser = (pools[type] as Parser[]).pop() ?? new Parser(type);
   const end = Math.min(bytes.length, INPUT_BYTES);
-  load(bytes, 0, end);
-  inputBase = input;
   spans.clear();
-  lastWasName = false;
   collecting = true;
-  const code = wasm.llhttp_execute(parser.pointer, input, end);
+  let code = OK;
+  let at = 0;
+  for (; at < end && code === OK; at += HEAD_PIECE_BYTES) {
+    const next = Math.min(end, at + HEAD_PIECE_BYTES);
+    load(bytes, at, next);
+    inputBase = input - at;
+    code = wasm.llhttp_execute(parser.pointer, input, next - at);
+  }
   collecting = false;
-  if (code === PAUSED) return { kind: 'complete', bytes: wasm.llhttp_get_error_pos(parser.pointer) - input, parser };
+  if (code === PAUSED) return { kind: 'complete', bytes: wasm.llhttp_get_error_pos(parser.pointer) - inputBase, parser };
   if (code === OK) {
     parser.release();
     return INCOMPLETE;

@@ -1,8 +1,18 @@
 import { PullproxyError } from '../../errors.ts';
 import type { Framing } from './body.ts';
-import { assembleHead, headerName, headerValue, type KnownHeader, knownHeader, listMembers, removal } from './headers.ts';
-import { type Parser, spans } from './llhttp.ts';
+import {
+  assembleHead,
+  headerName,
+  headerValue,
+  type KnownHeader,
+  knownHeader,
+  listMembers,
+  parseContentLength,
+  removal,
+} from './headers.ts';
 import { newRequestId, newTraceparent } from './ids.ts';
+import { type Parser, spans } from './llhttp.ts';
+import { hostName, readTarget } from './request-target.ts';
 
 /** What the proxy needs to know of a request. */
 export interface RequestHead {
@@ -13,6 +23,8 @@ export interface RequestHead {
   /** The client's connection may serve another request after this one. */
   readonly keepAlive: boolean;
   readonly upgrade: boolean;
+  /** The client may wait for a 100 (Continue) before it sends the body. */
+  readonly expects: boolean;
   readonly framing: Framing;
   readonly contentLength: number;
   /** RFC 9110 section 9.2.2: may be sent again when the connection broke. */
@@ -26,74 +38,91 @@ export interface ForwardedFrom {
   readonly proto: 'http' | 'https';
 }
 
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH']);
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
 /** A `Connection` header that names more is refused: each name is looked for among the headers. */
 const CONNECTION_MEMBERS_MAX = 16;
-const VIA = 'Via: 1.1 pullproxy\r\n';
+const NO_MEMBERS: readonly string[] = [];
+/** W3C Trace Context section 3.2: neither id is zero, version ff does not exist, and a version after 00 may say more. */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
+const TRACEPARENT_LETTERS = 55;
 
 interface Facts {
   host: string | null;
   hostRaw: string;
-  connection: string[];
+  connection: readonly string[];
   upgrade: boolean;
+  h2c: boolean;
+  expects: boolean;
   chunked: boolean;
   contentLength: number;
   requestId: boolean;
   traceparent: boolean;
+  tracestate: boolean;
 }
 
 /**
  * Judges and rewrites the head that was parsed last (it is in `spans`): hop-by-hop headers go (RFC 9110 section 7.6.1),
- * forwarding headers come. What a client says about forwarding is not believed.
+ * forwarding headers come, and it is HTTP/1.1 from here on. What a client says about forwarding is not believed.
  * @throws PullproxyError bad_request when the request could be understood in two ways.
  */
 export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser, from: ForwardedFrom): RequestHead {
-  const method = parser.method;
-  const http10 = httpVersion(parser);
+  const { method, minorVersion } = parser;
+  const http10 = minorVersion === 0;
+  if (minorVersion === -1) throw new PullproxyError('bad_request', 'not HTTP/1.0 or HTTP/1.1');
   if (spans.tooMany) throw new PullproxyError('head_too_large', 'too many headers');
   if (method === 'CONNECT') throw new PullproxyError('bad_request', 'CONNECT is not served here');
   const facts = collectFacts(bytes);
-  const target = readTarget(bytes, facts, http10);
+  if (facts.host === null && !http10) throw new PullproxyError('bad_request', 'no Host');
   if (http10 && facts.chunked) throw new PullproxyError('bad_request', 'Transfer-Encoding in an HTTP/1.0 request');
-  const upgrade = facts.upgrade && facts.connection.includes('upgrade') && !http10;
-  removeNamedByConnection(bytes, facts.connection, upgrade);
-  const keepAlive = http10 ? facts.connection.includes('keep-alive') : !facts.connection.includes('close');
+  const target = readTarget(bytes, method);
+  const upgrade = facts.upgrade && !facts.h2c && !http10 && facts.connection.includes('upgrade');
+  removeNamedByConnection(bytes, facts.connection);
+  if (upgrade) keepAll(bytes, 'upgrade');
+  // An absolute target takes Host's place (RFC 9112 section 3.2.2).
+  if (target.authority !== null) removeAll(bytes, 'host');
+  // To HTTP/1.0 an Expect means nothing (RFC 9110 section 10.1.1).
+  if (http10) removeAll(bytes, 'expect');
+  // It belongs to the traceparent that it came with (W3C Trace Context section 3.3).
+  if (facts.tracestate && !facts.traceparent) removeAll(bytes, 'tracestate');
+  const host = target.authority ?? facts.hostRaw;
+  const writesHost = target.authority !== null || facts.host === null;
+  const closes = facts.connection.includes('close') || (http10 && !facts.connection.includes('keep-alive'));
+  const added = (writesHost ? `Host: ${host}\r\n` : '') + addedLines(facts, host, http10, upgrade, from);
+  // In the usual form the request line passes as it came.
+  const asItCame = target.replacement === null && !http10;
+  const start = asItCame ? '' : `${method} ${target.replacement ?? bytes.toString('latin1', spans.urlStart, spans.urlEnd)} HTTP/1.1\r\n`;
+  const copyFrom = asItCame ? spans.urlStart - method.length - 1 : headersStart(headBytes);
   return {
     method,
-    host: target.host,
+    host: target.authority === null ? (facts.host ?? '') : hostName(target.authority),
     http10,
-    keepAlive,
+    keepAlive: !closes,
     upgrade,
+    expects: facts.expects && !http10,
     framing: facts.chunked ? 'chunked' : facts.contentLength > 0 ? 'length' : 'none',
     contentLength: facts.contentLength,
     idempotent: IDEMPOTENT.has(method),
-    bytes: assembleHead(
-      bytes,
-      headBytes,
-      `${method} ${target.target} HTTP/1.${http10 ? '0' : '1'}\r\n`,
-      addedLines(facts, target.replacesHost ? target.hostRaw : facts.hostRaw, target.replacesHost, http10, upgrade, from),
-      null,
-    ),
+    bytes: assembleHead(bytes, headBytes, start, copyFrom, added, null),
   };
 }
 
-/** @throws PullproxyError unless it is HTTP/1.0 or 1.1. */
-function httpVersion(parser: Parser): boolean {
-  const version = parser.version;
-  if (version !== '1.1' && version !== '1.0') throw new PullproxyError('bad_request', `HTTP version ${version} on an HTTP/1 connection`);
-  return version === '1.0';
+function headersStart(headBytes: number): number {
+  return spans.count === 0 ? headBytes - 2 : (spans.headers[0] as number);
 }
 
 function collectFacts(bytes: Buffer): Facts {
   const facts: Facts = {
     host: null,
     hostRaw: '',
-    connection: [],
+    connection: NO_MEMBERS,
     upgrade: false,
+    h2c: false,
+    expects: false,
     chunked: false,
     contentLength: 0,
     requestId: false,
     traceparent: false,
+    tracestate: false,
   };
   removal.clear();
   for (let i = 0; i < spans.count; i++) {
@@ -111,7 +140,7 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       facts.host = hostName(facts.hostRaw);
       return;
     case 'connection':
-      facts.connection.push(...listMembers(headerValue(bytes, i)));
+      facts.connection = [...facts.connection, ...listMembers(headerValue(bytes, i))];
       removal.add(i);
       return;
     case 'transfer-encoding':
@@ -121,93 +150,82 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       facts.chunked = true;
       return;
     case 'content-length':
-      facts.contentLength = contentLength(headerValue(bytes, i));
+      facts.contentLength = parseContentLength(headerValue(bytes, i));
+      if (facts.contentLength < 0) throw new PullproxyError('bad_request', 'malformed Content-Length');
       return;
     case 'upgrade':
       // h2c by Upgrade is obsolete (RFC 9113 section 3.1): the request goes on as HTTP/1.1.
-      facts.upgrade = headerValue(bytes, i).toLowerCase() !== 'h2c';
+      facts.h2c ||= listMembers(headerValue(bytes, i)).includes('h2c');
+      facts.upgrade = true;
       removal.add(i);
       return;
     case 'te':
       if (headerValue(bytes, i).toLowerCase() !== 'trailers') removal.add(i);
+      return;
+    case 'expect':
+      facts.expects ||= headerValue(bytes, i).toLowerCase() === '100-continue';
       return;
     case 'x-request-id':
       if (facts.requestId || !/^[\x21-\x7e]{1,128}$/.test(headerValue(bytes, i))) removal.add(i);
       else facts.requestId = true;
       return;
     case 'traceparent':
-      if (facts.traceparent || !/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/.test(headerValue(bytes, i))) removal.add(i);
+      if (facts.traceparent || !isTraceparent(headerValue(bytes, i))) removal.add(i);
       else facts.traceparent = true;
+      return;
+    case 'tracestate':
+      facts.tracestate = true;
       return;
     case 'keep-alive':
     case 'proxy-connection':
     case 'forwarded':
-    case 'x-forwarded-for':
-    case 'x-forwarded-host':
-    case 'x-forwarded-proto':
+    case 'x-forwarded-':
+    case 'disguised':
       removal.add(i);
       return;
     default:
   }
 }
 
-function contentLength(value: string): number {
-  const length = Number(value);
-  if (!/^\d{1,16}$/.test(value) || !Number.isSafeInteger(length)) throw new PullproxyError('bad_request', 'malformed Content-Length');
-  return length;
+function isTraceparent(value: string): boolean {
+  return TRACEPARENT.test(value) && (value.length === TRACEPARENT_LETTERS || !value.startsWith('00'));
 }
 
-interface Target {
-  readonly target: string;
-  readonly host: string;
-  readonly hostRaw: string;
-  readonly replacesHost: boolean;
-}
-
-/** RFC 9112 section 3.2: an absolute-form target replaces Host; every other form needs exactly one in HTTP/1.1. */
-function readTarget(bytes: Buffer, facts: Facts, http10: boolean): Target {
-  const target = bytes.toString('latin1', spans.urlStart, spans.urlEnd);
-  if (facts.host === null && !http10) throw new PullproxyError('bad_request', 'no Host');
-  if (target.startsWith('/') || target === '*') return { target, host: facts.host ?? '', hostRaw: facts.hostRaw, replacesHost: false };
-  const absolute = /^https?:\/\/([^/?#@]+)([/?][^#]*)?$/i.exec(target);
-  if (absolute === null) throw new PullproxyError('bad_request', 'malformed request target');
-  const authority = absolute[1] as string;
-  const path = absolute[2] ?? '/';
-  for (let i = 0; i < spans.count; i++) if (knownHeader(bytes, i) === 'host') removal.add(i);
-  return { target: path.startsWith('?') ? `/${path}` : path, host: hostName(authority), hostRaw: authority, replacesHost: true };
-}
-
-/**
- * `Example.com:8080` → `example.com`, `[::1]:80` → `[::1]`, a trailing dot goes.
- * @throws PullproxyError bad_request when it is no host.
- */
-export function hostName(value: string): string {
-  const parts = /^(\[[0-9a-fA-F:.]{2,45}\]|[a-zA-Z0-9._-]{0,253}?)\.?(?::\d{0,5})?$/.exec(value);
-  if (parts === null) throw new PullproxyError('bad_request', 'malformed Host');
-  return (parts[1] as string).toLowerCase();
-}
-
-/** `Connection` may name any header as hop-by-hop. The framing and the host are not its to take away. */
-function removeNamedByConnection(bytes: Buffer, connection: readonly string[], upgrade: boolean): void {
+/** `Connection` may name any header as hop-by-hop. The framing, the host and what every request has are not its to take away. */
+function removeNamedByConnection(bytes: Buffer, connection: readonly string[]): void {
   if (connection.length > CONNECTION_MEMBERS_MAX) throw new PullproxyError('bad_request', 'Connection names too many headers');
   for (const member of connection) {
     if (member === 'close' || member === 'keep-alive' || member === 'upgrade' || member === 'te') continue;
-    for (let i = 0; i < spans.count; i++) {
-      const name = headerName(bytes, i);
-      if (name === member && name !== 'host' && name !== 'content-length' && name !== 'transfer-encoding') removal.add(i);
-    }
+    for (let i = 0; i < spans.count; i++) if (headerName(bytes, i) === member && !isProtected(knownHeader(bytes, i))) removal.add(i);
   }
-  if (!upgrade) return;
-  for (let i = 0; i < spans.count; i++) if (knownHeader(bytes, i) === 'upgrade') removal.keep(i);
 }
 
-function addedLines(facts: Facts, host: string, writesHost: boolean, http10: boolean, upgrade: boolean, from: ForwardedFrom): string {
-  let lines = writesHost ? `Host: ${host}\r\n` : '';
-  if (upgrade) lines += 'Connection: upgrade\r\n';
-  else if (http10) lines += 'Connection: keep-alive\r\n';
+function isProtected(name: KnownHeader | null): boolean {
+  switch (name) {
+    case 'host':
+    case 'content-length':
+    case 'transfer-encoding':
+    case 'x-request-id':
+    case 'traceparent':
+      return true;
+    default:
+      return false;
+  }
+}
+
+function removeAll(bytes: Buffer, name: KnownHeader): void {
+  for (let i = 0; i < spans.count; i++) if (knownHeader(bytes, i) === name) removal.add(i);
+}
+
+function keepAll(bytes: Buffer, name: KnownHeader): void {
+  for (let i = 0; i < spans.count; i++) if (knownHeader(bytes, i) === name) removal.keep(i);
+}
+
+function addedLines(facts: Facts, host: string, http10: boolean, upgrade: boolean, from: ForwardedFrom): string {
+  let lines = upgrade ? 'Connection: upgrade\r\n' : '';
   lines += `X-Forwarded-For: ${from.remoteAddress}\r\nX-Forwarded-Proto: ${from.proto}\r\n`;
   if (host !== '') lines += `X-Forwarded-Host: ${host}\r\n`;
   if (!facts.requestId) lines += `X-Request-Id: ${newRequestId()}\r\n`;
   if (!facts.traceparent) lines += `traceparent: ${newTraceparent()}\r\n`;
-  return lines + VIA;
+  return lines + (http10 ? 'Via: 1.0 pullproxy\r\n' : 'Via: 1.1 pullproxy\r\n');
 }

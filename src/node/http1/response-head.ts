@@ -1,6 +1,7 @@
 import type { Framing } from './body.ts';
-import { assembleHead, headerName, headerValue, knownHeader, listMembers, removal } from './headers.ts';
+import { assembleHead, headerName, headerValue, knownHeader, listMembers, parseContentLength, removal } from './headers.ts';
 import { type Parser, spans } from './llhttp.ts';
+import type { RequestHead } from './request-head.ts';
 
 /** What the proxy needs to know of an application's answer. */
 export interface ResponseHead {
@@ -11,31 +12,36 @@ export interface ResponseHead {
   readonly keepAlive: boolean;
 }
 
+const NO_MEMBERS: readonly string[] = [];
+
 /** Reads the head that was parsed last and marks its hop-by-hop headers for removal; null when it can't be understood in one way. */
-export function readResponseHead(bytes: Buffer, parser: Parser, method: string): ResponseHead | null {
+export function readResponseHead(bytes: Buffer, parser: Parser, request: RequestHead): ResponseHead | null {
   const status = spans.status;
-  const version = parser.version;
-  if (spans.tooMany || status < 100 || (version !== '1.1' && version !== '1.0')) return null;
+  const { minorVersion } = parser;
+  if (spans.tooMany || status < 100 || status > 999 || minorVersion === -1) return null;
+  // Such an answer has no body, and a header that speaks of one is misread by some (RFC 9110 section 8.6, RFC 9112 section 6.1).
+  const bodiless = status < 200 || status === 204;
   let contentLength = -1;
   let chunked = false;
-  let connection: string[] | null = null;
+  let connection = NO_MEMBERS;
   removal.clear();
   for (let i = 0; i < spans.count; i++) {
     switch (knownHeader(bytes, i)) {
-      case 'content-length': {
-        const value = headerValue(bytes, i);
-        contentLength = Number(value);
-        if (!/^\d{1,16}$/.test(value)) return null;
+      case 'content-length':
+        contentLength = parseContentLength(headerValue(bytes, i));
+        if (contentLength < 0) return null;
+        if (bodiless) removal.add(i);
         break;
-      }
-      case 'transfer-encoding': {
-        if (chunked || !headerValue(bytes, i).toLowerCase().endsWith('chunked')) return null;
+      case 'transfer-encoding':
+        if (chunked || headerValue(bytes, i).toLowerCase() !== 'chunked') return null;
         chunked = true;
+        if (bodiless || request.http10) removal.add(i);
         break;
-      }
+      case 'trailer':
+        if (request.http10) removal.add(i);
+        break;
       case 'connection':
-        connection ??= [];
-        connection.push(...listMembers(headerValue(bytes, i)));
+        connection = [...connection, ...listMembers(headerValue(bytes, i))];
         removal.add(i);
         break;
       case 'keep-alive':
@@ -43,17 +49,17 @@ export function readResponseHead(bytes: Buffer, parser: Parser, method: string):
         removal.add(i);
         break;
       case 'upgrade':
-        if (status !== 101) removal.add(i);
+        if (status !== 101 && status !== 426) removal.add(i);
         break;
       default:
     }
   }
-  if (connection !== null) removeNamed(bytes, connection);
+  removeNamed(bytes, connection);
   return {
     status,
     contentLength: Math.max(0, contentLength),
-    framing: framingOf(status, method, chunked, contentLength),
-    keepAlive: spans.keepAlive,
+    framing: framingOf(status, request.method, chunked, contentLength),
+    keepAlive: minorVersion === 1 ? !connection.includes('close') : connection.includes('keep-alive') && !chunked,
   };
 }
 
@@ -75,11 +81,10 @@ function removeNamed(bytes: Buffer, connection: readonly string[]): void {
   }
 }
 
-export type ClientConnectionHeader = '' | 'Connection: close\r\n' | 'Connection: keep-alive\r\n' | 'Connection: upgrade\r\n';
-
 /** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the body's first bytes behind it. */
-export function rewriteResponseHead(bytes: Buffer, headBytes: number, connection: ClientConnectionHeader, tail: Buffer | null): Buffer {
-  const lineStart = bytes.indexOf('HTTP/');
-  const lineEnd = bytes.indexOf('\r\n', lineStart);
-  return assembleHead(bytes, headBytes, `HTTP/1.1${bytes.toString('latin1', lineStart + 8, lineEnd)}\r\n`, connection, tail);
+export function rewriteResponseHead(bytes: Buffer, headBytes: number, added: string, tail: Buffer | null): Buffer {
+  // The parser skips empty lines in front.
+  let start = 0;
+  while (bytes[start] !== 0x48) start++;
+  return assembleHead(bytes, headBytes, 'HTTP/1.1', start + 'HTTP/1.1'.length, added, tail);
 }

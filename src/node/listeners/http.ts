@@ -26,7 +26,12 @@ export class HttpListener {
   async listen(host: string, port: number): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
+      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#server.off('error', reject);
+        // A connection could not be accepted (no file descriptors, no memory): that client's loss, not the node's end.
+        this.#server.on('error', () => {});
+        resolve();
+      });
     });
     this.#sweep = setInterval(() => this.#sweepDeadlines(), SWEEP_MS);
     const address = this.#server.address();
@@ -38,10 +43,11 @@ export class HttpListener {
     return this.#connections.size;
   }
 
-  /** Accepts nobody any more and closes idle connections; the others end with their current answer. */
+  /** Accepts nobody any more; connections end when they are idle for a moment, or with their current answer. */
   drain(): void {
     this.#server.close();
-    for (const connection of this.#connections) connection.closeIfIdle();
+    const now = performance.now();
+    for (const connection of this.#connections) connection.drain(now);
   }
 
   close(): void {
@@ -63,7 +69,7 @@ export class HttpListener {
     const now = performance.now();
     let paused: ClientConnection[] | null = null;
     for (const connection of this.#connections) {
-      if (connection.deadline <= now) connection.timeOut();
+      if (connection.deadline <= now) connection.timeOut(now);
       else if (connection.paused) {
         paused ??= [];
         paused.push(connection);

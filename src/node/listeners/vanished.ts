@@ -1,13 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
+import { isIPv6, type Socket } from 'node:net';
 
-/** The kernel's state of an open connection in /proc/net/tcp; everything else means that the peer has closed or is gone. */
+/** The kernel's states of a connection in /proc/net/tcp (include/net/tcp_states.h). */
 const ESTABLISHED = '01';
+const CLOSE_WAIT = '08';
+/** A look may take this share of the time at most: the table is long where connections are many. */
+const SHARE_MAX = 0.05;
 
 interface PausedClient {
   readonly socket: Socket;
   readonly paused: boolean;
-  clientVanished(): void;
+  /** `ended`: it has sent FIN. Otherwise its connection does not exist any more. */
+  clientVanished(ended: boolean): void;
 }
 
 /**
@@ -17,47 +21,106 @@ interface PausedClient {
  */
 export class VanishedClients {
   #looking = false;
+  #notBefore = 0;
+  /** Not in the table when it was read last. It is not read in one piece, and may leave out what was there all the time. */
+  #missing = new Set<PausedClient>();
 
   /** Asks the kernel about these; calls `clientVanished` on those that are gone. At most one look at a time. */
   look(clients: readonly PausedClient[]): void {
-    if (this.#looking || process.platform !== 'linux') return;
+    const began = performance.now();
+    if (this.#looking || process.platform !== 'linux' || began < this.#notBefore) return;
     this.#looking = true;
-    // A socket that was paused after the table was read must not be judged by it: only those that are paused now are.
     void this.#check(clients).finally(() => {
       this.#looking = false;
+      const now = performance.now();
+      this.#notBefore = now + (now - began) * (1 / SHARE_MAX - 1);
     });
   }
 
   async #check(clients: readonly PausedClient[]): Promise<void> {
-    let alive: Set<string>;
-    try {
-      alive = await establishedConnections();
-    } catch {
-      // No /proc here (a restricted container): the hold deadline remains.
-      return;
-    }
+    const asked = new Map<string, PausedClient>();
     for (const client of clients) {
-      const { localPort, remotePort } = client.socket;
-      if (!client.paused || localPort === undefined || remotePort === undefined) continue;
-      if (!alive.has(`${localPort}:${remotePort}`)) client.clientVanished();
+      const key = tableKey(client.socket);
+      if (key !== null) asked.set(key, client);
+    }
+    const states = await statesOf(asked).catch(() => null);
+    // No /proc here (a restricted container): the hold deadline remains.
+    if (states === null) return;
+    const missed = this.#missing;
+    this.#missing = new Set();
+    for (const [key, client] of asked) {
+      const state = states.get(key);
+      if (!client.paused || state === ESTABLISHED) continue;
+      if (state === CLOSE_WAIT) client.clientVanished(true);
+      else if (state !== undefined || missed.has(client)) client.clientVanished(false);
+      else this.#missing.add(client);
     }
   }
 }
 
-/** `local port:remote port` of every established TCP connection of this network namespace. */
-async function establishedConnections(): Promise<Set<string>> {
-  const alive = new Set<string>();
-  for (const file of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const table = await readFile(file, 'latin1').catch((error: NodeJS.ErrnoException) => {
-      // IPv6 may be off; the IPv4 table is always there.
-      if (file.endsWith('6') && error.code === 'ENOENT') return '';
-      throw error;
-    });
-    const row = /^\s*\d+: [0-9A-F]+:([0-9A-F]{4}) [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{2})/gm;
-    for (let match = row.exec(table); match !== null; match = row.exec(table)) {
-      if (match[3] !== ESTABLISHED) continue;
-      alive.add(`${Number.parseInt(match[1] as string, 16)}:${Number.parseInt(match[2] as string, 16)}`);
+/** What the kernel says of these connections; each is asked for by `tableKey`. */
+async function statesOf(asked: ReadonlyMap<string, unknown>): Promise<Map<string, string>> {
+  const states = new Map<string, string>();
+  for (const [file, length] of [
+    ['/proc/net/tcp', V4_KEY_LETTERS],
+    ['/proc/net/tcp6', V6_KEY_LETTERS],
+  ] as const) {
+    if (![...asked.keys()].some((key) => key.length === length)) continue;
+    const table = await readFile(file, 'latin1');
+    // `  12: 0100007F:1F90 0100007F:C5A2 01 ...`, the local end first.
+    for (let line = table.indexOf('\n') + 1; line > 0; line = table.indexOf('\n', line) + 1) {
+      const start = table.indexOf(': ', line) + 2;
+      const key = table.slice(start, start + length);
+      if (asked.has(key)) states.set(key, table.slice(start + length + 1, start + length + 3));
     }
   }
-  return alive;
+  return states;
+}
+
+const V4_KEY_LETTERS = '0100007F:1F90 0100007F:C5A2'.length;
+const V6_KEY_LETTERS = V4_KEY_LETTERS + 2 * (32 - 8);
+
+/** Both ends of a connection as the kernel's table writes them; null when it has none any more. */
+function tableKey({ localAddress, localPort, remoteAddress, remotePort }: Socket): string | null {
+  if (localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined) return null;
+  return `${tableAddress(localAddress)}:${hex(localPort, 4)} ${tableAddress(remoteAddress)}:${hex(remotePort, 4)}`;
+}
+
+/** Each 32-bit word is written as the number that this machine reads in it: little-endian on all that Node runs on but s390x. */
+export function tableAddress(address: string): string {
+  const words = isIPv6(address) ? ipv6Words(address) : [ipv4Word(address)];
+  return words.map((word) => hex(littleEndian ? swapped(word) : word, 8)).join('');
+}
+
+const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
+function ipv6Words(address: string): number[] {
+  const [text = ''] = address.split('%');
+  const [head = '', tail] = text.split('::');
+  const first = groupsOf(head);
+  const last = tail === undefined ? [] : groupsOf(tail);
+  const groups = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return [0, 2, 4, 6].map((i) => (groups[i] as number) * 0x10000 + (groups[i + 1] as number));
+}
+
+/** `ffff:192.0.2.1` → three numbers of 16 bits. */
+function groupsOf(text: string): number[] {
+  if (text === '') return [];
+  return text.split(':').flatMap((part) => {
+    if (!part.includes('.')) return [Number.parseInt(part, 16)];
+    const word = ipv4Word(part);
+    return [word >>> 16, word & 0xffff];
+  });
+}
+
+function ipv4Word(address: string): number {
+  return address.split('.').reduce((word, byte) => word * 256 + Number(byte), 0);
+}
+
+function swapped(word: number): number {
+  return ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+}
+
+function hex(value: number, letters: number): string {
+  return (value >>> 0).toString(16).toUpperCase().padStart(letters, '0');
 }

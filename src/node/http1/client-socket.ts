@@ -1,0 +1,98 @@
+import type { Socket } from 'node:net';
+import type { TunnelClient } from './tunnel.ts';
+
+/**
+ * After the last answer what still comes is read and dropped for a while: a socket that is closed with unread input sends a reset, and
+ * that would take the answer away from the client (RFC 9112 section 9.6).
+ */
+const LINGER_MS = 2_000;
+const LINGER_MS_MAX = 30_000;
+const KEEP_ALIVE_PROBE_MS = 60_000;
+
+/** A client's socket, with when it is to be looked at again. */
+export class ClientSocket implements TunnelClient {
+  readonly socket: Socket;
+  /** On the monotonic clock; Infinity: not at all. */
+  deadline: number;
+  #paused = false;
+  #moved = 0;
+  /** When lingering ends in any case; null until the last words are with the kernel. */
+  #lingersUntil: number | null = null;
+
+  constructor(socket: Socket, deadline: number) {
+    this.socket = socket;
+    this.deadline = deadline;
+  }
+
+  /** True while input is not read: then the socket itself reports neither FIN nor RST. */
+  get paused(): boolean {
+    return this.#paused && !this.socket.destroyed;
+  }
+
+  /** The client does not read as fast as it is written to: wait for `drain`. */
+  get isFull(): boolean {
+    return this.socket.writableNeedDrain;
+  }
+
+  write(bytes: Buffer): boolean {
+    return this.socket.write(bytes);
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** Breaks the connection, so that the client can't take what it has for the whole. */
+  abort(): void {
+    // A TLS connection that ends without its closing alert is broken too, and Node resets no other than plain sockets.
+    if ('encrypted' in this.socket) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
+  /** Finds out that the client's machine is gone while neither side has anything to say. */
+  probe(): void {
+    this.socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
+  }
+
+  /** False when no byte has moved in either direction since this was asked last. */
+  hasMoved(): boolean {
+    const moved = this.socket.bytesRead + this.socket.bytesWritten - this.socket.writableLength;
+    const has = moved !== this.#moved;
+    this.#moved = moved;
+    return has;
+  }
+
+  /** Says the last words; then the client has a moment to read them and to close. */
+  linger(last: Buffer | null): void {
+    const said = (): void => {
+      const now = performance.now();
+      this.#lingersUntil = now + LINGER_MS_MAX;
+      this.deadline = now + LINGER_MS;
+    };
+    this.resume();
+    if (last === null) this.socket.end(said);
+    else this.socket.end(last, said);
+  }
+
+  /** The last words are with the kernel, if not with the client. */
+  get hasSaid(): boolean {
+    return this.#lingersUntil !== null;
+  }
+
+  /** A client that sends on while it should close. */
+  drop(): void {
+    if (this.#lingersUntil !== null) this.deadline = Math.min(performance.now() + LINGER_MS, this.#lingersUntil);
+  }
+}

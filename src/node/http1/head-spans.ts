@@ -1,0 +1,52 @@
+/** A head with more headers is refused. */
+export const HEADERS_MAX = 128;
+
+/** Where the words of a head lie, as offsets into the buffer that it was parsed in: nothing is copied out that nobody asks for. */
+export class HeadSpans {
+  /** Four numbers a header: name start, name end, value start, value end. */
+  readonly headers = new Int32Array(HEADERS_MAX * 4);
+  count = 0;
+  tooMany = false;
+  urlStart = 0;
+  urlEnd = 0;
+  status = 0;
+  #lastWasName = false;
+
+  clear(): void {
+    this.count = 0;
+    this.tooMany = false;
+    this.urlStart = this.urlEnd = 0;
+    this.#lastWasName = false;
+  }
+
+  addUrl(at: number, length: number): void {
+    if (this.urlEnd === 0) this.urlStart = at;
+    this.urlEnd = at + length;
+  }
+
+  /** A parser may report one name or value in several pieces; they lie side by side. */
+  addName(at: number, length: number): void {
+    const headers = this.headers;
+    if (this.#lastWasName && headers[this.count * 4 - 3] === at) {
+      headers[this.count * 4 - 3] = at + length;
+      return;
+    }
+    if (this.count === HEADERS_MAX) {
+      this.tooMany = true;
+      return;
+    }
+    const i = this.count * 4;
+    headers[i] = at;
+    headers[i + 1] = headers[i + 2] = headers[i + 3] = at + length;
+    this.count++;
+    this.#lastWasName = true;
+  }
+
+  addValue(at: number, length: number): void {
+    const i = this.count * 4 - 4;
+    if (i < 0 || this.tooMany) return;
+    if (this.#lastWasName) this.headers[i + 2] = at;
+    this.headers[i + 3] = at + length;
+    this.#lastWasName = false;
+  }
+}

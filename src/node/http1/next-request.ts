@@ -1,0 +1,33 @@
+import { PullproxyError } from '../../errors.ts';
+import { type Parser, parseHead } from './llhttp.ts';
+import { type ForwardedFrom, type RequestHead, readRequestHead } from './request-head.ts';
+
+/** `complete`: the head takes up `bytes`, and the parser is the caller's. */
+export type NextRequest =
+  | { readonly kind: 'complete'; readonly head: RequestHead; readonly bytes: number; readonly parser: Parser }
+  | { readonly kind: 'incomplete' }
+  | { readonly kind: 'refused'; readonly error: PullproxyError };
+
+/** Reads the request whose head begins `bytes`. */
+export function nextRequest(bytes: Buffer, headBytesMax: number, from: ForwardedFrom): NextRequest {
+  const parsed = parseHead('request', bytes);
+  if (parsed.kind === 'invalid') return { kind: 'refused', error: new PullproxyError('bad_request', parsed.reason) };
+  if (parsed.kind === 'incomplete')
+    return bytes.length > headBytesMax ? { kind: 'refused', error: new PullproxyError('head_too_large') } : parsed;
+  try {
+    if (parsed.bytes > headBytesMax) throw new PullproxyError('head_too_large');
+    const head = readRequestHead(bytes, parsed.bytes, parsed.parser, from);
+    return { kind: 'complete', head, bytes: parsed.bytes, parser: parsed.parser };
+  } catch (error) {
+    parsed.parser.release();
+    if (!(error instanceof PullproxyError)) throw error;
+    return { kind: 'refused', error };
+  }
+}
+
+/** Some clients end a body with one CRLF too many (RFC 9112 section 2.2). */
+export function withoutEmptyLines(bytes: Buffer): Buffer {
+  let start = 0;
+  while (bytes[start] === 0x0d && bytes[start + 1] === 0x0a) start += 2;
+  return start === 0 ? bytes : bytes.subarray(start);
+}

@@ -1,0 +1,93 @@
+/** A node by itself, with small limits and ports of its own, for tests of the data plane. */
+import type { Cluster } from '../../src/cluster/cluster.ts';
+import { parseRouteSettings, type RouteRecord } from '../../src/config/route-settings.ts';
+import { createLog } from '../../src/log.ts';
+import { type NodeOptions, ProxyNode } from '../../src/node/node.ts';
+import { closeLinkers, FakeLinker, type FakeLinkerOptions } from './fake-linker.ts';
+import { closeClients } from './raw-client.ts';
+import { closeApps } from './scripted-app.ts';
+
+export interface LoneNode {
+  readonly node: ProxyNode;
+  readonly port: number;
+  readonly backendPort: number;
+}
+
+export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend' | 'cluster'>> {
+  readonly host?: string;
+  /** Configured routes, as users write them. */
+  readonly routes?: Readonly<Record<string, RouteRecord>>;
+  /** Of the subclass under test. */
+  readonly make?: (options: NodeOptions) => ProxyNode;
+}
+
+const nodes = new Set<ProxyNode>();
+
+export async function startLoneNode({ host = '127.0.0.1', routes = {}, make, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
+  const options: NodeOptions = {
+    id: 'n1',
+    listen: [{ host, port: 0 }],
+    backend: { host: '127.0.0.1', port: 0 },
+    cluster: (bound) => noCluster(bound),
+    startNeeded: () => {},
+    secrets: () => ['s'],
+    connectionsMax: 10_000,
+    headBytesMax: 16_384,
+    headTimeoutMs: 10_000,
+    keepAliveTimeoutMs: 75_000,
+    heldBytesMax: 64 * 1_048_576,
+    heldMax: 10_000,
+    log: createLog('test', 'silent'),
+    ...over,
+  };
+  const node = make === undefined ? new ProxyNode(options) : make(options);
+  nodes.add(node);
+  const { listen, backend } = await node.start();
+  node.onRoutes(new Map(Object.entries(routes).map(([name, record]) => [name, parseRouteSettings(record)])));
+  return { node, port: portOf(listen[0]), backendPort: portOf(`tcp://${backend}`) };
+}
+
+/** A node and a linker that serves every host from the application at `appPort`. */
+export async function startServedNode(
+  appPort: number,
+  options: LoneNodeOptions & Pick<FakeLinkerOptions, 'concurrency'> = {},
+): Promise<LoneNode & { readonly linker: FakeLinker }> {
+  const { concurrency, ...rest } = options;
+  const lone = await startLoneNode(rest);
+  return { ...lone, linker: await FakeLinker.dial({ backendPort: lone.backendPort, appPort, concurrency }) };
+}
+
+/** For `afterEach`: everything that the tests of the data plane have opened. */
+export async function closeEverything(): Promise<void> {
+  closeClients();
+  closeLinkers();
+  closeApps();
+  for (const node of nodes) await node.stop();
+  nodes.clear();
+}
+
+/** No other node anywhere. */
+function noCluster(address: string): Cluster {
+  return {
+    self: { id: 'n1', address },
+    connected: true,
+    commands: 0,
+    start: () => Promise.resolve(),
+    stop: () => Promise.resolve(),
+    hold: () => {},
+    unhold: () => {},
+    idle: () => {},
+    olderElsewhere: () => false,
+    short: () => {},
+    instance: () => {},
+    instanceGone: () => {},
+    mayRetire: () => Promise.resolve(true),
+    linkedRoute: () => Promise.resolve(null),
+    setRoute: () => Promise.resolve(),
+    snapshot: () => Promise.resolve({ nodes: [], routes: [] }),
+  };
+}
+
+function portOf(url: string | undefined): number {
+  return Number(new URL(url ?? '').port);
+}
