@@ -10,6 +10,9 @@ import { type Decision, decide } from './desired.ts';
 import type { Lanes, Release } from './lanes.ts';
 import { newStartId } from './start-ids.ts';
 
+/** After a failed round: waits of 1, 2, 4 and 8 s, then it counts as a new matter. All of it is shorter than a client is held. */
+export const RETRY = { attempts: 5, firstMs: 1_000 } as const;
+
 /** How often a route is looked at while commands for it run. */
 const LOOK_AGAIN_MS = 250;
 /** Each conflict means that somebody else has got on, so this many in a row are a fault. */

@@ -9,7 +9,7 @@ import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import { newStartId } from './start-ids.ts';
-import { assess, type Unfinished } from './start-round.ts';
+import { assess, RETRY, type Unfinished } from './start-round.ts';
 
 export const QUEUE_NAME = 'startup';
 /** In braces, because all keys of a queue have to lie in one slot of a Redis Cluster. */
@@ -34,10 +34,9 @@ const DISCONNECT_MS_MAX = 200;
 const EVENTS_MAX = 1_000;
 
 const JOB_OPTIONS: JobsOptions = {
-  // Waits of about 1, 2, 4 and 8 s, each by chance down to its half: far below the time for which a client is held.
-  // Orders that come meanwhile fall together with the waiting job, which serves them all when it runs.
-  attempts: 5,
-  backoff: { type: 'exponential', delay: 1_000, jitter: 0.5 },
+  // Orders that come while a job waits for its next attempt fall together with it: it serves them all when it runs.
+  attempts: RETRY.attempts,
+  backoff: { type: 'exponential', delay: RETRY.firstMs, jitter: 0.5 },
   removeOnComplete: { age: 3_600, count: 1_000 },
   removeOnFail: { age: 24 * 3_600, count: 1_000 },
   stackTraceLimit: 1,
