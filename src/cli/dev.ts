@@ -1,9 +1,75 @@
-import { DEV } from '../config/commands.ts';
+import { randomBytes } from 'node:crypto';
+import { AdminServer } from '../admin/server.ts';
+import { MemoryDirectory } from '../cluster/memory/directory.ts';
+import { createMemoryCluster } from '../cluster/memory/memory-cluster.ts';
+import { DEV, routeDefaultsOf } from '../config/commands.ts';
+import { type HostPort, parseHostPort } from '../config/host-port.ts';
 import { loadCommand } from '../config/load.ts';
+import { writeRouteSettings } from '../config/route-settings.ts';
+import { readVersion } from '../config/version.ts';
+import { createLog } from '../log.ts';
+import { ProxyNode } from '../node/node.ts';
+import { LocalScaler } from '../scaling/local.ts';
+import { LocalInstances } from './local-instances.ts';
+import { nodeAdminSource } from './node-admin.ts';
+import { refuseWhatIsNotYet } from './not-yet.ts';
 import { showHelp } from './show-help.ts';
+import { onSignals } from './signals.ts';
+import { welcome } from './welcome.ts';
 
+const BACKEND: HostPort = { host: '127.0.0.1', port: 0 };
+
+/** Node, scaling and instances in one process, in memory. */
 export async function dev(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(DEV, argv);
   if (loaded === null) return showHelp(DEV);
+  const { values: settings, tail: command } = loaded;
+  refuseWhatIsNotYet(settings);
+
+  const leaving = Promise.withResolvers<void>();
+  const log = createLog('dev', settings.logLevel);
+  const version = readVersion();
+  const secret = randomBytes(32).toString('base64url');
+  const { route, concurrency } = settings;
+  const routeDefaults = { ...routeDefaultsOf(settings), concurrency };
+  const directory = new MemoryDirectory();
+  await directory.setRoute(route, writeRouteSettings(routeDefaults));
+
+  const node = new ProxyNode({
+    ...settings,
+    id: 'dev',
+    log,
+    backend: BACKEND,
+    cluster: (bound) => createMemoryCluster({ self: { id: 'dev', address: bound }, version, log, directory }).cluster,
+    startNeeded: (name, force) => scaler.request(name, force),
+    secrets: () => [secret],
+    routeDefaults,
+    heldMax: settings.connectionsMax,
+  });
+  const bound = await node.start();
+  const proxy = parseHostPort(bound.backend) ?? BACKEND;
+  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, times: settings, log });
+  const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
+  onSignals(leaving.resolve, (code) => void instances.drain().then(() => process.exit(code)));
+
+  const source = nodeAdminSource({
+    node,
+    version,
+    redis: false,
+    startAnother: (name) => scaler.request(name, 1),
+    leave: leaving.resolve,
+  });
+  const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
+  const adminAddress = await admin.start();
+  log.info({ ...bound, admin: adminAddress }, 'ready');
+  process.stderr.write(welcome({ listen: bound.listen, admin: adminAddress, route, command, minInstances: settings.minInstances }));
+
+  await leaving.promise;
+  log.info('draining');
+  await node.drain(settings.drainTimeoutMs);
+  await scaler.close();
+  await instances.drain();
+  await admin.stop();
+  log.info('over');
   return 0;
 }

@@ -1,0 +1,46 @@
+/** Instances of one application in this process: each a linker, which runs the application as its child. */
+import { inheritedEnvironment } from '../config/environment.ts';
+import type { HostPort } from '../config/host-port.ts';
+import { Linker } from '../linker/linker.ts';
+import type { LinkerTimes } from '../linker/linker-options.ts';
+import type { Log } from '../log.ts';
+
+export interface LocalOptions {
+  readonly proxy: HostPort;
+  readonly route: string;
+  readonly concurrency: number;
+  readonly secret: string;
+  readonly command: readonly string[];
+  readonly times: Partial<LinkerTimes>;
+  readonly log: Log;
+}
+
+export class LocalInstances {
+  readonly #options: LocalOptions;
+  readonly #running = new Map<Linker, Promise<number>>();
+
+  constructor(options: LocalOptions) {
+    this.#options = options;
+  }
+
+  /** Starts one instance; resolves when it serves, rejects when its application ended before. */
+  async start(startId: string): Promise<void> {
+    const { proxy, route, concurrency, secret, command, times, log } = this.#options;
+    const own = log.child({ startId });
+    // What a linker says of itself is one too many here: this process has its own word for when it is ready.
+    own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
+    const env = inheritedEnvironment();
+    const linker = new Linker({ ...times, proxies: [proxy], route, concurrency, secret, command, env, startId, log: own });
+    const over = linker.run().finally(() => this.#running.delete(linker));
+    this.#running.set(linker, over);
+    void over.then((code) => log.info({ route, instance: linker.instance, code }, 'instance has left'));
+    await linker.ready;
+    log.info({ route, instance: linker.instance }, 'instance serves');
+  }
+
+  /** Lets all of them end what they serve, and stops their applications. Called again, it does so at once. */
+  async drain(): Promise<void> {
+    for (const linker of this.#running.keys()) linker.drain();
+    await Promise.all(this.#running.values());
+  }
+}
