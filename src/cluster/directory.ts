@@ -49,7 +49,9 @@ export interface StartDirectory {
 
   startPlan(route: string): Promise<StartPlan>;
   /**
-   * Enters `startIds` among the route's starts, to be given up after `timeoutMs`. False, and nothing is entered, when the
+   * Enters `startIds` among the route's starts, to be given up after `timeoutMs`. A start ends when an instance links with its id; of
+   * ids such as `k3x:1`, `k3x:2`, which one command begins together, one ends with each new instance that links with `k3x` or with no known id.
+   * False, and nothing is entered, when the
    * route's ready and starting instances are no longer as many as in `plan`: plan again. This is what makes two scalers start no
    * more than one would.
    */

@@ -55,7 +55,8 @@ export class RouteState {
       } else if (claim || home === null || home === node.id) {
         this.#instances.set(node.id, info);
         this.#concurrency = info.concurrency;
-        if (info.startId !== undefined) this.#starting.delete(info.startId);
+        const itsOwn = info.startId !== undefined && this.#starting.delete(info.startId);
+        if (!itsOwn && home === null) this.#endOneOfSeveral(info.startId);
       }
     }
     return { now, known, held: this.#held.count(node.id), missing, newest: this.#instances.newest };
@@ -180,6 +181,13 @@ export class RouteState {
   #oldest(at: (holder: string) => boolean): number | null {
     for (const client of this.#held.unpromised()) if (at(client.node)) return client.arrival;
     return null;
+  }
+
+  /** One command has begun several starts, and the instance can't tell which of them it is. */
+  #endOneOfSeveral(startId: string | undefined): void {
+    const several = [...this.#starting.keys()].filter((start) => start.includes(':'));
+    const start = several.find((one) => one.split(':')[0] === startId) ?? several[0];
+    if (start !== undefined) this.#starting.delete(start);
   }
 
   #startingCount(): number {

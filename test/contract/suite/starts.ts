@@ -51,6 +51,35 @@ export function starts(world: () => World): void {
       expect(await plan()).toMatchObject({ slots: 7, starting: 1 });
     });
 
+    test('of starts that one command began together, each new instance ends one, named or not', async () => {
+      const { observer } = world();
+      const a = await world().join('a');
+      await observer.beginStarts(route, ['alone'], 60_000, await plan());
+      await observer.beginStarts(route, ['both:1', 'both:2', 'both:3'], 60_000, await plan());
+      a.cluster.instance(route, instance('i1', { startId: 'both' }));
+      a.cluster.instance(route, instance('i2'));
+      await eventually('linked', async () => (await plan()).ready === 2);
+      expect((await plan()).starting).toBe(2);
+      a.cluster.instance(route, instance('i1', { startId: 'both', active: 1 }));
+      a.cluster.instance(route, instance('i3', { startId: 'alone' }));
+      await eventually('linked', async () => (await plan()).ready === 3);
+      expect((await plan()).starting).toBe(1);
+      a.cluster.instance(route, instance('i4'));
+      a.cluster.instance(route, instance('i5'));
+      await eventually('linked', async () => (await plan()).ready === 5);
+      expect((await plan()).starting).toBe(0);
+    });
+
+    test('an instance that somebody else started ends no start that has a name of its own', async () => {
+      const { observer } = world();
+      const a = await world().join('a');
+      await observer.beginStarts(route, ['s1'], 60_000, await plan());
+      a.cluster.instance(route, instance('i1'));
+      a.cluster.instance(route, instance('i2', { startId: 'unknown' }));
+      await eventually('linked', async () => (await plan()).ready === 2);
+      expect((await plan()).starting).toBe(1);
+    });
+
     test('nothing is begun when an instance became ready since the plan', async () => {
       const { observer } = world();
       const a = await world().join('a');

@@ -12,6 +12,17 @@ local function stored(id)
   return json and cjson.decode(json) or nil
 end
 
+-- One command has begun several starts, and the instance can't tell which of them it is.
+local function endOneOfSeveral(startId)
+  local oldest
+  for _, start in ipairs(redis.call('ZRANGE', STARTING, 0, -1)) do
+    local together = string.match(start, '^(.*):')
+    if together and together == startId then return redis.call('ZREM', STARTING, start) end
+    if together and not oldest then oldest = start end
+  end
+  if oldest then redis.call('ZREM', STARTING, oldest) end
+end
+
 tend()
 local known = touch(node, ARGV[2])
 setIdle(node, ARGV[3])
@@ -35,7 +46,8 @@ for i = 5 + gone, #ARGV, 3 do
     redis.call('HSET', INSTANCES, id, json)
     redis.call('HSET', META, 'concurrency', info.concurrency)
     redis.call('PEXPIRE', META, concurrencyLivesMs)
-    if info.startId then redis.call('ZREM', STARTING, info.startId) end
+    local itsOwn = info.startId and redis.call('ZREM', STARTING, info.startId) == 1
+    if not itsOwn and not before then endOneOfSeveral(info.startId) end
   end
 end
 
