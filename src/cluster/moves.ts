@@ -2,6 +2,16 @@
 import type { ClusterListener, Peer } from './cluster.ts';
 import type { Bell, Directory, Move } from './directory.ts';
 
+/** `count` slots promised to `asker` will not come from `from`, which has `idle` left. */
+export interface Short {
+  readonly from: string;
+  readonly asker: string;
+  readonly count: number;
+  readonly idle: number;
+  /** If nobody else has a slot, the asker looks again at once. Not where slots lie that can't be moved: it would find them again. */
+  readonly look: boolean;
+}
+
 export class Moves {
   readonly #self: Peer;
   readonly #directory: Directory;
@@ -27,13 +37,12 @@ export class Moves {
     }
   }
 
-  /** `count` slots promised to `asker` will not come from `from`, which has `idle` left. If this is not heard, the promises lapse by themselves. */
-  async short(route: string, from: string, asker: string, count: number, idle: number): Promise<void> {
+  /** If this is not heard, the promises lapse by themselves. */
+  async short(route: string, { from, asker, count, idle, look }: Short): Promise<void> {
     const answer = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
     if (answer === null) return;
     this.act(route, answer.moves);
-    // Only a stale count is worth a look at once: where slots lie that can't be moved, the next search finds the same again.
-    if (answer.waiting === 0 || idle > 0) return;
+    if (answer.waiting === 0 || !look) return;
     if (asker === this.#self.id) this.#look(route);
     else await this.#bell.ring(asker, { t: 'look', route });
   }
@@ -41,6 +50,6 @@ export class Moves {
   async #want(route: string, { from, to, count }: Move): Promise<void> {
     if (await this.#bell.ring(from, { t: 'want', route, count, asker: to })) return;
     // Nobody listens as that node: it was killed. Its slots are gone before its last beat has aged.
-    await this.short(route, from, to.id, count, 0);
+    await this.short(route, { from, asker: to.id, count, idle: 0, look: true });
   }
 }

@@ -12,8 +12,9 @@ import type { ClusterListener, InstanceInfo, Peer } from './cluster.ts';
 import type { Bell, Matched } from './directory.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
-import { demandGapMs, leaveAfterMs, sweepMaxMs, sweepMinMs } from './limits.ts';
+import { demandGapMs, leaveAfterMs } from './limits.ts';
 import { type OffersContext, SlotOffers } from './slot-offers.ts';
+import { Sweep } from './sweep.ts';
 
 /** What a presence needs of the member it belongs to. */
 export interface PresenceContext extends OffersContext {
@@ -31,13 +32,13 @@ export class RoutePresence {
   readonly #held = new HeldRegister();
   readonly #homes = new HomeRegister();
   readonly #offers: SlotOffers;
+  readonly #sweep: Sweep;
 
   /** `unknown`: the directory need not know this node here; `entered`: it was told; `registered`: it has answered that. */
   #standing: 'unknown' | 'entered' | 'registered' = 'unknown';
   #exchange: 'none' | 'scheduled' | 'running' | 'ended' = 'none';
   #beatDue = false;
   #sweepDue = false;
-  #sweepTimer: NodeJS.Timeout | null = null;
   #emptySince: number;
   #demandSaidAt = Number.NEGATIVE_INFINITY;
   #newest: string | null = null;
@@ -46,6 +47,7 @@ export class RoutePresence {
     this.#route = route;
     this.#context = context;
     this.#emptySince = context.now();
+    this.#sweep = new Sweep(() => this.look(), context.now);
     this.#offers = new SlotOffers(route, context, {
       enter: () => void this.#enter(),
       found: (answer, sentAt) => this.#found(answer, sentAt),
@@ -135,7 +137,7 @@ export class RoutePresence {
   end(): boolean {
     this.#exchange = 'ended';
     this.#offers.end();
-    if (this.#sweepTimer !== null) clearTimeout(this.#sweepTimer);
+    this.#sweep.stop();
     return this.#standing !== 'unknown';
   }
 
@@ -158,7 +160,7 @@ export class RoutePresence {
     }
     if (this.#hasEnded()) return;
     this.#exchange = 'none';
-    this.#armSweep();
+    if (this.#held.size > 0) this.#sweep.arm();
     this.rematch();
   }
 
@@ -254,18 +256,14 @@ export class RoutePresence {
   #sayDemand(oldest: number, saidAt: number): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
-    if (now - this.#demandSaidAt < demandGapMs) return;
+    const gapMs = this.#demandSaidAt + demandGapMs - now;
+    // Not heard now, so not later than this: who has a slot may have heard nothing of these clients.
+    if (gapMs > 0) {
+      this.#sweep.within(gapMs);
+      return;
+    }
     this.#demandSaidAt = now;
     bell.demand({ route: this.#route, node: self.id, oldest, saidAt });
     listener.onStartNeeded(this.#route);
-  }
-
-  #armSweep(): void {
-    if (this.#sweepTimer !== null || this.#held.size === 0) return;
-    const delayMs = sweepMinMs + Math.random() * (sweepMaxMs - sweepMinMs);
-    this.#sweepTimer = setTimeout(() => {
-      this.#sweepTimer = null;
-      this.look();
-    }, delayMs).unref();
   }
 }

@@ -28,6 +28,8 @@ export class SlotOffers {
   #idle = 0;
   #state: 'none' | 'scheduled' | 'running' | 'again' | 'ended' = 'none';
   #pausedUntil = Number.NEGATIVE_INFINITY;
+  /** When slots were short last although some lay here. */
+  #shortAt = Number.NEGATIVE_INFINITY;
   /** Slots of a new instance are offered even if nobody was heard to wait: the message may be lost, and many wait for just this. */
   #unasked = true;
   readonly #short = new Map<string, number>();
@@ -111,12 +113,17 @@ export class SlotOffers {
   }
 
   #sayShort(): void {
+    const { now, moves, self } = this.#context;
     const shorts = [...this.#short];
     this.#short.clear();
     if (this.#hasEnded()) return;
-    // Slots lie here and can't be moved: not again at once, and this node's own clients may have them.
-    if (this.#idle > 0) this.#pausedUntil = this.#context.now() + offerPauseMs;
-    for (const [asker, count] of shorts) void this.#context.moves.short(this.#route, this.#context.self.id, asker, count, this.#idle);
+    // Slots lie here and were short before: they can't be moved. Not again at once, and this node's own clients may have them.
+    const isStuck = this.#idle > 0 && now() - this.#shortAt < offerPauseMs;
+    if (this.#idle > 0) this.#shortAt = now();
+    if (isStuck) this.#pausedUntil = now() + offerPauseMs;
+    for (const [asker, count] of shorts) {
+      void moves.short(this.#route, { from: self.id, asker, count, idle: this.#idle, look: !isStuck });
+    }
     this.#rematch();
   }
 
