@@ -71,6 +71,8 @@ and more instances are started for them. Left alone, the instances leave again.<
 <script>
 const instances = new Map();
 let open = 0, most = 0;
+// Otherwise the browser's cache sends the same address once at a time.
+const fresh = { cache: 'no-store' };
 
 // A browser opens six connections per name. On this machine every name below localhost leads here, too.
 const local = ['127.0.0.1', 'localhost', '[::1]'].includes(location.hostname);
@@ -114,12 +116,12 @@ async function send(origin) {
 
 async function ask(origin) {
   try {
-    return await checked(await fetch(origin + '/work'));
+    return await checked(await fetch(origin + '/work', fresh));
   } catch (error) {
     if (origin === '') throw error;
     // Not every system knows such names: from now on this page does without them.
     origins = [''];
-    return checked(await fetch('/work'));
+    return checked(await fetch('/work', fresh));
   }
 }
 
