@@ -12,7 +12,9 @@ import type { Running } from '../support/processes.ts';
 jest.setTimeout(180_000);
 
 const GIGABYTE = 1_073_741_824;
-const GROWTH_BYTES_MAX = 96 * 1_048_576;
+/** What a first transfer makes the garbage collector accept as its working room; the large ones must do with that. */
+const WARM_UP_BYTES = 268_435_456;
+const GROWTH_BYTES_MAX = 64 * 1_048_576;
 
 let node: ClusterNode;
 let linker: Running;
@@ -42,13 +44,20 @@ async function growthDuring(work: () => Promise<void>): Promise<number> {
   return most - before;
 }
 
+async function download(bytes: number): Promise<number> {
+  let received = 0;
+  const asked = request(new URL(`/bytes?n=${bytes}`, node.url), { headers: { host: 'app.test' } }).end();
+  const [answer] = await once(asked, 'response');
+  for await (const chunk of answer) received += (chunk as Buffer).length;
+  return received;
+}
+
 describe('large bodies', () => {
   test('a download of 1 GB arrives whole at constant memory', async () => {
+    await download(WARM_UP_BYTES);
     let received = 0;
     const grown = await growthDuring(async () => {
-      const asked = request(new URL(`/bytes?n=${GIGABYTE}`, node.url), { headers: { host: 'app.test' } }).end();
-      const [answer] = await once(asked, 'response');
-      for await (const chunk of answer) received += (chunk as Buffer).length;
+      received = await download(GIGABYTE);
     });
     expect(received).toBe(GIGABYTE);
     expect(grown).toBeLessThan(GROWTH_BYTES_MAX);
