@@ -129,8 +129,9 @@ export class LinkerLink implements LinkRole {
 
   #done(streamId: number, keep: boolean): void {
     const stream = this.streams.get(streamId);
-    // It may have been freed here just before the node's word came. After its RESET a node has no more to say about a stream.
-    if (stream === undefined || stream.state === 'abandoned') return;
+    // It may have been freed here just before the node's word came. A node that has reset a stream has no more to say about it;
+    // one that this side has abandoned by itself may be complete for the node.
+    if (stream === undefined || stream.handler === null) return;
     if (keep) {
       this.streams.delete(streamId);
       this.#events.done(stream, true);

@@ -187,6 +187,14 @@ const ACTS: Record<string, Act> = {
     served.delete(stream);
     linker.link.free(stream, ResetCode.APP_CLOSED, true, false);
   },
+  /** The linker gives a stream up by itself; its application connection takes a while to close. */
+  linkerGivesUp: (_world, { served }, pick) => {
+    const stream = [...served][pick % Math.max(1, served.size)];
+    if (stream === undefined) return;
+    const { handler } = stream;
+    stream.abandon();
+    stream.handler = handler;
+  },
   turn: () => new Promise((resolve) => setImmediate(resolve)),
   quiet: (world) => world.quiet(),
   lose: (world, _ends, _pick, at) => world.lose(at),
