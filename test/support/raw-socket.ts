@@ -17,6 +17,7 @@ export class RawSocket {
   discards = false;
   #unread: Buffer = Buffer.alloc(0);
   #chunks: Buffer[] = [];
+  #takenBytes = 0;
   readonly #changed = new EventEmitter().setMaxListeners(0);
 
   /** The socket must allow half-open: its end is the test's to decide. */
@@ -66,7 +67,8 @@ export class RawSocket {
   }
 
   async take(bytes: number): Promise<Buffer> {
-    await this.until(() => this.unread.length >= bytes, `${bytes} bytes`);
+    await this.until(() => this.receivedBytes - this.#takenBytes >= bytes, `${bytes} bytes`);
+    this.#takenBytes += bytes;
     const taken = this.unread.subarray(0, bytes);
     this.#unread = this.unread.subarray(bytes);
     return taken;
@@ -96,8 +98,8 @@ export class RawSocket {
 
   /** @throws Error when the condition does not hold before the end of the connection, or in time. */
   async until(condition: () => boolean, what = condition.toString(), beyondEnd = false): Promise<void> {
-    const signal = AbortSignal.timeout(WAIT_MS_MAX);
     while (!condition()) {
+      const signal = AbortSignal.timeout(WAIT_MS_MAX);
       if (this.ending !== null && !beyondEnd) throw new Error(`${this.ending} instead of ${what}, after ${this.#tail()}`);
       await once(this.#changed, 'change', { signal }).catch(() => {
         throw new Error(`nothing more came while waiting for ${what}, after ${this.#tail()}`);

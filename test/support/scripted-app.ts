@@ -2,7 +2,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { eventually } from './eventually.ts';
+import type { HttpMessage } from './http-message.ts';
 import { RawSocket } from './raw-socket.ts';
+
+/** An answer with a length; `headers` are lines with their CRLF. */
+export function ok(body: string | Buffer = '', headers = ''): Buffer {
+  const content = typeof body === 'string' ? Buffer.from(body, 'latin1') : body;
+  return Buffer.concat([Buffer.from(`HTTP/1.1 200 OK\r\n${headers}Content-Length: ${content.length}\r\n\r\n`, 'latin1'), content]);
+}
 
 const apps = new Set<ScriptedApp>();
 
@@ -29,7 +36,7 @@ export class ScriptedApp {
   }
 
   /** Answers each request with what `answer` says, on connections that are kept. */
-  static serving(answer: (request: Awaited<ReturnType<RawSocket['request']>>) => string | Buffer): Promise<ScriptedApp> {
+  static serving(answer: (request: HttpMessage) => string | Buffer): Promise<ScriptedApp> {
     return ScriptedApp.listen(async (connection) => {
       for (;;) connection.send(answer(await connection.request()));
     });
