@@ -3,7 +3,7 @@ import type { RouteSettings } from '../../../src/config/route-settings.ts';
 import type { HeldLimits } from '../../../src/node/dispatch.ts';
 import type { Route } from '../../../src/node/routes.ts';
 import { Bench, NAME } from './dispatch-bench.ts';
-import { lender, type StandInLender, StandInVisit } from './stand-ins.ts';
+import { lender, StandInVisit } from './stand-ins.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();

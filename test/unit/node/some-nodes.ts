@@ -1,0 +1,231 @@
+/** Nodes, linkers and an application in this process, over real sockets. */
+import { once } from 'node:events';
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { expect } from '@jest/globals';
+import pino from 'pino';
+import type { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
+import { createMemoryCluster } from '../../../src/cluster/memory/memory-cluster.ts';
+import { parseRouteSettings, type RouteRecord } from '../../../src/config/route-settings.ts';
+import { Linker } from '../../../src/linker/linker.ts';
+import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
+import { type NodeOptions, ProxyNode } from '../../../src/node/node.ts';
+import { eventually } from '../../support/eventually.ts';
+
+export const SECRET = 's';
+export const ROUTE = 'app.example.com';
+
+const closers: (() => unknown)[] = [];
+
+/** For `afterEach`. */
+export async function closeAll(): Promise<void> {
+  for (const close of closers.splice(0).reverse()) await close();
+}
+
+export interface SomeNode {
+  readonly node: ProxyNode;
+  readonly url: string;
+  readonly port: number;
+  readonly backendPort: number;
+  /** What it has logged. */
+  readonly lines: Record<string, unknown>[];
+}
+
+export interface SomeNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend'>> {
+  /** Shared with other nodes; without it the node is alone. */
+  readonly directory?: MemoryDirectory;
+  /** At which others are told to reach it, if not where it listens. */
+  readonly advertise?: string;
+  readonly routes?: Readonly<Record<string, RouteRecord>>;
+}
+
+export async function startSomeNode({ directory, advertise, routes = {}, ...over }: SomeNodeOptions = {}): Promise<SomeNode> {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
+  const id = over.id ?? 'n1';
+  const node = new ProxyNode({
+    id,
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    backend: { host: '127.0.0.1', port: 0 },
+    cluster: (bound) => createMemoryCluster({ self: { id, address: advertise ?? bound }, version: '0', log, directory }).cluster,
+    startNeeded: () => {},
+    secrets: () => [SECRET],
+    connectionsMax: 20_000,
+    headBytesMax: 16_384,
+    headTimeoutMs: 10_000,
+    keepAliveTimeoutMs: 75_000,
+    heldBytesMax: 64 * 1_048_576,
+    heldMax: 10_000,
+    log,
+    ...over,
+  });
+  closers.push(() => node.stop());
+  const { listen, backend } = await node.start();
+  if (Object.keys(routes).length > 0)
+    node.onRoutes(new Map(Object.entries(routes).map(([name, record]) => [name, parseRouteSettings(record)])));
+  const url = listen[0] as string;
+  return { node, url, port: Number(new URL(url).port), backendPort: Number(backend.split(':').at(-1)), lines };
+}
+
+export interface SomeLinker {
+  readonly linker: Linker;
+  readonly exit: Promise<number>;
+}
+
+/** A real linker in front of `app`, linked to the node, ready, and known to the directory. */
+export async function startSomeLinker(
+  { node, backendPort }: SomeNode,
+  app: { readonly port: number },
+  over: Partial<LinkerOptions> = {},
+): Promise<SomeLinker> {
+  const linker = new Linker({
+    proxies: [{ host: '127.0.0.1', port: backendPort }],
+    route: ROUTE,
+    concurrency: 2,
+    secret: SECRET,
+    app: { host: '127.0.0.1', port: app.port },
+    env: {},
+    log: pino({ level: 'silent' }),
+    ...over,
+  });
+  const exit = linker.run();
+  closers.push(async () => {
+    linker.drain();
+    linker.drain();
+    await exit;
+  });
+  await linker.ready;
+  await eventually('the directory knows it', async () => {
+    const { routes } = await node.cluster.snapshot();
+    return routes.some(({ instances }) => instances.some(({ id, state }) => id === linker.instance && state === 'ready'));
+  });
+  return { linker, exit };
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** An application that counts: connections at once, requests, and those whose client went away. */
+export class CountingApp {
+  readonly #server: Server;
+  readonly #handlers = new Map<string, Handler>();
+  connections = 0;
+  most = 0;
+  requests = 0;
+  aborted = 0;
+
+  private constructor() {
+    this.#server = createHttpServer({ keepAliveTimeout: 60_000 }, (request, response) => {
+      this.requests++;
+      response.once('close', () => {
+        if (!response.writableFinished) this.aborted++;
+      });
+      const path = (request.url ?? '/').split('?')[0] as string;
+      const handler = this.#handlers.get(path);
+      if (handler !== undefined) handler(request, response);
+      else request.resume().once('end', () => response.end(`served ${path}`));
+    });
+    this.#server.on('connection', (socket: Socket) => {
+      this.connections++;
+      this.most = Math.max(this.most, this.connections);
+      socket.once('close', () => this.connections--);
+    });
+  }
+
+  static async listen(): Promise<CountingApp> {
+    const app = new CountingApp();
+    app.#server.listen(0, '127.0.0.1');
+    await once(app.#server, 'listening');
+    closers.push(() => {
+      app.#server.close();
+      app.#server.closeAllConnections();
+    });
+    return app;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Without a handler a path is answered when its request has been read. */
+  on(path: string, handler: Handler): this {
+    this.#handlers.set(path, handler);
+    return this;
+  }
+}
+
+/** A way to a node's backend port that lets relaying nodes pass and closes on linkers, as a firewall between networks would. */
+export class Door {
+  readonly address: string;
+  /** Where it leads to. */
+  port = 0;
+  passed = 0;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(address: string) {
+    this.address = address;
+  }
+
+  static async open(): Promise<Door> {
+    const server = createServer((near) => door.#passThrough(near)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const door = new Door(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    closers.push(() => {
+      server.close();
+      door.slam();
+    });
+    return door;
+  }
+
+  /** Breaks what has passed. */
+  slam(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Lets nothing pass any more in either direction, and breaks nothing. */
+  freeze(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+  }
+
+  #passThrough(near: Socket): void {
+    near.on('error', () => {});
+    near.once('data', (hello: Buffer) => {
+      if (!hello.includes('"relay":true')) return near.destroy();
+      this.passed++;
+      const far = connect(this.port, '127.0.0.1');
+      far.on('error', () => {});
+      far.once('close', () => near.destroy());
+      near.once('close', () => far.destroy());
+      this.#sockets.add(near).add(far);
+      far.write(hello);
+      near.pipe(far).pipe(near);
+    });
+  }
+}
+
+/** A port that accepts and never says a word. */
+export async function deafPort(): Promise<number> {
+  const server = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** All slots of the instances that are linked here lie here idle, nothing is held, nothing runs, nothing is remembered. */
+export async function expectQuiet({ node }: SomeNode, slots = 0): Promise<void> {
+  const now = (): unknown => {
+    const lenders = [...node.routes.all()].flatMap((route) => route.slots.lenders);
+    const own = lenders.filter(({ relayed }) => !relayed);
+    const idle = (all: typeof lenders): number => all.reduce((sum, { link }) => sum + link.idle, 0);
+    return {
+      held: node.held,
+      heldBytes: [...node.routes.all()].reduce((sum, { held }) => sum + held.bytes, 0),
+      active: node.active,
+      idle: idle(own),
+      relayedHere: idle(lenders.filter(({ relayed }) => relayed)),
+    };
+  };
+  const quiet = { held: 0, heldBytes: 0, active: 0, idle: slots, relayedHere: 0 };
+  await eventually('the node is quiet', () => JSON.stringify(now()) === JSON.stringify(quiet), 4_000).catch(() =>
+    expect(now()).toEqual(quiet),
+  );
+}
