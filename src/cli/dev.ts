@@ -58,6 +58,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     redis: false,
     startAnother: (name) => scaler.request(name, 1),
     leave: leaving.resolve,
+    startupCommands: () => new Map([[route, instances.results]]),
   });
   const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
   const adminAddress = await admin.start();

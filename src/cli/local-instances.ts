@@ -18,6 +18,7 @@ export interface LocalOptions {
 export class LocalInstances {
   readonly #options: LocalOptions;
   readonly #running = new Map<Linker, Promise<number>>();
+  readonly #results = { ok: 0, failed: 0 };
 
   constructor(options: LocalOptions) {
     this.#options = options;
@@ -34,8 +35,17 @@ export class LocalInstances {
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);
     void over.then((code) => log.info({ route, instance: linker.instance, code }, 'instance has left'));
-    await linker.ready;
+    await linker.ready.catch((error: unknown) => {
+      this.#results.failed++;
+      throw error;
+    });
+    this.#results.ok++;
     log.info({ route, instance: linker.instance }, 'instance serves');
+  }
+
+  /** Starts by what came of them. */
+  get results(): Readonly<Record<string, number>> {
+    return this.#results;
   }
 
   /** Lets all of them end what they serve, and stops their applications. Called again, it does so at once. */

@@ -38,6 +38,9 @@ describe('dev', () => {
     const answers = await Promise.all(Array.from({ length: 12 }, () => work(dev)));
     expect(new Set(answers.map(({ pid }) => pid)).size).toBe(3);
     expect(Math.max(...answers.map(({ atOnce }) => atOnce))).toBe(2);
+    const metrics = await (await fetch(`http://${dev.ready.admin}/metrics`)).text();
+    expect(metrics).toContain('pullproxy_startup_commands_total{route="*",result="ok"} 3');
+    expect(metrics).toContain('pullproxy_requests_total{route="*",code="200"} 12');
     await eventually('all have left', async () => (await instances(dev)).length === 0);
     expect((await work(dev)).atOnce).toBe(1);
     expect(await dev.stop()).toEqual({ code: 0, signal: null });
