@@ -4,8 +4,8 @@ import { isIPv6, type Socket } from 'node:net';
 /** The kernel's states of a connection in /proc/net/tcp (include/net/tcp_states.h). */
 const ESTABLISHED = '01';
 const CLOSE_WAIT = '08';
-/** A look may take this share of the time at most: the table is long where connections are many. */
-const SHARE_MAX = 0.05;
+/** Looks may take this share of the time at most: the table is long where connections are many. */
+const SHARE_MAX = 0.1;
 
 interface PausedClient {
   readonly socket: Socket;
@@ -22,15 +22,15 @@ interface PausedClient {
 export class VanishedClients {
   #looking = false;
   #notBefore = 0;
-  /** Not in the table when it was read last. It is not read in one piece, and may leave out what was there all the time. */
-  #missing = new Set<PausedClient>();
 
   /** Asks the kernel about these; calls `clientVanished` on those that are gone. At most one look at a time. */
   look(clients: readonly PausedClient[]): void {
     const began = performance.now();
     if (this.#looking || process.platform !== 'linux' || began < this.#notBefore) return;
     this.#looking = true;
-    void this.#check(clients).finally(() => {
+    // Where there is no /proc (a restricted container) the hold deadline remains.
+    const done = this.#check(clients).catch(() => {});
+    void done.then(() => {
       this.#looking = false;
       const now = performance.now();
       this.#notBefore = now + (now - began) * (1 / SHARE_MAX - 1);
@@ -43,18 +43,18 @@ export class VanishedClients {
       const key = tableKey(client.socket);
       if (key !== null) asked.set(key, client);
     }
-    const states = await statesOf(asked).catch(() => null);
-    // No /proc here (a restricted container): the hold deadline remains.
-    if (states === null) return;
-    const missed = this.#missing;
-    this.#missing = new Set();
+    const states = await statesOf(asked);
     for (const [key, client] of asked) {
       const state = states.get(key);
-      if (!client.paused || state === ESTABLISHED) continue;
-      if (state === CLOSE_WAIT) client.clientVanished(true);
-      else if (state !== undefined || missed.has(client)) client.clientVanished(false);
-      else this.#missing.add(client);
+      if (state === undefined) continue;
+      asked.delete(key);
+      if (state === CLOSE_WAIT && client.paused) client.clientVanished(true);
+      else if (state !== ESTABLISHED && client.paused) client.clientVanished(false);
     }
+    if (asked.size === 0) return;
+    // The kernel does not show its table in one piece, and may leave out what was there all the time: who is missing is looked for again.
+    const again = await statesOf(asked);
+    for (const [key, client] of asked) if (!again.has(key) && client.paused) client.clientVanished(false);
   }
 }
 
