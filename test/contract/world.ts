@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import type { ClusterListener, InstanceInfo, NodeLoad, Peer } from '../../src/cluster/cluster.ts';
-import type { Bell, BellListener, Directory } from '../../src/cluster/directory.ts';
+import type { Bell, BellListener, Directory, Ring } from '../../src/cluster/directory.ts';
 import { ClusterMember } from '../../src/cluster/member.ts';
 import type { RouteSettings } from '../../src/config/route-settings.ts';
 import { type Cuttable, cuttable } from './cuttable.ts';
@@ -37,12 +37,13 @@ type Kind = Said['t'];
 type SaidOf<K extends Kind> = Extract<Said, { t: K }>;
 type Told = { [K in Kind]: Omit<SaidOf<K>, 'at'> }[Kind];
 
-/** A member with a node that only writes down what it hears. */
+/** A member with a node that writes down what it hears, and moves idle slots when they are wanted as far as there are any. */
 export class TestMember {
   readonly cluster: ClusterMember;
   readonly said: Said[] = [];
   load: NodeLoad = { held: 0, active: 0, links: 0 };
   readonly #connection: Cuttable;
+  readonly #idle = new Map<string, number>();
   #waiting: (() => void)[] = [];
 
   constructor(id: string, connection: Cuttable) {
@@ -61,7 +62,10 @@ export class TestMember {
 
   listener(): ClusterListener {
     return {
-      onWant: (route, count, asker) => this.#hear({ t: 'want', route, count, asker }),
+      onWant: (route, count, asker) => {
+        this.idle(route, Math.max(0, (this.#idle.get(route) ?? 0) - count));
+        this.#hear({ t: 'want', route, count, asker });
+      },
       onComing: (route, count, from) => this.#hear({ t: 'coming', route, count, from }),
       onHoldRefused: (route, id) => this.#hear({ t: 'refused', route, id }),
       onStartNeeded: (route) => this.#hear({ t: 'start', route }),
@@ -70,6 +74,12 @@ export class TestMember {
       onRoutes: (routes) => this.#hear({ t: 'routes', routes }),
       onConnected: (connected) => this.#hear({ t: 'connected', connected }),
     };
+  }
+
+  /** So many slots lie idle here now. */
+  idle(route: string, count: number): void {
+    this.#idle.set(route, count);
+    this.cluster.idle(route, count);
   }
 
   all<K extends Kind>(kind: K): SaidOf<K>[] {
@@ -142,12 +152,25 @@ export class World {
   }
 }
 
-/** A bell that hears nothing, except of changed routes if asked. */
+/** A bell that hears nothing. */
 export function deaf(bell: Bell): Bell {
   const nothing: BellListener = { onRing: () => undefined, onDemand: () => undefined, onRoutesChanged: () => undefined };
   return {
     listen: (node) => bell.listen(node, nothing),
     ring: bell.ring.bind(bell),
+    demand: bell.demand.bind(bell),
+    close: bell.close.bind(bell),
+  };
+}
+
+/** Writes down what the bell rings. */
+export function overheard(bell: Bell, rung: Ring[]): Bell {
+  return {
+    listen: bell.listen.bind(bell),
+    ring: (node, ring) => {
+      rung.push(ring);
+      return bell.ring(node, ring);
+    },
     demand: bell.demand.bind(bell),
     close: bell.close.bind(bell),
   };

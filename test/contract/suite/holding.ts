@@ -100,12 +100,12 @@ export function holding(world: () => World): void {
 
     test('idle slots that come and go while nobody waits send nothing but beats', async () => {
       const [a, b] = [await world().join('a'), await world().join('b')];
-      b.cluster.idle(route, 10);
+      b.idle(route, 10);
       await eventually('known', async () => (await world().observer.startPlan(route)).free === 10);
       const before = b.cluster.commands;
       const began = performance.now();
       while (performance.now() - began < 300) {
-        for (let i = 0; i < 100; i++) b.cluster.idle(route, i % 11);
+        for (let i = 0; i < 100; i++) b.idle(route, i % 11);
         await new Promise(setImmediate);
       }
       // One beat of the node, one of the route, and the comparison of the configured routes.

@@ -12,7 +12,7 @@ export function membership(world: () => World): void {
   async function settle(member: TestMember): Promise<void> {
     member.cluster.hold(route, 'c1', 0, 100);
     member.cluster.instance(route, instance(`of-${member.peer.id}`, { concurrency: 3 }));
-    member.cluster.idle(route, 2);
+    member.idle(route, 2);
     await eventually('settled', async () => (await plan()).ready > 0 && (await plan()).free > 0);
   }
 
