@@ -5,7 +5,7 @@ import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, Res
 import type { Stream } from './stream.ts';
 
 export interface LinkTiming {
-  /** A silent peer is asked for a sign of life after this. */
+  /** A silent peer is asked for a sign of life after this, and one that was told nothing for as long is given one. */
   readonly pingAfterMs: number;
   /** A peer that is silent for this long is dead: frozen, cut off, or gone without a word. */
   readonly deadAfterMs: number;
@@ -40,6 +40,8 @@ export class Link {
   #role: LinkRole | null = null;
   #heardAt = performance.now();
   #tickAt = performance.now();
+  /** Bytes written up to the last tick. */
+  #toldBytes = 0;
   #timer: NodeJS.Timeout | null = null;
   #downReason: string | null = null;
   readonly #tickMs: number;
@@ -161,6 +163,11 @@ export class Link {
     this.#tickAt = now;
     const silentMs = now - this.#heardAt;
     if (silentMs >= this.#timing.deadAfterMs) this.close(`the peer is silent for ${Math.round(silentMs)} ms`);
-    else if (silentMs >= this.#timing.pingAfterMs * 0.9) this.writer.frame(Frame.PING, 0, 0, null);
+    else if (silentMs >= this.#timing.pingAfterMs * 0.9 || this.socket.bytesWritten === this.#toldBytes) {
+      // A peer's own question may be waiting behind megabytes on a slow network, while all we do is read them.
+      this.writer.frame(Frame.PING, 0, 0, null);
+      this.writer.flush();
+    }
+    this.#toldBytes = this.socket.bytesWritten;
   }
 }

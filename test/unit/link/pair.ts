@@ -6,7 +6,7 @@ import { LinkerLink, type LinkerLinkEvents } from '../../../src/link/linker-link
 import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
-import { RawPeer, type SocketPair, socketPair } from './wire.ts';
+import { RawPeer, type SocketPair, slowSocketPair, socketPair } from './wire.ts';
 
 export const SECRET = 'the secret of this route';
 export const HELLO: Hello = { route: 'app.example.com', instance: 'i1', seq: 1_700_000_000_000, concurrency: 8 };
@@ -107,11 +107,13 @@ export interface LinkOptions {
   readonly node?: Partial<NodeLinkEvents>;
   readonly linker?: Partial<LinkerLinkEvents>;
   readonly lastStreamId?: number;
+  /** A network that carries no more than this from the linker to the node. */
+  readonly bytesPerMs?: number;
 }
 
 /** A link with both ends real. */
 export async function linkPair(options: LinkOptions = {}): Promise<{ node: NodeEnd; linker: LinkerEnd; sockets: SocketPair }> {
-  const sockets = await socketPair();
+  const sockets = options.bytesPerMs === undefined ? await socketPair() : await slowSocketPair(options.bytesPerMs);
   const node = acceptNode(sockets, options);
   const linker = dialLinker(sockets, options);
   return { node: await node, linker: await linker, sockets };

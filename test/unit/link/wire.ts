@@ -26,6 +26,23 @@ export async function socketPair(): Promise<SocketPair> {
   return { dialled, accepted };
 }
 
+/** The same over a network that carries no more than `bytesPerMs` from the dialled end to the accepted one. */
+export async function slowSocketPair(bytesPerMs: number): Promise<SocketPair> {
+  const [near, far] = [await socketPair(), await socketPair()];
+  near.accepted.on('data', (chunk: Buffer) => {
+    near.accepted.pause();
+    setTimeout(() => {
+      far.dialled.write(chunk);
+      near.accepted.resume();
+    }, chunk.length / bytesPerMs);
+  });
+  far.dialled.pipe(near.accepted);
+  for (const socket of [near.accepted, far.dialled]) socket.on('error', () => {});
+  near.accepted.on('close', () => far.dialled.destroy());
+  far.dialled.on('close', () => near.accepted.destroy());
+  return { dialled: near.dialled, accepted: far.accepted };
+}
+
 /** For `afterEach`. */
 export function destroySockets(): void {
   for (const socket of sockets) socket.destroy();
