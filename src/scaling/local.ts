@@ -5,6 +5,7 @@ import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import type { Lanes } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
+import { reasonOf } from './reason.ts';
 import { RETRY, runRound, type StartOrder, type Unfinished } from './start-round.ts';
 
 export interface LocalScalerOptions {
@@ -93,7 +94,7 @@ export class LocalScaler {
       return true;
     } catch (error) {
       asked.force += unfinished.force;
-      if (!this.#stopping.signal.aborted) log.warn({ err: error, route }, 'instances could not be started; trying again');
+      if (!this.#stopping.signal.aborted) log.warn({ reason: reasonOf(error), route }, 'instances could not be started; trying again');
       return false;
     }
   }

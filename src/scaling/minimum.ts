@@ -1,6 +1,7 @@
 import type { StartDirectory } from '../cluster/directory.ts';
-import { parseRouteSettings } from '../config/route-settings.ts';
+import { parseRouteSettings, type RouteRecord } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
+import { reasonOf } from './reason.ts';
 
 /** How long a missing instance of a route with `minInstances` goes unnoticed while nobody asks for it. */
 const CHECK_MS = 2_000;
@@ -15,11 +16,10 @@ export function watchMinimum(directory: Pick<StartDirectory, 'routes'>, request:
   let stopped = false;
   const look = async (): Promise<void> => {
     try {
-      for (const [route, record] of await directory.routes()) {
-        if (parseRouteSettings(record).minInstances > 0 && !stopped) request(route);
-      }
+      const routes = await directory.routes();
+      for (const [route, record] of routes) if (hasMinimum(record) && !stopped) request(route);
     } catch (error) {
-      log.debug({ err: error }, 'the routes could not be read; again soon');
+      log.debug({ reason: reasonOf(error) }, 'the routes could not be read; again soon');
     }
     if (!stopped) timer = setTimeout(look, CHECK_MS);
   };
@@ -28,4 +28,13 @@ export function watchMinimum(directory: Pick<StartDirectory, 'routes'>, request:
     stopped = true;
     clearTimeout(timer);
   };
+}
+
+function hasMinimum(record: RouteRecord): boolean {
+  try {
+    return parseRouteSettings(record).minInstances > 0;
+  } catch {
+    // The nodes say that these settings are bad. The other routes must not suffer.
+    return false;
+  }
 }

@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import { runCommand } from './command.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
+import { reasonOf } from './reason.ts';
 import { runRound, type StartOrder, type Unfinished } from './start-round.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob, StartupQueue } from './startup-queue.ts';
 
@@ -42,6 +43,9 @@ const TAKEOVERS_MAX = 100;
 /** A command that takes longer waits for something: it leaves its place among the `parallel` ones to another route. */
 const SLOW_AFTER_MS = 1_000;
 const SLOW_JOBS_MAX = 100;
+/** A job that runs here already and comes a second time is looked at again after this time. */
+const BUSY_MS = 1_000;
+const REMEMBER_MS_MAX = 2_000;
 const OUTPUT_BYTES_MAX = 8_192;
 /** How long closing waits for Redis after the last command has ended. */
 const CLOSE_MS = 2_000;
@@ -83,7 +87,8 @@ export class Scaler {
   /** Resolves when Redis is reached and jobs are taken. */
   async start(): Promise<void> {
     await this.#worker.waitUntilReady();
-    this.#worker.run().catch((error) => this.#log.error({ err: error }, 'startup jobs are no longer taken'));
+    if (this.#stopping.signal.aborted) return;
+    this.#worker.run().catch((error) => this.#log.error({ reason: reasonOf(error) }, 'startup jobs are no longer taken'));
     this.#stopWatching = watchMinimum(this.#options.directory, (route) => this.#queue.request(route), this.#log);
   }
 
@@ -91,11 +96,11 @@ export class Scaler {
   async close(): Promise<void> {
     this.#stopWatching();
     this.#stopping.abort();
-    await this.#worker.pause(true);
-    while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs.values());
     // How the jobs ended can't be told to a Redis that is away, and BullMQ would wait for it for ever.
     const away = this.#connection.status !== 'ready';
-    await Promise.race([this.#worker.close(away), delay(CLOSE_MS, undefined, { ref: false })]);
+    const closed = this.#worker.close(away);
+    while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs.values());
+    await Promise.race([closed, delay(CLOSE_MS, undefined, { ref: false })]);
     this.#connection.disconnect();
     await this.#queue.close();
   }
@@ -108,7 +113,7 @@ export class Scaler {
     const id = job.id ?? '';
     if (this.#jobs.has(id)) {
       // Redis took us for dead, because it stood still itself. The job is in good hands here; look at it again later.
-      await job.moveToDelayed(Date.now() + LOCK_MS, token);
+      await job.moveToDelayed(Date.now() + BUSY_MS, token);
       throw new DelayedError();
     }
     const leavePlace = this.#leavePlaceWhenSlow();
@@ -151,16 +156,17 @@ export class Scaler {
       return;
     }
     this.#log.warn({ ...facts, output }, failure);
-    throw new Error(output === '' ? failure : `${failure}: ${output}`);
+    throw new Error(output === '' ? failure : `${failure}\n${output}`);
   }
 
   async #remember(job: Job<StartupJob, number>, unfinished: Unfinished): Promise<void> {
-    try {
-      await job.updateData({ route: job.data.route, ...unfinished });
-    } catch (error) {
+    const { route } = job.data;
+    const written = job.updateData({ route, ...unfinished }).catch((error) => {
       // Redis has lost the job, and with it who would have read this.
-      this.#log.debug({ err: error, route: job.data.route }, 'a startup job is gone');
-    }
+      this.#log.debug({ reason: reasonOf(error), route }, 'a startup job is gone');
+    });
+    // While Redis is away this waits in the connection, and whoever ends a command does not wait for it.
+    await Promise.race([written, delay(REMEMBER_MS_MAX, undefined, { ref: false })]);
   }
 
   #count(route: string, result: CommandOutcome): void {
@@ -200,11 +206,11 @@ export class Scaler {
     this.#worker.on('failed', (job, error) => {
       const route = job?.data.route;
       const again = job?.finishedOn === undefined;
-      this.#log.warn({ route, jobId: job?.id, attempt: job?.attemptsMade, reason: error.message, again }, 'startup job failed');
+      this.#log.warn({ route, jobId: job?.id, attempt: job?.attemptsMade, reason: reasonOf(error), again }, 'startup job failed');
     });
     this.#worker.on('error', (error) => {
       // That Redis is away, the queue that the scaler orders by says already, once.
-      if (isNotConnectionError(error)) this.#log.warn({ err: error }, 'trouble with startup jobs');
+      if (isNotConnectionError(error)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
     });
     this.#connection.on('error', () => {});
   }

@@ -8,6 +8,7 @@ import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import { type Decision, decide } from './desired.ts';
 import type { Lanes, Release } from './lanes.ts';
+import { reasonOf } from './reason.ts';
 import { newStartId } from './start-ids.ts';
 
 /** After a failed round: waits of 1, 2, 4 and 8 s, then it counts as a new matter. All of it is shorter than a client is held. */
@@ -204,7 +205,7 @@ class StartRound {
       for (const name of names) this.#open.delete(name);
     } catch (error) {
       // They stay among the unfinished ones: the next try takes them back, or their deadline does.
-      log.warn({ err: error, route }, 'a failed start could not be taken out of the directory yet');
+      log.warn({ reason: reasonOf(error), route }, 'a failed start could not be taken out of the directory yet');
     }
   }
 

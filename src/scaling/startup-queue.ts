@@ -8,6 +8,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
+import { reasonOf } from './reason.ts';
 import { newStartId } from './start-ids.ts';
 import { assess, RETRY, type Unfinished } from './start-round.ts';
 
@@ -139,7 +140,8 @@ export class StartupQueue {
   }
 
   #failed(error: unknown): void {
-    if (!this.#failing && !this.#closing.signal.aborted) this.#log.warn({ err: error }, 'startup jobs can not be ordered; trying again');
+    if (!this.#failing && !this.#closing.signal.aborted)
+      this.#log.warn({ reason: reasonOf(error) }, 'startup jobs can not be ordered; trying again');
     this.#failing = true;
   }
 }
