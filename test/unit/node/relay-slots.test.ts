@@ -4,6 +4,7 @@ import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { ask, crowd, statuses } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeClients, connectClient } from '../../support/raw-client.ts';
+import type { RawSocket } from '../../support/raw-socket.ts';
 import { closeApps, ScriptedApp } from '../../support/scripted-app.ts';
 import {
   CountingApp,
@@ -49,7 +50,10 @@ afterEach(async () => {
   await closeAll();
 });
 
-test('a slot that the other node calls idle while its application connection has yet to close is not used before', async () => {
+test.each([
+  ['uses again', true],
+  ['returns', false],
+])('a slot that the other node %s while its application connection has yet to close serves nobody before', async (_name, held) => {
   const stubborn = await ScriptedApp.listen();
   one.linker.drain();
   await one.exit;
@@ -61,9 +65,32 @@ test('a slot that the other node calls idle while its application connection has
   const connection = await stubborn.next();
   await connection.takeThrough('\r\n\r\n');
   connection.pause();
+  await sendUntilBytesWaitAtTheRelay(client);
+  const second = await connectClient(holder.port);
+  const askNext = (): boolean => second.send(`GET /next HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
+  if (held) {
+    askNext();
+    await eventually('the second is held', () => holder.node.held === 1);
+  }
+  connection.send('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly');
+  expect((await client.response('POST')).text).toBe('early');
+  const answeredAt = performance.now();
+
+  if (!held) askNext();
+  const next = await stubborn.next();
+  // The linker has given the first one up: 500 ms after its FIN, which this application has not even read.
+  expect(performance.now() - answeredAt).toBeGreaterThan(400);
+  expect((await next.request()).startLine).toBe('GET /next HTTP/1.1');
+  next.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext');
+  expect((await second.response()).text).toBe('next');
+  await expectQuiet(holder);
+  await expectQuiet(home, 1);
+});
+
+/** A body of just as much as it takes, and no more: the holding node has sent all of it. */
+async function sendUntilBytesWaitAtTheRelay(client: RawSocket): Promise<void> {
   const [lender] = home.node.routes.get(ROUTE)?.slots.lenders ?? [];
   const waits = (): boolean => [...(lender?.link.streams.values() ?? [])].some(({ pendingBytes }) => pendingBytes > 0);
-  // Just as much as it takes until bytes wait at the relay, and no more: the holding node has sent everything.
   for (let sent = 0; !waits(); sent += 16_384) {
     if (sent > 64 * 1_048_576) throw new Error('nothing waits at the relay');
     client.send(`4000\r\n${'x'.repeat(16_384)}\r\n`);
@@ -71,20 +98,7 @@ test('a slot that the other node calls idle while its application connection has
   }
   client.send('0\r\n\r\n');
   await settle();
-  connection.send('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly');
-  expect((await client.response('POST')).text).toBe('early');
-  const answeredAt = performance.now();
-
-  client.send(`GET /next HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
-  const next = await stubborn.next();
-  // The linker has given the first one up: 500 ms after its FIN, which this application has not even read.
-  expect(performance.now() - answeredAt).toBeGreaterThan(400);
-  expect((await next.request()).startLine).toBe('GET /next HTTP/1.1');
-  next.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext');
-  expect((await client.response()).text).toBe('next');
-  await expectQuiet(holder);
-  await expectQuiet(home, 1);
-});
+}
 
 /** Bytes that were sent have gone as far as they go. */
 async function settle(): Promise<void> {

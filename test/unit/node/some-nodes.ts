@@ -7,6 +7,10 @@ import pino from 'pino';
 import type { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { createMemoryCluster } from '../../../src/cluster/memory/memory-cluster.ts';
 import { parseRouteSettings, type RouteRecord } from '../../../src/config/route-settings.ts';
+import { ResetCode } from '../../../src/link/frames.ts';
+import { dialLink, type Hello } from '../../../src/link/handshake.ts';
+import { LinkerLink } from '../../../src/link/linker-link.ts';
+import type { Stream } from '../../../src/link/stream.ts';
 import { Linker } from '../../../src/linker/linker.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { type NodeOptions, ProxyNode } from '../../../src/node/node.ts';
@@ -45,7 +49,7 @@ export async function startSomeNode({ directory, advertise, routes = {}, ...over
   const id = over.id ?? 'n1';
   const node = new ProxyNode({
     id,
-    listen: [{ host: '127.0.0.1', port: 0 }],
+    listen: [{ protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null }],
     backend: { host: '127.0.0.1', port: 0 },
     cluster: (bound) => createMemoryCluster({ self: { id, address: advertise ?? bound }, version: '0', log, directory }).cluster,
     startNeeded: () => {},
@@ -100,6 +104,60 @@ export async function startSomeLinker(
     return routes.some(({ instances }) => instances.some(({ id, state }) => id === linker.instance && state === 'ready'));
   });
   return { linker, exit };
+}
+
+export interface RawLinker {
+  readonly link: LinkerLink;
+  /** What the node has said, in words. */
+  readonly said: string[];
+  readonly opened: Stream[];
+  /** The paths that were asked for, in the order in which the streams came. */
+  readonly paths: string[];
+  returned: number;
+}
+
+/** A linker that does nothing by itself: no slot is lent, no stream is served. */
+export function dialRawLinker(backendPort: number, over: Partial<Hello> = {}, secret = SECRET): Promise<RawLinker> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(backendPort, '127.0.0.1');
+    closers.push(() => socket.destroy());
+    dialLink(socket, {
+      hello: { route: ROUTE, instance: 'raw1', seq: 1, concurrency: 10, ...over },
+      secret,
+      failed: (reason) => reject(new Error(reason)),
+      ready: (link) => {
+        const said: string[] = [];
+        const opened: Stream[] = [];
+        const paths: string[] = [];
+        const raw: RawLinker = {
+          said,
+          opened,
+          paths,
+          returned: 0,
+          link: new LinkerLink(link, {
+            opened: (stream) => {
+              opened.push(stream);
+              const onData = (chunk: Buffer): void => {
+                const request = /^\w+ (\S+) HTTP/.exec(chunk.toString('latin1'));
+                if (request !== null) paths.push(request[1] as string);
+              };
+              stream.handler = { onData, onEnd: () => {}, onDrain: () => {}, onReset: (code) => raw.link.free(stream, code, true, false) };
+            },
+            done: (stream, keep) => keep || raw.link.free(stream, ResetCode.CLOSED, true, false),
+            returned: (count) => {
+              raw.returned += count;
+            },
+            moveWanted: (count, address) => said.push(`move ${count} to ${address}`),
+            newest: (yes) => said.push(`newest ${yes}`),
+            retireAnswer: (yes) => said.push(`retire ${yes}`),
+            goAway: () => said.push('go away'),
+            down: (reason) => said.push(`down: ${reason}`),
+          }),
+        };
+        resolve(raw);
+      },
+    });
+  });
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
