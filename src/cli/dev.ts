@@ -10,6 +10,7 @@ import { readVersion } from '../config/version.ts';
 import { createLog } from '../log.ts';
 import { ProxyNode } from '../node/node.ts';
 import { LocalScaler } from '../scaling/local.ts';
+import { httpsCertificate } from './certificates.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { refuseWhatIsNotYet } from './not-yet.ts';
@@ -37,6 +38,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
 
   const node = new ProxyNode({
     ...settings,
+    certificate: httpsCertificate(settings),
     id: 'dev',
     log,
     backend: BACKEND,

@@ -8,6 +8,7 @@ import { readVersion } from '../config/version.ts';
 import { createLog } from '../log.ts';
 import { ProxyNode } from '../node/node.ts';
 import { advertisedHost } from './advertised-address.ts';
+import { backendTls, httpsCertificate } from './certificates.ts';
 import { setFileRoutes } from './file-routes.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
@@ -32,6 +33,8 @@ export async function node(argv: readonly string[]): Promise<number> {
 
   const proxy = new ProxyNode({
     ...settings,
+    certificate: httpsCertificate(settings),
+    backendTls: backendTls(settings),
     id,
     log,
     cluster: (bound) => membership.join({ id, address: addressOf(settings.advertise, host, bound) }),

@@ -1,14 +1,24 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
 import type { Lender } from './slots.ts';
 
+/** PEM contents. */
+export interface BackendTls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Authorities of which linkers must have a certificate; none: no certificate is asked for. */
+  readonly ca?: Buffer;
+}
+
 export interface LinkServerOptions {
   readonly nodeId: string;
   readonly secrets: (route: string) => readonly string[];
   readonly timing?: LinkTiming;
+  readonly tls?: BackendTls;
   readonly log: Log;
 }
 
@@ -30,6 +40,7 @@ export interface LenderEvents {
 /** Connections that have not proved the secret yet. Beyond it the oldest has to go: a linker proves itself at once, who only occupies places does not. */
 const UNPROVED_MAX = 1_024;
 const BACKLOG = 4_096;
+const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** The backend port: linkers dial in, prove themselves and lend slots. */
 export class LinkServer {
@@ -41,7 +52,8 @@ export class LinkServer {
 
   constructor(options: LinkServerOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server =
+      options.tls === undefined ? createServer({ noDelay: true }, (socket) => this.#accept(socket)) : this.#tlsServer(options.tls);
   }
 
   /** Returns the bound HOST:PORT. */
@@ -78,6 +90,24 @@ export class LinkServer {
     this.#server.close();
     for (const socket of this.#unproved) socket.destroy();
     for (const lender of this.#lenders) lender.link.link.close('the node is leaving');
+  }
+
+  #tlsServer({ cert, key, ca }: BackendTls): Server {
+    const mutual = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
+    const server = createTlsServer({
+      cert,
+      key,
+      ...mutual,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
+      noDelay: true,
+    });
+    server.on('secureConnection', (socket) => this.#accept(socket));
+    server.on('tlsClientError', (error, socket) => {
+      this.#options.log.warn({ peer: socket.remoteAddress, reason: error.message }, 'linker refused');
+      socket.destroy();
+    });
+    return server;
   }
 
   #accept(socket: Socket): void {

@@ -1,5 +1,6 @@
 import type { Cluster, ClusterListener, Peer } from '../cluster/cluster.ts';
 import type { HostPort } from '../config/host-port.ts';
+import type { ListenUrl } from '../config/listen-url.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
 import type { LinkTiming } from '../link/link.ts';
@@ -10,14 +11,22 @@ import { HeldTally } from './held-queue.ts';
 import type { HttpService } from './http1/connection.ts';
 import type { Exchange } from './http1/exchange.ts';
 import { Lenders } from './lenders.ts';
-import { LinkServer } from './link-server.ts';
-import { HttpListener } from './listeners/http.ts';
+import { type BackendTls, LinkServer } from './link-server.ts';
+import type { ClientPort } from './listeners/client-port.ts';
+import type { HttpsCertificate } from './listeners/http.ts';
+import { portFor } from './listeners/listen.ts';
+import type { TcpService } from './listeners/tcp.ts';
 import { Relays } from './relays.ts';
 import { type Route, Routes } from './routes.ts';
+import type { Visit } from './visit.ts';
 
 export interface NodeOptions extends HeldLimits {
   readonly id: string;
-  readonly listen: readonly HostPort[];
+  readonly listen: readonly ListenUrl[];
+  /** Of https listeners. */
+  readonly certificate?: HttpsCertificate;
+  /** Linkers must speak TLS. */
+  readonly backendTls?: BackendTls;
   readonly backend: HostPort;
   /** Makes the cluster that this node joins; `bound` is the backend port's HOST:PORT. */
   readonly cluster: (bound: string) => Cluster;
@@ -48,7 +57,7 @@ const LAST_ANSWERS_MS = 500;
 type NodeState = 'new' | 'starting' | 'serving' | 'draining' | 'stopped';
 
 /** One proxy process: the rooms of the data plane, put together. */
-export class ProxyNode implements HttpService, ClusterListener {
+export class ProxyNode implements HttpService, TcpService, ClusterListener {
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -57,7 +66,7 @@ export class ProxyNode implements HttpService, ClusterListener {
   readonly unrouted = new RouteCounters();
   readonly routes: Routes;
   readonly #options: NodeOptions;
-  readonly #listeners: HttpListener[];
+  readonly #ports: readonly ClientPort[];
   readonly #linkServer: LinkServer;
   readonly #relays: Relays;
   readonly #tally: HeldTally;
@@ -76,10 +85,10 @@ export class ProxyNode implements HttpService, ClusterListener {
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
-    this.#listeners = options.listen.map(() => new HttpListener(this, options.connectionsMax));
+    this.#ports = options.listen.map((url) => portFor(url, this, options.connectionsMax, options.certificate));
     const { secrets, linkTiming: timing, log } = options;
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, log });
-    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, log });
+    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, tls: options.backendTls, log });
   }
 
   /** Binds all ports and joins the cluster. Linkers are accepted first, clients last. */
@@ -104,7 +113,7 @@ export class ProxyNode implements HttpService, ClusterListener {
     const urls: string[] = [];
     for (const [i, { host, port }] of listen.entries()) {
       if (this.draining) throw new Error('the node was stopped while it started');
-      urls.push(await (this.#listeners[i] as HttpListener).listen(host, port));
+      urls.push(await (this.#ports[i] as ClientPort).listen(host, port));
     }
     if (!this.draining) this.#state = 'serving';
     return { listen: urls, backend };
@@ -148,7 +157,7 @@ export class ProxyNode implements HttpService, ClusterListener {
   async stop(): Promise<void> {
     if (this.#state === 'stopped') return;
     this.#state = 'stopped';
-    for (const listener of this.#listeners) listener.close();
+    for (const port of this.#ports) port.close();
     this.#relays.closeAll();
     this.#linkServer.close();
     await this.#cluster?.stop();
@@ -156,7 +165,7 @@ export class ProxyNode implements HttpService, ClusterListener {
 
   async #drain(timeoutMs: number): Promise<void> {
     this.#state = 'draining';
-    for (const listener of this.#listeners) listener.drain();
+    for (const port of this.#ports) port.drain();
     this.#dispatcher.drain(this.routes.all());
     this.#relays.goAway();
     this.#linkServer.goAway();
@@ -173,47 +182,57 @@ export class ProxyNode implements HttpService, ClusterListener {
   }
 
   get #connections(): number {
-    return this.#listeners.reduce((sum, { connections }) => sum + connections, 0);
+    return this.#ports.reduce((sum, { connections }) => sum + connections, 0);
   }
 
   // ── clients (HttpService) ──
 
   visit(exchange: Exchange): void {
-    const route = this.routes.match(exchange.head.host);
-    if (route !== null) this.#dispatcher.admit(exchange, route);
-    else void this.#lookUp(exchange);
+    this.visitHost(exchange, exchange.head.host);
   }
 
-  leave(exchange: Exchange): void {
-    this.#dispatcher.leave(exchange);
+  visitHost(visit: Visit, host: string): void {
+    const route = this.routes.match(host);
+    if (route !== null) this.#dispatcher.admit(visit, route);
+    else void this.#lookUp(visit, this.routes.candidates(host));
   }
 
-  retry(exchange: Exchange): void {
-    if (this.#state === 'stopped') exchange.refuse(new PullproxyError('draining'));
-    else this.#dispatcher.retry(exchange);
+  visitRoute(visit: Visit, name: string): void {
+    const route = this.routes.get(name);
+    if (route !== undefined) this.#dispatcher.admit(visit, route);
+    else void this.#lookUp(visit, [name]);
+  }
+
+  leave(visit: Visit): void {
+    this.#dispatcher.leave(visit);
+  }
+
+  retry(visit: Visit): void {
+    if (this.#state === 'stopped') visit.refuse(new PullproxyError('draining'));
+    else this.#dispatcher.retry(visit);
   }
 
   answered(exchange: Exchange | null, status: number): void {
     (exchange?.route?.counters ?? this.unrouted).answered(status);
   }
 
-  /** A host that this node doesn't know may be served by a linker at another node. */
-  async #lookUp(exchange: Exchange): Promise<void> {
-    const found = await this.#linkedElsewhere(exchange.head.host);
-    if (exchange.isOver) return;
+  /** What this node doesn't know may be served by a linker at another node. `names`: most specific first. */
+  async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {
+    const found = await this.#linkedElsewhere(names);
+    if (visit.isOver) return;
     const route = found === null ? null : this.routes.linked(found);
-    if (route === null) exchange.refuse(new PullproxyError('unknown_route'));
-    else this.#dispatcher.admit(exchange, route);
+    if (route === null) visit.refuse(new PullproxyError('unknown_route'));
+    else this.#dispatcher.admit(visit, route);
   }
 
   /** Never rejects: a directory that does not answer knows nobody. */
-  async #linkedElsewhere(host: string): Promise<string | null> {
+  async #linkedElsewhere(names: readonly string[]): Promise<string | null> {
     if (this.#lookups >= LOOKUPS_MAX) return null;
     this.#lookups++;
     try {
-      return await this.#cluster.linkedRoute(this.routes.candidates(host));
+      return await this.#cluster.linkedRoute(names);
     } catch (error) {
-      this.#options.log.warn({ err: error, host }, 'could not look up a route');
+      this.#options.log.warn({ err: error, names }, 'could not look up a route');
       return null;
     } finally {
       this.#lookups--;

@@ -26,7 +26,7 @@ const nodes = new Set<ProxyNode>();
 export async function startLoneNode({ host = '127.0.0.1', routes = {}, make, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
   const options: NodeOptions = {
     id: 'n1',
-    listen: [{ host, port: 0 }],
+    listen: [{ protocol: 'http', host, port: 0, route: null, proxyProtocol: null }],
     backend: { host: '127.0.0.1', port: 0 },
     cluster: (bound) => noCluster(bound),
     startNeeded: () => {},

@@ -1,0 +1,111 @@
+/**
+ * The server name that a TLS client asks for, read from its first bytes (RFC 8446 section 4.1.2, RFC 6066 section 3) however they
+ * are split over segments and records. Nothing is decrypted and nothing is changed.
+ */
+export type ServerName =
+  | { readonly kind: 'named'; readonly name: string }
+  | { readonly kind: 'unnamed' }
+  | { readonly kind: 'incomplete' }
+  /** Not the beginning of a TLS connection. */
+  | { readonly kind: 'malformed' };
+
+const RECORD_HANDSHAKE = 22;
+const CLIENT_HELLO = 1;
+const EXTENSION_SERVER_NAME = 0;
+const NAME_TYPE_HOST = 0;
+/** Of one record's payload; RFC 8446 section 5.1. */
+const RECORD_BYTES_MAX = 16_384;
+
+const INCOMPLETE: ServerName = { kind: 'incomplete' };
+const MALFORMED: ServerName = { kind: 'malformed' };
+const UNNAMED: ServerName = { kind: 'unnamed' };
+
+/** `bytes`: all that came so far. */
+export function readServerName(bytes: Buffer): ServerName {
+  const handshake = handshakeBytes(bytes);
+  if (handshake === null) return MALFORMED;
+  if (handshake.length < 4) return INCOMPLETE;
+  if (handshake[0] !== CLIENT_HELLO) return MALFORMED;
+  const length = handshake.readUIntBE(1, 3);
+  if (handshake.length < 4 + length) return INCOMPLETE;
+  return serverName(new Fields(handshake.subarray(4, 4 + length)));
+}
+
+/** The payloads of the handshake records that are there, joined; null when something else comes first. */
+function handshakeBytes(bytes: Buffer): Buffer | null {
+  const payloads: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    if (bytes[at] !== RECORD_HANDSHAKE) return payloads.length === 0 ? null : Buffer.concat(payloads);
+    if (bytes.length - at < 5) {
+      if (bytes.length - at > 1 && bytes[at + 1] !== 3) return null;
+      break;
+    }
+    const length = bytes.readUInt16BE(at + 3);
+    if (bytes[at + 1] !== 3 || length === 0 || length > RECORD_BYTES_MAX) return null;
+    payloads.push(bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length)));
+    at += 5 + length;
+  }
+  return Buffer.concat(payloads);
+}
+
+function serverName(hello: Fields): ServerName {
+  hello.skip(2 + 32);
+  hello.vector(1);
+  hello.vector(2);
+  hello.vector(1);
+  if (hello.atEnd) return hello.ok ? UNNAMED : MALFORMED;
+  const extensions = hello.vector(2);
+  while (extensions.ok && !extensions.atEnd) {
+    const type = extensions.number(2);
+    const extension = extensions.vector(2);
+    if (!extensions.ok || type !== EXTENSION_SERVER_NAME) continue;
+    const list = extension.vector(2);
+    const nameType = list.number(1);
+    const name = list.vector(2);
+    if (!list.ok || nameType !== NAME_TYPE_HOST) return MALFORMED;
+    const text = name.rest.toString('latin1').toLowerCase().replace(/\.$/, '');
+    return /^[a-z0-9._-]{1,253}$/.test(text) ? { kind: 'named', name: text } : MALFORMED;
+  }
+  return hello.ok && extensions.ok ? UNNAMED : MALFORMED;
+}
+
+/** Reads the fields of a TLS structure one after the other; what is not there makes it not `ok`, for good. */
+class Fields {
+  rest: Buffer;
+  ok = true;
+
+  constructor(bytes: Buffer) {
+    this.rest = bytes;
+  }
+
+  get atEnd(): boolean {
+    return this.rest.length === 0;
+  }
+
+  skip(bytes: number): void {
+    this.#take(bytes);
+  }
+
+  number(bytes: 1 | 2): number {
+    const field = this.#take(bytes);
+    return field.length === bytes ? field.readUIntBE(0, bytes) : 0;
+  }
+
+  /** What lies behind a length of so many bytes. */
+  vector(lengthBytes: 1 | 2): Fields {
+    const fields = new Fields(this.#take(this.number(lengthBytes)));
+    fields.ok = this.ok;
+    return fields;
+  }
+
+  #take(bytes: number): Buffer {
+    if (this.rest.length < bytes) {
+      this.ok = false;
+      this.rest = this.rest.subarray(this.rest.length);
+      return this.rest;
+    }
+    const taken = this.rest.subarray(0, bytes);
+    this.rest = this.rest.subarray(bytes);
+    return taken;
+  }
+}

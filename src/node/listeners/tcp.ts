@@ -1,0 +1,228 @@
+/** Connections whose bytes are passed on as they are: one slot each, for as long as they last. */
+import { createServer, type Socket } from 'node:net';
+import type { PullproxyError } from '../../errors.ts';
+import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+import type { NodeLink } from '../../link/node-link.ts';
+import type { Stream, StreamHandler } from '../../link/stream.ts';
+import { ClientSocket } from '../http1/client-socket.ts';
+import { Tunnel } from '../http1/tunnel.ts';
+import type { Lender } from '../slots.ts';
+import { Visit } from '../visit.ts';
+import { ClientPort, type PortClient } from './client-port.ts';
+import { readServerName } from './client-hello.ts';
+
+export interface TcpService {
+  /** A TLS client has this long to say where it wants to go. */
+  readonly headTimeoutMs: number;
+  /** Begins a visit of the route with this name. */
+  visitRoute(visit: Visit, name: string): void;
+  /** Begins a visit of the route that serves this host. */
+  visitHost(visit: Visit, host: string): void;
+  leave(visit: Visit): void;
+  retry(visit: Visit): void;
+}
+
+/** What a client may send before a slot is there. */
+const EARLY_BYTES_MAX = 16_384;
+const ATTEMPTS_MAX = 3;
+const EMPTY = Buffer.alloc(0);
+
+/** A port of one application. */
+export function tcpPort(service: TcpService, connectionsMax: number, route: string): ClientPort {
+  return passingPort('tcp', connectionsMax, (socket, gone) => {
+    const client = new TcpClient(socket, service, Number.POSITIVE_INFINITY, gone);
+    service.visitRoute(client.visit, route);
+    return client;
+  });
+}
+
+/** A port at which TLS clients name their application (RFC 6066 section 3); the handshake itself is the application's. */
+export function tlsPort(service: TcpService, connectionsMax: number): ClientPort {
+  return passingPort('tls', connectionsMax, (socket, gone) => {
+    const client: TcpClient = new TcpClient(socket, service, performance.now() + service.headTimeoutMs, gone, (early) => {
+      const hello = readServerName(early);
+      if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) return;
+      client.announced();
+      if (hello.kind === 'named') service.visitHost(client.visit, hello.name);
+      // No name: only an application that takes any host can be meant.
+      else if (hello.kind === 'unnamed') service.visitHost(client.visit, '');
+      else client.visit.end();
+    });
+    return client;
+  });
+}
+
+function passingPort(
+  scheme: string,
+  connectionsMax: number,
+  accept: (socket: Socket, gone: (client: PortClient) => void) => TcpClient,
+): ClientPort {
+  return new ClientPort(scheme, createServer({ allowHalfOpen: true, noDelay: true }), 'connection', connectionsMax, accept);
+}
+
+/** `early`: what came is kept. `tunnel`: it is passed on. */
+type State = 'early' | 'tunnel' | 'closed';
+
+/** The client's connection. */
+class TcpClient extends ClientSocket implements PortClient {
+  readonly visit: TcpVisit;
+  #state: State = 'early';
+  #tunnel: Tunnel | null = null;
+  #announce: ((early: Buffer) => void) | null;
+  #inputEnded = false;
+
+  constructor(
+    socket: Socket,
+    service: TcpService,
+    deadline: number,
+    gone: (client: TcpClient) => void,
+    announce: ((early: Buffer) => void) | null = null,
+  ) {
+    super(socket, deadline);
+    this.#announce = announce;
+    this.visit = new TcpVisit(this, service);
+    socket.on('data', (chunk: Buffer) => this.#data(chunk));
+    socket.on('drain', () => this.#tunnel?.clientDrained());
+    socket.on('end', () => this.#ended());
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      const inOrder = this.#inputEnded && socket.writableFinished;
+      this.#state = 'closed';
+      this.visit.clientGone();
+      this.#tunnel?.clientGone(inOrder);
+      gone(this);
+    });
+  }
+
+  /** It is known where it wants to go. */
+  announced(): void {
+    this.#announce = null;
+    this.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  enter(tunnel: Tunnel): void {
+    this.#state = 'tunnel';
+    this.#tunnel = tunnel;
+    this.probe();
+    this.resume();
+  }
+
+  timeOut(): void {
+    this.socket.destroy();
+  }
+
+  /** A connection has no end that could be waited for but its own. */
+  drain(): void {
+    if (this.#announce !== null) this.socket.destroy();
+  }
+
+  clientVanished(ended: boolean): void {
+    if (!ended) this.abort();
+    else if (this.#state === 'early') this.socket.destroy();
+  }
+
+  #data(chunk: Buffer): void {
+    if (this.#tunnel !== null) {
+      this.#tunnel.clientData(chunk);
+      return;
+    }
+    const early = this.visit.addEarly(chunk);
+    if (early.length >= EARLY_BYTES_MAX) this.pause();
+    this.#announce?.(early);
+  }
+
+  #ended(): void {
+    this.#inputEnded = true;
+    if (this.#tunnel !== null) this.#tunnel.clientEnded();
+    // A client that closes while it is held is gone.
+    else this.socket.destroy();
+  }
+}
+
+/** `opened`: it has a stream, of which nothing has come yet. */
+type VisitState = 'waiting' | 'opened' | 'over';
+
+class TcpVisit extends Visit implements StreamHandler {
+  readonly #client: TcpClient;
+  readonly #service: TcpService;
+  #state: VisitState = 'waiting';
+  #early: Buffer = EMPTY;
+  #stream: Stream | null = null;
+  #link: NodeLink | null = null;
+
+  constructor(client: TcpClient, service: TcpService) {
+    super(performance.now());
+    this.#client = client;
+    this.#service = service;
+  }
+
+  override get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** Returns everything that came so far. */
+  addEarly(chunk: Buffer): Buffer {
+    if (this.#state === 'over') return EMPTY;
+    this.#early = this.#early.length === 0 ? chunk : Buffer.concat([this.#early, chunk]);
+    if (this.#state === 'waiting') this.grow(chunk.length);
+    // The application has not said a word, and the client goes on: from now on there is no second attempt.
+    else this.#pass().clientData(chunk);
+    return this.#early;
+  }
+
+  override serve(lender: Lender): void {
+    this.#state = 'opened';
+    this.#link = lender.link;
+    this.#stream = lender.link.open(this, Flag.FRESH, this.#early);
+    this.#client.resume();
+  }
+
+  override refuse(_error: PullproxyError): void {
+    this.end();
+  }
+
+  end(): void {
+    this.#state = 'over';
+    this.#client.socket.destroySoon();
+  }
+
+  clientGone(): void {
+    if (this.#state === 'waiting') this.#service.leave(this);
+    else if (this.#state === 'opened') this.#link?.reset(this.#stream as Stream, ResetCode.CANCEL);
+    this.#state = 'over';
+  }
+
+  onData(chunk: Buffer): void {
+    this.#pass().onData(chunk);
+  }
+
+  onEnd(): void {
+    this.#pass().onEnd();
+  }
+
+  onDrain(): void {
+    this.#client.resume();
+  }
+
+  onReset(_code: ResetCodeValue, reached: boolean): void {
+    this.#stream = null;
+    if (this.#state !== 'opened') return;
+    if (!reached && this.attempts < ATTEMPTS_MAX) {
+      this.#state = 'waiting';
+      this.heldBytes = this.#early.length;
+      this.#service.retry(this);
+      return;
+    }
+    this.#state = 'over';
+    this.#client.abort();
+  }
+
+  /** Both sides are there: bytes flow, and the visit is over. */
+  #pass(): Tunnel {
+    this.#state = 'over';
+    this.#early = EMPTY;
+    const tunnel = new Tunnel(this.#client, this.#link as NodeLink, this.#stream as Stream, 0);
+    this.#client.enter(tunnel);
+    return tunnel;
+  }
+}
