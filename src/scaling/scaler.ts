@@ -1,6 +1,6 @@
 /** Takes startup jobs and runs the startup command for them. Several scalers share the work; none of them starts what another one did. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { DelayedError, isNotConnectionError, type Job, Worker } from 'bullmq';
+import { DelayedError, type Job, Worker } from 'bullmq';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
@@ -49,6 +49,10 @@ const REMEMBER_MS_MAX = 2_000;
 const OUTPUT_BYTES_MAX = 8_192;
 /** How long closing waits for Redis after the last command has ended. */
 const CLOSE_MS = 2_000;
+
+/** What the system and Redis' client say of a connection that is not there. */
+const CONNECTION_TROUBLE =
+  /\b(ECONN\w+|EPIPE|ETIMEDOUT|EHOST\w+|ENET\w+|ENOTFOUND|EAI_AGAIN)\b|connection is closed|socket (closed|timeout)/i;
 
 export class Scaler {
   readonly #options: ScalerOptions;
@@ -210,7 +214,7 @@ export class Scaler {
     });
     this.#worker.on('error', (error) => {
       // That Redis is away, the queue that the scaler orders by says already, once.
-      if (isNotConnectionError(error)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
+      if (!CONNECTION_TROUBLE.test(error.message)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
     });
     this.#connection.on('error', () => {});
   }
