@@ -89,6 +89,14 @@ export function headerName(bytes: Buffer, i: number): string {
   return bytes.toString('latin1', spans.headers[i * 4] as number, spans.headers[i * 4 + 1] as number).toLowerCase();
 }
 
+/**
+ * Whether the value of header `i`, a Transfer-Encoding, is chunked and nothing else: other codings have been understood differently by
+ * different servers too often. Whatever our own parser does not take for it (a tab behind it) is none.
+ */
+export function isChunked(bytes: Buffer, i: number): boolean {
+  return /^chunked *$/i.test(bytes.toString('latin1', spans.headers[i * 4 + 2] as number, spans.headers[i * 4 + 3] as number));
+}
+
 /** The members of a comma-separated list, lower-cased. */
 export function listMembers(value: string): string[] {
   return value

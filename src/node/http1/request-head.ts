@@ -4,6 +4,7 @@ import {
   assembleHead,
   headerName,
   headerValue,
+  isChunked,
   type KnownHeader,
   knownHeader,
   listMembers,
@@ -144,9 +145,7 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       removal.add(i);
       return;
     case 'transfer-encoding':
-      // One coding, chunked: anything else has been understood differently by different servers too often.
-      if (facts.chunked || headerValue(bytes, i).toLowerCase() !== 'chunked')
-        throw new PullproxyError('bad_request', 'Transfer-Encoding other than chunked');
+      if (facts.chunked || !isChunked(bytes, i)) throw new PullproxyError('bad_request', 'Transfer-Encoding other than chunked');
       facts.chunked = true;
       return;
     case 'content-length':

@@ -1,5 +1,5 @@
 import type { Framing } from './body.ts';
-import { assembleHead, headerName, headerValue, knownHeader, listMembers, parseContentLength, removal } from './headers.ts';
+import { assembleHead, headerName, headerValue, isChunked, knownHeader, listMembers, parseContentLength, removal } from './headers.ts';
 import { type Parser, spans } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -33,7 +33,7 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
         if (bodiless) removal.add(i);
         break;
       case 'transfer-encoding':
-        if (chunked || headerValue(bytes, i).toLowerCase() !== 'chunked') return null;
+        if (chunked || !isChunked(bytes, i)) return null;
         chunked = true;
         if (bodiless || request.http10) removal.add(i);
         break;
