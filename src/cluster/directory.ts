@@ -47,6 +47,10 @@ export interface StartDirectory {
   /** Closes the connections. Nothing may be called after it. */
   close(): Promise<void>;
 
+  /**
+   * Waits, about two beats, while the directory is known to have lost everything (`noteLoss`): an instance that it forgot must not
+   * be started a second time.
+   */
   startPlan(route: string): Promise<StartPlan>;
   /**
    * Enters `startIds` among the route's starts, to be given up after `timeoutMs`. A start ends when an instance links with its id; of
@@ -156,8 +160,12 @@ export interface NodeBeat extends NodeLoad {
 
 export interface NodeBeatAnswer {
   readonly now: number;
-  /** False when the directory did not know the node, or has no list of its routes: `enterRoutes` again if there are any. */
+  /** False when the directory did not know the node. */
   readonly known: boolean;
+  /** False when it has no list of the node's routes: `enterRoutes` again if there are any. */
+  readonly routesKnown: boolean;
+  /** How many other nodes are known to live. */
+  readonly others: number;
   /** Nodes that stopped beating and are now this caller's, and only this caller's, to clean up after. */
   readonly dead: readonly string[];
 }
@@ -167,6 +175,8 @@ export interface Directory extends StartDirectory {
   /** Calls back on each change of `connected`. */
   onConnected(callback: (connected: boolean) => void): void;
 
+  /** The directory has lost everything. The next two beats make it whole; until then no start is planned. */
+  noteLoss(): Promise<void>;
   /** The node lives. */
   beatNode(beat: NodeBeat): Promise<NodeBeatAnswer>;
   /** Notes that the node has something at `routes`: where others clean up if it dies. Before the first transition there. */

@@ -4,6 +4,8 @@
 export const beatMs = 1_000;
 /** A node that has not beaten for so long is dead, with all that it had registered. */
 export const deadAfterMs = 3_000;
+/** After a loss, the directory is whole again when all nodes have beaten, some of them twice. */
+export const recoveryMs = 2 * beatMs;
 /** A promised slot that has not come by then is searched for anew. */
 export const promiseMs = 250;
 /** A route whose clients are held here is searched again after a random time between these two: lost messages heal by it. */

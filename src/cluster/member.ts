@@ -37,7 +37,8 @@ export class ClusterMember implements Cluster {
   readonly #linked: LinkedRoutes;
   #load: () => NodeLoad = () => UNREAD_LOAD;
   #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
-  #membership: 'none' | 'joining' | 'joined' = 'none';
+  /** `joined`: but the directory has not heard a beat yet; `known`: it has. */
+  #membership: 'none' | 'joining' | 'joined' | 'known' = 'none';
   #beatTimer: NodeJS.Timeout | null = null;
   #routesTimer: NodeJS.Timeout | null = null;
 
@@ -186,7 +187,7 @@ export class ClusterMember implements Cluster {
     if (connected) {
       // It may be another directory, or an empty one.
       this.#clock.forget();
-      if (this.#membership === 'joined') for (const presence of this.#presences.values()) presence.recover();
+      if (this.#membership !== 'joining') for (const presence of this.#presences.values()) presence.recover();
       void this.#beat();
       this.#loadRoutes();
     } else {
@@ -203,13 +204,21 @@ export class ClusterMember implements Cluster {
     const sentAt = monotonicMs();
     const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs };
     try {
-      const { now, known, dead } = await this.#directory.beatNode(beat);
+      const { now, known, routesKnown, others, dead } = await this.#directory.beatNode(beat);
       this.#clock.sample(now, sentAt, monotonicMs());
-      if (!known && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
+      if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss();
+      this.#membership = 'known';
+      if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
       for (const node of dead) await this.#bury(node);
     } catch {
       // The next beat says the same.
     }
+  }
+
+  /** A node that was cut off for a while is forgotten too, but then the directory knows others. */
+  async #noteLoss(): Promise<void> {
+    this.#log.warn('the directory was lost: saying everything again');
+    await this.#directory.noteLoss();
   }
 
   /** Its routes' scripts would do it one by one, but perhaps nobody else is at a route. */

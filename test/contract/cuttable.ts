@@ -6,6 +6,8 @@ export interface Cuttable {
   readonly directory: Directory;
   readonly bell: Bell;
   cut(): Promise<void>;
+  /** The directory can be reached again; the bell stays silent. */
+  mend(): void;
 }
 
 export function cuttable(directory: Directory, bell: Bell): Cuttable {
@@ -32,6 +34,9 @@ export function cuttable(directory: Directory, bell: Bell): Cuttable {
     async cut() {
       isCut = true;
       await bell.close();
+    },
+    mend() {
+      isCut = false;
     },
   };
 }

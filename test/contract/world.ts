@@ -107,6 +107,11 @@ export class TestMember {
     return this.#connection.cut();
   }
 
+  /** As if it had only been frozen; it hears nothing, though. */
+  revive(): void {
+    this.#connection.mend();
+  }
+
   #hear(told: Told): void {
     this.said.push({ ...told, at: performance.now() } as Said);
     const waiting = this.#waiting;

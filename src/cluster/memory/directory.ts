@@ -1,4 +1,5 @@
 /** The directory of a single process: `dev`, a node without Redis, tests. Several members may share one. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, NodeSnapshot, Peer } from '../cluster.ts';
 import type {
@@ -13,7 +14,7 @@ import type {
   RouteBeatAnswer,
   StartPlan,
 } from '../directory.ts';
-import { deadAfterMs } from '../limits.ts';
+import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
 import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
@@ -24,11 +25,12 @@ export class MemoryDirectory implements Directory {
   readonly #configured = new Map<string, RouteRecord>();
   readonly #nodes = new Map<string, { readonly beat: NodeBeat; readonly at: number }>();
   readonly #routesOf = new Map<string, Set<string>>();
+  #wholeAt = Number.NEGATIVE_INFINITY;
   /** Who listens, by node: the bell of all members. */
   readonly listeners = new Map<string, BellListener>();
 
-  /** `now`: ms since the epoch, the directory's clock. */
-  constructor(now: () => number = Date.now) {
+  /** `now`: ms since the epoch, the directory's clock. By default one that nobody sets back. */
+  constructor(now: () => number = () => performance.timeOrigin + performance.now()) {
     this.#now = now;
   }
 
@@ -42,7 +44,13 @@ export class MemoryDirectory implements Directory {
   }
 
   async startPlan(route: string): Promise<StartPlan> {
-    return this.#at(route).plan(this.#now());
+    for (;;) {
+      const plan = this.#at(route).plan(this.#now());
+      // Clients are held, and nobody is there who holds them: it is so soon after a loss that no node has noticed.
+      const waitMs = plan.held > 0 && this.#nodes.size === 0 ? beatMs : this.#wholeAt - this.#now();
+      if (waitMs <= 0) return plan;
+      await delay(waitMs);
+    }
   }
 
   async beginStarts(
@@ -87,14 +95,18 @@ export class MemoryDirectory implements Directory {
     };
   }
 
+  async noteLoss(): Promise<void> {
+    this.#wholeAt = this.#now() + recoveryMs;
+  }
+
   async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
     const now = this.#now();
-    const known = this.#nodes.has(beat.id) && this.#routesOf.has(beat.id);
+    const known = this.#nodes.has(beat.id);
     this.#nodes.set(beat.id, { beat, at: now });
     const dead = [...this.#nodes].filter(([, { at }]) => at <= now - deadAfterMs).map(([id]) => id);
     for (const id of dead) this.#nodes.delete(id);
     for (const [name, route] of this.#routes) if (route.isEmpty(now)) this.#routes.delete(name);
-    return { now, known, dead };
+    return { now, known, routesKnown: this.#routesOf.has(beat.id), others: this.#nodes.size - 1, dead };
   }
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {

@@ -45,8 +45,8 @@ export function readPlan(answer: unknown): StartPlan {
 }
 
 export function readNodeBeat(answer: unknown, routesKnown: boolean): NodeBeatAnswer {
-  const [now, known, ...dead] = list(answer);
-  return { now: Number(now), known: known === 1 && routesKnown, dead: dead.map(String) };
+  const [now, known, others, ...dead] = list(answer);
+  return { now: Number(now), known: known === 1, routesKnown, others: Number(others), dead: dead.map(String) };
 }
 
 /** An instance as it is stored. */

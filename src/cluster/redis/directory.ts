@@ -1,4 +1,5 @@
 /** The directory in Redis: one method a script, and a few plain commands where nothing must be atomic. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, Peer } from '../cluster.ts';
 import type {
@@ -12,7 +13,7 @@ import type {
   RouteBeatAnswer,
   StartPlan,
 } from '../directory.ts';
-import { keysLiveMs } from '../limits.ts';
+import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import {
   list,
   readHash,
@@ -27,7 +28,7 @@ import {
   writeInstance,
 } from './answers.ts';
 import type { RedisConnection } from './connection.ts';
-import { nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { publishCommand } from './publish.ts';
 
 const NO_BOUND = -1;
@@ -62,7 +63,18 @@ export class RedisDirectory implements Directory {
   // Starts.
 
   async startPlan(route: string): Promise<StartPlan> {
-    return readPlan(await this.#redis.run('plan', routeKeys(route), []));
+    for (;;) {
+      const [answer, lossMs, nodes] = await Promise.all([
+        this.#redis.run('plan', routeKeys(route), []),
+        this.#redis.call('pttl', lossKey),
+        this.#redis.call('zcard', nodesKey),
+      ]);
+      const plan = readPlan(answer);
+      // Clients are held, and nobody is there who holds them: it is so soon after a loss that no node has noticed.
+      const waitMs = plan.held > 0 && nodes === 0 ? beatMs : Number(lossMs);
+      if (waitMs <= 0) return plan;
+      await delay(waitMs);
+    }
   }
 
   async beginStarts(
@@ -115,6 +127,10 @@ export class RedisDirectory implements Directory {
   }
 
   // Nodes.
+
+  async noteLoss(): Promise<void> {
+    await this.#redis.call('set', lossKey, 1, 'px', recoveryMs);
+  }
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
     const { id, address, version, startedMs, held, active, links } = beat;

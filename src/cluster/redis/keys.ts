@@ -9,6 +9,9 @@ export const nodesKey = 'pp:nodes';
 /** HASH: route → its settings as JSON. Also the channel that tells of a change. */
 export const routesKey = 'pp:routes';
 
+/** STRING that lasts for as long as the directory is known to be incomplete after a loss. */
+export const lossKey = 'pp:loss';
+
 /** HASH: what the node says of itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
 import { instance, type World } from '../world.ts';
@@ -96,6 +97,37 @@ export function starts(world: () => World): void {
       await eventually('known', async () => (await plan()).concurrency === 3);
       await a.cluster.stop();
       expect(await plan()).toEqual({ held: 0, promised: 0, slots: 0, free: 0, ready: 0, starting: 0, concurrency: 3 });
+    });
+
+    test('after a loss no start is planned before all instances are known again', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      a.cluster.hold(route, 'c1', 0, 10);
+      b.cluster.instance(route, instance('i1'));
+      await eventually('settled', async () => (await plan()).held === 1 && (await plan()).ready === 1);
+      await world().backing.lose();
+      const began = performance.now();
+      for (let looks = 0; looks < 20; looks++) {
+        const { held, ready } = await plan();
+        expect({ held, ready }).not.toEqual({ held: 1, ready: 0 });
+        await delay(20);
+      }
+      await eventually('planned again', async () => (await plan()).held === 1);
+      expect(await plan()).toMatchObject({ held: 1, ready: 1 });
+      expect(performance.now() - began).toBeLessThan(6_000);
+    });
+
+    test('a node that was cut off for long makes no start wait', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.instance(route, instance('i1'));
+      await eventually('known', async () => (await plan()).ready === 1);
+      await b.kill();
+      await eventually('dead', async () => (await plan()).ready === 0);
+      b.revive();
+      await eventually('back', async () => (await world().observer.snapshot()).nodes.length === 2);
+      const began = performance.now();
+      await plan();
+      expect(performance.now() - began).toBeLessThan(1_000);
+      expect(a.cluster.connected).toBe(true);
     });
 
     test('slots of draining instances do not count', async () => {
