@@ -47,13 +47,15 @@ export class LinkServer {
   readonly #options: LinkServerOptions;
   readonly #server: Server;
   readonly #lenders = new Set<Lender>();
-  readonly #unproved = new Set<Socket>();
+  /** By the peer's address and port: a TLS connection counts from its first packet. */
+  readonly #unproved = new Map<string, Socket>();
   #events: LenderEvents | null = null;
 
   constructor(options: LinkServerOptions) {
     this.#options = options;
-    this.#server =
-      options.tls === undefined ? createServer({ noDelay: true }, (socket) => this.#accept(socket)) : this.#tlsServer(options.tls);
+    this.#server = options.tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(options.tls);
+    this.#server.on('connection', (socket: Socket) => this.#admit(socket));
+    this.#server.on(options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket));
   }
 
   /** Returns the bound HOST:PORT. */
@@ -88,7 +90,7 @@ export class LinkServer {
 
   close(): void {
     this.#server.close();
-    for (const socket of this.#unproved) socket.destroy();
+    for (const socket of this.#unproved.values()) socket.destroy();
     for (const lender of this.#lenders) lender.link.link.close('the node is leaving');
   }
 
@@ -102,7 +104,6 @@ export class LinkServer {
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });
-    server.on('secureConnection', (socket) => this.#accept(socket));
     server.on('tlsClientError', (error, socket) => {
       this.#options.log.warn({ peer: socket.remoteAddress, reason: error.message }, 'linker refused');
       socket.destroy();
@@ -110,31 +111,37 @@ export class LinkServer {
     return server;
   }
 
-  #accept(socket: Socket): void {
-    const events = this.#events;
-    if (events === null) {
+  /** Counts a connection until it is proved or closed. */
+  #admit(socket: Socket): void {
+    if (this.#events === null) {
       socket.destroy();
       return;
     }
-    if (this.#unproved.size >= UNPROVED_MAX) {
-      const [oldest] = this.#unproved;
-      oldest?.destroy();
-      if (oldest !== undefined) this.#unproved.delete(oldest);
+    const [oldest] = this.#unproved.size < UNPROVED_MAX ? [] : this.#unproved.keys();
+    if (oldest !== undefined) {
+      this.#unproved.get(oldest)?.destroy();
+      this.#unproved.delete(oldest);
     }
-    this.#unproved.add(socket);
-    const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+    const peer = peerOf(socket);
+    this.#unproved.set(peer, socket);
+    socket.once('close', () => {
+      if (this.#unproved.get(peer) === socket) this.#unproved.delete(peer);
+    });
+  }
+
+  #accept(socket: Socket): void {
+    const events = this.#events;
+    if (events === null || socket.destroyed) return;
+    const peer = peerOf(socket);
     acceptLink(socket, {
       node: this.#options.nodeId,
       secrets: this.#options.secrets,
       timing: this.#options.timing,
       ready: (link, hello) => {
-        this.#unproved.delete(socket);
+        this.#unproved.delete(peer);
         this.#begin(link, hello, peer, events);
       },
-      failed: (reason) => {
-        this.#unproved.delete(socket);
-        this.#options.log.warn({ peer, reason }, 'linker refused');
-      },
+      failed: (reason) => this.#options.log.warn({ peer, reason }, 'linker refused'),
     });
   }
 
@@ -166,4 +173,8 @@ export class LinkServer {
     }
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');
   }
+}
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
 }

@@ -86,9 +86,9 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
     this.#ports = options.listen.map((url) => portFor(url, this, options.connectionsMax, options.certificate));
-    const { secrets, linkTiming: timing, log } = options;
-    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, log });
-    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, tls: options.backendTls, log });
+    const { secrets, linkTiming: timing, backendTls: tls, log } = options;
+    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, tls, log });
+    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, tls, log });
   }
 
   /** Binds all ports and joins the cluster. Linkers are accepted first, clients last. */
@@ -198,8 +198,8 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   }
 
   visitRoute(visit: Visit, name: string): void {
-    const route = this.routes.get(name);
-    if (route !== undefined) this.#dispatcher.admit(visit, route);
+    const route = this.routes.known(name);
+    if (route !== null) this.#dispatcher.admit(visit, route);
     else void this.#lookUp(visit, [name]);
   }
 

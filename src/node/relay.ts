@@ -1,10 +1,12 @@
-import { connect } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { dialLink } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { LinkerLink } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import type { Log } from '../log.ts';
+import type { BackendTls } from './link-server.ts';
 import { RelayedStream } from './relayed-stream.ts';
 import type { Lender } from './slots.ts';
 
@@ -16,6 +18,8 @@ const IDLE_TIMEOUT_MS = 30_000;
 export interface RelayOptions {
   readonly secret: (route: string) => string;
   readonly timing?: LinkTiming;
+  /** Backend ports speak TLS, and trust each other by the same authority, or by the same certificate. */
+  readonly tls?: BackendTls;
   readonly log: Log;
 }
 
@@ -28,7 +32,8 @@ export class Relay {
   readonly lender: Lender;
   readonly #log: Log;
   readonly #over: (reached: boolean) => void;
-  readonly #socket;
+  readonly #socket: Socket;
+  readonly #deadline: NodeJS.Timeout;
   #link: LinkerLink | null = null;
   #state: 'dialling' | 'up' | 'down' = 'dialling';
   /** Reserved at the lender and in no stream: they wait for the dial, or are idle at the other node. */
@@ -44,15 +49,13 @@ export class Relay {
     this.lender = lender;
     this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
     this.#over = over;
-    const { instance, seq, concurrency } = lender;
-    this.#socket = connect({ ...address, noDelay: true });
-    dialLink(this.#socket, {
-      hello: { route, instance, seq, concurrency, relay: true },
-      secret: options.secret(route),
-      timing: options.timing,
-      timeoutMs: DIAL_TIMEOUT_MS,
-      ready: (link) => this.#up(link),
-      failed: (reason) => this.#down(reason),
+    this.#socket = options.tls === undefined ? connect(address) : connectWithTls(address, options.tls);
+    this.#deadline = setTimeout(() => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)), DIAL_TIMEOUT_MS);
+    const onError = (error: Error): void => this.#down(error.message);
+    this.#socket.on('error', onError);
+    this.#socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
+      this.#socket.off('error', onError);
+      this.#shake(route, options);
     });
   }
 
@@ -88,7 +91,19 @@ export class Relay {
     this.#down(reason);
   }
 
+  #shake(route: string, { secret, timing }: RelayOptions): void {
+    const { instance, seq, concurrency } = this.lender;
+    dialLink(this.#socket, {
+      hello: { route, instance, seq, concurrency, relay: true },
+      secret: secret(route),
+      timing,
+      ready: (link) => this.#up(link),
+      failed: (reason) => this.#down(reason),
+    });
+  }
+
   #up(link: Link): void {
+    clearTimeout(this.#deadline);
     this.#state = 'up';
     this.#log.info('relaying');
     this.#link = new LinkerLink(link, {
@@ -157,6 +172,7 @@ export class Relay {
     if (this.#state === 'down') return;
     const reached = this.#state === 'up';
     this.#state = 'down';
+    clearTimeout(this.#deadline);
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     if (reached) this.#log.info({ reason }, 'relay ended');
     else this.#log.warn({ reason }, 'can not relay');
@@ -166,4 +182,10 @@ export class Relay {
     this.#inHand = 0;
     this.lender.link.release(back);
   }
+}
+
+/** As linkers do: a node that is dialled by a name must have a certificate for it, one that is dialled by its IP address one that is trusted. */
+function connectWithTls({ host, port }: HostPort, { cert, key, ca }: BackendTls): Socket {
+  const identity = isIP(host) === 0 ? { servername: host } : { checkServerIdentity: () => undefined };
+  return connectTls({ host, port, cert, key, ca: ca ?? cert, ...identity });
 }

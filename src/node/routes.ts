@@ -73,21 +73,28 @@ export class Routes {
     return this.#routes.values();
   }
 
+  /** As `known`, and also one that is about to be forgotten. */
   get(name: string): Route | undefined {
     return this.#routes.get(name);
   }
 
+  /** The route of exactly this name. */
+  known(name: string): Route | null {
+    const route = this.#routes.get(name);
+    return route !== undefined && this.#isKnown(route) ? route : null;
+  }
+
   /** The route for a host name: the exact one, else the longest wildcard above it, else `*`. */
   match(host: string): Route | null {
-    const exact = this.#known(host);
+    const exact = this.known(host);
     if (exact !== null) return exact;
     if (this.#wildcards > 0) {
       for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
-        const route = this.#known(`*${host.slice(dot)}`);
+        const route = this.known(`*${host.slice(dot)}`);
         if (route !== null) return route;
       }
     }
-    return this.#known('*');
+    return this.known('*');
   }
 
   /** The names under which a linker may serve a host, most specific first. */
@@ -128,11 +135,6 @@ export class Routes {
       route.configure(this.#defaults);
     }
     this.#forget();
-  }
-
-  #known(name: string): Route | null {
-    const route = this.#routes.get(name);
-    return route !== undefined && this.#isKnown(route) ? route : null;
   }
 
   #isKnown({ configured, slots, held, knownUntil }: Route): boolean {

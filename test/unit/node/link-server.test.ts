@@ -3,12 +3,16 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import pino from 'pino';
 import { LinkServer } from '../../../src/node/link-server.ts';
+import { makeCertificate } from '../../support/certificate.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeClients, connectClient } from '../../support/raw-client.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { closeAll, dialRawLinker, expectQuiet, ROUTE, SECRET, type SomeNode, startSomeNode } from './some-nodes.ts';
 
 const sockets: Socket[] = [];
+const made = makeCertificate('backend.test');
+const certificate = { cert: made.cert, key: made.key };
+made.remove();
 
 afterEach(async () => {
   closeClients();
@@ -40,8 +44,11 @@ describe('a linker that does not know the secret', () => {
     expect(one.node.routes.get('theirs.example.com')?.slots.lenders.length).toBe(1);
   });
 
-  test('nor one that says nothing can keep others out: the oldest unproved connections go', async () => {
-    const one = await startSomeNode();
+  test.each([
+    ['', undefined],
+    [', nor one that begins no TLS handshake', certificate],
+  ])('nor one that says nothing can keep others out: the oldest unproved connections go%s', async (_name, backendTls) => {
+    const one = await startSomeNode({ backendTls });
     let closed = 0;
     for (let i = 0; i < 1_200; i++) {
       const socket = connect(one.backendPort, '127.0.0.1');
@@ -50,7 +57,7 @@ describe('a linker that does not know the secret', () => {
       if (i % 100 === 99) await once(socket, 'connect');
     }
     await eventually('those beyond 1,024 have gone', () => closed === 176);
-    const linker = await dialRawLinker(one.backendPort);
+    const linker = await dialRawLinker(one.backendPort, {}, SECRET, backendTls?.cert);
     linker.link.grant(1);
     await expectQuiet(one, 1);
     await eventually('it took the place of one', () => closed === 177);

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { expect } from '@jest/globals';
 import pino from 'pino';
 import type { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
@@ -117,10 +118,12 @@ export interface RawLinker {
 }
 
 /** A linker that does nothing by itself: no slot is lent, no stream is served. */
-export function dialRawLinker(backendPort: number, over: Partial<Hello> = {}, secret = SECRET): Promise<RawLinker> {
+export async function dialRawLinker(backendPort: number, over: Partial<Hello> = {}, secret = SECRET, ca?: Buffer): Promise<RawLinker> {
+  const to = { port: backendPort, host: '127.0.0.1' };
+  const socket = ca === undefined ? connect(to) : connectTls({ ...to, ca });
+  closers.push(() => socket.destroy());
+  await once(socket, ca === undefined ? 'connect' : 'secureConnect');
   return new Promise((resolve, reject) => {
-    const socket = connect(backendPort, '127.0.0.1');
-    closers.push(() => socket.destroy());
     dialLink(socket, {
       hello: { route: ROUTE, instance: 'raw1', seq: 1, concurrency: 10, ...over },
       secret,
