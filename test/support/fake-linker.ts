@@ -155,7 +155,9 @@ class AppSocket implements StreamHandler {
       return;
     }
     this.#stream = null;
-    if (!this.#socket.destroyed) this.#linker.kept.push(this);
+    if (this.#socket.destroyed) return;
+    if (this.#socket.readableEnded) this.#socket.destroy();
+    else this.#linker.kept.push(this);
   }
 
   destroy(): void {
