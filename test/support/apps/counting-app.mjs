@@ -6,6 +6,7 @@
  *   /headers       the request as it arrived: {method, url, headers}
  *   /echo          the body as it arrived
  *   /slow?ms=100   "ok" after so long
+ *   /id?ms=10      the request's X-Request-Id after so long
  *   /bytes?n=1000  so many bytes, with chunked=1 in chunks of unknown number
  *   /sse?n=3&ms=100  so many events (endless without n), so far apart
  *   /close         an answer that ends its connection
@@ -26,6 +27,9 @@ const pages = {
   '/slow': (_request, response, query) => {
     const timer = setTimeout(() => response.end('ok'), Number(query.get('ms') ?? 100));
     response.once('close', () => clearTimeout(timer));
+  },
+  '/id': (request, response, query) => {
+    setTimeout(() => response.end(request.headers['x-request-id']), Number(query.get('ms') ?? 0));
   },
   '/bytes': (_request, response, query) => bytes(response, Number(query.get('n') ?? 1000), query.has('chunked')),
   '/sse': (_request, response, query) => events(response, Number(query.get('n') ?? Infinity), Number(query.get('ms') ?? 100)),

@@ -1,0 +1,55 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ROUTE, type World } from './world.ts';
+
+const LOOK_EVERY_MS = 50;
+
+/** Looks at what every node itself counts, and finds the longest time in which a client was held while a slot lay idle somewhere. */
+export class IdleWatch {
+  longestMs = 0;
+  looks = 0;
+  #running = true;
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  async run(): Promise<void> {
+    let since: number | null = null;
+    while (this.#running) {
+      const seen = await Promise.all(this.#world.nodes.map(({ admin }) => numbers(admin)));
+      const now = performance.now();
+      const [held, free] = [sum(seen, 'held'), sum(seen, 'free')];
+      // While something is broken on purpose, or just was, waiting is what clients do.
+      const disturbed = this.#world.faults.some(({ until }) => until > now - 1_000) || seen.includes(null);
+      if (held > 0 && free > 0 && !disturbed) since ??= now;
+      else since = null;
+      if (since !== null) this.longestMs = Math.max(this.longestMs, now - since);
+      this.looks++;
+      await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  stop(): void {
+    this.#running = false;
+  }
+}
+
+interface Numbers {
+  readonly held: number;
+  readonly free: number;
+}
+
+function sum(seen: readonly (Numbers | null)[], key: keyof Numbers): number {
+  return seen.reduce((total, one) => total + (one?.[key] ?? 0), 0);
+}
+
+async function numbers(admin: number): Promise<Numbers | null> {
+  try {
+    const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`, { signal: AbortSignal.timeout(500) })).text();
+    const value = (name: string): number => Number(new RegExp(`^${name}\\{[^}]*route="${ROUTE}"[^}]*\\} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+    return { held: value('pullproxy_held'), free: value('pullproxy_free_slots') };
+  } catch {
+    return null;
+  }
+}
