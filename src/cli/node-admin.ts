@@ -2,6 +2,7 @@
 import type { AdminSource, AdminState } from '../admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../admin/metrics-source.ts';
 import type { RouteSnapshot } from '../cluster/cluster.ts';
+import { writeRouteSettings } from '../config/route-settings.ts';
 import type { ProxyNode } from '../node/node.ts';
 import type { Route } from '../node/routes.ts';
 
@@ -86,7 +87,20 @@ function ownPicture({ node, version }: NodeParts): Pick<AdminState, 'nodes' | 'r
   const routes = [...node.routes.all()];
   const links = new Set(routes.flatMap(({ slots }) => slots.lenders)).size;
   return {
-    nodes: [{ id, address, version, heartbeatAgeMs: 0, held: node.held, active: node.active, links }],
+    nodes: [
+      {
+        id,
+        address,
+        version,
+        heartbeatAgeMs: 0,
+        held: node.held,
+        active: node.active,
+        links,
+        draining: node.draining,
+        holds: {},
+        coldStarts: {},
+      },
+    ],
     routes: routes.map((route) => ownRoute(route, id)),
   };
 }
@@ -102,7 +116,16 @@ function ownRoute(route: Route, node: string): RouteSnapshot {
       node,
       state: 'ready' as const,
     }));
-  return { name: route.name, held: route.held.size, starting: 0, ...slotsOf(route), instances };
+  return {
+    name: route.name,
+    held: route.held.size,
+    oldestHeldMs: Math.round(performance.now() - (route.held.oldest?.arrivedAt ?? performance.now())),
+    starting: 0,
+    starts: [],
+    ...slotsOf(route),
+    instances,
+    settings: route.configured ? writeRouteSettings(route.settings) : null,
+  };
 }
 
 function slotsOf({ slots: { lenders } }: Route): { slots: number; free: number; active: number } {

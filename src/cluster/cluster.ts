@@ -45,13 +45,24 @@ export interface ClusterListener {
   onRoutes(routes: ReadonlyMap<string, RouteSettings>): void;
   /** The directory became reachable or unreachable. */
   onConnected(connected: boolean): void;
+  /** Somebody asked this node to leave, at another node. */
+  onLeaveAsked?(): void;
 }
+
+/** Waits for a slot that have ended at a node since it started: upper bound in seconds (`+Inf` the last) → how many. Bounds without any may be left out. */
+export type WaitCounts = Readonly<Record<string, number>>;
 
 /** Numbers that a node writes about itself with each beat. */
 export interface NodeLoad {
   readonly held: number;
   readonly active: number;
   readonly links: number;
+  /** It is leaving. */
+  readonly draining?: boolean;
+  /** All waits, over all routes. */
+  readonly holds?: WaitCounts;
+  /** Of these, the waits that began while no instance was ready. */
+  readonly coldStarts?: WaitCounts;
 }
 
 export interface Cluster {
@@ -92,6 +103,9 @@ export interface Cluster {
   /** Sets (or with null deletes) a configured route for the whole cluster. */
   setRoute(route: string, settings: Readonly<Record<string, unknown>> | null): Promise<void>;
 
+  /** Asks a node, this one included, to drain. False when it is certain that nobody listens by this name. */
+  askToLeave(node: string): Promise<boolean>;
+
   snapshot(): Promise<ClusterSnapshot>;
 }
 
@@ -104,18 +118,34 @@ export interface InstanceSnapshot {
   readonly state: InstanceState;
 }
 
+/** An instance that was begun and has not linked yet. */
+export interface StartSnapshot {
+  readonly id: string;
+  /** Since it was begun. */
+  readonly ageMs: number;
+  /** Until it is given up. */
+  readonly leftMs: number;
+}
+
 export interface RouteSnapshot {
   readonly name: string;
   readonly held: number;
+  /** How long the oldest held client has waited; 0 when none is held. */
+  readonly oldestHeldMs: number;
   readonly active: number;
   /** Sum of the concurrency of ready instances. */
   readonly slots: number;
   readonly free: number;
+  /** `starts`, and instances that are linked and not ready yet. */
   readonly starting: number;
+  /** Oldest first; of very many the oldest. */
+  readonly starts: readonly StartSnapshot[];
   readonly instances: readonly InstanceSnapshot[];
+  /** As they are stored; null when the route is not configured. */
+  readonly settings: Readonly<Record<string, unknown>> | null;
 }
 
-export interface NodeSnapshot extends NodeLoad {
+export interface NodeSnapshot extends Required<NodeLoad> {
   readonly id: string;
   readonly address: string;
   readonly version: string;

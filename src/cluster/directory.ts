@@ -212,7 +212,9 @@ export type Ring =
   /** Slots promised to the rung node are on their way from `from`. */
   | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string }
   /** Slots promised to the rung node will not come, and no others were found: look again. */
-  | { readonly t: 'look'; readonly route: string };
+  | { readonly t: 'look'; readonly route: string }
+  /** Somebody wants the rung node to drain. */
+  | { readonly t: 'leave' };
 
 /** Clients of `route` are held at `node` and no idle slot is known. Times are the directory's. */
 export interface DemandNotice {

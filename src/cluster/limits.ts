@@ -31,6 +31,8 @@ export const lookMax = 200;
 export const leaveAfterMs = 5_000;
 /** What is registered outlives the last beat by this much, in case nobody is left who cleans it. */
 export const keysLiveMs = 60_000;
+/** Of a route's starts, those that a picture of it shows. */
+export const startsShownMax = 200;
 /** The last known concurrency of a route is kept for 30 days: the first start after a quiet time knows it. */
 export const concurrencyLivesMs = 30 * 24 * 3_600_000;
 /** The configured routes are compared this often, in case the message about a change was lost. */

@@ -154,6 +154,10 @@ export class ClusterMember implements Cluster {
     return this.#directory.setRoute(route, settings);
   }
 
+  askToLeave(node: string): Promise<boolean> {
+    return this.#bell.ring(node, { t: 'leave' });
+  }
+
   snapshot(): Promise<ClusterSnapshot> {
     return this.#directory.snapshot();
   }
@@ -241,6 +245,7 @@ export class ClusterMember implements Cluster {
     const listener = this.#active?.listener;
     if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker);
     else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
+    else if (ring.t === 'leave') listener?.onLeaveAsked?.();
     else this.#presences.get(ring.route)?.look();
   }
 

@@ -16,6 +16,18 @@ export class Histogram {
   }
 }
 
+/** The sums over several histograms: upper bound in seconds → observations, without the bounds that have none. */
+export function sumOfCounts(histograms: Iterable<Histogram>): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (const { bounds, counts } of histograms) {
+    for (const [i, count] of counts.entries()) {
+      const bound = String(bounds[i] ?? '+Inf');
+      if (count > 0) sums[bound] = (sums[bound] ?? 0) + count;
+    }
+  }
+  return sums;
+}
+
 export class RouteCounters {
   /** Answers by status code, ours and the application's. */
   readonly codes = new Map<number, number>();

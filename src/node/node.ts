@@ -1,11 +1,11 @@
-import type { Cluster, ClusterListener, Peer } from '../cluster/cluster.ts';
+import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluster.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { ListenUrl } from '../config/listen-url.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import { HandoffCounters, RouteCounters } from './counters.ts';
+import { HandoffCounters, RouteCounters, sumOfCounts } from './counters.ts';
 import { Dispatcher, type HeldLimits } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
 import type { HttpService } from './http1/connection.ts';
@@ -32,6 +32,8 @@ export interface NodeOptions extends HeldLimits {
   readonly cluster: (bound: string) => Cluster;
   /** Clients of `route` are held and no slot is known; with `force`, one more instance is wanted in any case. */
   readonly startNeeded: (route: string, force?: number) => void;
+  /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. */
+  readonly leaveAsked?: () => void;
   /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
   readonly secrets: (route: string) => readonly string[];
   readonly routeDefaults?: RouteSettings;
@@ -109,7 +111,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
       isLeaving: () => this.draining,
     });
     this.#linkServer.serve(this.#lenders);
-    await this.#cluster.start(this, () => ({ held: this.held, active: this.active, links: this.#linkServer.links }));
+    await this.#cluster.start(this, () => this.#load());
     const urls: string[] = [];
     for (const [i, { host, port }] of listen.entries()) {
       if (this.draining) throw new Error('the node was stopped while it started');
@@ -135,6 +137,18 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     let active = 0;
     for (const route of this.routes.all()) active += route.slots.active;
     return active;
+  }
+
+  #load(): NodeLoad {
+    const counters = [...this.routes.all()].map((route) => route.counters);
+    return {
+      held: this.held,
+      active: this.active,
+      links: this.#linkServer.links,
+      draining: this.draining,
+      holds: sumOfCounts(counters.map(({ hold }) => hold)),
+      coldStarts: sumOfCounts(counters.map(({ coldStart }) => coldStart)),
+    };
   }
 
   /** Instances of the route that have their home link here. */
@@ -271,6 +285,11 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
 
   onRoutes(routes: ReadonlyMap<string, RouteSettings>): void {
     this.routes.configure(routes);
+  }
+
+  onLeaveAsked(): void {
+    this.#options.log.info('asked to leave');
+    this.#options.leaveAsked?.();
   }
 
   onConnected(connected: boolean): void {

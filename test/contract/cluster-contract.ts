@@ -5,6 +5,7 @@ import { holding } from './suite/holding.ts';
 import { instances } from './suite/instances.ts';
 import { membership } from './suite/membership.ts';
 import { noSlotLost } from './suite/no-slot-lost.ts';
+import { pictures } from './suite/pictures.ts';
 import { starts } from './suite/starts.ts';
 import { type Twin, World } from './world.ts';
 
@@ -24,6 +25,7 @@ export function describeCluster(twin: Twin): void {
     instances(world);
     starts(world);
     configuredRoutes(world);
+    pictures(world);
     membership(world);
     noSlotLost(world);
   });

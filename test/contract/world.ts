@@ -31,7 +31,8 @@ export type Said =
   | { readonly t: 'rematch'; readonly route: string; readonly at: number }
   | { readonly t: 'newest'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'routes'; readonly routes: ReadonlyMap<string, RouteSettings>; readonly at: number }
-  | { readonly t: 'connected'; readonly connected: boolean; readonly at: number };
+  | { readonly t: 'connected'; readonly connected: boolean; readonly at: number }
+  | { readonly t: 'leave'; readonly at: number };
 
 type Kind = Said['t'];
 type SaidOf<K extends Kind> = Extract<Said, { t: K }>;
@@ -73,6 +74,7 @@ export class TestMember {
       onNewest: (route, instance) => this.#hear({ t: 'newest', route, instance }),
       onRoutes: (routes) => this.#hear({ t: 'routes', routes }),
       onConnected: (connected) => this.#hear({ t: 'connected', connected }),
+      onLeaveAsked: () => this.#hear({ t: 'leave' }),
     };
   }
 

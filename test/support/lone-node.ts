@@ -84,6 +84,7 @@ function noCluster(address: string): Cluster {
     mayRetire: () => Promise.resolve(true),
     linkedRoute: () => Promise.resolve(null),
     setRoute: () => Promise.resolve(),
+    askToLeave: () => Promise.resolve(false),
     snapshot: () => Promise.resolve({ nodes: [], routes: [] }),
   };
 }

@@ -85,13 +85,13 @@ export class MemoryDirectory implements Directory {
     const nodes = [...this.#nodes.values()]
       .filter(({ at }) => at > now - deadAfterMs)
       .map(({ beat, at }): NodeSnapshot => {
-        const { id, address, version, held, active, links } = beat;
-        return { id, address, version, held, active, links, heartbeatAgeMs: now - at };
+        const { startedMs: _, ...said } = beat;
+        return { draining: false, holds: {}, coldStarts: {}, ...said, heartbeatAgeMs: now - at };
       });
     const names = new Set([...this.#configured.keys(), ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])])]);
     return {
       nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
-      routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name)),
+      routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name, this.#configured.get(name) ?? null)),
     };
   }
 

@@ -26,6 +26,12 @@ export class HeldClients {
     return this.#promised.size;
   }
 
+  /** Promised or not; undefined when none is held. */
+  get oldest(): HeldClient | undefined {
+    this.#order();
+    return this.#clients.values().next().value;
+  }
+
   count(node: string): number {
     return this.#counts.get(node) ?? 0;
   }
@@ -80,11 +86,14 @@ export class HeldClients {
 
   /** Those without a promise, oldest first. May be left early; promises made meanwhile are fine. */
   *unpromised(): Generator<HeldClient> {
-    if (this.#disordered) {
-      this.#clients = new Map([...this.#clients].sort(([, a], [, b]) => a.arrival - b.arrival));
-      this.#disordered = false;
-    }
+    this.#order();
     for (const client of this.#clients.values()) if (!this.#promised.has(client)) yield client;
+  }
+
+  #order(): void {
+    if (!this.#disordered) return;
+    this.#clients = new Map([...this.#clients].sort(([, a], [, b]) => a.arrival - b.arrival));
+    this.#disordered = false;
   }
 }
 

@@ -3,8 +3,9 @@
  * the contract tests hold the two together. `now` is the directory's time in ms.
  */
 import type { Peer, RouteSnapshot } from '../cluster.ts';
-import type { HoldAnswer, HoldChange, Matched, Move, RouteBeat, RouteBeatAnswer, StartPlan } from '../directory.ts';
-import { deadAfterMs, promiseMs } from '../limits.ts';
+import type { HoldAnswer, HoldChange, Matched, Move, RouteBeat, RouteBeatAnswer, RouteRecord, StartPlan } from '../directory.ts';
+import { deadAfterMs, promiseMs, startsShownMax } from '../limits.ts';
+import { startsOf } from '../starts-shown.ts';
 import { HeldClients } from './held-clients.ts';
 import { LinkedInstances } from './linked-instances.ts';
 
@@ -101,17 +102,21 @@ export class RouteState {
     return this.#instances.size > 0;
   }
 
-  snapshot(now: number, name: string): RouteSnapshot {
+  snapshot(now: number, name: string, settings: RouteRecord | null): RouteSnapshot {
     this.#tend(now);
     const instances = this.#instances.snapshot();
+    const left = [...this.#starting].map(([id, until]) => [id, until - now] as const);
     return {
       name,
       held: this.#held.size,
+      oldestHeldMs: Math.max(0, Math.round(now - (this.#held.oldest?.arrival ?? now))),
       active: sum(instances.map(({ active }) => active)),
       slots: this.#instances.slots,
       free: sum(this.#free.values()),
       starting: this.#startingCount(),
+      starts: startsOf(left, settings).slice(0, startsShownMax),
       instances,
+      settings,
     };
   }
 

@@ -1,6 +1,7 @@
 /** Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. */
-import type { InstanceInfo, InstanceSnapshot, NodeSnapshot, RouteSnapshot } from '../cluster.ts';
-import type { HoldAnswer, Matched, Move, NodeBeatAnswer, RouteBeatAnswer, StartPlan } from '../directory.ts';
+import type { InstanceInfo, InstanceSnapshot, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
+import type { HoldAnswer, Matched, Move, NodeBeatAnswer, RouteBeatAnswer, RouteRecord, StartPlan } from '../directory.ts';
+import { startsOf } from '../starts-shown.ts';
 
 export function readMatched(answer: unknown): Matched {
   const [now, known, waiting, oldestHere, oldestElsewhere, moves] = list(answer);
@@ -55,17 +56,21 @@ export function writeInstance(info: InstanceInfo, node: string): string {
   return JSON.stringify({ id, seq, concurrency, active, node, state, startId });
 }
 
-export function readRoute(name: string, answer: unknown): RouteSnapshot {
-  const [held, free, starting, ...stored] = list(answer);
+export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
+  const [held, oldestHeldMs, free, starting, starts, stored] = list(answer);
+  const left = tuples(starts, 2).map(([id, leftMs]) => [String(id), Number(leftMs)] as const);
   const instances = tuples(stored, 2).map(([, json]) => readInstance(String(json)));
   return {
     name,
     held: Number(held),
+    oldestHeldMs: Math.max(0, Number(oldestHeldMs)),
     active: instances.reduce((sum, { active }) => sum + active, 0),
     slots: instances.reduce((sum, { state, concurrency }) => sum + (state === 'ready' ? concurrency : 0), 0),
     free: Number(free),
     starting: Number(starting),
+    starts: startsOf(left, settings),
     instances: instances.sort((a, b) => b.seq - a.seq),
+    settings,
   };
 }
 
@@ -84,7 +89,21 @@ export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): N
     held: Number(node.get('held') ?? 0),
     active: Number(node.get('active') ?? 0),
     links: Number(node.get('links') ?? 0),
+    draining: node.get('draining') === '1',
+    holds: readCounts(node.get('holds')),
+    coldStarts: readCounts(node.get('coldStarts')),
   };
+}
+
+/** What another version, or nobody, has written counts as nothing. */
+function readCounts(json = '{}'): WaitCounts {
+  try {
+    const counts: unknown = JSON.parse(json);
+    const entries = Object.entries(counts ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+    return Object.fromEntries(entries);
+  } catch {
+    return {};
+  }
 }
 
 /** What HGETALL answers; the client makes an object of it. */

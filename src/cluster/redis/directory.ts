@@ -109,7 +109,7 @@ export class RedisDirectory implements Directory {
   }
 
   async snapshot(): Promise<ClusterSnapshot> {
-    const [configured, beats] = await Promise.all([this.#redis.call('hkeys', routesKey), this.#redis.run('nodes', [nodesKey], [])]);
+    const [configured, beats] = await Promise.all([this.routes(), this.#redis.run('nodes', [nodesKey], [])]);
     const found = await Promise.all(
       tuples(beats, 2).map(async ([node, ageMs]) => {
         const id = String(node);
@@ -117,11 +117,13 @@ export class RedisDirectory implements Directory {
         return { node: readNode(id, Number(ageMs), fields), routes };
       }),
     );
-    const names = new Set([...list(configured).map(String), ...found.flatMap(({ routes }) => routes)]);
+    const names = new Set([...configured.keys(), ...found.flatMap(({ routes }) => routes)]);
     return {
       nodes: found.map(({ node }) => node).sort((a, b) => (a.id < b.id ? -1 : 1)),
       routes: await Promise.all(
-        [...names].sort().map(async (name) => readRoute(name, await this.#redis.run('snapshot', routeKeys(name), []))),
+        [...names]
+          .sort()
+          .map(async (name) => readRoute(name, await this.#redis.run('snapshot', routeKeys(name), []), configured.get(name) ?? null)),
       ),
     };
   }
@@ -133,8 +135,9 @@ export class RedisDirectory implements Directory {
   }
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
-    const { id, address, version, startedMs, held, active, links } = beat;
-    const fields = { address, version, started: startedMs, held, active, links };
+    const { id, address, version, startedMs, held, active, links, draining = false, holds = {}, coldStarts = {} } = beat;
+    const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts) };
+    const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, ...counts };
     const [answer, , , routesKnown] = await Promise.all([
       this.#redis.run('beatNode', [nodesKey], [id]),
       this.#redis.call('hset', nodeKey(id), ...Object.entries(fields).flat()),

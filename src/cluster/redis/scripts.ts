@@ -1,6 +1,6 @@
 /** The Lua scripts beside this file: one file a transition, read once. */
 import { readFileSync } from 'node:fs';
-import { concurrencyLivesMs, deadAfterMs, keysLiveMs, lookMax, promiseMs, scanMax } from '../limits.ts';
+import { concurrencyLivesMs, deadAfterMs, keysLiveMs, lookMax, promiseMs, scanMax, startsShownMax } from '../limits.ts';
 import { routeKeys } from './keys.ts';
 
 export interface Script {
@@ -8,7 +8,7 @@ export interface Script {
   readonly numberOfKeys: number;
 }
 
-const CONSTANTS = Object.entries({ deadAfterMs, promiseMs, scanMax, lookMax, keysLiveMs, concurrencyLivesMs })
+const CONSTANTS = Object.entries({ deadAfterMs, promiseMs, scanMax, lookMax, keysLiveMs, concurrencyLivesMs, startsShownMax })
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
 

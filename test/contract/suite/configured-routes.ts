@@ -50,7 +50,7 @@ export function configuredRoutes(world: () => World): void {
     test('a configured route is in the picture although nobody is there', async () => {
       await world().observer.setRoute('app.example.com', {});
       expect((await world().observer.snapshot()).routes).toEqual([
-        { name: 'app.example.com', held: 0, active: 0, slots: 0, free: 0, starting: 0, instances: [] },
+        expect.objectContaining({ name: 'app.example.com', held: 0, active: 0, slots: 0, free: 0, starting: 0, instances: [] }),
       ]);
     });
   });

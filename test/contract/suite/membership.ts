@@ -19,7 +19,7 @@ export function membership(world: () => World): void {
   describe('membership', () => {
     test('the picture shows nodes with what they say of themselves, and routes with what lies there', async () => {
       const a = await world().prepare('a');
-      a.load = { held: 1, active: 5, links: 2 };
+      a.load = { held: 1, active: 5, links: 2, draining: true, holds: { 0.1: 3, '+Inf': 1 }, coldStarts: { 1: 1 } };
       await a.start();
       await settle(a);
       const {
@@ -33,6 +33,9 @@ export function membership(world: () => World): void {
         held: 1,
         active: 5,
         links: 2,
+        draining: true,
+        holds: { 0.1: 3, '+Inf': 1 },
+        coldStarts: { 1: 1 },
         heartbeatAgeMs: expect.any(Number),
       });
       expect(node?.heartbeatAgeMs).toBeLessThan(2_000);
@@ -40,13 +43,26 @@ export function membership(world: () => World): void {
         {
           name: route,
           held: 1,
+          oldestHeldMs: expect.any(Number),
           active: 0,
           slots: 3,
           free: 2,
           starting: 0,
+          starts: [],
           instances: [expect.objectContaining({ id: 'of-a', node: 'a' })],
+          settings: null,
         },
       ]);
+    });
+
+    test('a node is asked to leave by another one, or by itself', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      expect(await a.cluster.askToLeave('b')).toBe(true);
+      await b.hears('leave');
+      expect(a.all('leave')).toMatchObject([]);
+      expect(await a.cluster.askToLeave('a')).toBe(true);
+      await a.hears('leave');
+      expect(await a.cluster.askToLeave('nobody')).toBe(false);
     });
 
     test('a node says that it is connected when it has joined', async () => {

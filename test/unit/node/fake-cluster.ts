@@ -83,6 +83,10 @@ export class FakeCluster implements Cluster {
 
   async setRoute(): Promise<void> {}
 
+  async askToLeave(): Promise<boolean> {
+    return false;
+  }
+
   async snapshot(): Promise<ClusterSnapshot> {
     return { nodes: [], routes: [] };
   }

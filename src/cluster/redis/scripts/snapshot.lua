@@ -1,12 +1,16 @@
 -- One consistent picture of the route.
 --
 -- ARGV     none
--- returns  { held, free, starting, id, JSON, id, JSON, ... }
+-- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ... }, { id, JSON, ... } }
 
 tend()
+local oldest = redis.call('ZRANGE', HELD, 0, 0, 'WITHSCORES')[2]
 local free = 0
 for _, count in ipairs(redis.call('HVALS', FREE)) do free = free + count end
 local _, _, warming = supply()
-local picture = { redis.call('ZCARD', HELD), free, redis.call('ZCARD', STARTING) + warming }
-for _, value in ipairs(redis.call('HGETALL', INSTANCES)) do picture[#picture + 1] = value end
-return picture
+local starts = redis.call('ZRANGE', STARTING, 0, startsShownMax - 1, 'WITHSCORES')
+for i = 2, #starts, 2 do starts[i] = starts[i] - now end
+return {
+  redis.call('ZCARD', HELD), oldest and now - oldest or 0, free, redis.call('ZCARD', STARTING) + warming,
+  starts, redis.call('HGETALL', INSTANCES),
+}
