@@ -17,16 +17,100 @@ export interface ErrorKind {
 }
 
 export const ERRORS = {
-  bad_request: { status: 400, proxyStatus: 'http_request_error', side: 'client', retrySafe: false, message: 'malformed or ambiguous request' },
-  unknown_route: { status: 404, proxyStatus: 'destination_not_found', side: 'client', retrySafe: false, message: 'no application has this name' },
-  head_timeout: { status: 408, proxyStatus: 'http_request_error', side: 'client', retrySafe: true, message: 'the request head did not arrive in time' },
-  head_too_large: { status: 431, proxyStatus: 'http_request_error', side: 'client', retrySafe: false, message: 'the request head is too large' },
-  application_refused: { status: 502, proxyStatus: 'connection_refused', side: 'application', retrySafe: true, message: 'the application refused the connection' },
-  application_broke_off: { status: 502, proxyStatus: 'connection_terminated', side: 'application', retrySafe: false, message: 'the application broke off before its answer' },
-  application_bad_answer: { status: 502, proxyStatus: 'http_protocol_error', side: 'application', retrySafe: false, message: "the application's answer is malformed" },
-  queue_full: { status: 503, proxyStatus: 'proxy_internal_response', details: 'queue_full', side: 'pullproxy', retrySafe: true, retryAfter: 1, message: 'too many clients are held already' },
-  hold_timeout: { status: 503, proxyStatus: 'connection_timeout', details: 'hold_timeout', side: 'pullproxy', retrySafe: true, retryAfter: 5, message: 'no instance came free in time' },
-  draining: { status: 503, proxyStatus: 'proxy_internal_response', details: 'draining', side: 'pullproxy', retrySafe: true, retryAfter: 1, message: 'this node is leaving' },
+  bad_request: {
+    status: 400,
+    proxyStatus: 'http_request_error',
+    side: 'client',
+    retrySafe: false,
+    message: 'malformed or ambiguous request',
+  },
+  unknown_route: {
+    status: 404,
+    proxyStatus: 'destination_not_found',
+    side: 'client',
+    retrySafe: false,
+    message: 'no application has this name',
+  },
+  head_timeout: {
+    status: 408,
+    proxyStatus: 'http_request_error',
+    side: 'client',
+    retrySafe: true,
+    message: 'the request head did not arrive in time',
+  },
+  head_too_large: {
+    status: 431,
+    proxyStatus: 'http_request_error',
+    side: 'client',
+    retrySafe: false,
+    message: 'the request head is too large',
+  },
+  application_refused: {
+    status: 502,
+    proxyStatus: 'connection_refused',
+    side: 'application',
+    retrySafe: true,
+    message: 'the application refused the connection',
+  },
+  application_broke_off: {
+    status: 502,
+    proxyStatus: 'connection_terminated',
+    side: 'application',
+    retrySafe: false,
+    message: 'the application broke off before its answer',
+  },
+  application_bad_answer: {
+    status: 502,
+    proxyStatus: 'http_protocol_error',
+    side: 'application',
+    retrySafe: false,
+    message: "the application's answer is malformed",
+  },
+  queue_full: {
+    status: 503,
+    proxyStatus: 'proxy_internal_response',
+    details: 'queue_full',
+    side: 'pullproxy',
+    retrySafe: true,
+    retryAfter: 1,
+    message: 'too many clients are held already',
+  },
+  hold_timeout: {
+    status: 503,
+    proxyStatus: 'connection_timeout',
+    details: 'hold_timeout',
+    side: 'pullproxy',
+    retrySafe: true,
+    retryAfter: 5,
+    message: 'no instance came free in time',
+  },
+  start_failed: {
+    status: 503,
+    proxyStatus: 'destination_unavailable',
+    details: 'start_failed',
+    side: 'application',
+    retrySafe: true,
+    retryAfter: 5,
+    message: 'its instances fail to start',
+  },
+  waiting_page: {
+    status: 503,
+    proxyStatus: 'proxy_internal_response',
+    details: 'waiting_page',
+    side: 'pullproxy',
+    retrySafe: true,
+    retryAfter: 2,
+    message: 'the application is starting',
+  },
+  draining: {
+    status: 503,
+    proxyStatus: 'proxy_internal_response',
+    details: 'draining',
+    side: 'pullproxy',
+    retrySafe: true,
+    retryAfter: 1,
+    message: 'this node is leaving',
+  },
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -36,11 +120,12 @@ export class PullproxyError extends Error {
   readonly code: ErrorCode;
   readonly kind: ErrorKind;
 
-  constructor(code: ErrorCode, reason?: string) {
+  /** `retryAfter`: seconds, where more is known than the kind of error says. */
+  constructor(code: ErrorCode, reason?: string, retryAfter?: number) {
     super(reason ?? ERRORS[code].message);
     this.name = 'PullproxyError';
     this.code = code;
-    this.kind = ERRORS[code];
+    this.kind = retryAfter === undefined ? ERRORS[code] : { ...ERRORS[code], retryAfter };
   }
 }
 

@@ -178,7 +178,18 @@ export const LINKER = command({
     route: required('route', routeName, 'the host name that the application answers to'),
     app: optional('app', dialAddress, 'where the application listens; without CMD it is running already'),
     ...INSTANCE,
-    startTimeoutMs: setting('start-timeout', duration(1), 60_000, 'how long the application may take until it accepts connections'),
+    startTimeoutMs: setting('start-timeout', duration(1), 60_000, 'how long the application may take until it is ready'),
+    readyPath: optional(
+      'ready-path',
+      text('PATH', 'a path such as /healthz', /^\/[\x21-\x7e]*$/),
+      'the application is ready when it answers a GET of this path with 2xx; without it, when it accepts connections',
+    ),
+    lingerMs: setting(
+      'linger',
+      duration(0),
+      0,
+      'having left, stay for so long, or until SIGTERM: where a scheduler starts again what ends, and stopCommand tells it not to',
+    ),
     drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
     startId: optional('start-id', startId, 'the startup job that began this instance; the startup command finds it in START_ID'),
     secret: SECRET,
@@ -216,6 +227,11 @@ export const SCALER = command({
     rate: setting('rate', rate, { count: 10, durationMs: 1000 }, 'how many startup jobs may begin in which time, in the whole cluster'),
     parallel: setting('parallel', whole(1, 1000), 4, 'startup jobs that this scaler runs at the same time'),
     commandTimeoutMs: setting('command-timeout', duration(1), 60_000, 'a startup command that takes longer is stopped and tried again'),
+    allowRouteCommands: onOff(
+      'allow-route-commands',
+      yesNo,
+      'also run the commands that routes name in their settings (command, stopCommand): whoever may set a route may then run programs here',
+    ),
     commandEnv: many(
       'command-env',
       text('NAME', 'the name of an environment variable', /^[A-Za-z_]\w*$/),
@@ -226,13 +242,18 @@ export const SCALER = command({
     adminToken: CLIENT_SIDE.adminToken,
     ...SERVER,
   },
-  tail: 'required',
+  tail: 'optional',
   operands: false,
   routes: false,
   examples: [
     ['pullproxy scaler -- docker run -d --rm -e PULLPROXY_START_ID={start_id} my-app', 'one container per missing instance'],
     ['pullproxy scaler --rate 2/1s -- systemctl start "my-app@{start_id}"', 'at most two jobs a second'],
+    ['pullproxy scaler --allow-route-commands', 'each route names its own command'],
   ],
+  check: ({ allowRouteCommands }, tail) =>
+    tail.length === 0 && !allowRouteCommands
+      ? ['-- CMD ARG...: expected the startup command at the end of the line, or --allow-route-commands']
+      : [],
 });
 
 export const STATUS = command({

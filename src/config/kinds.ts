@@ -7,6 +7,9 @@ import { formatHostPort, type HostPort, parseHostPort } from './host-port.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { formatSize, parseSize } from './size.ts';
 
+const ARGUMENTS_MAX = 256;
+const ARGUMENT_LETTERS_MAX = 16_384;
+
 export interface Kind<T> {
   /** Completes "expected …". */
   readonly expected: string;
@@ -96,6 +99,19 @@ export const routeName: Kind<string> = {
   write: (value) => value,
 };
 
+/** A command: program and arguments, given to the kernel as they are. As text it is JSON. */
+export const argumentVector: Kind<readonly string[]> = {
+  expected: 'a program and its arguments as a JSON list of texts, such as ["docker", "run", "my-app"]',
+  placeholder: 'ARGV',
+  read(value) {
+    const list = typeof value === 'string' ? parseJson(value) : value;
+    if (!Array.isArray(list) || list.length === 0 || list.length > ARGUMENTS_MAX || list[0] === '') return null;
+    const texts = list.every((one): one is string => typeof one === 'string' && !one.includes('\0'));
+    return texts && JSON.stringify(list).length <= ARGUMENT_LETTERS_MAX ? Object.freeze([...list]) : null;
+  },
+  write: (value) => JSON.stringify(value),
+};
+
 /** A path; whether it can be read shows when it is read. */
 export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
@@ -129,6 +145,14 @@ export const rate: Kind<Rate> = {
   },
   write: ({ count, durationMs }) => `${count}/${formatDuration(durationMs)}`,
 };
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
 
 function isRedisUrl(candidate: string): boolean {
   const url = URL.parse(candidate.trim());

@@ -1,5 +1,5 @@
 import { ConfigError } from '../errors.ts';
-import { choice, duration, type Kind, problem, whole } from './kinds.ts';
+import { argumentVector, choice, duration, type Kind, problem, whole } from './kinds.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see the README's reference. */
 export interface RouteSettings {
@@ -12,6 +12,16 @@ export interface RouteSettings {
   readonly startTimeoutMs: number;
   /** Run the startup command once per missing instance, or once with the total. */
   readonly startMode: 'each' | 'total';
+  /** From one start to the next; 0: all that are missing at once. */
+  readonly startIntervalMs: number;
+  /** Absent: as many as are missing. */
+  readonly maxStartsPerMinute?: number;
+  /** The route's own startup command, for scalers that allow it. */
+  readonly command?: readonly string[];
+  /** Run when an instance has left, for schedulers that would start it again. */
+  readonly stopCommand?: readonly string[];
+  /** A browser that has waited for so long is shown a page meanwhile; absent: it waits as everybody does. */
+  readonly waitingPageAfterMs?: number;
   readonly balance: 'newest' | 'spread';
   readonly protocol: 'http1' | 'h2c' | 'tcp';
   /** What an instance is expected to serve at once, before the first one has said it. Without it the first start is a single one. */
@@ -28,13 +38,16 @@ export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
   maxInstances: 10,
   startTimeoutMs: 60_000,
   startMode: 'each',
+  startIntervalMs: 0,
   balance: 'newest',
   protocol: 'http1',
 });
 
+type RouteValue = string | number | readonly string[];
+
 interface RouteKey {
   readonly field: keyof RouteSettings;
-  readonly kind: Kind<string | number>;
+  readonly kind: Kind<RouteValue>;
   readonly help: string;
 }
 
@@ -46,6 +59,23 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
   maxInstances: key('maxInstances', whole(0, 10_000), 'instances that are never exceeded'),
   startTimeout: key('startTimeoutMs', duration(1), 'how long a started instance may take until it is linked'),
   startMode: key('startMode', choice('each', 'total'), 'run the startup command once per missing instance, or once with the total'),
+  startInterval: key('startIntervalMs', duration(0), 'how long to wait between two starts; 0s begins all that are missing at once'),
+  maxStartsPerMinute: key(
+    'maxStartsPerMinute',
+    whole(1, 100_000),
+    'starts that are never exceeded within a minute; without it there is no such limit',
+  ),
+  command: key('command', argumentVector, "the route's own startup command, run by scalers with --allow-route-commands instead of theirs"),
+  stopCommand: key(
+    'stopCommand',
+    argumentVector,
+    'run when an instance has left, where a scheduler would start it again; by scalers with --allow-route-commands',
+  ),
+  waitingPageAfter: key(
+    'waitingPageAfterMs',
+    duration(0),
+    'a browser that has waited for so long is shown a page that asks again by itself; without it everybody waits for the answer',
+  ),
   balance: key('balance', choice('newest', 'spread'), 'fill the newest instance first, or spread the load over all'),
   protocol: key('protocol', choice('http1', 'h2c', 'tcp'), 'what the application speaks'),
   concurrency: key(
@@ -61,7 +91,7 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
  */
 export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings = DEFAULT_ROUTE_SETTINGS): RouteSettings {
   const problems: string[] = [];
-  const given: Record<string, string | number> = {};
+  const given: Record<string, RouteValue> = {};
   for (const [name, value] of Object.entries(record)) {
     const known = Object.hasOwn(ROUTE_KEYS, name) ? ROUTE_KEYS[name] : undefined;
     if (known === undefined) {
@@ -100,7 +130,7 @@ export function canonicalRouteRecord(record: RouteRecord): Record<string, string
   return Object.fromEntries(Object.entries(written).filter(([name]) => Object.hasOwn(record, name)));
 }
 
-function key<T extends string | number>(field: keyof RouteSettings, kind: Kind<T>, help: string): RouteKey {
+function key<T extends RouteValue>(field: keyof RouteSettings, kind: Kind<T>, help: string): RouteKey {
   return {
     field,
     // `write` is only ever given what `read` made.
