@@ -118,6 +118,8 @@ class AppSocket implements StreamHandler {
   #served = 0;
   #wrote = false;
   #answered = false;
+  /** The node knows that the application sends no more. */
+  #told = false;
   #undrained = 0;
 
   constructor(linker: FakeLinker, port: number) {
@@ -137,7 +139,14 @@ class AppSocket implements StreamHandler {
       this.#stream?.consumed(bytes);
     });
     // Before its answer a reused connection that ends was closed at the moment of its reuse: the node is told so.
-    socket.on('end', () => (this.#stream === null || (this.#served > 1 && !this.#answered) ? socket.destroy() : this.#stream.end()));
+    socket.on('end', () => {
+      if (this.#stream === null || (this.#served > 1 && !this.#answered)) {
+        socket.destroy();
+        return;
+      }
+      this.#told = true;
+      this.#stream.end();
+    });
     socket.on('error', () => {});
     socket.on('close', () => this.#closed());
   }
@@ -194,7 +203,7 @@ class AppSocket implements StreamHandler {
     if (at !== -1) this.#linker.kept.splice(at, 1);
     const stream = this.#stream;
     // Ended in order: the node knows, and its DONE is to come.
-    if (stream === null || (this.#socket.readableEnded && this.#answered && this.#verdict === ResetCode.APP_CLOSED)) return;
+    if (stream === null || (this.#told && this.#verdict === ResetCode.APP_CLOSED)) return;
     this.#stream = null;
     const reached = this.#verdict !== ResetCode.APP_REFUSED && this.#wrote;
     this.#linker.link.free(stream, this.#verdict, reached, this.#served > 1);

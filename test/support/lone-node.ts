@@ -1,5 +1,6 @@
 /** A node by itself, with small limits and ports of its own, for tests of the data plane. */
 import type { Cluster } from '../../src/cluster/cluster.ts';
+import type { ListenUrl } from '../../src/config/listen-url.ts';
 import { parseRouteSettings, type RouteRecord } from '../../src/config/route-settings.ts';
 import { createLog } from '../../src/log.ts';
 import { type NodeOptions, ProxyNode } from '../../src/node/node.ts';
@@ -14,7 +15,8 @@ export interface LoneNode {
 }
 
 export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend' | 'cluster'>> {
-  readonly host?: string;
+  /** What differs from HTTP at 127.0.0.1. */
+  readonly listen?: Partial<ListenUrl>;
   /** Configured routes, as users write them. */
   readonly routes?: Readonly<Record<string, RouteRecord>>;
   /** Of the subclass under test. */
@@ -23,10 +25,10 @@ export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'b
 
 const nodes = new Set<ProxyNode>();
 
-export async function startLoneNode({ host = '127.0.0.1', routes = {}, make, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
+export async function startLoneNode({ listen = {}, routes = {}, make, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
   const options: NodeOptions = {
     id: 'n1',
-    listen: [{ protocol: 'http', host, port: 0, route: null, proxyProtocol: null }],
+    listen: [{ protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null, ...listen }],
     backend: { host: '127.0.0.1', port: 0 },
     cluster: (bound) => noCluster(bound),
     startNeeded: () => {},
@@ -42,9 +44,9 @@ export async function startLoneNode({ host = '127.0.0.1', routes = {}, make, ...
   };
   const node = make === undefined ? new ProxyNode(options) : make(options);
   nodes.add(node);
-  const { listen, backend } = await node.start();
+  const bound = await node.start();
   node.onRoutes(new Map(Object.entries(routes).map(([name, record]) => [name, parseRouteSettings(record)])));
-  return { node, port: portOf(listen[0]), backendPort: portOf(`tcp://${backend}`) };
+  return { node, port: portOf(bound.listen[0]), backendPort: portOf(`tcp://${bound.backend}`) };
 }
 
 /** A node and a linker that serves every host from the application at `appPort`. */

@@ -8,8 +8,8 @@ import { ClientSocket } from '../http1/client-socket.ts';
 import { Tunnel } from '../http1/tunnel.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
-import { ClientPort, type PortClient } from './client-port.ts';
 import { readServerName } from './client-hello.ts';
+import { ClientPort, type PortClient } from './client-port.ts';
 
 export interface TcpService {
   /** A TLS client has this long to say where it wants to go. */
@@ -134,8 +134,8 @@ class TcpClient extends ClientSocket implements PortClient {
   #ended(): void {
     this.#inputEnded = true;
     if (this.#tunnel !== null) this.#tunnel.clientEnded();
-    // A client that closes while it is held is gone.
-    else this.socket.destroy();
+    // A client that closes while it is held is gone. With a slot it may just have nothing more to say.
+    else if (!this.visit.clientEnded()) this.socket.destroy();
   }
 }
 
@@ -164,10 +164,17 @@ class TcpVisit extends Visit implements StreamHandler {
   addEarly(chunk: Buffer): Buffer {
     if (this.#state === 'over') return EMPTY;
     this.#early = this.#early.length === 0 ? chunk : Buffer.concat([this.#early, chunk]);
-    if (this.#state === 'waiting') this.grow(chunk.length);
     // The application has not said a word, and the client goes on: from now on there is no second attempt.
-    else this.#pass().clientData(chunk);
+    if (this.#state !== 'waiting') this.#pass().clientData(chunk);
+    else if (!this.grow(chunk.length)) this.#client.pause();
     return this.#early;
+  }
+
+  /** The client sends no more. False when nobody serves it yet. */
+  clientEnded(): boolean {
+    if (this.#state !== 'opened') return false;
+    this.#pass().clientEnded();
+    return true;
   }
 
   override serve(lender: Lender): void {

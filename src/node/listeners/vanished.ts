@@ -42,6 +42,8 @@ export class VanishedClients {
     for (const client of clients) {
       const key = tableKey(client.socket);
       if (key !== null) asked.set(key, client);
+      // A socket without ends has lost them to a reset.
+      else if (client.paused) client.clientVanished(false);
     }
     const states = await statesOf(asked);
     for (const [key, client] of asked) {
@@ -80,7 +82,7 @@ async function statesOf(asked: ReadonlyMap<string, unknown>): Promise<Map<string
 const V4_KEY_LETTERS = '0100007F:1F90 0100007F:C5A2'.length;
 const V6_KEY_LETTERS = V4_KEY_LETTERS + 2 * (32 - 8);
 
-/** Both ends of a connection as the kernel's table writes them; null when it has none any more. */
+/** Both ends of a connection as the kernel's table writes them; null when the socket has none any more. */
 function tableKey({ localAddress, localPort, remoteAddress, remotePort }: Socket): string | null {
   if (localAddress === undefined || localPort === undefined || remoteAddress === undefined || remotePort === undefined) return null;
   return `${tableAddress(localAddress)}:${hex(localPort, 4)} ${tableAddress(remoteAddress)}:${hex(remotePort, 4)}`;

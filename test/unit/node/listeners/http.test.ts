@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { eventually } from '../../../support/eventually.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
+import { connectClient } from '../../../support/raw-client.ts';
+import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
+
+afterEach(closeEverything);
+
+const GET = 'GET / HTTP/1.1\r\nHost: app.test\r\n\r\n';
+
+function forwardedFor(): Promise<ScriptedApp> {
+  return ScriptedApp.serving((request) => ok(request.values('x-forwarded-for').join()));
+}
+
+describe('a client’s address', () => {
+  test.each([
+    ['of IPv4', '127.0.0.1', '127.0.0.1', '127.0.0.1'],
+    ['of IPv6', '::1', '::1', '::1'],
+    ['of IPv4 at a port of both', '::', '127.0.0.1', '127.0.0.1'],
+    ['of IPv6 at a port of both', '::', '::1', '::1'],
+  ])('%s is told as it is', async (_what, host, from, address) => {
+    const app = await forwardedFor();
+    const { port } = await startServedNode(app.port, { listen: { host } });
+    const client = await connectClient(port, from);
+    client.send('GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n');
+    expect((await client.response()).text).toBe(address);
+  });
+});
+
+test('the address that it listens at can be dialled as it is said', async () => {
+  const { node } = await startLoneNode({ listen: { host: '::1' } });
+  await node.stop();
+  const { port } = await startLoneNode({ listen: { host: '::1' } });
+  await connectClient(port, '::1');
+});
+
+test('a port that is taken is said, and the node does not start', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as { port: number };
+  await expect(startLoneNode({ listen: { port } })).rejects.toThrow(/EADDRINUSE/);
+  other.close();
+});
+
+describe('connections beyond connectionsMax', () => {
+  test('are closed, and there is room again when others have left', async () => {
+    const app = await ScriptedApp.serving(() => ok('hello'));
+    const { port } = await startServedNode(app.port, { connectionsMax: 2 });
+    const clients = [await connectClient(port), await connectClient(port)];
+    for (const client of clients) {
+      client.send(GET);
+      await client.response();
+    }
+    const third = await connectClient(port);
+    await third.ended();
+    expect(third.receivedBytes).toBe(0);
+    clients[0]?.end();
+    await clients[0]?.ended();
+    await eventually('room for another', async () => {
+      const client = await connectClient(port);
+      client.send(GET);
+      return client.response().then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    });
+  });
+});
+
+test('clients that break off before they are accepted harm nobody', async () => {
+  const app = await ScriptedApp.serving(() => ok('hello'));
+  const { port } = await startServedNode(app.port);
+  for (let i = 0; i < 50; i++) (await connectClient(port)).reset();
+  const client = await connectClient(port);
+  client.send(GET);
+  expect((await client.response()).text).toBe('hello');
+});
