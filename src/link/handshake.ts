@@ -10,8 +10,8 @@
 import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
 import { Frame, PROTOCOL_VERSION } from './frames.ts';
+import { parseJson } from './json.ts';
 import { Link, type LinkTiming } from './link.ts';
-import { parseJson } from './node-link.ts';
 import { newNonce, prove, proves, type Transcript } from './proof.ts';
 
 export const HANDSHAKE_TIMEOUT_MS = 5_000;

@@ -1,7 +1,7 @@
 import { LinkProtocolError } from '../errors.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
+import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
-import type { InstanceReport } from './node-link.ts';
 import { Stream } from './stream.ts';
 
 /** What a node asks of the linker. */

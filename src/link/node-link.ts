@@ -1,14 +1,10 @@
 import { LinkProtocolError } from '../errors.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
+import { type InstanceReport, parseReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
-/** What an instance says about itself, on its home link. */
-export interface InstanceReport {
-  readonly home: boolean;
-  readonly state: 'starting' | 'ready' | 'draining';
-  readonly active: number;
-}
+export type { InstanceReport };
 
 /** What a linker asks of the node. */
 export interface NodeLinkEvents {
@@ -254,27 +250,4 @@ export class NodeLink implements LinkRole {
     } while (this.streams.has(this.#lastId));
     return this.#lastId;
   }
-}
-
-function parseReport(payload: Buffer): InstanceReport {
-  const value = parseJson(payload);
-  const { home, state, active } = value;
-  if (typeof home !== 'boolean' || (state !== 'starting' && state !== 'ready' && state !== 'draining') || !isCount(active))
-    throw new LinkProtocolError('malformed STATE');
-  return { home, state, active };
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-}
-
-/** @throws LinkProtocolError unless the payload is a JSON object. */
-export function parseJson(payload: Buffer): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(payload.toString('utf8'));
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  } catch {
-    // reported below
-  }
-  throw new LinkProtocolError('a payload that is not a JSON object');
 }

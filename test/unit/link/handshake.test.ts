@@ -22,12 +22,14 @@ describe('a handshake', () => {
     expect(await both({ secrets: () => secrets }, { secret: 'secret 8' })).toMatchObject({ linker: 'the node does not know the secret' });
   });
 
-  test('fits its eight proofs into the payload that a handshake may have', async () => {
+  test('never gives more than eight proofs, which fit into the payload that a handshake may have', async () => {
     const sockets = await socketPair();
-    accept(sockets, { secrets: () => Array.from({ length: 8 }, (_, at) => `secret ${at}`), node: 'n'.repeat(64) });
+    accept(sockets, { secrets: () => Array.from({ length: 20 }, (_, at) => `secret ${at}`), node: 'n'.repeat(64) });
     const peer = new RawPeer(sockets.dialled);
     peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
-    expect((await peer.take(Frame.CHALLENGE)).payload.length).toBeLessThan(HANDSHAKE_PAYLOAD_BYTES_MAX);
+    const { payload } = await peer.take(Frame.CHALLENGE);
+    expect(payload.length).toBeLessThan(HANDSHAKE_PAYLOAD_BYTES_MAX);
+    expect(JSON.parse(payload.toString()).proofs).toHaveLength(8);
   });
 
   test('asks for the secrets of the route that the linker names', async () => {
@@ -93,6 +95,22 @@ describe('a handshake', () => {
     const trickle = setInterval(() => peer.socket.write(hello.subarray(at, ++at)), 1);
     expect(await node.reason()).toBe('no handshake within 60 ms');
     clearInterval(trickle);
+  });
+
+  test('that has succeeded does not fail afterwards, even if the link is not wanted', async () => {
+    const sockets = await socketPair();
+    const ends: string[] = [];
+    accept(sockets, {
+      ready: (link) => {
+        ends.push('ready');
+        link.close('not wanted');
+      },
+      failed: (reason) => ends.push(reason),
+    });
+    const linker = dial(sockets);
+    await linker.reason();
+    await until(() => sockets.accepted.closed);
+    expect(ends).toEqual(['ready']);
   });
 
   test('is over for both sides when one leaves in the middle', async () => {

@@ -100,6 +100,17 @@ describe('a link that is lost', () => {
     expect(peer.frames.reduce((sum, { payload }) => sum + payload.length, 0)).toBe(200_000);
   });
 
+  test('has no stream left when its end is told', async () => {
+    const active: number[] = [];
+    const { node, peer } = await nodeAndRawLinker({ node: { down: () => active.push(node.link.active) } });
+    peer.send(Frame.GRANT, u32(1));
+    await until(() => node.link.idle === 1);
+    node.link.open(new Recorder(), Flag.NONE, EMPTY);
+    peer.socket.end();
+    await until(() => active.length > 0);
+    expect(active).toEqual([0]);
+  });
+
   test('hears nothing more that was in the same read', async () => {
     const { node, peer } = await nodeAndRawLinker({ node: { retire: () => node.link.link.close('over') } });
     peer.socket.cork();

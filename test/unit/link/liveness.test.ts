@@ -14,8 +14,10 @@ import { destroySockets, EMPTY, until } from './wire.ts';
 
 const QUICK: LinkTiming = { pingAfterMs: 100, deadAfterMs: 300 };
 const TICK_MS = 100;
+/** Between processes, which do not get their time together on a busy machine. */
+const APART: LinkTiming = { pingAfterMs: 200, deadAfterMs: 600 };
 /** For a machine that is busy with other tests. */
-const LATE_MS = 400;
+const LATE_MS = 1_000;
 
 let child: ChildProcess | null = null;
 afterEach(() => {
@@ -59,26 +61,26 @@ async function roundTrip(node: NodeEnd): Promise<void> {
 
 describe('a link', () => {
   test('notices within the dead time that the peer process is frozen', async () => {
-    const { node, process: peer } = await linkToProcess(QUICK, { pingAfterMs: 60_000, deadAfterMs: 60_000 });
+    const { node, process: peer } = await linkToProcess(APART, { pingAfterMs: 60_000, deadAfterMs: 60_000 });
     await roundTrip(node);
     const frozenAt = performance.now();
     peer.kill('SIGSTOP');
     await until(() => node.downs.length > 0);
     const noticedMs = performance.now() - frozenAt;
     expect(node.downs[0]).toMatch(/^the peer is silent for \d+ ms$/);
-    expect(noticedMs).toBeGreaterThan(QUICK.deadAfterMs - TICK_MS);
-    expect(noticedMs).toBeLessThan(QUICK.deadAfterMs + TICK_MS + LATE_MS);
+    expect(noticedMs).toBeGreaterThan(APART.deadAfterMs - APART.pingAfterMs);
+    expect(noticedMs).toBeLessThan(APART.deadAfterMs + APART.pingAfterMs + LATE_MS);
   });
 
-  test.each([280, 700])('that was itself stopped for %d ms goes on, as its peer was there all the time', async (pauseMs) => {
-    const { node, process: peer, output } = await linkToProcess({ pingAfterMs: 50, deadAfterMs: 60_000 }, QUICK);
+  test.each([560, 1_100])('that was itself stopped for %d ms goes on, as its peer was there all the time', async (pauseMs) => {
+    const { node, process: peer, output } = await linkToProcess({ pingAfterMs: 50, deadAfterMs: 60_000 }, APART);
     await roundTrip(node);
     // The pause itself is what is tested.
     peer.kill('SIGSTOP');
     await sleep(pauseMs);
     peer.kill('SIGCONT');
     await roundTrip(node);
-    await sleep(2 * TICK_MS);
+    await sleep(2 * APART.pingAfterMs);
     expect(output()).toBe('');
     expect(node.downs).toEqual([]);
   });
@@ -117,13 +119,14 @@ describe('a link', () => {
 
   test('takes any sign of life, and gives one to a peer that talks and is told nothing', async () => {
     const { node, peer } = await nodeAndRawLinker({ timing: QUICK });
+    const startedAt = performance.now();
     for (let turn = 0; turn < 25; turn++) {
       peer.send(Frame.PONG);
       await sleep(20);
     }
     expect(node.downs).toEqual([]);
     expect(peer.frames.length).toBeGreaterThanOrEqual(3);
-    expect(peer.frames.length).toBeLessThanOrEqual(8);
+    expect(peer.frames.length).toBeLessThanOrEqual((performance.now() - startedAt) / TICK_MS + 1);
     expect(peer.frames.every((frame) => frame.type === Frame.PING)).toBe(true);
   });
 
@@ -151,10 +154,10 @@ describe('a link', () => {
     for (let at = 0; at < pings.length; at += 8) pings[at] = Frame.PING * 8;
     const { socket, writer } = node.link.link;
     const before = socket.bytesRead;
-    const chunks = 512;
+    const chunks = 384;
     for (let chunk = 0; chunk < chunks; chunk++) peer.socket.write(pings);
     await until(() => socket.bytesRead - before === chunks * pings.length);
-    // The kernel takes some megabytes of the 32 MiB of answers; what it does not take are those to one turn's reads.
+    // The kernel takes some megabytes of the 24 MiB of answers; what it does not take are those to one turn's reads.
     expect(writer.backlogBytes).toBeLessThan(4 * 1_048_576);
     peer.socket.resume();
     await until(() => writer.backlogBytes === 0);

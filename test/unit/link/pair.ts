@@ -6,7 +6,7 @@ import { LinkerLink, type LinkerLinkEvents } from '../../../src/link/linker-link
 import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
-import { RawPeer, type SocketPair, slowSocketPair, socketPair } from './wire.ts';
+import { RawPeer, type SocketPair, slowSocketPair, socketPair, until } from './wire.ts';
 
 export const SECRET = 'the secret of this route';
 export const HELLO: Hello = { route: 'app.example.com', instance: 'i1', seq: 1_700_000_000_000, concurrency: 8 };
@@ -136,6 +136,31 @@ export async function linkerAndRawNode(options: LinkOptions = {}): Promise<{ lin
   const peer = new RawPeer(sockets.accepted);
   await shakeAsNode(peer);
   return { linker: await linker, peer };
+}
+
+/** Resolves when everything that both ends had to say to each other has been heard, answers and answers to those included. */
+export async function quiet(node: NodeEnd, linker: LinkerEnd): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    const [atLinker, atNode] = [linker.said.length, node.said.length];
+    node.link.newest(true);
+    await until(() => linker.said.slice(atLinker).includes('newest true'));
+    linker.link.report({ home: true, state: 'ready', active: round });
+    await until(() => node.said.length > atNode);
+  }
+}
+
+/** A link with both ends real, on which `count` slots are lent. */
+export async function lent(count: number): Promise<{ node: NodeEnd; linker: LinkerEnd }> {
+  const { node, linker } = await linkPair();
+  linker.link.grant(count);
+  await until(() => node.link.idle === count);
+  return { node, linker };
+}
+
+/** The `count`th stream that was opened at this end, waited for. */
+export async function opened(linker: LinkerEnd, count = 1): Promise<OpenedStream> {
+  await until(() => linker.opened.length === count);
+  return linker.opened[count - 1] as OpenedStream;
 }
 
 /** HELLO and a right PROOF, by hand; the node's WELCOME is left to be taken. */

@@ -225,6 +225,6 @@ test('every slot is in one place, whatever two nodes and their linker do at the 
       expect(world.home).toBe(SLOTS);
       destroySockets();
     }),
-    { numRuns: RUNS, interruptAfterTimeLimit: 8_000 },
+    { numRuns: RUNS, interruptAfterTimeLimit: 5_000 },
   );
 });
