@@ -16,8 +16,11 @@ import { Visit } from './visit.ts';
 const YIELD_MS = 25;
 /** After slots were kept back in vain none are for this time: a directory that is slow must not cost every slot YIELD_MS. */
 const YIELD_PAUSE_MS = 100;
-/** A route may fill this share of the node's bytes for held requests. */
-const ROUTE_BYTES_SHARE = 0.5;
+
+/** Made once: whoever refuses thousands in an overload has better to do than to trace its own steps. */
+const QUEUE_FULL = new PullproxyError('queue_full');
+const HOLD_TIMEOUT = new PullproxyError('hold_timeout');
+const DRAINING = new PullproxyError('draining');
 
 export interface HeldLimits {
   /** Memory that held requests may keep at this node. */
@@ -28,7 +31,7 @@ export interface HeldLimits {
 
 export class Dispatcher {
   readonly #cluster: Cluster;
-  readonly #limits: HeldLimits;
+  readonly #heldMax: number;
   readonly #tally: HeldTally;
   readonly #handoffs: HandoffCounters;
   /** Held visits by what the directory calls them. */
@@ -39,9 +42,9 @@ export class Dispatcher {
   #draining = false;
 
   /** `tally` counts what the routes' queues hold. */
-  constructor(cluster: Cluster, limits: HeldLimits, tally: HeldTally, handoffs: HandoffCounters) {
+  constructor(cluster: Cluster, { heldMax }: Pick<HeldLimits, 'heldMax'>, tally: HeldTally, handoffs: HandoffCounters) {
     this.#cluster = cluster;
-    this.#limits = limits;
+    this.#heldMax = heldMax;
     this.#tally = tally;
     this.#handoffs = handoffs;
   }
@@ -54,7 +57,7 @@ export class Dispatcher {
     else if (!this.#isFull(visit, route)) this.#hold(visit, route, route.settings.maxHeld);
     // A slot that is kept back is better than none.
     else if (lender !== null) this.#serve(visit, lender, route);
-    else visit.refuse(new PullproxyError('queue_full'));
+    else visit.refuse(QUEUE_FULL);
   }
 
   /** The visit's client is gone: it leaves the queue at once. */
@@ -133,7 +136,7 @@ export class Dispatcher {
   expired(entry: HeldEntry): void {
     const visit = visitOf(entry);
     this.#over(visit);
-    visit.refuse(new PullproxyError('hold_timeout'));
+    visit.refuse(HOLD_TIMEOUT);
   }
 
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
@@ -141,7 +144,7 @@ export class Dispatcher {
     const visit = this.#holds.get(holdId);
     if (visit === undefined) return;
     this.leave(visit);
-    visit.refuse(new PullproxyError('queue_full'));
+    visit.refuse(QUEUE_FULL);
   }
 
   /** The end of a drain: whoever is still held is told to come again. */
@@ -150,7 +153,7 @@ export class Dispatcher {
       // A refusal may have made others leave.
       if (visit.queue === null) continue;
       this.leave(visit);
-      visit.refuse(new PullproxyError('draining'));
+      visit.refuse(DRAINING);
     }
   }
 
@@ -161,13 +164,8 @@ export class Dispatcher {
   }
 
   #isFull({ heldBytes }: Visit, { held, settings }: Route): boolean {
-    const { heldBytesMax, heldMax } = this.#limits;
-    return (
-      this.#tally.size >= heldMax ||
-      this.#tally.bytes + heldBytes > heldBytesMax ||
-      held.size >= settings.maxHeld ||
-      held.bytes + heldBytes > heldBytesMax * ROUTE_BYTES_SHARE
-    );
+    const { size, bytes, bytesMax, queueBytesMax } = this.#tally;
+    return size >= this.#heldMax || bytes + heldBytes > bytesMax || held.size >= settings.maxHeld || held.bytes + heldBytes > queueBytesMax;
   }
 
   #hold(visit: Visit, route: Route, maxHeld: number): void {

@@ -1,11 +1,16 @@
+/** One queue may fill this share of the node's bytes for held requests. */
+const QUEUE_BYTES_SHARE = 0.5;
+
 /** What all queues of a node hold together. */
 export class HeldTally {
   size = 0;
   bytes = 0;
   readonly bytesMax: number;
+  readonly queueBytesMax: number;
 
   constructor(bytesMax = Number.POSITIVE_INFINITY) {
     this.bytesMax = bytesMax;
+    this.queueBytesMax = bytesMax * QUEUE_BYTES_SHARE;
   }
 }
 
@@ -25,7 +30,7 @@ export class HeldEntry {
     this.arrivedAt = arrivedAt;
   }
 
-  /** More bytes have come. False: held entries keep as much as they may at this node, so nothing more is to be read while this one waits. */
+  /** More bytes have come. False: nothing more is to be read while it waits, since those who are held keep as much as they may. */
   grow(bytes: number): boolean {
     this.heldBytes += bytes;
     return this.queue === null || this.queue.grew(bytes);
@@ -106,11 +111,12 @@ export class HeldQueue {
     return entry;
   }
 
-  /** An entry here keeps `bytes` more. False: the node's held entries keep as much as they may. */
+  /** An entry here keeps `bytes` more. False: that is as much as may be kept, or more. */
   grew(bytes: number): boolean {
+    const tally = this.#tally;
     this.bytes += bytes;
-    this.#tally.bytes += bytes;
-    return this.#tally.bytes < this.#tally.bytesMax;
+    tally.bytes += bytes;
+    return tally.bytes < tally.bytesMax && this.bytes < tally.queueBytesMax;
   }
 
   /**

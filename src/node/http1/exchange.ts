@@ -98,8 +98,8 @@ export class Exchange extends Visit implements StreamHandler {
     if (this.#stream !== null) {
       if (!this.#stream.write(part)) this.#client.pause();
     } else if (this.#state === 'waiting') {
-      this.grow(bytes);
-      if (this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
+      const hasRoom = this.grow(bytes);
+      if (!hasRoom || this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
     }
     return bytes;
   }

@@ -38,7 +38,7 @@ class StandInRelays {
 export class Bench {
   readonly cluster = new FakeCluster();
   readonly handoffs = new HandoffCounters();
-  readonly tally = new HeldTally();
+  readonly tally: HeldTally;
   readonly relays = new StandInRelays();
   readonly routes: Routes;
   readonly dispatcher: Dispatcher;
@@ -46,7 +46,8 @@ export class Bench {
   readonly lenders: StandInLender[] = [];
 
   constructor(limits: Partial<HeldLimits> = {}) {
-    this.dispatcher = new Dispatcher(this.cluster, { heldBytesMax: 1_000_000, heldMax: 1_000, ...limits }, this.tally, this.handoffs);
+    this.tally = new HeldTally(limits.heldBytesMax ?? 1_000_000);
+    this.dispatcher = new Dispatcher(this.cluster, { heldMax: limits.heldMax ?? 1_000 }, this.tally, this.handoffs);
     this.routes = new Routes(DEFAULT_ROUTE_SETTINGS, this.tally, (entry) => this.dispatcher.expired(entry));
   }
 

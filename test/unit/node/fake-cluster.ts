@@ -1,5 +1,6 @@
 /** A cluster that remembers what it was told, and answers as a test wants. */
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../../../src/cluster/cluster.ts';
+import type { StartTimes } from '../../../src/cluster/starts.ts';
 
 export interface HoldSaid {
   readonly route: string;
@@ -76,12 +77,33 @@ export class FakeCluster implements Cluster {
     return this.answerRetire();
   }
 
+  /** Instances that were said to fail, with why. */
+  readonly failures: string[] = [];
+
+  instanceFailed(_route: string, reason: string): void {
+    this.failures.push(reason);
+  }
+
+  async startTimes(): Promise<StartTimes | null> {
+    return null;
+  }
+
   linkedRoute(names: readonly string[]): Promise<string | null> {
     this.lookups.push(names);
     return this.answerLookup(names);
   }
 
   async setRoute(): Promise<void> {}
+
+  async askToLeave(): Promise<boolean> {
+    return false;
+  }
+
+  instanceFailed(): void {}
+
+  async startTimes(): Promise<null> {
+    return null;
+  }
 
   async askToLeave(): Promise<boolean> {
     return false;

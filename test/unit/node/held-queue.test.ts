@@ -95,16 +95,18 @@ describe('bytes', () => {
   test('are counted over all queues of a node, and tell when there are too many', () => {
     const tally = new HeldTally(100);
     const [one, other] = [queueOf(30_000, tally).queue, queueOf(30_000, tally).queue];
-    const entry = entryAt(1, 40);
+    const [entry, another] = [entryAt(1, 20), entryAt(2, 30)];
     one.insert(entry);
-    other.insert(entryAt(2, 30));
-    expect([one.bytes, other.bytes, tally.bytes, tally.size]).toEqual([40, 30, 70, 2]);
-    expect(entry.grow(29)).toBe(true);
-    expect(entry.grow(1)).toBe(false);
-    expect([one.bytes, tally.bytes]).toEqual([70, 100]);
+    other.insert(another);
+    expect([one.bytes, other.bytes, tally.bytes, tally.size]).toEqual([20, 30, 50, 2]);
+    // One queue may keep half of it.
+    expect([entry.grow(29), entry.grow(1), another.grow(19)]).toEqual([true, false, true]);
+    expect([one.bytes, tally.bytes]).toEqual([50, 99]);
+    expect(another.grow(1)).toBe(false);
     one.remove(entry);
     expect(entry.grow(1_000)).toBe(true);
-    expect([one.bytes, tally.bytes]).toEqual([0, 30]);
+    expect([one.bytes, tally.bytes]).toEqual([0, 50]);
+    expect(another.grow(-10)).toBe(true);
   });
 });
 

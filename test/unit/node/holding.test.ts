@@ -90,6 +90,26 @@ describe('a client is refused with 503, Retry-After and the reason', () => {
   });
 });
 
+test('the bodies of held requests are read no further when they keep as many bytes as they may, and whole when a slot is there', async () => {
+  const heldBytesMax = 100_000;
+  const one = await startSomeNode({ heldBytesMax, routes: { [ROUTE]: {} } });
+  const [rounds, clients]: [number, RawSocket[]] = [15, []];
+  for (let i = 0; i < 20; i++)
+    clients.push(await hold(one, `POST /${i} HTTP/1.1\r\nHost: ${ROUTE}\r\nContent-Length: ${rounds * 1_000}\r\n\r\n`));
+  const bytes = (): number => one.node.routes.get(ROUTE)?.held.bytes ?? 0;
+  for (let i = 0; i < rounds; i++) {
+    for (const client of clients) client.send('x'.repeat(1_000));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  // A route may have half of it, and each client one more read than fits.
+  await eventually('they keep as much as they may', () => bytes() >= heldBytesMax / 2);
+  expect(bytes()).toBeLessThan(200_000);
+  const app = await CountingApp.listen();
+  await startSomeLinker(one, app, { concurrency: 20 });
+  for (const client of clients) expect((await client.response('POST')).status).toBe(200);
+  expect(bytes()).toBe(0);
+});
+
 test('a deadline that is changed while clients are held counts for them, too', async () => {
   const one = await startSomeNode({ routes: { [ROUTE]: { holdTimeout: '1h' } } });
   const client = await hold(one);
