@@ -8,7 +8,8 @@ import { runCommand } from './command.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { reasonOf } from './reason.ts';
-import { runRound, type StartOrder, type Unfinished } from './start-round.ts';
+import { runRound, type StartOrder } from './start-round.ts';
+import { runOf, runsKeptMax, type StartupRun } from './startup-job.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob, StartupQueue } from './startup-queue.ts';
 
 export interface ScalerOptions {
@@ -132,6 +133,7 @@ export class Scaler {
   async #round(job: Job<StartupJob, number>, signal: AbortSignal | undefined): Promise<number> {
     const { directory } = this.#options;
     const { route } = job.data;
+    const runs = [...(job.data.runs ?? [])];
     return runRound({
       directory,
       route,
@@ -140,12 +142,12 @@ export class Scaler {
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
-      run: (order) => this.#runCommand(route, order, signal),
-      remember: (unfinished) => this.#remember(job, unfinished),
+      run: (order) => this.#runCommand(route, order, runs, signal),
+      remember: (unfinished) => this.#remember(job, { route, ...unfinished, runs }),
     });
   }
 
-  async #runCommand(route: string, order: StartOrder, signal: AbortSignal | undefined): Promise<void> {
+  async #runCommand(route: string, order: StartOrder, runs: StartupRun[], signal: AbortSignal | undefined): Promise<void> {
     const { command, commandTimeoutMs, environment } = this.#options;
     const result = await runCommand(
       command,
@@ -154,6 +156,8 @@ export class Scaler {
     );
     const { failure, exitCode, durationMs, output } = result;
     const facts = { route, startId: order.startId, count: order.count, desired: order.desired, exitCode, durationMs };
+    runs.push(runOf(order, result, Date.now()));
+    if (runs.length > runsKeptMax) runs.shift();
     this.#count(route, failure === null ? 'ok' : result.timedOut ? 'timeout' : 'failed');
     if (failure === null) {
       this.#log.info(facts, 'startup command has run');
@@ -163,11 +167,10 @@ export class Scaler {
     throw new Error(output === '' ? failure : `${failure}\n${output}`);
   }
 
-  async #remember(job: Job<StartupJob, number>, unfinished: Unfinished): Promise<void> {
-    const { route } = job.data;
-    const written = job.updateData({ route, ...unfinished }).catch((error) => {
+  async #remember(job: Job<StartupJob, number>, data: StartupJob): Promise<void> {
+    const written = job.updateData(data).catch((error) => {
       // Redis has lost the job, and with it who would have read this.
-      this.#log.debug({ reason: reasonOf(error), route }, 'a startup job is gone');
+      this.#log.debug({ reason: reasonOf(error), route: data.route }, 'a startup job is gone');
     });
     // While Redis is away this waits in the connection, and whoever ends a command does not wait for it.
     await Promise.race([written, delay(REMEMBER_MS_MAX, undefined, { ref: false })]);

@@ -11,6 +11,7 @@ import type { Log } from '../log.ts';
 import { reasonOf } from './reason.ts';
 import { newStartId } from './start-ids.ts';
 import { assess, RETRY, type Unfinished } from './start-round.ts';
+import type { StartupRun } from './startup-job.ts';
 
 export const QUEUE_NAME = 'startup';
 /** In braces, because all keys of a queue have to lie in one slot of a Redis Cluster. */
@@ -18,6 +19,8 @@ export const QUEUE_PREFIX = '{pp-bull}';
 
 export interface StartupJob extends Unfinished {
   readonly route: string;
+  /** Runs of the command so far, for people who look: the last `runsKeptMax`. */
+  readonly runs?: readonly StartupRun[];
 }
 
 /** A route is looked at, and a job ordered for it, at most once in this time and process. */

@@ -18,13 +18,13 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   scaling: ['errors.ts', 'log.ts', 'config', 'cluster'],
   node: ['errors.ts', 'log.ts', 'config', 'link', 'cluster/cluster.ts'],
   linker: ['errors.ts', 'log.ts', 'config', 'link'],
-  admin: ['errors.ts', 'log.ts', 'config', 'cluster/cluster.ts'],
+  admin: ['errors.ts', 'log.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts'],
   cli: ['errors.ts', 'log.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin'],
 };
 
 /** Each of these is used in one place. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  bullmq: ['scaling/startup-queue.ts', 'scaling/scaler.ts'],
+  bullmq: ['scaling/startup-queue.ts', 'scaling/startup-job-reader.ts', 'scaling/scaler.ts'],
   fastify: ['admin/'],
   ioredis: ['cluster/redis/', 'scaling/startup-queue.ts', 'scaling/scaler.ts'],
   pino: ['log.ts'],

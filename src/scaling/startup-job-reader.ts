@@ -1,0 +1,74 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Queue } from 'bullmq';
+import { factsOf, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob } from './startup-queue.ts';
+
+/** Redis that does not answer for so long is not waited for. */
+const ANSWER_MS_MAX = 2_000;
+/** Who is connected to Redis is a long list where many are: it is not asked for each time. */
+const SCALERS_KNOWN_MS = 5_000;
+const UNDER_WAY = ['active', 'waiting', 'delayed'] as const;
+const OVER = ['failed', 'completed'] as const;
+
+/** Looks at startup jobs and changes nothing. Connects when it is first asked. */
+export class StartupJobReader {
+  readonly #redisUrl: string;
+  #open: { readonly connection: BullConnection; readonly queue: Queue<StartupJob> } | null = null;
+  #scalers = { count: 0, askedAt: Number.NEGATIVE_INFINITY };
+
+  constructor(redisUrl: string) {
+    this.#redisUrl = redisUrl;
+  }
+
+  /**
+   * At most `max` jobs in each state. Null when Redis does not answer.
+   * @param what `troubles`: without jobs that are completed
+   */
+  async read(what: 'all' | 'troubles', max: number): Promise<StartupJobs | null> {
+    const states: readonly StartupJobState[] = what === 'all' ? [...UNDER_WAY, ...OVER] : [...UNDER_WAY, 'failed'];
+    const answers = Promise.all([Promise.all(states.map((state) => this.#inState(state, max))), this.#countScalers()]);
+    const late = delay(ANSWER_MS_MAX, null, { ref: false });
+    // What fails later has nobody who waits for it.
+    const answer = await Promise.race([answers, late]).catch(() => null);
+    answers.catch(() => undefined);
+    if (answer === null) return null;
+    const [found, scalers] = answer;
+    const byAge = (jobs: readonly StartupJobFacts[]) => jobs.toSorted((a, b) => lastSign(b) - lastSign(a));
+    return { jobs: [...byAge(found.slice(0, UNDER_WAY.length).flat()), ...byAge(found.slice(UNDER_WAY.length).flat())], scalers };
+  }
+
+  async close(): Promise<void> {
+    const open = this.#open;
+    this.#open = null;
+    if (open === null) return;
+    if (open.connection.status === 'ready') await Promise.race([open.queue.close(), delay(ANSWER_MS_MAX, undefined, { ref: false })]);
+    open.connection.disconnect();
+  }
+
+  async #inState(state: StartupJobState, max: number): Promise<StartupJobFacts[]> {
+    const jobs = await this.#queue().getJobs([state], 0, max - 1);
+    // One that was removed meanwhile is null, whatever the type says.
+    return jobs.filter((job) => job?.data?.route !== undefined).map((job) => factsOf(job, state));
+  }
+
+  async #countScalers(): Promise<number> {
+    const now = performance.now();
+    if (now - this.#scalers.askedAt > SCALERS_KNOWN_MS) this.#scalers = { count: await this.#queue().getWorkersCount(), askedAt: now };
+    return this.#scalers.count;
+  }
+
+  #queue(): Queue<StartupJob> {
+    if (this.#open === null) {
+      const connection = connectBull(this.#redisUrl);
+      connection.on('error', () => {});
+      const queue = new Queue<StartupJob>(QUEUE_NAME, { connection, prefix: QUEUE_PREFIX });
+      queue.on('error', () => {});
+      this.#open = { connection, queue };
+    }
+    return this.#open.queue;
+  }
+}
+
+function lastSign({ endedAt, beganAt, orderedAt }: StartupJobFacts): number {
+  return endedAt ?? beganAt ?? orderedAt;
+}

@@ -1,0 +1,98 @@
+/** Startup jobs as people look at them. Plain facts: nothing here knows the queue. */
+import type { CommandResult } from './command.ts';
+import type { StartOrder } from './start-round.ts';
+
+/** One run of the startup command that has ended. */
+export interface StartupRun {
+  readonly startId: string;
+  /** Instances that it was to start. */
+  readonly count: number;
+  /** ms since the epoch, by the clock of whoever ran it. */
+  readonly endedAt: number;
+  readonly durationMs: number;
+  /** Null when it was ended by a signal, or could not be run at all. */
+  readonly exitCode: number | null;
+  /** What went wrong; null when it exited with 0. */
+  readonly failure: string | null;
+  /** The end of what it wrote. */
+  readonly output: string;
+}
+
+export type StartupJobState = 'active' | 'waiting' | 'delayed' | 'failed' | 'completed';
+
+/** An order for instances of one route. Times are ms since the epoch, by the clocks of those who ordered and ran it. */
+export interface StartupJobFacts {
+  readonly id: string;
+  readonly route: string;
+  /** `delayed`: it failed and is tried again; `failed`: it is not. */
+  readonly state: StartupJobState;
+  /** Tries that have ended. */
+  readonly attempts: number;
+  readonly attemptsMax: number;
+  /** Instances that somebody asked for beyond what clients need. */
+  readonly forced: number;
+  readonly orderedAt: number;
+  /** Of the last try; null before the first. */
+  readonly beganAt: number | null;
+  readonly endedAt: number | null;
+  /** About when it is tried again. */
+  readonly nextTryAt: number | null;
+  /** What the last try failed with. */
+  readonly failure: string | null;
+  /** Of all tries, oldest first; of many the last. */
+  readonly runs: readonly StartupRun[];
+}
+
+export interface StartupJobs {
+  /** Those that are not over first, then the others; in each group the latest first. */
+  readonly jobs: readonly StartupJobFacts[];
+  /** Scalers that take jobs; null when that is not known. */
+  readonly scalers: number | null;
+}
+
+/** Runs that a job remembers. */
+export const runsKeptMax = 10;
+/** Of each run's output. */
+export const runOutputCharsMax = 2_000;
+
+export function runOf(
+  order: Pick<StartOrder, 'startId' | 'count'>,
+  result: Pick<CommandResult, 'exitCode' | 'durationMs' | 'failure' | 'output'>,
+  endedAt: number,
+): StartupRun {
+  const { exitCode, durationMs, failure, output } = result;
+  return { startId: order.startId, count: order.count, endedAt, durationMs, exitCode, failure, output: output.slice(-runOutputCharsMax) };
+}
+
+/** A job as the queue has it. */
+interface QueuedJob {
+  readonly id?: string;
+  readonly data: { readonly route: string; readonly force: number; readonly runs?: readonly StartupRun[] };
+  readonly attemptsMade: number;
+  readonly opts: { readonly attempts?: number };
+  readonly timestamp: number;
+  readonly processedOn?: number | null;
+  readonly finishedOn?: number | null;
+  readonly delay?: number;
+  readonly failedReason?: string | null;
+}
+
+export function factsOf(job: QueuedJob, state: StartupJobState): StartupJobFacts {
+  const { route, force, runs = [] } = job.data;
+  const failure = state === 'completed' ? null : (job.failedReason?.split('\n', 1)[0] ?? null);
+  const lastEnd = runs.at(-1)?.endedAt ?? job.processedOn ?? job.timestamp;
+  return {
+    id: job.id ?? '',
+    route,
+    state,
+    attempts: job.attemptsMade,
+    attemptsMax: job.opts.attempts ?? 1,
+    forced: force,
+    orderedAt: job.timestamp,
+    beganAt: job.processedOn ?? null,
+    endedAt: job.finishedOn ?? null,
+    nextTryAt: state === 'delayed' ? lastEnd + (job.delay ?? 0) : null,
+    failure: failure === '' ? null : failure,
+    runs,
+  };
+}
