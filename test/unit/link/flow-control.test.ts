@@ -203,6 +203,8 @@ describe('a receiver', () => {
     for (let turn = 0; turn < 30; turn++) peer.send(Frame.DATA, Buffer.alloc(5_000, turn), STREAM_ID);
     peer.socket.uncork();
     await until(() => handler.bytes === 150_000);
-    expect(new Set(handler.chunks.map((chunk) => chunk.buffer)).size).toBeLessThan(10);
+    // What is passed on as it was read has its own head before it.
+    const asRead = handler.chunks.filter(({ buffer, byteOffset }) => Buffer.from(buffer)[byteOffset - 8] === Frame.DATA * 8);
+    expect(asRead).toHaveLength(30);
   });
 });
