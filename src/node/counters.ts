@@ -14,26 +14,30 @@ export class Histogram {
     this.counts[i] = (this.counts[i] as number) + 1;
     this.sum += seconds;
   }
-}
 
-/** The sums over several histograms: upper bound in seconds → observations, without the bounds that have none. */
-export function sumOfCounts(histograms: Iterable<Histogram>): Readonly<Record<string, number>> {
-  const sums: Record<string, number> = {};
-  for (const { bounds, counts } of histograms) {
-    for (const [i, count] of counts.entries()) {
-      const bound = String(bounds[i] ?? '+Inf');
-      if (count > 0) sums[bound] = (sums[bound] ?? 0) + count;
-    }
+  /** Upper bound in seconds → observations, without the bounds that have none. */
+  get seen(): Readonly<Record<string, number>> {
+    const seen: Record<string, number> = {};
+    for (const [i, count] of this.counts.entries()) if (count > 0) seen[String(this.bounds[i] ?? '+Inf')] = count;
+    return seen;
   }
-  return sums;
 }
 
-export class RouteCounters {
-  /** Answers by status code, ours and the application's. */
-  readonly codes = new Map<number, number>();
+/** How long visits were held until they were served. */
+export class WaitCounters {
   readonly hold = new Histogram();
   /** Waits that began when no instance was ready. */
   readonly coldStart = new Histogram();
+
+  waited(seconds: number, cold: boolean): void {
+    this.hold.observe(seconds);
+    if (cold) this.coldStart.observe(seconds);
+  }
+}
+
+export class RouteCounters extends WaitCounters {
+  /** Answers by status code, ours and the application's. */
+  readonly codes = new Map<number, number>();
 
   answered(code: number): void {
     this.codes.set(code, (this.codes.get(code) ?? 0) + 1);

@@ -5,7 +5,7 @@
 import assert from 'node:assert';
 import type { Cluster } from '../cluster/cluster.ts';
 import { PullproxyError } from '../errors.ts';
-import type { HandoffCounters } from './counters.ts';
+import { type HandoffCounters, WaitCounters } from './counters.ts';
 import type { HeldEntry, HeldTally } from './held-queue.ts';
 import type { Relays } from './relays.ts';
 import type { Route } from './routes.ts';
@@ -30,6 +30,8 @@ export interface HeldLimits {
 }
 
 export class Dispatcher {
+  /** Over all routes, also those that are forgotten by now. */
+  readonly waits = new WaitCounters();
   readonly #cluster: Cluster;
   readonly #heldMax: number;
   readonly #tally: HeldTally;
@@ -83,8 +85,8 @@ export class Dispatcher {
       const visit = visitOf(oldest);
       route.held.remove(visit);
       this.#over(visit);
-      route.counters.hold.observe((now - visit.arrivedAt) / 1_000);
-      if (visit.cold) route.counters.coldStart.observe((now - visit.arrivedAt) / 1_000);
+      route.counters.waited((now - visit.arrivedAt) / 1_000, visit.cold);
+      this.waits.waited((now - visit.arrivedAt) / 1_000, visit.cold);
       this.#serve(visit, lender, route);
     }
     // The node that lent them on may need them.

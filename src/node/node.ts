@@ -5,7 +5,7 @@ import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-sett
 import { PullproxyError } from '../errors.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import { HandoffCounters, RouteCounters, sumOfCounts } from './counters.ts';
+import { HandoffCounters, RouteCounters } from './counters.ts';
 import { Dispatcher, type HeldLimits } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
 import type { HttpService } from './http1/connection.ts';
@@ -140,14 +140,14 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   }
 
   #load(): NodeLoad {
-    const counters = [...this.routes.all()].map((route) => route.counters);
+    const { hold, coldStart } = this.#dispatcher.waits;
     return {
       held: this.held,
       active: this.active,
       links: this.#linkServer.links,
       draining: this.draining,
-      holds: sumOfCounts(counters.map(({ hold }) => hold)),
-      coldStarts: sumOfCounts(counters.map(({ coldStart }) => coldStart)),
+      holds: hold.seen,
+      coldStarts: coldStart.seen,
     };
   }
 

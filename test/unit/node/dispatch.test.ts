@@ -244,6 +244,7 @@ test('how long clients were held is counted, for a cold start by itself', () => 
   jest.advanceTimersByTime(500);
   bench.ends(route, one);
   expect([route.counters.hold.sum, route.counters.coldStart.sum]).toEqual([2, 1.5]);
+  expect([bench.dispatcher.waits.hold.seen, bench.dispatcher.waits.coldStart.seen]).toEqual([{ 0.5: 1, 2.5: 1 }, { 2.5: 1 }]);
   // The last instance has left.
   route.newest = 'i1';
   route.lastGone = 'i1';
