@@ -99,16 +99,6 @@ export class FakeCluster implements Cluster {
     return false;
   }
 
-  instanceFailed(): void {}
-
-  async startTimes(): Promise<null> {
-    return null;
-  }
-
-  async askToLeave(): Promise<boolean> {
-    return false;
-  }
-
   async snapshot(): Promise<ClusterSnapshot> {
     return { nodes: [], routes: [] };
   }
