@@ -1,9 +1,10 @@
 /** A node by itself, with small limits and ports of its own, for tests of the data plane. */
-import type { Cluster } from '../../src/cluster/cluster.ts';
+import { createMemoryCluster } from '../../src/cluster/memory/memory-cluster.ts';
 import type { ListenUrl } from '../../src/config/listen-url.ts';
-import { parseRouteSettings, type RouteRecord } from '../../src/config/route-settings.ts';
+import type { RouteRecord } from '../../src/config/route-settings.ts';
 import { createLog } from '../../src/log.ts';
 import { type NodeOptions, ProxyNode } from '../../src/node/node.ts';
+import { eventually } from './eventually.ts';
 import { closeLinkers, FakeLinker, type FakeLinkerOptions } from './fake-linker.ts';
 import { closeClients } from './raw-client.ts';
 import { closeApps } from './scripted-app.ts';
@@ -26,11 +27,12 @@ export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'b
 const nodes = new Set<ProxyNode>();
 
 export async function startLoneNode({ listen = {}, routes = {}, make, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
+  const log = createLog('test', 'silent');
   const options: NodeOptions = {
     id: 'n1',
     listen: [{ protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null, ...listen }],
     backend: { host: '127.0.0.1', port: 0 },
-    cluster: (bound) => noCluster(bound),
+    cluster: (bound) => createMemoryCluster({ self: { id: 'n1', address: bound }, version: 'test', log }).cluster,
     startNeeded: () => {},
     secrets: () => ['s'],
     connectionsMax: 10_000,
@@ -39,13 +41,16 @@ export async function startLoneNode({ listen = {}, routes = {}, make, ...over }:
     keepAliveTimeoutMs: 75_000,
     heldBytesMax: 64 * 1_048_576,
     heldMax: 10_000,
-    log: createLog('test', 'silent'),
+    log,
     ...over,
   };
   const node = make === undefined ? new ProxyNode(options) : make(options);
   nodes.add(node);
   const bound = await node.start();
-  node.onRoutes(new Map(Object.entries(routes).map(([name, record]) => [name, parseRouteSettings(record)])));
+  for (const [name, record] of Object.entries(routes)) {
+    await node.cluster.setRoute(name, record);
+    await eventually(`the node knows ${name}`, () => node.routes.get(name)?.configured === true);
+  }
   return { node, port: portOf(bound.listen[0]), backendPort: portOf(`tcp://${bound.backend}`) };
 }
 
@@ -66,29 +71,6 @@ export async function closeEverything(): Promise<void> {
   closeApps();
   for (const node of nodes) await node.stop();
   nodes.clear();
-}
-
-/** No other node anywhere. */
-function noCluster(address: string): Cluster {
-  return {
-    self: { id: 'n1', address },
-    connected: true,
-    commands: 0,
-    start: () => Promise.resolve(),
-    stop: () => Promise.resolve(),
-    hold: () => {},
-    unhold: () => {},
-    idle: () => {},
-    olderElsewhere: () => false,
-    short: () => {},
-    instance: () => {},
-    instanceGone: () => {},
-    mayRetire: () => Promise.resolve(true),
-    linkedRoute: () => Promise.resolve(null),
-    setRoute: () => Promise.resolve(),
-    askToLeave: () => Promise.resolve(false),
-    snapshot: () => Promise.resolve({ nodes: [], routes: [] }),
-  };
 }
 
 function portOf(url: string | undefined): number {
