@@ -6,6 +6,7 @@
  * No call blocks the data path: calls that return void are batched and repeated until the directory has them.
  */
 import type { RouteSettings } from '../config/route-settings.ts';
+import type { StartTimes, StartTrouble } from './starts.ts';
 
 export interface Peer {
   readonly id: string;
@@ -39,6 +40,8 @@ export interface ClusterListener {
   onRematch?(route: string): void;
   /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
   onStartNeeded(route: string): void;
+  /** Starts of `route` keep failing, no instance is there and none on its way: nobody is to wait for `forMs`. Repeated while clients are held all the same. */
+  onStartsFailing?(route: string, forMs: number): void;
   /** The newest ready instance of `route` is now `instanceId`. */
   onNewest(route: string, instanceId: string): void;
   /** The configured routes changed; `routes` is the whole set. */
@@ -98,6 +101,11 @@ export interface Cluster {
   /** May the instance leave? False when that would leave fewer than `minInstances` ready ones, or when the directory does not answer. Once true, it is `draining`. */
   mayRetire(route: string, instanceId: string, minInstances: number): Promise<boolean>;
 
+  /** An instance of `route` was ready, and failed whoever it was given. */
+  instanceFailed(route: string, reason: string): void;
+  /** When the start of an instance was begun; null when the directory does not say. */
+  startTimes(route: string, startId: string): Promise<StartTimes | null>;
+
   /** Of these names (most specific first), the first one for which an instance is linked anywhere; null if none. Bounded and cached. */
   linkedRoute(names: readonly string[]): Promise<string | null>;
   /** Sets (or with null deletes) a configured route for the whole cluster. */
@@ -143,6 +151,8 @@ export interface RouteSnapshot {
   readonly instances: readonly InstanceSnapshot[];
   /** As they are stored; null when the route is not configured. */
   readonly settings: Readonly<Record<string, unknown>> | null;
+  /** Its last starts have failed; null when the last one has not. */
+  readonly trouble: StartTrouble | null;
 }
 
 export interface NodeSnapshot extends Required<NodeLoad> {

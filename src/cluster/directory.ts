@@ -7,8 +7,9 @@
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
+import type { StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 
-export type { RouteRecord };
+export type { RouteRecord, StartPlan };
 
 /** The directory is not reachable, or did not answer in time. */
 export class DirectoryUnavailable extends Error {
@@ -16,24 +17,6 @@ export class DirectoryUnavailable extends Error {
     super(`the directory is unavailable: ${reason}`, options);
     this.name = 'DirectoryUnavailable';
   }
-}
-
-/** What a decision to start instances needs to know of a route: one consistent picture. */
-export interface StartPlan {
-  /** Clients held in the whole cluster, promised ones included. */
-  readonly held: number;
-  /** Of these, the clients for whom a slot is on its way; that slot is no longer counted in `free`. */
-  readonly promised: number;
-  /** Sum of the concurrency of ready instances. */
-  readonly slots: number;
-  /** Idle slots that nobody is promised, over all nodes. */
-  readonly free: number;
-  /** Ready instances: linked to a living node, not draining. */
-  readonly ready: number;
-  /** Starts that are under way: begun and neither linked nor given up, or linked and not ready yet. */
-  readonly starting: number;
-  /** What an instance of this route last said it serves at once; null when none has ever said it. */
-  readonly concurrency: number | null;
 }
 
 /** What the scaler, `status` and `route` use: they don't join as a node. */
@@ -55,13 +38,27 @@ export interface StartDirectory {
   /**
    * Enters `startIds` among the route's starts, to be given up after `timeoutMs`. A start ends when an instance links with its id; of
    * ids such as `k3x:1`, `k3x:2`, which one command begins together, one ends with each new instance that links with `k3x` or with no known id.
-   * False, and nothing is entered, when the
-   * route's ready and starting instances are no longer as many as in `plan`: plan again. This is what makes two scalers start no
+   * False, and nothing is entered, when something was begun since `plan`, or the
+   * route's ready and starting instances are no longer as many: plan again. This is what makes two scalers start no
    * more than one would.
    */
-  beginStarts(route: string, startIds: readonly string[], timeoutMs: number, plan: Pick<StartPlan, 'ready' | 'starting'>): Promise<boolean>;
-  /** The start failed: it is no longer waited for. Unknown ids are ignored. */
-  endStart(route: string, startId: string): Promise<void>;
+  beginStarts(
+    route: string,
+    startIds: readonly string[],
+    timeoutMs: number,
+    plan: Pick<StartPlan, 'ready' | 'starting' | 'begun'>,
+    facts?: StartFacts,
+  ): Promise<boolean>;
+  /** The start is no longer waited for; with `failure`, because it failed. Unknown ids are ignored. */
+  endStart(route: string, startId: string, failure?: StartFailure): Promise<void>;
+  /** A failure that belongs to no start that is waited for: an instance that was ready and served nobody. */
+  noteFailure(route: string, reason: string): Promise<void>;
+  /** When a start was begun; null when nothing is known of it. */
+  startTimes(route: string, startId: string): Promise<StartTimes | null>;
+  /** Somebody wants so many instances more than clients need. */
+  wantInstances(route: string, count: number): Promise<void>;
+  /** All instances that are there are to be replaced by new ones. Returns how many those are. */
+  restart(route: string): Promise<number>;
 
   /** The configured routes. */
   routes(): Promise<ReadonlyMap<string, RouteRecord>>;
@@ -102,6 +99,8 @@ export interface Matched {
   readonly oldestHere: number | null;
   /** Arrival of the oldest unpromised client held at another node; null if none. Where many wait, one that is younger than all here may be left out. */
   readonly oldestElsewhere: number | null;
+  /** Starts keep failing, no instance is there and none on its way: for so long nobody is to wait. 0: they may. */
+  readonly failingMs: number;
 }
 
 export interface HoldChange {

@@ -13,6 +13,7 @@ import { beatMs, routesCheckMs, startWaitMs } from './limits.ts';
 import { LinkedRoutes } from './linked-routes.ts';
 import { Moves } from './moves.ts';
 import { type PresenceContext, RoutePresence } from './route-presence.ts';
+import type { StartTimes } from './starts.ts';
 
 export interface MemberOptions {
   readonly self: Peer;
@@ -140,6 +141,14 @@ export class ClusterMember implements Cluster {
   async mayRetire(route: string, instanceId: string, minInstances: number): Promise<boolean> {
     const presence = this.#presences.get(route);
     return presence === undefined ? false : presence.mayRetire(instanceId, minInstances).catch(() => false);
+  }
+
+  instanceFailed(route: string, reason: string): void {
+    this.#directory.noteFailure(route, reason).catch(() => undefined);
+  }
+
+  startTimes(route: string, startId: string): Promise<StartTimes | null> {
+    return this.#directory.startTimes(route, startId).catch(() => null);
   }
 
   async linkedRoute(names: readonly string[]): Promise<string | null> {

@@ -250,6 +250,7 @@ export class RoutePresence {
     this.#register(answer.known);
     demand.learn(this.#route, answer.oldestElsewhere, answer.now, now);
     moves.act(this.#route, answer.moves);
+    if (answer.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, answer.failingMs);
     if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now);
   }
 

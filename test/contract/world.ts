@@ -28,6 +28,7 @@ export type Said =
   | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string; readonly at: number }
   | { readonly t: 'refused'; readonly route: string; readonly id: string; readonly at: number }
   | { readonly t: 'start'; readonly route: string; readonly at: number }
+  | { readonly t: 'failing'; readonly route: string; readonly forMs: number; readonly at: number }
   | { readonly t: 'rematch'; readonly route: string; readonly at: number }
   | { readonly t: 'newest'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'routes'; readonly routes: ReadonlyMap<string, RouteSettings>; readonly at: number }
@@ -70,6 +71,7 @@ export class TestMember {
       onComing: (route, count, from) => this.#hear({ t: 'coming', route, count, from }),
       onHoldRefused: (route, id) => this.#hear({ t: 'refused', route, id }),
       onStartNeeded: (route) => this.#hear({ t: 'start', route }),
+      onStartsFailing: (route, forMs) => this.#hear({ t: 'failing', route, forMs }),
       onRematch: (route) => this.#hear({ t: 'rematch', route }),
       onNewest: (route, instance) => this.#hear({ t: 'newest', route, instance }),
       onRoutes: (routes) => this.#hear({ t: 'routes', routes }),

@@ -12,9 +12,9 @@ import type {
   NodeBeatAnswer,
   RouteBeat,
   RouteBeatAnswer,
-  StartPlan,
 } from '../directory.ts';
 import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
+import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
@@ -57,13 +57,30 @@ export class MemoryDirectory implements Directory {
     route: string,
     startIds: readonly string[],
     timeoutMs: number,
-    plan: Pick<StartPlan, 'ready' | 'starting'>,
+    plan: Pick<StartPlan, 'ready' | 'starting' | 'begun'>,
+    facts: StartFacts = {},
   ): Promise<boolean> {
-    return this.#at(route).beginStarts(this.#now(), startIds, timeoutMs, plan);
+    return this.#at(route).beginStarts(this.#now(), startIds, timeoutMs, plan, facts);
   }
 
-  async endStart(route: string, startId: string): Promise<void> {
-    this.#at(route).endStart(startId);
+  async endStart(route: string, startId: string, failure?: StartFailure): Promise<void> {
+    this.#at(route).endStart(this.#now(), startId, failure);
+  }
+
+  async noteFailure(route: string, reason: string): Promise<void> {
+    this.#at(route).noteFailure(this.#now(), reason);
+  }
+
+  async startTimes(route: string, startId: string): Promise<StartTimes | null> {
+    return this.#at(route).startTimes(this.#now(), startId);
+  }
+
+  async wantInstances(route: string, count: number): Promise<void> {
+    this.#at(route).want(this.#now(), count);
+  }
+
+  async restart(route: string): Promise<number> {
+    return this.#at(route).restart(this.#now());
   }
 
   async routes(): Promise<ReadonlyMap<string, RouteRecord>> {

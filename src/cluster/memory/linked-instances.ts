@@ -4,6 +4,8 @@ import type { InstanceInfo, InstanceSnapshot } from '../cluster.ts';
 interface Linked {
   info: InstanceInfo;
   readonly node: string;
+  /** It has been ready. */
+  readonly served: boolean;
 }
 
 export class LinkedInstances {
@@ -17,14 +19,27 @@ export class LinkedInstances {
     return this.#instances.get(id)?.node ?? null;
   }
 
+  stateOf(id: string): InstanceInfo['state'] | null {
+    return this.#instances.get(id)?.info.state ?? null;
+  }
+
+  /** It has been ready, whatever it says now. */
+  served(id: string): boolean {
+    return this.#instances.get(id)?.served === true;
+  }
+
   set(node: string, info: InstanceInfo): void {
     // Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
     const draining = this.#instances.get(info.id)?.info.state === 'draining';
-    this.#instances.set(info.id, { node, info: draining ? { ...info, state: 'draining' } : info });
+    const served = info.state === 'ready' || this.served(info.id);
+    this.#instances.set(info.id, { node, served, info: draining ? { ...info, state: 'draining' } : info });
   }
 
-  delete(id: string): void {
+  /** False when it was never ready and did not say that it leaves. */
+  delete(id: string): boolean {
+    const instance = this.#instances.get(id);
     this.#instances.delete(id);
+    return instance === undefined || instance.served || instance.info.state !== 'starting';
   }
 
   deleteNode(node: string): void {
@@ -43,6 +58,15 @@ export class LinkedInstances {
 
   count(state: InstanceInfo['state']): number {
     return this.#infos().filter((info) => info.state === state).length;
+  }
+
+  countReady(matches: (seq: number) => boolean): number {
+    return this.#infos().filter(({ state, seq }) => state === 'ready' && matches(seq)).length;
+  }
+
+  /** Of those that do not leave. */
+  get seqs(): number[] {
+    return this.#infos().flatMap(({ state, seq }) => (state === 'draining' ? [] : [seq]));
   }
 
   get slots(): number {

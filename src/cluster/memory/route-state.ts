@@ -2,20 +2,21 @@
  * One route of the directory in memory. Each public method is one transition and does what the Redis script of the same name does;
  * the contract tests hold the two together. `now` is the directory's time in ms.
  */
-import type { Peer, RouteSnapshot } from '../cluster.ts';
-import type { HoldAnswer, HoldChange, Matched, Move, RouteBeat, RouteBeatAnswer, RouteRecord, StartPlan } from '../directory.ts';
+import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
+import type { HoldAnswer, HoldChange, Matched, Move, RouteBeat, RouteBeatAnswer, RouteRecord } from '../directory.ts';
 import { deadAfterMs, promiseMs, startsShownMax } from '../limits.ts';
+import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import { HeldClients } from './held-clients.ts';
 import { LinkedInstances } from './linked-instances.ts';
+import { StartBook } from './start-book.ts';
 
 export class RouteState {
   readonly #nodes = new Map<string, { readonly address: string; readonly beatAt: number }>();
   readonly #held = new HeldClients();
   readonly #free = new Map<string, number>();
   readonly #instances = new LinkedInstances();
-  /** Start id → when the start is given up. */
-  readonly #starting = new Map<string, number>();
+  readonly #starts = new StartBook();
   #concurrency: number | null = null;
 
   hold(now: number, node: Peer, change: HoldChange): HoldAnswer {
@@ -47,17 +48,14 @@ export class RouteState {
 
   beat(now: number, node: Peer, beat: RouteBeat): RouteBeatAnswer {
     const known = this.#enter(now, node, beat.idle);
-    for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#instances.delete(id);
+    for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id && !this.#instances.delete(id)) this.#neverReady(now, id);
     const missing: string[] = [];
     for (const { id, info, claim } of beat.instances) {
       const home = this.#instances.homeOf(id);
       if (info === null) {
         if (home === null) missing.push(id);
       } else if (claim || home === null || home === node.id) {
-        this.#instances.set(node.id, info);
-        this.#concurrency = info.concurrency;
-        const itsOwn = info.startId !== undefined && this.#starting.delete(info.startId);
-        if (!itsOwn && home === null) this.#endOneOfSeveral(info.startId);
+        this.#said(now, node.id, info);
       }
     }
     return { now, known, held: this.#held.count(node.id), missing, newest: this.#instances.newest };
@@ -83,18 +81,46 @@ export class RouteState {
       ready: this.#instances.count('ready'),
       starting: this.#startingCount(),
       concurrency: this.#concurrency,
+      old: this.#instances.countReady((seq) => this.#starts.isOld(now, seq)),
+      ...this.#starts.plan(now),
     };
   }
 
-  beginStarts(now: number, ids: readonly string[], timeoutMs: number, plan: Pick<StartPlan, 'ready' | 'starting'>): boolean {
+  beginStarts(
+    now: number,
+    startIds: readonly string[],
+    timeoutMs: number,
+    plan: Pick<StartPlan, 'ready' | 'starting' | 'begun'>,
+    facts: StartFacts,
+  ): boolean {
     this.#tend(now);
     if (this.#instances.count('ready') + this.#startingCount() !== plan.ready + plan.starting) return false;
-    for (const id of ids) this.#starting.set(id, now + timeoutMs);
+    if (this.#starts.begunEver !== plan.begun) return false;
+    this.#starts.begin(now, startIds, timeoutMs, facts);
     return true;
   }
 
-  endStart(id: string): void {
-    this.#starting.delete(id);
+  endStart(now: number, id: string, failure?: StartFailure): void {
+    this.#starts.end(now, id, failure);
+  }
+
+  noteFailure(now: number, reason: string): void {
+    this.#starts.fail(now, reason);
+  }
+
+  startTimes(now: number, id: string): StartTimes | null {
+    return this.#starts.times(now, id);
+  }
+
+  want(now: number, count: number): void {
+    this.#starts.want(now, count);
+  }
+
+  restart(now: number): number {
+    this.#tend(now);
+    const seqs = this.#instances.seqs;
+    if (seqs.length > 0) this.#starts.restart(now, Math.max(...seqs));
+    return seqs.length;
   }
 
   linked(now: number): boolean {
@@ -105,7 +131,6 @@ export class RouteState {
   snapshot(now: number, name: string, settings: RouteRecord | null): RouteSnapshot {
     this.#tend(now);
     const instances = this.#instances.snapshot();
-    const left = [...this.#starting].map(([id, until]) => [id, until - now] as const);
     return {
       name,
       held: this.#held.size,
@@ -114,16 +139,17 @@ export class RouteState {
       slots: this.#instances.slots,
       free: sum(this.#free.values()),
       starting: this.#startingCount(),
-      starts: startsOf(left, settings).slice(0, startsShownMax),
+      starts: startsOf(this.#starts.left(now), settings).slice(0, startsShownMax),
       instances,
       settings,
+      trouble: this.#starts.trouble(now),
     };
   }
 
   /** Whether there is nothing to remember. */
   isEmpty(now: number): boolean {
     this.#tend(now);
-    return this.#nodes.size === 0 && this.#starting.size === 0 && this.#concurrency === null;
+    return this.#nodes.size === 0 && this.#starts.isEmpty() && this.#concurrency === null;
   }
 
   /** The node lives and is at this route. Returns whether that was known. */
@@ -139,7 +165,7 @@ export class RouteState {
   #tend(now: number): void {
     for (const [node, { beatAt }] of this.#nodes) if (beatAt <= now - deadAfterMs) this.#forget(node);
     this.#held.lapse(now);
-    for (const [id, until] of this.#starting) if (until <= now) this.#starting.delete(id);
+    this.#starts.tend(now);
   }
 
   #forget(node: string): void {
@@ -160,6 +186,7 @@ export class RouteState {
       waiting,
       oldestHere: waiting > 0 ? this.#oldest((holder) => holder === node) : null,
       oldestElsewhere: waitElsewhere ? this.#oldest((holder) => holder !== node) : null,
+      failingMs: waiting > 0 ? this.#failingMs(now) : 0,
     };
   }
 
@@ -188,15 +215,27 @@ export class RouteState {
     return null;
   }
 
-  /** One command has begun several starts, and the instance can't tell which of them it is. */
-  #endOneOfSeveral(startId: string | undefined): void {
-    const several = [...this.#starting.keys()].filter((start) => start.includes(':'));
-    const start = several.find((one) => one.split(':')[0] === startId) ?? several[0];
-    if (start !== undefined) this.#starting.delete(start);
+  /** What a node says of an instance whose home it is. */
+  #said(now: number, node: string, info: InstanceInfo): void {
+    const before = this.#instances.stateOf(info.id);
+    if (info.state === 'ready' && !this.#instances.served(info.id)) this.#starts.succeeded();
+    else if (info.state === 'draining' && before === 'starting' && !this.#instances.served(info.id)) this.#neverReady(now, info.id);
+    this.#instances.set(node, info);
+    this.#concurrency = info.concurrency;
+    this.#starts.linked(info.startId, before === null);
+  }
+
+  #neverReady(now: number, id: string): void {
+    this.#starts.fail(now, `instance ${id} ended before it was ready`);
+  }
+
+  /** For how long nobody is to wait: starts keep failing, no instance is there and none is on its way. */
+  #failingMs(now: number): number {
+    return this.#instances.count('ready') + this.#startingCount() > 0 ? 0 : this.#starts.retryInMs(now);
   }
 
   #startingCount(): number {
-    return this.#starting.size + this.#instances.count('starting');
+    return this.#starts.size + this.#instances.count('starting');
   }
 }
 

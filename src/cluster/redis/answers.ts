@@ -1,16 +1,18 @@
 /** Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. */
 import type { InstanceInfo, InstanceSnapshot, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
-import type { HoldAnswer, Matched, Move, NodeBeatAnswer, RouteBeatAnswer, RouteRecord, StartPlan } from '../directory.ts';
+import type { HoldAnswer, Matched, Move, NodeBeatAnswer, RouteBeatAnswer, RouteRecord } from '../directory.ts';
+import type { StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 
 export function readMatched(answer: unknown): Matched {
-  const [now, known, waiting, oldestHere, oldestElsewhere, moves] = list(answer);
+  const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs] = list(answer);
   return {
     now: Number(now),
     known: known === 1,
     waiting: Number(waiting),
     oldestHere: present(oldestHere),
     oldestElsewhere: present(oldestElsewhere),
+    failingMs: Number(failingMs),
     moves: tuples(moves, 4).map(([from, to, address, count]): Move => {
       return { from: String(from), to: { id: String(to), address: String(address) }, count: Number(count) };
     }),
@@ -18,7 +20,7 @@ export function readMatched(answer: unknown): Matched {
 }
 
 export function readHoldAnswer(answer: unknown): HoldAnswer {
-  return { ...readMatched(answer), refused: list(list(answer)[6]).map(String) };
+  return { ...readMatched(answer), refused: list(list(answer)[7]).map(String) };
 }
 
 export function readRouteBeat(answer: unknown): RouteBeatAnswer {
@@ -33,16 +35,35 @@ export function readRouteBeat(answer: unknown): RouteBeatAnswer {
 }
 
 export function readPlan(answer: unknown): StartPlan {
-  const [held, promised, slots, free, ready, starting, concurrency] = list(answer).map(Number);
+  const parts = list(answer);
+  const number = (at: number): number => Number(parts[at] ?? 0);
   return {
-    held: held ?? 0,
-    promised: promised ?? 0,
-    slots: slots ?? 0,
-    free: free ?? 0,
-    ready: ready ?? 0,
-    starting: starting ?? 0,
-    concurrency: present(concurrency),
+    held: number(0),
+    promised: number(1),
+    slots: number(2),
+    free: number(3),
+    ready: number(4),
+    starting: number(5),
+    concurrency: present(parts[6]),
+    begun: number(7),
+    lastBegunMs: present(parts[8]),
+    begunInMinute: number(9),
+    oldestBegunMs: present(parts[10]),
+    wanted: number(11),
+    old: number(12),
+    trouble: readTrouble(parts[13]),
   };
+}
+
+function readTrouble(answer: unknown): StartTrouble | null {
+  const [failures, reason, ageMs, retryInMs] = list(answer);
+  if (failures === undefined) return null;
+  return { failures: Number(failures), reason: String(reason), ageMs: Number(ageMs), retryInMs: Number(retryInMs) };
+}
+
+export function readStartTimes(answer: unknown): StartTimes | null {
+  const [jobAgeMs, commandAgeMs] = list(answer);
+  return jobAgeMs === undefined ? null : { jobAgeMs: Number(jobAgeMs), commandAgeMs: Number(commandAgeMs) };
 }
 
 export function readNodeBeat(answer: unknown, routesKnown: boolean): NodeBeatAnswer {
@@ -57,7 +78,7 @@ export function writeInstance(info: InstanceInfo, node: string): string {
 }
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
-  const [held, oldestHeldMs, free, starting, starts, stored] = list(answer);
+  const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(answer);
   const left = tuples(starts, 2).map(([id, leftMs]) => [String(id), Number(leftMs)] as const);
   const instances = tuples(stored, 2).map(([, json]) => readInstance(String(json)));
   return {
@@ -71,6 +92,7 @@ export function readRoute(name: string, answer: unknown, settings: RouteRecord |
     starts: startsOf(left, settings),
     instances: instances.sort((a, b) => b.seq - a.seq),
     settings,
+    trouble: readTrouble(trouble),
   };
 }
 

@@ -2,18 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, Peer } from '../cluster.ts';
-import type {
-  Directory,
-  HoldAnswer,
-  HoldChange,
-  Matched,
-  NodeBeat,
-  NodeBeatAnswer,
-  RouteBeat,
-  RouteBeatAnswer,
-  StartPlan,
-} from '../directory.ts';
+import type { Directory, HoldAnswer, HoldChange, Matched, NodeBeat, NodeBeatAnswer, RouteBeat, RouteBeatAnswer } from '../directory.ts';
 import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
+import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import {
   list,
   readHash,
@@ -24,6 +15,7 @@ import {
   readPlan,
   readRoute,
   readRouteBeat,
+  readStartTimes,
   tuples,
   writeInstance,
 } from './answers.ts';
@@ -81,13 +73,31 @@ export class RedisDirectory implements Directory {
     route: string,
     startIds: readonly string[],
     timeoutMs: number,
-    plan: Pick<StartPlan, 'ready' | 'starting'>,
+    plan: Pick<StartPlan, 'ready' | 'starting' | 'begun'>,
+    { wanted = 0, jobAgeMs = 0 }: StartFacts = {},
   ): Promise<boolean> {
-    return (await this.#redis.run('beginStarts', routeKeys(route), [plan.ready + plan.starting, timeoutMs, ...startIds])) === 1;
+    const args = [plan.ready + plan.starting, plan.begun, timeoutMs, wanted, Math.round(jobAgeMs), ...startIds];
+    return (await this.#redis.run('beginStarts', routeKeys(route), args)) === 1;
   }
 
-  async endStart(route: string, startId: string): Promise<void> {
-    await this.#redis.run('endStart', routeKeys(route), [startId]);
+  async endStart(route: string, startId: string, failure?: StartFailure): Promise<void> {
+    await this.#redis.run('endStart', routeKeys(route), [startId, failure?.reason ?? '', failure?.wantedAgain ? 1 : 0]);
+  }
+
+  async noteFailure(route: string, reason: string): Promise<void> {
+    await this.#redis.run('noteFailure', routeKeys(route), [reason]);
+  }
+
+  async startTimes(route: string, startId: string): Promise<StartTimes | null> {
+    return readStartTimes(await this.#redis.run('startTimes', routeKeys(route), [startId]));
+  }
+
+  async wantInstances(route: string, count: number): Promise<void> {
+    await this.#redis.run('want', routeKeys(route), [count]);
+  }
+
+  async restart(route: string): Promise<number> {
+    return Number(await this.#redis.run('restart', routeKeys(route), []));
   }
 
   // Configured routes.

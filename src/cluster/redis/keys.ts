@@ -39,7 +39,9 @@ export const demandChannel = 'pp:demand';
  * | `free` | HASH | node → idle slots that lie there and nobody is promised |
  * | `instances` | HASH | instance → JSON of seq, concurrency, active, node, state, startId |
  * | `starting` | ZSET | start id → when the start is given up |
- * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once |
+ * | `begun` | ZSET | start id → when it was begun, Redis time in ms |
+ * | `jobs` | HASH | start id → when its job was taken, Redis time in ms |
+ * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once; of starts: `begun`, `wanted`, `restart…`, `failures` and what belongs to it |
  */
 export function routeKeys(route: string): string[] {
   // Redis hashes what stands between the first { and the next }; a route with braces would scatter its keys.
@@ -47,4 +49,4 @@ export function routeKeys(route: string): string[] {
   return ROUTE_PARTS.map((part) => `pp:{${route}}:${part}`);
 }
 
-const ROUTE_PARTS = ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'instances', 'starting', 'meta'] as const;
+const ROUTE_PARTS = ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'instances', 'starting', 'begun', 'jobs', 'meta'] as const;

@@ -1,6 +1,7 @@
 /** The Lua scripts beside this file: one file a transition, read once. */
 import { readFileSync } from 'node:fs';
 import { concurrencyLivesMs, deadAfterMs, keysLiveMs, lookMax, promiseMs, scanMax, startsShownMax } from '../limits.ts';
+import * as startLimits from '../start-limits.ts';
 import { routeKeys } from './keys.ts';
 
 export interface Script {
@@ -8,7 +9,16 @@ export interface Script {
   readonly numberOfKeys: number;
 }
 
-const CONSTANTS = Object.entries({ deadAfterMs, promiseMs, scanMax, lookMax, keysLiveMs, concurrencyLivesMs, startsShownMax })
+const CONSTANTS = Object.entries({
+  deadAfterMs,
+  promiseMs,
+  scanMax,
+  lookMax,
+  keysLiveMs,
+  concurrencyLivesMs,
+  startsShownMax,
+  ...startLimits,
+})
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
 
@@ -28,6 +38,10 @@ export const SCRIPTS = {
   plan: script('plan', ROUTE, keysOfRoute),
   beginStarts: script('begin-starts', ROUTE, keysOfRoute),
   endStart: script('end-start', ROUTE, keysOfRoute),
+  noteFailure: script('note-failure', ROUTE, keysOfRoute),
+  startTimes: script('start-times', ROUTE, keysOfRoute),
+  want: script('want', ROUTE, keysOfRoute),
+  restart: script('restart', ROUTE, keysOfRoute),
   snapshot: script('snapshot', ROUTE, keysOfRoute),
   beatNode: script('beat-node', [], 1),
   nodes: script('nodes', [], 1),

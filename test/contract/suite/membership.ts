@@ -49,6 +49,7 @@ export function membership(world: () => World): void {
           free: 2,
           starting: 0,
           starts: [],
+          trouble: null,
           instances: [expect.objectContaining({ id: 'of-a', node: 'a' })],
           settings: null,
         },

@@ -22,6 +22,7 @@ export function pictures(world: () => World): void {
         free: 0,
         starting: 0,
         starts: [],
+        trouble: null,
         instances: [],
         settings: { maxInstances: 3 },
       });
@@ -43,9 +44,9 @@ export function pictures(world: () => World): void {
     test('names the starts that are under way, oldest first, with their age and what is left to them', async () => {
       const { observer } = world();
       await observer.setRoute(route, { startTimeout: '100s' });
-      await observer.beginStarts(route, ['younger'], 100_000, { ready: 0, starting: 0 });
+      await observer.beginStarts(route, ['younger'], 100_000, await observer.startPlan(route));
       // As if it had been begun 30 s ago.
-      await observer.beginStarts(route, ['older'], 70_000, { ready: 0, starting: 1 });
+      await observer.beginStarts(route, ['older'], 70_000, await observer.startPlan(route));
       const { starts, starting } = (await picture()) ?? { starts: [], starting: 0 };
       expect(starting).toBe(2);
       expect(starts.map(({ id }) => id)).toEqual(['older', 'younger']);

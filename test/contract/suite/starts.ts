@@ -1,16 +1,34 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
+import type { StartPlan } from '../../../src/cluster/starts.ts';
 import { eventually } from '../../support/eventually.ts';
 import { instance, type World } from '../world.ts';
 
 const route = 'app.example.com';
+
+const NOTHING: StartPlan = {
+  held: 0,
+  promised: 0,
+  slots: 0,
+  free: 0,
+  ready: 0,
+  starting: 0,
+  concurrency: null,
+  begun: 0,
+  lastBegunMs: null,
+  begunInMinute: 0,
+  oldestBegunMs: null,
+  wanted: 0,
+  old: 0,
+  trouble: null,
+};
 
 export function starts(world: () => World): void {
   const plan = () => world().observer.startPlan(route);
 
   describe('starts', () => {
     test('of a route that nobody knows there is nothing, and no concurrency', async () => {
-      expect(await plan()).toEqual({ held: 0, promised: 0, slots: 0, free: 0, ready: 0, starting: 0, concurrency: null });
+      expect(await plan()).toEqual(NOTHING);
     });
 
     test('of two scalers that decide at once, one decides again', async () => {
@@ -96,7 +114,7 @@ export function starts(world: () => World): void {
       a.cluster.instance(route, instance('i1', { concurrency: 3 }));
       await eventually('known', async () => (await plan()).concurrency === 3);
       await a.cluster.stop();
-      expect(await plan()).toEqual({ held: 0, promised: 0, slots: 0, free: 0, ready: 0, starting: 0, concurrency: 3 });
+      expect(await plan()).toEqual({ ...NOTHING, concurrency: 3 });
     });
 
     test('after a loss no start is planned before all instances are known again', async () => {
@@ -136,6 +154,121 @@ export function starts(world: () => World): void {
       a.cluster.instance(route, instance('i2', { concurrency: 5, state: 'draining' }));
       await eventually('known', async () => (await plan()).ready === 1);
       expect((await plan()).slots).toBe(3);
+    });
+
+    test('nothing is begun when something was begun since the plan, though it has ended meanwhile', async () => {
+      const { observer } = world();
+      const before = await plan();
+      await observer.beginStarts(route, ['s1'], 60_000, before);
+      await observer.endStart(route, 's1');
+      expect(await observer.beginStarts(route, ['s2'], 60_000, before)).toBe(false);
+      expect(await observer.beginStarts(route, ['s2'], 60_000, await plan())).toBe(true);
+    });
+
+    test('it is known how many were begun within a minute, and when', async () => {
+      const { observer } = world();
+      await observer.beginStarts(route, ['s1', 's2'], 60_000, await plan(), { jobAgeMs: 1_000 });
+      await observer.endStart(route, 's1');
+      const { begun, begunInMinute, lastBegunMs, oldestBegunMs } = await plan();
+      expect([begun, begunInMinute]).toEqual([2, 2]);
+      expect(oldestBegunMs).toBeGreaterThanOrEqual(lastBegunMs ?? Number.POSITIVE_INFINITY);
+      const times = await observer.startTimes(route, 's2');
+      expect(times?.commandAgeMs).toBeGreaterThanOrEqual(lastBegunMs ?? Number.POSITIVE_INFINITY);
+      expect((times?.jobAgeMs ?? 0) - (times?.commandAgeMs ?? 0)).toBeCloseTo(1_000, -1);
+      expect(await observer.startTimes(route, 'unknown')).toBeNull();
+    });
+
+    test('what somebody wants is there until it is begun, and again if it failed', async () => {
+      const { observer } = world();
+      await observer.wantInstances(route, 1);
+      await observer.wantInstances(route, 2);
+      expect((await plan()).wanted).toBe(3);
+      await observer.beginStarts(route, ['s1', 's2'], 60_000, await plan(), { wanted: 2 });
+      expect((await plan()).wanted).toBe(1);
+      await observer.endStart(route, 's1', { reason: 'no such image', wantedAgain: true });
+      await observer.endStart(route, 's1', { reason: 'no such image', wantedAgain: true });
+      expect(await plan()).toMatchObject({ wanted: 2, trouble: { failures: 1 } });
+    });
+
+    test('a restart replaces what is there and does not leave, and nothing that comes later', async () => {
+      const { observer } = world();
+      expect(await observer.restart(route)).toBe(0);
+      const a = await world().join('a');
+      a.cluster.instance(route, instance('i1', { seq: 1_700_000_000_001 }));
+      a.cluster.instance(route, instance('i2', { seq: 1_700_000_000_002 }));
+      a.cluster.instance(route, instance('i3', { seq: 1_700_000_000_003, state: 'draining' }));
+      await eventually('ready', async () => (await plan()).ready === 2);
+      expect((await plan()).old).toBe(0);
+      expect(await observer.restart(route)).toBe(2);
+      expect((await plan()).old).toBe(2);
+      a.cluster.instance(route, instance('i4', { seq: 1_700_000_000_004 }));
+      a.cluster.instanceGone(route, 'i1');
+      await eventually('one is replaced', async () => (await plan()).old === 1);
+      expect((await plan()).ready).toBe(2);
+    });
+  });
+
+  describe('starts that fail', () => {
+    const failure = (reason: string) => ({ reason, wantedAgain: false });
+
+    test('are counted, with why; after three the next one is tried after a pause', async () => {
+      const { observer } = world();
+      await observer.beginStarts(route, ['s1', 's2', 's3'], 60_000, await plan());
+      await observer.endStart(route, 's1', failure('no such image'));
+      await observer.endStart(route, 's2', failure(`it is ${'very '.repeat(200)}broken`));
+      expect((await plan()).trouble).toMatchObject({ failures: 2, retryInMs: 0 });
+      expect((await plan()).trouble?.reason).toHaveLength(500);
+      await observer.endStart(route, 's3', failure('exited with 1'));
+      const { trouble } = await plan();
+      expect(trouble).toMatchObject({ failures: 3, reason: 'exited with 1' });
+      expect(trouble?.retryInMs).toBeGreaterThan(1_000);
+      expect(trouble?.retryInMs).toBeLessThanOrEqual(2_000);
+    });
+
+    test('by not linking in time, or by leaving before they were ready', async () => {
+      const { observer } = world();
+      const a = await world().join('a');
+      await observer.beginStarts(route, ['s1'], 100, await plan());
+      await eventually('given up', async () => (await plan()).trouble?.failures === 1);
+      expect((await plan()).trouble?.reason).toContain('start s1');
+      a.cluster.instance(route, instance('i1', { state: 'starting' }));
+      a.cluster.instance(route, instance('i2', { state: 'starting' }));
+      await eventually('known', async () => (await plan()).starting === 2);
+      a.cluster.instance(route, instance('i1', { state: 'draining' }));
+      await eventually('noticed', async () => (await plan()).trouble?.failures === 2);
+      a.cluster.instanceGone(route, 'i1');
+      a.cluster.instanceGone(route, 'i2');
+      await eventually('noticed', async () => (await plan()).trouble?.failures === 3);
+      expect((await plan()).trouble?.reason).toContain('instance i2');
+    });
+
+    test('are forgotten when an instance becomes ready; one that was ready before does not fail by leaving', async () => {
+      const { observer } = world();
+      const a = await world().join('a');
+      await observer.noteFailure(route, 'bad');
+      a.cluster.instance(route, instance('i1', { state: 'starting' }));
+      await eventually('known', async () => (await plan()).starting === 1);
+      a.cluster.instance(route, instance('i1'));
+      await eventually('forgotten', async () => (await plan()).trouble === null);
+      // Its application does not accept for a while.
+      a.cluster.instance(route, instance('i1', { state: 'starting' }));
+      await eventually('refusing', async () => (await plan()).starting === 1);
+      a.cluster.instanceGone(route, 'i1');
+      await eventually('gone', async () => (await plan()).starting === 0);
+      expect((await plan()).trouble).toBeNull();
+    });
+
+    test('are told to the nodes that hold clients, unless an instance is there or on its way', async () => {
+      const { observer } = world();
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      a.cluster.hold(route, 'c1', 0, 10);
+      b.cluster.instance(route, instance('i1', { concurrency: 1, active: 1 }));
+      await eventually('known', async () => (await plan()).ready === 1 && (await plan()).held === 1);
+      for (let n = 0; n < 3; n++) await observer.noteFailure(route, 'bad');
+      await delay(400);
+      expect(a.all('failing')).toEqual([]);
+      b.cluster.instanceGone(route, 'i1');
+      await a.hears('failing', ({ forMs }) => forMs > 0);
     });
   });
 }

@@ -83,7 +83,7 @@ local function oldest(node, here, elsewhere)
   return mine, theirs
 end
 
--- Returns the answer of a search for the node: { now, known, waiting, oldest here, oldest elsewhere, moves }
+-- Returns the answer of a search for the node: { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }
 local function found(node, known, moves)
   local promisedHere = 0
   local promised = redis.call('ZRANGE', PROMISED, 0, -1)
@@ -93,5 +93,5 @@ local function found(node, known, moves)
   local waiting = (tonumber(redis.call('HGET', HOLDERS, node)) or 0) - promisedHere
   local elsewhere = redis.call('ZCARD', HELD) - #promised - waiting
   local mine, theirs = oldest(node, waiting > 0, elsewhere > 0)
-  return { now, known, waiting, mine, theirs, moves }
+  return { now, known, waiting, mine, theirs, moves, waiting > 0 and failingMs() or 0 }
 end

@@ -3,7 +3,7 @@
 -- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
 -- Times are Redis's own in ms: whatever clocks the nodes have, they can't disagree about who waits longer.
 
-local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, INSTANCES, STARTING, META = unpack(KEYS)
+local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, INSTANCES, STARTING, BEGUN, JOBS, META = unpack(KEYS)
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -55,6 +55,30 @@ local function forget(node)
   end
 end
 
+local function meta(field)
+  return tonumber(redis.call('HGET', META, field)) or 0
+end
+
+local function setMeta(...)
+  redis.call('HSET', META, ...)
+  redis.call('PEXPIRE', META, concurrencyLivesMs)
+end
+
+-- One more start in a row has failed. From failuresMax on the next one is tried after a pause.
+local function fail(reason)
+  setMeta('failure', string.sub(reason, 1, reasonLettersMax), 'failedAt', now)
+  if redis.call('HINCRBY', META, 'failures', 1) < failuresMax or meta('retryAt') > now then return end
+  local pauses = redis.call('HINCRBY', META, 'pauses', 1)
+  redis.call('HSET', META, 'retryAt', now + math.min(retryLastMs, retryFirstMs * 2 ^ (pauses - 1)))
+end
+
+-- { failures in a row, why the last one failed, ms since then, ms until the next start is tried }, or {} where the last start succeeded
+local function trouble()
+  local failures = meta('failures')
+  if failures == 0 then return {} end
+  return { failures, redis.call('HGET', META, 'failure') or '', now - meta('failedAt'), math.max(0, meta('retryAt') - now) }
+end
+
 -- Dead nodes go with all they had; promises and starts that nobody kept lapse. Comes first in every script, so that the rest
 -- sees only what lives.
 local function tend()
@@ -64,7 +88,10 @@ local function tend()
   redis.call('ZREMRANGEBYSCORE', PROMISED, '-inf', now)
   -- The clock was set back: no promise is made for so long.
   redis.call('ZREMRANGEBYSCORE', PROMISED, now + promiseMs + 1, '+inf')
-  redis.call('ZREMRANGEBYSCORE', STARTING, '-inf', now)
+  for _, start in ipairs(redis.call('ZRANGEBYSCORE', STARTING, '-inf', now)) do
+    redis.call('ZREM', STARTING, start)
+    fail('start ' .. start .. ' did not become an instance in time')
+  end
 end
 
 local function keep()
@@ -106,4 +133,12 @@ local function supply()
     end
   end
   return ready, slots, warming
+end
+
+-- For how long nobody is to wait here: starts keep failing, no instance is there and none is on its way. 0: whoever comes may wait.
+local function failingMs()
+  local retryInMs = meta('retryAt') - now
+  if retryInMs <= 0 or redis.call('ZCARD', STARTING) > 0 then return 0 end
+  local ready, _, warming = supply()
+  return ready + warming > 0 and 0 or retryInMs
 end

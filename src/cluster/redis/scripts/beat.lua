@@ -23,6 +23,12 @@ local function endOneOfSeveral(startId)
   if oldest then redis.call('ZREM', STARTING, oldest) end
 end
 
+-- Before it was ready for the first time: a failed start. An instance that was ready may say that it is starting, too, when its
+-- application does not accept for a while.
+local function neverReady(instance)
+  if not instance.served then fail('instance ' .. instance.id .. ' ended before it was ready') end
+end
+
 tend()
 local known = touch(node, ARGV[2])
 setIdle(node, ARGV[3])
@@ -30,7 +36,10 @@ setIdle(node, ARGV[3])
 for i = 5, 4 + gone do
   -- It may have its home at another node by now: then it is not this one's to remove.
   local instance = stored(ARGV[i])
-  if instance and instance.node == node then redis.call('HDEL', INSTANCES, ARGV[i]) end
+  if instance and instance.node == node then
+    redis.call('HDEL', INSTANCES, ARGV[i])
+    if instance.state == 'starting' then neverReady(instance) end
+  end
 end
 
 local missing = {}
@@ -43,9 +52,14 @@ for i = 5 + gone, #ARGV, 3 do
     local info = cjson.decode(json)
     -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
     if before and before.state == 'draining' then json = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1) end
+    if info.state == 'ready' or (before and before.served) then
+      json = string.sub(json, 1, -2) .. ',"served":true}'
+      if not before or not before.served then redis.call('HDEL', META, 'failures', 'failure', 'failedAt', 'pauses', 'retryAt') end
+    elseif info.state == 'draining' and before and before.state == 'starting' then
+      neverReady(before)
+    end
     redis.call('HSET', INSTANCES, id, json)
-    redis.call('HSET', META, 'concurrency', info.concurrency)
-    redis.call('PEXPIRE', META, concurrencyLivesMs)
+    setMeta('concurrency', info.concurrency)
     local itsOwn = info.startId and redis.call('ZREM', STARTING, info.startId) == 1
     if not itsOwn and not before then endOneOfSeveral(info.startId) end
   end

@@ -1,14 +1,26 @@
--- Enters starts, if ready and starting instances are still as many as when it was decided: of two scalers that decide at
--- once, one decides again.
+-- Enters starts, if ready and starting instances are still as many as when it was decided and nothing was begun since: of two
+-- scalers that decide at once, one decides again.
 --
--- ARGV     1 ready and starting instances together, at the decision  2 ms until the starts are given up, then their ids
+-- ARGV     1 ready and starting instances together, at the decision  2 starts ever begun, then
+--          3 ms until the starts are given up  4 how many of them somebody asked for  5 ms since their job was taken, then their ids
 -- returns  1, or 0 when something has changed
 
 tend()
 local ready, _, warming = supply()
-if ready + warming + redis.call('ZCARD', STARTING) ~= tonumber(ARGV[1]) then return 0 end
-for i = 3, #ARGV do
-  redis.call('ZADD', STARTING, now + ARGV[2], ARGV[i])
+if ready + warming + redis.call('ZCARD', STARTING) ~= tonumber(ARGV[1]) or meta('begun') ~= tonumber(ARGV[2]) then return 0 end
+
+for _, start in ipairs(redis.call('ZRANGEBYSCORE', BEGUN, '-inf', now - begunLivesMs)) do
+  redis.call('ZREM', BEGUN, start)
+  redis.call('HDEL', JOBS, start)
 end
-if redis.call('PTTL', STARTING) < ARGV[2] + keysLiveMs then redis.call('PEXPIRE', STARTING, ARGV[2] + keysLiveMs) end
+for i = 6, #ARGV do
+  redis.call('ZADD', STARTING, now + ARGV[3], ARGV[i])
+  redis.call('ZADD', BEGUN, now, ARGV[i])
+  redis.call('HSET', JOBS, ARGV[i], now - ARGV[5])
+end
+redis.call('PEXPIRE', BEGUN, begunLivesMs)
+redis.call('PEXPIRE', JOBS, begunLivesMs)
+if redis.call('PTTL', STARTING) < ARGV[3] + keysLiveMs then redis.call('PEXPIRE', STARTING, ARGV[3] + keysLiveMs) end
+setMeta('begun', meta('begun') + #ARGV - 5)
+if tonumber(ARGV[4]) > 0 then redis.call('HSET', META, 'wanted', math.max(0, meta('wanted') - ARGV[4])) end
 return 1

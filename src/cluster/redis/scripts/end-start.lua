@@ -1,6 +1,8 @@
--- A start failed: it is not waited for any longer.
+-- A start is not waited for any longer.
 --
--- ARGV     1 start id
+-- ARGV     1 start id  2 why it failed, or '' if it did not  3 1 if it is wanted again
 -- returns  nothing
 
-redis.call('ZREM', STARTING, ARGV[1])
+local known = redis.call('ZREM', STARTING, ARGV[1]) == 1
+if known and ARGV[2] ~= '' then fail(ARGV[2]) end
+if known and ARGV[3] == '1' and meta('wantedUntil') > now then redis.call('HINCRBY', META, 'wanted', 1) end

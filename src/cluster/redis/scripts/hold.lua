@@ -3,7 +3,7 @@
 -- ARGV     1 node  2 its address  3 its idle slots  4 the most clients that may be held, -1 without bound
 --          5 1 to forget all that was held at the node before  6 how many are removed, then their ids,
 --          then id and age in ms of each that is added, oldest first
--- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, refused ids }
+-- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, refused ids }
 
 local node, address, maxHeld = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local removed = tonumber(ARGV[6])
@@ -35,6 +35,6 @@ end
 if change ~= 0 and redis.call('HINCRBY', HOLDERS, node, change) <= 0 then redis.call('HDEL', HOLDERS, node) end
 
 local answer = found(node, known, match(nil))
-answer[7] = refused
+answer[8] = refused
 if known == 0 then keep() end
 return answer

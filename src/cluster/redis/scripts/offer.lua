@@ -1,7 +1,7 @@
 -- Slots lie idle at a node: promises them to the oldest clients held elsewhere.
 --
 -- ARGV     1 node  2 its address  3 its idle slots
--- returns  { now, known, waiting, oldest here, oldest elsewhere, moves }
+-- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }
 
 tend()
 local known = touch(ARGV[1], ARGV[2])

@@ -1,7 +1,8 @@
 -- What a decision to start instances needs to know.
 --
 -- ARGV     none
--- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1 }
+-- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1, starts ever begun, ms since the last one or -1,
+--            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, trouble }
 
 tend()
 local ready, slots, warming = supply()
@@ -9,4 +10,18 @@ local free = 0
 for _, count in ipairs(redis.call('HVALS', FREE)) do free = free + count end
 local starting = redis.call('ZCARD', STARTING) + warming
 local concurrency = tonumber(redis.call('HGET', META, 'concurrency')) or -1
-return { redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), slots, free, ready, starting, concurrency }
+
+local window = '(' .. now - minuteMs
+local last = redis.call('ZREVRANGEBYSCORE', BEGUN, '+inf', window, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+local oldest = redis.call('ZRANGEBYSCORE', BEGUN, window, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+local wanted = meta('wantedUntil') > now and meta('wanted') or 0
+local old = 0
+if meta('restartUntil') > now then
+  for _, instance in ipairs(instances()) do
+    if instance.info.state == 'ready' and instance.info.seq <= meta('restartSeq') then old = old + 1 end
+  end
+end
+return {
+  redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), slots, free, ready, starting, concurrency, meta('begun'),
+  last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, trouble(),
+}

@@ -2,7 +2,7 @@
 -- The asker's latest promises are void, and the search goes on without that node.
 --
 -- ARGV     1 the node they were to come from  2 the asker  3 how many  4 idle slots left at that node
--- returns  { now, known, waiting, oldest here, oldest elsewhere, moves }, the asker's
+-- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }, the asker's
 
 local from, asker, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 

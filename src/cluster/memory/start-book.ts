@@ -1,0 +1,138 @@
+/** A route's starts in memory: those under way, when they were begun, what is wanted, and how the last ones failed. */
+import type { StartSnapshot } from '../cluster.ts';
+import {
+  begunLivesMs,
+  failuresMax,
+  minuteMs,
+  reasonLettersMax,
+  restartLivesMs,
+  retryFirstMs,
+  retryLastMs,
+  wantedLivesMs,
+} from '../start-limits.ts';
+import type { StartFacts, StartFailure, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
+
+/** All of it undefined while the last start has succeeded. */
+interface Failures {
+  count: number;
+  reason: string;
+  at: number;
+  pauses: number;
+  retryAt: number;
+}
+
+export class StartBook {
+  /** Start id → when the start is given up. */
+  readonly #starting = new Map<string, number>();
+  /** Oldest first. */
+  readonly #begun = new Map<string, { readonly at: number; readonly jobAt: number }>();
+  #begunEver = 0;
+  #wanted = 0;
+  #wantedUntil = Number.NEGATIVE_INFINITY;
+  #restart = { seq: 0, until: Number.NEGATIVE_INFINITY };
+  #failures: Failures | null = null;
+
+  get size(): number {
+    return this.#starting.size;
+  }
+
+  get begunEver(): number {
+    return this.#begunEver;
+  }
+
+  isEmpty(): boolean {
+    return this.#starting.size === 0 && this.#begunEver === 0 && this.#failures === null && this.#wanted === 0;
+  }
+
+  tend(now: number): void {
+    for (const [id, until] of this.#starting) {
+      if (until > now) continue;
+      this.#starting.delete(id);
+      this.fail(now, `start ${id} did not become an instance in time`);
+    }
+  }
+
+  begin(now: number, startIds: readonly string[], timeoutMs: number, { wanted = 0, jobAgeMs = 0 }: StartFacts): void {
+    for (const [id, { at }] of this.#begun) if (at <= now - begunLivesMs) this.#begun.delete(id);
+    for (const id of startIds) {
+      this.#starting.set(id, now + timeoutMs);
+      this.#begun.delete(id);
+      this.#begun.set(id, { at: now, jobAt: now - jobAgeMs });
+    }
+    this.#begunEver += startIds.length;
+    this.#wanted = Math.max(0, this.#wanted - wanted);
+  }
+
+  end(now: number, id: string, failure?: StartFailure): void {
+    if (!this.#starting.delete(id)) return;
+    if (failure) this.fail(now, failure.reason);
+    if (failure?.wantedAgain && this.#wantedUntil > now) this.#wanted += 1;
+  }
+
+  /** The instance of this start has linked. Instances of starts that one command began don't know which of them they are. */
+  linked(startId: string | undefined, isNew: boolean): void {
+    if ((startId !== undefined && this.#starting.delete(startId)) || !isNew) return;
+    const several = [...this.#starting.keys()].filter((start) => start.includes(':'));
+    const start = several.find((one) => one.split(':')[0] === startId) ?? several[0];
+    if (start !== undefined) this.#starting.delete(start);
+  }
+
+  /** From `failuresMax` on the next start is tried after a pause. */
+  fail(now: number, reason: string): void {
+    const { count = 0, pauses = 0, retryAt = 0 } = this.#failures ?? {};
+    this.#failures = { count: count + 1, reason: reason.slice(0, reasonLettersMax), at: now, pauses, retryAt };
+    if (count + 1 < failuresMax || retryAt > now) return;
+    this.#failures.pauses += 1;
+    this.#failures.retryAt = now + Math.min(retryLastMs, retryFirstMs * 2 ** pauses);
+  }
+
+  succeeded(): void {
+    this.#failures = null;
+  }
+
+  want(now: number, count: number): void {
+    this.#wanted = (this.#wantedUntil > now ? this.#wanted : 0) + count;
+    this.#wantedUntil = now + wantedLivesMs;
+  }
+
+  restart(now: number, newestSeq: number): void {
+    this.#restart = { seq: newestSeq, until: now + restartLivesMs };
+  }
+
+  /** Whether an instance is to be replaced. */
+  isOld(now: number, seq: number): boolean {
+    return this.#restart.until > now && seq <= this.#restart.seq;
+  }
+
+  retryInMs(now: number): number {
+    return Math.max(0, (this.#failures?.retryAt ?? 0) - now);
+  }
+
+  trouble(now: number): StartTrouble | null {
+    const failures = this.#failures;
+    if (failures === null) return null;
+    return { failures: failures.count, reason: failures.reason, ageMs: Math.round(now - failures.at), retryInMs: this.retryInMs(now) };
+  }
+
+  times(now: number, id: string): StartTimes | null {
+    const begun = this.#begun.get(id);
+    return begun === undefined ? null : { jobAgeMs: now - begun.jobAt, commandAgeMs: now - begun.at };
+  }
+
+  plan(now: number): Pick<StartPlan, 'begun' | 'lastBegunMs' | 'begunInMinute' | 'oldestBegunMs' | 'wanted' | 'trouble'> {
+    const ages = [...this.#begun.values()].map(({ at }) => Math.round(now - at)).filter((age) => age < minuteMs);
+    return {
+      begun: this.#begunEver,
+      lastBegunMs: ages.at(-1) ?? null,
+      begunInMinute: ages.length,
+      oldestBegunMs: ages[0] ?? null,
+      wanted: this.#wantedUntil > now ? this.#wanted : 0,
+      trouble: this.trouble(now),
+    };
+  }
+
+  /** Start id and ms until it is given up. */
+  left(now: number): (readonly [id: string, leftMs: StartSnapshot['leftMs']])[] {
+    return [...this.#starting].map(([id, until]) => [id, until - now] as const);
+  }
+}

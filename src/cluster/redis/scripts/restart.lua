@@ -1,0 +1,16 @@
+-- All instances that are there are to be replaced by newer ones.
+--
+-- ARGV     none
+-- returns  how many those are
+
+tend()
+local newest, count = -1, 0
+for _, instance in ipairs(instances()) do
+  if instance.info.state ~= 'draining' then
+    newest = math.max(newest, instance.info.seq)
+    count = count + 1
+  end
+end
+-- Lua writes large numbers with fewer digits than they have.
+if count > 0 then setMeta('restartSeq', string.format('%.0f', newest), 'restartUntil', now + restartLivesMs) end
+return count

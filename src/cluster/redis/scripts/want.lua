@@ -1,0 +1,7 @@
+-- Somebody wants more instances than clients need.
+--
+-- ARGV     1 how many
+-- returns  nothing
+
+local before = meta('wantedUntil') > now and meta('wanted') or 0
+setMeta('wanted', before + ARGV[1], 'wantedUntil', now + wantedLivesMs)
