@@ -125,6 +125,7 @@ function ownRoute(route: Route, node: string): RouteSnapshot {
     ...slotsOf(route),
     instances,
     settings: route.configured ? writeRouteSettings(route.settings) : null,
+    trouble: null,
   };
 }
 
