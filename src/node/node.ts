@@ -78,6 +78,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   #lookups = 0;
   #state: NodeState = 'new';
   #drained: Promise<void> | null = null;
+  #stopped: Promise<void> | null = null;
 
   constructor(options: NodeOptions) {
     this.#options = options;
@@ -97,8 +98,20 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   async start(): Promise<NodeAddresses> {
     if (this.#state !== 'new') throw new Error(`a node that is ${this.#state} can't start`);
     this.#state = 'starting';
+    try {
+      return await this.#start();
+    } catch (error) {
+      // What was bound while it was stopped, too.
+      this.#close();
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<NodeAddresses> {
     const { backend: at, listen } = this.#options;
     const backend = await this.#linkServer.listen(at.host, at.port);
+    this.#expectNotStopped();
     this.#cluster = this.#options.cluster(backend);
     this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs);
     this.#lenders = new Lenders({
@@ -112,13 +125,18 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     });
     this.#linkServer.serve(this.#lenders);
     await this.#cluster.start(this, () => this.#load());
+    this.#expectNotStopped();
     const urls: string[] = [];
     for (const [i, { host, port }] of listen.entries()) {
-      if (this.draining) throw new Error('the node was stopped while it started');
       urls.push(await (this.#ports[i] as ClientPort).listen(host, port));
+      this.#expectNotStopped();
     }
-    if (!this.draining) this.#state = 'serving';
+    this.#state = 'serving';
     return { listen: urls, backend };
+  }
+
+  #expectNotStopped(): void {
+    if (this.#state === 'stopped') throw new Error('the node was stopped while it started');
   }
 
   get cluster(): Cluster {
@@ -168,13 +186,19 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   }
 
   /** Closes everything at once. */
-  async stop(): Promise<void> {
-    if (this.#state === 'stopped') return;
-    this.#state = 'stopped';
+  stop(): Promise<void> {
+    if (this.#stopped === null) {
+      this.#state = 'stopped';
+      this.#close();
+      this.#stopped = this.#cluster?.stop() ?? Promise.resolve();
+    }
+    return this.#stopped;
+  }
+
+  #close(): void {
     for (const port of this.#ports) port.close();
     this.#relays.closeAll();
     this.#linkServer.close();
-    await this.#cluster?.stop();
   }
 
   async #drain(timeoutMs: number): Promise<void> {

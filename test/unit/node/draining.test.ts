@@ -139,6 +139,39 @@ describe('a node that drains', () => {
   });
 });
 
+test('a node that is stopped while it drains is over when all is closed, for whoever waits', async () => {
+  const cluster = new FakeCluster();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  cluster.stop = () => promise;
+  const one = await startSomeNode({ cluster: () => cluster, routes });
+  const client = await connectClient(one.port);
+  client.send(GET);
+  await eventually('it is held', () => one.node.held === 1);
+  let over = 0;
+  const waiting = [one.node.drain(60_000), one.node.stop(), one.node.stop()].map((end) => end.then(() => over++));
+  await client.ended();
+  await expectQuiet(one);
+  expect(over).toBe(0);
+  resolve();
+  await Promise.all(waiting);
+});
+
+test('a node that can not have a port leaves nothing open', async () => {
+  const cluster = new FakeCluster();
+  const taken = await startSomeNode();
+  let bound = '';
+  const starting = startSomeNode({
+    cluster: (at) => {
+      bound = at;
+      return cluster;
+    },
+    ports: [0, taken.port],
+  });
+  await expect(starting).rejects.toThrow('EADDRINUSE');
+  expect(cluster.stopped).toBe(true);
+  await expect(dialRawLinker(Number(bound.split(':')[1]))).rejects.toThrow('ECONNREFUSED');
+});
+
 describe('a node that has not started yet', () => {
   test('is over at once when it is told to drain, and does not listen after all', async () => {
     const cluster = new FakeCluster();

@@ -41,16 +41,18 @@ export interface SomeNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'b
   readonly directory?: MemoryDirectory;
   /** At which others are told to reach it, if not where it listens. */
   readonly advertise?: string;
+  /** Ports for clients; one that is free unless said otherwise. */
+  readonly ports?: readonly number[];
   readonly routes?: Readonly<Record<string, RouteRecord>>;
 }
 
-export async function startSomeNode({ directory, advertise, routes = {}, ...over }: SomeNodeOptions = {}): Promise<SomeNode> {
+export async function startSomeNode({ directory, advertise, ports = [0], routes = {}, ...over }: SomeNodeOptions = {}): Promise<SomeNode> {
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
   const id = over.id ?? 'n1';
   const node = new ProxyNode({
     id,
-    listen: [{ protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null }],
+    listen: ports.map((port) => ({ protocol: 'http', host: '127.0.0.1', port, route: null, proxyProtocol: null })),
     backend: { host: '127.0.0.1', port: 0 },
     cluster: (bound) => createMemoryCluster({ self: { id, address: advertise ?? bound }, version: '0', log, directory }).cluster,
     startNeeded: () => {},
