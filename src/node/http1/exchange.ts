@@ -45,7 +45,8 @@ export class Exchange extends Visit implements StreamHandler {
   readonly #events: ExchangeEvents;
   readonly #body: Body;
   readonly #request: RequestBytes;
-  #answer: Answer;
+  /** Of the stream that it has or had last. */
+  #answer: Answer | null = null;
   #state: State = 'waiting';
   #link: NodeLink | null = null;
   #stream: Stream | null = null;
@@ -61,7 +62,6 @@ export class Exchange extends Visit implements StreamHandler {
     this.#body = new Body(head.framing, head.contentLength, parser);
     this.#request = new RequestBytes(head.bytes);
     this.heldBytes = head.bytes.length;
-    this.#answer = new Answer(head);
   }
 
   override get isOver(): boolean {
@@ -74,13 +74,13 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** The client has seen a part of the answer. */
   get answerBegan(): boolean {
-    return this.#answer.started;
+    return this.#answer?.started === true;
   }
 
   /** Nothing can go on before the client sends more of its body. */
   get awaitsBody(): boolean {
-    const mayWait = this.head.expects && !this.#answer.interim;
-    return this.#state === 'open' && !this.requestComplete && !this.#answer.started && !mayWait;
+    const mayWait = this.head.expects && this.#answer?.interim !== true;
+    return this.#state === 'open' && !this.requestComplete && !this.answerBegan && !mayWait;
   }
 
   // ── the client's side ──
@@ -127,6 +127,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   override serve(lender: Lender): void {
     this.#state = 'open';
+    this.#answer = new Answer(this.head);
     this.#link = lender.link;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     // What was read fits the first window: it is bounded far below it.
@@ -146,29 +147,30 @@ export class Exchange extends Visit implements StreamHandler {
   // ── the application's side ──
 
   onData(chunk: Buffer): void {
+    const answer = this.#answer as Answer;
     let rest: Buffer | null = chunk;
     while (rest !== null && this.#state === 'open') {
       const before: number = rest.length;
       const closing = !this.head.keepAlive || !this.requestComplete || this.#events.draining;
-      const out = this.#answer.take(rest, closing, this.requestComplete);
+      const out = answer.take(rest, closing, this.requestComplete);
       if (out === null) {
         this.#breakOff('application_bad_answer');
         return;
       }
       rest = out.rest;
       const used = before - (rest === null ? 0 : rest.length);
-      if (this.#answer.started || this.#answer.interim) this.#request.drop();
+      if (answer.started || answer.interim) this.#request.drop();
       if (out.bytes === null) this.#stream?.consumed(used);
       else if (this.#client.write(out.bytes)) this.#stream?.consumed(used);
       else this.#undrained += used;
-      if (this.#answer.state === 'tunnel') this.#enterTunnel(rest);
+      if (answer.state === 'tunnel') this.#enterTunnel(rest);
       // Bytes after a complete answer are nobody's: the application connection is not to be trusted with another request.
-      else if (this.#answer.state === 'complete') this.#complete(rest === null);
+      else if (answer.state === 'complete') this.#complete(rest === null);
     }
   }
 
   onEnd(): void {
-    if (this.#answer.endsByClose()) this.#complete(false);
+    if (this.#answer?.endsByClose() === true) this.#complete(false);
     else this.#breakOff('application_broke_off');
   }
 
@@ -183,7 +185,6 @@ export class Exchange extends Visit implements StreamHandler {
     if (harmless && this.#request.isWhole && this.attempts < ATTEMPTS_MAX) {
       this.#state = 'waiting';
       this.#fresh = true;
-      this.#answer = new Answer(this.head);
       this.heldBytes = this.#request.total;
       this.#events.retry(this);
       return;
@@ -195,12 +196,13 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** The answer is complete; `clean`: nothing followed it. */
   #complete(clean: boolean): void {
+    const answer = this.#answer as Answer;
     const stream = this.#stream as Stream;
     const link = this.#link as NodeLink;
-    const closes = this.#answer.closesClient || !this.requestComplete;
-    const keeps = clean && this.requestComplete && this.#answer.keepsApplication;
+    const closes = answer.closesClient || !this.requestComplete;
+    const keeps = clean && this.requestComplete && answer.keepsApplication;
     this.#end();
-    this.#events.answered(this, this.#answer.status);
+    this.#events.answered(this, answer.status);
     if (keeps) link.doneAndKeep(stream);
     else link.doneAndClose(stream);
     this.#client.finished(!closes);
@@ -217,7 +219,7 @@ export class Exchange extends Visit implements StreamHandler {
   /** It can't go on: the client is told so, or sees a broken connection when it has a part of the answer already. */
   #breakOff(code: ErrorCode, reason?: string): void {
     this.#leave();
-    if (this.#answer.started) {
+    if (this.answerBegan) {
       this.#end();
       this.#client.abort();
     } else {
@@ -236,7 +238,7 @@ export class Exchange extends Visit implements StreamHandler {
     this.#state = 'over';
     this.#stream = null;
     this.#body.release();
-    this.#answer.release();
+    this.#answer?.release();
     this.#request.drop();
   }
 }
