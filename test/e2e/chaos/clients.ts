@@ -8,10 +8,13 @@ import { ROUTE, type World } from './world.ts';
 const LOST_AFTER_MS = 45_000;
 
 export interface Failure {
+  readonly id: string;
   readonly node: number;
   readonly from: number;
   readonly until: number;
   readonly why: string;
+  /** Idempotent: a proxy may send it a second time when nothing of an answer was there. */
+  readonly maySendAgain: boolean;
 }
 
 export class Clients {
@@ -74,28 +77,27 @@ export class Clients {
         this.lost++;
         asked.destroy();
       }, LOST_AFTER_MS);
-      const end = (why: string | null): void => {
+      this.#listen(asked, id, (why) => {
         clearTimeout(lost);
         const until = performance.now();
         this.longestMs = Math.max(this.longestMs, until - from);
         if (why === null) this.answered++;
         else if (why === 'turned away') this.turnedAway++;
-        else this.failures.push({ node, from, until, why });
+        else this.failures.push({ id, node, from, until, why, maySendAgain: !post });
         resolve(why === 'turned away' ? 'turned away' : 'done');
-      };
-      this.#listen(asked, id, end);
+      });
       asked.end(post ? 'hello' : undefined);
     });
   }
 
   #listen(asked: ClientRequest, id: string, end: (why: string | null) => void): void {
     let ended = false;
+    let answers = 0;
     const once = (why: string | null): void => {
       if (ended) return;
       ended = true;
       end(why);
     };
-    let answers = 0;
     asked.on('response', (response) => {
       if (++answers > 1) this.twice++;
       let body = '';

@@ -21,7 +21,7 @@ export class IdleWatch {
       const now = performance.now();
       const [held, free] = [sum(seen, 'held'), sum(seen, 'free')];
       // While something is broken on purpose, or just was, waiting is what clients do.
-      const disturbed = this.#world.faults.some(({ until }) => until > now - 1_000) || seen.includes(null);
+      const disturbed = this.#world.faults.some(({ over }) => over > now - 1_000) || seen.includes(null);
       if (held > 0 && free > 0 && !disturbed) since ??= now;
       else since = null;
       if (since !== null) this.longestMs = Math.max(this.longestMs, now - since);

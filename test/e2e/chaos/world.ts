@@ -9,6 +9,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../support/free-port.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
+import { TcpPath } from '../../support/tcp-path.ts';
+import type { FaultName } from './fault-names.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('../../support/apps/start-linker.mjs', import.meta.url));
@@ -21,21 +23,24 @@ export const INSTANCES_MAX = 6;
 
 /** A span of time (performance.now() in ms) in which something was broken on purpose. */
 export interface Fault {
-  readonly what: string;
-  /** Clients of this node alone can have noticed; null: those of any. */
+  readonly what: FaultName;
+  /** The node that it hit; null: none. */
   readonly node: number | null;
   readonly from: number;
-  /** Infinity while it lasts. */
+  /** It struck until then; what it brought down may come back later. Infinity while it lasts. */
   until: number;
+  /** All is as before. Infinity until then. */
+  over: number;
 }
 
 export interface NodeSlot {
   readonly id: string;
   readonly listen: number;
-  readonly backend: number;
+  readonly backendPort: number;
+  /** The way to its backend port, for linkers and other nodes. */
+  readonly backend: TcpPath;
   readonly admin: number;
   child: ChildProcess | null;
-  frozen: boolean;
 }
 
 export interface LinkerProcess {
@@ -50,17 +55,21 @@ export class World {
   /** Warnings and errors that processes logged, by text: for the report. */
   readonly said = new Map<string, number>();
   redis!: RedisServer;
+  /** The way that nodes and scalers take to Redis. */
+  redisPath!: TcpPath;
   readonly #directory = mkdtempSync(join(tmpdir(), 'pullproxy-test-chaos-'));
   readonly #linkers = join(this.#directory, 'commands');
   readonly #apps = join(this.#directory, 'starts');
   readonly #violations = join(this.#directory, 'violations');
+  readonly #posts = join(this.#directory, 'posts');
   #ending = false;
 
   async start(nodes: number): Promise<void> {
     this.redis = await startRedis();
+    this.redisPath = await TcpPath.open(this.redis.port);
     for (let i = 0; i < nodes; i++) {
-      const ports = { listen: await freePort(), backend: await freePort(), admin: await freePort() };
-      this.nodes.push({ id: `n${i}`, ...ports, child: null, frozen: false });
+      const [listen, backendPort, admin] = [await freePort(), await freePort(), await freePort()];
+      this.nodes.push({ id: `n${i}`, listen, backendPort, backend: await TcpPath.open(backendPort), admin, child: null });
     }
     await this.configureAgain();
     await Promise.all(this.nodes.map((node) => this.startNode(node)));
@@ -85,18 +94,20 @@ export class World {
       '--listen',
       `http://127.0.0.1:${node.listen}`,
       '--backend',
-      `127.0.0.1:${node.backend}`,
+      `127.0.0.1:${node.backendPort}`,
+      '--advertise',
+      node.backend.address,
       '--admin',
       `127.0.0.1:${node.admin}`,
     ];
-    node.child = await this.#serve(['node', '--id', node.id, ...ports, '--redis', this.redis.url, '--drain-timeout', '10s']);
-    node.frozen = false;
+    node.child = await this.#serve(['node', '--id', node.id, ...ports, '--redis', this.#redisUrl, '--drain-timeout', '20s']);
   }
 
   async startScaler(i: number): Promise<void> {
-    const env = { LIMIT: String(CONCURRENCY), STARTS_FILE: this.#apps, VIOLATIONS_FILE: this.#violations, COMMANDS_FILE: this.#linkers };
+    const files = { STARTS_FILE: this.#apps, VIOLATIONS_FILE: this.#violations, COMMANDS_FILE: this.#linkers, POSTS_FILE: this.#posts };
+    const env = { LIMIT: String(CONCURRENCY), ...files };
     const given = [...Object.keys(env), 'LINKER_SECRET'].flatMap((name) => ['--command-env', name]);
-    const proxies = this.nodes.flatMap(({ backend }) => ['--proxy', `127.0.0.1:${backend}`]);
+    const proxies = this.nodes.flatMap(({ backend }) => ['--proxy', backend.address]);
     const times = ['--idle-timeout', '20s', '--old-idle-timeout', '4s', '--drain-timeout', '10s', '--stop-timeout', '2s'];
     const linker = [
       'linker',
@@ -111,7 +122,7 @@ export class World {
       APP,
     ];
     const command = ['--', process.execPath, START_LINKER, MAIN, ...linker];
-    this.scalers[i] = await this.#serve(['scaler', '--redis', this.redis.url, '--rate', '50/1s', ...given, ...command], {
+    this.scalers[i] = await this.#serve(['scaler', '--redis', this.#redisUrl, '--rate', '50/1s', ...given, ...command], {
       ...env,
       LINKER_SECRET: SECRET,
     });
@@ -134,14 +145,20 @@ export class World {
     }
   }
 
-  begin(what: string, node: number | null): Fault {
-    const fault = { what, node, from: performance.now(), until: Number.POSITIVE_INFINITY };
+  begin(what: FaultName, node: number | null): Fault {
+    const fault = { what, node, from: performance.now(), until: Number.POSITIVE_INFINITY, over: Number.POSITIVE_INFINITY };
     this.faults.push(fault);
     return fault;
   }
 
   violations(): string[] {
     return lines(this.#violations);
+  }
+
+  /** Requests that may not be sent a second time, and were. */
+  servedTwice(): string[] {
+    const seen = new Set<string>();
+    return lines(this.#posts).filter((id) => seen.size === seen.add(id).size);
   }
 
   commands(): number {
@@ -155,7 +172,12 @@ export class World {
     for (const linker of this.linkers()) this.killLinker(linker);
     for (const line of lines(this.#apps)) signal((JSON.parse(line) as { pid: number }).pid, 'SIGKILL');
     await this.redis.stop();
+    for (const path of [this.redisPath, ...this.nodes.map(({ backend }) => backend)]) path.close();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  get #redisUrl(): string {
+    return `redis://${this.redisPath.address}`;
   }
 
   async #run(args: readonly string[]): Promise<void> {

@@ -6,12 +6,13 @@
  *   /headers       the request as it arrived: {method, url, headers}
  *   /echo          the body as it arrived
  *   /slow?ms=100   "ok" after so long
- *   /id?ms=10      the request's X-Request-Id after so long
+ *   /id?ms=10      the request's X-Request-Id after so long; of a POST it is written to POSTS_FILE, too
  *   /bytes?n=1000  so many bytes, with chunked=1 in chunks of unknown number
  *   /sse?n=3&ms=100  so many events (endless without n), so far apart
  *   /close         an answer that ends its connection
  *   /break?after=0 breaks off: before its answer, or after so many bytes of it
  */
+import { appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { Ledger } from './ledger.mjs';
 
@@ -29,6 +30,7 @@ const pages = {
     response.once('close', () => clearTimeout(timer));
   },
   '/id': (request, response, query) => {
+    if (process.env.POSTS_FILE && request.method === 'POST') appendFileSync(process.env.POSTS_FILE, `${request.headers['x-request-id']}\n`);
     setTimeout(() => response.end(request.headers['x-request-id']), Number(query.get('ms') ?? 0));
   },
   '/bytes': (_request, response, query) => bytes(response, Number(query.get('n') ?? 1000), query.has('chunked')),
