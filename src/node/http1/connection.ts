@@ -31,6 +31,7 @@ const DRAIN_IDLE_MS = 1_000;
 type State = 'head' | 'exchange' | 'tunnel' | 'linger' | 'closed';
 
 const EMPTY = Buffer.alloc(0);
+const ignore = (): void => {};
 
 /** One client's connection: cuts its bytes into requests, one exchange after the other, and notices when the client goes. */
 export class ClientConnection extends ClientSocket implements ExchangeClient {
@@ -56,7 +57,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#clientEnded());
     // 'close' follows.
-    socket.on('error', () => {});
+    socket.on('error', ignore);
     socket.on('close', (broken: boolean) => this.#closed(!broken && socket.readableEnded && socket.writableFinished));
   }
 

@@ -98,8 +98,10 @@ export class ClientPort {
   }
 }
 
-/** `::ffff:192.0.2.1` is an IPv4 client at a dual-stack socket. */
+/** `::ffff:192.0.2.1` is an IPv4 client at a dual-stack socket; the zone of a link-local one (`fe80::1%eth0`) means something here only. */
 export function plainAddress(address: string | undefined): string {
   if (address === undefined) return 'unknown';
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7);
+  const zone = address.indexOf('%');
+  return zone === -1 ? address : address.slice(0, zone);
 }

@@ -58,6 +58,14 @@ describe('undici', () => {
   });
 });
 
+test('parsers of messages that were read at the same time are not all kept', () => {
+  const heads = Array.from({ length: 1_500 }, () => parseHead('response', Buffer.from('HTTP/1.1 200 OK\r\n\r\n')));
+  expect(parserCounts().alive).toBeGreaterThanOrEqual(1_500);
+  for (const head of heads) if (head.kind === 'complete') head.parser.release();
+  expect(parserCounts().alive).toBe(parserCounts().pooled);
+  expect(parserCounts().pooled).toBeLessThanOrEqual(2 * 1_024);
+});
+
 describe('a head', () => {
   test('of any size has its words where they are, whatever piece they fall into', () => {
     const word = fc.stringMatching(/^[a-z]{1,40}$/);
