@@ -190,7 +190,8 @@ export class Linker {
 
   /** Its connections end by themselves, after what it had written; what it has started is told to go. */
   #ended(exit: AppExit): void {
-    if (this.#phase !== 'stopping') this.#log.warn({ code: exit.code }, `the application ${exit.words}`);
+    if (this.#phase === 'stopping' || this.#phase === 'over') return;
+    this.#log.warn({ code: exit.code }, `the application ${exit.words}`);
     this.#leave.resolve({ why: 'ended', exit });
     this.#emptyWithin(this.#times.drainTimeoutMs);
     void this.#application.stop(this.#times.stopTimeoutMs);
@@ -231,7 +232,7 @@ export class Linker {
   /** The earliest of several counts. */
   #emptyWithin(ms: number): void {
     const by = performance.now() + ms;
-    if (by >= this.#emptyBy) return;
+    if (by >= this.#emptyBy || this.#phase === 'stopping' || this.#phase === 'over') return;
     this.#emptyBy = by;
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.#emptied.resolve(), ms);

@@ -73,7 +73,7 @@ describe('reuse', () => {
     await instance.get('/fresh', Flag.FRESH);
     expect(app.peers[0]?.ended).toBe(true);
     expect((await app.peer(3)).text).toContain('/fresh');
-    expect(app.openMax).toBe(2);
+    expect(app.engagedMax).toBe(2);
   });
 
   test('FRESH waits until the application has really closed the connection that makes room', async () => {
@@ -85,7 +85,7 @@ describe('reuse', () => {
     expect(app.accepted).toBe(2);
     app.peers[0]?.socket.end();
     await visit.answered();
-    expect(app.openMax).toBe(1);
+    expect(app.engagedMax).toBe(1);
   });
 
   test('what can not be sent twice goes out on a kept connection that served a moment ago', async () => {
@@ -161,7 +161,7 @@ describe('an application that closes at the moment of reuse', () => {
 
   test.each([
     ['FIN', (peer: AppPeer) => peer.socket.end()],
-    ['RST', (peer: AppPeer) => peer.socket.resetAndDestroy()],
+    ['RST', (peer: AppPeer) => peer.breakOff()],
   ])('is told to the node as the end of a reused connection: %s', async (_name, close) => {
     const app = await TcpApp.start((peer) => {
       peer.socket.once('data', () => peer.answer());
@@ -180,7 +180,7 @@ describe('an application that closes at the moment of reuse', () => {
     const instance = await instanceOf(app);
     await instance.get();
     // The RST is in this process's kernel before the event loop can read it.
-    app.peers[0]?.socket.resetAndDestroy();
+    app.peers[0]?.breakOff();
     const visit = instance.open(POST);
     await eventually('it is over', () => visit.reset !== null || visit.isAnswered);
     // Whether the write or the read meets the RST first is the event loop's choice; after a read a fresh connection has served it.
@@ -212,7 +212,7 @@ describe('an application that closes', () => {
 
   test('that breaks off frees the slot and says so', async () => {
     const app = await TcpApp.start((peer) =>
-      peer.socket.once('data', () => peer.socket.write('HTTP/1.1 200 OK\r\n', () => peer.socket.resetAndDestroy())),
+      peer.socket.once('data', () => peer.socket.write('HTTP/1.1 200 OK\r\n', () => peer.breakOff())),
     );
     const instance = await instanceOf(app);
     const visit = instance.open(GET);
@@ -226,7 +226,7 @@ describe('an application that closes', () => {
     const visit = instance.open(GET);
     visit.greedy = false;
     await eventually('the window is full', () => visit.bytes === WINDOW_BYTES);
-    app.peers[0]?.socket.resetAndDestroy();
+    app.peers[0]?.breakOff();
     visit.stream.write(Buffer.from('this finds it broken'));
     // When this one is answered the linker has tried to write the other.
     expect(await instance.open(GET, Flag.FRESH).received('x')).toBeUndefined();

@@ -84,7 +84,7 @@ test('the next stream of a slot never meets the one before it in the application
     last = instance.open(GET);
     await app.peer(i + 2);
   }
-  expect(app.openMax).toBe(1);
+  expect(app.engagedMax).toBe(1);
 });
 
 test('a lost link brings its slots home when their connections are closed, and not before', async () => {

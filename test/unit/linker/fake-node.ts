@@ -75,7 +75,11 @@ export class FakeNode {
   /** As kill -9: the listener and all links are gone. */
   close(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    // A socket that is ending already can't be reset: libuv refuses, and Node then never closes it.
+    for (const socket of this.#sockets) {
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   }
 
   #accept(socket: Socket): void {

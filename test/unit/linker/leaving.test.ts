@@ -167,6 +167,6 @@ describe('an application that runs by itself', () => {
       app.peers.at(-1)?.socket.end();
       await instance.idle(1);
     }
-    expect(app.openMax).toBe(1);
+    expect(app.engagedMax).toBe(1);
   });
 });

@@ -38,6 +38,12 @@ export class AppPeer {
     });
   }
 
+  /** RST. Not on top of a FIN that is under way: libuv refuses that (EINVAL), and Node then never closes the socket. */
+  breakOff(): void {
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
+  }
+
   async received(text: string): Promise<void> {
     await eventually(`connection ${this.number} receives ${text}; it has ${this.text}`, () => this.text.includes(text));
   }
@@ -55,20 +61,30 @@ export class AppPeer {
 export class TcpApp {
   /** Every connection that was ever accepted and sent something, or outlived its probe. */
   readonly peers: AppPeer[] = [];
-  /** Connections open at once, those that probe included. */
+  /** Connections, those that probe included. */
   open = 0;
-  openMax = 0;
+  /** The most at once that it had to do with: those that it had not ended itself. */
+  engagedMax = 0;
   accepted = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #wanted = 0;
+  #engaged = 0;
 
   /** `begin` is called for each connection; half-closed ones stay open until the test closes them. */
   private constructor(begin: (peer: AppPeer) => void) {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.accepted++;
-      this.openMax = Math.max(this.openMax, ++this.open);
+      this.open++;
+      this.engagedMax = Math.max(this.engagedMax, ++this.#engaged);
       this.#sockets.add(socket);
+      let engaged = true;
+      const disengage = (): void => {
+        if (engaged) this.#engaged--;
+        engaged = false;
+      };
+      socket.once('finish', disengage);
+      socket.once('close', disengage);
       socket.on('close', () => {
         this.open--;
         this.#sockets.delete(socket);
