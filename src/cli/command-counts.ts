@@ -1,5 +1,5 @@
 import type { MetricsSnapshot } from '../admin/metrics-source.ts';
-import type { CommandCount } from '../scaling/scaler.ts';
+import type { CommandCount } from '../scaling/command-runner.ts';
 
 /** Startup commands by route and result. */
 export function commandCounts(commands: readonly CommandCount[]): NonNullable<MetricsSnapshot['startupCommands']> {

@@ -4,9 +4,11 @@ import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
 import { SCALER } from '../config/commands.ts';
 import { inheritedEnvironment } from '../config/environment.ts';
 import { loadCommand } from '../config/load.ts';
+import { readVersion } from '../config/version.ts';
 import { createLog } from '../log.ts';
 import { selectCommandEnvironment } from '../scaling/command-environment.ts';
 import { Scaler } from '../scaling/scaler.ts';
+import { StartupJobReader } from '../scaling/startup-job-reader.ts';
 import { StartupQueue } from '../scaling/startup-queue.ts';
 import { scalerAdminSource } from './scaler-admin.ts';
 import { showHelp } from './show-help.ts';
@@ -29,6 +31,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     redisUrl: settings.redis,
     directory,
     command,
+    allowRouteCommands: settings.allowRouteCommands,
     rate: { count: settings.rate.count, perMs: settings.rate.durationMs },
     parallel: settings.parallel,
     commandTimeoutMs: settings.commandTimeoutMs,
@@ -36,7 +39,9 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     log,
   });
   const queue = new StartupQueue({ redisUrl: settings.redis, directory, log });
-  const source = scalerAdminSource({ directory, worker, queue, leave: asked.resolve });
+  const reader = new StartupJobReader(settings.redis);
+  const jobs = (max: number) => reader.read(max);
+  const source = scalerAdminSource({ directory, worker, queue, jobs, version: readVersion(), leave: asked.resolve });
   const admin = settings.admin === undefined ? null : new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
   // Before the worker: while Redis is away, health and metrics say so.
   const bound = await admin?.start();
@@ -48,6 +53,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   // Its commands end by their timeout; what comes of them can't be told to a Redis that is away.
   await Promise.race([worker.close(), delay(settings.commandTimeoutMs + LEAVE_MS)]);
   await queue.close();
+  await reader.close();
   await directory.close();
   await admin?.stop();
   log.info('over');

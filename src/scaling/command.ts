@@ -10,6 +10,8 @@ import { OutputTail } from './output-tail.ts';
 export interface CommandValues {
   readonly route: string;
   readonly startId: string;
+  /** The instance that has left; absent when one is to be started. */
+  readonly instance?: string;
   /** Instances that there should be in the end. */
   readonly desired: number;
   /** Instances that this run of the command is to start. */
@@ -58,7 +60,7 @@ export async function runCommand(argv: readonly string[], values: CommandValues,
     timedOut: end.endedFor === 'timeout',
     output: output.text(),
     durationMs: Math.round(performance.now() - begun),
-    failure: describeFailure(file, end, limits.timeoutMs),
+    failure: describeFailure(`${values.instance === undefined ? 'startup' : 'stop'} command "${file}"`, end, limits.timeoutMs),
   };
 }
 
@@ -67,10 +69,11 @@ function fillIn(argument: string, values: CommandValues): string {
   const known: Readonly<Record<string, string | number>> = {
     '{route}': values.route,
     '{start_id}': values.startId,
+    '{instance}': values.instance ?? '',
     '{desired}': values.desired,
     '{count}': values.count,
   };
-  return argument.replace(/\{(?:route|start_id|desired|count)\}/g, (placeholder) => String(known[placeholder]));
+  return argument.replace(/\{(?:route|start_id|instance|desired|count)\}/g, (placeholder) => String(known[placeholder]));
 }
 
 function commandEnvironment(values: CommandValues, env: Readonly<Record<string, string>>): Record<string, string> {
@@ -82,6 +85,7 @@ function commandEnvironment(values: CommandValues, env: Readonly<Record<string, 
     COUNT: String(values.count),
     HELD: String(values.held),
     READY: String(values.ready),
+    ...(values.instance === undefined ? {} : { INSTANCE: values.instance }),
     // A linker that the command starts as its own child reports it by this name.
     PULLPROXY_START_ID: values.startId,
   };
@@ -173,9 +177,8 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-function describeFailure(file: string, end: CommandEnd, timeoutMs: number): string | null {
+function describeFailure(name: string, end: CommandEnd, timeoutMs: number): string | null {
   const { exitCode, signal, endedFor, spawnError } = end;
-  const name = `startup command "${file}"`;
   if (spawnError?.code === 'ENOENT') return `${name} was not found: give its full path, or see that the scaler's PATH has it`;
   if (spawnError?.code === 'EACCES') return `${name} may not be run: it is not executable for this user`;
   if (spawnError) return `${name} could not be run: ${spawnError.message}`;

@@ -1,48 +1,80 @@
+import { failuresMax, minuteMs } from '../cluster/start-limits.ts';
+import type { StartPlan } from '../cluster/starts.ts';
+
 /** What is known of a route when it is decided whether to start instances; all counts are of the whole cluster. */
-export interface Demand {
+export interface Demand extends Omit<StartPlan, 'promised' | 'begun' | 'trouble'> {
   /** Held clients that nobody has promised a slot. */
   readonly held: number;
-  /** Slots of ready instances. */
-  readonly slots: number;
-  /** Of these, the idle ones that nobody has been promised. */
-  readonly free: number;
-  readonly ready: number;
-  /** Instances that were begun and are not ready yet. */
-  readonly starting: number;
-  /** Slots of one instance; null while no instance has ever said it. */
-  readonly concurrency: number | null;
   readonly min: number;
   readonly max: number;
-  /** Instances that somebody asked for beyond what the clients need: a deployment wants newer ones. */
-  readonly force: number;
+  /** From one start to the next; 0: no wait. */
+  readonly startIntervalMs: number;
+  /** Null: as many as are missing. */
+  readonly maxStartsPerMinute: number | null;
+  /** Starts fail. */
+  readonly trouble: { readonly failures: number; readonly retryInMs: number } | null;
 }
 
 export interface Decision {
-  /** How many instances there should be, started ones included. */
+  /** How many instances there should be, started ones included; where fewer are started now, how many there will be then. */
   readonly desired: number;
-  /** How many of them nobody has begun yet; never negative: instances leave by themselves. */
+  /** How many of them to begin now; never negative: instances leave by themselves. */
   readonly toStart: number;
   readonly reason: Reason;
+  /** More are missing, and may be begun after this; null when nothing is. */
+  readonly laterMs: number | null;
 }
 
-/** What set `desired`, for logs and for whoever asks why nothing starts. */
-export type Reason = 'idle' | 'minimum' | 'demand' | 'first' | 'forced' | 'maximum';
+/** What set the number, for logs and for whoever asks why nothing starts. */
+export type Reason = 'idle' | 'minimum' | 'demand' | 'first' | 'wanted' | 'restart' | 'maximum' | 'paced' | 'failing' | 'trial';
+
+/** How often it is looked whether something has made room. */
+const LOOK_AGAIN_MS = 1_000;
 
 /**
- * `desired = clamp(ceil((held + active) / concurrency), min, max)`, `toStart = desired − ready − starting`.
+ * `desired = clamp(ceil((held + active) / concurrency), min, max)`, `toStart = desired − ready − starting`, as far as the route's
+ * pace and its last failures allow.
  *
  * Held and active are exact, so there is no averaging window. While nobody knows what an instance can take, one instance
- * is asked for: it will say it when it links. `max` wins over everything, `min` and `force` included.
+ * is asked for: it will say it when it links. `max` wins over everything but a replacement: what is wanted and what a restart
+ * replaces may be one instance more for a while, for a deployment has to work where one instance is all that may be.
  */
 export function decide(demand: Demand): Decision {
-  const { ready, starting, min, max } = demand;
-  const begun = ready + starting;
-  const [needed, why] = need(demand);
+  const begun = demand.ready + demand.starting;
+  const aim = aimOf(demand, begun);
+  const missing = Math.max(0, Math.min(aim.desired, aim.limit) - begun);
+  const held = heldBack(demand, missing, begun);
+  if (held !== null) return { desired: begun + Math.max(1, missing), ...held };
+  const { toStart, laterMs } = paced(demand, missing);
+  const reason = toStart < missing ? 'paced' : aim.desired > aim.limit ? 'maximum' : aim.reason;
+  // What is wanted waits for room, and more clients will ask again by themselves.
+  const waits = aim.desired > aim.limit && aim.replaces;
+  return {
+    desired: toStart > 0 ? begun + toStart : Math.min(aim.desired, aim.limit),
+    toStart,
+    reason,
+    laterMs: laterMs ?? (waits ? LOOK_AGAIN_MS : null),
+  };
+}
 
+interface Aim {
+  readonly desired: number;
+  readonly limit: number;
+  readonly reason: Reason;
+  /** Somebody wants instances although there are enough. */
+  readonly replaces: boolean;
+}
+
+function aimOf(demand: Demand, begun: number): Aim {
+  const { min, max, wanted, old } = demand;
+  const [needed, why] = need(demand);
   let [desired, reason]: [number, Reason] = needed >= min ? [needed, why] : [min, 'minimum'];
-  if (demand.force > 0 && begun + demand.force > desired) [desired, reason] = [begun + demand.force, 'forced'];
-  if (desired > max) [desired, reason] = [max, 'maximum'];
-  return { desired, toStart: Math.max(0, desired - begun), reason };
+  // The newer ones alone are to be enough.
+  const withOld = old + Math.max(1, Math.min(desired, max));
+  if (old > 0 && withOld > desired) [desired, reason] = [withOld, 'restart'];
+  if (wanted > 0 && begun + wanted > desired) [desired, reason] = [begun + wanted, 'wanted'];
+  const replaces = reason === 'restart' || reason === 'wanted';
+  return { desired, reason, replaces, limit: replaces && max > 0 ? max + 1 : max };
 }
 
 function need({ held, slots, free, concurrency }: Demand): [number, Reason] {
@@ -51,4 +83,31 @@ function need({ held, slots, free, concurrency }: Demand): [number, Reason] {
   if (busy === 0) return [0, 'idle'];
   if (concurrency === null) return [1, 'first'];
   return [Math.ceil(busy / concurrency), 'demand'];
+}
+
+/** After several failures in a row one start at a time is tried, each after a longer pause; null when nothing holds it back. */
+function heldBack({ trouble, ready, starting, max }: Demand, missing: number, begun: number): Omit<Decision, 'desired'> | null {
+  if (trouble === null || trouble.failures < failuresMax) return null;
+  // Whoever would need it was sent away: that nobody is held is no reason not to try.
+  const tries = missing > 0 || (begun === 0 && max > 0);
+  if (!tries) return null;
+  if (trouble.retryInMs > 0) return { toStart: 0, reason: 'failing', laterMs: trouble.retryInMs };
+  if (starting > 0) return { toStart: 0, reason: 'trial', laterMs: LOOK_AGAIN_MS };
+  return { toStart: 1, reason: 'trial', laterMs: ready > 0 && missing > 1 ? LOOK_AGAIN_MS : null };
+}
+
+function paced(demand: Demand, missing: number): { toStart: number; laterMs: number | null } {
+  const { startIntervalMs, maxStartsPerMinute, lastBegunMs, begunInMinute, oldestBegunMs } = demand;
+  let toStart = missing;
+  let laterMs = 0;
+  if (startIntervalMs > 0 && missing > 0) {
+    const waitMs = lastBegunMs === null ? 0 : Math.max(0, startIntervalMs - lastBegunMs);
+    toStart = waitMs > 0 ? 0 : 1;
+    laterMs = waitMs > 0 ? waitMs : startIntervalMs;
+  }
+  if (maxStartsPerMinute !== null && begunInMinute + toStart > maxStartsPerMinute) {
+    toStart = Math.max(0, maxStartsPerMinute - begunInMinute);
+    laterMs = Math.max(laterMs, minuteMs - (oldestBegunMs ?? 0));
+  }
+  return { toStart, laterMs: toStart < missing ? laterMs : null };
 }

@@ -6,10 +6,10 @@ import type { Log } from '../log.ts';
 import type { Lanes } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { reasonOf } from './reason.ts';
-import { RETRY, runRound, type StartOrder, type Unfinished } from './start-round.ts';
+import { RETRY, runRound, type StartOrder } from './start-round.ts';
 
 export interface LocalScalerOptions {
-  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'route' | 'routes'>;
+  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes'>;
   /** Starts one instance; rejects when that failed. */
   readonly start: (order: StartOrder & { readonly route: string }) => Promise<void>;
   readonly log: Log;
@@ -22,8 +22,12 @@ const UNBOUNDED: Lanes = { take: (count) => Array.from({ length: count }, () => 
 
 interface Asked {
   again: boolean;
+  /** Instances beyond the need; not in the directory yet. */
   force: number;
 }
+
+/** What came of a round: when the next one is to follow without being asked for. */
+type Next = { readonly failed: true } | { readonly failed: false; readonly laterMs: number | null };
 
 export class LocalScaler {
   readonly #options: LocalScalerOptions;
@@ -61,41 +65,41 @@ export class LocalScaler {
     let failures = 0;
     while (asked.again && !signal.aborted) {
       asked.again = false;
-      failures = (await this.#round(route, asked)) ? 0 : failures + 1;
-      // Nobody may ask again for what has failed: a minimum of instances, one that was asked for by hand.
-      if (failures > 0 && failures < RETRY.attempts) asked.again = true;
-      else if (failures > 0) [failures, asked.force] = [0, 0];
-      const waitMs = failures === 0 ? ROUND_GAP_MS : RETRY.firstMs * 2 ** (failures - 1);
+      const next = await this.#round(route, asked);
+      failures = next.failed ? failures + 1 : 0;
+      // Nobody may ask again for what has failed, or may not be begun yet: a minimum of instances, one that was asked for by hand.
+      if (next.failed ? failures < RETRY.attempts : next.laterMs !== null) asked.again = true;
+      else if (next.failed) failures = 0;
+      const waitMs = next.failed ? RETRY.firstMs * 2 ** Math.max(0, failures - 1) : (next.laterMs ?? ROUND_GAP_MS);
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
     }
     this.#asked.delete(route);
   }
 
-  async #round(route: string, asked: Asked): Promise<boolean> {
+  async #round(route: string, asked: Asked): Promise<Next> {
     const { directory, start, log } = this.#options;
-    let unfinished: Unfinished = { force: asked.force, startIds: [] };
-    asked.force = 0;
     try {
+      const { force } = asked;
+      if (force > 0) await directory.wantInstances(route, force);
+      asked.force -= force;
       const settings = parseRouteSettings((await directory.route(route)) ?? {});
-      await runRound({
+      const { laterMs } = await runRound({
         directory,
         route,
         // Whoever starts instances himself can't be asked for several at once.
         settings: { ...settings, startMode: 'each' },
-        unfinished,
+        unfinished: { startIds: [] },
         lanes: UNBOUNDED,
         log,
+        takenAt: performance.now(),
         stopping: this.#stopping.signal,
         run: (order) => start({ ...order, route }),
-        remember: async (left) => {
-          unfinished = left;
-        },
+        remember: async () => {},
       });
-      return true;
+      return { failed: false, laterMs };
     } catch (error) {
-      asked.force += unfinished.force;
       if (!this.#stopping.signal.aborted) log.warn({ reason: reasonOf(error), route }, 'instances could not be started; trying again');
-      return false;
+      return { failed: true };
     }
   }
 }

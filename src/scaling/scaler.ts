@@ -2,37 +2,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DelayedError, type Job, Worker } from 'bullmq';
 import type { StartDirectory } from '../cluster/directory.ts';
-import { parseRouteSettings } from '../config/route-settings.ts';
+import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
-import { runCommand } from './command.ts';
+import { type CommandCount, CommandRunner, type CommandRunnerOptions, type Leaver } from './command-runner.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { reasonOf } from './reason.ts';
-import { runRound, type StartOrder } from './start-round.ts';
+import { type RoundResult, runRound } from './start-round.ts';
 import { runOf, runsKeptMax, type StartupRun } from './startup-job.ts';
-import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob, StartupQueue } from './startup-queue.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob, StartupQueue, settingsOf } from './startup-queue.ts';
 
-export interface ScalerOptions {
+export interface ScalerOptions extends CommandRunnerOptions {
   readonly redisUrl: string;
-  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'route' | 'routes'>;
-  /** The startup command: program and arguments, with placeholders. */
-  readonly command: readonly string[];
+  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes'>;
   /** So many jobs begin in so much time, over all scalers. */
   readonly rate: { readonly count: number; readonly perMs: number };
   /** Jobs that are worked on at once here; those whose command takes long are not counted. */
   readonly parallel: number;
-  readonly commandTimeoutMs: number;
-  /** What the command sees beside the start's own variables, see `selectCommandEnvironment`. */
-  readonly environment: Readonly<Record<string, string>>;
-  readonly log: Log;
-}
-
-export type CommandOutcome = 'ok' | 'failed' | 'timeout';
-
-export interface CommandCount {
-  readonly route: string;
-  readonly result: CommandOutcome;
-  readonly count: number;
 }
 
 /** A job of a scaler that was killed is taken over by another one, or by itself, after about this time. */
@@ -47,7 +33,6 @@ const SLOW_JOBS_MAX = 100;
 /** A job that runs here already and comes a second time is looked at again after this time. */
 const BUSY_MS = 1_000;
 const REMEMBER_MS_MAX = 2_000;
-const OUTPUT_BYTES_MAX = 8_192;
 /** How long closing waits for Redis after the last command has ended. */
 const CLOSE_MS = 2_000;
 
@@ -64,14 +49,15 @@ export class Scaler {
   readonly #lanes: LanePool;
   readonly #stopping = new AbortController();
   /** The jobs that are worked on here, by their id. */
-  readonly #jobs = new Map<string, Promise<number>>();
-  readonly #counts = new Map<string, { route: string; result: CommandOutcome; count: number }>();
+  readonly #jobs = new Map<string, Promise<RoundResult>>();
+  readonly #commands: CommandRunner;
   #slowJobs = 0;
   #stopWatching = (): void => {};
 
   constructor(options: ScalerOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#commands = new CommandRunner(options);
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
     this.#connection = connectBull(options.redisUrl);
@@ -111,7 +97,7 @@ export class Scaler {
   }
 
   stats(): { readonly commands: readonly CommandCount[] } {
-    return { commands: [...this.#counts.values()].map((count) => ({ ...count })) };
+    return { commands: this.#commands.counts };
   }
 
   async #work(job: Job<StartupJob, number>, token: string | undefined, signal: AbortSignal | undefined): Promise<number> {
@@ -127,44 +113,38 @@ export class Scaler {
       this.#jobs.delete(id);
     });
     this.#jobs.set(id, round);
-    return round;
+    const { started, laterMs } = await round;
+    if (laterMs === null || this.#stopping.signal.aborted) return started;
+    // What may not be begun yet: the job stays, and with it whoever asks meanwhile.
+    await job.moveToDelayed(Date.now() + Math.ceil(laterMs), token);
+    throw new DelayedError();
   }
 
-  async #round(job: Job<StartupJob, number>, signal: AbortSignal | undefined): Promise<number> {
+  async #round(job: Job<StartupJob, number>, signal: AbortSignal | undefined): Promise<RoundResult> {
     const { directory } = this.#options;
-    const { route } = job.data;
+    const takenAt = performance.now();
+    const { route, defaults, leaver } = job.data;
+    const settings = settingsOf(await directory.route(route), defaults);
+    if (leaver !== undefined) return this.#stop(route, settings, leaver, signal);
     const runs = [...(job.data.runs ?? [])];
     return runRound({
       directory,
       route,
-      settings: parseRouteSettings((await directory.route(route)) ?? {}),
+      settings,
+      takenAt,
       unfinished: job.data,
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
-      run: (order) => this.#runCommand(route, order, runs, signal),
-      remember: (unfinished) => this.#remember(job, { route, ...unfinished, runs }),
+      run: (order) => this.#commands.start(route, settings, order, (result) => keepRun(runs, runOf(order, result, Date.now())), signal),
+      remember: (unfinished) => this.#remember(job, { ...job.data, ...unfinished, runs }),
     });
   }
 
-  async #runCommand(route: string, order: StartOrder, runs: StartupRun[], signal: AbortSignal | undefined): Promise<void> {
-    const { command, commandTimeoutMs, environment } = this.#options;
-    const result = await runCommand(
-      command,
-      { route, ...order },
-      { timeoutMs: commandTimeoutMs, env: environment, outputBytesMax: OUTPUT_BYTES_MAX, signal },
-    );
-    const { failure, exitCode, durationMs, output } = result;
-    const facts = { route, startId: order.startId, count: order.count, desired: order.desired, exitCode, durationMs };
-    runs.push(runOf(order, result, Date.now()));
-    if (runs.length > runsKeptMax) runs.shift();
-    this.#count(route, failure === null ? 'ok' : result.timedOut ? 'timeout' : 'failed');
-    if (failure === null) {
-      this.#log.info(facts, 'startup command has run');
-      return;
-    }
-    this.#log.warn({ ...facts, output }, failure);
-    throw new Error(output === '' ? failure : `${failure}\n${output}`);
+  async #stop(route: string, settings: RouteSettings, leaver: Leaver, signal: AbortSignal | undefined): Promise<RoundResult> {
+    const { held, ready, starting } = await this.#options.directory.startPlan(route);
+    await this.#commands.stop(route, settings, leaver, { desired: ready + starting, held, ready }, signal);
+    return { started: 0, laterMs: null };
   }
 
   async #remember(job: Job<StartupJob, number>, data: StartupJob): Promise<void> {
@@ -174,13 +154,6 @@ export class Scaler {
     });
     // While Redis is away this waits in the connection, and whoever ends a command does not wait for it.
     await Promise.race([written, delay(REMEMBER_MS_MAX, undefined, { ref: false })]);
-  }
-
-  #count(route: string, result: CommandOutcome): void {
-    const key = `${result} ${route}`;
-    const counted = this.#counts.get(key);
-    if (counted) counted.count += 1;
-    else this.#counts.set(key, { route, result, count: 1 });
   }
 
   /** Otherwise a few routes whose commands hang would take all places until their timeout, and no other route would start. */
@@ -221,4 +194,9 @@ export class Scaler {
     });
     this.#connection.on('error', () => {});
   }
+}
+
+function keepRun(runs: StartupRun[], run: StartupRun): void {
+  runs.push(run);
+  if (runs.length > runsKeptMax) runs.shift();
 }

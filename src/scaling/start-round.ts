@@ -3,7 +3,8 @@
  * runs, because clients keep coming. The same for the scaler and for `dev`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { StartDirectory, StartPlan } from '../cluster/directory.ts';
+import type { StartDirectory } from '../cluster/directory.ts';
+import type { StartPlan } from '../cluster/starts.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import { type Decision, decide } from './desired.ts';
@@ -31,14 +32,20 @@ export interface StartOrder {
 
 /** What a round that was cut off leaves to the next one. */
 export interface Unfinished {
-  /** Instances asked for beyond what clients need, and not begun with success yet. */
-  readonly force: number;
   /** Starts that were begun and whose command had not ended. */
   readonly startIds: readonly string[];
+  /** Of these, those that were asked for beyond what clients need. */
+  readonly wantedIds?: readonly string[];
+}
+
+export interface RoundResult {
+  readonly started: number;
+  /** More are missing, and may be begun after this; null when nothing is. */
+  readonly laterMs: number | null;
 }
 
 export interface RoundOptions {
-  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart'>;
+  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances'>;
   readonly route: string;
   readonly settings: RouteSettings;
   readonly unfinished: Unfinished;
@@ -48,6 +55,8 @@ export interface RoundOptions {
   run(order: StartOrder): Promise<void>;
   /** Told before and after each change, for the case that this process does not see the end. Must not reject. */
   remember(unfinished: Unfinished): Promise<void>;
+  /** When the round was asked for; performance.now() in ms. */
+  readonly takenAt?: number;
   /** Once aborted, nothing more is begun; what runs is waited for. */
   readonly stopping: AbortSignal;
 }
@@ -57,51 +66,47 @@ export async function assess(
   directory: Pick<StartDirectory, 'startPlan'>,
   route: string,
   settings: RouteSettings,
-  force: number,
 ): Promise<{ plan: StartPlan; decision: Decision }> {
   const plan = await directory.startPlan(route);
   const decision = decide({
+    ...plan,
     // A promised slot has left `free` already, so it stands for its client.
     held: plan.held - plan.promised,
-    slots: plan.slots,
-    free: plan.free,
-    ready: plan.ready,
-    starting: plan.starting,
     concurrency: plan.concurrency ?? settings.concurrency ?? null,
     min: settings.minInstances,
     max: settings.maxInstances,
-    force,
+    startIntervalMs: settings.startIntervalMs,
+    maxStartsPerMinute: settings.maxStartsPerMinute ?? null,
   });
   return { plan, decision };
 }
 
 /**
- * Resolves with the number of starts when nothing is missing and no command runs any more. Rejects, when the last command
+ * Resolves when nothing is missing that may be begun now, and no command runs any more. Rejects, when the last command
  * has ended, if one of them failed; after a failure nothing more is begun, since the next try has to wait.
  */
-export function runRound(options: RoundOptions): Promise<number> {
+export function runRound(options: RoundOptions): Promise<RoundResult> {
   return new StartRound(options).run();
 }
 
 class StartRound {
   readonly #options: RoundOptions;
-  /** Asked for and not begun yet. */
-  #force: number;
   /** Names of starts that nobody has seen end: a command that names what it starts by them does not start it twice. */
   #namesToReuse: string[] = [];
   /** Begun, and the command has not ended. */
   readonly #open = new Set<string>();
+  /** Those that were asked for beyond what clients need. */
+  readonly #wanted = new Set<string>();
   readonly #running = new Set<Promise<void>>();
   readonly #failures: Error[] = [];
-  #failed = 0;
   #started = 0;
+  #laterMs: number | null = null;
 
   constructor(options: RoundOptions) {
     this.#options = options;
-    this.#force = options.unfinished.force;
   }
 
-  async run(): Promise<number> {
+  async run(): Promise<RoundResult> {
     await this.#takeBackUnfinished();
     await this.#begin();
     while (this.#running.size > 0) {
@@ -109,28 +114,34 @@ class StartRound {
       if (this.#failures.length === 0 && !this.#options.stopping.aborted) await this.#begin().catch((error) => this.#note(error));
     }
     const [first] = this.#failures;
-    if (first === undefined) return this.#started;
+    if (first === undefined) return { started: this.#started, laterMs: this.#laterMs };
     const others = this.#failures.length - 1;
     throw new Error(others === 0 ? first.message : `${first.message} (and ${others} more)`, { cause: first });
   }
 
   async #takeBackUnfinished(): Promise<void> {
-    const { directory, route, unfinished, settings, log } = this.#options;
+    const { route, unfinished, settings, log } = this.#options;
     if (unfinished.startIds.length === 0) return;
     log.info({ route, startIds: unfinished.startIds }, 'starts whose command nobody saw end are decided anew');
-    await Promise.all(unfinished.startIds.map((id) => directory.endStart(route, id)));
+    for (const id of unfinished.wantedIds ?? []) this.#wanted.add(id);
+    await Promise.all(unfinished.startIds.map((id) => this.#takeBack(id)));
     if (settings.startMode === 'each') this.#namesToReuse = unfinished.startIds.filter((id) => !isOneOfSeveral(id));
+  }
+
+  /** It has not failed as far as anybody knows: it is only to be decided anew. */
+  async #takeBack(startId: string): Promise<void> {
+    const { directory, route } = this.#options;
+    await directory.endStart(route, startId);
+    if (this.#wanted.delete(startId)) await directory.wantInstances(route, 1);
   }
 
   /** Enters what is missing in the directory, as far as there are lanes, and runs the command for it. */
   async #begin(): Promise<void> {
     const { directory, route, settings } = this.#options;
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
-      const { plan, decision } = await assess(directory, route, settings, this.#force);
-      if (decision.toStart === 0) {
-        this.#refuseForce(decision);
-        return;
-      }
+      const { plan, decision } = await assess(directory, route, settings);
+      this.#laterMs = decision.laterMs;
+      if (decision.toStart === 0) return;
       const lanes = this.#takeLanes(decision.toStart);
       if (lanes.length === 0) return;
       const names = this.#nameStarts(settings.startMode === 'each' ? lanes.length : decision.toStart);
@@ -152,22 +163,26 @@ class StartRound {
   }
 
   async #enter(names: readonly string[], plan: StartPlan, lanes: readonly Release[]): Promise<boolean> {
-    const { directory, route, settings } = this.#options;
+    const { directory, route, settings, takenAt } = this.#options;
+    const wanted = Math.min(plan.wanted, names.length);
+    const jobAgeMs = takenAt === undefined ? 0 : performance.now() - takenAt;
     let entered = false;
     try {
       // Named before they are entered. If the directory breaks off now they may be entered, and stay named.
-      for (const name of names) this.#open.add(name);
+      for (const [index, name] of names.entries()) {
+        this.#open.add(name);
+        if (index < wanted) this.#wanted.add(name);
+      }
       await this.#remember();
-      entered = await directory.beginStarts(route, names, settings.startTimeoutMs, plan);
+      entered = await directory.beginStarts(route, names, settings.startTimeoutMs, plan, { wanted, jobAgeMs });
     } finally {
       if (!entered) for (const release of lanes) release();
     }
-    if (!entered) for (const name of names) this.#open.delete(name);
+    if (!entered) for (const name of names) this.#forget(name);
     return entered;
   }
 
   #launch(names: readonly string[], lanes: readonly Release[], plan: StartPlan, { desired }: Decision): void {
-    this.#force = Math.max(0, this.#force - names.length);
     const { held, ready } = plan;
     const together = this.#options.settings.startMode === 'total';
     for (const [index, release] of lanes.entries()) {
@@ -185,11 +200,10 @@ class StartRound {
     try {
       await this.#options.run(order);
       this.#started += names.length;
-      for (const name of names) this.#open.delete(name);
+      for (const name of names) this.#forget(name);
     } catch (error) {
       this.#note(error);
-      this.#failed += names.length;
-      await this.#endStarts(names);
+      await this.#endStarts(names, error instanceof Error ? error.message : String(error));
     }
     await this.#remember();
   }
@@ -198,27 +212,24 @@ class StartRound {
     this.#failures.push(error instanceof Error ? error : new Error(String(error)));
   }
 
-  async #endStarts(names: readonly string[]): Promise<void> {
+  #forget(name: string): void {
+    this.#open.delete(name);
+    this.#wanted.delete(name);
+  }
+
+  async #endStarts(names: readonly string[], reason: string): Promise<void> {
     const { directory, route, log } = this.#options;
     try {
-      await Promise.all(names.map((name) => directory.endStart(route, name)));
-      for (const name of names) this.#open.delete(name);
+      await Promise.all(names.map((name) => directory.endStart(route, name, { reason, wantedAgain: this.#wanted.has(name) })));
+      for (const name of names) this.#forget(name);
     } catch (error) {
       // They stay among the unfinished ones: the next try takes them back, or their deadline does.
       log.warn({ reason: reasonOf(error), route }, 'a failed start could not be taken out of the directory yet');
     }
   }
 
-  /** What is asked for beyond the maximum will not be started later either: nobody would expect it then. */
-  #refuseForce({ desired }: Decision): void {
-    const { route, log } = this.#options;
-    if (this.#force > 0) log.warn({ route, desired, refused: this.#force }, 'no more instances than the maximum are started');
-    this.#force = 0;
-  }
-
   #remember(): Promise<void> {
-    const force = Math.min(this.#options.unfinished.force, this.#force + this.#failed + this.#open.size);
-    return this.#options.remember({ force, startIds: [...this.#open] });
+    return this.#options.remember({ startIds: [...this.#open], wantedIds: [...this.#wanted] });
   }
 
   async #commandEndedOrTimePassed(): Promise<void> {

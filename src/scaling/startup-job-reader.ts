@@ -20,21 +20,16 @@ export class StartupJobReader {
     this.#redisUrl = redisUrl;
   }
 
-  /**
-   * At most `max` jobs in each state. Null when Redis does not answer.
-   * @param what `troubles`: without jobs that are completed
-   */
-  async read(what: 'all' | 'troubles', max: number): Promise<StartupJobs | null> {
-    const states: readonly StartupJobState[] = what === 'all' ? [...UNDER_WAY, ...OVER] : [...UNDER_WAY, 'failed'];
-    const answers = Promise.all([Promise.all(states.map((state) => this.#inState(state, max))), this.#countScalers()]);
+  /** At most `max` jobs in each state. Null when Redis does not answer. */
+  async read(max: number): Promise<StartupJobs | null> {
+    const answers = Promise.all([this.#inStates(UNDER_WAY, max), this.#inStates(OVER, max), this.#countScalers()]);
     const late = delay(ANSWER_MS_MAX, null, { ref: false });
     // What fails later has nobody who waits for it.
     const answer = await Promise.race([answers, late]).catch(() => null);
     answers.catch(() => undefined);
     if (answer === null) return null;
-    const [found, scalers] = answer;
-    const byAge = (jobs: readonly StartupJobFacts[]) => jobs.toSorted((a, b) => lastSign(b) - lastSign(a));
-    return { jobs: [...byAge(found.slice(0, UNDER_WAY.length).flat()), ...byAge(found.slice(UNDER_WAY.length).flat())], scalers };
+    const [underWay, over, scalers] = answer;
+    return { jobs: [...underWay, ...over], scalers };
   }
 
   async close(): Promise<void> {
@@ -43,6 +38,12 @@ export class StartupJobReader {
     if (open === null) return;
     if (open.connection.status === 'ready') await Promise.race([open.queue.close(), delay(ANSWER_MS_MAX, undefined, { ref: false })]);
     open.connection.disconnect();
+  }
+
+  /** The latest first. */
+  async #inStates(states: readonly StartupJobState[], max: number): Promise<StartupJobFacts[]> {
+    const found = await Promise.all(states.map((state) => this.#inState(state, max)));
+    return found.flat().sort((a, b) => lastSign(b) - lastSign(a));
   }
 
   async #inState(state: StartupJobState, max: number): Promise<StartupJobFacts[]> {

@@ -6,10 +6,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type JobsOptions, Queue } from 'bullmq';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { StartDirectory } from '../cluster/directory.ts';
-import { parseRouteSettings } from '../config/route-settings.ts';
+import {
+  DEFAULT_ROUTE_SETTINGS,
+  parseRouteSettings,
+  type RouteRecord,
+  type RouteSettings,
+  writeRouteSettings,
+} from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
+import type { Leaver } from './command-runner.ts';
 import { reasonOf } from './reason.ts';
-import { newStartId } from './start-ids.ts';
 import { assess, RETRY, type Unfinished } from './start-round.ts';
 import type { StartupRun } from './startup-job.ts';
 
@@ -19,6 +25,12 @@ export const QUEUE_PREFIX = '{pp-bull}';
 
 export interface StartupJob extends Unfinished {
   readonly route: string;
+  /** Instances that somebody asked for with this order; how many are wanted still, the directory knows. */
+  readonly force: number;
+  /** Settings of the node that ordered it, for a route that has none of its own. */
+  readonly defaults?: RouteRecord;
+  /** The job is to run the stop command for this instance. */
+  readonly leaver?: Leaver;
   /** Runs of the command so far, for people who look: the last `runsKeptMax`. */
   readonly runs?: readonly StartupRun[];
 }
@@ -49,12 +61,23 @@ const JOB_OPTIONS: JobsOptions = {
 /** What was asked for a route since it was last looked at. */
 interface Asked {
   again: boolean;
+  /** Instances beyond the need; not in the directory yet. */
   force: number;
+  /** In the directory, and no job is ordered for them yet. */
+  wanted: number;
   served: Promise<void>;
 }
 
+export interface StartupQueueOptions {
+  readonly redisUrl: string;
+  readonly directory: Pick<StartDirectory, 'startPlan' | 'route' | 'wantInstances'>;
+  /** Of routes that have no settings of their own; scalers, which don't know them, are told with the job. */
+  readonly defaults?: RouteSettings;
+  readonly log: Log;
+}
+
 export class StartupQueue {
-  readonly #directory: Pick<StartDirectory, 'startPlan' | 'route'>;
+  readonly #options: StartupQueueOptions;
   readonly #log: Log;
   readonly #connection: BullConnection;
   readonly #queue: Queue<StartupJob>;
@@ -62,8 +85,9 @@ export class StartupQueue {
   readonly #closing = new AbortController();
   #failing = false;
 
-  constructor({ redisUrl, directory, log }: { redisUrl: string; directory: Pick<StartDirectory, 'startPlan' | 'route'>; log: Log }) {
-    this.#directory = directory;
+  constructor(options: StartupQueueOptions) {
+    const { redisUrl, log } = options;
+    this.#options = options;
     this.#log = log;
     this.#connection = connectBull(redisUrl);
     this.#queue = new Queue<StartupJob>(QUEUE_NAME, {
@@ -77,7 +101,7 @@ export class StartupQueue {
 
   /**
    * Clients of `route` wait for instances. Orders a startup job if something is missing; cheap enough to be called as long as they wait.
-   * @param force so many instances more than the clients need; these are never merged with other requests nor lost while this process lives.
+   * @param force so many instances more than the clients need; these are not lost while this process lives.
    */
   request(route: string, force = 0): void {
     if (this.#closing.signal.aborted) return;
@@ -87,9 +111,20 @@ export class StartupQueue {
       asked.force += force;
       return;
     }
-    const first: Asked = { again: true, force, served: Promise.resolve() };
+    const first: Asked = { again: true, force, wanted: 0, served: Promise.resolve() };
     this.#asked.set(route, first);
     first.served = this.#serve(route, first);
+  }
+
+  /** Orders a look at the route, whoever else may have ordered one. @throws when Redis does not take it. */
+  async order(route: string): Promise<void> {
+    await this.#add(route, 0, (await this.#options.directory.route(route)) === null);
+  }
+
+  /** An instance has left for good: its route's stop command is to be run. */
+  left(route: string, leaver: Leaver): void {
+    const added = this.#queue.add('stop', { route, force: 0, startIds: [], leaver }, { jobId: `stop-${leaver.instance}` });
+    added.catch((error) => this.#failed(error));
   }
 
   async close(): Promise<void> {
@@ -103,22 +138,25 @@ export class StartupQueue {
   async #serve(route: string, asked: Asked): Promise<void> {
     const { signal } = this.#closing;
     while (asked.again && !signal.aborted) {
-      const { force } = asked;
       asked.again = false;
-      asked.force = 0;
-      const done = await this.#order(route, force);
-      if (!done && force > 0) {
-        asked.again = true;
-        asked.force += force;
-      }
+      const done = await this.#order(route, asked);
+      if (asked.force + asked.wanted > 0) asked.again = true;
       await delay(done ? REQUEST_GAP_MS : RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
     this.#asked.delete(route);
   }
 
-  async #order(route: string, force: number): Promise<boolean> {
+  async #order(route: string, asked: Asked): Promise<boolean> {
+    const { directory, defaults } = this.#options;
     try {
-      if (force > 0 || (await this.#isMissing(route))) await this.#add(route, force);
+      const { force } = asked;
+      if (force > 0) await directory.wantInstances(route, force);
+      asked.force -= force;
+      asked.wanted += force;
+      const record = await directory.route(route);
+      const { wanted } = asked;
+      if (wanted > 0 || (await this.#isMissing(route, settingsOf(record, defaults)))) await this.#add(route, wanted, record === null);
+      asked.wanted -= wanted;
       return true;
     } catch (error) {
       this.#failed(error);
@@ -127,18 +165,16 @@ export class StartupQueue {
   }
 
   /** Most requests repeat what has been ordered: a look spares the job, and the scaler's rate is left to those that start something. */
-  async #isMissing(route: string): Promise<boolean> {
-    const settings = parseRouteSettings((await this.#directory.route(route)) ?? {});
-    const { decision } = await assess(this.#directory, route, settings, 0);
-    return decision.toStart > 0;
+  async #isMissing(route: string, settings: RouteSettings): Promise<boolean> {
+    const { decision } = await assess(this.#options.directory, route, settings);
+    return decision.toStart > 0 || decision.laterMs !== null;
   }
 
-  async #add(route: string, force: number): Promise<void> {
-    const job: StartupJob = { route, force, startIds: [] };
-    // An order of its own where somebody wants more instances: merged with another one its number would be lost. The id
-    // makes it one job although the command may be sent again after a reconnect.
-    const merge: JobsOptions = force > 0 ? { jobId: `force-${newStartId()}` } : { deduplication: { id: route, keepLastIfActive: true } };
-    await this.#queue.add('start', job, merge);
+  async #add(route: string, force: number, unconfigured: boolean): Promise<void> {
+    const { defaults } = this.#options;
+    const job: StartupJob = { route, force, startIds: [], ...(unconfigured && defaults ? { defaults: startDefaults(defaults) } : {}) };
+    // How many are wanted is in the directory, so no order is lost by falling together with another one.
+    await this.#queue.add('start', job, { deduplication: { id: route, keepLastIfActive: true } });
     this.#failing = false;
   }
 
@@ -182,4 +218,21 @@ export function connectBull(redisUrl: string): BullConnection {
 
 function reconnectMs(attempt: number): number {
   return Math.min(50 * 2 ** Math.min(attempt, 10), 1_000);
+}
+
+/** A route's settings: its own, or those of the node that ordered the job. @throws ConfigError when they are bad */
+export function settingsOf(record: RouteRecord | null, defaults: RouteSettings | RouteRecord | undefined): RouteSettings {
+  if (record !== null) return parseRouteSettings(record);
+  if (defaults === undefined) return DEFAULT_ROUTE_SETTINGS;
+  return isSettings(defaults) ? defaults : parseRouteSettings(defaults);
+}
+
+function isSettings(defaults: RouteSettings | RouteRecord): defaults is RouteSettings {
+  return 'holdTimeoutMs' in defaults;
+}
+
+/** Of a node's settings for routes that have none, those that starting goes by. */
+function startDefaults(defaults: RouteSettings): RouteRecord {
+  const { minInstances, maxInstances, startTimeout } = writeRouteSettings(defaults);
+  return { minInstances, maxInstances, startTimeout };
 }

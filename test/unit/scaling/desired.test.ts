@@ -2,10 +2,28 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Decision, type Demand, decide } from '../../../src/scaling/desired.ts';
 
-const QUIET: Demand = { held: 0, slots: 0, free: 0, ready: 0, starting: 0, concurrency: 10, min: 0, max: 10, force: 0 };
+const QUIET: Demand = {
+  held: 0,
+  slots: 0,
+  free: 0,
+  ready: 0,
+  starting: 0,
+  concurrency: 10,
+  min: 0,
+  max: 10,
+  wanted: 0,
+  old: 0,
+  startIntervalMs: 0,
+  maxStartsPerMinute: null,
+  lastBegunMs: null,
+  begunInMinute: 0,
+  oldestBegunMs: null,
+  trouble: null,
+};
+const paused = (failures: number, retryInMs: number) => ({ failures, retryInMs });
 
 describe('how many instances to start', () => {
-  const cases: [string, Partial<Demand>, Decision][] = [
+  const cases: [string, Partial<Demand>, Omit<Decision, 'laterMs'> & Partial<Decision>][] = [
     ['nothing while nobody is there', {}, { desired: 0, toStart: 0, reason: 'idle' }],
     ['one for the first client', { held: 1 }, { desired: 1, toStart: 1, reason: 'demand' }],
     ['one for as many clients as it has slots', { held: 10 }, { desired: 1, toStart: 1, reason: 'demand' }],
@@ -38,16 +56,93 @@ describe('how many instances to start', () => {
     ],
     ['the maximum wins over the minimum', { min: 5, max: 3 }, { desired: 3, toStart: 3, reason: 'maximum' }],
     ['nothing for idle slots that outlived their instance', { slots: 0, free: 10 }, { desired: 0, toStart: 0, reason: 'idle' }],
-    ['one more where somebody asks for it', { ready: 1, slots: 10, free: 10, force: 1 }, { desired: 2, toStart: 1, reason: 'forced' }],
-    ['one asked for is among those needed anyway', { held: 30, force: 1 }, { desired: 3, toStart: 3, reason: 'demand' }],
+    ['one more where somebody asks for it', { ready: 1, slots: 10, free: 10, wanted: 1 }, { desired: 2, toStart: 1, reason: 'wanted' }],
+    ['one asked for is among those needed anyway', { held: 30, wanted: 1 }, { desired: 3, toStart: 3, reason: 'demand' }],
     [
-      'what is asked for beyond the maximum is not started',
-      { ready: 9, slots: 90, free: 90, force: 3 },
-      { desired: 10, toStart: 1, reason: 'maximum' },
+      'what is asked for may be one more than the maximum, so that a deployment works, and the rest waits for room',
+      { ready: 9, slots: 90, free: 90, wanted: 3 },
+      { desired: 11, toStart: 2, reason: 'maximum', laterMs: 1_000 },
+    ],
+    [
+      'one more is wanted where one is all that may be',
+      { ready: 1, slots: 10, max: 1, wanted: 1 },
+      { desired: 2, toStart: 1, reason: 'wanted' },
+    ],
+    [
+      'no second one until the first has left',
+      { ready: 2, slots: 20, max: 1, wanted: 1 },
+      { desired: 2, toStart: 0, reason: 'maximum', laterMs: 1_000 },
+    ],
+    ['nothing is wanted where the maximum is zero', { max: 0, wanted: 1 }, { desired: 0, toStart: 0, reason: 'maximum', laterMs: 1_000 }],
+    [
+      'a restart needs as many new ones as clients need',
+      { ready: 3, old: 3, slots: 30, free: 15 },
+      { desired: 5, toStart: 2, reason: 'restart' },
+    ],
+    ['a restart without traffic needs one', { ready: 3, old: 3, slots: 30, free: 30 }, { desired: 4, toStart: 1, reason: 'restart' }],
+    ['or the minimum', { ready: 3, old: 3, slots: 30, free: 30, min: 3 }, { desired: 6, toStart: 3, reason: 'restart' }],
+    [
+      'a restart at the maximum goes one by one',
+      { ready: 3, old: 3, slots: 30, free: 0, max: 3 },
+      { desired: 4, toStart: 1, reason: 'maximum', laterMs: 1_000 },
+    ],
+    [
+      'and waits for an old one to leave',
+      { ready: 4, old: 3, slots: 40, free: 10, max: 3 },
+      { desired: 4, toStart: 0, reason: 'maximum', laterMs: 1_000 },
+    ],
+    [
+      'a restart is over when the new ones are enough',
+      { ready: 4, old: 2, slots: 40, free: 22 },
+      { desired: 4, toStart: 0, reason: 'restart' },
+    ],
+    [
+      'one at a time where starts have an interval',
+      { held: 35, startIntervalMs: 5_000 },
+      { desired: 1, toStart: 1, reason: 'paced', laterMs: 5_000 },
+    ],
+    [
+      'none before it has passed',
+      { held: 35, startIntervalMs: 5_000, starting: 1, lastBegunMs: 2_000 },
+      { desired: 4, toStart: 0, reason: 'paced', laterMs: 3_000 },
+    ],
+    [
+      'the next one after it',
+      { held: 15, startIntervalMs: 5_000, starting: 1, lastBegunMs: 5_000 },
+      { desired: 2, toStart: 1, reason: 'demand' },
+    ],
+    [
+      'so many in a minute',
+      { held: 100, maxStartsPerMinute: 6, begunInMinute: 4, oldestBegunMs: 20_000, starting: 4 },
+      { desired: 6, toStart: 2, reason: 'paced', laterMs: 40_000 },
+    ],
+    [
+      'a failed start counts in its minute',
+      { held: 100, maxStartsPerMinute: 4, begunInMinute: 4, oldestBegunMs: 20_000 },
+      { desired: 10, toStart: 0, reason: 'paced', laterMs: 40_000 },
+    ],
+    ['as before while starts have failed twice', { held: 35, trouble: paused(2, 0) }, { desired: 4, toStart: 4, reason: 'demand' }],
+    ['none in the pause after three', { held: 35, trouble: paused(3, 700) }, { desired: 4, toStart: 0, reason: 'failing', laterMs: 700 }],
+    ['one after it', { held: 35, trouble: paused(3, 0) }, { desired: 4, toStart: 1, reason: 'trial' }],
+    [
+      'and no other while that is on its way',
+      { held: 35, starting: 1, trouble: paused(3, 0) },
+      { desired: 4, toStart: 0, reason: 'trial', laterMs: 1_000 },
+    ],
+    ['also for nobody, since everybody was sent away', { trouble: paused(3, 0) }, { desired: 1, toStart: 1, reason: 'trial' }],
+    [
+      'not for nobody where an instance serves',
+      { ready: 1, slots: 10, free: 10, trouble: paused(3, 0) },
+      { desired: 0, toStart: 0, reason: 'idle' },
+    ],
+    [
+      'a bad new version is tried again after the pause, too',
+      { ready: 1, slots: 10, free: 10, wanted: 1, trouble: paused(4, 2_000) },
+      { desired: 2, toStart: 0, reason: 'failing', laterMs: 2_000 },
     ],
   ];
   test.each(cases)('%s', (_name, demand, expected) => {
-    expect(decide({ ...QUIET, ...demand })).toEqual(expected);
+    expect(decide({ ...QUIET, ...demand })).toEqual({ laterMs: null, ...expected });
   });
 });
 
@@ -62,33 +157,65 @@ describe('whatever the numbers are', () => {
     concurrency: fc.oneof(fc.constant(null), fc.integer({ min: 1, max: 500 })),
     min: count(30),
     max: count(100),
-    force: count(5),
+    wanted: count(5),
+    old: count(50),
+    startIntervalMs: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 60_000 })),
+    maxStartsPerMinute: fc.oneof(fc.constant(null), fc.integer({ min: 1, max: 30 })),
+    lastBegunMs: fc.option(count(59_999)),
+    begunInMinute: count(40),
+    oldestBegunMs: fc.option(count(59_999)),
+    trouble: fc.option(fc.record({ failures: fc.integer({ min: 1, max: 9 }), retryInMs: fc.oneof(fc.constant(0), count(60_000)) })),
   });
+  /** What clients need alone decides. */
+  const unhindered = demand.map((d): Demand => ({ ...d, wanted: 0, old: 0, startIntervalMs: 0, maxStartsPerMinute: null, trouble: null }));
   const begun = (d: Demand): number => d.ready + d.starting;
 
-  test('starting never leads beyond the maximum, and never counts backwards', () => {
+  test('starting never leads beyond the maximum, but by one for a replacement, and never counts backwards', () => {
     fc.assert(
       fc.property(demand, (d) => {
-        const { toStart, desired } = decide(d);
+        const { toStart, desired, laterMs } = decide(d);
         expect(Number.isSafeInteger(toStart) && toStart >= 0).toBe(true);
-        expect(desired).toBeLessThanOrEqual(d.max);
-        if (toStart > 0) expect(begun(d) + toStart).toBe(desired);
+        expect(laterMs === null || laterMs > 0).toBe(true);
+        if (toStart > 0) expect(begun(d) + toStart).toBeLessThanOrEqual(d.max + (d.wanted + d.old > 0 ? 1 : 0));
+        if (toStart > 0 && d.trouble === null) expect(begun(d) + toStart).toBe(desired);
+      }),
+    );
+  });
+
+  test('no pace is exceeded', () => {
+    fc.assert(
+      fc.property(demand, (d) => {
+        const { toStart } = decide(d);
+        if (d.trouble !== null) return;
+        if (d.startIntervalMs > 0)
+          expect(toStart).toBeLessThanOrEqual(d.lastBegunMs === null || d.lastBegunMs >= d.startIntervalMs ? 1 : 0);
+        if (d.maxStartsPerMinute !== null && toStart > 0) expect(d.begunInMinute + toStart).toBeLessThanOrEqual(d.maxStartsPerMinute);
+      }),
+    );
+  });
+
+  test('starts that fail again and again are tried one at a time', () => {
+    fc.assert(
+      fc.property(demand, (d) => {
+        if (d.trouble === null || d.trouble.failures < 3) return;
+        const { toStart } = decide(d);
+        expect(toStart).toBeLessThanOrEqual(d.trouble.retryInMs > 0 || d.starting > 0 ? 0 : 1);
       }),
     );
   });
 
   test('once the started ones count as starting, the same demand starts no more', () => {
     fc.assert(
-      fc.property(demand, (d) => {
+      fc.property(unhindered, (d) => {
         const { toStart } = decide(d);
-        expect(decide({ ...d, starting: d.starting + toStart, force: 0 }).toStart).toBe(0);
+        expect(decide({ ...d, starting: d.starting + toStart }).toStart).toBe(0);
       }),
     );
   });
 
   test('what is there in the end is enough for everybody, unless the maximum or the unknown forbids it', () => {
     fc.assert(
-      fc.property(demand, (d) => {
+      fc.property(unhindered, (d) => {
         const { toStart, reason } = decide(d);
         if (d.concurrency === null || reason === 'maximum') return;
         const busy = d.held + Math.max(0, d.slots - d.free);
@@ -99,7 +226,7 @@ describe('whatever the numbers are', () => {
 
   test('one instance less than what demand alone started would not have been enough', () => {
     fc.assert(
-      fc.property(demand, (d) => {
+      fc.property(unhindered, (d) => {
         const { toStart, reason, desired } = decide(d);
         if (d.concurrency === null || reason !== 'demand' || toStart === 0) return;
         const busy = d.held + Math.max(0, d.slots - d.free);
@@ -109,6 +236,6 @@ describe('whatever the numbers are', () => {
   });
 
   test('one held client more never starts less', () => {
-    fc.assert(fc.property(demand, (d) => expect(decide({ ...d, held: d.held + 1 }).toStart).toBeGreaterThanOrEqual(decide(d).toStart)));
+    fc.assert(fc.property(unhindered, (d) => expect(decide({ ...d, held: d.held + 1 }).toStart).toBeGreaterThanOrEqual(decide(d).toStart)));
   });
 });

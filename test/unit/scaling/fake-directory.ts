@@ -1,7 +1,9 @@
-import type { StartDirectory, StartPlan } from '../../../src/cluster/directory.ts';
+import type { StartDirectory } from '../../../src/cluster/directory.ts';
+import { failuresMax } from '../../../src/cluster/start-limits.ts';
+import type { StartFailure, StartPlan } from '../../../src/cluster/starts.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
 
-type Starts = Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'route'>;
+type Starts = Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route'>;
 
 /** One route in memory, whose clients and instances a test sets as it likes. */
 export class FakeDirectory implements Starts {
@@ -14,6 +16,13 @@ export class FakeDirectory implements Starts {
   /** Every id that was ever entered, in order. */
   readonly entered: string[] = [];
   plans = 0;
+  wanted = 0;
+  /** Of the instances, those that a restart replaces. */
+  old = 0;
+  /** Why starts failed since one last linked. */
+  failures: string[] = [];
+  pauseMs = 0;
+  readonly #begunAt: number[] = [];
   /** Called before the comparison in `beginStarts`: what others do in between. */
   meanwhile: () => void = () => {};
   unavailable: Error | null = null;
@@ -22,27 +31,62 @@ export class FakeDirectory implements Starts {
     if (this.unavailable) throw this.unavailable;
     this.plans += 1;
     const slots = this.instances.reduce((sum, concurrency) => sum + concurrency, 0);
-    const { held, concurrency } = this;
-    return { held, promised: 0, slots, free: 0, ready: this.instances.length, starting: this.starting.size, concurrency };
+    const { held, concurrency, wanted, old } = this;
+    const ages = this.#begunAt.map((at) => performance.now() - at).filter((age) => age < 60_000);
+    const [ready, starting] = [this.instances.length, this.starting.size];
+    return {
+      held,
+      promised: 0,
+      slots,
+      free: 0,
+      ready,
+      starting,
+      concurrency,
+      begun: this.entered.length,
+      lastBegunMs: ages.at(-1) ?? null,
+      begunInMinute: ages.length,
+      oldestBegunMs: ages[0] ?? null,
+      wanted,
+      old,
+      trouble:
+        this.failures.length === 0
+          ? null
+          : { failures: this.failures.length, reason: this.failures.at(-1) ?? '', ageMs: 0, retryInMs: this.retryInMs },
+    };
   }
 
   async beginStarts(
     _route: string,
     ids: readonly string[],
     _timeoutMs: number,
-    plan: Pick<StartPlan, 'ready' | 'starting'>,
+    plan: Pick<StartPlan, 'ready' | 'starting' | 'begun'>,
+    { wanted = 0 }: { readonly wanted?: number } = {},
   ): Promise<boolean> {
     if (this.unavailable) throw this.unavailable;
     this.meanwhile();
-    if (plan.ready + plan.starting !== this.instances.length + this.starting.size) return false;
+    if (plan.ready + plan.starting !== this.instances.length + this.starting.size || plan.begun !== this.entered.length) return false;
     for (const id of ids) this.starting.add(id);
     this.entered.push(...ids);
+    this.#begunAt.push(...ids.map(() => performance.now()));
+    this.wanted -= wanted;
     return true;
   }
 
-  async endStart(_route: string, id: string): Promise<void> {
+  async endStart(_route: string, id: string, failure?: StartFailure): Promise<void> {
     if (this.unavailable) throw this.unavailable;
-    this.starting.delete(id);
+    if (!this.starting.delete(id) || failure === undefined) return;
+    this.failures.push(failure.reason);
+    if (failure.wantedAgain) this.wanted += 1;
+  }
+
+  async wantInstances(_route: string, count: number): Promise<void> {
+    if (this.unavailable) throw this.unavailable;
+    this.wanted += count;
+  }
+
+  /** As in the real one, a pause follows after several failures. */
+  get retryInMs(): number {
+    return this.failures.length < failuresMax ? 0 : this.pauseMs;
   }
 
   async route(): Promise<RouteRecord | null> {
@@ -52,6 +96,7 @@ export class FakeDirectory implements Starts {
   /** A start links: its clients are served. */
   link(id: string, concurrency = this.concurrency ?? 10): void {
     this.starting.delete(id);
+    this.failures = [];
     this.instances.push(concurrency);
     this.held = Math.max(0, this.held - concurrency);
   }
@@ -69,7 +114,8 @@ export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes'> {
 
   startPlan: Starts['startPlan'] = (route) => this.of(route).startPlan();
   beginStarts: Starts['beginStarts'] = (route, ...rest) => this.of(route).beginStarts(route, ...rest);
-  endStart: Starts['endStart'] = (route, id) => this.of(route).endStart(route, id);
+  endStart: Starts['endStart'] = (route, ...rest) => this.of(route).endStart(route, ...rest);
+  wantInstances: Starts['wantInstances'] = (route, count) => this.of(route).wantInstances(route, count);
   route: Starts['route'] = (route) => this.of(route).route();
 
   async routes(): Promise<ReadonlyMap<string, RouteRecord>> {

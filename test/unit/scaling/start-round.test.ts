@@ -3,12 +3,12 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { parseRouteSettings, type RouteRecord } from '../../../src/config/route-settings.ts';
 import { createLog } from '../../../src/log.ts';
 import { LanePool } from '../../../src/scaling/lanes.ts';
-import { type RoundOptions, runRound, type StartOrder, type Unfinished } from '../../../src/scaling/start-round.ts';
+import { type RoundOptions, type RoundResult, runRound, type StartOrder, type Unfinished } from '../../../src/scaling/start-round.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeDirectory } from './fake-directory.ts';
 
 const LANES = 50;
-const NOTHING: Unfinished = { force: 0, startIds: [] };
+const NOTHING: Unfinished = { startIds: [], wantedIds: [] };
 
 let directory: FakeDirectory;
 let orders: StartOrder[];
@@ -25,8 +25,8 @@ interface Given extends Partial<Omit<RoundOptions, 'settings' | 'run'>> {
   readonly run?: (order: StartOrder) => Promise<void>;
 }
 
-function round({ settings, run, ...given }: Given = {}): Promise<number> {
-  return runRound({
+async function round({ settings, run, ...given }: Given = {}): Promise<number> {
+  const { started } = await runRound({
     directory,
     route: 'app',
     settings: parseRouteSettings(settings ?? {}),
@@ -40,6 +40,21 @@ function round({ settings, run, ...given }: Given = {}): Promise<number> {
       orders.push(order);
       await run?.(order);
     },
+  });
+  return started;
+}
+
+function runRoundOf(settings: RouteRecord): Promise<RoundResult> {
+  return runRound({
+    directory,
+    route: 'app',
+    settings: parseRouteSettings(settings),
+    unfinished: NOTHING,
+    lanes: new LanePool(LANES).forJob(),
+    log: createLog('test', 'silent'),
+    stopping: new AbortController().signal,
+    remember: async () => {},
+    run: async (order) => void orders.push(order),
   });
 }
 
@@ -201,7 +216,7 @@ describe('a command that fails', () => {
       throw new Error('no such image');
     };
     await expect(round({ run })).rejects.toThrow('no such image');
-    expect(lastRemembered()).toEqual({ force: 0, startIds: directory.entered });
+    expect(lastRemembered()).toEqual({ startIds: directory.entered, wantedIds: [] });
 
     directory.unavailable = null;
     expect(await round({ unfinished: lastRemembered() ?? NOTHING })).toBe(1);
@@ -232,23 +247,62 @@ describe('without the directory', () => {
 describe('instances that somebody asks for', () => {
   test('are started beyond what clients need, once', async () => {
     directory.instances = [0];
-    expect(await round({ unfinished: { force: 2, startIds: [] }, run: () => delay(300).then(() => {}) })).toBe(2);
+    directory.wanted = 2;
+    expect(await round({ run: () => delay(300).then(() => {}) })).toBe(2);
     expect(orders).toHaveLength(2);
     expect(orders[0]?.desired).toBe(3);
   });
 
-  test('are not started beyond the maximum', async () => {
+  test('are not started beyond one more than the maximum; the rest is looked at later', async () => {
     directory.instances = [0, 0];
-    expect(await round({ settings: { maxInstances: 2 }, unfinished: { force: 1, startIds: [] } })).toBe(0);
+    directory.wanted = 2;
+    const later = await runRoundOf({ maxInstances: 2 });
+    expect(orders).toHaveLength(1);
+    expect(directory.wanted).toBe(1);
+    expect(later.laterMs).toBeGreaterThan(0);
   });
 
-  test('are asked for again where their command failed, and only those', async () => {
+  test('are wanted again where their command failed, and only those', async () => {
     directory.instances = [0];
+    directory.wanted = 2;
     const run = async (order: StartOrder): Promise<void> => {
       if (order === orders[0]) throw new Error('no such image');
     };
-    await expect(round({ unfinished: { force: 2, startIds: [] }, run })).rejects.toThrow();
-    expect(lastRemembered()).toEqual({ force: 1, startIds: [] });
+    await expect(round({ run })).rejects.toThrow();
+    expect(lastRemembered()).toEqual(NOTHING);
+    expect(directory.wanted).toBe(1);
+  });
+});
+
+describe('a pace', () => {
+  test('begins one at a time, and says when the next one may be', async () => {
+    directory.held = 35;
+    const settings = { startInterval: '30s' };
+    const { started, laterMs } = await runRoundOf(settings);
+    expect(started).toBe(1);
+    expect(laterMs).toBeGreaterThan(29_000);
+    expect(orders[0]).toMatchObject({ desired: 1, count: 1 });
+    expect((await runRoundOf(settings)).started).toBe(0);
+  });
+
+  test('begins so many in a minute', async () => {
+    directory.held = 100;
+    const { started, laterMs } = await runRoundOf({ maxStartsPerMinute: 3 });
+    expect(started).toBe(3);
+    expect(laterMs).toBeGreaterThan(58_000);
+  });
+});
+
+describe('starts that keep failing', () => {
+  test('are not begun during the pause, and one by one after it, with nobody held', async () => {
+    directory.failures = ['bad', 'bad', 'bad'];
+    directory.pauseMs = 5_000;
+    directory.held = 35;
+    expect(await runRoundOf({})).toEqual({ started: 0, laterMs: 5_000 });
+    directory.held = 0;
+    expect(await runRoundOf({})).toEqual({ started: 0, laterMs: 5_000 });
+    directory.pauseMs = 0;
+    expect((await runRoundOf({})).started).toBe(1);
   });
 });
 
@@ -269,28 +323,28 @@ describe('a round whose process dies', () => {
   test('is finished by the next one under the same names', async () => {
     directory.held = 15;
     for (const id of ['seen', 'unseen']) directory.starting.add(id);
-    expect(await round({ unfinished: { force: 0, startIds: ['unseen'] } })).toBe(1);
+    expect(await round({ unfinished: { startIds: ['unseen'] } })).toBe(1);
     expect(orders.map(({ startId }) => startId)).toEqual(['unseen']);
     expect([...directory.starting].sort()).toEqual(['seen', 'unseen']);
   });
 
   test('starts nothing again that nobody needs any more', async () => {
     directory.starting.add('unseen');
-    expect(await round({ unfinished: { force: 0, startIds: ['unseen'] } })).toBe(0);
+    expect(await round({ unfinished: { startIds: ['unseen'] } })).toBe(0);
     expect(directory.starting.size).toBe(0);
   });
 
-  test('has its forced instances started all the same', async () => {
+  test('has its wanted instances started all the same', async () => {
     directory.instances = [0];
+    directory.wanted = 1;
     let left = NOTHING;
     const dies = round({
-      unfinished: { force: 1, startIds: [] },
       run: async () => {
         left = lastRemembered() ?? NOTHING;
       },
     });
     await dies;
-    expect(left).toEqual({ force: 1, startIds: [orders[0]?.startId] });
+    expect(left).toEqual({ startIds: [orders[0]?.startId], wantedIds: [orders[0]?.startId] });
 
     expect(await round({ unfinished: left })).toBe(1);
     expect(orders[1]?.startId).toBe(orders[0]?.startId);
