@@ -8,6 +8,8 @@ import type { Lender } from './slots.ts';
 
 /** For how long a linker that failed to dial a node is not asked to do so again. */
 const UNREACHABLE_MS = 30_000;
+/** When it is asked again: after this it would have said that it failed once more. */
+const TRIED_MS = 5_000;
 const UNREACHABLE_MAX = 10_000;
 /** A node to which no relay could be made is left alone for this time: each attempt takes slots out of service for a while. */
 const FAILED_MS = 5_000;
@@ -17,8 +19,8 @@ export class Relays {
   readonly #options: RelayOptions;
   /** By instance and address; a linker that links anew has another lender and other relays. */
   readonly #relays = new Map<Lender, Map<string, Relay>>();
-  /** `instance address` → until when; performance.now() in ms. */
-  readonly #unreachable = new Map<string, number>();
+  /** `instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
+  readonly #unreachable = new Map<string, { readonly until: number; readonly retried: boolean }>();
   /** `route address` → until when; performance.now() in ms. */
   readonly #failed = new Map<string, number>();
   #leaving = false;
@@ -29,12 +31,21 @@ export class Relays {
 
   /** The lender's linker could not dial `address`. */
   markUnreachable(lender: Lender, address: string): void {
-    remember(this.#unreachable, `${lender.instance} ${address}`, UNREACHABLE_MS, UNREACHABLE_MAX);
+    this.#remember(unreachableKey(lender, address), UNREACHABLE_MS, false);
   }
 
-  /** Whether the lender's linker is known not to reach the node at `address`. */
+  /**
+   * Whether the lender's linker is known not to reach the node at `address`. After a while it is asked to try again, once: an address
+   * from which nothing comes back takes the slots that move there out of service until the linker gives up.
+   */
   needed(lender: Lender, address: string): boolean {
-    return isRemembered(this.#unreachable, `${lender.instance} ${address}`);
+    const key = unreachableKey(lender, address);
+    const known = this.#unreachable.get(key);
+    if (known === undefined) return false;
+    if (performance.now() < known.until) return true;
+    if (known.retried) this.#unreachable.delete(key);
+    else this.#remember(key, TRIED_MS, true);
+    return false;
   }
 
   /** Lends up to `count` idle slots of the lender on to the node at `address`. Returns how many. */
@@ -43,9 +54,9 @@ export class Relays {
     const open = this.#relays.get(lender)?.get(address);
     if (open !== undefined) return open.lend(count);
     const at = parseHostPort(address);
-    if (at === null || isRemembered(this.#failed, `${route} ${address}`)) return 0;
+    if (at === null || performance.now() < (this.#failed.get(`${route} ${address}`) ?? 0)) return 0;
     const relay = new Relay(route, lender, at, this.#options, (reached) => {
-      if (!reached) remember(this.#failed, `${route} ${address}`, FAILED_MS, FAILED_MAX);
+      if (!reached) keep(this.#failed, `${route} ${address}`, performance.now() + FAILED_MS, FAILED_MAX);
       this.#forget(lender, address);
     });
     const relays = this.#relays.get(lender) ?? new Map<string, Relay>();
@@ -81,23 +92,24 @@ export class Relays {
     for (const lender of [...this.#relays.keys()]) this.close(lender);
   }
 
+  #remember(key: string, forMs: number, retried: boolean): void {
+    keep(this.#unreachable, key, { until: performance.now() + forMs, retried }, UNREACHABLE_MAX);
+  }
+
   #forget(lender: Lender, address: string): void {
     const relays = this.#relays.get(lender);
     if (relays?.delete(address) && relays.size === 0) this.#relays.delete(lender);
   }
 }
 
-function remember(until: Map<string, number>, key: string, forMs: number, max: number): void {
-  until.delete(key);
-  const oldest = until.size >= max ? until.keys().next().value : undefined;
-  if (oldest !== undefined) until.delete(oldest);
-  until.set(key, performance.now() + forMs);
+function unreachableKey(lender: Lender, address: string): string {
+  return `${lender.instance} ${address}`;
 }
 
-function isRemembered(until: Map<string, number>, key: string): boolean {
-  const time = until.get(key);
-  if (time === undefined) return false;
-  if (time > performance.now()) return true;
-  until.delete(key);
-  return false;
+/** Of too many the one that was set longest ago goes. */
+function keep<T>(map: Map<string, T>, key: string, value: T, max: number): void {
+  map.delete(key);
+  const oldest = map.size >= max ? map.keys().next().value : undefined;
+  if (oldest !== undefined) map.delete(oldest);
+  map.set(key, value);
 }
