@@ -267,9 +267,13 @@ export class Door {
 
 /** A port that accepts and never says a word. */
 export async function deafPort(): Promise<number> {
-  const server = createServer(() => {}).listen(0, '127.0.0.1');
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => sockets.push(socket.on('error', () => {}))).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  closers.push(() => server.close());
+  closers.push(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
   return (server.address() as AddressInfo).port;
 }
 
