@@ -116,7 +116,7 @@ describe('a TCP connection', () => {
     await eventually('a held client', () => node.held === 1);
     await turns();
     client[how]();
-    await eventually('nobody held', () => node.held === 0, 1_500);
+    await eventually('nobody held', () => node.held === 0, 5_000);
   });
 
   test('for which nobody comes in time is closed', async () => {
