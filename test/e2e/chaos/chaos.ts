@@ -33,6 +33,7 @@ export interface ChaosReport {
   readonly concurrencyViolations: number;
   readonly longestRequestMs: number;
   readonly longestIdleWhileHeldMs: number;
+  readonly longestIdleWas: string;
   readonly startupCommands: number;
   readonly faults: Readonly<Record<string, number>>;
   /** Warnings and errors that the processes logged. */
@@ -94,7 +95,7 @@ function report(seed: number, seconds: number, world: World, clients: Clients, w
     clients.mixedUp > 0 && `${clients.mixedUp} answers mixed up`,
     servedTwice.length > 0 && `${servedTwice.length} requests served twice: ${servedTwice.slice(0, 3).join(', ')}`,
     violations.length > 0 && `${violations.length} concurrency violations: ${violations[0]}`,
-    watch.longestMs > IDLE_MS_MAX && `a client was held for ${Math.round(watch.longestMs)} ms while a slot lay idle`,
+    watch.longestMs > IDLE_MS_MAX && `a client was held too long while a slot lay idle`,
     unexplained.length > 0 &&
       `${unexplained.length} failures that no fault explains: ${unexplained
         .slice(0, 5)
@@ -116,6 +117,7 @@ function report(seed: number, seconds: number, world: World, clients: Clients, w
     concurrencyViolations: violations.length,
     longestRequestMs: Math.round(clients.longestMs),
     longestIdleWhileHeldMs: Math.round(watch.longestMs),
+    longestIdleWas: `${watch.longestSeen}; ${near(world, { from: watch.longestUntil - watch.longestMs, until: watch.longestUntil }).join(', ')}`,
     startupCommands: world.commands(),
     faults: counts(world.faults.map(({ what }) => what)),
     said: Object.fromEntries(world.said),

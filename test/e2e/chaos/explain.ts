@@ -57,8 +57,10 @@ function harmOf({ what, node, from, until }: Fault): Harm | null {
       // From the kill on nobody answers there: what was under way sees its connection break. Whoever comes later is turned away.
       return { node, most: Number.POSITIVE_INFINITY, fits: isBroken };
     case 'freeze a node':
-    case 'half-open links of a node':
       return seemedDead ? { node, most: Number.POSITIVE_INFINITY, fits: (failure) => isBroken(failure) || isCutOff(failure) } : null;
+    case 'half-open links of a node':
+      // What was swallowed can't come later: the links break when the way is open again, if not before.
+      return { node, most: Number.POSITIVE_INFINITY, fits: isCutOff };
     case 'kill -9 a linker':
       return { node: null, most: CONCURRENCY, fits: isCutOff };
     case 'freeze a linker':

@@ -6,7 +6,9 @@ const LOOK_EVERY_MS = 50;
 /** Looks at what every node itself counts, and finds the longest time in which a client was held while a slot lay idle somewhere. */
 export class IdleWatch {
   longestMs = 0;
-  looks = 0;
+  /** When that was, and what the nodes counted at its end. */
+  longestUntil = 0;
+  longestSeen = '';
   #running = true;
   readonly #world: World;
 
@@ -24,8 +26,11 @@ export class IdleWatch {
       const disturbed = this.#world.faults.some(({ over }) => over > now - 1_000) || seen.includes(null);
       if (held > 0 && free > 0 && !disturbed) since ??= now;
       else since = null;
-      if (since !== null) this.longestMs = Math.max(this.longestMs, now - since);
-      this.looks++;
+      if (since !== null && now - since > this.longestMs) {
+        this.longestMs = now - since;
+        this.longestUntil = now;
+        this.longestSeen = seen.map((one) => `held ${one?.held} free ${one?.free}`).join(', ');
+      }
       await delay(LOOK_EVERY_MS);
     }
   }
