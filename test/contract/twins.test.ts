@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import type { InstanceInfo, RouteSnapshot } from '../../src/cluster/cluster.ts';
 import type { Directory, StartPlan } from '../../src/cluster/directory.ts';
+import { promiseMs } from '../../src/cluster/limits.ts';
 import { MemoryDirectory } from '../../src/cluster/memory/directory.ts';
 import { RedisConnection } from '../../src/cluster/redis/connection.ts';
 import { RedisDirectory } from '../../src/cluster/redis/directory.ts';
@@ -138,8 +139,11 @@ test('every step is answered alike, and leaves the same behind', async () => {
         await twin.beatNode({ ...peer(id), version: '1', startedMs: 0, held: 0, active: 0, links: 0 });
         await twin.enterRoutes(id, [route]);
       }
+      const began = performance.now();
       for (const run of steps) {
         const [memory, redis] = [await run(twins[0]), await run(twins[1])];
+        // On a machine that is this slow a promise may have lapsed in one of them and not yet in the other: nothing can be compared.
+        fc.pre(performance.now() - began < promiseMs);
         expect(comparable(redis)).toEqual(comparable(memory));
       }
       const plans = [await twins[0].startPlan(route), await twins[1].startPlan(route)] as const;

@@ -1,4 +1,4 @@
-/** A unit test that takes seconds is broken; one that starts containers, processes or a browser needs its time. */
+/** Far more than any test takes on a quiet machine: a busy one is no reason to fail. */
 import { expect, jest } from '@jest/globals';
 
-jest.setTimeout(expect.getState().testPath?.includes('/test/unit/') ? 20_000 : 90_000);
+jest.setTimeout(expect.getState().testPath?.includes('/test/unit/') ? 60_000 : 120_000);

@@ -45,7 +45,7 @@ export function handoff(world: () => World): void {
 
       expect(await b.hears('want')).toMatchObject({ count: 5 });
       expect(await a.hears('coming')).toMatchObject({ count: 5 });
-      expect(await world().observer.startPlan(route)).toMatchObject({ held: 8, promised: 5, free: 0 });
+      expect(await world().observer.startPlan(route)).toMatchObject({ held: 8, free: 0 });
     });
 
     test('of two nodes that want the last slot, one gets it', async () => {

@@ -116,12 +116,10 @@ describe('FrameReader', () => {
     const bytes = frameBytes(Frame.DATA, Buffer.alloc(PAYLOAD_BYTES_MAX), 1);
     const slabs = new Set<ArrayBufferLike>();
     const frames = 20;
-    const started = performance.now();
     for (let frame = 0; frame < frames; frame++) {
       for (const { payload } of read(cut(bytes, [1]))) slabs.add(payload.buffer);
     }
-    // Copying what is there for every byte that comes would be 43 GB, tens of seconds.
-    expect(performance.now() - started).toBeLessThan(3_000);
+    // Copying what is there for every byte that comes would be 43 GB: it would not end within the test's time.
     expect(slabs.size).toBe(frames);
   });
 

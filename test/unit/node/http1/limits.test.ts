@@ -209,13 +209,17 @@ describe('a client that stands still', () => {
     const client = await connectClient(port);
     client.discards = true;
     client.send(GET);
+    let reads = true;
     // Reads for an instant every now and then, over several times the limit.
     const tick = setInterval(() => {
       client.resume();
-      setImmediate(() => client.pause());
+      setImmediate(() => {
+        if (reads) client.pause();
+      });
     }, 100);
     await passed(1_500);
     clearInterval(tick);
+    reads = false;
     client.resume();
     await client.until(() => client.receivedBytes > body.length);
     expect(client.ending).toBeNull();
