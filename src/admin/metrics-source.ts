@@ -14,6 +14,8 @@ export interface RouteCounts {
   readonly codes: ReadonlyMap<number, number>;
   readonly hold: HistogramNumbers;
   readonly coldStart: HistogramNumbers;
+  /** Where the time of these went, by stage. */
+  readonly coldStages?: Readonly<Record<string, HistogramNumbers>>;
 }
 
 /** A node's own share of a route: the sum over all nodes is the cluster's number. */

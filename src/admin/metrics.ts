@@ -45,6 +45,17 @@ const DEFINITIONS: readonly Definition[] = [
   routeHistogram('pullproxy_hold_seconds', 'How long clients waited for a slot', ({ counts }) => counts.hold),
   routeHistogram('pullproxy_cold_start_seconds', 'How long clients waited while no instance was ready', ({ counts }) => counts.coldStart),
   {
+    name: 'pullproxy_cold_start_stage_seconds',
+    type: 'histogram',
+    help: 'Where the time went until a client that waited for an instance to be started had the first byte of its answer',
+    collect: ({ routes }, labelOf) =>
+      routes.flatMap(({ name, counts }) =>
+        Object.entries(counts.coldStages ?? {}).flatMap(([stage, numbers]) =>
+          histogramSamples('pullproxy_cold_start_stage_seconds', { route: labelOf(name), stage }, numbers),
+        ),
+      ),
+  },
+  {
     name: 'pullproxy_handoffs_total',
     type: 'counter',
     help: 'Idle slots moved to nodes that hold clients',
@@ -141,21 +152,18 @@ function routeGauge(name: string, help: string, read: (route: RouteNumbers) => n
 }
 
 function routeHistogram(name: string, help: string, read: (route: RouteNumbers) => HistogramNumbers): Definition {
-  const collect: Collect = ({ routes }, labelOf) => routes.flatMap((route) => histogramSamples(name, labelOf(route.name), read(route)));
+  const collect: Collect = ({ routes }, labelOf) =>
+    routes.flatMap((route) => histogramSamples(name, { route: labelOf(route.name) }, read(route)));
   return { name, type: 'histogram', help, collect };
 }
 
-function histogramSamples(name: string, route: string, { bounds, counts, sum }: HistogramNumbers): Sample[] {
+function histogramSamples(name: string, labels: Labels, { bounds, counts, sum }: HistogramNumbers): Sample[] {
   let total = 0;
   const buckets = [...bounds, '+Inf'].map((le, index) => {
     total += counts[index] ?? 0;
-    return { value: total, labels: { route, le }, metricName: `${name}_bucket` };
+    return { value: total, labels: { ...labels, le }, metricName: `${name}_bucket` };
   });
-  return [
-    ...buckets,
-    { value: sum, labels: { route }, metricName: `${name}_sum` },
-    { value: total, labels: { route }, metricName: `${name}_count` },
-  ];
+  return [...buckets, { value: sum, labels, metricName: `${name}_sum` }, { value: total, labels, metricName: `${name}_count` }];
 }
 
 function codeSamples(route: string, codes: ReadonlyMap<number, number>): Sample[] {

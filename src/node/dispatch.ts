@@ -36,6 +36,7 @@ export class Dispatcher {
   readonly #heldMax: number;
   readonly #tally: HeldTally;
   readonly #handoffs: HandoffCounters;
+  readonly #startNeeded: (route: string) => void;
   /** Held visits by what the directory calls them. */
   readonly #holds = new Map<string, Visit>();
   /** Routes whose number of idle slots has changed in this turn. */
@@ -43,9 +44,16 @@ export class Dispatcher {
   #nextHold = 0;
   #draining = false;
 
-  /** `tally` counts what the routes' queues hold. */
-  constructor(cluster: Cluster, { heldMax }: Pick<HeldLimits, 'heldMax'>, tally: HeldTally, handoffs: HandoffCounters) {
+  /** `tally` counts what the routes' queues hold; `startNeeded` is told of clients that are not even held. */
+  constructor(
+    cluster: Cluster,
+    { heldMax }: Pick<HeldLimits, 'heldMax'>,
+    tally: HeldTally,
+    handoffs: HandoffCounters,
+    startNeeded: (route: string) => void = () => {},
+  ) {
     this.#cluster = cluster;
+    this.#startNeeded = startNeeded;
     this.#heldMax = heldMax;
     this.#tally = tally;
     this.#handoffs = handoffs;
@@ -56,6 +64,7 @@ export class Dispatcher {
     visit.route = route;
     const lender = route.held.size === 0 ? route.slots.choose(route.settings.balance) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
+    else if (lender === null && this.#isFailing(route)) this.#sendAway(visit, route);
     else if (!this.#isFull(visit, route)) this.#hold(visit, route, route.settings.maxHeld);
     // A slot that is kept back is better than none.
     else if (lender !== null) this.#serve(visit, lender, route);
@@ -141,6 +150,16 @@ export class Dispatcher {
     visit.refuse(HOLD_TIMEOUT);
   }
 
+  /** Starts keep failing, no instance is there and none on its way: nobody waits for `forMs`. */
+  startsFail(route: Route, forMs: number): void {
+    route.failingUntil = performance.now() + forMs;
+    for (let oldest = route.held.oldest; oldest !== null && this.#isFailing(route); oldest = route.held.oldest) {
+      const visit = visitOf(oldest);
+      this.leave(visit);
+      this.#sendAway(visit, route);
+    }
+  }
+
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
   refuseHold(holdId: string): void {
     const visit = this.#holds.get(holdId);
@@ -165,6 +184,17 @@ export class Dispatcher {
     this.slotsChanged(route);
   }
 
+  #isFailing(route: Route): boolean {
+    return route.failingUntil > 0 && performance.now() < route.failingUntil;
+  }
+
+  /** Whoever is sent away wanted an instance all the same: that is why one is tried again. */
+  #sendAway(visit: Visit, route: Route): void {
+    this.#startNeeded(route.name);
+    const retryAfter = Math.max(1, Math.ceil((route.failingUntil - performance.now()) / 1_000));
+    visit.refuse(new PullproxyError('start_failed', undefined, retryAfter));
+  }
+
   #isFull({ heldBytes }: Visit, { held, settings }: Route): boolean {
     const { size, bytes, bytesMax, queueBytesMax } = this.#tally;
     return size >= this.#heldMax || bytes + heldBytes > bytesMax || held.size >= settings.maxHeld || held.bytes + heldBytes > queueBytesMax;
@@ -175,10 +205,22 @@ export class Dispatcher {
     visit.cold = route.isCold;
     this.#holds.set(visit.holdId, visit);
     route.held.insert(visit);
+    this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
   }
 
+  #showPageLater(visit: Visit, afterMs: number | undefined): void {
+    if (afterMs === undefined || !visit.takesPage) return;
+    const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
+    visit.pageTimer = setTimeout(() => {
+      this.leave(visit);
+      visit.refuse(new PullproxyError('waiting_page'));
+    }, waitMs);
+  }
+
   #over(visit: Visit): void {
+    if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
+    visit.pageTimer = null;
     this.#holds.delete(visit.holdId);
     this.#cluster.unhold((visit.route as Route).name, visit.holdId);
   }

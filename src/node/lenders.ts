@@ -1,6 +1,7 @@
 /** What linkers say on their links, and what this node makes of it. */
 import type { Cluster } from '../cluster/cluster.ts';
 import type { InstanceReport } from '../link/node-link.ts';
+import type { Log } from '../log.ts';
 import type { HandoffCounters } from './counters.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { LenderEvents } from './link-server.ts';
@@ -16,7 +17,16 @@ export interface LendersContext {
   readonly handoffs: HandoffCounters;
   /** One more instance of the route is wanted. */
   startAnother(route: string): void;
+  /** An instance of a route with a stop command has left for good. */
+  left(route: string, leaver: Leaver): void;
   isLeaving(): boolean;
+  readonly log: Log;
+}
+
+/** An instance that was allowed to leave, and has. */
+export interface Leaver {
+  readonly instance: string;
+  readonly startId?: string | undefined;
 }
 
 export class Lenders implements LenderEvents {
@@ -25,6 +35,9 @@ export class Lenders implements LenderEvents {
   readonly #homes = new Map<string, Lender>();
   /** Slots that their linker could not move and is about to lend here again: they are relayed. */
   readonly #failedMoves = new Map<Lender, { readonly count: number; readonly address: string }>();
+
+  /** Instances that may leave, and have not yet. */
+  readonly #retired = new Set<Lender>();
 
   constructor(context: LendersContext) {
     this.#context = context;
@@ -40,12 +53,15 @@ export class Lenders implements LenderEvents {
     route.slots.add(lender);
     if (route.newest !== null && !lender.relayed) lender.link.newest(route.newest === lender.instance);
     if (this.#context.isLeaving()) lender.link.goAway();
+    if (route.held.size > 0) this.#askWhenBegun(name, lender);
     return true;
   }
 
   idle(name: string, lender: Lender): void {
     const route = this.#context.routes.get(name);
     if (route === undefined) return;
+    if (lender.birth) lender.birth.readyAt ??= performance.now();
+    route.failingUntil = 0;
     route.slots.refilled(lender);
     this.#context.dispatcher.match(route);
     if (this.#failedMoves.size > 0) this.#relayInstead(route, lender);
@@ -73,7 +89,10 @@ export class Lenders implements LenderEvents {
     void cluster
       .mayRetire(name, lender.instance, minInstances)
       .catch(() => false)
-      .then((may) => lender.link.answerRetire(may));
+      .then((may) => {
+        if (may) this.#retired.add(lender);
+        lender.link.answerRetire(may);
+      });
   }
 
   startAnother(name: string): void {
@@ -88,6 +107,9 @@ export class Lenders implements LenderEvents {
     const { dispatcher, relays, routes } = this.#context;
     relays.close(lender);
     this.#failedMoves.delete(lender);
+    if (this.#retired.delete(lender) && routes.get(name)?.settings.stopCommand !== undefined) {
+      this.#context.left(name, { instance: lender.instance, startId: lender.startId });
+    }
     this.#leaveHome(name, lender);
     routes.get(name)?.slots.remove(lender);
     // Renews how long the route is remembered: whoever comes while its linker restarts is held.
@@ -95,6 +117,17 @@ export class Lenders implements LenderEvents {
     if (route === null) return;
     route.lastGone = lender.instance;
     dispatcher.slotsChanged(route);
+  }
+
+  suspect(name: string, { instance, startId }: Lender): void {
+    this.#context.log.warn({ route: name, instance, startId }, 'the first requests to a new instance failed: others are preferred');
+    this.#context.cluster.instanceFailed(name, `instance ${instance} fails its first requests`);
+  }
+
+  /** Clients wait for it: their answers will say what that time went into. */
+  #askWhenBegun(name: string, { startId, birth }: Lender): void {
+    if (startId === undefined || birth === undefined) return;
+    void this.#context.cluster.startTimes(name, startId).then((times) => times && birth.begun(times));
   }
 
   #leaveHome(name: string, lender: Lender): void {

@@ -4,7 +4,9 @@ import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
+import { Birth } from './cold-start.ts';
 import type { Lender } from './slots.ts';
+import { Trust } from './trust.ts';
 
 /** PEM contents. */
 export interface BackendTls {
@@ -35,6 +37,8 @@ export interface LenderEvents {
   /** The linker wants `count` slots back that are not idle here. */
   recalled(lender: Lender, count: number): void;
   gone(route: string, lender: Lender): void;
+  /** Its first requests have failed. */
+  suspect?(route: string, lender: Lender): void;
 }
 
 /** Connections that have not proved the secret yet. Beyond it the oldest has to go: a linker proves itself at once, who only occupies places does not. */
@@ -153,6 +157,8 @@ export class LinkServer {
       concurrency: hello.concurrency,
       startId: hello.startId,
       relayed: hello.relay === true,
+      // Who relays has its own trust in the instance, and knows when it began.
+      ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),
       link: new NodeLink(link, hello.concurrency, {
         idle: () => events.idle(route, lender),
         moveFailed: (count, address) => events.moveFailed(route, lender, count, address),

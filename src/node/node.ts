@@ -5,12 +5,13 @@ import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-sett
 import { PullproxyError } from '../errors.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
+import type { ColdStart } from './cold-start.ts';
 import { HandoffCounters, RouteCounters } from './counters.ts';
 import { Dispatcher, type HeldLimits } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
 import type { HttpService } from './http1/connection.ts';
 import type { Exchange } from './http1/exchange.ts';
-import { Lenders } from './lenders.ts';
+import { type Leaver, Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
 import type { ClientPort } from './listeners/client-port.ts';
 import type { HttpsCertificate } from './listeners/http.ts';
@@ -18,6 +19,7 @@ import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
 import { Relays } from './relays.ts';
 import { type Route, Routes } from './routes.ts';
+import type { Lender } from './slots.ts';
 import type { Visit } from './visit.ts';
 
 export interface NodeOptions extends HeldLimits {
@@ -32,6 +34,8 @@ export interface NodeOptions extends HeldLimits {
   readonly cluster: (bound: string) => Cluster;
   /** Clients of `route` are held and no slot is known; with `force`, one more instance is wanted in any case. */
   readonly startNeeded: (route: string, force?: number) => void;
+  /** An instance of a route with a stop command has left for good. */
+  readonly instanceLeft?: (route: string, leaver: Leaver) => void;
   /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. */
   readonly leaveAsked?: () => void;
   /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
@@ -113,7 +117,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     const backend = await this.#linkServer.listen(at.host, at.port);
     this.#expectNotStopped();
     this.#cluster = this.#options.cluster(backend);
-    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs);
+    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs, (route) => this.onStartNeeded(route));
     this.#lenders = new Lenders({
       cluster: this.#cluster,
       dispatcher: this.#dispatcher,
@@ -121,7 +125,9 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
       relays: this.#relays,
       handoffs: this.handoffs,
       startAnother: (route) => this.#options.startNeeded(route, 1),
+      left: (route, leaver) => this.#options.instanceLeft?.(route, leaver),
       isLeaving: () => this.draining,
+      log: this.#options.log,
     });
     this.#linkServer.serve(this.#lenders);
     await this.#cluster.start(this, () => this.#load());
@@ -254,6 +260,17 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     (exchange?.route?.counters ?? this.unrouted).answered(status);
   }
 
+  coldStart(exchange: Exchange, lender: Lender, stages: ColdStart): void {
+    const { route } = exchange;
+    if (route === null || lender.birth === undefined) return;
+    route.coldStages.observe(stages);
+    const facts = { route: route.name, instance: lender.instance, startId: lender.startId, coldStartMs: rounded(stages) };
+    // Of the crowd that waited for an instance one is enough to look at.
+    if (lender.birth.logged) this.#options.log.debug(facts, 'served after a cold start');
+    else this.#options.log.info(facts, 'served after a cold start');
+    lender.birth.logged = true;
+  }
+
   /** What this node doesn't know may be served by a linker at another node. `names`: most specific first. */
   async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {
     const found = await this.#linkedElsewhere(names);
@@ -300,10 +317,20 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     this.#options.startNeeded(route);
   }
 
+  onStartsFailing(name: string, forMs: number): void {
+    const route = this.routes.get(name);
+    if (route === undefined) return;
+    if (route.failingUntil === 0)
+      this.#options.log.warn({ route: name, forMs }, 'its instances fail to start: clients are not held for now');
+    this.#dispatcher.startsFail(route, forMs);
+  }
+
   onNewest(name: string, instanceId: string | null): void {
     const route = this.routes.get(name);
     if (route === undefined || route.newest === instanceId) return;
+    route.newestBefore = route.newest;
     route.newest = instanceId;
+    route.failingUntil = 0;
     for (const lender of route.slots.lenders) if (!lender.relayed) lender.link.newest(lender.instance === instanceId);
   }
 
@@ -320,4 +347,8 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     if (connected) this.#options.log.info('the directory answers');
     else this.#options.log.warn('the directory does not answer: local traffic goes on, clients stay held');
   }
+}
+
+function rounded(stages: ColdStart): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(stages).map(([stage, ms]) => [stage, Math.round(ms * 10) / 10]));
 }

@@ -1,4 +1,5 @@
 import type { RouteSettings } from '../config/route-settings.ts';
+import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
 import { type HeldEntry, HeldQueue, type HeldTally } from './held-queue.ts';
 import { Slots } from './slots.ts';
@@ -19,14 +20,19 @@ export class Route {
   readonly held: HeldQueue;
   readonly slots = new Slots();
   readonly counters = new RouteCounters();
+  readonly coldStages = new ColdStageCounters();
   /** The newest ready instance in the whole cluster. */
   newest: string | null = null;
+  /** The one that was it before. */
+  newestBefore: string | null = null;
   /** The instance whose link here was the last one to break. */
   lastGone: string | null = null;
   /** Runs while idle slots are kept back here, to be moved to a node that holds an older client. */
   yieldTimer: NodeJS.Timeout | null = null;
   /** They were kept back in vain: not again before this. */
   yieldsAgainAt = 0;
+  /** Its instances fail to start: until then whoever finds none is sent away. performance.now() in ms. */
+  failingUntil = 0;
   configured = false;
   /** A route without settings is forgotten after this, unless it has lenders or holds clients. */
   knownUntil = 0;
@@ -42,9 +48,16 @@ export class Route {
     this.held.holdTimeoutMs = settings.holdTimeoutMs;
   }
 
+  /** As far as this node knows, another instance than this one serves. */
+  hasOther(instance: string): boolean {
+    if (this.slots.lenders.some((lender) => lender.instance !== instance)) return true;
+    return [this.newest, this.newestBefore].some((other) => other !== null && other !== instance && other !== this.lastGone);
+  }
+
   /** As far as this node knows, no instance is ready anywhere. */
   get isCold(): boolean {
-    return this.slots.lenders.length === 0 && (this.newest === null || this.newest === this.lastGone);
+    const someReady = this.slots.lenders.some(({ birth }) => birth === undefined || birth.readyAt !== null);
+    return !someReady && (this.newest === null || this.newest === this.lastGone);
   }
 }
 

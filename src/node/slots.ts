@@ -1,4 +1,6 @@
 import type { NodeLink } from '../link/node-link.ts';
+import type { Birth } from './cold-start.ts';
+import type { Trust } from './trust.ts';
 
 /** One instance as this node sees it: the link on which it lends slots. */
 export interface Lender {
@@ -9,7 +11,18 @@ export interface Lender {
   readonly startId?: string;
   /** The link comes from another node that relays for the instance: its slots can only be given back. */
   readonly relayed: boolean;
+  /** Absent: nothing is to be proved. */
+  readonly trust?: Trust;
+  /** Absent when it is not known whether this instance was started for a client. */
+  readonly birth?: Birth;
   readonly link: NodeLink;
+}
+
+/** Lower is better: a new instance proves itself with one request before it gets more than others could take, see trust.ts. */
+function rankOf({ trust, link }: Lender): number {
+  if (trust === undefined || trust.state === 'proven') return 0;
+  if (trust.state === 'suspect') return 2;
+  return link.active === 0 ? 0 : 1;
 }
 
 /** The lenders of one route, newest instance first, so that load packs onto the newest and the older ones go idle and leave. */
@@ -43,17 +56,23 @@ export class Slots {
     this.#firstIdle = Math.min(this.#firstIdle, Math.max(0, at));
   }
 
-  /** The newest instance that has an idle slot, or with `spread` the one that has most of them. */
+  /** The newest instance that has an idle slot, or with `spread` the one that has most of them; unproven ones last. */
   choose(balance: 'newest' | 'spread'): Lender | null {
     const { lenders } = this;
     let at = this.#firstIdle;
     while (at < lenders.length && (lenders[at] as Lender).link.idle === 0) at++;
     this.#firstIdle = at;
     let best = lenders[at] ?? null;
-    if (best === null || balance === 'newest') return best;
+    if (best === null) return null;
+    let bestRank = rankOf(best);
+    if (balance === 'newest' && bestRank === 0) return best;
     for (at++; at < lenders.length; at++) {
       const lender = lenders[at] as Lender;
-      if (lender.link.idle > best.link.idle) best = lender;
+      if (lender.link.idle === 0) continue;
+      const rank = rankOf(lender);
+      const better = rank < bestRank || (balance === 'spread' && rank === bestRank && lender.link.idle > best.link.idle);
+      if (better) [best, bestRank] = [lender, rank];
+      if (balance === 'newest' && bestRank === 0) break;
     }
     return best;
   }

@@ -13,6 +13,14 @@ export abstract class Visit extends HeldEntry {
   /** No instance was there when it came to be held. */
   cold = false;
 
+  /** Runs until a browser is shown a page instead of waiting on. */
+  pageTimer: NodeJS.Timeout | null = null;
+
+  /** It comes from a browser that would rather see a page than wait. */
+  get takesPage(): boolean {
+    return false;
+  }
+
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;
 

@@ -26,6 +26,8 @@ export class Answer {
   /** A byte of the answer was given out: nothing can be taken back. */
   started = false;
   status = 0;
+  /** Further header lines, asked for when the head is there. */
+  addedLines: (() => string) | null = null;
   readonly #request: RequestHead;
   #partial: Buffer = EMPTY;
   #head: ResponseHead | null = null;
@@ -102,7 +104,7 @@ export class Answer {
 
   #begin(bytes: Buffer, headBytes: number, rest: Buffer | null, body: Body): Taken | null {
     this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
-    const connection = this.#connectionHeader();
+    const connection = this.#connectionHeader() + (this.addedLines?.() ?? '');
     const joins = rest !== null && rest.length <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
     if (!joins) {
       this.started = true;

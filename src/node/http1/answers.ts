@@ -1,12 +1,14 @@
 import { STATUS_CODES } from 'node:http';
 import type { PullproxyError } from '../../errors.ts';
+import { WAITING_PAGE } from './waiting-page.ts';
 
 /** The answers that pullproxy gives itself, with `Proxy-Status` (RFC 9209). */
 export function errorAnswer(error: PullproxyError, method: string, keepAlive: boolean, http10: boolean): Buffer {
   const { status, proxyStatus, details, retryAfter } = error.kind;
-  const body = `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
+  const isPage = error.code === 'waiting_page';
+  const body = isPage ? WAITING_PAGE : `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\nDate: ${new Date().toUTCString()}\r\n`;
-  head += `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
+  head += `Content-Type: text/${isPage ? 'html' : 'plain'}; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
   head += `Proxy-Status: pullproxy; error=${proxyStatus}${details === undefined ? '' : `; details=${details}`}\r\n`;
   if (retryAfter !== undefined) head += `Retry-After: ${retryAfter}\r\n`;
   if (!keepAlive) head += 'Connection: close\r\n';

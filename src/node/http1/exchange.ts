@@ -1,7 +1,7 @@
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
-import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import { type ColdStart, serverTiming } from '../cold-start.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { Answer } from './answer.ts';
@@ -11,6 +11,7 @@ import type { Parser } from './llhttp.ts';
 import { RequestBytes } from './request-bytes.ts';
 import type { RequestHead } from './request-head.ts';
 import { Tunnel, type TunnelClient } from './tunnel.ts';
+import { isNavigation } from './waiting-page.ts';
 
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
@@ -23,6 +24,8 @@ export interface ExchangeEvents {
   /** The exchange can be tried again, at its original place. */
   retry(exchange: Exchange): void;
   answered(exchange: Exchange | null, status: number): void;
+  /** The answer to a client that waited for an instance to be started begins. */
+  coldStart?(exchange: Exchange, lender: Lender, stages: ColdStart): void;
   /** Set while the node leaves: connections end with their current answer. */
   readonly draining: boolean;
 }
@@ -48,7 +51,7 @@ export class Exchange extends Visit implements StreamHandler {
   /** Of the stream that it has or had last. */
   #answer: Answer | null = null;
   #state: State = 'waiting';
-  #link: NodeLink | null = null;
+  #lender: Lender | null = null;
   #stream: Stream | null = null;
   #fresh = false;
   /** Received from the application and waiting in the client's socket. */
@@ -62,6 +65,10 @@ export class Exchange extends Visit implements StreamHandler {
     this.#body = new Body(head.framing, head.contentLength, parser);
     this.#request = new RequestBytes(head.bytes);
     this.heldBytes = head.bytes.length;
+  }
+
+  override get takesPage(): boolean {
+    return isNavigation(this.head);
   }
 
   override get isOver(): boolean {
@@ -128,7 +135,8 @@ export class Exchange extends Visit implements StreamHandler {
   override serve(lender: Lender): void {
     this.#state = 'open';
     this.#answer = new Answer(this.head);
-    this.#link = lender.link;
+    if (this.cold) this.#answer.addedLines = () => this.#tellColdStart(lender);
+    this.#lender = lender;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     // What was read fits the first window: it is bounded far below it.
     this.#stream = lender.link.open(this, flags, this.#request.join());
@@ -159,6 +167,7 @@ export class Exchange extends Visit implements StreamHandler {
       }
       rest = out.rest;
       const used = before - (rest === null ? 0 : rest.length);
+      if (answer.started && this.#lender?.trust?.state !== 'proven') this.#lender?.trust?.answered(answer.status);
       if (answer.started || answer.interim) this.#request.drop();
       if (out.bytes === null) this.#stream?.consumed(used);
       else if (this.#client.write(out.bytes)) this.#stream?.consumed(used);
@@ -170,8 +179,16 @@ export class Exchange extends Visit implements StreamHandler {
   }
 
   onEnd(): void {
-    if (this.#answer?.endsByClose() === true) this.#complete(false);
-    else this.#breakOff('application_broke_off');
+    if (this.#answer?.endsByClose() === true) {
+      this.#complete(false);
+    } else if (this.#mayServeElsewhere()) {
+      this.#lender?.trust?.failed();
+      this.#leave();
+      this.#retry();
+    } else {
+      if (!this.answerBegan) this.#lender?.trust?.failed();
+      this.#breakOff('application_broke_off');
+    }
   }
 
   onDrain(): void {
@@ -182,14 +199,36 @@ export class Exchange extends Visit implements StreamHandler {
     this.#stream = null;
     if (this.#state === 'over') return;
     const harmless = !reached || (this.head.idempotent && (reused || code === ResetCode.LINK_LOST));
-    if (harmless && this.#request.isWhole && this.attempts < ATTEMPTS_MAX) {
-      this.#state = 'waiting';
-      this.#fresh = true;
-      this.heldBytes = this.#request.total;
-      this.#events.retry(this);
+    const elsewhere = this.#mayServeElsewhere();
+    // What a broken link says nothing about.
+    if (code !== ResetCode.LINK_LOST && !reused && !this.answerBegan) this.#lender?.trust?.failed();
+    if (elsewhere || (harmless && this.#request.isWhole && this.attempts < ATTEMPTS_MAX)) {
+      this.#retry();
       return;
     }
     this.#breakOff(code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
+  }
+
+  #retry(): void {
+    this.#state = 'waiting';
+    this.#fresh = true;
+    this.heldBytes = this.#request.total;
+    this.#events.retry(this);
+  }
+
+  /** What an instance that has never answered does to a request says nothing about the request: RFC 9110 section 9.2.2 lets it go out again. */
+  #mayServeElsewhere(): boolean {
+    const lender = this.#lender;
+    const unproven = lender?.trust !== undefined && lender.trust.state !== 'proven';
+    if (!unproven || this.route?.hasOther(lender.instance) !== true) return false;
+    return this.head.idempotent && !this.answerBegan && this.#request.isWhole && this.attempts < ATTEMPTS_MAX;
+  }
+
+  #tellColdStart(lender: Lender): string {
+    const stages = lender.birth?.stages(this.arrivedAt, performance.now()) ?? null;
+    if (stages === null) return '';
+    this.#events.coldStart?.(this, lender, stages);
+    return serverTiming(stages);
   }
 
   // ── ends ──
@@ -198,7 +237,7 @@ export class Exchange extends Visit implements StreamHandler {
   #complete(clean: boolean): void {
     const answer = this.#answer as Answer;
     const stream = this.#stream as Stream;
-    const link = this.#link as NodeLink;
+    const { link } = this.#lender as Lender;
     const closes = answer.closesClient || !this.requestComplete;
     const keeps = clean && this.requestComplete && answer.keepsApplication;
     this.#end();
@@ -209,7 +248,7 @@ export class Exchange extends Visit implements StreamHandler {
   }
 
   #enterTunnel(rest: Buffer | null): void {
-    const tunnel = new Tunnel(this.#client, this.#link as NodeLink, this.#stream as Stream, this.#undrained);
+    const tunnel = new Tunnel(this.#client, (this.#lender as Lender).link, this.#stream as Stream, this.#undrained);
     this.#end();
     this.#events.answered(this, 101);
     if (rest !== null) tunnel.onData(rest);
@@ -229,7 +268,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** Gives up its place in the queue or its stream. */
   #leave(): void {
-    if (this.#stream !== null) this.#link?.reset(this.#stream, ResetCode.CANCEL);
+    if (this.#stream !== null) this.#lender?.link.reset(this.#stream, ResetCode.CANCEL);
     else if (this.#state === 'waiting') this.#events.leave(this);
     this.#stream = null;
   }

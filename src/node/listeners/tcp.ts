@@ -180,6 +180,8 @@ class TcpVisit extends Visit implements StreamHandler {
   override serve(lender: Lender): void {
     this.#state = 'opened';
     this.#link = lender.link;
+    // Whether bytes are a good answer nobody here can tell.
+    lender.trust?.answered(200);
     this.#stream = lender.link.open(this, Flag.FRESH, this.#early);
     this.#client.resume();
   }

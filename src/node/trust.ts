@@ -1,0 +1,41 @@
+/** How many answers may say that the application failed, before the instance is only used where no other one is idle. */
+const FAILED_ANSWERS_MAX = 3;
+
+/**
+ * What is known of an instance by its answers. `new`: it has not answered yet, so it gets one request at a time while others could
+ * serve. `proven`: it has. `suspect`: its first requests failed, so it gets what nobody else can take; a good answer clears it.
+ */
+export type TrustState = 'new' | 'proven' | 'suspect';
+
+/** A new version may accept connections and be broken all the same: the older ones still serve while it has to prove itself. */
+export class Trust {
+  readonly #becameSuspect: () => void;
+  #state: TrustState = 'new';
+  #failedAnswers = 0;
+
+  constructor(becameSuspect: () => void) {
+    this.#becameSuspect = becameSuspect;
+  }
+
+  get state(): TrustState {
+    return this.#state;
+  }
+
+  /** It has begun an answer. */
+  answered(status: number): void {
+    if (this.#state === 'proven') return;
+    if (status < 500) this.#state = 'proven';
+    else if (++this.#failedAnswers >= FAILED_ANSWERS_MAX) this.#suspect();
+  }
+
+  /** It refused a connection, or broke off before its answer. */
+  failed(): void {
+    if (this.#state === 'new') this.#suspect();
+  }
+
+  #suspect(): void {
+    if (this.#state === 'suspect') return;
+    this.#state = 'suspect';
+    this.#becameSuspect();
+  }
+}
