@@ -1,13 +1,17 @@
 /** How a node belongs to others: through Redis, or alone in memory. */
 import type { Cluster, Peer } from '../cluster/cluster.ts';
 import { createMemoryCluster } from '../cluster/memory/memory-cluster.ts';
+import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
+import type { Leaver } from '../scaling/command-runner.ts';
 
 export interface Membership {
   /** Called once, when the node knows its own address. */
   readonly join: (self: Peer) => Cluster;
   /** Clients of `route` wait and no slot is known; with `force`, so many instances more are wanted in any case. */
   readonly startNeeded: (route: string, force?: number) => void;
+  /** An instance of a route with a stop command has left for good. */
+  readonly instanceLeft: (route: string, leaver: Leaver) => void;
   /** Whether anything comes of `startNeeded`. */
   readonly starts: boolean;
   readonly close: () => Promise<void>;
@@ -18,13 +22,14 @@ export function alone(version: string, log: Log): Membership {
   return {
     join: (self) => createMemoryCluster({ self, version, log }).cluster,
     startNeeded: () => {},
+    instanceLeft: () => {},
     starts: false,
     close: async () => {},
   };
 }
 
-/** Startup jobs go to the scalers, through the same Redis. */
-export async function throughRedis(url: string, version: string, log: Log): Promise<Membership> {
+/** Startup jobs go to the scalers, through the same Redis; `defaults` are of routes that have no settings of their own. */
+export async function throughRedis(url: string, version: string, log: Log, defaults: RouteSettings): Promise<Membership> {
   // Loaded only where there is a Redis: a node on its own stays small.
   const { createRedisCluster } = await import('../cluster/redis/redis-cluster.ts');
   const { StartupQueue } = await import('../scaling/startup-queue.ts');
@@ -32,10 +37,11 @@ export async function throughRedis(url: string, version: string, log: Log): Prom
   return {
     join(self) {
       const { cluster, directory } = createRedisCluster({ url, self, version, log });
-      queue = new StartupQueue({ redisUrl: url, directory, log });
+      queue = new StartupQueue({ redisUrl: url, directory, defaults, log });
       return cluster;
     },
     startNeeded: (route, force) => queue?.request(route, force),
+    instanceLeft: (route, leaver) => queue?.left(route, leaver),
     starts: true,
     close: async () => queue?.close(),
   };

@@ -29,7 +29,7 @@ export async function node(argv: readonly string[]): Promise<number> {
   const version = readVersion();
   const id = settings.id ?? newNodeId();
   const host = await advertisedHost(settings.backend.host, settings.redis);
-  const membership = settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log);
+  const membership = settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
 
   const proxy = new ProxyNode({
     ...settings,
@@ -39,6 +39,7 @@ export async function node(argv: readonly string[]): Promise<number> {
     log,
     cluster: (bound) => membership.join({ id, address: addressOf(settings.advertise, host, bound) }),
     startNeeded: membership.startNeeded,
+    instanceLeft: membership.instanceLeft,
     secrets: () => [settings.secret ?? ''],
     routeDefaults: routeDefaultsOf(settings),
     heldMax: settings.connectionsMax,
