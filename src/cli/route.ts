@@ -5,28 +5,31 @@ import { loadCommand } from '../config/load.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { canonicalRouteRecord, parseRouteSettings, ROUTE_KEYS, type RouteRecord, writeRouteSettings } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
+import { restartRoute } from './restart.ts';
 import { showHelp } from './show-help.ts';
 import { withDirectory } from './with-directory.ts';
 
 type Action =
   | { readonly verb: 'list' }
-  | { readonly verb: 'get' | 'delete'; readonly name: string }
+  | { readonly verb: 'get' | 'delete' | 'restart'; readonly name: string }
   | { readonly verb: 'set'; readonly name: string; readonly changes: ReadonlyMap<string, string> };
+
+const VERBS = 'list, get, set, delete, restart';
 
 /** Settings of routes: shown, changed, deleted. */
 export async function route(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(ROUTES, argv);
   if (loaded === null) return showHelp(ROUTES);
   const action = readAction(loaded.operands);
-  return withDirectory(loaded.values.redis, (directory) => perform(directory, action));
+  return withDirectory(loaded.values.redis, (directory) => perform(directory, action, loaded.values.redis));
 }
 
 /** @throws ConfigError */
 export function readAction([verb, written, ...rest]: readonly string[]): Action {
   const extra = verb === 'list' ? [written, ...rest] : verb === 'set' ? [] : rest;
-  if (verb !== 'list' && verb !== 'get' && verb !== 'set' && verb !== 'delete') {
+  if (verb !== 'list' && verb !== 'get' && verb !== 'set' && verb !== 'delete' && verb !== 'restart') {
     throw new ConfigError([
-      verb === undefined ? 'expected one of list, get, set, delete' : problem('route', verb, 'one of list, get, set, delete'),
+      verb === undefined ? `expected one of ${VERBS}` : problem('route', verb, `one of ${VERBS}`),
     ]);
   }
   if (extra[0] !== undefined) throw new ConfigError([problem(`route ${verb}`, extra[0], 'nothing more')]);
@@ -43,7 +46,7 @@ function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
   return new Map(split.map((one) => [one[1] ?? '', one[2] ?? '']));
 }
 
-async function perform(directory: StartDirectory, action: Action): Promise<number> {
+async function perform(directory: StartDirectory, action: Action, redisUrl: string): Promise<number> {
   if (action.verb === 'list') {
     for (const [name, record] of [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1))) {
       console.log([name, ...pairsOf(record)].join('  '));
@@ -51,6 +54,7 @@ async function perform(directory: StartDirectory, action: Action): Promise<numbe
     return 0;
   }
   const { name } = action;
+  if (action.verb === 'restart') return restart(redisUrl, directory, name);
   const stored = await directory.route(name);
   if (action.verb === 'set') {
     const record = merged(stored ?? {}, action.changes);
@@ -65,6 +69,13 @@ async function perform(directory: StartDirectory, action: Action): Promise<numbe
   if (action.verb === 'delete') await directory.setRoute(name, null);
   else console.log(pairsOf(writeRouteSettings(parseRouteSettings(stored))).join('\n'));
   return 0;
+}
+
+async function restart(redisUrl: string, directory: StartDirectory, name: string): Promise<number> {
+  const count = await restartRoute(redisUrl, directory, name);
+  if (count > 0) console.log(`${name}: ${count} ${count === 1 ? 'instance is' : 'instances are'} being replaced`);
+  else console.error(`pullproxy route: ${name} has no instance to replace`);
+  return count > 0 ? 0 : 1;
 }
 
 /** `key=` takes a setting back to its default. @throws ConfigError when the whole would be bad */
