@@ -278,8 +278,8 @@ export const STATUS = command({
 
 export const ROUTES = command({
   name: 'route',
-  summary: 'lists, shows, changes and deletes the settings of routes',
-  usage: ['list | get NAME | set NAME key=value... | delete NAME   [--redis URL]'],
+  summary: 'lists, shows, changes and deletes the settings of routes; restarts their instances',
+  usage: ['list | get NAME | set NAME key=value... | delete NAME | restart NAME   [--redis URL]'],
   about: `A route is the name of one application. Its settings are the same at every node, and a change takes effect at once:\n${routeKeysHelp()}`,
   settings: { redis: REDIS, ...EVERYWHERE },
   tail: 'none',
@@ -289,6 +289,7 @@ export const ROUTES = command({
     ['pullproxy route set app.example.com maxInstances=20 holdTimeout=10s', 'adds to what is set already'],
     ['pullproxy route set "*.example.com" minInstances=1', 'one application for all hosts below example.com'],
     ['pullproxy route get app.example.com', 'all settings, defaults included'],
+    ['pullproxy route restart app.example.com', 'every instance is replaced by a new one, which takes over when it is ready'],
   ],
 });
 
