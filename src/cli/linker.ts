@@ -28,6 +28,8 @@ export async function linker(argv: readonly string[]): Promise<number> {
     oldIdleTimeoutMs: settings.oldIdleTimeoutMs,
     drainTimeoutMs: settings.drainTimeoutMs,
     stopTimeoutMs: settings.stopTimeoutMs,
+    readyPath: settings.readyPath,
+    lingerMs: settings.lingerMs,
   });
   // Even at once the application is stopped first: it would outlive the linker, and serve nobody.
   onSignals(

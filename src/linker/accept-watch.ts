@@ -1,15 +1,25 @@
-/** Finds out when the application accepts connections, by connecting: the only sign that every application gives. */
+/**
+ * Finds out when the application is ready: when it accepts connections, the only sign that every application gives, or when it
+ * answers a request for its ready path with 2xx.
+ */
 import { connect, type Socket } from 'node:net';
 import type { HostPort } from '../config/host-port.ts';
 import { isSelfConnected } from './app-connection.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
+/** An application that accepts and is not ready is not asked as often as one that does not accept. */
+const NOT_READY_PAUSE_MS = 50;
+/** Of an answer only the status line is read. */
+const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})[ \r\n]/;
+const STATUS_LINE_BYTES_MAX = 1_024;
 /** A probe has nothing to say: an application that does not notice its end is not waited for. */
 const PROBE_CLOSE_TIMEOUT_MS = 1_000;
 
 export interface AcceptWatchOptions {
   /** Tried in turn; which of them the application binds is its own choice. */
   readonly candidates: readonly HostPort[];
+  /** The request that the application answers with 2xx when it is ready; without it, accepting is enough. */
+  readonly readyRequest?: string | undefined;
   /** A probe is a connection that the application sees: it needs a place among the others. */
   readonly reserve: () => (() => void) | null;
   /** How long to wait after the `round`th time that no candidate accepted. */
@@ -24,6 +34,8 @@ export class AcceptWatch {
   readonly #options: AcceptWatchOptions;
   #state: WatchState = 'resting';
   #attempts = 0;
+  /** The last one was accepted, and the application was not ready. */
+  #accepted = false;
   #timer: NodeJS.Timeout | null = null;
   #probe: Socket | null = null;
 
@@ -58,7 +70,8 @@ export class AcceptWatch {
     this.#probe = probe;
     probe.once('connect', () => {
       if (isSelfConnected(probe)) probe.destroy();
-      else this.#found(probe);
+      else if (this.#options.readyRequest === undefined) this.#found(probe);
+      else this.#ask(probe, this.#options.readyRequest);
     });
     probe.on('error', () => {});
     probe.once('close', () => {
@@ -67,6 +80,21 @@ export class AcceptWatch {
       release();
       if (this.#state === 'looking') this.#later();
     });
+  }
+
+  #ask(probe: Socket, request: string): void {
+    this.#accepted = true;
+    let answer = '';
+    const read = (chunk: Buffer): void => {
+      answer += chunk.toString('latin1');
+      const status = STATUS_LINE.exec(answer)?.[1];
+      if (status === undefined && answer.length < STATUS_LINE_BYTES_MAX) return;
+      probe.off('data', read);
+      if (status?.startsWith('2')) this.#found(probe);
+      else probe.destroy();
+    };
+    probe.on('data', read);
+    probe.write(request);
   }
 
   #found(probe: Socket): void {
@@ -83,6 +111,8 @@ export class AcceptWatch {
     this.#attempts++;
     const { candidates, pauseMs } = this.#options;
     const round = Math.floor(this.#attempts / candidates.length);
-    this.#timer = setTimeout(() => this.#try(), this.#attempts % candidates.length === 0 ? pauseMs(round) : 0);
+    const waitMs = this.#attempts % candidates.length === 0 ? pauseMs(round) : 0;
+    this.#timer = setTimeout(() => this.#try(), this.#accepted ? Math.max(waitMs, NOT_READY_PAUSE_MS) : waitMs);
+    this.#accepted = false;
   }
 }

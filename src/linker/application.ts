@@ -19,6 +19,10 @@ export interface ApplicationOptions {
   readonly command?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly startTimeoutMs: number;
+  /** It is ready when it answers a GET of this path with 2xx; absent: when it accepts. */
+  readonly readyPath?: string | undefined;
+  /** The host that such a request asks for. */
+  readonly route: string;
 }
 
 export interface ApplicationEvents {
@@ -28,6 +32,12 @@ export interface ApplicationEvents {
   ended(exit: AppExit): void;
   /** It has not accepted within the start timeout. */
   tooSlow(): void;
+}
+
+function readyRequest(path: string, route: string): string {
+  // A wildcard is no host.
+  const host = route.replace(/^\*\.?/, '') || 'localhost';
+  return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: pullproxy\r\nConnection: close\r\n\r\n`;
 }
 
 export class Application {
@@ -44,7 +54,7 @@ export class Application {
   }
 
   async start(): Promise<void> {
-    const { app, command, env, startTimeoutMs } = this.#options;
+    const { app, command, env, startTimeoutMs, readyPath, route } = this.#options;
     const port = app?.port ?? (await freePort());
     if (this.#stopped) return;
     if (command !== undefined) {
@@ -55,6 +65,7 @@ export class Application {
     }
     this.#watch = new AcceptWatch({
       candidates: app === undefined ? LOOPBACKS.map((host) => ({ host, port })) : [app],
+      readyRequest: readyPath === undefined ? undefined : readyRequest(readyPath, route),
       reserve: () => this.#events.reserve(),
       pauseMs: (round) => this.#pauseMs(round),
       accepts: (address) => {

@@ -15,6 +15,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly command?: readonly string[];
   /** What the application inherits, but for the linker's secret. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The application is ready when it answers a GET of this path with 2xx; without it, when it accepts. */
+  readonly readyPath?: string | undefined;
   readonly instance?: string;
   readonly startId?: string;
   readonly tls?: LinkTls;
@@ -39,6 +41,8 @@ export interface LinkerTimes {
   /** One that goes on writing is cut off. */
   readonly discardTimeoutMs: number;
   readonly idleLinkTimeoutMs: number;
+  /** After a retirement: how long to stay, gone as far as the nodes know, until somebody says to end. */
+  readonly lingerMs: number;
 }
 
 export const LINKER_TIMES: LinkerTimes = {
@@ -50,6 +54,7 @@ export const LINKER_TIMES: LinkerTimes = {
   abortTimeoutMs: 30_000,
   discardTimeoutMs: 1_000,
   idleLinkTimeoutMs: 30_000,
+  lingerMs: 0,
 };
 
 /** What is not said is as usual. */

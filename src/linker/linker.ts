@@ -55,6 +55,8 @@ export class Linker {
   readonly #isReady = Promise.withResolvers<void>();
   readonly #leave = Promise.withResolvers<Leave>();
   readonly #emptied = Promise.withResolvers<void>();
+  /** Somebody has told it to end. */
+  readonly #told = Promise.withResolvers<void>();
   #phase: Phase = 'new';
   #drains = 0;
   #readyNode: string | null = null;
@@ -117,6 +119,7 @@ export class Linker {
     const leave = await this.#leave.promise;
     await this.#empty(leave);
     await this.#stop(leave);
+    if (leave.why === 'retire') await this.#linger();
     const code = this.#exitCode(leave);
     this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'over');
     this.#isReady.reject(new Error('the linker has ended'));
@@ -126,6 +129,7 @@ export class Linker {
   /** Leaves gracefully: streams in use are served to their end, within the drain timeout. A second call ends them, and the application, at once. */
   drain(): void {
     this.#drains++;
+    this.#told.resolve();
     if (this.#drains === 1) {
       this.#log.info({ instance: this.instance }, 'draining');
       this.#leave.resolve({ why: 'drain' });
@@ -222,6 +226,15 @@ export class Linker {
     this.#links.close(`the instance leaves: ${why}`);
     await this.#application.stop(this.#times.stopTimeoutMs);
     this.#transition('over');
+  }
+
+  /** Whoever started this instance would start it again if it just ended: it waits to be told to, by a signal. */
+  async #linger(): Promise<void> {
+    if (this.#drains > 0 || this.#times.lingerMs === 0) return;
+    this.#log.info({ instance: this.instance, forMs: this.#times.lingerMs }, 'retired; staying until told to end');
+    const timer = setTimeout(() => this.#told.resolve(), this.#times.lingerMs);
+    await this.#told.promise;
+    clearTimeout(timer);
   }
 
   #exitCode(leave: Leave): number {
