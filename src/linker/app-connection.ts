@@ -61,6 +61,7 @@ export class AppConnection implements AppSide {
   // Of the stream that it serves:
   #writes = 0;
   #writtenBytes = 0;
+  #reached = false;
   #answered = false;
   /** Bytes from the node that wait for the application. */
   #undrained = 0;
@@ -90,6 +91,7 @@ export class AppConnection implements AppSide {
     this.#lender = lender;
     this.#writes = 0;
     this.#writtenBytes = 0;
+    this.#reached = false;
     this.#answered = false;
     // A 'drain' that belongs to the stream before may still be on its way.
     this.#undrained = 0;
@@ -131,12 +133,14 @@ export class AppConnection implements AppSide {
     }
     this.#writes++;
     this.#writtenBytes += chunk.length;
+    this.#reached = true;
     if (this.#socket.write(chunk)) stream.consumed(chunk.length);
     else this.#undrained += chunk.length;
   }
 
   onEnd(): void {
     this.#writes++;
+    this.#reached = true;
     this.#socket.end();
   }
 
@@ -214,19 +218,23 @@ export class AppConnection implements AppSide {
       this.#spoil();
       return;
     }
-    const stream = this.#stream as Stream;
     if (this.#answered || !this.#reused) {
-      stream.end();
+      this.#stream?.end();
     } else if (this.#writes === 0) {
-      const lender = this.#lender as Lender;
-      this.#stream = null;
-      this.#lender = null;
+      this.#passOn();
       this.close();
-      this.#owner.again(stream, lender);
     } else {
       // Closed at the very moment of its reuse. To the node this is another thing than an application that closes without an answer.
       this.close(ResetCode.APP_CLOSED);
     }
+  }
+
+  /** It ended before it was given a byte of the stream: another connection serves it, and nobody notices. */
+  #passOn(): void {
+    const [stream, lender] = [this.#stream, this.#lender];
+    this.#stream = null;
+    this.#lender = null;
+    if (stream !== null && lender !== null) this.#owner.again(stream, lender);
   }
 
   /** A kept one that speaks or ends by itself: whatever it says is nobody's answer. */
@@ -238,13 +246,14 @@ export class AppConnection implements AppSide {
 
   #failed(error: NodeJS.ErrnoException): void {
     // 'close' follows. A write that failed at once was refused as a whole, because the application had closed before.
-    if (error.syscall === 'write' && this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#writes = 0;
+    if (error.syscall === 'write' && this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
   }
 
   #closed(): void {
     const was = this.#state;
     this.#state = 'closed';
     if (was === 'kept') this.#owner.spoiled(this);
+    if (was === 'serving' && this.#reused && this.#writes === 0) this.#passOn();
     const refused = was === 'connecting';
     this.#owner.closed(this, refused);
     const stream = this.#stream;
@@ -261,8 +270,7 @@ export class AppConnection implements AppSide {
     if (stream === null || lender === null) return;
     this.#stream = null;
     this.#lender = null;
-    const reached = code !== ResetCode.APP_REFUSED && this.#writes > 0;
-    lender.free(stream, code, reached, this.#reused);
+    lender.free(stream, code, this.#reached && code !== ResetCode.APP_REFUSED, this.#reused);
   }
 }
 

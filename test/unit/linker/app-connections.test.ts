@@ -147,12 +147,15 @@ describe('reuse', () => {
 });
 
 describe('an application that closes at the moment of reuse', () => {
-  test('costs nothing when no byte was sent yet: another connection is dialled', async () => {
+  test.each([
+    ['FIN', (peer: AppPeer) => peer.socket.end()],
+    ['RST', (peer: AppPeer) => peer.breakOff()],
+  ])('costs nothing when no byte was sent yet, another connection is dialled: %s', async (_name, close) => {
     const app = await TcpApp.start(answering);
     const instance = await instanceOf(app);
     await instance.get();
     const visit = instance.open();
-    app.peers[0]?.socket.end();
+    close(await app.peer(1));
     await eventually('it is closed', () => app.peers[0]?.closed === true);
     visit.stream.write(Buffer.from(GET));
     await visit.answered();

@@ -1,6 +1,7 @@
 /** A node that does what a test tells it, with the real end of the link: it accepts linkers, opens streams on their slots, and remembers what they say. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { HostPort } from '../../../src/config/host-port.ts';
 import { Flag, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, type Hello } from '../../../src/link/handshake.ts';
@@ -19,6 +20,7 @@ export interface FakeNodeOptions {
   readonly host?: string;
   readonly secrets?: readonly string[];
   readonly timing?: LinkTiming;
+  readonly tls?: TlsOptions;
   /** Called when slots became idle. */
   readonly idle?: (instance: FakeInstance) => void;
 }
@@ -38,11 +40,15 @@ export class FakeNode {
   readonly #options: FakeNodeOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #frozen = false;
 
   private constructor(options: FakeNodeOptions) {
     this.id = options.id ?? 'n1';
     this.#options = options;
-    this.#server = createServer((socket) => this.#accept(socket));
+    const { tls } = options;
+    const accept = (socket: Socket): void => this.#accept(socket);
+    this.#server = tls === undefined ? createServer(accept) : createTlsServer(tls, accept);
+    this.#server.on('tlsClientError', () => {});
   }
 
   static async start(options: FakeNodeOptions = {}): Promise<FakeNode> {
@@ -77,15 +83,25 @@ export class FakeNode {
     this.#server.close();
     // A socket that is ending already can't be reset: libuv refuses, and Node then never closes it.
     for (const socket of this.#sockets) {
-      if (socket.writableEnded) socket.destroy();
+      if (socket.writableEnded || this.#options.tls !== undefined) socket.destroy();
       else socket.resetAndDestroy();
     }
+  }
+
+  /** As SIGSTOP: connections stay open, nothing is read or answered. */
+  freeze(): void {
+    this.#frozen = true;
+    for (const socket of this.#sockets) socket.pause();
   }
 
   #accept(socket: Socket): void {
     this.accepted++;
     this.#sockets.add(socket);
     socket.on('close', () => this.#sockets.delete(socket));
+    if (this.#frozen) {
+      socket.pause();
+      return;
+    }
     acceptLink(socket, {
       node: this.id,
       secrets: () => this.#options.secrets ?? [SECRET],
