@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Queue, Worker } from 'bullmq';
+import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../src/config/route-settings.ts';
 import {
   type BullConnection,
   connectBull,
@@ -40,10 +41,10 @@ afterEach(async () => {
   await Promise.all(closers.splice(0).map((close) => close()));
 });
 
-function startupQueue(): StartupQueue {
+function startupQueue(defaults?: RouteSettings): StartupQueue {
   const { log, lines } = recordedLog();
   logged = lines;
-  const queue = new StartupQueue({ redisUrl: redis.url, directory, log });
+  const queue = new StartupQueue({ redisUrl: redis.url, directory, log, ...(defaults ? { defaults } : {}) });
   closers.push(() => queue.close());
   return queue;
 }
@@ -83,7 +84,7 @@ describe('orders', () => {
     directory.of('app').held = 500;
     const { open, opened } = gate();
     const seen = await worker(() => opened);
-    const nodes = Array.from({ length: 5 }, startupQueue);
+    const nodes = Array.from({ length: 5 }, () => startupQueue());
     for (let n = 0; n < 50; n++) nodes[n % nodes.length]?.request('app');
     await eventually('the first job runs', () => seen.length === 1);
     for (let n = 0; n < 50; n++) nodes[n % nodes.length]?.request('app');
@@ -126,7 +127,7 @@ describe('orders', () => {
     expect(directory.of('app').plans).toBeLessThanOrEqual(12);
   });
 
-  test('for more instances than are needed are never merged', async () => {
+  test('for more instances than are needed run as the same two jobs, and not one of them is lost', async () => {
     const { open, opened } = gate();
     const seen = await worker(() => opened);
     directory.of('app').held = 5;
@@ -136,11 +137,34 @@ describe('orders', () => {
     one.request('app', 1);
     one.request('app', 2);
     other.request('app', 1);
-    one.request('app');
-    await eventually('all have come', () => seen.reduce((sum, { force }) => sum + force, 0) === 4);
+    await eventually('all are wanted', () => directory.of('app').wanted === 4);
+    await eventually('one more is ordered', async () => (await connection.hexists(`${QUEUE_PREFIX}:${QUEUE_NAME}:dn:app`, 'data')) === 1);
     open();
     await eventually('the queue is empty', idle);
-    expect(seen.reduce((sum, { force }) => sum + force, 0)).toBe(4);
+    expect(seen).toHaveLength(2);
+  });
+
+  test('carry the settings of the node for a route that has none of its own, and only then', async () => {
+    const defaults = { ...DEFAULT_ROUTE_SETTINGS, maxInstances: 3, startTimeoutMs: 5_000 };
+    directory.of('unknown').settings = null;
+    for (const route of ['unknown', 'known']) directory.of(route).held = 5;
+    const seen = await worker();
+    const queue = startupQueue(defaults);
+    queue.request('unknown');
+    await eventually('it is ordered', () => seen.length === 1);
+    queue.request('known');
+    await eventually('the other one, too', () => seen.length === 2);
+    expect(seen.map((job) => job.defaults)).toEqual([{ minInstances: 0, maxInstances: 3, startTimeout: '5s' }, undefined]);
+  });
+
+  test('to stop what has left are given once for each instance', async () => {
+    const seen = await worker();
+    const queue = startupQueue();
+    for (let n = 0; n < 3; n++) queue.left('app', { instance: 'i1', startId: 's1' });
+    queue.left('app', { instance: 'i2' });
+    await eventually('both are ordered', () => seen.length === 2);
+    await eventually('the queue is empty', idle);
+    expect(seen.map(({ leaver }) => leaver?.instance).sort()).toEqual(['i1', 'i2']);
   });
 
   test('lie in one hash slot, for Redis Cluster', async () => {
