@@ -13,7 +13,6 @@ import { LocalScaler } from '../scaling/local.ts';
 import { httpsCertificate } from './certificates.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
-import { refuseWhatIsNotYet } from './not-yet.ts';
 import { showHelp } from './show-help.ts';
 import { onSignals } from './signals.ts';
 import { welcome } from './welcome.ts';
@@ -25,7 +24,6 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(DEV, argv);
   if (loaded === null) return showHelp(DEV);
   const { values: settings, tail: command } = loaded;
-  refuseWhatIsNotYet(settings);
 
   const leaving = Promise.withResolvers<void>();
   const log = createLog('dev', settings.logLevel);

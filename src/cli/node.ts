@@ -12,7 +12,6 @@ import { backendTls, httpsCertificate } from './certificates.ts';
 import { setFileRoutes } from './file-routes.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
-import { refuseWhatIsNotYet } from './not-yet.ts';
 import { showHelp } from './show-help.ts';
 import { firstSignal } from './signals.ts';
 
@@ -21,7 +20,6 @@ export async function node(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(NODE, argv);
   if (loaded === null) return showHelp(NODE);
   const { values: settings, routes } = loaded;
-  refuseWhatIsNotYet(settings);
 
   const signalled = firstSignal();
   const asked = Promise.withResolvers<void>();

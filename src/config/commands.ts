@@ -2,6 +2,7 @@
  * Every setting of every command: one table. A row is the flag, what it takes, its default and what it is for; flags,
  * environment, file, help and the types of the code follow from it.
  */
+import { addressRange } from './address-range.ts';
 import { command } from './command-spec.ts';
 import { formatHostPort } from './host-port.ts';
 import {
@@ -44,6 +45,12 @@ const CLIENT_SIDE = {
     listenUrl,
     [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
     'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
+  ),
+  trustedProxies: many(
+    'trusted-proxies',
+    addressRange,
+    [],
+    'proxies in front of this one that are believed about their clients: in X-Forwarded-*, Forwarded and PROXY headers; may be repeated',
   ),
   admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
   adminToken: secret(

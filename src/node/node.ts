@@ -1,4 +1,5 @@
 import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluster.ts';
+import type { AddressRange } from '../config/address-range.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { ListenUrl } from '../config/listen-url.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
@@ -17,6 +18,7 @@ import type { ClientPort } from './listeners/client-port.ts';
 import type { HttpsCertificate } from './listeners/http.ts';
 import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
+import { TrustedProxies } from './listeners/trusted-proxies.ts';
 import { Relays } from './relays.ts';
 import { type Route, Routes } from './routes.ts';
 import type { Lender } from './slots.ts';
@@ -27,6 +29,8 @@ export interface NodeOptions extends HeldLimits {
   readonly listen: readonly ListenUrl[];
   /** Of https listeners. */
   readonly certificate?: HttpsCertificate;
+  /** Proxies in front of this node that are believed about their clients; none when absent. */
+  readonly trustedProxies?: readonly AddressRange[];
   /** Linkers must speak TLS. */
   readonly backendTls?: BackendTls;
   readonly backend: HostPort;
@@ -42,6 +46,7 @@ export interface NodeOptions extends HeldLimits {
   readonly secrets: (route: string) => readonly string[];
   readonly routeDefaults?: RouteSettings;
   readonly connectionsMax: number;
+  readonly entranceTimeoutMs?: number;
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -92,7 +97,8 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
-    this.#ports = options.listen.map((url) => portFor(url, this, options.connectionsMax, options.certificate));
+    const surroundings = { ...options, trusted: new TrustedProxies(options.trustedProxies ?? []) };
+    this.#ports = options.listen.map((url) => portFor(url, this, surroundings));
     const { secrets, linkTiming: timing, backendTls: tls, log } = options;
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, tls, log });
     this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, tls, log });

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runCommand, type Running, startProcess } from './processes.ts';
+import { type Running, runCommand, startProcess } from './processes.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('./apps/start-linker.mjs', import.meta.url));

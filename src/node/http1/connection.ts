@@ -3,8 +3,8 @@ import { PullproxyError } from '../../errors.ts';
 import { errorAnswer } from './answers.ts';
 import { ClientSocket } from './client-socket.ts';
 import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.ts';
+import type { ForwardedFrom } from './forwarding.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
-import type { ForwardedFrom } from './request-head.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** What a connection needs from the node around it. */

@@ -1,5 +1,6 @@
 import { PullproxyError } from '../../errors.ts';
 import type { Framing } from './body.ts';
+import { type ForwardedFrom, Forwarding, forwardingLines } from './forwarding.ts';
 import {
   assembleHead,
   headerName,
@@ -34,11 +35,6 @@ export interface RequestHead {
   readonly bytes: Buffer;
 }
 
-export interface ForwardedFrom {
-  readonly remoteAddress: string;
-  readonly proto: 'http' | 'https';
-}
-
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
 /** A `Connection` header that names more is refused: each name is looked for among the headers. */
 const CONNECTION_MEMBERS_MAX = 16;
@@ -59,11 +55,13 @@ interface Facts {
   requestId: boolean;
   traceparent: boolean;
   tracestate: boolean;
+  /** Null: nobody is believed. */
+  readonly forwarding: Forwarding | null;
 }
 
 /**
  * Judges and rewrites the head that was parsed last (it is in `spans`): hop-by-hop headers go (RFC 9110 section 7.6.1),
- * forwarding headers come, and it is HTTP/1.1 from here on. What a client says about forwarding is not believed.
+ * forwarding headers come, and it is HTTP/1.1 from here on. What is said about forwarding is believed of trusted proxies only.
  * @throws PullproxyError bad_request when the request could be understood in two ways.
  */
 export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser, from: ForwardedFrom): RequestHead {
@@ -72,7 +70,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
   if (minorVersion === -1) throw new PullproxyError('bad_request', 'not HTTP/1.0 or HTTP/1.1');
   if (spans.tooMany) throw new PullproxyError('head_too_large', 'too many headers');
   if (method === 'CONNECT') throw new PullproxyError('bad_request', 'CONNECT is not served here');
-  const facts = collectFacts(bytes);
+  const facts = collectFacts(bytes, from.trusted === true);
   if (facts.host === null && !http10) throw new PullproxyError('bad_request', 'no Host');
   if (http10 && facts.chunked) throw new PullproxyError('bad_request', 'Transfer-Encoding in an HTTP/1.0 request');
   const target = readTarget(bytes, method);
@@ -111,7 +109,7 @@ function headersStart(headBytes: number): number {
   return spans.count === 0 ? headBytes - 2 : (spans.headers[0] as number);
 }
 
-function collectFacts(bytes: Buffer): Facts {
+function collectFacts(bytes: Buffer, trusted: boolean): Facts {
   const facts: Facts = {
     host: null,
     hostRaw: '',
@@ -124,6 +122,7 @@ function collectFacts(bytes: Buffer): Facts {
     requestId: false,
     traceparent: false,
     tracestate: false,
+    forwarding: trusted ? new Forwarding() : null,
   };
   removal.clear();
   for (let i = 0; i < spans.count; i++) {
@@ -175,10 +174,12 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
     case 'tracestate':
       facts.tracestate = true;
       return;
-    case 'keep-alive':
-    case 'proxy-connection':
     case 'forwarded':
     case 'x-forwarded-':
+      if (facts.forwarding?.note(headerName(bytes, i), headerValue(bytes, i)) !== false) removal.add(i);
+      return;
+    case 'keep-alive':
+    case 'proxy-connection':
     case 'disguised':
       removal.add(i);
       return;
@@ -222,8 +223,7 @@ function keepAll(bytes: Buffer, name: KnownHeader): void {
 
 function addedLines(facts: Facts, host: string, http10: boolean, upgrade: boolean, from: ForwardedFrom): string {
   let lines = upgrade ? 'Connection: upgrade\r\n' : '';
-  lines += `X-Forwarded-For: ${from.remoteAddress}\r\nX-Forwarded-Proto: ${from.proto}\r\n`;
-  if (host !== '') lines += `X-Forwarded-Host: ${host}\r\n`;
+  lines += facts.forwarding?.lines(from, host) ?? forwardingLines(from.remoteAddress, from.proto, host);
   if (!facts.requestId) lines += `X-Request-Id: ${newRequestId()}\r\n`;
   if (!facts.traceparent) lines += `traceparent: ${newTraceparent()}\r\n`;
   return lines + (http10 ? 'Via: 1.0 pullproxy\r\n' : 'Via: 1.1 pullproxy\r\n');

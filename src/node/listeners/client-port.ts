@@ -1,52 +1,47 @@
-import type { Server, Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
+import type { Step } from './entrance.ts';
+import { Newcomer, type PortClient } from './port-client.ts';
 import { VanishedClients } from './vanished.ts';
 
 /** How often deadlines of connections are looked at: their resolution. */
 const SWEEP_MS = 250;
 const BACKLOG = 4_096;
+/** For a PROXY header and a TLS handshake together. */
+const ENTRANCE_TIMEOUT_MS = 10_000;
 
-/** A client's connection, whatever it speaks, as its port sees it. */
-export interface PortClient {
-  readonly socket: Socket;
-  /** When it is to be looked at again, on the monotonic clock; Infinity: not at all. */
-  readonly deadline: number;
-  /** Its socket is not read now. */
-  readonly paused: boolean;
-  /** The deadline has passed. */
-  timeOut(now: number): void;
-  /** The node leaves: it ends as soon as it does not cut anything off. */
-  drain(now: number): void;
-  /** Gone while its socket is not read; `ended`: by FIN. */
-  clientVanished(ended: boolean): void;
+/** Makes a client of a connection; calls `gone` once. `address`: who it comes from, plain. */
+export type Accept = (socket: Socket, address: string, gone: (client: PortClient) => void) => PortClient;
+
+export interface PortLimits {
+  /** Connections at once, those included that are no clients yet. */
+  readonly connectionsMax: number;
+  /** From its first byte to its first own byte: PROXY header and TLS handshake. */
+  readonly entranceTimeoutMs?: number;
 }
 
 /** A port at which clients connect: counts them, looks at their deadlines, and finds those that vanished. */
 export class ClientPort {
   readonly #scheme: string;
   readonly #server: Server;
-  readonly #connectionsMax: number;
+  readonly #limits: PortLimits;
+  readonly #steps: readonly Step[];
+  readonly #accept: Accept;
   readonly #clients = new Set<PortClient>();
   readonly #vanished = new VanishedClients();
   #sweep: NodeJS.Timeout | null = null;
 
-  /** `event` is the server's name for a connection that is ready; `accept` makes a client of its socket and calls `gone` once. */
-  constructor(
-    scheme: string,
-    server: Server,
-    event: 'connection' | 'secureConnection',
-    connectionsMax: number,
-    accept: (socket: Socket, gone: (client: PortClient) => void) => PortClient,
-  ) {
+  /** `steps` come before a connection is accepted, in their order. */
+  constructor(scheme: string, limits: PortLimits, steps: readonly Step[], accept: Accept) {
     this.#scheme = scheme;
-    this.#server = server;
-    this.#connectionsMax = connectionsMax;
-    const gone = (client: PortClient): void => {
-      this.#clients.delete(client);
-    };
-    server.on(event, (socket: Socket) => {
-      if (this.#clients.size >= this.#connectionsMax) socket.destroy();
-      else this.#clients.add(accept(socket, gone));
+    this.#limits = limits;
+    this.#steps = steps;
+    this.#accept = accept;
+    // Half-open sockets: a tunnel passes half-closes on.
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      if (this.#clients.size >= limits.connectionsMax) socket.destroy();
+      else if (steps.length === 0) this.#admit(socket, plainAddress(socket.remoteAddress));
+      else this.#receive(socket);
     });
   }
 
@@ -82,6 +77,29 @@ export class ClientPort {
     this.#server.close();
     if (this.#sweep !== null) clearInterval(this.#sweep);
     for (const client of this.#clients) client.socket.destroy();
+  }
+
+  #admit(socket: Socket, address: string): void {
+    this.#clients.add(this.#accept(socket, address, (client) => this.#clients.delete(client)));
+  }
+
+  /** Goes through the steps, one after the other; what they make of the connection is admitted. */
+  #receive(socket: Socket): void {
+    const newcomer = new Newcomer(socket, performance.now() + (this.#limits.entranceTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
+    this.#clients.add(newcomer);
+    socket.on('error', () => {});
+    socket.once('close', () => this.#clients.delete(newcomer));
+    const take = (at: number, current: Socket, address: string): void => {
+      const step = this.#steps[at];
+      if (step !== undefined) {
+        step(current, address, (next, from) => take(at + 1, next, from));
+      } else if (this.#clients.delete(newcomer)) {
+        this.#admit(current, address);
+      } else {
+        current.destroy();
+      }
+    };
+    take(0, socket, plainAddress(socket.remoteAddress));
   }
 
   #sweepDeadlines(): void {

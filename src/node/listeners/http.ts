@@ -1,14 +1,13 @@
-import { createServer } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { ClientConnection, type HttpService } from '../http1/connection.ts';
-import { ClientPort, plainAddress } from './client-port.ts';
+import { ClientPort, type PortLimits } from './client-port.ts';
+import { type Step, tlsStep } from './entrance.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
 
 /** A port on which clients speak HTTP/1.1 in the clear. */
-export function httpPort(service: HttpService, connectionsMax: number): ClientPort {
-  // Half-open sockets: a tunnel passes half-closes on.
-  const server = createServer({ allowHalfOpen: true, noDelay: true });
-  return new ClientPort('http', server, 'connection', connectionsMax, (socket, gone) => {
-    return new ClientConnection(socket, { remoteAddress: plainAddress(socket.remoteAddress), proto: 'http' }, service, gone);
+export function httpPort(service: HttpService, limits: PortLimits, steps: readonly Step[], trusted: TrustedProxies): ClientPort {
+  return new ClientPort('http', limits, steps, (socket, remoteAddress, gone) => {
+    return new ClientConnection(socket, { remoteAddress, proto: 'http', trusted: trusted.has(remoteAddress) }, service, gone);
   });
 }
 
@@ -18,21 +17,16 @@ export interface HttpsCertificate {
   readonly key: Buffer;
 }
 
-const HANDSHAKE_TIMEOUT_MS = 10_000;
-
 /** The same behind TLS, which ends here. */
-export function httpsPort(service: HttpService, connectionsMax: number, certificate: HttpsCertificate): ClientPort {
-  const server = createTlsServer({
-    ...certificate,
-    minVersion: 'TLSv1.2',
-    ALPNProtocols: ['http/1.1'],
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    allowHalfOpen: true,
-    noDelay: true,
-  });
-  // A client that breaks off its handshake concerns nobody else.
-  server.on('tlsClientError', (_error, socket) => socket.destroy());
-  return new ClientPort('https', server, 'secureConnection', connectionsMax, (socket, gone) => {
-    return new ClientConnection(socket, { remoteAddress: plainAddress(socket.remoteAddress), proto: 'https' }, service, gone);
+export function httpsPort(
+  service: HttpService,
+  limits: PortLimits,
+  steps: readonly Step[],
+  trusted: TrustedProxies,
+  certificate: HttpsCertificate,
+): ClientPort {
+  const tls = createTlsServer({ ...certificate, minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'], allowHalfOpen: true });
+  return new ClientPort('https', limits, [...steps, tlsStep(tls)], (socket, remoteAddress, gone) => {
+    return new ClientConnection(socket, { remoteAddress, proto: 'https', trusted: trusted.has(remoteAddress) }, service, gone);
   });
 }

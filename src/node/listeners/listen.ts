@@ -1,25 +1,38 @@
-import type { ListenUrl } from '../../config/listen-url.ts';
+import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
+import type { Log } from '../../log.ts';
 import type { HttpService } from '../http1/connection.ts';
-import type { ClientPort } from './client-port.ts';
+import type { ClientPort, PortLimits } from './client-port.ts';
+import { proxyHeaderStep, type Step } from './entrance.ts';
 import { type HttpsCertificate, httpPort, httpsPort } from './http.ts';
 import { type TcpService, tcpPort, tlsPort } from './tcp.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
+
+export interface PortSurroundings extends PortLimits {
+  readonly trusted: TrustedProxies;
+  /** Of https listeners. */
+  readonly certificate?: HttpsCertificate;
+  readonly log: Log;
+}
 
 /** The port that a listen URL describes, not bound yet. */
-export function portFor(
-  url: ListenUrl,
-  service: HttpService & TcpService,
-  connectionsMax: number,
-  certificate: HttpsCertificate | undefined,
-): ClientPort {
+export function portFor(url: ListenUrl, service: HttpService & TcpService, surroundings: PortSurroundings): ClientPort {
+  const { trusted, certificate } = surroundings;
+  const steps = proxySteps(url, surroundings);
   switch (url.protocol) {
     case 'http':
-      return httpPort(service, connectionsMax);
+      return httpPort(service, surroundings, steps, trusted);
     case 'https':
       if (certificate === undefined) throw new Error('an https listener needs a certificate');
-      return httpsPort(service, connectionsMax, certificate);
+      return httpsPort(service, surroundings, steps, trusted, certificate);
     case 'tls':
-      return tlsPort(service, connectionsMax);
+      return tlsPort(service, surroundings, steps);
     case 'tcp':
-      return tcpPort(service, connectionsMax, url.route ?? '');
+      return tcpPort(service, surroundings, steps, url.route ?? '');
   }
+}
+
+function proxySteps(url: ListenUrl, { trusted, log }: PortSurroundings): Step[] {
+  if (url.proxyProtocol === null) return [];
+  const listen = formatListenUrl(url);
+  return [proxyHeaderStep(url.proxyProtocol, trusted, (peer, reason) => log.warn({ listen, peer, reason }, 'connection refused'))];
 }

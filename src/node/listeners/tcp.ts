@@ -1,5 +1,5 @@
 /** Connections whose bytes are passed on as they are: one slot each, for as long as they last. */
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
@@ -9,7 +9,9 @@ import { Tunnel } from '../http1/tunnel.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { readServerName } from './client-hello.ts';
-import { ClientPort, type PortClient } from './client-port.ts';
+import { ClientPort, type PortLimits } from './client-port.ts';
+import type { Step } from './entrance.ts';
+import type { PortClient } from './port-client.ts';
 
 export interface TcpService {
   /** A TLS client has this long to say where it wants to go. */
@@ -28,8 +30,8 @@ const ATTEMPTS_MAX = 3;
 const EMPTY = Buffer.alloc(0);
 
 /** A port of one application. */
-export function tcpPort(service: TcpService, connectionsMax: number, route: string): ClientPort {
-  return passingPort('tcp', connectionsMax, (socket, gone) => {
+export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly Step[], route: string): ClientPort {
+  return new ClientPort('tcp', limits, steps, (socket, _address, gone) => {
     const client = new TcpClient(socket, service, Number.POSITIVE_INFINITY, gone);
     service.visitRoute(client.visit, route);
     return client;
@@ -37,8 +39,8 @@ export function tcpPort(service: TcpService, connectionsMax: number, route: stri
 }
 
 /** A port at which TLS clients name their application (RFC 6066 section 3); the handshake itself is the application's. */
-export function tlsPort(service: TcpService, connectionsMax: number): ClientPort {
-  return passingPort('tls', connectionsMax, (socket, gone) => {
+export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly Step[]): ClientPort {
+  return new ClientPort('tls', limits, steps, (socket, _address, gone) => {
     const client: TcpClient = new TcpClient(socket, service, performance.now() + service.headTimeoutMs, gone, (early) => {
       const hello = readServerName(early);
       if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) return;
@@ -50,14 +52,6 @@ export function tlsPort(service: TcpService, connectionsMax: number): ClientPort
     });
     return client;
   });
-}
-
-function passingPort(
-  scheme: string,
-  connectionsMax: number,
-  accept: (socket: Socket, gone: (client: PortClient) => void) => TcpClient,
-): ClientPort {
-  return new ClientPort(scheme, createServer({ allowHalfOpen: true, noDelay: true }), 'connection', connectionsMax, accept);
 }
 
 /** `early`: what came is kept. `tunnel`: it is passed on. */

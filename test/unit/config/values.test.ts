@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { addressRange, parseAddressRange } from '../../../src/config/address-range.ts';
 import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
 import { formatHostPort, isLoopback, parseHostPort } from '../../../src/config/host-port.ts';
 import { choice, duration, nodeId, problem, rate, redisUrls, size, whole } from '../../../src/config/kinds.ts';
@@ -177,6 +178,26 @@ describe('listen URLs', () => {
   ])('"%s" is none', (url) => {
     expect(parseListenUrl(url)).toBeNull();
   });
+});
+
+describe('ranges of addresses', () => {
+  test.each([
+    ['10.0.0.0/8', '10.0.0.0/8'],
+    ['192.0.2.7', '192.0.2.7/32'],
+    ['2001:db8::/32', '2001:db8::/32'],
+    ['::1', '::1/128'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+  ])('%s', (written, text) => {
+    const range = parseAddressRange(written);
+    expect(range && addressRange.write(range)).toBe(text);
+  });
+
+  test.each(['', '10.0.0.0/33', '10.0.0/8', '::/129', '10.0.0.0/', 'localhost', '10.0.0.0/8/8', 'fe80::1%eth0'])(
+    '"%s" is none',
+    (written) => {
+      expect(addressRange.read(written)).toBeNull();
+    },
+  );
 });
 
 describe('other kinds', () => {

@@ -1,0 +1,48 @@
+/** What the application is told about whom a request comes from: by ourselves, and by the proxies in front of us that are trusted. */
+import { isIPv6 } from 'node:net';
+
+export interface ForwardedFrom {
+  /** The client's, or that of the proxy in front. */
+  readonly remoteAddress: string;
+  readonly proto: 'http' | 'https';
+  /** It is a proxy that is believed about its own clients. */
+  readonly trusted?: boolean;
+}
+
+/** Of a request that came through a trusted proxy: what was said before us, which our own word is added to. */
+export class Forwarding {
+  readonly #said = new Map<string, string>();
+
+  /** One of its headers, `name` in lower case. True: its line is to go, `lines` says it again. */
+  note(name: string, value: string): boolean {
+    // Disguised with an underscore, it is what a client hopes that its application takes for another.
+    if (name.includes('_')) return true;
+    if (!SAID_AGAIN.has(name)) return false;
+    if (value !== '') this.#said.set(name, join(this.#said.get(name), value));
+    return true;
+  }
+
+  lines(from: ForwardedFrom, host: string): string {
+    const path = join(this.#said.get('x-forwarded-for'), from.remoteAddress);
+    const elements = this.#said.get('forwarded');
+    const lines = forwardingLines(path, this.#said.get('x-forwarded-proto') ?? from.proto, this.#said.get('x-forwarded-host') ?? host);
+    return elements === undefined ? lines : `${lines}Forwarded: ${join(elements, element(from, host))}\r\n`;
+  }
+}
+
+const SAID_AGAIN: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
+
+export function forwardingLines(path: string, proto: string, host: string): string {
+  const lines = `X-Forwarded-For: ${path}\r\nX-Forwarded-Proto: ${proto}\r\n`;
+  return host === '' ? lines : `${lines}X-Forwarded-Host: ${host}\r\n`;
+}
+
+/** RFC 7239 section 4. */
+function element({ remoteAddress, proto }: ForwardedFrom, host: string): string {
+  const node = isIPv6(remoteAddress) ? `"[${remoteAddress}]"` : remoteAddress;
+  return `for=${node};proto=${proto}${host === '' ? '' : `;host="${host}"`}`;
+}
+
+function join(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`;
+}

@@ -1,0 +1,80 @@
+/** What comes before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
+import type { Socket } from 'node:net';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import { type ProxyVersion, readProxyHeader } from './proxy-header.ts';
+import type { TrustedProxies } from './trusted-proxies.ts';
+
+/** `address`: the client's, plain. */
+export type Next = (socket: Socket, address: string) => void;
+
+/** Passes a connection on when its step is done; or destroys it, and nothing is passed on. */
+export type Step = (socket: Socket, address: string, next: Next) => void;
+
+/** Takes a PROXY header off the connection, if its sender may send one; `refused` is told why not. */
+export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, refused: (address: string, why: string) => void): Step {
+  return (socket, address, next) => {
+    const refuse = (why: string): void => {
+      refused(address, why);
+      socket.destroy();
+    };
+    if (!trusted.has(address)) {
+      refuse('its address is none of --trusted-proxies');
+      return;
+    }
+    let came: Buffer = Buffer.alloc(0);
+    const read = (): void => {
+      // Once per piece: 'readable' comes again for what follows.
+      for (let piece: Buffer | null = socket.read(); piece !== null; piece = socket.read()) {
+        came = came.length === 0 ? piece : Buffer.concat([came, piece]);
+      }
+      const header = readProxyHeader(version, came);
+      if (header.kind === 'incomplete') return;
+      stop();
+      if (header.kind === 'malformed') {
+        refuse(`it does not begin with a PROXY header of ${version}`);
+        return;
+      }
+      if (came.length > header.bytes) socket.unshift(came.subarray(header.bytes));
+      next(socket, header.source ?? address);
+    };
+    const ended = (): void => {
+      socket.destroy();
+    };
+    const stop = (): void => {
+      socket.off('readable', read);
+      socket.off('end', ended);
+    };
+    socket.on('readable', read);
+    socket.on('end', ended);
+  };
+}
+
+/** The handshake of `server`, which listens nowhere itself. */
+export function tlsStep(server: TlsServer): Step {
+  /** Connections within their handshake, by both ends: the server does not say of which one a TLS socket was made. */
+  const waiting = new Map<string, (socket: TLSSocket) => void>();
+  server.on('secureConnection', (socket) => {
+    const pass = waiting.get(endsOf(socket));
+    if (pass === undefined) socket.destroy();
+    else pass(socket);
+  });
+  // A client that breaks off its handshake concerns nobody else.
+  server.on('tlsClientError', (_error, socket) => socket.destroy());
+  return (socket, address, next) => {
+    const key = endsOf(socket);
+    const forget = (): void => {
+      waiting.delete(key);
+    };
+    waiting.set(key, (secure) => {
+      socket.off('close', forget);
+      forget();
+      next(secure, address);
+    });
+    socket.once('close', forget);
+    server.emit('connection', socket);
+  };
+}
+
+function endsOf({ localAddress, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`;
+}
