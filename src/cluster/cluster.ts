@@ -94,6 +94,12 @@ export interface Cluster {
   /** `count` of the slots promised to `asker` (by a want) can't be moved: they are free for a new search, without this node. */
   short(route: string, count: number, asker: Peer): void;
 
+  /**
+   * Clients are served here by older instances than the newest one: asks the node where that one is at home to move up to `count` of its
+   * idle slots here. Nothing is promised.
+   */
+  pull(route: string, count: number): void;
+
   /** The instance has its home link at this node; repeated calls update it. */
   instance(route: string, info: InstanceInfo): void;
   /** The instance's home link to this node is gone. */

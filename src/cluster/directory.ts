@@ -147,6 +147,8 @@ export interface RouteBeatAnswer {
   readonly missing: readonly string[];
   /** The newest ready instance of the route in the cluster; null if none is ready. */
   readonly newest: string | null;
+  /** Where that one has its home. */
+  readonly newestNode: string | null;
 }
 
 export interface NodeBeat extends NodeLoad {

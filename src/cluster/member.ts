@@ -130,6 +130,10 @@ export class ClusterMember implements Cluster {
     if (count > 0) this.#presence(route)?.short(count, asker);
   }
 
+  pull(route: string, count: number): void {
+    this.#presences.get(route)?.pull(count);
+  }
+
   instance(route: string, info: InstanceInfo): void {
     this.#presence(route)?.instance(info);
   }

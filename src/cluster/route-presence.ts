@@ -42,6 +42,7 @@ export class RoutePresence {
   #emptySince: number;
   #demandSaidAt = Number.NEGATIVE_INFINITY;
   #newest: string | null = null;
+  #newestNode: string | null = null;
 
   constructor(route: string, context: PresenceContext) {
     this.#route = route;
@@ -99,6 +100,13 @@ export class RoutePresence {
   /** An instance's linker, or a slot of one, is at this node. */
   get linked(): boolean {
     return this.#homes.size > 0 || this.#offers.idle > 0;
+  }
+
+  /** The newest instance's home node moves what it can spare. */
+  pull(count: number): void {
+    const { bell, self } = this.#context;
+    const from = this.#newestNode;
+    if (from !== null && from !== self.id) void bell.ring(from, { t: 'want', route: this.#route, count, asker: self });
   }
 
   // What the member says.
@@ -211,6 +219,7 @@ export class RoutePresence {
     this.#homes.sayAgain(answer.missing);
     // It lost something, or has what it was told to remove: a failover to a replica does that.
     if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
+    this.#newestNode = answer.newestNode;
     if (answer.newest === null || answer.newest === this.#newest || this.#hasEnded()) return;
     this.#newest = answer.newest;
     listener.onNewest(this.#route, answer.newest);

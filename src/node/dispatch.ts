@@ -14,6 +14,9 @@ import { Visit } from './visit.ts';
 
 /** How long an idle slot waits to be moved to a node that holds an older client, before it serves a younger one here. */
 const YIELD_MS = 25;
+/** Between two requests for slots of the newest instance; twice as long after each that brought none. */
+const PULL_GAP_MS = 50;
+const PULL_GAP_MS_MAX = 5_000;
 /** After slots were kept back in vain none are for this time: a directory that is slow must not cost every slot YIELD_MS. */
 const YIELD_PAUSE_MS = 100;
 
@@ -181,6 +184,7 @@ export class Dispatcher {
   #serve(visit: Visit, lender: Lender, route: Route): void {
     visit.attempts++;
     visit.serve(lender);
+    if (route.newest !== null && route.newest !== lender.instance) this.#pullNewest(route);
     this.slotsChanged(route);
   }
 
@@ -193,6 +197,20 @@ export class Dispatcher {
     this.#startNeeded(route.name);
     const retryAfter = Math.max(1, Math.ceil((route.failingUntil - performance.now()) / 1_000));
     visit.refuse(new PullproxyError('start_failed', undefined, retryAfter));
+  }
+
+  /**
+   * An older instance serves here because the newest has no slot at this node: it is asked for some, less and less often if none come.
+   * Otherwise the older one would stay busy for as long as its slots lie where clients arrive.
+   */
+  #pullNewest(route: Route): void {
+    const now = performance.now();
+    if (now < route.pullsAgainAt || route.settings.balance !== 'newest') return;
+    const newest = route.slots.lenders.find(({ instance }) => instance === route.newest);
+    if (newest !== undefined && (newest.link.idle > 0 || newest.trust?.state === 'suspect')) return;
+    route.pullsAgainAt = now + Math.min(PULL_GAP_MS_MAX, PULL_GAP_MS * 2 ** route.pullsInVain++);
+    const older = route.slots.lenders.reduce((sum, { instance, link }) => sum + (instance === route.newest ? 0 : link.active), 0);
+    this.#cluster.pull(route.name, older);
   }
 
   #isFull({ heldBytes }: Visit, { held, settings }: Route): boolean {

@@ -62,6 +62,7 @@ export class Lenders implements LenderEvents {
     if (route === undefined) return;
     if (lender.birth) lender.birth.readyAt ??= performance.now();
     route.failingUntil = 0;
+    if (lender.instance === route.newest) route.pullsInVain = 0;
     route.slots.refilled(lender);
     this.#context.dispatcher.match(route);
     if (this.#failedMoves.size > 0) this.#relayInstead(route, lender);

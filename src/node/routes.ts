@@ -33,6 +33,10 @@ export class Route {
   yieldsAgainAt = 0;
   /** Its instances fail to start: until then whoever finds none is sent away. performance.now() in ms. */
   failingUntil = 0;
+  /** Slots of the newest instance are not asked for before this; performance.now() in ms. */
+  pullsAgainAt = 0;
+  /** How often they were asked for since one came. */
+  pullsInVain = 0;
   configured = false;
   /** A route without settings is forgotten after this, unless it has lenders or holds clients. */
   knownUntil = 0;

@@ -73,9 +73,10 @@ export class LinkedInstances {
     return this.#infos().reduce((sum, info) => sum + (info.state === 'ready' ? info.concurrency : 0), 0);
   }
 
-  get newest(): string | null {
-    const ready = this.#infos().filter(({ state }) => state === 'ready');
-    return ready.sort((a, b) => b.seq - a.seq || (b.id > a.id ? 1 : -1))[0]?.id ?? null;
+  get newest(): { readonly newest: string | null; readonly newestNode: string | null } {
+    const ready = [...this.#instances.values()].filter(({ info }) => info.state === 'ready');
+    const newest = ready.sort(({ info: a }, { info: b }) => b.seq - a.seq || (b.id > a.id ? 1 : -1))[0];
+    return { newest: newest?.info.id ?? null, newestNode: newest?.node ?? null };
   }
 
   snapshot(): InstanceSnapshot[] {

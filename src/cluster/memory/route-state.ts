@@ -58,7 +58,7 @@ export class RouteState {
         this.#said(now, node.id, info);
       }
     }
-    return { now, known, held: this.#held.count(node.id), missing, newest: this.#instances.newest };
+    return { now, known, held: this.#held.count(node.id), missing, ...this.#instances.newest };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {

@@ -24,13 +24,14 @@ export function readHoldAnswer(answer: unknown): HoldAnswer {
 }
 
 export function readRouteBeat(answer: unknown): RouteBeatAnswer {
-  const [now, known, held, missing, newest] = list(answer);
+  const [now, known, held, missing, newest, newestNode] = list(answer);
   return {
     now: Number(now),
     known: known === 1,
     held: Number(held),
     missing: list(missing).map(String),
     newest: newest === '' ? null : String(newest),
+    newestNode: newestNode === '' ? null : String(newestNode),
   };
 }
 

@@ -65,6 +65,13 @@ export class FakeCluster implements Cluster {
     this.shorts.push({ route, count, asker });
   }
 
+  /** How many slots of the newest instance were asked for. */
+  pulled = 0;
+
+  pull(_route: string, count: number): void {
+    this.pulled += count;
+  }
+
   instance(_route: string, info: InstanceInfo): void {
     this.instances.set(info.id, info);
   }

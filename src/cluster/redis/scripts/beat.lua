@@ -2,7 +2,7 @@
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
--- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '' }
+-- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '' }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[4])
@@ -65,12 +65,12 @@ for i = 5 + gone, #ARGV, 3 do
   end
 end
 
-local newest, seq = '', nil
+local newest, newestNode, seq = '', '', nil
 for _, instance in ipairs(instances()) do
   if instance.info.state == 'ready' then
     local larger = seq == nil or instance.info.seq > seq or (instance.info.seq == seq and instance.id > newest)
-    if larger then newest, seq = instance.id, instance.info.seq end
+    if larger then newest, newestNode, seq = instance.id, instance.info.node, instance.info.seq end
   end
 end
 keep()
-return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest }
+return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest, newestNode }
