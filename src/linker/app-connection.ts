@@ -63,6 +63,8 @@ export class AppConnection implements AppSide {
   #writtenBytes = 0;
   #reached = false;
   #answered = false;
+  #answeredAt = 0;
+  #gapMs = 0;
   /** Bytes from the node that wait for the application. */
   #undrained = 0;
 
@@ -82,6 +84,15 @@ export class AppConnection implements AppSide {
     return this.#state;
   }
 
+  get reused(): boolean {
+    return this.#reused;
+  }
+
+  /** On a reused connection: the time between the first bytes of the answer and the next. */
+  get answerGapMs(): number {
+    return this.#gapMs;
+  }
+
   serve(stream: Stream, lender: Lender): void {
     if (this.#state === 'kept') {
       this.#state = 'serving';
@@ -93,6 +104,7 @@ export class AppConnection implements AppSide {
     this.#writtenBytes = 0;
     this.#reached = false;
     this.#answered = false;
+    this.#gapMs = 0;
     // A 'drain' that belongs to the stream before may still be on its way.
     this.#undrained = 0;
     stream.handler = this;
@@ -199,12 +211,22 @@ export class AppConnection implements AppSide {
 
   #appData(chunk: Buffer): void {
     if (this.#state === 'serving') {
+      if (this.#reused) this.#measureGap();
       this.#answered = true;
       if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
       return;
     }
     this.#spoil();
     this.discards = true;
+  }
+
+  #measureGap(): void {
+    if (!this.#answered) {
+      this.#answeredAt = performance.now();
+    } else if (this.#answeredAt > 0) {
+      this.#gapMs = performance.now() - this.#answeredAt;
+      this.#answeredAt = 0;
+    }
   }
 
   #appDrained(): void {

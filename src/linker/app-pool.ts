@@ -5,6 +5,7 @@
 import type { HostPort } from '../config/host-port.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
 import type { Stream } from '../link/stream.ts';
+import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type AppSide, type ConnectionOwner, type Lender } from './app-connection.ts';
 
 /** A request that can't be sent twice goes out on a kept connection only when that served a moment ago: the application's own keep-alive time is longer. */
@@ -20,6 +21,8 @@ export interface PoolTiming {
 export interface PoolEvents {
   /** The application did not accept a connection. */
   refused(): void;
+  /** From now on no connection is kept: the application's answers stall on them. */
+  stalls(): void;
   /** A connection is closed, or a reserved place is free. */
   placeFree(): void;
 }
@@ -38,6 +41,7 @@ export class AppPool implements ConnectionOwner {
   readonly #kept: AppConnection[] = [];
   readonly #closing = new Set<AppConnection>();
   readonly #waiting: WaitingStream[] = [];
+  readonly #stalls = new AckStalls();
   #reserved = 0;
   #state: PoolState = 'open';
   #sweep: NodeJS.Timeout | null = null;
@@ -98,6 +102,7 @@ export class AppPool implements ConnectionOwner {
   // ── what connections say ──
 
   keep(connection: AppConnection): boolean {
+    if (this.#stalled(connection)) return false;
     const next = this.#waiting[0];
     if (next !== undefined) {
       if (next.fresh) return false;
@@ -155,6 +160,14 @@ export class AppPool implements ConnectionOwner {
   #wait(stream: Stream, lender: Lender, fresh: boolean): void {
     this.#waiting.push(new WaitingStream(this.#waiting, stream, lender, fresh));
     this.#kept.shift()?.close();
+  }
+
+  #stalled(connection: AppConnection): boolean {
+    if (this.#stalls.found) return true;
+    if (!connection.reused) return false;
+    this.#stalls.saw(connection.answerGapMs);
+    if (this.#stalls.found) this.#events.stalls();
+    return this.#stalls.found;
   }
 
   #placeFree(): void {

@@ -73,7 +73,12 @@ export class Linker {
     this.ready.catch(() => {});
     this.#log = options.log;
     this.#slots = new Slots(concurrency, (inUse) => this.#inUse(inUse));
-    this.#pool = new AppPool(concurrency, this.#times, { refused: () => this.#refused(), placeFree: () => this.#lookIfEmpty() });
+    this.#pool = new AppPool(concurrency, this.#times, {
+      refused: () => this.#refused(),
+      stalls: () =>
+        this.#log.info('the application gets a new connection for each stream: on kept ones it waits for acknowledgements (TCP_NODELAY)'),
+      placeFree: () => this.#lookIfEmpty(),
+    });
     this.#retire = new Retire(this.#times, () => this.#links.askRetire());
     this.#links = new Links({
       proxies,

@@ -241,6 +241,32 @@ describe('real servers', () => {
     expect((await instance.get()).body).toBe('ok');
   });
 
+  test('a Python application that waits for acknowledgements is not slowed down by kept connections', async () => {
+    const code = `import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+  protocol_version = 'HTTP/1.1'
+  def do_GET(self):
+    self.send_response(200)
+    self.send_header('content-length', '2')
+    self.end_headers()
+    self.wfile.write(b'ok')
+  def log_message(self, *_):
+    pass
+HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()`;
+    const { instance } = await start(['python3', '-c', code], { concurrency: 1 });
+    for (let i = 0; i < 20; i++) await instance.get();
+    const times: number[] = [];
+    for (let i = 0; i < 50; i++) {
+      const since = performance.now();
+      const visit = instance.open('GET / HTTP/1.1\r\nHost: app\r\n\r\n');
+      await visit.complete;
+      times.push(performance.now() - since);
+      visit.keep();
+    }
+    expect(times.sort((a, b) => a - b)[25]).toBeLessThan(20);
+  });
+
   test('http.server, which ends each connection, is served as well', async () => {
     const command = ['sh', '-c', 'cd / && exec python3 -m http.server --bind 127.0.0.1 "$PORT"'];
     const { instance } = await start(command, { concurrency: 2 });

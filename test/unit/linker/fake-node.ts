@@ -177,9 +177,15 @@ export class FakeVisit implements StreamHandler {
   greedy = true;
   tap: (chunk: Buffer) => void = () => {};
   reset: { readonly code: ResetCodeValue; readonly reached: boolean; readonly reused: boolean } | null = null;
+  /** Resolves with the last byte of an answer; `answered` looks only now and then. */
+  readonly complete: Promise<void>;
   readonly #instance: FakeInstance;
+  #completed!: () => void;
 
   constructor(instance: FakeInstance, number: number) {
+    this.complete = new Promise((resolve) => {
+      this.#completed = resolve;
+    });
     this.#instance = instance;
     this.number = number;
   }
@@ -189,6 +195,7 @@ export class FakeVisit implements StreamHandler {
     this.tap(chunk);
     if (this.text.length < 100_000) this.text += chunk.toString('latin1');
     if (this.greedy) this.stream.consumed(chunk.length);
+    if (this.isAnswered) this.#completed();
   }
 
   onEnd(): void {
