@@ -14,6 +14,8 @@ import { Visit } from './visit.ts';
 
 /** How long an idle slot waits to be moved to a node that holds an older client, before it serves a younger one here. */
 const YIELD_MS = 25;
+/** How long a client waits for another instance before it is given to one whose first requests failed. */
+const SUSPECT_AFTER_MS = 1_000;
 /** Between two requests for slots of the newest instance; twice as long after each that brought none. */
 const PULL_GAP_MS = 50;
 const PULL_GAP_MS_MAX = 5_000;
@@ -65,7 +67,7 @@ export class Dispatcher {
   /** A visit has arrived: it is served now, held, or refused. */
   admit(visit: Visit, route: Route): void {
     visit.route = route;
-    const lender = route.held.size === 0 ? route.slots.choose(route.settings.balance) : null;
+    const lender = route.held.size === 0 ? this.#choose(route, 0) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
     else if (lender === null && this.#isFailing(route)) this.#sendAway(visit, route);
     else if (!this.#isFull(visit, route)) this.#hold(visit, route, route.settings.maxHeld);
@@ -91,8 +93,8 @@ export class Dispatcher {
   /** Slots of the route may be idle here: they serve who is held, the oldest first. */
   match(route: Route): void {
     for (let oldest = route.held.oldest; oldest !== null; oldest = route.held.oldest) {
-      const lender = route.slots.choose(route.settings.balance);
       const now = performance.now();
+      const lender = this.#choose(route, now - oldest.arrivedAt);
       if (lender === null || this.#isKeptBack(lender, route, now - oldest.arrivedAt)) break;
       const visit = visitOf(oldest);
       route.held.remove(visit);
@@ -116,7 +118,8 @@ export class Dispatcher {
   moveAway(route: Route, count: number, address: string, relays: Relays): number {
     let left = count;
     for (const lender of route.slots.lenders) {
-      const moving = lender.relayed ? 0 : Math.min(left, lender.link.idle);
+      const kept = lender.relayed || (lender.trust?.state === 'suspect' && route.hasOther(lender.instance));
+      const moving = kept ? 0 : Math.min(left, lender.link.idle);
       if (moving === 0) continue;
       if (relays.needed(lender, address)) {
         left -= this.relay(route, lender, moving, address, relays);
@@ -186,6 +189,20 @@ export class Dispatcher {
     visit.serve(lender);
     if (route.newest !== null && route.newest !== lender.instance) this.#pullNewest(route);
     this.slotsChanged(route);
+  }
+
+  /**
+   * An idle slot for a client that has waited for `heldMs`. An instance whose first requests failed is not given it while another one may
+   * serve it, here or at another node; after SUSPECT_AFTER_MS it is better than none.
+   */
+  #choose(route: Route, heldMs: number): Lender | null {
+    const lender = route.slots.choose(route.settings.balance);
+    if (lender?.trust?.state !== 'suspect' || heldMs >= SUSPECT_AFTER_MS || !route.hasOther(lender.instance)) return lender;
+    route.suspectTimer ??= setTimeout(() => {
+      route.suspectTimer = null;
+      this.match(route);
+    }, SUSPECT_AFTER_MS - heldMs);
+    return null;
   }
 
   #isFailing(route: Route): boolean {
@@ -268,7 +285,7 @@ export class Dispatcher {
   #sayIdle(): void {
     for (const route of this.#changed) {
       this.#changed.delete(route);
-      this.#cluster.idle(route.name, route.slots.movable);
+      this.#cluster.idle(route.name, route.movable);
     }
   }
 }

@@ -29,6 +29,8 @@ export class Route {
   lastGone: string | null = null;
   /** Runs while idle slots are kept back here, to be moved to a node that holds an older client. */
   yieldTimer: NodeJS.Timeout | null = null;
+  /** Runs while clients wait for another instance than one that fails. */
+  suspectTimer: NodeJS.Timeout | null = null;
   /** They were kept back in vain: not again before this. */
   yieldsAgainAt = 0;
   /** Its instances fail to start: until then whoever finds none is sent away. performance.now() in ms. */
@@ -56,6 +58,12 @@ export class Route {
   hasOther(instance: string): boolean {
     if (this.slots.lenders.some((lender) => lender.instance !== instance)) return true;
     return [this.newest, this.newestBefore].some((other) => other !== null && other !== instance && other !== this.lastGone);
+  }
+
+  /** Idle slots here that others may have. What a suspect has nobody wants while others serve. */
+  get movable(): number {
+    const suspect = this.slots.lenders.find(({ trust }) => trust?.state === 'suspect');
+    return this.slots.movable(suspect === undefined || !this.hasOther(suspect.instance));
   }
 
   /** As far as this node knows, no instance is ready anywhere. */

@@ -77,12 +77,12 @@ export class Slots {
     return best;
   }
 
-  /** Idle slots that may be moved to another node. Looks at every lender that may have some. */
-  get movable(): number {
+  /** Idle slots that may be moved to another node; `withSuspects`: also of instances that fail. Looks at every lender that may have some. */
+  movable(withSuspects: boolean): number {
     let idle = 0;
     for (let at = this.#firstIdle; at < this.lenders.length; at++) {
-      const { relayed, link } = this.lenders[at] as Lender;
-      if (!relayed) idle += link.idle;
+      const { relayed, link, trust } = this.lenders[at] as Lender;
+      if (!relayed && (withSuspects || trust?.state !== 'suspect')) idle += link.idle;
     }
     return idle;
   }
