@@ -17,6 +17,14 @@ export interface ErrorKind {
 }
 
 export const ERRORS = {
+  https_only: {
+    status: 308,
+    proxyStatus: 'proxy_internal_response',
+    details: 'https_only',
+    side: 'client',
+    retrySafe: true,
+    message: 'this is served by https only',
+  },
   bad_request: {
     status: 400,
     proxyStatus: 'http_request_error',
@@ -119,6 +127,8 @@ export type ErrorCode = keyof typeof ERRORS;
 export class PullproxyError extends Error {
   readonly code: ErrorCode;
   readonly kind: ErrorKind;
+  /** Where the client is to go instead. */
+  location: string | null = null;
 
   /** `retryAfter`: seconds, where more is known than the kind of error says. */
   constructor(code: ErrorCode, reason?: string, retryAfter?: number) {

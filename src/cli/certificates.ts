@@ -1,13 +1,5 @@
 import { readPemFile } from '../config/pem-file.ts';
 import type { BackendTls } from '../node/link-server.ts';
-import type { HttpsCertificate } from '../node/listeners/http.ts';
-
-/** The contents of the files that `--tls-cert` and `--tls-key` name. */
-export function httpsCertificate(settings: { readonly tlsCert?: string; readonly tlsKey?: string }): HttpsCertificate | undefined {
-  const cert = readPemFile('--tls-cert', settings.tlsCert);
-  const key = readPemFile('--tls-key', settings.tlsKey);
-  return cert === undefined || key === undefined ? undefined : { cert, key };
-}
 
 /** The contents of the files that `--backend-tls-cert`, `-key` and `-ca` name. */
 export function backendTls(settings: {

@@ -10,7 +10,7 @@ import { readVersion } from '../config/version.ts';
 import { createLog } from '../log.ts';
 import { ProxyNode } from '../node/node.ts';
 import { LocalScaler } from '../scaling/local.ts';
-import { httpsCertificate } from './certificates.ts';
+import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { showHelp } from './show-help.ts';
@@ -28,6 +28,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const leaving = Promise.withResolvers<void>();
   const log = createLog('dev', settings.logLevel);
   const version = readVersion();
+  const certificates = readHttpsFiles(settings);
   const secret = randomBytes(32).toString('base64url');
   const { route, concurrency } = settings;
   const routeDefaults = { ...routeDefaultsOf(settings), concurrency };
@@ -36,7 +37,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
 
   const node = new ProxyNode({
     ...settings,
-    certificate: httpsCertificate(settings),
+    certificates,
     id: 'dev',
     log,
     backend: BACKEND,
@@ -47,6 +48,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     heldMax: settings.connectionsMax,
   });
   const bound = await node.start();
+  if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
   const proxy = parseHostPort(bound.backend) ?? BACKEND;
   const instances = new LocalInstances({ proxy, route, concurrency, secret, command, times: settings, log });
   const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });

@@ -8,8 +8,9 @@ import { readVersion } from '../config/version.ts';
 import { createLog } from '../log.ts';
 import { ProxyNode } from '../node/node.ts';
 import { advertisedHost } from './advertised-address.ts';
-import { backendTls, httpsCertificate } from './certificates.ts';
+import { backendTls } from './certificates.ts';
 import { setFileRoutes } from './file-routes.ts';
+import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { showHelp } from './show-help.ts';
@@ -25,13 +26,15 @@ export async function node(argv: readonly string[]): Promise<number> {
   const asked = Promise.withResolvers<void>();
   const log = createLog('node', settings.logLevel);
   const version = readVersion();
+  const certificates = readHttpsFiles(settings);
   const id = settings.id ?? newNodeId();
   const host = await advertisedHost(settings.backend.host, settings.redis);
-  const membership = settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
+  const membership =
+    settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
 
   const proxy = new ProxyNode({
     ...settings,
-    certificate: httpsCertificate(settings),
+    certificates,
     backendTls: backendTls(settings),
     id,
     log,
@@ -43,6 +46,7 @@ export async function node(argv: readonly string[]): Promise<number> {
     heldMax: settings.connectionsMax,
   });
   const bound = await proxy.start();
+  if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
   const admin = new AdminServer({
     listen: settings.admin,
     token: settings.adminToken,

@@ -28,9 +28,7 @@ export async function route(argv: readonly string[]): Promise<number> {
 export function readAction([verb, written, ...rest]: readonly string[]): Action {
   const extra = verb === 'list' ? [written, ...rest] : verb === 'set' ? [] : rest;
   if (verb !== 'list' && verb !== 'get' && verb !== 'set' && verb !== 'delete' && verb !== 'restart') {
-    throw new ConfigError([
-      verb === undefined ? `expected one of ${VERBS}` : problem('route', verb, `one of ${VERBS}`),
-    ]);
+    throw new ConfigError([verb === undefined ? `expected one of ${VERBS}` : problem('route', verb, `one of ${VERBS}`)]);
   }
   if (extra[0] !== undefined) throw new ConfigError([problem(`route ${verb}`, extra[0], 'nothing more')]);
   if (verb === 'list') return { verb };

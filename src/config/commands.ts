@@ -8,6 +8,7 @@ import { formatHostPort } from './host-port.ts';
 import {
   choice,
   dialAddress,
+  directoryPath,
   duration,
   filePath,
   listenAddress,
@@ -28,6 +29,8 @@ import { atLeastOne, many, onOff, optional, required, secret, setting, type Valu
 
 const CERTIFICATE = 'file with the certificate (PEM)';
 const PRIVATE_KEY = 'file with the private key (PEM)';
+/** Two years: what browsers' preload lists recommend. */
+const HSTS_MS_MAX = 17_520 * 3_600_000;
 const REDIS_DEFAULT = 'redis://127.0.0.1:6379';
 
 const EVERYWHERE = {
@@ -58,8 +61,24 @@ const CLIENT_SIDE = {
     text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
     'what changing calls at the admin port must carry; without it they work from this machine only',
   ),
-  tlsCert: optional('tls-cert', filePath, `${CERTIFICATE} of https listeners`),
-  tlsKey: optional('tls-key', filePath, `${PRIVATE_KEY} of https listeners`),
+  tlsCert: many(
+    'tls-cert',
+    filePath,
+    [],
+    `${CERTIFICATE} of https listeners, for the names that it carries; may be repeated. Files that change are read again`,
+  ),
+  tlsKey: many('tls-key', filePath, [], `${PRIVATE_KEY} of https listeners; the first belongs to the first --tls-cert`),
+  tlsDir: optional('tls-dir', directoryPath, 'directory with more certificates: NAME.crt or NAME.pem, each with its NAME.key'),
+  httpsRedirect: optional(
+    'https-redirect',
+    whole(1, 65_535),
+    'sends requests that come in the clear to https at this port, mostly 443, instead of serving them',
+  ),
+  hstsMs: optional(
+    'hsts',
+    duration(0, HSTS_MS_MAX),
+    'tells browsers by Strict-Transport-Security to come by https only, for so long; 0s takes that back',
+  ),
   headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
   keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
   headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, 'largest head of a request; a larger one is answered with 431'),
@@ -320,16 +339,17 @@ function routeKeysHelp(): string {
 
 type Tls = {
   readonly listen: readonly { readonly protocol: string; readonly host: string; readonly port: number }[];
-  readonly tlsCert?: string | undefined;
-  readonly tlsKey?: string | undefined;
+  readonly tlsCert: readonly string[];
+  readonly tlsKey: readonly string[];
+  readonly tlsDir?: string | undefined;
 };
 
-function tlsProblems({ listen, tlsCert, tlsKey }: Tls): string[] {
+function tlsProblems({ listen, tlsCert, tlsKey, tlsDir }: Tls): string[] {
   const https = listen.find(({ protocol }) => protocol === 'https');
-  const missing = https !== undefined && tlsCert === undefined && tlsKey === undefined;
-  return missing
-    ? [problem('--listen', `https://${formatHostPort(https)}`, '--tls-cert and --tls-key with it')]
-    : pair(tlsCert, tlsKey, 'tls');
+  const missing = https !== undefined && tlsCert.length === 0 && tlsKey.length === 0 && tlsDir === undefined;
+  if (missing) return [problem('--listen', `https://${formatHostPort(https)}`, '--tls-cert and --tls-key with it')];
+  const paired = Math.min(tlsCert.length, tlsKey.length);
+  return pair(tlsCert[paired], tlsKey[paired], 'tls');
 }
 
 function pair(cert: string | undefined, key: string | undefined, prefix: string): string[] {

@@ -115,6 +115,8 @@ export const argumentVector: Kind<readonly string[]> = {
 /** A path; whether it can be read shows when it is read. */
 export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
+export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
+
 /** Ends up in keys of the directory, where a colon would divide it. */
 export const nodeId: Kind<string> = text('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', /^[\w.-]{1,64}$/);
 

@@ -12,10 +12,11 @@ import { Dispatcher, type HeldLimits } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
 import type { HttpService } from './http1/connection.ts';
 import type { Exchange } from './http1/exchange.ts';
+import { hstsLine, toHttps } from './http1/https-only.ts';
 import { type Leaver, Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
+import type { Certificates } from './listeners/certificates.ts';
 import type { ClientPort } from './listeners/client-port.ts';
-import type { HttpsCertificate } from './listeners/http.ts';
 import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
 import { TrustedProxies } from './listeners/trusted-proxies.ts';
@@ -28,7 +29,11 @@ export interface NodeOptions extends HeldLimits {
   readonly id: string;
   readonly listen: readonly ListenUrl[];
   /** Of https listeners. */
-  readonly certificate?: HttpsCertificate;
+  readonly certificates?: Certificates;
+  /** Requests that came in the clear are sent to https at this port instead of being served. */
+  readonly httpsRedirect?: number;
+  /** What browsers are told for how long to come by https only (RFC 6797); absent: nothing. */
+  readonly hstsMs?: number;
   /** Proxies in front of this node that are believed about their clients; none when absent. */
   readonly trustedProxies?: readonly AddressRange[];
   /** Linkers must speak TLS. */
@@ -72,6 +77,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  readonly httpsLines: string;
   readonly handoffs = new HandoffCounters();
   /** Answers to requests that belong to no route. */
   readonly unrouted = new RouteCounters();
@@ -94,6 +100,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     this.headBytesMax = options.headBytesMax;
     this.headTimeoutMs = options.headTimeoutMs;
     this.keepAliveTimeoutMs = options.keepAliveTimeoutMs;
+    this.httpsLines = options.hstsMs === undefined ? '' : hstsLine(options.hstsMs);
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
@@ -238,7 +245,9 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   // ── clients (HttpService) ──
 
   visit(exchange: Exchange): void {
-    this.visitHost(exchange, exchange.head.host);
+    const { httpsRedirect } = this.#options;
+    if (httpsRedirect !== undefined && exchange.head.proto !== 'https') exchange.refuse(toHttps(exchange.head, httpsRedirect));
+    else this.visitHost(exchange, exchange.head.host);
   }
 
   visitHost(visit: Visit, host: string): void {

@@ -28,6 +28,8 @@ export interface ExchangeEvents {
   coldStart?(exchange: Exchange, lender: Lender, stages: ColdStart): void;
   /** Set while the node leaves: connections end with their current answer. */
   readonly draining: boolean;
+  /** Header lines of every answer that goes by https. */
+  readonly httpsLines?: string;
 }
 
 /** The connection that the request came on. */
@@ -135,7 +137,8 @@ export class Exchange extends Visit implements StreamHandler {
   override serve(lender: Lender): void {
     this.#state = 'open';
     this.#answer = new Answer(this.head);
-    if (this.cold) this.#answer.addedLines = () => this.#tellColdStart(lender);
+    if (this.cold) this.#answer.addedLines = () => this.#httpsLines + this.#tellColdStart(lender);
+    else if (this.#httpsLines !== '') this.#answer.addedLines = () => this.#httpsLines;
     this.#lender = lender;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     // What was read fits the first window: it is bounded far below it.
@@ -148,7 +151,7 @@ export class Exchange extends Visit implements StreamHandler {
     const keepAlive = this.head.keepAlive && this.requestComplete && !this.#events.draining;
     this.#end();
     this.#events.answered(this, error.kind.status);
-    this.#client.write(errorAnswer(error, this.head.method, keepAlive, this.head.http10));
+    this.#client.write(errorAnswer(error, this.head.method, keepAlive, this.head.http10, this.#httpsLines));
     this.#client.finished(keepAlive);
   }
 
@@ -222,6 +225,10 @@ export class Exchange extends Visit implements StreamHandler {
     const unproven = lender?.trust !== undefined && lender.trust.state !== 'proven';
     if (!unproven || this.route?.hasOther(lender.instance) !== true) return false;
     return this.head.idempotent && !this.answerBegan && this.#request.isWhole && this.attempts < ATTEMPTS_MAX;
+  }
+
+  get #httpsLines(): string {
+    return this.head.proto === 'https' ? (this.#events.httpsLines ?? '') : '';
   }
 
   #tellColdStart(lender: Lender): string {

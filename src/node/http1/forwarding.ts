@@ -22,6 +22,11 @@ export class Forwarding {
     return true;
   }
 
+  /** Of the client that came first, in lower case. */
+  get proto(): string | undefined {
+    return this.#said.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
+  }
+
   lines(from: ForwardedFrom, host: string): string {
     const path = join(this.#said.get('x-forwarded-for'), from.remoteAddress);
     const elements = this.#said.get('forwarded');

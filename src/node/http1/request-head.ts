@@ -22,6 +22,8 @@ export interface RequestHead {
   /** The host that was asked for, lower-cased, without port and trailing dot; empty for an HTTP/1.0 request without Host. */
   readonly host: string;
   readonly http10: boolean;
+  /** How the client came, by what is known here or by a trusted proxy's word. */
+  readonly proto: string;
   /** The client's connection may serve another request after this one. */
   readonly keepAlive: boolean;
   readonly upgrade: boolean;
@@ -95,6 +97,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     method,
     host: target.authority === null ? (facts.host ?? '') : hostName(target.authority),
     http10,
+    proto: facts.forwarding?.proto ?? from.proto,
     keepAlive: !closes,
     upgrade,
     expects: facts.expects && !http10,

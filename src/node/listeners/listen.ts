@@ -1,29 +1,30 @@
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
 import type { Log } from '../../log.ts';
 import type { HttpService } from '../http1/connection.ts';
+import type { Certificates } from './certificates.ts';
 import type { ClientPort, PortLimits } from './client-port.ts';
 import { proxyHeaderStep, type Step } from './entrance.ts';
-import { type HttpsCertificate, httpPort, httpsPort } from './http.ts';
+import { httpPort, httpsPort } from './http.ts';
 import { type TcpService, tcpPort, tlsPort } from './tcp.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 export interface PortSurroundings extends PortLimits {
   readonly trusted: TrustedProxies;
   /** Of https listeners. */
-  readonly certificate?: HttpsCertificate;
+  readonly certificates?: Certificates;
   readonly log: Log;
 }
 
 /** The port that a listen URL describes, not bound yet. */
 export function portFor(url: ListenUrl, service: HttpService & TcpService, surroundings: PortSurroundings): ClientPort {
-  const { trusted, certificate } = surroundings;
+  const { trusted, certificates } = surroundings;
   const steps = proxySteps(url, surroundings);
   switch (url.protocol) {
     case 'http':
       return httpPort(service, surroundings, steps, trusted);
     case 'https':
-      if (certificate === undefined) throw new Error('an https listener needs a certificate');
-      return httpsPort(service, surroundings, steps, trusted, certificate);
+      if (certificates === undefined) throw new Error('an https listener needs a certificate');
+      return httpsPort(service, surroundings, steps, trusted, certificates);
     case 'tls':
       return tlsPort(service, surroundings, steps);
     case 'tcp':

@@ -209,6 +209,10 @@ describe('problems', () => {
 
   test('a certificate needs its key, and https both', async () => {
     expect(await problemsOf(NODE, ['--tls-cert', 'c'])).toEqual(['--tls-cert "c": expected --tls-key with it']);
+    expect(await problemsOf(NODE, ['--tls-cert', 'c', '--tls-key', 'k', '--tls-key', 'l'])).toEqual([
+      '--tls-key "l": expected --tls-cert with it',
+    ]);
+    expect((await loadCommand(NODE, ['--listen', 'https://a:1', '--tls-dir', 'd'], {}))?.values.tlsDir).toBe('d');
     expect(await problemsOf(NODE, ['--backend-tls-key', 'k'])).toEqual(['--backend-tls-key "k": expected --backend-tls-cert with it']);
     expect(await problemsOf(NODE, ['--backend-tls-ca', 'k'])).toHaveLength(1);
     expect(await problemsOf(NODE, ['--listen', 'https://a:1'])).toEqual([

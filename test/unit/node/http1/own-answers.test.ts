@@ -17,6 +17,7 @@ test('each of them says what went wrong, for people and for programs', () => {
   });
   expect(said).toEqual(
     expect.arrayContaining([
+      ['https_only', '308', 'pullproxy; error=proxy_internal_response; details=https_only', false],
       ['bad_request', '400', 'pullproxy; error=http_request_error', false],
       ['unknown_route', '404', 'pullproxy; error=destination_not_found', false],
       ['head_timeout', '408', 'pullproxy; error=http_request_error', false],

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { type Certificate, makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
@@ -28,7 +29,7 @@ afterEach(async () => {
 async function served(app: ScriptedApp, connectionsMax = 100) {
   const listen = { protocol: 'https' as const };
   const pem = { cert: certificate.cert, key: certificate.key };
-  return startServedNode(app.port, { listen, certificate: pem, connectionsMax });
+  return startServedNode(app.port, { listen, certificates: new Certificates([pem]), connectionsMax });
 }
 
 async function dial(port: number, options: ConnectionOptions = {}): Promise<RawSocket> {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/fake-linker.ts';
@@ -112,7 +113,7 @@ describe('a listener behind a PROXY protocol', () => {
 
   test('of HTTPS takes it before the handshake, also when both come at once', async () => {
     const certificate = makeCertificate('app.test');
-    const { port } = await served({ listen: { protocol: 'https', proxyProtocol: 'v1' }, certificate });
+    const { port } = await served({ listen: { protocol: 'https', proxyProtocol: 'v1' }, certificates: new Certificates([certificate]) });
     certificate.remove();
     const raw = await connectClient(port);
     // As the handshake's first bytes are sent by the same turn, they come in one piece.

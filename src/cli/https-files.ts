@@ -1,0 +1,99 @@
+/** The certificates of https listeners, from their files, and again whenever these change. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { problem } from '../config/kinds.ts';
+import { readPemFile } from '../config/pem-file.ts';
+import { ConfigError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { Certificates, type HttpsCertificate } from '../node/listeners/certificates.ts';
+
+export interface HttpsFiles {
+  /** The first cert belongs to the first key. */
+  readonly tlsCert: readonly string[];
+  readonly tlsKey: readonly string[];
+  readonly tlsDir?: string;
+}
+
+interface Pair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Looked at this often: also where a directory is replaced by a link (Kubernetes' secrets), or no event comes (network file systems). */
+const LOOK_EVERY_MS = 1_000;
+
+/** Undefined when no files are given. @throws ConfigError when they can't be read, or don't belong together. */
+export function readHttpsFiles(files: HttpsFiles): Certificates | undefined {
+  const pairs = pairsOf(files);
+  const [first, ...others] = pairs.map(readPair);
+  if (first === undefined) {
+    if (files.tlsDir !== undefined) throw new ConfigError([problem('--tls-dir', files.tlsDir, 'NAME.crt and NAME.key in it')]);
+    return undefined;
+  }
+  try {
+    return new Certificates([first, ...others]);
+  } catch (error) {
+    const [flag, value] = files.tlsCert.length > 0 ? ['--tls-cert', files.tlsCert.join(',')] : ['--tls-dir', files.tlsDir];
+    throw new ConfigError([problem(flag, value, `certificates, each with its own key (${(error as Error).message})`)]);
+  }
+}
+
+/**
+ * Reads the files again when they have changed. What can't be used (a certificate that was replaced a moment before its key) leaves
+ * everything as it is, until it changes again.
+ */
+export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, log: Log): void {
+  let seen = fingerprint(files);
+  const timer = setInterval(() => {
+    const now = fingerprint(files);
+    if (now === seen) return;
+    seen = now;
+    try {
+      const [first, ...others] = pairsOf(files).map(readPair);
+      if (first === undefined) throw new Error('there are none any more');
+      certificates.replace([first, ...others]);
+      log.info({ certificates: others.length + 1 }, 'certificates reloaded');
+    } catch (error) {
+      log.warn({ err: error }, 'certificates have changed and can not be used: the former ones stay');
+    }
+  }, LOOK_EVERY_MS);
+  timer.unref();
+}
+
+function pairsOf({ tlsCert, tlsKey, tlsDir }: HttpsFiles): Pair[] {
+  const named = tlsCert.map((cert, i) => ({ cert, key: tlsKey[i] ?? '' }));
+  return tlsDir === undefined ? named : [...named, ...pairsIn(tlsDir)];
+}
+
+/** `NAME.crt` or `NAME.pem`, with `NAME.key`. */
+function pairsIn(directory: string): Pair[] {
+  try {
+    const names = readdirSync(directory).sort();
+    return names.flatMap((name) => {
+      const base = /^(.+)\.(?:crt|pem)$/.exec(name)?.[1];
+      return base !== undefined && names.includes(`${base}.key`)
+        ? [{ cert: join(directory, name), key: join(directory, `${base}.key`) }]
+        : [];
+    });
+  } catch (error) {
+    throw new ConfigError([problem('--tls-dir', directory, `a directory that can be read (${(error as NodeJS.ErrnoException).code})`)]);
+  }
+}
+
+function readPair({ cert, key }: Pair): HttpsCertificate {
+  return { cert: readPemFile('--tls-cert', cert) as Buffer, key: readPemFile('--tls-key', key) as Buffer };
+}
+
+function fingerprint(files: HttpsFiles): string {
+  try {
+    return pairsOf(files)
+      .flatMap(({ cert, key }) => [cert, key])
+      .map((path) => {
+        const { mtimeMs, ino, size } = statSync(path);
+        return `${path} ${mtimeMs} ${ino} ${size}`;
+      })
+      .join('\n');
+  } catch (error) {
+    return String(error);
+  }
+}

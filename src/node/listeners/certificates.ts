@@ -1,0 +1,68 @@
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+
+export interface HttpsCertificate {
+  /** PEM, with the chain. */
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+/** RFC 5077's name, key and HMAC key, as OpenSSL takes them. */
+const TICKET_KEYS_BYTES = 48;
+
+/** The certificates of https listeners, each for the names that it carries. They may be replaced while connections last. */
+export class Certificates {
+  /** Sessions are resumed with them also after certificates were replaced. */
+  readonly #ticketKeys = randomBytes(TICKET_KEYS_BYTES);
+  readonly #replaced: ((first: SecureContextOptions) => void)[] = [];
+  #first!: SecureContextOptions;
+  #byName: ReadonlyMap<string, SecureContext> = new Map();
+
+  /** @throws Error when one is no certificate, or its key belongs to another. */
+  constructor(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]]) {
+    this.replace(certificates);
+  }
+
+  /** What a client gets that asks for no name, or for an unknown one. */
+  get first(): SecureContextOptions {
+    return this.#first;
+  }
+
+  /** All or nothing. @throws as the constructor; then those before stay. */
+  replace(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]]): void {
+    const byName = new Map<string, SecureContext>();
+    for (const certificate of certificates) {
+      const context = createSecureContext(this.#optionsFor(certificate));
+      // The one that was given first counts.
+      for (const name of namesOf(certificate.cert)) if (!byName.has(name)) byName.set(name, context);
+    }
+    this.#byName = byName;
+    this.#first = this.#optionsFor(certificates[0]);
+    for (const tell of this.#replaced) tell(this.#first);
+  }
+
+  /** Calls `tell` whenever certificates were replaced. */
+  onReplaced(tell: (first: SecureContextOptions) => void): void {
+    this.#replaced.push(tell);
+  }
+
+  /** For the name in a ClientHello; undefined: the first. */
+  contextFor(name: string): SecureContext | undefined {
+    const asked = name.toLowerCase().replace(/\.$/, '');
+    // A wildcard stands for one label (RFC 9525 section 6.3).
+    return this.#byName.get(asked) ?? this.#byName.get(`*${asked.slice(asked.indexOf('.'))}`);
+  }
+
+  #optionsFor({ cert, key }: HttpsCertificate): SecureContextOptions {
+    return { cert, key, ticketKeys: this.#ticketKeys, minVersion: 'TLSv1.2', honorCipherOrder: true };
+  }
+}
+
+/** Its DNS names, lower-cased; the common name only where it has none (RFC 9525 section 2). */
+function namesOf(cert: Buffer): string[] {
+  const { subjectAltName, subject } = new X509Certificate(cert);
+  const alternatives = (subjectAltName ?? '').split(', ').flatMap((name) => (name.startsWith('DNS:') ? [name.slice(4)] : []));
+  const common = /^CN=(.+)$/m.exec(subject)?.[1];
+  const names = alternatives.length > 0 || common === undefined ? alternatives : [common];
+  return names.map((name) => name.toLowerCase());
+}
