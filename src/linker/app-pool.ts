@@ -31,8 +31,8 @@ export interface PoolEvents {
 type PoolState = 'open' | 'emptying' | 'shut';
 
 export class AppPool implements ConnectionOwner {
-  /** Where the application accepts; known once it did. */
-  address: HostPort = { host: '127.0.0.1', port: 0 };
+  /** Where the application accepts; null until it did, and no slot is lent before. */
+  address: HostPort | null = null;
   readonly #concurrency: number;
   readonly #timing: PoolTiming;
   readonly #events: PoolEvents;
@@ -145,7 +145,7 @@ export class AppPool implements ConnectionOwner {
   }
 
   #dial(): AppConnection {
-    const connection = new AppConnection(this, this.address);
+    const connection = new AppConnection(this, this.address as HostPort);
     this.#connections.add(connection);
     return connection;
   }

@@ -113,7 +113,7 @@ export class Linker {
 
   /** Where the application accepts; null until it did. */
   get app(): HostPort | null {
-    return this.#phase === 'new' || this.#phase === 'starting' ? null : this.#pool.address;
+    return this.#pool.address;
   }
 
   /** Resolves with the exit code when all is over: 0 after a drain or a retirement, the application's code when it ended by itself. */
@@ -170,14 +170,14 @@ export class Linker {
     if (this.#readyNode !== null) return;
     this.#readyNode = node;
     const { route } = this.#options;
-    this.#log.info({ route, instance: this.instance, app: formatHostPort(this.#pool.address), node }, 'ready');
+    this.#log.info({ route, instance: this.instance, app: this.#appSaid, node }, 'ready');
     this.#isReady.resolve();
   }
 
   /** The slots are called back before the node hears of the failed stream, so that it does not send the next one here. */
   #refused(): void {
     if (this.#phase !== 'ready') return;
-    this.#log.warn({ app: formatHostPort(this.#pool.address) }, 'the application does not accept connections');
+    this.#log.warn({ app: this.#appSaid }, 'the application does not accept connections');
     this.#transition('refusing');
     this.#links.withhold();
     this.#application.lookAgain();
@@ -204,6 +204,10 @@ export class Linker {
     this.#leave.resolve({ why: 'ended', exit });
     this.#emptyWithin(this.#times.drainTimeoutMs);
     void this.#application.stop(this.#times.stopTimeoutMs);
+  }
+
+  get #appSaid(): string | null {
+    return this.app && formatHostPort(this.app);
   }
 
   // ── the end ──
