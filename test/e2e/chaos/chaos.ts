@@ -86,10 +86,11 @@ function line({ answered, sent, failures }: Clients, { name, target, ms }: Blow)
 }
 
 function report(seed: number, seconds: number, world: World, clients: Clients, watch: IdleWatch): ChaosReport {
-  const { explained, unexplained } = judge(clients.failures, world.faults);
-  const violations = world.violations();
-  const servedTwice = world.servedTwice();
+  const { explained, unexplained } = judge(clients.failures, world.faults, world.concurrency);
+  const violations = world.traces.violations();
+  const servedTwice = world.traces.servedTwice();
   const broken = [
+    ...world.endedUnasked,
     clients.lost > 0 && `${clients.lost} requests lost`,
     clients.twice > 0 && `${clients.twice} answered twice`,
     clients.mixedUp > 0 && `${clients.mixedUp} answers mixed up`,
@@ -118,7 +119,7 @@ function report(seed: number, seconds: number, world: World, clients: Clients, w
     longestRequestMs: Math.round(clients.longestMs),
     longestIdleWhileHeldMs: Math.round(watch.longestMs),
     longestIdleWas: `${watch.longestSeen}; ${near(world, { from: watch.longestUntil - watch.longestMs, until: watch.longestUntil }).join(', ')}`,
-    startupCommands: world.commands(),
+    startupCommands: world.traces.commands(),
     faults: counts(world.faults.map(({ what }) => what)),
     said: Object.fromEntries(world.said),
     broken,

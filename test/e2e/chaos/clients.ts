@@ -5,7 +5,7 @@ import type { Random } from './random.ts';
 import { ROUTE, type World } from './world.ts';
 
 /** A request that got neither an answer nor a broken connection by then is lost. */
-const LOST_AFTER_MS = 45_000;
+const LOST_AFTER_MS = 60_000;
 
 export interface Failure {
   readonly id: string;

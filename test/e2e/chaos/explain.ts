@@ -3,7 +3,7 @@
  * seemed dead to its peers for seconds.
  */
 import type { Failure } from './clients.ts';
-import { CONCURRENCY, type Fault } from './world.ts';
+import type { Fault } from './world.ts';
 
 /** A link that brings nothing for 3 s is dead; its last sign of life may have come a second before the silence began. */
 const FOUND_DEAD_MS = 1_900;
@@ -24,12 +24,14 @@ export interface Verdict {
   readonly unexplained: readonly Failure[];
 }
 
-export function judge(failures: readonly Failure[], faults: readonly Fault[]): Verdict {
-  const left = new Map(faults.map((fault) => [fault, harmOf(fault)?.most ?? 0]));
+/** `concurrency`: so many requests an instance has at once, and no more can be lost with it. */
+export function judge(failures: readonly Failure[], faults: readonly Fault[], concurrency: number): Verdict {
+  const harms = new Map(faults.map((fault) => [fault, harmOf(fault, concurrency)]));
+  const left = new Map(faults.map((fault) => [fault, harms.get(fault)?.most ?? 0]));
   const explained: Record<string, Record<string, number>> = {};
   const unexplained: Failure[] = [];
   for (const failure of failures) {
-    const fault = faults.find((one) => (left.get(one) ?? 0) > 0 && explains(one, failure));
+    const fault = faults.find((one) => (left.get(one) ?? 0) > 0 && explains(one, harms.get(one) ?? null, failure));
     if (fault === undefined) {
       unexplained.push(failure);
       continue;
@@ -43,14 +45,13 @@ export function judge(failures: readonly Failure[], faults: readonly Fault[]): V
 }
 
 /** The request was under way when the fault struck, or was given to what it had struck before anybody could know. */
-function explains(fault: Fault, failure: Failure): boolean {
-  const harm = harmOf(fault);
+function explains(fault: Fault, harm: Harm | null, failure: Failure): boolean {
   if (harm === null || (harm.node !== null && harm.node !== failure.node) || !harm.fits(failure)) return false;
   return failure.from <= fault.until + NOTICED_MS && failure.until >= fault.from;
 }
 
 /** Null: it may cost nothing. */
-function harmOf({ what, node, from, until }: Fault): Harm | null {
+function harmOf({ what, node, from, until }: Fault, concurrency: number): Harm | null {
   const seemedDead = until - from >= FOUND_DEAD_MS;
   switch (what) {
     case 'kill -9 a node':
@@ -62,9 +63,9 @@ function harmOf({ what, node, from, until }: Fault): Harm | null {
       // What was swallowed can't come later: the links break when the way is open again, if not before.
       return { node, most: Number.POSITIVE_INFINITY, fits: isCutOff };
     case 'kill -9 a linker':
-      return { node: null, most: CONCURRENCY, fits: isCutOff };
+      return { node: null, most: concurrency, fits: isCutOff };
     case 'freeze a linker':
-      return seemedDead ? { node: null, most: CONCURRENCY, fits: isCutOff } : null;
+      return seemedDead ? { node: null, most: concurrency, fits: isCutOff } : null;
     default:
       return null;
   }

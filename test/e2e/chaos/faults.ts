@@ -1,7 +1,7 @@
 /** What is done to the cluster. Each fault says when it began and when it was over, so that failures can be laid at its door. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FaultName } from './fault-names.ts';
-import { type Fault, signal, type World } from './world.ts';
+import type { Fault, World } from './world.ts';
 
 /** All that chance decides of a fault: a seed gives the same ones in the same order, whatever becomes of the cluster meanwhile. */
 export interface Blow {
@@ -45,9 +45,7 @@ async function hurtNode(world: World, fault: Fault, i: number, ms: number): Prom
       node.backend.heal();
       return;
     default: {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill(fault.what === 'kill -9 a node' ? 'SIGKILL' : 'SIGTERM');
-      await ended;
+      await world.end(child, fault.what === 'kill -9 a node' ? 'SIGKILL' : 'SIGTERM');
       fault.until = performance.now();
       node.child = null;
       await delay(ms / 4);
@@ -57,15 +55,15 @@ async function hurtNode(world: World, fault: Fault, i: number, ms: number): Prom
 }
 
 async function hurtLinker(world: World, name: FaultName, target: number, ms: number): Promise<void> {
-  const linkers = world.linkers();
+  const linkers = world.traces.linkers();
   const linker = linkers[Math.floor(target * linkers.length)];
   if (linker === undefined) return;
-  if (name === 'kill -9 a linker') world.killLinker(linker);
-  else if (name === 'drain a linker') signal(linker.pid, 'SIGTERM');
+  if (name === 'kill -9 a linker') world.traces.killLinker(linker);
+  else if (name === 'drain a linker') world.traces.signal(linker.pid, 'SIGTERM');
   else {
-    signal(linker.pid, 'SIGSTOP');
+    world.traces.signal(linker.pid, 'SIGSTOP');
     await delay(ms);
-    signal(linker.pid, 'SIGCONT');
+    world.traces.signal(linker.pid, 'SIGCONT');
   }
 }
 
@@ -79,10 +77,8 @@ async function hurtScaler(world: World, name: FaultName, target: number, ms: num
     child.kill('SIGCONT');
     return;
   }
-  const ended = new Promise((resolve) => child.once('exit', resolve));
   world.scalers[i] = null;
-  child.kill(name === 'kill -9 a scaler' ? 'SIGKILL' : 'SIGTERM');
-  await ended;
+  await world.end(child, name === 'kill -9 a scaler' ? 'SIGKILL' : 'SIGTERM');
   await delay(ms / 2);
   await world.startScaler(i);
 }

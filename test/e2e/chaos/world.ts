@@ -1,7 +1,7 @@
 /** The cluster under attack: nodes, scalers and what their startup commands start, on one Redis. All of it can be hurt from here. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { freePort } from '../../support/free-port.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { TcpPath } from '../../support/tcp-path.ts';
 import type { FaultName } from './fault-names.ts';
+import { Traces } from './traces.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('../../support/apps/start-linker.mjs', import.meta.url));
@@ -18,8 +19,7 @@ const APP = fileURLToPath(new URL('../../support/apps/counting-app.mjs', import.
 const SECRET = 'a secret for chaos';
 
 export const ROUTE = 'chaos.test';
-export const CONCURRENCY = 4;
-export const INSTANCES_MAX = 6;
+const INSTANCES_MAX = 6;
 
 /** A span of time (performance.now() in ms) in which something was broken on purpose. */
 export interface Fault {
@@ -43,11 +43,6 @@ export interface NodeSlot {
   child: ChildProcess | null;
 }
 
-export interface LinkerProcess {
-  readonly pid: number;
-  readonly startId: string;
-}
-
 export class World {
   readonly nodes: NodeSlot[] = [];
   readonly scalers: (ChildProcess | null)[] = [null, null];
@@ -57,12 +52,18 @@ export class World {
   redis!: RedisServer;
   /** The way that nodes and scalers take to Redis. */
   redisPath!: TcpPath;
-  readonly #directory = mkdtempSync(join(tmpdir(), 'pullproxy-test-chaos-'));
-  readonly #linkers = join(this.#directory, 'commands');
-  readonly #apps = join(this.#directory, 'starts');
-  readonly #violations = join(this.#directory, 'violations');
-  readonly #posts = join(this.#directory, 'posts');
+  readonly #directory = realpathSync(mkdtempSync(join(tmpdir(), 'pullproxy-test-chaos-')));
+  readonly traces = new Traces(this.#directory);
+  /** Of each instance. */
+  readonly concurrency: number;
+  /** Processes that nobody had told to end. */
+  readonly endedUnasked: string[] = [];
+  readonly #toEnd = new WeakSet<ChildProcess>();
   #ending = false;
+
+  constructor(concurrency = 4) {
+    this.concurrency = concurrency;
+  }
 
   async start(nodes: number): Promise<void> {
     this.redis = await startRedis();
@@ -77,8 +78,21 @@ export class World {
   }
 
   /** A Redis that came back empty has no routes: as an operator's deployment would, somebody sets them again. */
-  async configureAgain(): Promise<void> {
-    await this.#run(['route', 'set', ROUTE, `maxInstances=${INSTANCES_MAX}`, 'startTimeout=8s', '--redis', this.redis.url]);
+  configureAgain(): Promise<void> {
+    return this.configure(ROUTE);
+  }
+
+  async configure(route: string): Promise<void> {
+    await this.#run([
+      'route',
+      'set',
+      route,
+      `maxInstances=${INSTANCES_MAX}`,
+      'startTimeout=8s',
+      'holdTimeout=45s',
+      '--redis',
+      this.redis.url,
+    ]);
   }
 
   /** One command, on a connection of its own. */
@@ -104,8 +118,7 @@ export class World {
   }
 
   async startScaler(i: number): Promise<void> {
-    const files = { STARTS_FILE: this.#apps, VIOLATIONS_FILE: this.#violations, COMMANDS_FILE: this.#linkers, POSTS_FILE: this.#posts };
-    const env = { LIMIT: String(CONCURRENCY), ...files };
+    const env = { LIMIT: String(this.concurrency), ...this.traces.env };
     const given = [...Object.keys(env), 'LINKER_SECRET'].flatMap((name) => ['--command-env', name]);
     const proxies = this.nodes.flatMap(({ backend }) => ['--proxy', backend.address]);
     const times = ['--idle-timeout', '20s', '--old-idle-timeout', '4s', '--drain-timeout', '10s', '--stop-timeout', '2s'];
@@ -115,7 +128,7 @@ export class World {
       '--route',
       '{route}',
       '--concurrency',
-      String(CONCURRENCY),
+      String(this.concurrency),
       ...times,
       '--',
       process.execPath,
@@ -128,21 +141,15 @@ export class World {
     });
   }
 
-  /** Linkers that live now. */
-  linkers(): LinkerProcess[] {
-    return lines(this.#linkers)
-      .map((line) => JSON.parse(line) as { START_ID: string; linkerPid: number })
-      .map(({ START_ID, linkerPid }) => ({ startId: START_ID, pid: linkerPid }))
-      .filter(({ pid }) => alive(pid));
-  }
-
-  /** The application of a linker, which outlives its kill -9: as when a container dies, both go. */
-  killLinker(linker: LinkerProcess): void {
-    signal(linker.pid, 'SIGKILL');
-    for (const line of lines(this.#apps)) {
-      const { pid, startId } = JSON.parse(line) as { pid: number; startId: string };
-      if (startId === linker.startId) signal(pid, 'SIGKILL');
-    }
+  /** Ends a node or a scaler by a signal; resolves with its exit code, null when the signal killed it. */
+  async end(child: ChildProcess, name: NodeJS.Signals): Promise<number | null> {
+    if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+    this.#toEnd.add(child);
+    const ended = once(child, 'exit');
+    child.kill(name);
+    const [code] = (await ended) as [number | null];
+    if (name === 'SIGTERM' && code !== 0) this.endedUnasked.push(`after SIGTERM a process ended with ${String(code)}`);
+    return code;
   }
 
   begin(what: FaultName, node: number | null): Fault {
@@ -151,26 +158,11 @@ export class World {
     return fault;
   }
 
-  violations(): string[] {
-    return lines(this.#violations);
-  }
-
-  /** Requests that may not be sent a second time, and were. */
-  servedTwice(): string[] {
-    const seen = new Set<string>();
-    return lines(this.#posts).filter((id) => seen.size === seen.add(id).size);
-  }
-
-  commands(): number {
-    return lines(this.#linkers).length;
-  }
-
   async stop(): Promise<void> {
     this.#ending = true;
     for (const { child } of this.nodes) child?.kill('SIGCONT');
     for (const child of [...this.nodes.map((node) => node.child), ...this.scalers]) child?.kill('SIGKILL');
-    for (const linker of this.linkers()) this.killLinker(linker);
-    for (const line of lines(this.#apps)) signal((JSON.parse(line) as { pid: number }).pid, 'SIGKILL');
+    this.traces.killAll();
     await this.redis.stop();
     for (const path of [this.redisPath, ...this.nodes.map(({ backend }) => backend)]) path.close();
     rmSync(this.#directory, { recursive: true, force: true });
@@ -194,38 +186,15 @@ export class World {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, PULLPROXY_SECRET: SECRET, ...env },
     });
     return new Promise((resolve) => {
-      child.once('exit', () => resolve(child));
+      child.once('exit', (code, name) => {
+        if (!this.#ending && !this.#toEnd.has(child)) this.endedUnasked.push(`${args[0]} ended by itself: ${code ?? name}`);
+        resolve(child);
+      });
       createInterface({ input: child.stdout }).on('line', (line) => {
         const { msg, level } = JSON.parse(line) as { msg: string; level: number };
         if (msg === 'ready') resolve(child);
         if (level >= 40 && !this.#ending) this.said.set(msg, (this.said.get(msg) ?? 0) + 1);
       });
     });
-  }
-}
-
-function lines(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n').filter(Boolean);
-  } catch {
-    return [];
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie has ended; only its parent has not asked.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-export function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // it has ended already
   }
 }
