@@ -56,8 +56,9 @@ export class ClientSocket implements TunnelClient {
 
   /** Breaks the connection, so that the client can't take what it has for the whole. */
   abort(): void {
-    // A TLS connection that ends without its closing alert is broken too, and Node resets no other than plain sockets.
-    if ('encrypted' in this.socket) this.socket.destroy();
+    // A TLS connection that ends without its closing alert is broken too, and Node resets no other than plain sockets; one whose FIN
+    // is under way it would neither reset nor ever close.
+    if ('encrypted' in this.socket || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 
