@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
+import { parseRedisUrl, redisAddresses } from '../config/redis-url.ts';
 
-const DEFAULT_REDIS_PORT = 6379;
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 /**
@@ -15,13 +15,15 @@ export async function advertisedHost(boundHost: string, redis: string | undefine
 
 /** Connecting a UDP socket sends nothing, but the system chooses the way. */
 async function ownAddressTowards(redis: string): Promise<string> {
-  const url = new URL(redis.split(',', 1)[0] ?? redis);
-  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const place = parseRedisUrl(redis);
+  const [at] = place === null ? [] : redisAddresses(place);
+  if (at === undefined) return ownAddress();
+  const { host, port } = at;
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      socket.connect(Number(url.port) || DEFAULT_REDIS_PORT, host, resolve);
+      socket.connect(port, host, resolve);
     });
     return socket.address().address;
   } catch {

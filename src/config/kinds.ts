@@ -4,6 +4,7 @@
  */
 import { formatDuration, LONGEST_TIMER_MS, parseDuration } from './duration.ts';
 import { formatHostPort, type HostPort, parseHostPort } from './host-port.ts';
+import { parseRedisUrl } from './redis-url.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -122,11 +123,12 @@ export const nodeId: Kind<string> = text('NAME', 'letters, digits, dots, hyphens
 
 export const startId: Kind<string> = text('ID', 'lower-case letters and digits, at most 64', /^[a-z\d]{1,64}$/);
 
-/** Several redis:// URLs, separated by commas, are the nodes of one Redis Cluster. */
+/** Where Redis is: one server, several nodes of a Redis Cluster, or Sentinels. */
 export const redisUrls: Kind<string> = {
-  expected: 'redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss:// for TLS; several, separated by commas, for Redis Cluster',
+  expected:
+    'redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss:// for TLS; several, separated by commas, for Redis Cluster; redis-sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel',
   placeholder: 'URL',
-  read: (value) => (typeof value === 'string' && value.split(',').every(isRedisUrl) ? value : null),
+  read: (value) => (typeof value === 'string' && parseRedisUrl(value) !== null ? value : null),
   write: (value) => value,
 };
 
@@ -154,11 +156,6 @@ function parseJson(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-function isRedisUrl(candidate: string): boolean {
-  const url = URL.parse(candidate.trim());
-  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== '' && /^(\/\d{0,5})?$/.test(url.pathname);
 }
 
 function hostPort(expected: string, minPort: number): Kind<HostPort> {

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type JobsOptions, Queue } from 'bullmq';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { StartDirectory } from '../cluster/directory.ts';
+import { parseRedisUrl } from '../config/redis-url.ts';
 import {
   DEFAULT_ROUTE_SETTINGS,
   parseRouteSettings,
@@ -192,8 +193,8 @@ export type BullConnection = Redis | Cluster;
  * has to bound what it sends. Several URLs, separated by commas, are nodes of a Redis Cluster.
  */
 export function connectBull(redisUrl: string): BullConnection {
-  const urls = redisUrl.split(',').map((url) => new URL(url.trim()));
-  const [first] = urls;
+  const place = parseRedisUrl(redisUrl);
+  if (place === null) throw new RangeError('the URL does not say where Redis is');
   const options: RedisOptions = {
     maxRetriesPerRequest: null,
     retryStrategy: reconnectMs,
@@ -201,19 +202,22 @@ export function connectBull(redisUrl: string): BullConnection {
     socketTimeout: SILENCE_MS_MAX,
     disconnectTimeout: DISCONNECT_MS_MAX,
   };
-  if (first === undefined || urls.length === 1) return new Redis(redisUrl.trim(), options);
-  return new Cluster(
-    urls.map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) })),
-    {
-      clusterRetryStrategy: reconnectMs,
-      redisOptions: {
-        ...options,
-        username: decodeURIComponent(first.username) || undefined,
-        password: decodeURIComponent(first.password) || undefined,
-        tls: first.protocol === 'rediss:' ? {} : undefined,
-      },
-    },
-  );
+  if (place.kind === 'server') return new Redis(place.url, options);
+  const access = { username: place.username, password: place.password, tls: place.tls ? {} : undefined };
+  if (place.kind === 'cluster') {
+    return new Cluster([...place.nodes], { clusterRetryStrategy: reconnectMs, redisOptions: { ...options, ...access } });
+  }
+  return new Redis({
+    ...options,
+    ...access,
+    sentinels: [...place.sentinels],
+    name: place.name,
+    db: place.database,
+    sentinelTLS: access.tls,
+    enableTLSForSentinelMode: place.tls,
+    sentinelRetryStrategy: reconnectMs,
+    failoverDetector: true,
+  });
 }
 
 function reconnectMs(attempt: number): number {

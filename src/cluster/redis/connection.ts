@@ -3,6 +3,7 @@
  * a Redis that does not answer counts as disconnected soon.
  */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { parseRedisUrl } from '../../config/redis-url.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
 import { SCRIPTS, type ScriptName } from './scripts.ts';
@@ -29,7 +30,7 @@ export class RedisConnection {
   #failures = 0;
   #refusalLoggedAt = Number.NEGATIVE_INFINITY;
 
-  /** `url`: `redis://` or `rediss://`; several, separated by commas, are the nodes of one Redis Cluster. */
+  /** `url`: as config/redis-url.ts says. */
   constructor(url: string, log: Log) {
     this.#log = log;
     this.client = connect(url);
@@ -121,26 +122,37 @@ function commandName(script: string): string {
   return `pullproxy:${script}`;
 }
 
+/** @throws RangeError when the URL does not say where Redis is. */
 function connect(url: string): Redis | Cluster {
-  const urls = url.split(',').map((one) => new URL(one.trim()));
-  const [first] = urls;
-  if (first === undefined || urls.length === 1)
-    return new Redis(url.trim(), { ...redisOptions(), enableOfflineQueue: false, retryStrategy: backoffMs });
-  return new Cluster(
-    urls.map(({ hostname, port }) => ({ host: hostname, port: Number(port || 6379) })),
-    {
+  const place = parseRedisUrl(url);
+  if (place === null) throw new RangeError('the URL does not say where Redis is');
+  const single: RedisOptions = { ...redisOptions(), enableOfflineQueue: false, retryStrategy: backoffMs };
+  if (place.kind === 'server') return new Redis(place.url, single);
+  const { username, password } = place;
+  const tls = place.tls ? {} : undefined;
+  if (place.kind === 'cluster') {
+    return new Cluster([...place.nodes], {
       enableOfflineQueue: false,
       clusterRetryStrategy: backoffMs,
       shardedSubscribers: true,
       slotsRefreshTimeout: SILENCE_MS_MAX,
-      redisOptions: {
-        ...redisOptions(),
-        ...(first.username === '' ? {} : { username: decodeURIComponent(first.username) }),
-        ...(first.password === '' ? {} : { password: decodeURIComponent(first.password) }),
-        ...(first.protocol === 'rediss:' ? { tls: {} } : {}),
-      },
-    },
-  );
+      redisOptions: { ...redisOptions(), username, password, tls },
+    });
+  }
+  return new Redis({
+    ...single,
+    sentinels: [...place.sentinels],
+    name: place.name,
+    db: place.database,
+    username,
+    password,
+    tls,
+    sentinelTLS: tls,
+    enableTLSForSentinelMode: place.tls,
+    sentinelRetryStrategy: backoffMs,
+    // A master that was cut off does not know that another one was chosen: the Sentinels say so.
+    failoverDetector: true,
+  });
 }
 
 function redisOptions(): RedisOptions {

@@ -7,8 +7,8 @@ import { RedisConnection } from './connection.ts';
 import { RedisDirectory } from './directory.ts';
 
 /**
- * A node's cluster through Redis, and the directory it uses. `url`: `redis://` or `rediss://`; several, separated by commas, are the nodes of
- * one Redis Cluster. It connects at once; the cluster's `stop` closes it.
+ * A node's cluster through Redis, and the directory it uses. `url`: as config/redis-url.ts says. It connects at once; the cluster's
+ * `stop` closes it.
  */
 export function createRedisCluster(options: { readonly url: string; readonly self: Peer; readonly version: string; readonly log: Log }): {
   cluster: Cluster;
