@@ -86,9 +86,9 @@ export interface Cluster {
 
   /**
    * How many idle slots of `route` lie here now (a level, not a change). Cheap: written to the directory with the next beat,
-   * and at once while clients of the route are known to be held elsewhere.
+   * and at once while clients of the route are known to be held elsewhere. So many clients are `served` through this node now.
    */
-  idle(route: string, count: number): void;
+  idle(route: string, count: number, served?: number): void;
   /** True while another node is known to hold a client of `route` that is older by more than the set age than `heldMs`. */
   olderElsewhere(route: string, heldMs: number): boolean;
   /** `count` of the slots promised to `asker` (by a want) can't be moved: they are free for a new search, without this node. */

@@ -106,6 +106,8 @@ export interface Matched {
 export interface HoldChange {
   /** The node's idle slots of the route. */
   readonly idle: number;
+  /** Clients that are served through the node; absent: as said before. */
+  readonly serving?: number | undefined;
   /** Oldest first. Those already registered keep their place. */
   readonly add: readonly Hold[];
   /** Taken out before `add` is put in; unknown ones are ignored. */
@@ -124,6 +126,8 @@ export interface HoldAnswer extends Matched {
 /** What a node has at a route, said with each beat. */
 export interface RouteBeat {
   readonly idle: number;
+  /** Clients that are served through the node; absent: none. */
+  readonly serving?: number;
   readonly instances: readonly InstanceBeat[];
   /** Instances that have left this node; those that have their home elsewhere by now stay. */
   readonly gone: readonly string[];

@@ -117,9 +117,9 @@ export class ClusterMember implements Cluster {
     this.#presences.get(route)?.unhold(holdId);
   }
 
-  idle(route: string, count: number): void {
+  idle(route: string, count: number, served = 0): void {
     const presence = count === 0 ? this.#presences.get(route) : this.#presence(route);
-    presence?.idle(count);
+    presence?.idle(count, served);
   }
 
   olderElsewhere(route: string, heldMs: number): boolean {

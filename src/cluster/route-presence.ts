@@ -41,6 +41,9 @@ export class RoutePresence {
   #sweepDue = false;
   #emptySince: number;
   #demandSaidAt = Number.NEGATIVE_INFINITY;
+  #serving = 0;
+  /** What of it the directory was told last. */
+  #servingSaid = 0;
   #newest: string | null = null;
   #newestNode: string | null = null;
 
@@ -68,7 +71,8 @@ export class RoutePresence {
     if (this.#held.pending) this.#schedule();
   }
 
-  idle(count: number): void {
+  idle(count: number, served: number): void {
+    this.#serving = served;
     this.#offers.setIdle(count);
   }
 
@@ -126,6 +130,8 @@ export class RoutePresence {
   /** Clients wait elsewhere. */
   offer(): void {
     this.#offers.offer();
+    // Whoever decides how many instances those clients need has to know it.
+    if (this.#serving !== this.#servingSaid) this.beat();
   }
 
   /** The directory may have lost everything: all is said anew. */
@@ -186,7 +192,7 @@ export class RoutePresence {
     if (holds.length === 0 && !beat) return [];
     if (holds.length === 0 && this.#isToLeave()) return [this.#leave()];
 
-    const calls = [this.#enter(), ...holds.map((call) => this.#sendHold(call))];
+    const calls = [this.#enter(), ...holds.map((call, index) => this.#sendHold(call, index === holds.length - 1))];
     if (beat) calls.push(this.#sendBeat());
     return calls;
   }
@@ -199,10 +205,13 @@ export class RoutePresence {
     await directory.enterRoutes(self.id, [this.#route]).catch(() => undefined);
   }
 
-  async #sendHold(call: HoldCall): Promise<void> {
+  async #sendHold(call: HoldCall, last: boolean): Promise<void> {
     const { directory, self, listener } = this.#context;
     const sentAt = this.#context.now();
-    const answer = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle }).catch(() => null);
+    // With the last one, when none of them counts as held any more.
+    const serving = last ? this.#serving : undefined;
+    if (last) this.#servingSaid = this.#serving;
+    const answer = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle, serving }).catch(() => null);
     if (answer === null) return this.#held.lose();
     if (this.#hasEnded()) return;
     for (const id of this.#held.settle(call, answer.refused)) listener.onHoldRefused(this.#route, id);
@@ -213,7 +222,9 @@ export class RoutePresence {
     const { directory, self, listener } = this.#context;
     const said = this.#homes.take();
     const bounds = this.#held.bounds;
-    const answer = await directory.beatRoute(this.#route, self, { idle: this.#offers.idle, ...said }).catch(() => null);
+    const serving = this.#serving;
+    this.#servingSaid = serving;
+    const answer = await directory.beatRoute(this.#route, self, { idle: this.#offers.idle, serving, ...said }).catch(() => null);
     if (answer === null) return this.#homes.failed(said);
     this.#register(answer.known);
     this.#homes.sayAgain(answer.missing);

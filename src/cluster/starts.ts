@@ -10,6 +10,8 @@ export interface StartPlan {
   readonly slots: number;
   /** Idle slots that nobody is promised, over all nodes. */
   readonly free: number;
+  /** Clients that are being served, as the nodes said last; null when they don't say it. */
+  readonly serving: number | null;
   /** Ready instances: linked to a living node, not draining. */
   readonly ready: number;
   /** Starts that are under way: begun and neither linked nor given up, or linked and not ready yet. */

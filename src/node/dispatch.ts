@@ -285,7 +285,7 @@ export class Dispatcher {
   #sayIdle(): void {
     for (const route of this.#changed) {
       this.#changed.delete(route);
-      this.#cluster.idle(route.name, route.movable);
+      this.#cluster.idle(route.name, route.movable, route.slots.active);
     }
   }
 }

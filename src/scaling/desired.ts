@@ -2,9 +2,7 @@ import { failuresMax, minuteMs } from '../cluster/start-limits.ts';
 import type { StartPlan } from '../cluster/starts.ts';
 
 /** What is known of a route when it is decided whether to start instances; all counts are of the whole cluster. */
-export interface Demand extends Omit<StartPlan, 'promised' | 'begun' | 'trouble'> {
-  /** Held clients that nobody has promised a slot. */
-  readonly held: number;
+export interface Demand extends Omit<StartPlan, 'begun' | 'trouble'> {
   readonly min: number;
   readonly max: number;
   /** From one start to the next; 0: no wait. */
@@ -77,9 +75,12 @@ function aimOf(demand: Demand, begun: number): Aim {
   return { desired, reason, replaces, limit: replaces && max > 0 ? max + 1 : max };
 }
 
-function need({ held, slots, free, concurrency }: Demand): [number, Reason] {
-  // More idle slots than slots: an instance has left and its node has not said so yet. That is nobody's demand.
-  const busy = held + Math.max(0, slots - free);
+function need({ held, promised, serving, slots, free, concurrency }: Demand): [number, Reason] {
+  // A promised slot has left `free` already, so it stands for its client. More idle slots than slots: an instance has left and its node
+  // has not said so yet. That is nobody's demand.
+  const bySlots = held - promised + Math.max(0, slots - free);
+  // A slot that is on its way to another node is neither free nor serves: whom it is for would be counted twice once the promise has lapsed.
+  const busy = serving === null ? bySlots : Math.min(bySlots, held + serving);
   if (busy === 0) return [0, 'idle'];
   if (concurrency === null) return [1, 'first'];
   return [Math.ceil(busy / concurrency), 'demand'];

@@ -70,8 +70,6 @@ export async function assess(
   const plan = await directory.startPlan(route);
   const decision = decide({
     ...plan,
-    // A promised slot has left `free` already, so it stands for its client.
-    held: plan.held - plan.promised,
     concurrency: plan.concurrency ?? settings.concurrency ?? null,
     min: settings.minInstances,
     max: settings.maxInstances,

@@ -15,12 +15,14 @@ export class RouteState {
   readonly #nodes = new Map<string, { readonly address: string; readonly beatAt: number }>();
   readonly #held = new HeldClients();
   readonly #free = new Map<string, number>();
+  readonly #serving = new Map<string, number>();
   readonly #instances = new LinkedInstances();
   readonly #starts = new StartBook();
   #concurrency: number | null = null;
 
   hold(now: number, node: Peer, change: HoldChange): HoldAnswer {
     const known = this.#enter(now, node, change.idle);
+    if (change.serving !== undefined) setCount(this.#serving, node.id, change.serving);
     if (change.reset) this.#held.deleteNode(node.id);
     for (const id of change.remove) this.#held.delete(node.id, id);
 
@@ -48,6 +50,7 @@ export class RouteState {
 
   beat(now: number, node: Peer, beat: RouteBeat): RouteBeatAnswer {
     const known = this.#enter(now, node, beat.idle);
+    setCount(this.#serving, node.id, beat.serving ?? 0);
     for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id && !this.#instances.delete(id)) this.#neverReady(now, id);
     const missing: string[] = [];
     for (const { id, info, claim } of beat.instances) {
@@ -78,6 +81,7 @@ export class RouteState {
       promised: this.#held.promised,
       slots: this.#instances.slots,
       free: sum(this.#free.values()),
+      serving: sum(this.#serving.values()),
       ready: this.#instances.count('ready'),
       starting: this.#startingCount(),
       concurrency: this.#concurrency,
@@ -171,6 +175,7 @@ export class RouteState {
   #forget(node: string): void {
     this.#nodes.delete(node);
     this.#free.delete(node);
+    this.#serving.delete(node);
     this.#held.deleteNode(node);
     this.#instances.deleteNode(node);
   }

@@ -52,7 +52,8 @@ export function readPlan(answer: unknown): StartPlan {
     oldestBegunMs: present(parts[10]),
     wanted: number(11),
     old: number(12),
-    trouble: readTrouble(parts[13]),
+    serving: number(13),
+    trouble: readTrouble(parts[14]),
   };
 }
 

@@ -24,6 +24,7 @@ import { lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from 
 import { publishCommand } from './publish.ts';
 
 const NO_BOUND = -1;
+const AS_BEFORE = -1;
 
 export class RedisDirectory implements Directory {
   readonly #redis: RedisConnection;
@@ -179,8 +180,8 @@ export class RedisDirectory implements Directory {
   // What nodes have at routes.
 
   async hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer> {
-    const { idle, add, remove, maxHeld, reset } = change;
-    const args = [node.id, node.address, idle, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
+    const { idle, serving, add, remove, maxHeld, reset } = change;
+    const args = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
     for (const { id, ageMs } of add) args.push(id, ageMs);
     return readHoldAnswer(await this.#redis.run('hold', routeKeys(route), args));
   }
@@ -194,7 +195,7 @@ export class RedisDirectory implements Directory {
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
-    const args = [node.id, node.address, beat.idle, beat.gone.length, ...beat.gone];
+    const args = [node.id, node.address, beat.idle, beat.serving ?? 0, beat.gone.length, ...beat.gone];
     for (const { id, info, claim } of beat.instances) {
       args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
     }

@@ -37,6 +37,7 @@ export const demandChannel = 'pp:demand';
  * | `holders` | HASH | node → how many of `held` are its |
  * | `promised` | ZSET | member of `held` → when the promise of a slot lapses |
  * | `free` | HASH | node → idle slots that lie there and nobody is promised |
+ * | `serving` | HASH | node → clients that are being served through it |
  * | `instances` | HASH | instance → JSON of seq, concurrency, active, node, state, startId |
  * | `starting` | ZSET | start id → when the start is given up |
  * | `begun` | ZSET | start id → when it was begun, Redis time in ms |
@@ -49,4 +50,4 @@ export function routeKeys(route: string): string[] {
   return ROUTE_PARTS.map((part) => `pp:{${route}}:${part}`);
 }
 
-const ROUTE_PARTS = ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'instances', 'starting', 'begun', 'jobs', 'meta'] as const;
+const ROUTE_PARTS = ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'serving', 'instances', 'starting', 'begun', 'jobs', 'meta'] as const;

@@ -3,7 +3,7 @@
 -- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
 -- Times are Redis's own in ms: whatever clocks the nodes have, they can't disagree about who waits longer.
 
-local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, INSTANCES, STARTING, BEGUN, JOBS, META = unpack(KEYS)
+local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META = unpack(KEYS)
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,6 +48,7 @@ local function forget(node)
   redis.call('ZREM', NODES, node)
   redis.call('HDEL', PEERS, node)
   redis.call('HDEL', FREE, node)
+  redis.call('HDEL', SERVING, node)
   dropHolds(node)
   local instances = redis.call('HGETALL', INSTANCES)
   for i = 1, #instances, 2 do
@@ -95,7 +96,7 @@ local function tend()
 end
 
 local function keep()
-  for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, INSTANCES }) do
+  for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
     redis.call('PEXPIRE', key, keysLiveMs)
   end
 end
@@ -109,6 +110,12 @@ end
 
 local function setIdle(node, idle)
   if tonumber(idle) > 0 then redis.call('HSET', FREE, node, idle) else redis.call('HDEL', FREE, node) end
+end
+
+-- How many clients are being served through the node; below 0: what was said last still counts.
+local function setServing(node, count)
+  count = tonumber(count)
+  if count > 0 then redis.call('HSET', SERVING, node, count) elseif count == 0 then redis.call('HDEL', SERVING, node) end
 end
 
 -- Returns what lives of the instances: a list of { id, decoded }.

@@ -1,11 +1,12 @@
 -- Says what a node has at the route: its idle slots and its instances. Keeps all of it alive.
 --
--- ARGV     1 node  2 its address  3 its idle slots  4 how many instances have left it, then their ids,
+-- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it
+--          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '' }
 
 local node = ARGV[1]
-local gone = tonumber(ARGV[4])
+local gone = tonumber(ARGV[5])
 
 local function stored(id)
   local json = redis.call('HGET', INSTANCES, id)
@@ -32,8 +33,9 @@ end
 tend()
 local known = touch(node, ARGV[2])
 setIdle(node, ARGV[3])
+setServing(node, ARGV[4])
 
-for i = 5, 4 + gone do
+for i = 6, 5 + gone do
   -- It may have its home at another node by now: then it is not this one's to remove.
   local instance = stored(ARGV[i])
   if instance and instance.node == node then
@@ -43,7 +45,7 @@ for i = 5, 4 + gone do
 end
 
 local missing = {}
-for i = 5 + gone, #ARGV, 3 do
+for i = 6 + gone, #ARGV, 3 do
   local id, claim, json = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local before = stored(id)
   if json == '' then

@@ -1,20 +1,22 @@
 -- Registers and removes clients held at a node, then searches slots for all who wait. Without clients it is the sweep.
 --
--- ARGV     1 node  2 its address  3 its idle slots  4 the most clients that may be held, -1 without bound
---          5 1 to forget all that was held at the node before  6 how many are removed, then their ids,
+-- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it, -1 as before
+--          5 the most clients that may be held, -1 without bound  6 1 to forget all that was held at the node before
+--          7 how many are removed, then their ids,
 --          then id and age in ms of each that is added, oldest first
 -- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, refused ids }
 
-local node, address, maxHeld = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local removed = tonumber(ARGV[6])
+local node, address, maxHeld = ARGV[1], ARGV[2], tonumber(ARGV[5])
+local removed = tonumber(ARGV[7])
 
 tend()
 local known = touch(node, address)
 setIdle(node, ARGV[3])
-if ARGV[5] == '1' then dropHolds(node) end
+setServing(node, ARGV[4])
+if ARGV[6] == '1' then dropHolds(node) end
 
 local change = 0
-for i = 7, 6 + removed do
+for i = 8, 7 + removed do
   local hold = node .. ':' .. ARGV[i]
   change = change - redis.call('ZREM', HELD, hold)
   redis.call('ZREM', PROMISED, hold)
@@ -22,7 +24,7 @@ end
 
 local refused = {}
 local room = maxHeld < 0 and math.huge or maxHeld - redis.call('ZCARD', HELD)
-for i = 7 + removed, #ARGV, 2 do
+for i = 8 + removed, #ARGV, 2 do
   local hold = node .. ':' .. ARGV[i]
   if room > 0 then
     local added = redis.call('ZADD', HELD, 'NX', now - ARGV[i + 1], hold)

@@ -2,12 +2,14 @@
 --
 -- ARGV     none
 -- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1, starts ever begun, ms since the last one or -1,
---            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, trouble }
+--            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, clients being served, trouble }
 
 tend()
 local ready, slots, warming = supply()
 local free = 0
 for _, count in ipairs(redis.call('HVALS', FREE)) do free = free + count end
+local serving = 0
+for _, count in ipairs(redis.call('HVALS', SERVING)) do serving = serving + count end
 local starting = redis.call('ZCARD', STARTING) + warming
 local concurrency = tonumber(redis.call('HGET', META, 'concurrency')) or -1
 
@@ -23,5 +25,5 @@ if meta('restartUntil') > now then
 end
 return {
   redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), slots, free, ready, starting, concurrency, meta('begun'),
-  last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, trouble(),
+  last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, serving, trouble(),
 }
