@@ -1,40 +1,26 @@
-import { rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { Redis } from 'ioredis';
 import { RedisBell } from '../../src/cluster/redis/bell.ts';
 import { RedisConnection } from '../../src/cluster/redis/connection.ts';
 import { RedisDirectory } from '../../src/cluster/redis/directory.ts';
-import { startRedis } from '../support/redis.ts';
+import { startRedisCluster } from '../support/redis-processes.ts';
 import { describeCluster } from './cluster-contract.ts';
 import { silent } from './world.ts';
 
-// One server that owns all hash slots: it refuses scripts and pub/sub across slots as any Redis Cluster does.
-const configFile = `pullproxy-test-nodes-${process.pid}.conf`;
-const server = await startRedis({
-  args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1', '--dir', '/tmp', '--cluster-config-file', configFile],
-});
-const client = new Redis(server.url);
-await client.call('cluster', 'addslotsrange', 0, 16_383);
-while (!String(await client.call('cluster', 'info')).includes('cluster_state:ok')) await delay(50);
-const url = `${server.url},${server.url}`;
+// Three masters: a script whose keys lie in two hash slots is refused, and a message that is published at the wrong shard is lost.
+const group = await startRedisCluster(3);
+const flush = async (): Promise<void> => void (await Promise.all(group.servers.map(({ client }) => client.flushall())));
 
 describeCluster({
   name: 'in a Redis Cluster',
   async open() {
-    await client.flushall();
+    await flush();
     return {
       async connect() {
-        const connection = new RedisConnection(url, silent);
+        const connection = new RedisConnection(group.url, silent);
         await connection.ready(5_000);
         return { directory: new RedisDirectory(connection), bell: new RedisBell(connection, silent) };
       },
-      lose: async () => void (await client.flushall()),
+      lose: flush,
     };
   },
-  async close() {
-    client.disconnect();
-    await server.stop();
-    // Written here when the server did not run in a container.
-    await rm(`/tmp/${configFile}`, { force: true });
-  },
+  close: () => group.stop(),
 });

@@ -92,7 +92,11 @@ export function membership(world: () => World): void {
       await eventually('nothing of it is left', async () => (await world().observer.routesOf('a')).length === 0);
       expect(performance.now() - began).toBeGreaterThan(1_900);
       expect(performance.now() - began).toBeLessThan(5_000);
-      expect(await plan()).toMatchObject({ held: 0, free: 0, ready: 0 });
+      // Its last beat at the route may be some milliseconds younger than the one by which it was found dead.
+      await eventually('no decision counts it', async () => {
+        const { held, free, ready } = await plan();
+        return held + free + ready === 0;
+      });
       expect(b.cluster.connected).toBe(true);
     });
 
