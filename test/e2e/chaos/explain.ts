@@ -46,7 +46,9 @@ export function judge(failures: readonly Failure[], faults: readonly Fault[], co
 
 /** The request was under way when the fault struck, or was given to what it had struck before anybody could know. */
 function explains(fault: Fault, harm: Harm | null, failure: Failure): boolean {
-  if (harm === null || (harm.node !== null && harm.node !== failure.node) || !harm.fits(failure)) return false;
+  if (harm === null || !harm.fits(failure)) return false;
+  const elsewhere = harm.node !== null && harm.node !== failure.node;
+  if (elsewhere && !(fault.relays && isCutOff(failure))) return false;
   return failure.from <= fault.until + NOTICED_MS && failure.until >= fault.from;
 }
 
@@ -56,7 +58,7 @@ function harmOf({ what, node, from, until }: Fault, concurrency: number): Harm |
   switch (what) {
     case 'kill -9 a node':
       // From the kill on nobody answers there: what was under way sees its connection break. Whoever comes later is turned away.
-      return { node, most: Number.POSITIVE_INFINITY, fits: isBroken };
+      return { node, most: Number.POSITIVE_INFINITY, fits: (failure) => (failure.node === node ? isBroken(failure) : isCutOff(failure)) };
     case 'freeze a node':
       return seemedDead ? { node, most: Number.POSITIVE_INFINITY, fits: (failure) => isBroken(failure) || isCutOff(failure) } : null;
     case 'half-open links of a node':

@@ -20,6 +20,7 @@ export class IdleWatch {
     let since: number | null = null;
     while (this.#running) {
       const seen = await Promise.all(this.#world.nodes.map(({ admin }) => numbers(admin)));
+      for (const [i, node] of this.#world.nodes.entries()) node.hasRelayed = (seen[i]?.relayed ?? 0) > 0;
       const now = performance.now();
       const [held, free] = [sum(seen, 'held'), sum(seen, 'free')];
       // While something is broken on purpose, or just was, waiting is what clients do.
@@ -43,6 +44,8 @@ export class IdleWatch {
 interface Numbers {
   readonly held: number;
   readonly free: number;
+  /** Slots lent on since the start. */
+  readonly relayed: number;
 }
 
 function sum(seen: readonly (Numbers | null)[], key: keyof Numbers): number {
@@ -52,8 +55,14 @@ function sum(seen: readonly (Numbers | null)[], key: keyof Numbers): number {
 async function numbers(admin: number): Promise<Numbers | null> {
   try {
     const text = await (await fetch(`http://127.0.0.1:${admin}/metrics`, { signal: AbortSignal.timeout(500) })).text();
-    const value = (name: string): number => Number(new RegExp(`^${name}\\{[^}]*route="${ROUTE}"[^}]*\\} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
-    return { held: value('pullproxy_held'), free: value('pullproxy_free_slots') };
+    const value = (name: string, label: string): number =>
+      Number(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+    const ofRoute = `route="${ROUTE}"`;
+    return {
+      held: value('pullproxy_held', ofRoute),
+      free: value('pullproxy_free_slots', ofRoute),
+      relayed: value('pullproxy_handoffs_total', 'result="relayed"'),
+    };
   } catch {
     return null;
   }

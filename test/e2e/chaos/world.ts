@@ -26,6 +26,8 @@ export interface Fault {
   readonly what: FaultName;
   /** The node that it hit; null: none. */
   readonly node: number | null;
+  /** That node had slots lent on to others, for linkers that could not dial them: clients there are served through it, too. */
+  readonly relays: boolean;
   readonly from: number;
   /** It struck until then; what it brought down may come back later. Infinity while it lasts. */
   until: number;
@@ -41,6 +43,8 @@ export interface NodeSlot {
   readonly backend: TcpPath;
   readonly admin: number;
   child: ChildProcess | null;
+  /** Since it was started it has lent slots on to other nodes. */
+  hasRelayed: boolean;
 }
 
 export class World {
@@ -70,7 +74,15 @@ export class World {
     this.redisPath = await TcpPath.open(this.redis.port);
     for (let i = 0; i < nodes; i++) {
       const [listen, backendPort, admin] = [await freePort(), await freePort(), await freePort()];
-      this.nodes.push({ id: `n${i}`, listen, backendPort, backend: await TcpPath.open(backendPort), admin, child: null });
+      this.nodes.push({
+        id: `n${i}`,
+        listen,
+        backendPort,
+        backend: await TcpPath.open(backendPort),
+        admin,
+        child: null,
+        hasRelayed: false,
+      });
     }
     await this.configureAgain();
     await Promise.all(this.nodes.map((node) => this.startNode(node)));
@@ -153,7 +165,8 @@ export class World {
   }
 
   begin(what: FaultName, node: number | null): Fault {
-    const fault = { what, node, from: performance.now(), until: Number.POSITIVE_INFINITY, over: Number.POSITIVE_INFINITY };
+    const relays = node !== null && this.nodes[node]?.hasRelayed === true;
+    const fault = { what, node, relays, from: performance.now(), until: Number.POSITIVE_INFINITY, over: Number.POSITIVE_INFINITY };
     this.faults.push(fault);
     return fault;
   }
