@@ -9,6 +9,7 @@ const route = 'app.example.com';
 const NOTHING: StartPlan = {
   held: 0,
   promised: 0,
+  serving: 0,
   slots: 0,
   free: 0,
   ready: 0,
@@ -205,6 +206,27 @@ export function starts(world: () => World): void {
       a.cluster.instanceGone(route, 'i1');
       await eventually('one is replaced', async () => (await plan()).old === 1);
       expect((await plan()).ready).toBe(2);
+    });
+  });
+
+  describe('clients that are served', () => {
+    test('are counted by their nodes, at the same moment as they are no longer held', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      for (let n = 0; n < 1_200; n++) a.cluster.hold(route, `c${n}`, 0, 10_000);
+      b.cluster.instance(route, instance('i1', { active: 7 }));
+      b.cluster.idle(route, 0, 7);
+      await eventually('all are held', async () => (await plan()).held >= 1_199 && (await plan()).serving === 7, 3_000);
+      for (let n = 0; n < 1_200; n++) a.cluster.unhold(route, `c${n}`);
+      a.cluster.idle(route, 0, 1_200);
+      let most = 0;
+      await eventually('all are served', async () => {
+        const { held, serving } = await plan();
+        most = Math.max(most, held + (serving ?? 0));
+        return held === 0 && serving === 1_207;
+      });
+      expect(most).toBe(1_207);
+      await a.cluster.stop();
+      expect((await plan()).serving).toBe(7);
     });
   });
 

@@ -4,6 +4,8 @@ import { type Decision, type Demand, decide } from '../../../src/scaling/desired
 
 const QUIET: Demand = {
   held: 0,
+  promised: 0,
+  serving: null,
   slots: 0,
   free: 0,
   ready: 0,
@@ -44,6 +46,16 @@ describe('how many instances to start', () => {
     ['nothing where begun ones suffice', { held: 25, starting: 3 }, { desired: 3, toStart: 0, reason: 'demand' }],
     ['nothing where more are ready than needed', { held: 0, slots: 50, free: 49, ready: 5 }, { desired: 1, toStart: 0, reason: 'demand' }],
     ['busy slots count as held clients do', { held: 1, slots: 10, ready: 1 }, { desired: 2, toStart: 1, reason: 'demand' }],
+    [
+      'who has been promised a slot is counted by that slot',
+      { held: 10, promised: 10, slots: 10, ready: 1 },
+      { desired: 1, toStart: 0, reason: 'demand' },
+    ],
+    [
+      'and not twice when the promise has lapsed',
+      { held: 10, slots: 10, ready: 1, serving: 0 },
+      { desired: 1, toStart: 0, reason: 'demand' },
+    ],
     ['at most the maximum', { held: 10_000 }, { desired: 10, toStart: 10, reason: 'maximum' }],
     ['the exact maximum is demand', { held: 100 }, { desired: 10, toStart: 10, reason: 'demand' }],
     ['nothing at the maximum', { held: 5_000, slots: 100, ready: 10 }, { desired: 10, toStart: 0, reason: 'maximum' }],
@@ -150,6 +162,8 @@ describe('whatever the numbers are', () => {
   const count = (max: number) => fc.nat({ max });
   const demand: fc.Arbitrary<Demand> = fc.record({
     held: count(20_000),
+    promised: fc.constant(0),
+    serving: fc.constant(null),
     slots: count(5_000),
     free: count(5_000),
     ready: count(50),

@@ -37,6 +37,7 @@ export class FakeDirectory implements Starts {
     return {
       held,
       promised: 0,
+      serving: null,
       slots,
       free: 0,
       ready,
