@@ -18,6 +18,12 @@ export interface HttpService extends ExchangeEvents {
   visit(exchange: Exchange): void;
 }
 
+/** Another protocol that is known by its first bytes; whoever speaks it takes the socket over, with all of them unread. */
+export interface OtherProtocol {
+  begins(bytes: Buffer): 'yes' | 'no' | 'perhaps';
+  takeOver(connection: ClientConnection): void;
+}
+
 const STALL_TIMEOUT_MS = 60_000;
 /** Bytes of the next requests that are read ahead while one is served. */
 const PIPELINED_BYTES_MAX = 16_384;
@@ -38,6 +44,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   readonly #from: ForwardedFrom;
   readonly #service: HttpService;
   readonly #gone: (connection: ClientConnection) => void;
+  #other: OtherProtocol | null;
   readonly #stallTimeoutMs: number;
   #state: State = 'head';
   #rest: Buffer = EMPTY;
@@ -47,11 +54,19 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   /** The deadline is that of a head whose first bytes are there. */
   #headTimed = false;
 
-  constructor(socket: Socket, from: ForwardedFrom, service: HttpService, gone: (connection: ClientConnection) => void) {
+  /** `other`: what the connection may turn out to speak instead. */
+  constructor(
+    socket: Socket,
+    from: ForwardedFrom,
+    service: HttpService,
+    gone: (connection: ClientConnection) => void,
+    other: OtherProtocol | null = null,
+  ) {
     super(socket, performance.now() + service.headTimeoutMs);
     this.#from = from;
     this.#service = service;
     this.#gone = gone;
+    this.#other = other;
     this.#stallTimeoutMs = service.stallTimeoutMs ?? STALL_TIMEOUT_MS;
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('drain', () => this.#drained());
@@ -206,7 +221,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   #begin(): boolean {
     const bytes = withoutEmptyLines(this.#rest);
     this.#rest = bytes;
-    if (bytes.length === 0) return false;
+    if (bytes.length === 0 || this.#speaksOther(bytes)) return false;
     const next = nextRequest(bytes, this.#service.headBytesMax, this.#from);
     if (next.kind === 'refused') {
       this.#refuse(next.error);
@@ -220,6 +235,23 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     }
     const exchange = new Exchange(this, this.#service, next.head, next.parser);
     this.#start(exchange, bytes.length === next.bytes ? EMPTY : bytes.subarray(next.bytes));
+    return true;
+  }
+
+  /** Only the first bytes tell. */
+  #speaksOther(bytes: Buffer): boolean {
+    if (this.#other === null) return false;
+    const begins = this.#other.begins(bytes);
+    if (begins === 'perhaps') return true;
+    const { takeOver } = this.#other;
+    this.#other = null;
+    if (begins === 'no') return false;
+    this.#state = 'closed';
+    this.#rest = EMPTY;
+    for (const event of ['data', 'drain', 'end', 'error', 'close']) this.socket.removeAllListeners(event);
+    this.socket.pause();
+    this.socket.unshift(bytes);
+    takeOver(this);
     return true;
   }
 

@@ -7,6 +7,8 @@ export interface ForwardedFrom {
   readonly proto: 'http' | 'https';
   /** It is a proxy that is believed about its own clients. */
   readonly trusted?: boolean;
+  /** Of HTTP, where the request itself does not say it. */
+  readonly version?: '2.0';
 }
 
 /** Of a request that came through a trusted proxy: what was said before us, which our own word is added to. */

@@ -229,5 +229,5 @@ function addedLines(facts: Facts, host: string, http10: boolean, upgrade: boolea
   lines += facts.forwarding?.lines(from, host) ?? forwardingLines(from.remoteAddress, from.proto, host);
   if (!facts.requestId) lines += `X-Request-Id: ${newRequestId()}\r\n`;
   if (!facts.traceparent) lines += `traceparent: ${newTraceparent()}\r\n`;
-  return lines + (http10 ? 'Via: 1.0 pullproxy\r\n' : 'Via: 1.1 pullproxy\r\n');
+  return `${lines}Via: ${http10 ? '1.0' : (from.version ?? '1.1')} pullproxy\r\n`;
 }

@@ -10,8 +10,11 @@ const BACKLOG = 4_096;
 /** For a PROXY header and a TLS handshake together. */
 const ENTRANCE_TIMEOUT_MS = 10_000;
 
+/** Calls for a client that is no more; `successor` has its connection now. */
+export type Gone = (client: PortClient, successor?: PortClient) => void;
+
 /** Makes a client of a connection; calls `gone` once. `address`: who it comes from, plain. */
-export type Accept = (socket: Socket, address: string, gone: (client: PortClient) => void) => PortClient;
+export type Accept = (socket: Socket, address: string, gone: Gone) => PortClient;
 
 export interface PortLimits {
   /** Connections at once, those included that are no clients yet. */
@@ -80,7 +83,11 @@ export class ClientPort {
   }
 
   #admit(socket: Socket, address: string): void {
-    this.#clients.add(this.#accept(socket, address, (client) => this.#clients.delete(client)));
+    const gone: Gone = (client, successor) => {
+      this.#clients.delete(client);
+      if (successor !== undefined) this.#clients.add(successor);
+    };
+    this.#clients.add(this.#accept(socket, address, gone));
   }
 
   /** Goes through the steps, one after the other; what they make of the connection is admitted. */

@@ -1,14 +1,24 @@
-import { createServer as createTlsServer } from 'node:tls';
+import type { Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { ClientConnection, type HttpService } from '../http1/connection.ts';
+import type { ForwardedFrom } from '../http1/forwarding.ts';
+import { beginsHttp2, Http2Connection } from '../http2/session.ts';
 import type { Certificates } from './certificates.ts';
-import { ClientPort, type PortLimits } from './client-port.ts';
+import { ClientPort, type Gone, type PortLimits } from './client-port.ts';
 import { type Step, tlsStep } from './entrance.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
-/** A port on which clients speak HTTP/1.1 in the clear. */
+/** A port on which clients speak HTTP/1.1 in the clear, or HTTP/2 if they know beforehand that they may. */
 export function httpPort(service: HttpService, limits: PortLimits, steps: readonly Step[], trusted: TrustedProxies): ClientPort {
   return new ClientPort('http', limits, steps, (socket, remoteAddress, gone) => {
-    return new ClientConnection(socket, { remoteAddress, proto: 'http', trusted: trusted.has(remoteAddress) }, service, gone);
+    return plainClient(socket, { remoteAddress, proto: 'http', trusted: trusted.has(remoteAddress) }, service, gone);
+  });
+}
+
+function plainClient(socket: Socket, from: ForwardedFrom, service: HttpService, gone: Gone): ClientConnection {
+  return new ClientConnection(socket, from, service, gone, {
+    begins: beginsHttp2,
+    takeOver: (connection) => gone(connection, new Http2Connection(socket, from, service, gone)),
   });
 }
 
@@ -23,11 +33,13 @@ export function httpsPort(
   const tls = createTlsServer({
     ...certificates.first,
     SNICallback: (name, choose) => choose(null, certificates.contextFor(name)),
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: ['h2', 'http/1.1'],
     allowHalfOpen: true,
   });
   certificates.onReplaced((first) => tls.setSecureContext(first));
   return new ClientPort('https', limits, [...steps, tlsStep(tls)], (socket, remoteAddress, gone) => {
-    return new ClientConnection(socket, { remoteAddress, proto: 'https', trusted: trusted.has(remoteAddress) }, service, gone);
+    const from: ForwardedFrom = { remoteAddress, proto: 'https', trusted: trusted.has(remoteAddress) };
+    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
+    return isHttp2 ? new Http2Connection(socket, from, service, gone) : new ClientConnection(socket, from, service, gone);
   });
 }

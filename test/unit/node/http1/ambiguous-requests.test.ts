@@ -30,7 +30,6 @@ const AMBIGUOUS: [string, string][] = [
   ['HTTP/0.9', 'GET /\r\n\r\n'],
   ['HTTP/2.0', `GET / HTTP/2.0\r\n${HOST}\r\n`],
   ['HTTP/1.2', `GET / HTTP/1.2\r\n${HOST}\r\n`],
-  ['HTTP/2’s preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['another protocol', `OPTIONS / RTSP/1.0\r\n${HOST}\r\n`],
   ['ICE', `SOURCE / ICE/1.0\r\n${HOST}\r\n`],
   ['two spaces in front of the target', `GET  / HTTP/1.1\r\n${HOST}\r\n`],

@@ -1,0 +1,132 @@
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { PullproxyError } from '../../errors.ts';
+import { errorAnswer } from '../http1/answers.ts';
+import type { HttpService } from '../http1/connection.ts';
+import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
+import type { ForwardedFrom } from '../http1/forwarding.ts';
+import { nextRequest } from '../http1/next-request.ts';
+import { AnswerWriter } from './answer-writer.ts';
+import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
+
+/** One HTTP/2 stream: the client's side of one exchange, which goes on in HTTP/1.1. */
+export class StreamClient implements ExchangeClient {
+  readonly #stream: ServerHttp2Stream;
+  readonly #service: HttpService;
+  readonly #writer: AnswerWriter;
+  #exchange: Exchange | null = null;
+  #framing: RequestFraming = 'none';
+  #trailers: readonly string[] = [];
+  #moved = false;
+
+  /** `fields`: the head's names and values, one after the other. */
+  constructor(stream: ServerHttp2Stream, method: string, service: HttpService) {
+    this.#stream = stream;
+    this.#service = service;
+    this.#writer = new AnswerWriter(stream, method);
+    // 'close' follows.
+    stream.on('error', () => {});
+    stream.on('close', () => this.#gone());
+    stream.on('drain', () => {
+      this.#moved = true;
+      this.#exchange?.clientDrained();
+    });
+  }
+
+  /** Begins the exchange. `fields`: the head's names and values, one after the other; `ended`: there is no body. */
+  begin(fields: readonly string[], ended: boolean, from: ForwardedFrom): void {
+    let next: ReturnType<typeof nextRequest>;
+    try {
+      const { bytes, framing } = requestText(fields, ended);
+      this.#framing = framing;
+      next = nextRequest(bytes, this.#service.headBytesMax, from);
+    } catch (error) {
+      if (!(error instanceof PullproxyError)) throw error;
+      next = { kind: 'refused', error };
+    }
+    if (next.kind !== 'complete') {
+      this.#refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'));
+      return;
+    }
+    const exchange = new Exchange(this, this.#service, next.head, next.parser);
+    this.#exchange = exchange;
+    this.#stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, fields?: string[]) => {
+      this.#trailers = fields ?? [];
+    });
+    this.#stream.on('data', (piece: Buffer) => this.#requestData(this.#framing === 'chunked' ? chunkOf(piece) : piece));
+    this.#stream.on('end', () => {
+      if (this.#framing === 'chunked') this.#requestData(lastChunk(this.#trailers));
+    });
+    this.#service.visit(exchange);
+  }
+
+  /** Looked at now and then: a client for which nothing moves any more, and whose fault that is, occupies nothing. */
+  lookForProgress(): void {
+    const moved = this.#moved;
+    this.#moved = false;
+    if (moved) return;
+    if (this.#stream.writableNeedDrain) this.abort();
+    else if (!this.#stream.isPaused() && this.#exchange?.awaitsBody === true) this.#exchange.bodyTimedOut();
+  }
+
+  // ── for the exchange ──
+
+  write(bytes: Buffer): boolean {
+    if (this.#stream.destroyed) return true;
+    return this.#writer.write(bytes);
+  }
+
+  end(): void {
+    this.#writer.end();
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  /** By destroying it: `close` would end the body before the reset, and the client could take what it has for the whole. */
+  abort(): void {
+    this.#stream.destroy(new Error('broken off'));
+  }
+
+  finished(): void {
+    const complete = this.#exchange?.requestComplete ?? true;
+    this.#exchange = null;
+    this.#writer.end();
+    if (!complete) this.#stopBody();
+    this.#stream.resume();
+  }
+
+  /** No request that came by HTTP/2 asks for one. */
+  enter(): void {
+    this.abort();
+  }
+
+  // ── the stream's events ──
+
+  #requestData(bytes: Buffer): void {
+    this.#moved = true;
+    if (this.#exchange !== null && !this.#exchange.requestComplete) this.#exchange.requestData(bytes);
+  }
+
+  #gone(): void {
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    exchange?.clientGone();
+  }
+
+  #refuse(error: PullproxyError): void {
+    this.#service.answered(null, error.kind.status);
+    this.#writer.write(errorAnswer(error, 'GET', true, false));
+    this.#stopBody();
+    this.#stream.resume();
+  }
+
+  /** Answered before its request was complete: the rest is not wanted (RFC 9113 section 8.1). */
+  #stopBody(): void {
+    this.#writer.whenSaid(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
+  }
+}

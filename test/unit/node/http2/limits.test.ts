@@ -1,0 +1,135 @@
+import { once } from 'node:events';
+import { constants } from 'node:http2';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { HTTP2_LIMITS } from '../../../../src/node/http2/session.ts';
+import { ProxyNode } from '../../../../src/node/node.ts';
+import { eventually } from '../../../support/eventually.ts';
+import { FakeLinker } from '../../../support/fake-linker.ts';
+import {
+  askHttp2,
+  closeHttp2,
+  connectFrames,
+  connectHttp2,
+  FrameType,
+  frame,
+  goAwayCode,
+  literals,
+} from '../../../support/http2-client.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
+import { connectClient } from '../../../support/raw-client.ts';
+import { ScriptedApp } from '../../../support/scripted-app.ts';
+
+afterEach(async () => {
+  closeHttp2();
+  await closeEverything();
+});
+
+const END_STREAM = 1;
+const END_HEADERS = 4;
+const HEAD = literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'app.test' });
+const { NGHTTP2_ENHANCE_YOUR_CALM } = constants;
+
+class Impatient extends ProxyNode {
+  readonly stallTimeoutMs = 200;
+}
+
+function holding(options: LoneNodeOptions = {}) {
+  return startLoneNode({ routes: { 'app.test': {} }, ...options });
+}
+
+describe('a connection of HTTP/2 is ended', () => {
+  test('when its client breaks off streams as fast as it opens them (rapid reset)', async () => {
+    const { port, node } = await holding();
+    const client = await connectFrames(port);
+    const resets = 2 * HTTP2_LIMITS.resetsMax;
+    for (let id = 1; id < 2 * resets; id += 2) {
+      client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+      client.send(frame(FrameType.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])));
+    }
+    await goAwayCode(client);
+    await eventually('nobody held', () => node.held === 0);
+  });
+
+  test('when a head goes on and on (CONTINUATION flood)', async () => {
+    const { port } = await holding();
+    const client = await connectFrames(port);
+    client.send(frame(FrameType.HEADERS, END_STREAM, 1, HEAD));
+    for (let i = 0; i < 1_000 && client.ending === null; i++) {
+      client.send(frame(FrameType.CONTINUATION, 0, 1, literals({ [`x-${i}`]: 'x'.repeat(100) })));
+    }
+    await goAwayCode(client);
+    await client.ended();
+  });
+
+  test.each([
+    ['SETTINGS', frame(FrameType.SETTINGS, 0, 0, Buffer.from([0, 4, 0, 1, 0, 0]))],
+    ['PING', frame(FrameType.PING, 0, 0, Buffer.alloc(8))],
+  ])('after too many %s frames', async (_what, flood) => {
+    const { port } = await holding();
+    const client = await connectFrames(port);
+    for (let i = 0; i <= HTTP2_LIMITS.controlFramesMax + 1; i++) client.send(flood);
+    expect(await goAwayCode(client)).toBe(NGHTTP2_ENHANCE_YOUR_CALM);
+    await client.ended();
+  });
+
+  test('after a SETTINGS frame of too many entries', async () => {
+    const { port } = await holding();
+    const client = await connectFrames(port);
+    client.send(frame(FrameType.SETTINGS, 0, 0, Buffer.alloc(6 * (HTTP2_LIMITS.settingsMax + 1), Buffer.from([0, 4, 0, 1, 0, 0]))));
+    await goAwayCode(client);
+    await client.ended();
+  });
+
+  test('when nothing is asked in time, or no more', async () => {
+    const never = await connectFrames((await holding({ headTimeoutMs: 100 })).port);
+    expect(await goAwayCode(never)).toBe(0);
+    const { port } = await startLoneNode({ keepAliveTimeoutMs: 100 });
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    expect((await askHttp2(session, {})).status).toBe(404);
+    await eventually('its end', () => session.destroyed);
+  });
+
+  test('when it has begun the preface and does not end it', async () => {
+    const { port } = await holding({ headTimeoutMs: 100 });
+    const client = await connectClient(port);
+    client.send('PRI * HT');
+    await client.ended();
+  });
+});
+
+describe('of the requests of one connection', () => {
+  test(`no more than ${HTTP2_LIMITS.concurrentStreamsMax} are there at once`, async () => {
+    const { port, node } = await holding();
+    const client = await connectFrames(port);
+    const streams = HTTP2_LIMITS.concurrentStreamsMax + 20;
+    for (let id = 1; id < 2 * streams; id += 2) client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+    await eventually('as many as may be are held', () => node.held === HTTP2_LIMITS.concurrentStreamsMax);
+    let refused = 0;
+    while (refused < 20) {
+      const head = await client.take(9);
+      await client.take(head.readUIntBE(0, 3));
+      if (head[3] === FrameType.RST_STREAM) refused++;
+    }
+    expect(node.held).toBe(HTTP2_LIMITS.concurrentStreamsMax);
+  });
+
+  test('one with too many fields, or too large a head, is refused, and the others go on', async () => {
+    const { port } = await startLoneNode();
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const fields = Object.fromEntries(Array.from({ length: HTTP2_LIMITS.fieldsMax }, (_, i) => [`x-${i}`, 'x']));
+    await expect(askHttp2(session, fields)).rejects.toThrow();
+    await expect(askHttp2(session, { 'x-large': 'x'.repeat(30_000) })).rejects.toThrow();
+    expect((await askHttp2(session, {})).status).toBe(404);
+  });
+
+  test('one whose body does not come is answered with 408', async () => {
+    const { port, backendPort } = await startLoneNode({ make: (options) => new Impatient(options) });
+    const app = await ScriptedApp.listen();
+    await FakeLinker.dial({ backendPort, appPort: app.port });
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ':method': 'POST', ':authority': 'app.test' });
+    stream.write('some');
+    const [head] = await once(stream, 'response');
+    expect(head[':status']).toBe(408);
+  });
+});
