@@ -1,9 +1,10 @@
 import type { ClusterSnapshot } from '../cluster/cluster.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
+import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { MetricsSnapshot } from './metrics-source.ts';
 
-/** `/api/v1/state`. */
-export interface AdminState extends ClusterSnapshot {
+/** What is there now, as the directory has it; as the answering node knows itself while the directory is away. */
+export interface ClusterState extends ClusterSnapshot {
   /** The id of the node that answers; null when it is no node. */
   readonly node: string | null;
   readonly redis: {
@@ -17,13 +18,22 @@ export interface AdminState extends ClusterSnapshot {
  * `ConfigError` with 400.
  */
 export interface AdminSource {
-  state(): Promise<AdminState>;
-  metrics(): Promise<MetricsSnapshot>;
+  readonly version: string;
+  /** Who starts instances when clients wait: scalers that share the Redis, this process itself, or nobody. */
+  readonly startedBy: 'scalers' | 'this process' | 'nobody';
+  /** What a route has that says nothing else, as users write it. */
+  readonly routeDefaults: RouteRecord;
   readonly draining: boolean;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;
+  state(): Promise<ClusterState>;
+  /** At most `max` startup jobs in each state. Null when nobody can say. */
+  jobs(max: number): Promise<StartupJobs | null>;
+  metrics(): Promise<MetricsSnapshot>;
   /** Begins to leave; repeated calls do nothing. */
   drain(): void;
+  /** Asks another node to. `impossible`: this process does not reach nodes. */
+  drainNode(id: string): Promise<'asked' | 'unknown' | 'impossible'>;
   setRoute(name: string, settings: RouteRecord): Promise<void>;
   deleteRoute(name: string): Promise<void>;
   /** Asks for one more instance. `impossible`: nothing here can start one. */

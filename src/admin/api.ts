@@ -7,21 +7,48 @@ import { ConfigError } from '../errors.ts';
 import type { AdminSource } from './admin-source.ts';
 import { RequestError } from './request-error.ts';
 import { LISTENERS_MAX, type StateFeed } from './state-feed.ts';
+import type { StateReader } from './state-reader.ts';
+
+/** In each state. */
+const JOBS_MAX = 100;
 
 const NOTHING = { type: 'object', properties: {}, additionalProperties: false } as const;
-const NAME = { type: 'object', properties: { name: { type: 'string' } }, required: ['name'], additionalProperties: false } as const;
+const NAMED = {
+  type: 'object',
+  properties: { name: { type: 'string', description: 'a route, such as app.example.com' } },
+  required: ['name'],
+  additionalProperties: false,
+} as const;
+const NODE = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'], additionalProperties: false } as const;
 
 interface Named {
   Params: { name: string };
 }
 
-export function addApi(app: FastifyInstance, source: AdminSource, feed: StateFeed): void {
-  const plain = { schema: { querystring: NOTHING } };
-  const named = { schema: { querystring: NOTHING, params: NAME } };
+export function addApi(app: FastifyInstance, source: AdminSource, reader: StateReader, feed: StateFeed): void {
+  addState(app, source, reader, feed);
+  addRoutes(app, source, reader);
+  addLeaving(app, source);
+}
 
-  app.get('/api/v1/state', plain, () => source.state());
+function addState(app: FastifyInstance, source: AdminSource, reader: StateReader, feed: StateFeed): void {
+  const asked = { querystring: NOTHING, tags: ['state'] };
 
-  app.get('/api/v1/events', plain, (_request: FastifyRequest, reply: FastifyReply) => {
+  app.get(
+    '/api/v1/state',
+    {
+      schema: {
+        ...asked,
+        operationId: 'state',
+        summary: 'Nodes, routes and instances now, and what is wrong',
+        response: answers('State', 503),
+      },
+    },
+    () => reader.read(),
+  );
+
+  const events = { operationId: 'events', summary: 'The same as server-sent events, whenever it changes', produces: ['text/event-stream'] };
+  app.get('/api/v1/events', { schema: { ...asked, ...events } }, (_request: FastifyRequest, reply: FastifyReply) => {
     const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
     if (!feed.add(reply.raw, headers)) {
       throw new RequestError(503, 'too_many_listeners', `${LISTENERS_MAX} listeners are there already`);
@@ -29,36 +56,104 @@ export function addApi(app: FastifyInstance, source: AdminSource, feed: StateFee
     reply.hijack();
   });
 
-  // The keys and values of a route's settings are checked by the one function that knows them, as for the command line and
-  // the file: it refuses what it does not know, and says all that is wrong at once.
+  const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: answers('StartupJobs', 503) };
+  app.get('/api/v1/jobs', { schema: { ...asked, ...jobs } }, async () => {
+    const found = await source.jobs(JOBS_MAX);
+    if (found === null) throw new RequestError(503, 'jobs_unavailable', 'the startup jobs can not be read now');
+    return found;
+  });
+}
+
+function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReader): void {
+  const asked = { querystring: NOTHING, params: NAMED };
+  const changes = { ...asked, tags: ['changes'], security: [{ token: [] }] };
+
+  const get = { operationId: 'route', summary: "A route's settings", response: answers('ConfiguredRoute', 404, 503) };
+  app.get<Named>('/api/v1/routes/:name', { schema: { ...asked, tags: ['state'], ...get } }, async ({ params }) => {
+    const name = nameOf(params);
+    const route = (await reader.read()).routes.find((one) => one.name === name);
+    if (route === undefined) throw new RequestError(404, 'unknown_route', `no route ${name}`);
+    return { name, settings: route.settings, defaults: source.routeDefaults };
+  });
+
+  const put = {
+    operationId: 'setRoute',
+    summary: "Sets a route's settings: these and no others",
+    body: { type: 'object' },
+    response: answers('ConfiguredRoute', 400, 401, 403, 503),
+  };
+  // Keys and values are checked by the one function that knows them, as for the command line and the file: it refuses what it does
+  // not know, and says all that is wrong at once.
   app.put<Named & { Body: RouteRecord }>(
     '/api/v1/routes/:name',
-    { schema: { ...named.schema, body: { type: 'object' } } },
+    { schema: { ...changes, ...put }, config: { describedBody: 'RouteSettings' } as object },
     async ({ params, body }) => {
       const name = nameOf(params);
       const settings = canonicalRouteRecord(body);
       await source.setRoute(name, settings);
-      return { name, settings };
+      return { name, settings, defaults: source.routeDefaults };
     },
   );
 
-  app.delete<Named>('/api/v1/routes/:name', named, async ({ params }, reply) => {
+  const remove = { operationId: 'deleteRoute', summary: "Deletes a route's settings", response: answers(null, 400, 401, 403, 503) };
+  app.delete<Named>('/api/v1/routes/:name', { schema: { ...changes, ...remove } }, async ({ params }, reply) => {
     await source.deleteRoute(nameOf(params));
     return reply.code(204).send();
   });
 
-  app.post<Named>('/api/v1/routes/:name/start', named, async ({ params }, reply) => {
+  const start = {
+    operationId: 'start',
+    summary: 'Asks for one more instance',
+    response: accepted({ name: { type: 'string' } }, 401, 403, 404, 409, 503),
+  };
+  app.post<Named>('/api/v1/routes/:name/start', { schema: { ...changes, ...start } }, async ({ params }, reply) => {
     const name = nameOf(params);
     const result = await source.start(name);
     if (result === 'unknown') throw new RequestError(404, 'unknown_route', `no route ${name}`);
     if (result === 'impossible') throw new RequestError(409, 'no_scaler', 'nothing starts instances here: the node has no Redis');
     return reply.code(202).send({ name });
   });
+}
 
-  app.post('/api/v1/drain', plain, (_request, reply) => {
+function addLeaving(app: FastifyInstance, source: AdminSource): void {
+  const changes = { querystring: NOTHING, tags: ['changes'], security: [{ token: [] }] };
+
+  const drain = {
+    operationId: 'drain',
+    summary: 'The process that answers leaves',
+    response: accepted({ draining: { type: 'boolean' } }, 401, 403),
+  };
+  app.post('/api/v1/drain', { schema: { ...changes, ...drain } }, (_request, reply) => {
     source.drain();
     return reply.code(202).send({ draining: true });
   });
+
+  const other = {
+    operationId: 'drainNode',
+    summary: 'Asks any node of the cluster to leave: it takes nobody in, answers those who are there, and ends',
+    params: NODE,
+    response: accepted({ id: { type: 'string' } }, 401, 403, 404, 409, 503),
+  };
+  app.post<{ Params: { id: string } }>(
+    '/api/v1/nodes/:id/drain',
+    { schema: { ...changes, ...other } },
+    async ({ params: { id } }, reply) => {
+      const result = await source.drainNode(id);
+      if (result === 'unknown') throw new RequestError(404, 'unknown_node', `no node ${id} listens`);
+      if (result === 'impossible') throw new RequestError(409, 'no_node', 'ask at the admin port of a node: this process is none');
+      return reply.code(202).send({ id });
+    },
+  );
+}
+
+function answers(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {
+  const done = schema === null ? { 204: { type: 'null', description: 'done' } } : { 200: { $ref: `${schema}#` } };
+  return { ...done, ...Object.fromEntries(failures.map((status) => [status, { $ref: 'Error#' }])) };
+}
+
+function accepted(properties: Readonly<Record<string, unknown>>, ...failures: readonly number[]): Record<number, unknown> {
+  const done = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+  return { 202: done, ...Object.fromEntries(failures.map((status) => [status, { $ref: 'Error#' }])) };
 }
 
 function nameOf(params: { readonly name: string }): string {

@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { extname } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export interface DashboardFile {
   readonly path: string;
@@ -18,16 +21,30 @@ export const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The page at `/` and what it loads. */
+const PAGES: Readonly<Record<string, string>> = { 'index.html': '/', 'jobs.html': '/jobs' };
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+/** The charts are somebody else's work. */
+const CHARTS = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
+
+/** The pages at `/` and `/jobs`, and below `/assets/` what they load. */
 export function readDashboardFiles(): readonly DashboardFile[] {
-  return [
-    file('/', 'index.html', 'text/html; charset=utf-8'),
-    file('/dashboard.css', 'dashboard.css', 'text/css; charset=utf-8'),
-    file('/dashboard.js', 'dashboard.js', 'text/javascript; charset=utf-8'),
-    file('/icon.svg', 'icon.svg', 'image/svg+xml'),
-  ];
+  const own = readdirSync(new URL('./dashboard/', import.meta.url)).map((name) => new URL(`./dashboard/${name}`, import.meta.url));
+  const installed = createRequire(import.meta.url);
+  const charts = CHARTS.map((specifier) => pathToFileURL(installed.resolve(specifier)));
+  return [...own, ...charts].map(read);
 }
 
-function file(path: string, name: string, contentType: string): DashboardFile {
-  return { path, contentType, content: readFileSync(new URL(`./dashboard/${name}`, import.meta.url)) };
+function read(file: URL): DashboardFile {
+  const path = fileURLToPath(file);
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return {
+    path: PAGES[name] ?? `/assets/${name}`,
+    contentType: TYPES[extname(name)] ?? 'application/octet-stream',
+    content: readFileSync(file),
+  };
 }

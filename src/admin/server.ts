@@ -9,8 +9,11 @@ import { addApi } from './api.ts';
 import { refusal } from './authorization.ts';
 import { CONTENT_SECURITY_POLICY, readDashboardFiles } from './dashboard-files.ts';
 import { Metrics } from './metrics.ts';
+import { addOpenApi } from './openapi.ts';
 import { RequestError } from './request-error.ts';
+import { SCHEMAS } from './schemas.ts';
 import { StateFeed } from './state-feed.ts';
+import { StateReader } from './state-reader.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -32,11 +35,13 @@ export interface AdminOptions {
 export class AdminServer {
   readonly #options: AdminOptions;
   readonly #app: FastifyInstance;
+  readonly #reader: StateReader;
   readonly #feed: StateFeed;
 
   constructor(options: AdminOptions) {
     this.#options = options;
-    this.#feed = new StateFeed(options.source, options.eventsEveryMs);
+    this.#reader = new StateReader(options.source);
+    this.#feed = new StateFeed(this.#reader, options.eventsEveryMs);
     this.#app = Fastify({
       logger: false,
       bodyLimit: BODY_BYTES_MAX,
@@ -51,16 +56,12 @@ export class AdminServer {
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
     this.#app.setErrorHandler<FastifyError>((error, request, reply) => this.#fail(error, request, reply));
     this.#app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found', 'there is nothing here'));
-    this.#addHealth();
-    addApi(this.#app, options.source, this.#feed);
-    for (const { path, contentType, content } of readDashboardFiles()) {
-      this.#app.get(path, (_request, reply) => reply.type(contentType).send(content));
-    }
   }
 
   /** Resolves with the bound HOST:PORT. */
   async start(): Promise<string> {
     const { host, port: wanted } = this.#options.listen;
+    await this.#addRoutes();
     await this.#app.listen({ host, port: wanted });
     const { address, port } = this.#app.server.address() as AddressInfo;
     return formatHostPort({ host: address, port });
@@ -71,15 +72,35 @@ export class AdminServer {
     await this.#app.close();
   }
 
+  async #addRoutes(): Promise<void> {
+    const { source } = this.#options;
+    const app = this.#app;
+    for (const schema of SCHEMAS) app.addSchema(schema);
+    await addOpenApi(app, source.version);
+    this.#addHealth();
+    addApi(app, source, this.#reader, this.#feed);
+    for (const { path, contentType, content } of readDashboardFiles()) {
+      app.get(path, { schema: { hide: true } }, (_request, reply) => reply.type(contentType).send(content));
+    }
+  }
+
   #addHealth(): void {
     const { source } = this.#options;
+    const app = this.#app;
     const metrics = new Metrics(() => source.metrics());
-    this.#app.get('/healthz', () => ({ ok: true }));
+    const asked = (operationId: string, summary: string, response: object) => ({
+      schema: { tags: ['health'], operationId, summary, response },
+    });
+    app.get('/healthz', asked('healthz', 'The process lives', { 200: { $ref: 'Health#' } }), () => ({ ok: true }));
     // A node that can't reach Redis still serves what it has: taking it out of the load balancer would take away what works.
-    this.#app.get('/readyz', (_request, reply) =>
+    const ready = { 200: { $ref: 'Readiness#' }, 503: { $ref: 'Readiness#' } };
+    app.get('/readyz', asked('readyz', 'Takes clients in; 503 while draining', ready), (_request, reply) =>
       reply.code(source.draining ? 503 : 200).send({ draining: source.draining, redis: { connected: source.redisConnected } }),
     );
-    this.#app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+    const text = { 200: { type: 'string' } };
+    app.get('/metrics', asked('metrics', 'Prometheus text', text), async (_request, reply) =>
+      reply.type(metrics.contentType).send(await metrics.text()),
+    );
   }
 
   #admit(request: FastifyRequest, reply: FastifyReply): void {

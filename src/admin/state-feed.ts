@@ -1,24 +1,21 @@
 import type { ServerResponse } from 'node:http';
-import type { AdminSource } from './admin-source.ts';
+import type { StateReader } from './state-reader.ts';
 
 /** Each listener costs a socket and a copy of the state a second. */
 export const LISTENERS_MAX = 64;
 /** A listener that reads too slowly misses states instead of piling them up. */
 const UNREAD_BYTES_MAX = 1024 * 1024;
-/** Without it, whatever stands between takes a quiet stream for a dead one. */
-const KEEP_ALIVE_MS = 15_000;
 
-/** `/api/v1/events`: the state as server-sent events, whenever it changed. Asks for it only while somebody listens. */
+/** `/api/v1/events`: the state as server-sent events, once a second. Asks for it only while somebody listens. */
 export class StateFeed {
-  readonly #source: Pick<AdminSource, 'state'>;
+  readonly #reader: Pick<StateReader, 'read'>;
   readonly #everyMs: number;
   readonly #listeners = new Set<ServerResponse>();
   #timer: NodeJS.Timeout | null = null;
   #last = '';
-  #lastSentMs = 0;
 
-  constructor(source: Pick<AdminSource, 'state'>, everyMs = 1000) {
-    this.#source = source;
+  constructor(reader: Pick<StateReader, 'read'>, everyMs = 1000) {
+    this.#reader = reader;
     this.#everyMs = everyMs;
   }
 
@@ -64,23 +61,13 @@ export class StateFeed {
 
   async #look(): Promise<void> {
     const mine = this.#timer;
-    // A directory that does not answer is seen by the silence; the keep-alive goes on.
-    const state = await this.#source.state().catch(() => null);
+    const state = await this.#reader.read().catch(() => null);
     if (this.#timer !== mine) return;
-    const event = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
-    if (event !== '' && event !== this.#last) {
-      this.#last = event;
-      this.#send(event);
-    } else if (performance.now() - this.#lastSentMs > KEEP_ALIVE_MS) {
-      this.#send(':\n\n');
+    // A directory that does not answer is seen by the silence; the comment says that the stream itself lives.
+    this.#last = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
+    for (const response of this.#listeners) {
+      if (response.writableLength < UNREAD_BYTES_MAX) response.write(this.#last || ':\n\n');
     }
     this.#next(this.#everyMs);
-  }
-
-  #send(chunk: string): void {
-    this.#lastSentMs = performance.now();
-    for (const response of this.#listeners) {
-      if (response.writableLength < UNREAD_BYTES_MAX) response.write(chunk);
-    }
   }
 }

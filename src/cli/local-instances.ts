@@ -4,6 +4,8 @@ import type { HostPort } from '../config/host-port.ts';
 import { Linker } from '../linker/linker.ts';
 import type { LinkerTimes } from '../linker/linker-options.ts';
 import type { Log } from '../log.ts';
+import type { StartupJobs } from '../scaling/startup-job.ts';
+import { LocalStarts } from './local-starts.ts';
 
 export interface LocalOptions {
   readonly proxy: HostPort;
@@ -19,13 +21,18 @@ export class LocalInstances {
   readonly #options: LocalOptions;
   readonly #running = new Map<Linker, Promise<number>>();
   readonly #results = { ok: 0, failed: 0 };
+  readonly #starts = new LocalStarts();
 
   constructor(options: LocalOptions) {
     this.#options = options;
   }
 
   /** Starts one instance; resolves when it serves, rejects when its application ended before. */
-  async start(startId: string): Promise<void> {
+  start(startId: string): Promise<void> {
+    return this.#starts.watch(this.#options.route, startId, () => this.#start(startId));
+  }
+
+  async #start(startId: string): Promise<void> {
     const { proxy, route, concurrency, secret, command, times, log } = this.#options;
     const own = log.child({ startId });
     // What a linker says of itself is one too many here: this process has its own word for when it is ready.
@@ -41,6 +48,11 @@ export class LocalInstances {
     });
     this.#results.ok++;
     log.info({ route, instance: linker.instance }, 'instance serves');
+  }
+
+  /** The last starts, for people who look. */
+  jobs(max: number): StartupJobs {
+    return this.#starts.jobs(max);
   }
 
   /** Starts by what came of them. */

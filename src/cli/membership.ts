@@ -4,6 +4,7 @@ import { createMemoryCluster } from '../cluster/memory/memory-cluster.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import type { Leaver } from '../scaling/command-runner.ts';
+import type { StartupJobs } from '../scaling/startup-job.ts';
 
 export interface Membership {
   /** Called once, when the node knows its own address. */
@@ -14,6 +15,8 @@ export interface Membership {
   readonly instanceLeft: (route: string, leaver: Leaver) => void;
   /** Whether anything comes of `startNeeded`. */
   readonly starts: boolean;
+  /** At most so many startup jobs in each state; null when nobody can say. */
+  readonly jobs: (max: number) => Promise<StartupJobs | null>;
   readonly close: () => Promise<void>;
 }
 
@@ -24,6 +27,7 @@ export function alone(version: string, log: Log): Membership {
     startNeeded: () => {},
     instanceLeft: () => {},
     starts: false,
+    jobs: async () => null,
     close: async () => {},
   };
 }
@@ -33,6 +37,8 @@ export async function throughRedis(url: string, version: string, log: Log, defau
   // Loaded only where there is a Redis: a node on its own stays small.
   const { createRedisCluster } = await import('../cluster/redis/redis-cluster.ts');
   const { StartupQueue } = await import('../scaling/startup-queue.ts');
+  const { StartupJobReader } = await import('../scaling/startup-job-reader.ts');
+  const reader = new StartupJobReader(url);
   let queue: InstanceType<typeof StartupQueue> | null = null;
   return {
     join(self) {
@@ -43,6 +49,9 @@ export async function throughRedis(url: string, version: string, log: Log, defau
     startNeeded: (route, force) => queue?.request(route, force),
     instanceLeft: (route, leaver) => queue?.left(route, leaver),
     starts: true,
-    close: async () => queue?.close(),
+    jobs: (max) => reader.read(max),
+    async close() {
+      await Promise.all([queue?.close(), reader.close()]);
+    },
   };
 }

@@ -1,29 +1,39 @@
 /** What the admin port shows of a node, and how it changes it. */
-import type { AdminSource, AdminState } from '../admin/admin-source.ts';
+import type { AdminSource, ClusterState } from '../admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../admin/metrics-source.ts';
 import type { RouteSnapshot } from '../cluster/cluster.ts';
-import { writeRouteSettings } from '../config/route-settings.ts';
+import { type RouteSettings, writeRouteSettings } from '../config/route-settings.ts';
 import type { ProxyNode } from '../node/node.ts';
 import type { Route } from '../node/routes.ts';
+import type { StartupJobs } from '../scaling/startup-job.ts';
 
 export interface NodeParts {
   readonly node: ProxyNode;
   readonly version: string;
   /** Whether a Redis is configured. */
   readonly redis: boolean;
+  readonly startedBy: AdminSource['startedBy'];
+  /** Of routes that say nothing else. */
+  readonly routeDefaults: RouteSettings;
   /** Asks for one more instance; null when nothing here starts any. */
   readonly startAnother: ((route: string) => void) | null;
+  /** At most so many startup jobs in each state; null when nobody can say. */
+  readonly jobs: (max: number) => Promise<StartupJobs | null>;
   /** Begins to drain. */
   readonly leave: () => void;
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
 }
 
 export function nodeAdminSource(parts: NodeParts): AdminSource {
-  const { node, redis, startAnother, leave } = parts;
+  const { node, version, redis, startedBy, startAnother, jobs, leave } = parts;
   const { cluster } = node;
   const redisConnected = (): boolean | null => (redis ? cluster.connected : null);
   let draining = false;
   return {
+    version,
+    startedBy,
+    routeDefaults: writeRouteSettings(parts.routeDefaults),
+    jobs,
     get draining() {
       return draining || node.draining;
     },
@@ -33,6 +43,11 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     drain() {
       draining = true;
       leave();
+    },
+    async drainNode(id) {
+      if (id === cluster.self.id) this.drain();
+      else if (!(await cluster.askToLeave(id))) return 'unknown';
+      return 'asked';
     },
     async state() {
       const snapshot = cluster.connected ? await cluster.snapshot() : ownPicture(parts);
@@ -77,12 +92,12 @@ function numbersOf(node: ProxyNode, route: Route, starting: number | undefined):
     free,
     instances: node.homes(route),
     starting,
-    counts: { codes, hold, coldStart },
+    counts: { codes, hold, coldStart, coldStages: route.coldStages.histograms },
   };
 }
 
 /** While the directory is away, a node knows itself. */
-function ownPicture({ node, version }: NodeParts): Pick<AdminState, 'nodes' | 'routes'> {
+function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 'routes'> {
   const { id, address } = node.cluster.self;
   const routes = [...node.routes.all()];
   const links = new Set(routes.flatMap(({ slots }) => slots.lenders)).size;

@@ -4,6 +4,7 @@ import { AdminServer } from '../admin/server.ts';
 import { NODE, routeDefaultsOf } from '../config/commands.ts';
 import { formatHostPort, parseHostPort } from '../config/host-port.ts';
 import { loadCommand } from '../config/load.ts';
+import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import { readVersion } from '../config/version.ts';
 import { createLog } from '../log.ts';
 import { ProxyNode } from '../node/node.ts';
@@ -41,6 +42,7 @@ export async function node(argv: readonly string[]): Promise<number> {
     cluster: (bound) => membership.join({ id, address: addressOf(settings.advertise, host, bound) }),
     startNeeded: membership.startNeeded,
     instanceLeft: membership.instanceLeft,
+    leaveAsked: asked.resolve,
     secrets: () => [settings.secret ?? ''],
     routeDefaults: routeDefaultsOf(settings),
     heldMax: settings.connectionsMax,
@@ -55,6 +57,10 @@ export async function node(argv: readonly string[]): Promise<number> {
       node: proxy,
       version,
       redis: settings.redis !== undefined,
+      startedBy: membership.starts ? 'scalers' : 'nobody',
+      // What else a flag of this node may say is the scaler's to decide.
+      routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
+      jobs: membership.jobs,
       startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
       leave: asked.resolve,
     }),

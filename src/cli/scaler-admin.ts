@@ -1,20 +1,28 @@
 /** What the admin port shows of a scaler: the cluster as the directory has it, and the commands that it ran. */
 import type { AdminSource } from '../admin/admin-source.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
-import type { CommandCount } from '../scaling/scaler.ts';
+import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../config/route-settings.ts';
+import type { CommandCount } from '../scaling/command-runner.ts';
 import { commandCounts } from './command-counts.ts';
 
 export interface ScalerParts {
   readonly directory: StartDirectory;
   readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
   readonly queue: { request(route: string, force: number): void };
+  readonly jobs: AdminSource['jobs'];
+  readonly version: string;
   /** Begins to drain. */
   readonly leave: () => void;
 }
 
-export function scalerAdminSource({ directory, worker, queue, leave }: ScalerParts): AdminSource {
+export function scalerAdminSource({ directory, worker, queue, jobs, version, leave }: ScalerParts): AdminSource {
   let draining = false;
   return {
+    version,
+    startedBy: 'scalers',
+    routeDefaults: writeRouteSettings(DEFAULT_ROUTE_SETTINGS),
+    jobs,
+    drainNode: async () => 'impossible',
     get draining() {
       return draining;
     },

@@ -1,27 +1,62 @@
+import { type Paint, plain, type Style } from './paint.ts';
+
 export interface Column<Row> {
   readonly title: string;
   readonly read: (row: Row) => string | number;
+  /** Left out where there is no room, those with the largest number first. */
+  readonly spare?: number;
+  readonly style?: (row: Row) => Style | null;
 }
 
 const GAP = '  ';
 /** A column that is cut keeps at least this many characters. */
 const NARROWEST = 8;
 
-/** Lines of a table that is at most `width` wide: text columns give way, the widest first; numbers stay whole and stand at the right. */
-export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], width: number): string[] {
+/**
+ * Lines of a table that is at most `width` wide: columns that can be spared go first, then text columns give way, the widest first; numbers
+ * stay whole and stand at the right.
+ */
+export function table<Row>(all: readonly Column<Row>[], rows: readonly Row[], width: number, paint: Paint = plain): string[] {
+  const columns = withRoom(all, rows, width);
   const cells = rows.map((row) => columns.map(({ read }) => read(row)));
   const numeric = columns.map((_, at) => cells.length > 0 && cells.every((row) => typeof row[at] === 'number'));
-  const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((row) => String(row[at]).length)));
+  const widths = columns.map((column) => widthOf(column, rows));
   narrow(widths, numeric, width - GAP.length * (columns.length - 1));
-  const line = (row: readonly (string | number)[]): string =>
-    row
-      .map((cell, at) => {
-        const room = widths[at] ?? 0;
-        return numeric[at] ? String(cell).padStart(room) : cut(String(cell), room).padEnd(room);
-      })
-      .join(GAP)
-      .trimEnd();
-  return [line(columns.map(({ title }) => title)), ...cells.map(line)];
+  const place = (cell: string | number, at: number): string => {
+    const room = widths[at] ?? 0;
+    return numeric[at] ? String(cell).padStart(room) : cut(String(cell), room).padEnd(room);
+  };
+  const title = columns.map((column, at) => place(column.title, at)).join(GAP);
+  return [
+    paint('dim', title.trimEnd()),
+    ...rows.map((row, index) =>
+      columns
+        .map((column, at) => painted(column, row, place(cells[index]?.[at] ?? '', at), paint))
+        .join(GAP)
+        .trimEnd(),
+    ),
+  ];
+}
+
+export function cut(text: string, room: number): string {
+  return text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}…`;
+}
+
+function withRoom<Row>(all: readonly Column<Row>[], rows: readonly Row[], width: number): readonly Column<Row>[] {
+  const total = all.reduce((sum, column) => sum + widthOf(column, rows), GAP.length * (all.length - 1));
+  const most = Math.max(0, ...all.map(({ spare = 0 }) => spare));
+  if (total <= width || most === 0) return all;
+  const left = all.filter(({ spare }) => spare !== most);
+  return withRoom(left, rows, width);
+}
+
+function widthOf<Row>({ title, read }: Column<Row>, rows: readonly Row[]): number {
+  return rows.reduce((widest, row) => Math.max(widest, String(read(row)).length), title.length);
+}
+
+function painted<Row>({ style }: Column<Row>, row: Row, text: string, paint: Paint): string {
+  const wanted = style?.(row) ?? null;
+  return wanted === null ? text : paint(wanted, text);
 }
 
 function narrow(widths: number[], numeric: readonly boolean[], width: number): void {
@@ -31,8 +66,4 @@ function narrow(widths: number[], numeric: readonly boolean[], width: number): v
     if (widest <= NARROWEST) return;
     widths[texts.indexOf(widest)] = widest - 1;
   }
-}
-
-function cut(text: string, room: number): string {
-  return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
 }

@@ -1,6 +1,8 @@
-import type { AdminSource, AdminState } from '../../../src/admin/admin-source.ts';
+import type { AdminSource, ClusterState } from '../../../src/admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../../../src/admin/metrics-source.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
+import type { StartupJobs } from '../../../src/scaling/startup-job.ts';
+import { aState } from './pictures.ts';
 
 export function routeNumbers(name: string, changes: Partial<RouteNumbers> = {}): RouteNumbers {
   const none = { bounds: [0.1, 1], counts: [0, 0, 0], sum: 0 };
@@ -18,15 +20,28 @@ export function routeNumbers(name: string, changes: Partial<RouteNumbers> = {}):
 
 /** Remembers what it was asked to do. */
 export class FakeSource implements AdminSource {
+  readonly version = '1.2.3';
+  startedBy: AdminSource['startedBy'] = 'scalers';
+  routeDefaults: RouteRecord = { holdTimeout: '30s' };
   draining = false;
   redisConnected: boolean | null = true;
   numbers: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: true };
-  picture: AdminState = { node: 'n1', redis: { connected: true }, nodes: [], routes: [] };
+  picture: ClusterState = aState();
+  startupJobs: StartupJobs | null = { jobs: [], scalers: 1 };
   failure: Error | null = null;
   asked = 0;
   readonly calls: unknown[][] = [];
 
-  state(): Promise<AdminState> {
+  async jobs(): Promise<StartupJobs | null> {
+    return this.startupJobs;
+  }
+
+  async drainNode(id: string): Promise<'asked' | 'unknown' | 'impossible'> {
+    await this.#note('drain', id);
+    return id === 'unknown' || id === 'impossible' ? id : 'asked';
+  }
+
+  state(): Promise<ClusterState> {
     this.asked++;
     return this.failure === null ? Promise.resolve(this.picture) : Promise.reject(this.failure);
   }

@@ -1,0 +1,68 @@
+import type { RouteRecord } from '../config/route-settings.ts';
+import type { StartupJobFacts, StartupJobs, StartupRun } from '../scaling/startup-job.ts';
+import type { AdminSource, ClusterState } from './admin-source.ts';
+import type { Trouble } from './trouble.ts';
+import { findTroubles } from './troubles.ts';
+import type { Waits } from './waits.ts';
+
+/** A startup job without all of its runs: `/api/v1/jobs` has them. */
+export interface StartupJobSummary extends Omit<StartupJobFacts, 'runs'> {
+  /** Runs of the command that have ended; of many the last ten are counted. */
+  readonly runs: number;
+  readonly lastRun: StartupRun | null;
+}
+
+/** `/api/v1/state`. */
+export interface AdminState extends ClusterState {
+  /** When this picture was taken: ms since the epoch, by the clock of the process that answers, whose version and state follow. */
+  readonly at: number;
+  readonly version: string;
+  readonly draining: boolean;
+  readonly startedBy: AdminSource['startedBy'];
+  /** What holds where a route's settings say nothing. */
+  readonly routeDefaults: RouteRecord;
+  /** Scalers that take startup jobs; null when that is not known. */
+  readonly scalers: number | null;
+  /** The worst first. */
+  readonly troubles: readonly Trouble[];
+  /** Those under way first, then the last ones that are over. */
+  readonly jobs: readonly StartupJobSummary[];
+  readonly waits: Waits;
+}
+
+const JOBS_SHOWN_MAX = 12;
+/** Of these, done ones: they are only to show that it works. */
+const DONE_SHOWN_MAX = 4;
+const OUTPUT_LETTERS_MAX = 600;
+
+export function adminState(
+  state: ClusterState,
+  jobs: StartupJobs | null,
+  process: Pick<AdminSource, 'version' | 'startedBy' | 'routeDefaults' | 'draining'>,
+  waits: Waits,
+  now: number,
+): AdminState {
+  const { version, startedBy, routeDefaults, draining } = process;
+  return {
+    ...state,
+    at: now,
+    version,
+    draining,
+    startedBy,
+    routeDefaults,
+    scalers: jobs?.scalers ?? null,
+    troubles: findTroubles(state, { jobs, startedBy, now }),
+    jobs: shown(jobs?.jobs ?? []).map(summary),
+    waits,
+  };
+}
+
+function shown(jobs: readonly StartupJobFacts[]): StartupJobFacts[] {
+  const done = jobs.filter(({ state }) => state === 'completed').slice(DONE_SHOWN_MAX);
+  return jobs.filter((job) => !done.includes(job)).slice(0, JOBS_SHOWN_MAX);
+}
+
+function summary({ runs, ...job }: StartupJobFacts): StartupJobSummary {
+  const last = runs.at(-1);
+  return { ...job, runs: runs.length, lastRun: last === undefined ? null : { ...last, output: last.output.slice(-OUTPUT_LETTERS_MAX) } };
+}

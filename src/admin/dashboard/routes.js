@@ -1,0 +1,151 @@
+/** Routes with their instances, newest first, and the starts that are under way. */
+import { attempt } from './calls.js';
+import { h } from './dom.js';
+import { editSettings } from './settings.js';
+import { anchorOf } from './troubles.js';
+import { age, counted, number, routeName } from './words.js';
+
+const ROUTES_SHOWN = 100;
+const INSTANCES_SHOWN = 8;
+/** Beyond so many slots a bar has no marks. */
+const MARKS_MAX = 40;
+
+const opened = new Set();
+
+/** @param {string} wanted a part of the names to be shown */
+export function routes(state, wanted, redraw) {
+  const { routes: all } = state;
+  if (all.length === 0) {
+    return [
+      h('p', { key: 'none', class: 'card quiet', text: 'None yet: a route appears with its first linker, or when it is added here.' }),
+    ];
+  }
+  const fitting = all.filter(({ name }) => name.includes(wanted));
+  const shown = fitting.slice(0, ROUTES_SHOWN).map((one) => route(one, state, redraw));
+  if (fitting.length === 0) return [h('p', { key: 'none', class: 'card quiet', text: `No route has "${wanted}" in its name.` })];
+  if (fitting.length > ROUTES_SHOWN)
+    shown.push(h('p', { key: 'more', class: 'quiet', text: `and ${number(fitting.length - ROUTES_SHOWN)} more: filter by name` }));
+  return shown;
+}
+
+function route(one, { at, startedBy, routeDefaults }, redraw) {
+  const { name, settings } = one;
+  const settled = h('button', {
+    type: 'button',
+    text: 'Settings',
+    'aria-label': `Settings of ${name}`,
+    onclick: () => void editSettings(name),
+  });
+  const start = h('button', {
+    type: 'button',
+    text: 'Start one more',
+    'aria-label': `Start one more instance of ${name}`,
+    onclick: () => void attempt(`One more instance of ${name} was asked for.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/start`),
+  });
+  return h(
+    'article',
+    { key: name, id: anchorOf(name), class: 'card route' },
+    h(
+      'div',
+      { class: 'route-head' },
+      h('h3', { text: routeName(name) }),
+      settings === null && h('span', { class: 'tag', title: 'It has no settings of its own', text: 'defaults' }),
+      h('span', { class: 'spring' }),
+      startedBy !== 'nobody' && start,
+      settled,
+    ),
+    facts(one, routeDefaults),
+    instances(one, at, startedBy, redraw),
+  );
+}
+
+function facts({ held, oldestHeldMs, active, slots, free, starting, instances: there, settings }, defaults) {
+  const most = settings?.maxInstances ?? defaults.maxInstances;
+  return h(
+    'ul',
+    { class: 'facts' },
+    h('li', {
+      class: held > 0 ? 'waiting' : '',
+      text: held > 0 ? `${number(held)} held${oldestHeldMs < 100 ? '' : `, the oldest for ${age(oldestHeldMs)}`}` : 'nobody held',
+    }),
+    h('li', { text: `${number(active)} active` }),
+    h('li', { text: `${number(free)} of ${counted(slots, 'slot')} free` }),
+    h('li', { text: `${counted(there.length, 'instance')} of at most ${number(most)}` }),
+    starting > 0 && h('li', { class: 'waiting', text: `${number(starting)} starting` }),
+  );
+}
+
+function instances({ name, instances: all, starts, trouble }, at, startedBy, redraw) {
+  if (all.length + starts.length === 0) return h('p', { class: 'quiet', text: noInstance(trouble, startedBy) });
+  const newest = all.find(({ state }) => state === 'ready')?.id;
+  const rows = [...starts.map(start), ...all.toSorted((a, b) => b.seq - a.seq).map((one) => instance(one, at, one.id === newest))];
+  const shown = opened.has(name) ? rows : rows.slice(0, INSTANCES_SHOWN);
+  const toggle = () => {
+    if (!opened.delete(name)) opened.add(name);
+    redraw();
+  };
+  return h(
+    'div',
+    { class: 'scroll' },
+    h(
+      'table',
+      { class: 'instances' },
+      h('thead', {}, h('tr', {}, ...['Instance', 'Node', 'Age', 'Busy slots'].map((text) => h('th', { scope: 'col', text })))),
+      h('tbody', {}, ...shown),
+    ),
+    rows.length > INSTANCES_SHOWN &&
+      h('button', { type: 'button', class: 'link', text: opened.has(name) ? 'Show fewer' : `Show all ${rows.length}`, onclick: toggle }),
+  );
+}
+
+function noInstance(trouble, startedBy) {
+  if (trouble !== null) return `No instance: ${counted(trouble.failures, 'start')} failed.`;
+  return startedBy === 'nobody' ? 'No instance is linked.' : 'No instance. One is started when a client comes.';
+}
+
+function start({ id, ageMs, leftMs }) {
+  return h(
+    'tr',
+    { key: `start ${id}`, class: 'starting' },
+    h('td', {}, h('code', { text: id })),
+    h('td', {}, h('span', { class: 'tag waiting', text: 'starting' })),
+    h('td', { class: 'number', text: age(ageMs) }),
+    h('td', { class: 'quiet', text: `given up in ${age(leftMs)}` }),
+  );
+}
+
+function instance({ id, seq, concurrency, active, node, state }, at, isNewest) {
+  return h(
+    'tr',
+    { key: id, class: state },
+    h(
+      'td',
+      {},
+      h('code', { text: id }),
+      isNewest && h('span', { class: 'tag', text: 'newest' }),
+      state !== 'ready' && h('span', { class: 'tag waiting', text: state }),
+    ),
+    h('td', { text: node }),
+    h('td', { class: 'number', text: age(at - seq) }),
+    h('td', {}, bar(active, concurrency)),
+  );
+}
+
+function bar(active, concurrency) {
+  const share = concurrency === 0 ? 0 : Math.min(1, active / concurrency);
+  return h(
+    'div',
+    { class: 'busy' },
+    h(
+      'div',
+      {
+        class: concurrency <= MARKS_MAX ? 'bar marked' : 'bar',
+        role: 'img',
+        'aria-label': `${active} of ${concurrency} slots busy`,
+        style: { '--slots': String(concurrency), '--share': String(share) },
+      },
+      h('i'),
+    ),
+    h('span', { class: 'number', text: `${number(active)} / ${number(concurrency)}` }),
+  );
+}

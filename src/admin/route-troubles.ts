@@ -1,0 +1,173 @@
+/** What is wrong at one route. */
+import type { RouteSnapshot } from '../cluster/cluster.ts';
+import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
+import { ConfigError } from '../errors.ts';
+import { startFailures } from './start-failures.ts';
+import type { Trouble, TroubleContext } from './trouble.ts';
+import { about, counted, number } from './words.ts';
+
+/** A hold that lasts less is no trouble. */
+const LONG_HOLD_MS = 2_000;
+/** Whoever waits for less has only just come. */
+const JUST_NOW_MS = 100;
+/** Starts that take longer are worth a word. */
+const SLOW_START_MS = 20_000;
+
+type Found = Pick<Trouble, 'severity' | 'code' | 'text' | 'advice'>;
+
+export function routeTroubles(route: RouteSnapshot, context: TroubleContext): Trouble[] {
+  const settings = settingsOf(route);
+  const found: (Found | null)[] =
+    settings instanceof ConfigError
+      ? [badSettings(route, settings), clientsHeld(route, parseRouteSettings({}), context)]
+      : [queueFull(route, settings), clientsHeld(route, settings, context), belowMinimum(route, settings, context)];
+  return found.filter((one) => one !== null).map((one) => ({ ...one, route: route.name, node: null }));
+}
+
+function settingsOf({ settings }: RouteSnapshot): RouteSettings | ConfigError {
+  try {
+    return parseRouteSettings(settings ?? {});
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+}
+
+function badSettings({ name }: RouteSnapshot, { problems }: ConfigError): Found {
+  return {
+    severity: 'error',
+    code: 'bad_settings',
+    text: `${name}: its settings are bad and nobody follows them: ${problems.join('; ')}`,
+    advice: 'Set them anew, here or with "pullproxy route set".',
+  };
+}
+
+function queueFull({ name, held }: RouteSnapshot, { maxHeld }: RouteSettings): Found | null {
+  if (held < maxHeld || held === 0) return null;
+  return {
+    severity: 'error',
+    code: 'queue_full',
+    text: `${name}: ${counted(held, 'client')} held, and no more are taken in: whoever comes now gets a 503`,
+    advice: `maxHeld is ${number(maxHeld)}. More clients than that wait because instances are missing, see below; or raise it.`,
+  };
+}
+
+/** The one sentence that says for what the clients of a route wait, and whether that is as it should be. */
+function clientsHeld(route: RouteSnapshot, settings: RouteSettings, context: TroubleContext): Found | null {
+  const failing = startsFail(route, context);
+  if (failing !== null) return failing;
+  if (route.held === 0) return slowStart(route, '');
+  return (
+    slotsIdle(route) ?? nobodyStarts(route, context) ?? atMaximum(route, settings) ?? slowStart(route, heldFor(route)) ?? waiting(route)
+  );
+}
+
+function startsFail(route: RouteSnapshot, { jobs, now }: TroubleContext): Found | null {
+  const failures = startFailures(route, jobs?.jobs ?? [], now);
+  if (failures === null) return null;
+  const { count, reason, ageMs, retryInMs } = failures;
+  const held = route.held > 0 ? `${counted(route.held, 'client')} held, ` : '';
+  const again = retryInMs > 500 ? `again in ${about(retryInMs)}` : route.held > 0 ? 'again at once' : 'again when a client comes';
+  const next = `Last tried ${about(ageMs)} ago, ${again}.`;
+  return {
+    severity: route.held > 0 ? 'error' : 'warning',
+    code: 'starts_fail',
+    text: `${route.name}: ${held}${counted(count, 'start')} failed: ${reason}`,
+    advice: `${next} What the startup command wrote is under Startup jobs; mend it where the scaler runs.`,
+  };
+}
+
+function slotsIdle(route: RouteSnapshot): Found | null {
+  if (route.free === 0 || route.oldestHeldMs < LONG_HOLD_MS) return null;
+  return {
+    severity: 'error',
+    code: 'slots_idle',
+    text: `${route.name}: ${heldFor(route)} although ${counted(route.free, 'slot')} ${route.free === 1 ? 'is' : 'are'} free`,
+    advice: 'Slots are not moved between nodes: can nodes and linkers reach the backend port of each node (--advertise)?',
+  };
+}
+
+function nobodyStarts(route: RouteSnapshot, { startedBy, jobs }: TroubleContext): Found | null {
+  if (route.instances.length > 0 || route.starting > 0) return null;
+  if (startedBy === 'scalers' && jobs?.scalers === 0) {
+    return {
+      severity: 'error',
+      code: 'no_scaler',
+      text: `${route.name}: ${heldFor(route)}, and no scaler is there to start an instance`,
+      advice: 'Run one at the same Redis: pullproxy scaler --redis URL -- CMD ARG...',
+    };
+  }
+  if (startedBy !== 'nobody') return null;
+  return {
+    severity: 'error',
+    code: 'no_instance',
+    text: `${route.name}: ${heldFor(route)}, and no instance is linked`,
+    advice: 'This node runs without Redis, so nothing starts instances: run a linker by hand, or give the node --redis and run a scaler.',
+  };
+}
+
+function atMaximum(route: RouteSnapshot, { maxInstances }: RouteSettings): Found | null {
+  const begun = route.instances.filter(({ state }) => state !== 'draining').length + route.starts.length;
+  if (begun < maxInstances) return null;
+  const all = maxInstances === 1 ? 'its only instance is' : `all ${number(maxInstances)} instances are`;
+  return {
+    severity: route.oldestHeldMs >= LONG_HOLD_MS || maxInstances === 0 ? 'warning' : 'note',
+    code: 'at_maximum',
+    text:
+      maxInstances === 0
+        ? `${route.name}: ${heldFor(route)}, and maxInstances is 0`
+        : `${route.name}: ${heldFor(route)}: ${all} busy or starting`,
+    advice: 'No more are allowed: raise maxInstances if there is room for more.',
+  };
+}
+
+function slowStart(route: RouteSnapshot, heldFor: string): Found | null {
+  const slow = route.starts.filter(({ ageMs }) => ageMs >= SLOW_START_MS);
+  const [oldest] = slow;
+  if (oldest === undefined) return null;
+  const held = heldFor === '' ? '' : `${heldFor}, `;
+  return {
+    severity: 'warning',
+    code: 'slow_start',
+    text: `${route.name}: ${held}${counted(slow.length, 'start')} not linked after ${about(oldest.ageMs)}`,
+    advice: `Given up in ${about(oldest.leftMs)} (startTimeout), then started anew. Does the linker come up, and does it reach a node?`,
+  };
+}
+
+function waiting(route: RouteSnapshot): Found | null {
+  if (route.starting > 0) {
+    return {
+      severity: 'note',
+      code: 'starting',
+      text: `${route.name}: ${heldFor(route)}, ${counted(route.starting, 'instance')} starting`,
+      advice: 'They are served as soon as one is ready.',
+    };
+  }
+  if (route.oldestHeldMs < LONG_HOLD_MS) return null;
+  return {
+    severity: 'warning',
+    code: 'long_hold',
+    text: `${route.name}: ${heldFor(route)}, and nothing is starting`,
+    advice: 'All slots are busy. Is there a startup job for the route? See Startup jobs.',
+  };
+}
+
+function belowMinimum(route: RouteSnapshot, { minInstances }: RouteSettings, { jobs, startedBy }: TroubleContext): Found | null {
+  const begun = route.instances.filter(({ state }) => state !== 'draining').length + route.starts.length;
+  if (begun >= minInstances || route.trouble !== null) return null;
+  const none = startedBy === 'scalers' && jobs?.scalers === 0;
+  return {
+    severity: 'warning',
+    code: 'below_minimum',
+    text: `${route.name}: ${number(begun)} of at least ${counted(minInstances, 'instance')}`,
+    advice: none
+      ? 'No scaler is there to start them: pullproxy scaler --redis URL -- CMD ARG...'
+      : 'The missing ones are started within seconds.',
+  };
+}
+
+function heldFor({ held, oldestHeldMs }: RouteSnapshot): string {
+  const clients = `${counted(held, 'client')} held`;
+  if (oldestHeldMs < JUST_NOW_MS) return clients;
+  return `${clients} for ${held === 1 ? '' : 'up to '}${about(oldestHeldMs)}`;
+}

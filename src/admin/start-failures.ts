@@ -1,0 +1,61 @@
+/** Why starts of a route fail, in a few words. */
+import type { RouteSnapshot } from '../cluster/cluster.ts';
+import type { StartupJobFacts, StartupRun } from '../scaling/startup-job.ts';
+import { firstLine, lastLine } from './words.ts';
+
+export interface StartFailures {
+  /** One after the other, up to now. */
+  readonly count: number;
+  /** `exit 125, image not found` */
+  readonly reason: string;
+  /** Since the last one. */
+  readonly ageMs: number;
+  /** Until the next one is tried; 0: at once, or when somebody asks. */
+  readonly retryInMs: number;
+}
+
+const REASON_LETTERS_MAX = 160;
+
+/**
+ * Null when the last start did not fail. That starts fail the directory knows, whoever begins them; the startup jobs know exit codes
+ * and what the command wrote.
+ */
+export function startFailures(
+  { name, trouble, instances }: RouteSnapshot,
+  jobs: readonly StartupJobFacts[],
+  now: number,
+): StartFailures | null {
+  const runs = jobs.filter(({ route }) => route === name).flatMap((job) => job.runs);
+  const ended = runs.toSorted((a, b) => a.endedAt - b.endedAt);
+  const last = ended.at(-1);
+  const failed = ended.slice(ended.findLastIndex(({ failure }) => failure === null) + 1);
+  if (trouble !== null) {
+    const known = last !== undefined && last.failure !== null ? reasonOf(last) : firstLine(trouble.reason, REASON_LETTERS_MAX);
+    return { count: Math.max(trouble.failures, 1), reason: known, ageMs: trouble.ageMs, retryInMs: trouble.retryInMs };
+  }
+  // An instance that came since shows that it works again, whoever started it.
+  if (last === undefined || failed.length === 0 || instances.some(({ seq }) => seq > last.endedAt)) return null;
+  const retryAt = Math.max(0, ...jobs.filter(({ route }) => route === name).map(({ nextTryAt }) => nextTryAt ?? 0));
+  const tried = jobs.some(({ route, state }) => route === name && state !== 'failed' && state !== 'completed');
+  if (!tried && now - last.endedAt > FORGOTTEN_MS) return null;
+  return {
+    count: failed.reduce((sum, { count }) => sum + count, 0),
+    reason: reasonOf(last),
+    ageMs: Math.max(0, now - last.endedAt),
+    retryInMs: Math.max(0, retryAt - now),
+  };
+}
+
+/** A job that failed for good so long ago, and nobody asked since, is history. */
+const FORGOTTEN_MS = 10 * 60_000;
+
+/** `exit 125, image not found`; `did not end within 60000 ms and was stopped`. */
+export function reasonOf({ exitCode, failure, output }: Pick<StartupRun, 'exitCode' | 'failure' | 'output'>): string {
+  const how = exitCode === null ? withoutName(failure ?? 'it was stopped') : `exit ${exitCode}`;
+  const what = lastLine(output, REASON_LETTERS_MAX);
+  return what === '' ? how : `${how}, ${what}`;
+}
+
+function withoutName(failure: string): string {
+  return firstLine(failure.replace(/^startup command ("[^"]*") /, 'startup command '), REASON_LETTERS_MAX);
+}

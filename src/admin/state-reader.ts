@@ -1,0 +1,35 @@
+import type { StartupJobs } from '../scaling/startup-job.ts';
+import type { AdminSource } from './admin-source.ts';
+import { type AdminState, adminState } from './admin-state.ts';
+import { WaitWindow } from './waits.ts';
+
+/** However many look, and however often, jobs are read this often. */
+const JOBS_EVERY_MS = 1_900;
+/** In each state: enough to say what fails. */
+const JOBS_MAX = 15;
+
+/** Puts the picture together that people see. */
+export class StateReader {
+  readonly #source: AdminSource;
+  readonly #waits = new WaitWindow();
+  #jobs: { readonly readAt: number; readonly answer: Promise<StartupJobs | null> } | null = null;
+
+  constructor(source: AdminSource) {
+    this.#source = source;
+  }
+
+  async read(): Promise<AdminState> {
+    const [state, jobs] = await Promise.all([this.#source.state(), this.#readJobs()]);
+    return adminState(state, jobs, this.#source, this.#waits.add(state.nodes, performance.now()), Date.now());
+  }
+
+  /** A directory without its jobs is better than neither. */
+  #readJobs(): Promise<StartupJobs | null> {
+    if (this.#source.redisConnected === false) return Promise.resolve(null);
+    const now = performance.now();
+    if (this.#jobs === null || now - this.#jobs.readAt > JOBS_EVERY_MS) {
+      this.#jobs = { readAt: now, answer: this.#source.jobs(JOBS_MAX).catch(() => null) };
+    }
+    return this.#jobs.answer;
+  }
+}

@@ -1,0 +1,23 @@
+import type { StartupJobs } from '../scaling/startup-job.ts';
+import type { AdminSource } from './admin-source.ts';
+
+export interface Trouble {
+  /** `error`: clients suffer, or will at once; `warning`: somebody should look; `note`: good to know. */
+  readonly severity: 'error' | 'warning' | 'note';
+  /** Stable, for scripts. */
+  readonly code: string;
+  readonly route: string | null;
+  readonly node: string | null;
+  /** One sentence. */
+  readonly text: string;
+  /** What happens by itself, and what to do. */
+  readonly advice: string;
+}
+
+export interface TroubleContext {
+  /** Null when they are not known. */
+  readonly jobs: StartupJobs | null;
+  readonly startedBy: AdminSource['startedBy'];
+  /** ms since the epoch. */
+  readonly now: number;
+}

@@ -1,0 +1,90 @@
+/** What is wrong now, in words: a pure function of one picture of the cluster. The page, the API and the command line say the same. */
+import type { NodeSnapshot } from '../cluster/cluster.ts';
+import type { ClusterState } from './admin-source.ts';
+import { routeTroubles } from './route-troubles.ts';
+import type { Trouble, TroubleContext } from './trouble.ts';
+import { about } from './words.ts';
+
+const LATE_HEARTBEAT_MS = 2_000;
+const ORDER = { error: 0, warning: 1, note: 2 } as const;
+
+/** The worst first. */
+export function findTroubles(state: ClusterState, context: TroubleContext): readonly Trouble[] {
+  const { nodes, routes, redis } = state;
+  const held = new Map(routes.map((route) => [route.name, route.held]));
+  return [
+    ...(redis.connected === false ? [redisAway(state.node)] : []),
+    ...routes.flatMap((route) => routeTroubles(route, context)),
+    ...nodes.flatMap(nodeTroubles),
+    ...versions(nodes),
+    ...noScaler(state, context),
+  ].sort((a, b) => ORDER[a.severity] - ORDER[b.severity] || (held.get(b.route ?? '') ?? 0) - (held.get(a.route ?? '') ?? 0));
+}
+
+function redisAway(node: string | null): Trouble {
+  const what = node === null ? 'What is shown may be old' : `What is shown is what ${node} knows of itself`;
+  return {
+    severity: 'error',
+    code: 'redis_away',
+    route: null,
+    node: null,
+    text: 'Redis does not answer',
+    advice: `${what}. Requests that find a slot at their node go on; no slot moves between nodes and nothing is started until Redis is back.`,
+  };
+}
+
+function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[] {
+  if (heartbeatAgeMs > LATE_HEARTBEAT_MS) {
+    return [
+      {
+        severity: 'warning',
+        code: 'late_heartbeat',
+        route: null,
+        node: id,
+        text: `node ${id}: last heartbeat ${about(heartbeatAgeMs)} ago`,
+        advice: 'After 3 s it counts as dead, and the others go on without it.',
+      },
+    ];
+  }
+  if (!draining) return [];
+  return [
+    {
+      severity: 'note',
+      code: 'draining',
+      route: null,
+      node: id,
+      text: `node ${id} is draining`,
+      advice: 'It takes nobody in, answers those who are there, and ends.',
+    },
+  ];
+}
+
+function versions(nodes: readonly NodeSnapshot[]): Trouble[] {
+  const found = [...new Set(nodes.map(({ version }) => version))].sort();
+  if (found.length < 2) return [];
+  return [
+    {
+      severity: 'note',
+      code: 'versions',
+      route: null,
+      node: null,
+      text: `nodes of ${found.length} versions: ${found.join(', ')}`,
+      advice: 'That is fine during an upgrade.',
+    },
+  ];
+}
+
+/** Said of a route already where clients wait for it. */
+function noScaler({ routes, redis }: ClusterState, { startedBy, jobs }: TroubleContext): Trouble[] {
+  if (startedBy !== 'scalers' || redis.connected === false || jobs?.scalers !== 0 || routes.some(({ held }) => held > 0)) return [];
+  return [
+    {
+      severity: 'note',
+      code: 'no_scaler',
+      route: null,
+      node: null,
+      text: 'no scaler is there',
+      advice: 'Instances are not started by themselves: pullproxy scaler --redis URL -- CMD ARG...',
+    },
+  ];
+}

@@ -1,0 +1,81 @@
+/** How long clients waited lately, in the whole cluster: the difference between what nodes counted then and now. */
+import type { NodeSnapshot, WaitCounts } from '../cluster/cluster.ts';
+
+/** Of clients that got a slot within `withinMs`. */
+export interface WaitsLately {
+  readonly withinMs: number;
+  readonly count: number;
+  /** Half of them waited no longer, about; null when there were none. */
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+export interface Waits {
+  /** Clients that were held at all. */
+  readonly holds: WaitsLately;
+  /** Of these, the ones that came while no instance was ready. They are few, so they are counted for longer. */
+  readonly coldStarts: WaitsLately;
+}
+
+const HOLDS_WITHIN_MS = 10_000;
+const COLD_STARTS_WITHIN_MS = 60_000;
+
+type Kind = 'holds' | 'coldStarts';
+const KINDS = ['holds', 'coldStarts'] as const;
+
+export class WaitWindow {
+  #last = new Map<string, Pick<NodeSnapshot, Kind>>();
+  #ended: { readonly at: number; readonly holds: WaitCounts; readonly coldStarts: WaitCounts }[] = [];
+
+  /** `at`: ms, of whatever clock never goes back. */
+  add(nodes: readonly NodeSnapshot[], at: number): Waits {
+    const increase = { holds: {} as Record<string, number>, coldStarts: {} as Record<string, number> };
+    for (const node of nodes) {
+      // What a node counted before it was first seen is nobody's lately.
+      const before = this.#last.get(node.id) ?? node;
+      for (const kind of KINDS) {
+        for (const [bound, count] of Object.entries(node[kind])) {
+          // Less than before: it was started anew.
+          const more = count - (before[kind][bound] ?? 0);
+          if (more > 0) increase[kind][bound] = (increase[kind][bound] ?? 0) + more;
+        }
+      }
+    }
+    this.#last = new Map(nodes.map((node) => [node.id, node]));
+    this.#ended = [...this.#ended.filter((one) => one.at > at - COLD_STARTS_WITHIN_MS), { at, ...increase }];
+    return { holds: this.#lately('holds', at, HOLDS_WITHIN_MS), coldStarts: this.#lately('coldStarts', at, COLD_STARTS_WITHIN_MS) };
+  }
+
+  #lately(kind: Kind, now: number, withinMs: number): WaitsLately {
+    const sums = new Map<number, number>();
+    for (const one of this.#ended) {
+      if (one.at <= now - withinMs) continue;
+      for (const [bound, count] of Object.entries(one[kind])) {
+        const seconds = bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound);
+        sums.set(seconds, (sums.get(seconds) ?? 0) + count);
+      }
+    }
+    const buckets = [...sums].filter(([bound]) => !Number.isNaN(bound)).sort(([a], [b]) => a - b);
+    const count = buckets.reduce((sum, [, own]) => sum + own, 0);
+    return { withinMs, count, p50Ms: quantileMs(buckets, count, 0.5), p99Ms: quantileMs(buckets, count, 0.99) };
+  }
+}
+
+/** Nodes leave out empty buckets; no bucket's upper bound is more than so many times its lower one. */
+const STEP_MAX = 2.5;
+/** Longer waits are not told apart. */
+const LONGEST_MS = 60_000;
+
+/** Prometheus' estimate: inside a bucket the observations lie evenly. */
+function quantileMs(buckets: readonly (readonly [seconds: number, count: number])[], count: number, share: number): number | null {
+  let below = 0;
+  for (const [bound, own] of buckets) {
+    if (below + own >= share * count) {
+      if (!Number.isFinite(bound)) return LONGEST_MS;
+      const from = bound / STEP_MAX;
+      return Math.round((from + ((bound - from) * (share * count - below)) / own) * 10_000) / 10;
+    }
+    below += own;
+  }
+  return null;
+}

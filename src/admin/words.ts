@@ -1,0 +1,34 @@
+/** Numbers as people read them. */
+
+/** `1 client`, `10,000 clients`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
+
+export function number(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** An age or a wait, about: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 days`. */
+export function about(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 9.95) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 119.5) return `${Math.round(seconds)} s`;
+  if (seconds < 7_170) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3_600) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+/** The first line, at most `lettersMax` letters of it. */
+export function firstLine(text: string, lettersMax: number): string {
+  return shortened(text.trim().split('\n', 1)[0] ?? '', lettersMax);
+}
+
+/** The last line that says anything: an error's reason mostly stands there. */
+export function lastLine(text: string, lettersMax: number): string {
+  return shortened(text.trimEnd().split('\n').at(-1)?.trim() ?? '', lettersMax);
+}
+
+function shortened(text: string, lettersMax: number): string {
+  return text.length <= lettersMax ? text : `${text.slice(0, lettersMax - 1)}…`;
+}
