@@ -42,7 +42,6 @@ export const Frame = {
   START: 23,
 } as const;
 
-export type FrameType = (typeof Frame)[keyof typeof Frame];
 
 export const Flag = {
   NONE: 0,
