@@ -49,7 +49,9 @@ const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
 /** The backend port: linkers dial in, prove themselves and lend slots. */
 export class LinkServer {
   readonly #options: LinkServerOptions;
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
+  /** Those that other processes listen at, too. */
+  readonly #shared: Server[] = [];
   readonly #lenders = new Set<Lender>();
   /** By the peer's address and port: a TLS connection counts from its first packet. */
   readonly #unproved = new Map<string, Socket>();
@@ -57,23 +59,25 @@ export class LinkServer {
 
   constructor(options: LinkServerOptions) {
     this.#options = options;
-    this.#server = options.tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(options.tls);
-    this.#server.on('connection', (socket: Socket) => this.#admit(socket));
-    this.#server.on(options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket));
   }
 
-  /** Returns the bound HOST:PORT. */
-  async listen(host: string, port: number): Promise<string> {
+  /** May be called for several ports; `shared` with other processes. Returns the bound HOST:PORT. */
+  async listen(host: string, port: number, shared = false): Promise<string> {
+    const { tls, log } = this.#options;
+    const server = tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(tls);
+    server.on('connection', (socket: Socket) => this.#admit(socket));
+    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
-        this.#server.off('error', reject);
+      server.once('error', reject);
+      server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
+        server.off('error', reject);
         // Out of file descriptors, for one: the next linker may find it better.
-        this.#server.on('error', (error) => this.#options.log.error({ err: error }, 'a linker could not be accepted'));
+        server.on('error', (error) => log.error({ err: error }, 'a linker could not be accepted'));
         resolve();
       });
     });
-    const address = this.#server.address();
+    (shared ? this.#shared : this.#servers).push(server);
+    const address = server.address();
     if (address === null || typeof address === 'string') throw new Error('no address bound');
     return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
   }
@@ -89,11 +93,13 @@ export class LinkServer {
 
   /** Tells every linker that this node leaves and returns the idle slots; those in use follow as their streams end. */
   goAway(): void {
+    // Whoever looks for a node there shall find another one.
+    for (const server of this.#shared) server.close();
     for (const lender of this.#lenders) lender.link.goAway();
   }
 
   close(): void {
-    this.#server.close();
+    for (const server of [...this.#servers, ...this.#shared]) server.close();
     for (const socket of this.#unproved.values()) socket.destroy();
     for (const lender of this.#lenders) lender.link.link.close('the node is leaving');
   }

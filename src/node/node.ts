@@ -39,6 +39,8 @@ export interface NodeOptions extends HeldLimits {
   /** Linkers must speak TLS. */
   readonly backendTls?: BackendTls;
   readonly backend: HostPort;
+  /** Other nodes of this machine listen at the same ports for clients, and at this one for linkers; `backend` is this node's own. */
+  readonly sharedBackend?: HostPort;
   /** Makes the cluster that this node joins; `bound` is the backend port's HOST:PORT. */
   readonly cluster: (bound: string) => Cluster;
   /** Clients of `route` are held and no slot is known; with `force`, one more instance is wanted in any case. */
@@ -126,8 +128,10 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
   }
 
   async #start(): Promise<NodeAddresses> {
-    const { backend: at, listen } = this.#options;
+    const { backend: at, sharedBackend, listen } = this.#options;
+    const isShared = sharedBackend !== undefined;
     const backend = await this.#linkServer.listen(at.host, at.port);
+    if (isShared) await this.#linkServer.listen(sharedBackend.host, sharedBackend.port, true);
     this.#expectNotStopped();
     this.#cluster = this.#options.cluster(backend);
     this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs, (route) => this.onStartNeeded(route));
@@ -147,7 +151,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     this.#expectNotStopped();
     const urls: string[] = [];
     for (const [i, { host, port }] of listen.entries()) {
-      urls.push(await (this.#ports[i] as ClientPort).listen(host, port));
+      urls.push(await (this.#ports[i] as ClientPort).listen(host, port, isShared));
       this.#expectNotStopped();
     }
     this.#state = 'serving';
@@ -222,7 +226,7 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
 
   async #drain(timeoutMs: number): Promise<void> {
     this.#state = 'draining';
-    for (const port of this.#ports) port.drain();
+    await Promise.all(this.#ports.map((port) => port.drain()));
     this.#dispatcher.drain(this.routes.all());
     this.#relays.goAway();
     this.#linkServer.goAway();

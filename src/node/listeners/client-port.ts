@@ -7,6 +7,8 @@ import { VanishedClients } from './vanished.ts';
 /** How often deadlines of connections are looked at: their resolution. */
 const SWEEP_MS = 250;
 const BACKLOG = 4_096;
+/** A port that is about to close takes those who are connected already, for so long at most. */
+const LAST_ACCEPTS_MS = 250;
 /** For a PROXY header and a TLS handshake together. */
 const ENTRANCE_TIMEOUT_MS = 10_000;
 
@@ -32,6 +34,7 @@ export class ClientPort {
   readonly #accept: Accept;
   readonly #clients = new Set<PortClient>();
   readonly #vanished = new VanishedClients();
+  #accepted = 0;
   #sweep: NodeJS.Timeout | null = null;
 
   /** `steps` come before a connection is accepted, in their order. */
@@ -42,17 +45,18 @@ export class ClientPort {
     this.#accept = accept;
     // Half-open sockets: a tunnel passes half-closes on.
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      this.#accepted++;
       if (this.#clients.size >= limits.connectionsMax) socket.destroy();
       else if (steps.length === 0) this.#admit(socket, plainAddress(socket.remoteAddress));
       else this.#receive(socket);
     });
   }
 
-  /** Returns the URL that it listens at. */
-  async listen(host: string, port: number): Promise<string> {
+  /** Returns the URL that it listens at; other processes may listen there, too, if it is `shared`. */
+  async listen(host: string, port: number, shared = false): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG }, () => {
+      this.#server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
         this.#server.off('error', reject);
         // A connection could not be accepted (no file descriptors, no memory): that client's loss, not the node's end.
         this.#server.on('error', () => {});
@@ -69,8 +73,9 @@ export class ClientPort {
     return this.#clients.size;
   }
 
-  /** Accepts nobody any more; connections end as soon as that cuts nothing off. */
-  drain(): void {
+  /** Accepts nobody any more; connections end as soon as that cuts nothing off. Resolves when the port is closed. */
+  async drain(): Promise<void> {
+    await this.#takeWaiting();
     this.#server.close();
     const now = performance.now();
     for (const client of this.#clients) client.drain(now);
@@ -80,6 +85,17 @@ export class ClientPort {
     this.#server.close();
     if (this.#sweep !== null) clearInterval(this.#sweep);
     for (const client of this.#clients) client.socket.destroy();
+  }
+
+  /** The kernel resets whom it has let in and nobody has taken yet. One is taken in each turn of the event loop (libuv's rule). */
+  async #takeWaiting(): Promise<void> {
+    const deadline = performance.now() + LAST_ACCEPTS_MS;
+    let before: number;
+    do {
+      before = this.#accepted;
+      // Of two, one is a whole turn.
+      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+    } while (this.#accepted !== before && performance.now() < deadline);
   }
 
   #admit(socket: Socket, address: string): void {
