@@ -10,9 +10,9 @@ import type { ColdStart } from './cold-start.ts';
 import { HandoffCounters, RouteCounters } from './counters.ts';
 import { Dispatcher, type HeldLimits } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
-import type { HttpService } from './http1/connection.ts';
-import type { Exchange } from './http1/exchange.ts';
+import { Exchange, type HttpVisit } from './http1/exchange.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
+import type { Http2Service } from './http2/stream-client.ts';
 import { type Leaver, Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
 import type { Certificates } from './listeners/certificates.ts';
@@ -75,7 +75,7 @@ const LAST_ANSWERS_MS = 500;
 type NodeState = 'new' | 'starting' | 'serving' | 'draining' | 'stopped';
 
 /** One proxy process: the rooms of the data plane, put together. */
-export class ProxyNode implements HttpService, TcpService, ClusterListener {
+export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -248,10 +248,15 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
 
   // ── clients (HttpService) ──
 
-  visit(exchange: Exchange): void {
+  visit(visit: HttpVisit): void {
     const { httpsRedirect } = this.#options;
-    if (httpsRedirect !== undefined && exchange.head.proto !== 'https') exchange.refuse(toHttps(exchange.head, httpsRedirect));
-    else this.visitHost(exchange, exchange.head.host);
+    if (httpsRedirect !== undefined && visit.head.proto !== 'https') visit.refuse(toHttps(visit.head, httpsRedirect));
+    else if (visit instanceof Exchange && this.speaksHttp2(visit.head.host)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));
+    else this.visitHost(visit, visit.head.host);
+  }
+
+  speaksHttp2(host: string): boolean {
+    return this.routes.match(host)?.settings.protocol === 'h2c';
   }
 
   visitHost(visit: Visit, host: string): void {
@@ -275,8 +280,8 @@ export class ProxyNode implements HttpService, TcpService, ClusterListener {
     else this.#dispatcher.retry(visit);
   }
 
-  answered(exchange: Exchange | null, status: number): void {
-    (exchange?.route?.counters ?? this.unrouted).answered(status);
+  answered(visit: Visit | null, status: number): void {
+    (visit?.route?.counters ?? this.unrouted).answered(status);
   }
 
   coldStart(exchange: Exchange, lender: Lender, stages: ColdStart): void {

@@ -3,11 +3,13 @@ import { once } from 'node:events';
 import { request } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { COUNTING_APP } from '../support/apps/apps.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { ask } from '../support/clients.ts';
 import { SECRET } from '../support/cluster.ts';
+import { callOf, closeGrpc, grpcClient, NUMBERS, startGrpc } from '../support/grpc.ts';
 import { type Running, startProcess } from '../support/processes.ts';
 
 const env = { PULLPROXY_SECRET: SECRET };
@@ -17,7 +19,7 @@ let node: Running;
 let listen: string[];
 
 beforeAll(async () => {
-  certificate = makeCertificate('app.test', 'tls.test');
+  certificate = makeCertificate('app.test', 'tls.test', 'grpc.test');
   const ports = ['https://127.0.0.1:0', 'tls://127.0.0.1:0', 'tcp://127.0.0.1:0?route=echo.test'].flatMap((url) => ['--listen', url]);
   const tls = ['--tls-cert', certificate.certFile, '--tls-key', certificate.keyFile];
   const backend = ['--backend', '127.0.0.1:0', '--backend-tls-cert', certificate.certFile, '--backend-tls-key', certificate.keyFile];
@@ -66,6 +68,31 @@ describe('https', () => {
     const { headers } = JSON.parse(Buffer.concat(chunks).toString()) as { headers: Record<string, string> };
     expect(headers).toMatchObject({ host: 'app.test', 'x-forwarded-proto': 'https', 'x-forwarded-for': '127.0.0.1' });
     expect(await linker.stop()).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('gRPC', () => {
+  test('goes through to an application that speaks HTTP/2, by TLS that ends at the node', async () => {
+    const settings = { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ protocol: 'h2c' }) };
+    expect((await fetch(`http://${String(node.ready.admin)}/api/v1/routes/grpc.test`, settings)).status).toBeLessThan(300);
+    const app = await startGrpc({
+      unary: (call: ServerUnaryCall<number, number>, answer: sendUnaryData<number>) => answer(null, call.request + 1),
+      count() {},
+      sum() {},
+      echo() {},
+    });
+    const linker = await startLinker('grpc.test', ['--app', `127.0.0.1:${app}`]);
+    const client = grpcClient(port(0), 'grpc.test', certificate.cert);
+    const answers = Array.from(
+      { length: 20 },
+      (_, i) =>
+        new Promise<number | undefined>((resolve, reject) => {
+          client.makeUnaryRequest(...callOf(NUMBERS.unary), i + 1, (error, value) => (error === null ? resolve(value) : reject(error)));
+        }),
+    );
+    expect(await Promise.all(answers)).toEqual(Array.from({ length: 20 }, (_, i) => i + 2));
+    closeGrpc();
+    await linker.stop();
   });
 });
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { PullproxyError } from '../../errors.ts';
 import { errorAnswer } from './answers.ts';
 import { ClientSocket } from './client-socket.ts';
-import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.ts';
+import { Exchange, type ExchangeClient, type ExchangeEvents, type HttpVisit } from './exchange.ts';
 import type { ForwardedFrom } from './forwarding.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
 import type { Tunnel } from './tunnel.ts';
@@ -15,7 +15,7 @@ export interface HttpService extends ExchangeEvents {
   /** A client that neither sends its body nor reads its answer for this long occupies no slot any longer. */
   readonly stallTimeoutMs?: number;
   /** Begins the visit of a request that was read. */
-  visit(exchange: Exchange): void;
+  visit(visit: HttpVisit): void;
 }
 
 /** Another protocol that is known by its first bytes; whoever speaks it takes the socket over, with all of them unread. */

@@ -17,13 +17,18 @@ import { isNavigation } from './waiting-page.ts';
 const HELD_BODY_BYTES_MAX = 16_384;
 const ATTEMPTS_MAX = 3;
 
+/** A visit that begins with a request of HTTP. */
+export interface HttpVisit extends Visit {
+  readonly head: RequestHead;
+}
+
 /** What the node does about exchanges. */
 export interface ExchangeEvents {
   /** The exchange's client is gone while it is held. */
-  leave(exchange: Exchange): void;
+  leave(exchange: Visit): void;
   /** The exchange can be tried again, at its original place. */
-  retry(exchange: Exchange): void;
-  answered(exchange: Exchange | null, status: number): void;
+  retry(exchange: Visit): void;
+  answered(exchange: Visit | null, status: number): void;
   /** The answer to a client that waited for an instance to be started begins. */
   coldStart?(exchange: Exchange, lender: Lender, stages: ColdStart): void;
   /** Set while the node leaves: connections end with their current answer. */

@@ -1,9 +1,8 @@
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { HttpService } from '../http1/connection.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import type { PortClient } from '../listeners/port-client.ts';
-import { StreamClient } from './stream-client.ts';
+import { type Http2Service, StreamClient } from './stream-client.ts';
 
 /** What one connection may do. Each was the way of an attack. */
 export const HTTP2_LIMITS = {
@@ -36,14 +35,14 @@ export class Http2Connection implements PortClient {
   readonly paused = false;
   deadline: number;
   readonly #session: ServerHttp2Session;
-  readonly #service: HttpService;
+  readonly #service: Http2Service;
   readonly #from: ForwardedFrom;
   readonly #clients = new Set<StreamClient>();
   readonly #stallTimeoutMs: number;
   #controlFrames = 0;
   #controlSince = performance.now();
 
-  constructor(socket: Socket, from: ForwardedFrom, service: HttpService, gone: (connection: Http2Connection) => void) {
+  constructor(socket: Socket, from: ForwardedFrom, service: Http2Service, gone: (connection: Http2Connection) => void) {
     this.socket = socket;
     this.#service = service;
     this.#from = { ...from, version: '2.0' };

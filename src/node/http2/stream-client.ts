@@ -6,12 +6,19 @@ import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
 import { AnswerWriter } from './answer-writer.ts';
+import { Passage } from './passage.ts';
 import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
+
+/** What a connection of HTTP/2 needs from the node around it. */
+export interface Http2Service extends HttpService {
+  /** The application behind this host speaks HTTP/2 itself. */
+  speaksHttp2(host: string): boolean;
+}
 
 /** One HTTP/2 stream: the client's side of one exchange, which goes on in HTTP/1.1. */
 export class StreamClient implements ExchangeClient {
   readonly #stream: ServerHttp2Stream;
-  readonly #service: HttpService;
+  readonly #service: Http2Service;
   readonly #writer: AnswerWriter;
   #exchange: Exchange | null = null;
   #framing: RequestFraming = 'none';
@@ -19,7 +26,7 @@ export class StreamClient implements ExchangeClient {
   #moved = false;
 
   /** `fields`: the head's names and values, one after the other. */
-  constructor(stream: ServerHttp2Stream, method: string, service: HttpService) {
+  constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
     this.#stream = stream;
     this.#service = service;
     this.#writer = new AnswerWriter(stream, method);
@@ -45,6 +52,11 @@ export class StreamClient implements ExchangeClient {
     }
     if (next.kind !== 'complete') {
       this.#refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'));
+      return;
+    }
+    if (this.#service.speaksHttp2(next.head.host)) {
+      next.parser.release();
+      this.#service.visit(new Passage(this.#stream, next.head, ended, this.#service));
       return;
     }
     const exchange = new Exchange(this, this.#service, next.head, next.parser);

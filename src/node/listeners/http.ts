@@ -1,21 +1,22 @@
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
-import { ClientConnection, type HttpService } from '../http1/connection.ts';
+import { ClientConnection } from '../http1/connection.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import { beginsHttp2, Http2Connection } from '../http2/session.ts';
+import type { Http2Service } from '../http2/stream-client.ts';
 import type { Certificates } from './certificates.ts';
 import { ClientPort, type Gone, type PortLimits } from './client-port.ts';
 import { type Step, tlsStep } from './entrance.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 /** A port on which clients speak HTTP/1.1 in the clear, or HTTP/2 if they know beforehand that they may. */
-export function httpPort(service: HttpService, limits: PortLimits, steps: readonly Step[], trusted: TrustedProxies): ClientPort {
+export function httpPort(service: Http2Service, limits: PortLimits, steps: readonly Step[], trusted: TrustedProxies): ClientPort {
   return new ClientPort('http', limits, steps, (socket, remoteAddress, gone) => {
     return plainClient(socket, { remoteAddress, proto: 'http', trusted: trusted.has(remoteAddress) }, service, gone);
   });
 }
 
-function plainClient(socket: Socket, from: ForwardedFrom, service: HttpService, gone: Gone): ClientConnection {
+function plainClient(socket: Socket, from: ForwardedFrom, service: Http2Service, gone: Gone): ClientConnection {
   return new ClientConnection(socket, from, service, gone, {
     begins: beginsHttp2,
     takeOver: (connection) => gone(connection, new Http2Connection(socket, from, service, gone)),
@@ -24,7 +25,7 @@ function plainClient(socket: Socket, from: ForwardedFrom, service: HttpService, 
 
 /** The same behind TLS, which ends here. */
 export function httpsPort(
-  service: HttpService,
+  service: Http2Service,
   limits: PortLimits,
   steps: readonly Step[],
   trusted: TrustedProxies,

@@ -1,6 +1,6 @@
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
 import type { Log } from '../../log.ts';
-import type { HttpService } from '../http1/connection.ts';
+import type { Http2Service } from '../http2/stream-client.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClientPort, PortLimits } from './client-port.ts';
 import { proxyHeaderStep, type Step } from './entrance.ts';
@@ -16,7 +16,7 @@ export interface PortSurroundings extends PortLimits {
 }
 
 /** The port that a listen URL describes, not bound yet. */
-export function portFor(url: ListenUrl, service: HttpService & TcpService, surroundings: PortSurroundings): ClientPort {
+export function portFor(url: ListenUrl, service: Http2Service & TcpService, surroundings: PortSurroundings): ClientPort {
   const { trusted, certificates } = surroundings;
   const steps = proxySteps(url, surroundings);
   switch (url.protocol) {

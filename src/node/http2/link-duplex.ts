@@ -1,0 +1,79 @@
+import { Duplex } from 'node:stream';
+import type { ResetCodeValue } from '../../link/frames.ts';
+import type { NodeLink } from '../../link/node-link.ts';
+import type { Stream, StreamHandler } from '../../link/stream.ts';
+
+/** A link's stream as Node's streams are: what an HTTP/2 session towards an application is carried by. Its end gives the slot back. */
+export class LinkDuplex extends Duplex implements StreamHandler {
+  readonly #link: NodeLink;
+  readonly #wasReset: (code: ResetCodeValue) => void;
+  #stream: Stream | null = null;
+  /** Received, and not yet read. */
+  #unread = 0;
+  #written: (() => void) | null = null;
+
+  /** `wasReset` is told when the linker ends the stream. */
+  constructor(link: NodeLink, wasReset: (code: ResetCodeValue) => void) {
+    super({ allowHalfOpen: true });
+    this.#link = link;
+    this.#wasReset = wasReset;
+    // 'close' follows.
+    this.on('error', () => {});
+  }
+
+  attach(stream: Stream): void {
+    this.#stream = stream;
+  }
+
+  // ── the link's side ──
+
+  onData(chunk: Buffer): void {
+    if (this.destroyed) return;
+    this.#unread += chunk.length;
+    if (this.push(chunk)) this.#consumed();
+  }
+
+  onEnd(): void {
+    this.push(null);
+  }
+
+  onDrain(): void {
+    const written = this.#written;
+    this.#written = null;
+    written?.();
+  }
+
+  onReset(code: ResetCodeValue): void {
+    this.#stream = null;
+    this.#wasReset(code);
+    this.destroy();
+  }
+
+  // ── the session's side ──
+
+  override _read(): void {
+    this.#consumed();
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    if (this.#stream === null || this.#stream.write(chunk)) done();
+    else this.#written = done;
+  }
+
+  override _final(done: () => void): void {
+    this.#stream?.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (this.#stream !== null) this.#link.doneAndClose(this.#stream);
+    this.#stream = null;
+    done(error);
+  }
+
+  #consumed(): void {
+    const bytes = this.#unread;
+    this.#unread = 0;
+    if (bytes > 0) this.#stream?.consumed(bytes);
+  }
+}

@@ -1,0 +1,206 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { type ErrorCode, PullproxyError } from '../../errors.ts';
+import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+import { errorAnswer } from '../http1/answers.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { Lender } from '../slots.ts';
+import { Visit } from '../visit.ts';
+import { AnswerWriter } from './answer-writer.ts';
+import { LinkDuplex } from './link-duplex.ts';
+import { fieldsOf, passableFields } from './passage-fields.ts';
+
+export interface PassageEvents {
+  leave(visit: Visit): void;
+  retry(visit: Visit): void;
+  answered(visit: Visit | null, status: number): void;
+}
+
+const ATTEMPTS_MAX = 3;
+const EMPTY = Buffer.alloc(0);
+
+/** `waiting`: no slot yet. `opening`: the application's first words are awaited, nothing is sent. `passing`: both sides are joined. */
+type State = 'waiting' | 'opening' | 'passing' | 'over';
+
+/** One request of HTTP/2 for an application that speaks it, too: passed on as it is, by a connection of its own. */
+export class Passage extends Visit {
+  readonly head: RequestHead;
+  readonly #client: ServerHttp2Stream;
+  readonly #ended: boolean;
+  readonly #events: PassageEvents;
+  #state: State = 'waiting';
+  #session: ClientHttp2Session | null = null;
+  #request: ClientHttp2Stream | null = null;
+  #verdict: ErrorCode = 'application_broke_off';
+  /** The answer's last word is on its way. */
+  #said = false;
+  #whenSaid: (() => void) | null = null;
+
+  /** `ended`: the request has no body. */
+  constructor(client: ServerHttp2Stream, head: RequestHead, ended: boolean, events: PassageEvents) {
+    super(performance.now());
+    this.head = head;
+    this.#client = client;
+    this.#ended = ended;
+    this.#events = events;
+    this.heldBytes = head.bytes.length;
+    client.once('close', () => this.#clientGone());
+  }
+
+  override get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  override serve(lender: Lender): void {
+    this.#state = 'opening';
+    const duplex = new LinkDuplex(lender.link, (code) => this.#wasReset(code));
+    duplex.attach(lender.link.open(duplex, Flag.FRESH, EMPTY));
+    const session = connect(`http://${this.head.host}`, { createConnection: () => duplex });
+    this.#session = session;
+    // 'close' follows.
+    session.on('error', () => {});
+    // It speaks HTTP/2: before that nothing of the request is sent, so that another instance may have it.
+    session.once('remoteSettings', () => {
+      lender.trust?.answered(200);
+      this.#pass(session);
+    });
+    session.once('close', () => {
+      if (this.#session === session) this.#broken();
+    });
+  }
+
+  override refuse(error: PullproxyError): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#events.answered(this, error.kind.status);
+    if (this.#client.destroyed) return;
+    const writer = new AnswerWriter(this.#client, this.head.method);
+    writer.write(errorAnswer(error, this.head.method, true, false));
+    if (!this.#client.readableEnded) writer.whenSaid(() => this.#client.close(constants.NGHTTP2_NO_ERROR));
+    this.#client.resume();
+  }
+
+  // ── both sides are there ──
+
+  #pass(session: ClientHttp2Session): void {
+    if (this.#state !== 'opening') return;
+    this.#state = 'passing';
+    const client = this.#client;
+    const request = session.request(fieldsOf(this.head), { endStream: this.#ended, waitForTrailers: !this.#ended });
+    this.#request = request;
+    request.on('error', () => {});
+    this.#passRequest(client, request);
+    let trailers: IncomingHttpHeaders = {};
+    request.on('headers', (headers: IncomingHttpHeaders) => {
+      if (!client.destroyed) client.additionalHeaders(passableFields(headers));
+    });
+    request.on('response', (headers: IncomingHttpHeaders, flags: number) => {
+      this.#events.answered(this, Number(headers[constants.HTTP2_HEADER_STATUS]));
+      const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      if (client.destroyed) return;
+      client.respond(passableFields(headers), { endStream, waitForTrailers: !endStream });
+      if (endStream) this.#allSaid();
+      else request.pipe(client);
+    });
+    request.on('trailers', (headers: IncomingHttpHeaders) => {
+      trailers = headers;
+    });
+    client.once('wantTrailers', () => {
+      client.sendTrailers(passableFields(trailers));
+      this.#allSaid();
+    });
+    request.once('close', () => this.#requestClosed(request.rstCode));
+  }
+
+  #passRequest(client: ServerHttp2Stream, request: ClientHttp2Stream): void {
+    if (this.#ended) return;
+    let trailers: IncomingHttpHeaders = {};
+    client.on('trailers', (headers: IncomingHttpHeaders) => {
+      trailers = headers;
+    });
+    request.once('wantTrailers', () => request.sendTrailers(passableFields(trailers)));
+    client.pipe(request);
+  }
+
+  /** The application has said its last word, or has reset the stream: so it is for the client. */
+  #requestClosed(code: number | undefined): void {
+    if (this.#state !== 'passing') return;
+    if (!this.#client.headersSent && code === constants.NGHTTP2_NO_ERROR) {
+      this.#broken();
+      return;
+    }
+    this.#over();
+    if (code !== undefined && code !== constants.NGHTTP2_NO_ERROR) this.#reset(code);
+    else if (!this.#client.readableEnded) this.#stopBody();
+  }
+
+  #allSaid(): void {
+    this.#said = true;
+    this.#whenSaid?.();
+  }
+
+  /** Answered before its request was complete: the rest is not wanted (RFC 9113 section 8.1). */
+  #stopBody(): void {
+    // A reset would overtake trailers of this turn.
+    const stop = (): void => void setImmediate(() => this.#client.close(constants.NGHTTP2_NO_ERROR));
+    if (this.#said) stop();
+    else this.#whenSaid = stop;
+  }
+
+  // ── ends ──
+
+  #wasReset(code: ResetCodeValue): void {
+    if (code === ResetCode.APP_REFUSED) this.#verdict = 'application_refused';
+  }
+
+  /** The application's connection is gone before its answer was complete. */
+  #broken(): void {
+    this.#session = null;
+    if (this.#state === 'opening' && this.attempts < ATTEMPTS_MAX) {
+      this.#state = 'waiting';
+      this.#events.retry(this);
+    } else if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.headersSent)) {
+      this.#request?.destroy();
+      this.refuse(new PullproxyError(this.#verdict));
+    } else if (this.#state === 'passing') {
+      this.#over();
+      this.#reset(constants.NGHTTP2_INTERNAL_ERROR);
+    }
+  }
+
+  #clientGone(): void {
+    const code = this.#client.rstCode;
+    if (this.#state === 'waiting') this.#events.leave(this);
+    // Counted as for HTTP/1.1: it left before it had an answer.
+    if (this.#state !== 'over' && !this.#client.headersSent) this.#events.answered(this, 499);
+    const isOver = this.#state === 'over';
+    this.#state = 'over';
+    if (!isOver) this.#request?.close(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
+    this.#leaveApplication();
+  }
+
+  #over(): void {
+    this.#state = 'over';
+    this.#leaveApplication();
+  }
+
+  /** What was written last, a reset maybe, goes out first. */
+  #leaveApplication(): void {
+    const session = this.#session;
+    this.#session = null;
+    if (session !== null) setImmediate(() => session.destroy());
+  }
+
+  /** Resets without ending the body: see `StreamClient.abort`. */
+  #reset(code: number): void {
+    const client = this.#client;
+    if (client.writableEnded || code !== constants.NGHTTP2_INTERNAL_ERROR) client.close(code);
+    else client.destroy(new Error('broken off'));
+  }
+}
