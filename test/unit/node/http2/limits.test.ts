@@ -80,6 +80,26 @@ describe('a connection of HTTP/2 is ended', () => {
     await client.ended();
   });
 
+  test('when it opens streams again and again that are refused', async () => {
+    const { port, node } = await holding();
+    const client = await connectFrames(port);
+    const streams = HTTP2_LIMITS.concurrentStreamsMax + HTTP2_LIMITS.rejectedStreamsMax + 2;
+    for (let id = 1; id < 2 * streams; id += 2) client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+    await goAwayCode(client);
+    await eventually('nobody held', () => node.held === 0);
+  });
+
+  test('when it sends heads again and again that are none', async () => {
+    const { port } = await holding();
+    const client = await connectFrames(port);
+    const none = literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', 'X-Upper': 'x' });
+    for (let id = 1; id < 2 * (HTTP2_LIMITS.invalidFramesMax + 2); id += 2) {
+      client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, none));
+    }
+    await goAwayCode(client);
+    await client.ended();
+  });
+
   test('when nothing is asked in time, or no more', async () => {
     const never = await connectFrames((await holding({ headTimeoutMs: 100 })).port);
     expect(await goAwayCode(never)).toBe(0);

@@ -79,6 +79,23 @@ describe('certificates that are replaced', () => {
     expect((await before.response()).text).toBe('hello');
   });
 
+  test('under load cost nobody a connection', async () => {
+    const certificates = new Certificates([first, wild]);
+    const port = await served(certificates);
+    const asks = async (): Promise<string> => {
+      const client = new RawSocket(await dial(port, 'app.test'));
+      client.send('GET / HTTP/1.1\r\nHost: app.test\r\nConnection: close\r\n\r\n');
+      return (await client.response()).text;
+    };
+    const answers: string[] = [];
+    for (let round = 0; round < 10; round++) {
+      const asked = Array.from({ length: 20 }, asks);
+      certificates.replace(round % 2 === 0 ? [exact, wild] : [first, wild]);
+      answers.push(...(await Promise.all(asked)));
+    }
+    expect(answers.filter((text) => text !== 'hello')).toEqual([]);
+  });
+
   test('by what is none, or has another one’s key, stay', async () => {
     const certificates = new Certificates([first]);
     const port = await served(certificates);
