@@ -1,0 +1,22 @@
+#!/bin/sh
+# One more instance as a container: an image with pullproxy and the application in it, such as one that begins with
+# pullproxy's own image.
+#
+#   pullproxy scaler --command-env DOCKER_ARGS -- deploy/recipes/docker/start.sh IMAGE node server.js
+#
+# The linker's settings are in /etc/pullproxy/app.env, or in the file that PULLPROXY_ENV names: one NAME=value a line
+# (PULLPROXY_PROXY, PULLPROXY_SECRET, PULLPROXY_CONCURRENCY ...). DOCKER_ARGS are further arguments of docker run.
+set -eu
+
+image=$1
+shift
+name="pullproxy-$START_ID"
+
+# A scaler that took over from one that died may run this a second time, under the same id.
+if docker container inspect "$name" >/dev/null 2>&1; then exit 0; fi
+
+# --rm: an instance that has left leaves nothing behind. --stop-timeout: docker stop lets it drain.
+# shellcheck disable=SC2086
+exec docker run --detach --rm --init --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
+  --env-file "${PULLPROXY_ENV:-/etc/pullproxy/app.env}" --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" \
+  ${DOCKER_ARGS:-} "$image" linker -- "$@"

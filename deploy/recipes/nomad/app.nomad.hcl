@@ -1,0 +1,51 @@
+# A parameterized batch job: each dispatch is one instance, and over when it leaves.
+job "pullproxy-app" {
+  type = "batch"
+
+  parameterized {
+    meta_required = ["start_id", "route"]
+  }
+
+  group "instance" {
+    # An instance that fails is not started again here: the scaler starts what is needed, and sees that it failed.
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    task "linker" {
+      driver       = "docker"
+      kill_timeout = "45s"
+
+      config {
+        image = "pullproxy"
+        args  = ["linker", "--", "node", "deploy/examples/demo-app.mjs"]
+      }
+
+      env {
+        PULLPROXY_PROXY       = "pullproxy-nodes.service.consul:9080"
+        PULLPROXY_ROUTE       = "${NOMAD_META_route}"
+        PULLPROXY_START_ID    = "${NOMAD_META_start_id}"
+        PULLPROXY_CONCURRENCY = "2"
+      }
+
+      # The secret, from Nomad's own variables (nomad var put nomad/jobs/pullproxy-app secret=...).
+      template {
+        destination = "secrets/linker.env"
+        env         = true
+        data        = <<EOT
+{{ with nomadVar "nomad/jobs/pullproxy-app" }}PULLPROXY_SECRET={{ .secret }}{{ end }}
+EOT
+      }
+
+      resources {
+        cpu    = 100
+        memory = 256
+      }
+    }
+  }
+}
