@@ -1,0 +1,273 @@
+/** The dashboard in a real browser, served by real nodes that share a Redis, with a scaler of which one application's starts fail. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { startBreakableScaler } from '../support/breakable-scaler.ts';
+import { type Opened, saysEventually, TestBrowser, textOf } from '../support/browser.ts';
+import { ask, crowd } from '../support/clients.ts';
+import { type ClusterNode, setRoute, startNode, state } from '../support/cluster.ts';
+import { eventually } from '../support/eventually.ts';
+import type { Running } from '../support/processes.ts';
+import { type RedisServer, startRedis } from '../support/redis.ts';
+
+const APP = 'app.example.com';
+const BROKEN = 'broken.example.com';
+const TOKEN = 'the-token-of-the-tests';
+const LOW_CONTRASTS = readFileSync(new URL('../support/low-contrasts.js', import.meta.url), 'utf8');
+
+let redis: RedisServer;
+let nodes: Record<'a' | 'b' | 'c', ClusterNode>;
+let scaler: Running;
+let browser: TestBrowser;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  await setRoute(redis.url, APP, 'maxInstances=4');
+  await setRoute(redis.url, BROKEN, 'maxInstances=1', 'holdTimeout=60s');
+  const start = (id: string) => startNode(redis.url, ['--id', id, '--admin-token', TOKEN]);
+  const [a, b, c] = await Promise.all([start('a'), start('b'), start('c')]);
+  nodes = { a, b, c };
+  scaler = await startBreakableScaler(redis.url, [a, b, c], 5);
+  browser = await TestBrowser.launch();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await redis?.stop();
+});
+
+const routeCard = (page: Page, name: string) => page.locator(`[id="route-${name}"]`);
+
+/** Loaded nothing from elsewhere, and nothing went wrong. */
+function expectCalm({ complaints, requests }: Opened, node: ClusterNode): void {
+  expect(complaints).toEqual([]);
+  expect(requests.filter((url) => !url.startsWith(`${node.admin}/`))).toEqual([]);
+}
+
+describe('the dashboard', () => {
+  test('shows the whole cluster from any node, loads nothing from elsewhere, and is small', async () => {
+    expect((await ask(nodes.a.url, { host: APP })).status).toBe(200);
+    const opened = await browser.open(nodes.b.admin);
+    const { page } = opened;
+    await saysEventually(page, '#now', /^Nothing is wrong\. Nobody waits; 3 nodes, 2 routes, 1 instance\./);
+    await saysEventually(page, '#nodes', /a .*b this one .*c /);
+    await saysEventually(page, '#routes', /app\.example\.com .*0 active 5 of 5 slots free 1 instance of at most 4 .*newest .*0 \/ 5/);
+    expect(await page.locator('#charts canvas').count()).toBe(4);
+    await saysEventually(page, '#jobs', /done app\.example\.com/);
+    expectCalm(opened, nodes.b);
+    const loaded = opened.requests.filter((url) => !url.includes('/api/'));
+    expect(loaded.length).toBeGreaterThan(10);
+    expect(await opened.bytes()).toBeLessThan(150_000);
+    await page.close();
+  });
+
+  test('shows a crowd while it is served: held clients, busy slots, new instances first', async () => {
+    const { page } = await browser.open(nodes.c.admin);
+    const answers = crowd(60, (i) => Object.values(nodes)[i % 3]?.url ?? '', { host: APP, path: '/slow?ms=700' });
+    await saysEventually(page, '#totals', /held [1-9]/);
+    await saysEventually(page, '#routes', /4 instances of at most 4/);
+    await saysEventually(page, '#routes', /5 \/ 5/);
+    expect((await answers).filter(({ status }) => status !== 200)).toEqual([]);
+    const { routes } = await state(nodes.a);
+    const newestFirst = routes.find(({ name }) => name === APP)?.instances.toSorted((x, y) => y.seq - x.seq);
+    expect(await routeCard(page, APP).locator('td:first-child code').allInnerTexts()).toEqual(newestFirst?.map(({ id }) => id));
+    await saysEventually(page, '#charts', /Time held 50 % \d.* 99 % \d/);
+    await page.close();
+  });
+
+  test('says first and in words that starts fail, for whom, and why', async () => {
+    const { page } = await browser.open(nodes.b.admin);
+    const waiting = crowd(7, () => nodes.a.url, { host: BROKEN });
+    await saysEventually(
+      page,
+      '#now > :first-child',
+      /^broken\.example\.com: 7 clients held, \d starts? failed: exit 125, image not found/,
+    );
+    expect(await page.locator('#now > :first-child').getAttribute('class')).toBe('trouble error');
+    expect(await page.title()).toMatch(/^\([1-9]\) pullproxy$/);
+
+    await page.locator('#jobs summary').first().click();
+    await saysEventually(page, '#jobs details[open]', /exit 125 after .* pulling the image image not found/);
+    await page.click('text=All of them');
+    await saysEventually(page, '#jobs', /trying again broken\.example\.com|given up broken\.example\.com/);
+    expect(new URL(page.url()).pathname).toBe('/jobs');
+    await page.close();
+    expect((await waiting).every(({ status }) => status === 503)).toBe(true);
+  });
+
+  test('updates in place: what is looked at stays the same element, focused and open', async () => {
+    const { page } = await browser.open(nodes.a.admin);
+    const button = page.locator(`[aria-label="Start one more instance of ${APP}"]`);
+    await button.focus();
+    await page.locator('#jobs summary').last().click();
+    await button.focus();
+    await page.evaluate(
+      'for (const one of document.querySelectorAll("#routes *, #nodes *, #jobs *, #totals *")) one.dataset.seen = "before"',
+    );
+    const heartbeat = page.locator('.nodes tbody tr:first-child td:nth-child(7)');
+    const before = await heartbeat.textContent();
+    await eventually('it was updated', async () => (await heartbeat.textContent()) !== before);
+    expect(await page.evaluate('document.activeElement.getAttribute("aria-label")')).toBe(`Start one more instance of ${APP}`);
+    expect(await page.locator('#jobs details[open]').count()).toBe(1);
+    expect(await page.locator('#routes article *:not([data-seen]), #nodes *:not([data-seen])').count()).toBe(0);
+    await page.close();
+  });
+});
+
+describe('changes from the page', () => {
+  test('need the token, which is asked for once', async () => {
+    const before = (await state(nodes.a)).routes.find(({ name }) => name === APP)?.instances.length ?? 0;
+    await setRoute(redis.url, APP, 'maxInstances=9');
+    const opened = await browser.open(nodes.a.admin);
+    const { page } = opened;
+    const more = page.locator(`[aria-label="Start one more instance of ${APP}"]`);
+    await more.press('Enter');
+    await page.fill('dialog [name=token]', 'a-guess');
+    await page.keyboard.press('Enter');
+    await saysEventually(page, 'dialog', /That token was refused/);
+    await page.fill('dialog [name=token]', TOKEN);
+    await page.keyboard.press('Enter');
+    await saysEventually(page, '#toasts', /One more instance of app\.example\.com was asked for/);
+    await saysEventually(page, '#routes', new RegExp(`${before + 1} instances of at most 9`), 20_000);
+    await more.press('Enter');
+    await saysEventually(page, '#routes', new RegExp(`${before + 2} instances of at most 9`), 20_000);
+    expect(await page.locator('dialog').count()).toBe(0);
+    await page.close();
+  });
+
+  test('of settings reach the cluster, and what is wrong with them is said in the form', async () => {
+    const { page } = await browser.open(nodes.b.admin);
+    await signIn(page);
+    await page.click(`[aria-label="Settings of ${APP}"]`);
+    expect(await page.inputValue('dialog [name=maxInstances]')).toBe('9');
+    expect(await page.getAttribute('dialog [name=holdTimeout]', 'placeholder')).toBe('30s');
+    await page.fill('dialog [name=maxInstances]', 'many');
+    await page.fill('dialog [name=holdTimeout]', '10');
+    await page.click('text=Save');
+    await saysEventually(
+      page,
+      'dialog [role=alert]',
+      /holdTimeout "10": expected a duration .* maxInstances "many": expected a whole number/,
+    );
+    await page.fill('dialog [name=maxInstances]', '8');
+    await page.fill('dialog [name=holdTimeout]', '');
+    await page.selectOption('dialog [name=balance]', 'spread');
+    await page.click('text=Save');
+    await saysEventually(page, '#toasts', /Settings of app\.example\.com saved/);
+    const route = (await (await fetch(`${nodes.c.admin}/api/v1/routes/${APP}`)).json()) as { settings: object };
+    expect(route.settings).toEqual({ maxInstances: 8, balance: 'spread' });
+    await page.close();
+  });
+
+  test('add a route and delete it again, by keyboard', async () => {
+    const { page } = await browser.open(nodes.b.admin);
+    await signIn(page);
+    await page.focus('#add-route');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog');
+    await page.keyboard.type('*.new.example.com');
+    await page.keyboard.press('Enter');
+    await saysEventually(page, '#routes', /\*\.new\.example\.com/);
+    await page.locator('[aria-label="Settings of *.new.example.com"]').press('Enter');
+    await page.waitForSelector('dialog');
+    await page.keyboard.press('Escape');
+    await eventually('closed', async () => (await page.locator('dialog').count()) === 0);
+    await page.click('[aria-label="Settings of *.new.example.com"]');
+    await page.click('text=Delete the settings');
+    await page.locator('dialog >> text=Delete').last().press('Enter');
+    await eventually('gone', async () => !(await textOf(page, '#routes')).includes('*.new.example.com'));
+    await page.close();
+  });
+
+  test('drain a node at which the page is not, and say that it left', async () => {
+    const { page } = await browser.open(nodes.b.admin);
+    await signIn(page);
+    await page.click('[aria-label="Drain node c"]');
+    await saysEventually(page, 'dialog', /Drain node c\?/);
+    await page.locator('dialog button.main').press('Enter');
+    await saysEventually(page, '#toasts', /Node c was asked to leave/);
+    expect(await nodes.c.exit).toEqual({ code: 0, signal: null });
+    await saysEventually(page, '#now', /node c left at/);
+    expect(await page.locator('.nodes tbody tr').count()).toBe(2);
+    await page.close();
+  });
+});
+
+describe('for everybody', () => {
+  test('fits a phone: no page is wider than the screen, nor is a dialog', async () => {
+    for (const path of ['', '/jobs']) {
+      const { page } = await browser.open(`${nodes.b.admin}${path}`, { width: 360, height: 740 });
+      await eventually('something is there', async () => (await textOf(page, '#jobs')).length > 10);
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+      if (path === '') {
+        await page.click(`[aria-label="Settings of ${APP}"]`);
+        const box = await page.locator('dialog').boundingBox();
+        expect((box?.x ?? -1) >= 0 && (box?.x ?? 0) + (box?.width ?? 999) <= 360).toBe(true);
+      }
+      await page.close();
+    }
+  });
+
+  test.each([false, true])('is readable (dark: %s): every text has enough contrast', async (dark) => {
+    const { page } = await browser.open(nodes.b.admin, { dark });
+    await eventually('something is there', async () => (await textOf(page, '#jobs')).length > 10);
+    expect(await page.evaluate(LOW_CONTRASTS)).toEqual([]);
+    await page.close();
+  });
+
+  test('the filter is a key away when there are many routes', async () => {
+    const names = Array.from({ length: 8 }, (_, i) => `r${i}.example.net`);
+    for (const name of names) await setRoute(redis.url, name);
+    const { page } = await browser.open(nodes.b.admin);
+    await saysEventually(page, '#routes', /r7\.example\.net/);
+    await page.keyboard.press('/');
+    await page.keyboard.type('r3.');
+    await eventually('one is left', async () => (await page.locator('#routes article').count()) === 1);
+    await page.close();
+  });
+});
+
+describe('when things break', () => {
+  test('a node that was killed is missed, by name', async () => {
+    const { page } = await browser.open(nodes.b.admin);
+    await saysEventually(page, '#nodes', /a .*b /);
+    nodes.a.kill('SIGKILL');
+    await saysEventually(page, '#now', /node a is gone since \d\d:\d\d:\d\d: no heartbeat/);
+    await page.click('text=Dismiss');
+    await eventually('dismissed', async () => !(await textOf(page, '#now')).includes('node a is gone'));
+    await page.close();
+  });
+
+  test('that no scaler is there is said when somebody waits for one', async () => {
+    await scaler.stop();
+    const { page } = await browser.open(nodes.b.admin);
+    const waiting = ask(nodes.b.url, { host: 'r1.example.net' }).catch(() => null);
+    await saysEventually(page, '#now', /r1\.example\.net: 1 client held .*no scaler is there to start an instance/);
+    await page.close();
+    await setRoute(redis.url, 'r1.example.net', 'holdTimeout=1s');
+    await waiting;
+  });
+
+  test('without Redis the page goes on with what the node knows, and says so', async () => {
+    const { page } = await browser.open(nodes.b.admin);
+    await redis.kill();
+    await saysEventually(page, '#now > :first-child', /^Redis does not answer/);
+    await saysEventually(page, '#nodes', /b this one/);
+    await page.close();
+  });
+});
+
+test('a node on its own has a page, too', async () => {
+  const lone = await startNode(null, ['--id', 'lone']);
+  const opened = await browser.open(lone.admin);
+  await saysEventually(opened.page, '#now', /^Nothing is wrong\. Nobody waits; 1 node/);
+  await saysEventually(opened.page, '#jobs', /this node has no Redis/);
+  expectCalm(opened, lone);
+  await lone.stop();
+  await saysEventually(opened.page, '#connection', /trying again|no news/);
+});
+
+/** Lets the page keep the token as if it had been asked for. */
+async function signIn(page: Page): Promise<void> {
+  await page.evaluate(`sessionStorage.setItem('pullproxy-token', '${TOKEN}')`);
+}
