@@ -15,7 +15,7 @@ const APP = fileURLToPath(new URL('./apps/late.mjs', import.meta.url));
 const { values } = parseArgs({ options: { wakes: { type: 'string', default: '100' } } });
 const wakes = Number(values.wakes);
 
-for (const delayMs of [0, 200]) {
+for (const delayMs of [0, 200, 2_000]) {
   const children = new Children();
   try {
     const own = await repeat(wakes, () => startDirectly(children, delayMs));
