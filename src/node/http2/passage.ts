@@ -41,6 +41,7 @@ export class Passage extends Visit {
   /** The answer's last word is on its way. */
   #said = false;
   #whenSaid: (() => void) | null = null;
+  #moved = false;
 
   /** `ended`: the request has no body. */
   constructor(client: ServerHttp2Stream, head: RequestHead, ended: boolean, events: PassageEvents) {
@@ -51,6 +52,9 @@ export class Passage extends Visit {
     this.#events = events;
     this.heldBytes = head.bytes.length;
     client.once('close', () => this.#clientGone());
+    client.on('drain', () => {
+      this.#moved = true;
+    });
   }
 
   override get isOver(): boolean {
@@ -84,6 +88,13 @@ export class Passage extends Visit {
     writer.write(errorAnswer(error, this.head.method, true, false));
     if (!this.#client.readableEnded) writer.whenSaid(() => this.#client.close(constants.NGHTTP2_NO_ERROR));
     this.#client.resume();
+  }
+
+  /** Looked at now and then: a client that does not read its answer occupies no slot. One that has nothing to read may wait. */
+  lookForProgress(): void {
+    const moved = this.#moved;
+    this.#moved = false;
+    if (!moved && this.#client.writableNeedDrain) this.#client.destroy(new Error('not read'));
   }
 
   // ── both sides are there ──

@@ -21,6 +21,8 @@ export class StreamClient implements ExchangeClient {
   readonly #service: Http2Service;
   readonly #writer: AnswerWriter;
   #exchange: Exchange | null = null;
+  /** Instead of an exchange, where the application speaks HTTP/2. */
+  #passage: Passage | null = null;
   #framing: RequestFraming = 'none';
   #trailers: readonly string[] = [];
   #moved = false;
@@ -56,7 +58,8 @@ export class StreamClient implements ExchangeClient {
     }
     if (this.#service.speaksHttp2(next.head.host)) {
       next.parser.release();
-      this.#service.visit(new Passage(this.#stream, next.head, ended, this.#service));
+      this.#passage = new Passage(this.#stream, next.head, ended, this.#service);
+      this.#service.visit(this.#passage);
       return;
     }
     const exchange = new Exchange(this, this.#service, next.head, next.parser);
@@ -73,6 +76,7 @@ export class StreamClient implements ExchangeClient {
 
   /** Looked at now and then: a client for which nothing moves any more, and whose fault that is, occupies nothing. */
   lookForProgress(): void {
+    this.#passage?.lookForProgress();
     const moved = this.#moved;
     this.#moved = false;
     if (moved) return;
