@@ -83,6 +83,7 @@ export class SystemdMachine {
 
   remove(): void {
     spawnSync('docker', ['rm', '--force', '--volumes', this.#id]);
+    spawnSync('docker', ['rmi', IMAGE]);
   }
 }
 
