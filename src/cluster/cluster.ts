@@ -8,6 +8,8 @@
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { StartTimes, StartTrouble } from './starts.ts';
 
+export type { StartTimes };
+
 export interface Peer {
   readonly id: string;
   /** HOST:PORT at which linkers (and relaying nodes) reach the node's backend port. */

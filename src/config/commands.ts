@@ -304,7 +304,7 @@ export const STATUS = command({
 
 export const ROUTES = command({
   name: 'route',
-  summary: 'lists, shows, changes and deletes the settings of routes; restarts their instances',
+  summary: 'settings of routes: lists, shows, changes, deletes them; restarts their instances',
   usage: ['list | get NAME | set NAME key=value... | delete NAME | restart NAME   [--redis URL]'],
   about: `A route is the name of one application. Its settings are the same at every node, and a change takes effect at once:\n${routeKeysHelp()}`,
   settings: { redis: REDIS, ...EVERYWHERE },

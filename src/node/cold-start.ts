@@ -1,5 +1,5 @@
 /** Where the time goes when a client waits for an instance that has to be started first. */
-import type { StartTimes } from '../cluster/starts.ts';
+import type { StartTimes } from '../cluster/cluster.ts';
 import { Histogram } from './counters.ts';
 
 /**
