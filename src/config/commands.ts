@@ -304,7 +304,7 @@ export const STATUS = command({
 
 export const ROUTES = command({
   name: 'route',
-  summary: 'settings of routes: lists, shows, changes, deletes them; restarts their instances',
+  summary: 'lists, shows, sets and deletes settings of routes, restarts instances',
   usage: ['list | get NAME | set NAME key=value... | delete NAME | restart NAME   [--redis URL]'],
   about: `A route is the name of one application. Its settings are the same at every node, and a change takes effect at once:\n${routeKeysHelp()}`,
   settings: { redis: REDIS, ...EVERYWHERE },
