@@ -15,6 +15,13 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   scaler: async () => (await import('./scaler.ts')).scaler,
   status: async () => (await import('./status.ts')).status,
   route: async () => (await import('./route.ts')).route,
+  inspect: async () => (await import('./inspect.ts')).inspect,
+  completion: async () => (await import('./completion.ts')).completion,
+};
+
+/** Not for people: what other commands start. */
+const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
+  worker: async () => (await import('./worker.ts')).worker,
 };
 
 // `pullproxy status | head` is no failure.
@@ -33,7 +40,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     (asked ? console.log : console.error)(programHelp());
     return asked ? 0 : 2;
   }
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (load === undefined) {
     console.error(`pullproxy: "${name}": expected a command, one of ${Object.keys(COMMANDS).join(', ')}. "pullproxy --help" says more.`);
     return 2;

@@ -4,7 +4,7 @@
  */
 import { addressRange } from './address-range.ts';
 import { command } from './command-spec.ts';
-import { formatHostPort } from './host-port.ts';
+import { formatHostPort, type HostPort } from './host-port.ts';
 import {
   choice,
   dialAddress,
@@ -24,6 +24,7 @@ import {
   yesNo,
 } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
+import { COMPLETION, INSPECT } from './operator-commands.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from './route-settings.ts';
 import { atLeastOne, many, onOff, optional, required, secret, setting, type Values } from './settings.ts';
 
@@ -151,7 +152,9 @@ export const DEV = command({
 export const NODE = command({
   name: 'node',
   summary: 'the proxy: clients connect here, linkers collect them',
-  usage: ['[--listen URL]... [--backend HOST:PORT] [--advertise HOST:PORT] [--admin HOST:PORT] [--redis URL] [--config FILE]'],
+  usage: [
+    '[--listen URL]... [--backend HOST:PORT] [--advertise HOST:PORT] [--admin HOST:PORT] [--redis URL] [--workers N] [--config FILE]',
+  ],
   about:
     'Takes clients in and holds them until an instance of their application has a free slot. Several nodes with the same Redis act as one proxy; without --redis the node is on its own.',
   settings: {
@@ -168,7 +171,12 @@ export const NODE = command({
     secret: SECRET,
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
     id: optional('id', nodeId, "the node's name; made up when absent"),
-    workers: setting('workers', whole(1, 64), 1, 'processes that serve; 1 is the only number yet'),
+    workers: setting(
+      'workers',
+      whole(1, 64),
+      1,
+      'processes that serve, each a node of its own behind the same ports; needs --redis. The ports after that of --backend are their own',
+    ),
     ...ROUTE_DEFAULTS,
     ...SERVER,
   },
@@ -187,9 +195,7 @@ export const NODE = command({
       ? [problem('--backend-tls-ca', values.backendTlsCa, '--backend-tls-cert and --backend-tls-key with it')]
       : []),
     ...instanceProblems(values),
-    ...(values.workers > 1
-      ? [problem('--workers', values.workers, '1: more than one process is not available yet; start several nodes instead')]
-      : []),
+    ...workersProblems(values),
   ],
 });
 
@@ -286,11 +292,11 @@ export const STATUS = command({
   name: 'status',
   summary: 'shows nodes, routes and instances',
   usage: ['[--redis URL] [--json] [--watch]'],
-  about: 'Reads the directory in Redis once and prints it.',
+  about: 'Reads what the nodes say in Redis and prints it: what is wrong first, then routes, nodes, startup jobs and instances.',
   settings: {
     redis: REDIS,
     json: onOff('json', yesNo, 'print JSON, in the form of /api/v1/state'),
-    watch: onOff('watch', yesNo, 'print again each second until Ctrl-C'),
+    watch: onOff('watch', yesNo, 'again each second; on a terminal in the manner of top, until q or Ctrl-C'),
     ...EVERYWHERE,
   },
   tail: 'none',
@@ -319,7 +325,7 @@ export const ROUTES = command({
   ],
 });
 
-export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES] as const;
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, INSPECT, COMPLETION] as const;
 
 /** Settings for routes that have none of their own, out of a command's values. */
 export function routeDefaultsOf(values: Values<typeof ROUTE_DEFAULTS>): RouteSettings {
@@ -335,6 +341,15 @@ function routeKeysHelp(): string {
   return Object.entries(ROUTE_KEYS)
     .map(([name, { kind, help }]) => `  ${name}: ${help} (${kind.expected})`)
     .join('\n');
+}
+
+/** Each worker is a node: without Redis they would know nothing of each other. */
+function workersProblems({ workers, redis, backend }: { workers: number; redis?: string | undefined; backend: HostPort }): string[] {
+  if (workers === 1) return [];
+  if (redis === undefined) return [problem('--workers', workers, '1, or --redis with it, through which workers share their slots')];
+  if (backend.port > 0 && backend.port + workers > 65_535)
+    return [problem('--backend', formatHostPort(backend), `${workers} ports after it, for the workers`)];
+  return [];
 }
 
 type Tls = {

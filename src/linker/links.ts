@@ -170,7 +170,8 @@ export class Links implements LinkedNodeEvents {
 
   async #dial(target: Target, signal: AbortSignal): Promise<LinkedNode> {
     const known = this.#find(endpointOf(target));
-    if (known !== null) {
+    // Behind the address of one that leaves there may be others: workers that share a port, nodes behind a load balancer.
+    if (known?.state === 'up') {
       known.addresses.add(target.said);
       return known;
     }

@@ -19,7 +19,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   node: ['errors.ts', 'log.ts', 'config', 'link', 'cluster/cluster.ts'],
   linker: ['errors.ts', 'log.ts', 'config', 'link'],
   admin: ['errors.ts', 'log.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts'],
-  cli: ['errors.ts', 'log.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin'],
+  workers: ['errors.ts', 'log.ts'],
+  cli: ['errors.ts', 'log.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin', 'workers'],
 };
 
 /** Each of these is used in one place. */

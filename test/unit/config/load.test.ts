@@ -202,8 +202,13 @@ describe('problems', () => {
     expect(await problemsOf(NODE, ['--', 'x'])).toEqual(['-- "x": expected nothing after it: this command runs no other']);
   });
 
-  test('several workers are not available yet', async () => {
-    expect(await problemsOf(NODE, ['--workers', '2'])).toEqual([expect.stringMatching(/^--workers 2: expected 1: .*not available yet/)]);
+  test('several workers need a Redis, and ports of their own', async () => {
+    expect(await problemsOf(NODE, ['--workers', '2'])).toEqual([expect.stringMatching(/^--workers 2: expected 1, or --redis with it/)]);
+    const redis = ['--redis', 'redis://127.0.0.1'];
+    expect(await problemsOf(NODE, ['--workers', '2', ...redis, '--backend', '127.0.0.1:65534'])).toEqual([
+      expect.stringMatching(/^--backend "127.0.0.1:65534": expected 2 ports after it/),
+    ]);
+    expect((await load(NODE, ['--workers', '2', ...redis])).values.workers).toBe(2);
     expect(await problemsOf(NODE, ['--workers', '0'])).toEqual([expect.stringMatching(/^--workers "0": expected a whole number/)]);
   });
 

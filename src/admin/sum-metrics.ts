@@ -1,0 +1,68 @@
+/** The numbers of several processes as those of one. */
+import type { HistogramNumbers, MetricsSnapshot, RouteCounts, RouteNumbers } from './metrics-source.ts';
+
+/** `starting` is the cluster's number in each of them; it is not added up. */
+export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+  const routes = new Map<string, RouteNumbers>();
+  for (const route of snapshots.flatMap((snapshot) => snapshot.routes)) {
+    const before = routes.get(route.name);
+    routes.set(route.name, before === undefined ? route : sumRoutes(before, route));
+  }
+  const connected = snapshots.flatMap(({ redisConnected }) => (redisConnected === null ? [] : [redisConnected]));
+  return {
+    routes: [...routes.values()],
+    unrouted: sumMaps(snapshots.map(({ unrouted }) => unrouted ?? new Map())),
+    handoffs: sumRecords(snapshots.map(({ handoffs }) => handoffs)),
+    redisCommands: snapshots.reduce((sum, { redisCommands }) => sum + redisCommands, 0),
+    redisConnected: connected.length === 0 ? null : connected.every(Boolean),
+  };
+}
+
+/** What stays counted of a process that is gone. */
+export function countersOnly(snapshot: MetricsSnapshot): MetricsSnapshot {
+  return {
+    ...snapshot,
+    routes: snapshot.routes.map(({ name, counts }) => ({ name, held: 0, active: 0, slots: 0, free: 0, instances: 0, counts })),
+    redisConnected: null,
+  };
+}
+
+function sumRoutes(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
+  const starting = a.starting ?? b.starting;
+  return {
+    name: a.name,
+    held: a.held + b.held,
+    active: a.active + b.active,
+    slots: a.slots + b.slots,
+    free: a.free + b.free,
+    instances: a.instances + b.instances,
+    ...(starting === undefined ? {} : { starting }),
+    counts: sumCounts(a.counts, b.counts),
+  };
+}
+
+function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
+  const stages = new Set([...Object.keys(a.coldStages ?? {}), ...Object.keys(b.coldStages ?? {})]);
+  return {
+    codes: sumMaps([a.codes, b.codes]),
+    hold: sumHistograms(a.hold, b.hold),
+    coldStart: sumHistograms(a.coldStart, b.coldStart),
+    coldStages: Object.fromEntries([...stages].map((stage) => [stage, sumHistograms(a.coldStages?.[stage], b.coldStages?.[stage])])),
+  };
+}
+
+function sumHistograms(a: HistogramNumbers | undefined, b: HistogramNumbers | undefined): HistogramNumbers {
+  const { bounds = [] } = a ?? b ?? {};
+  const counts = Array.from({ length: bounds.length + 1 }, (_, i) => (a?.counts[i] ?? 0) + (b?.counts[i] ?? 0));
+  return { bounds, counts, sum: (a?.sum ?? 0) + (b?.sum ?? 0) };
+}
+
+function sumMaps<K>(maps: readonly ReadonlyMap<K, number>[]): Map<K, number> {
+  const sums = new Map<K, number>();
+  for (const [key, value] of maps.flatMap((map) => [...map])) sums.set(key, (sums.get(key) ?? 0) + value);
+  return sums;
+}
+
+function sumRecords(records: readonly Readonly<Record<string, number>>[]): Record<string, number> {
+  return Object.fromEntries(sumMaps(records.map((record) => new Map(Object.entries(record)))));
+}

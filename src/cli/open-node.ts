@@ -1,0 +1,110 @@
+/** The parts of one node, put together: the same for a node by itself and for each of several workers. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { AdminSource } from '../admin/admin-source.ts';
+import { type NODE, routeDefaultsOf } from '../config/commands.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '../config/host-port.ts';
+import type { ListenUrl } from '../config/listen-url.ts';
+import type { Loaded } from '../config/load.ts';
+import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
+import { readVersion } from '../config/version.ts';
+import type { Log } from '../log.ts';
+import { type NodeAddresses, ProxyNode } from '../node/node.ts';
+import { advertisedHost } from './advertised-address.ts';
+import { backendTls } from './certificates.ts';
+import { setFileRoutes } from './file-routes.ts';
+import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
+import { alone, throughRedis } from './membership.ts';
+import { nodeAdminSource } from './node-admin.ts';
+
+export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
+
+/** Which node of this machine it is. */
+export interface NodePlace {
+  readonly id: string;
+  readonly listen: readonly ListenUrl[];
+  /** Its own backend port. */
+  readonly backend: HostPort;
+  /** The one that it shares with the other nodes of this machine. */
+  readonly sharedBackend?: HostPort;
+  readonly advertise?: HostPort;
+}
+
+export interface OpenNode {
+  readonly bound: NodeAddresses;
+  readonly advertise: string;
+  readonly source: AdminSource;
+  /** Resolves when somebody asks it to leave, here or at another node. */
+  readonly leaveAsked: Promise<void>;
+  /** Leaves gracefully; resolves when all is over. */
+  close(): Promise<void>;
+}
+
+/** Resolves when it serves. */
+export async function openNode({ values: settings, routes }: NodeLoaded, place: NodePlace, log: Log): Promise<OpenNode> {
+  const asked = Promise.withResolvers<void>();
+  const version = readVersion();
+  const { id } = place;
+  const certificates = readHttpsFiles(settings);
+  const host = await advertisedHost(place.backend.host, settings.redis);
+  const membership =
+    settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
+
+  const node = new ProxyNode({
+    ...settings,
+    ...place,
+    certificates,
+    backendTls: backendTls(settings),
+    log,
+    cluster: (bound) => membership.join({ id, address: addressOf(place.advertise, host, bound) }),
+    startNeeded: membership.startNeeded,
+    instanceLeft: membership.instanceLeft,
+    leaveAsked: asked.resolve,
+    secrets: () => [settings.secret ?? ''],
+    routeDefaults: routeDefaultsOf(settings),
+    heldMax: settings.connectionsMax,
+  });
+  const bound = await node.start();
+  if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
+  const settingRoutes = new AbortController();
+  const routesSet = setFileRoutes(node.cluster, routes, log, settingRoutes.signal);
+  return {
+    bound,
+    advertise: node.cluster.self.address,
+    leaveAsked: asked.promise,
+    source: nodeAdminSource({
+      node,
+      version,
+      redis: settings.redis !== undefined,
+      startedBy: membership.starts ? 'scalers' : 'nobody',
+      // What else a flag of this node may say is the scaler's to decide.
+      routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
+      jobs: membership.jobs,
+      startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
+      leave: asked.resolve,
+    }),
+    async close() {
+      log.info('draining');
+      settingRoutes.abort();
+      await routesSet;
+      await node.drain(settings.drainTimeoutMs);
+      await membership.close();
+    },
+  };
+}
+
+export function warnOfNoSecret({ secret }: { readonly secret?: string | undefined }, log: Log): void {
+  if (secret === undefined) log.warn('without --secret, whoever reaches the backend port can be a linker');
+}
+
+/** Says which machine it is, and differs after each start: what a former process left in the directory is not its own. */
+export function newNodeId(): string {
+  const machine = hostname()
+    .replace(/[^\w.-]/g, '')
+    .slice(0, 50);
+  return `${machine}-${randomBytes(4).toString('hex')}`;
+}
+
+function addressOf(advertise: HostPort | undefined, host: string, bound: string): string {
+  return formatHostPort(advertise ?? { host, port: parseHostPort(bound)?.port ?? 0 });
+}

@@ -1,0 +1,92 @@
+import { createServer } from 'node:net';
+import { AdminServer } from '../admin/server.ts';
+import type { NODE } from '../config/commands.ts';
+import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import { formatListenUrl, type ListenUrl } from '../config/listen-url.ts';
+import type { Values } from '../config/settings.ts';
+import type { Log } from '../log.ts';
+import { Crew } from '../workers/crew.ts';
+import { WorkerProcess } from '../workers/worker-process.ts';
+import { CrewMetrics, crewAdminSource } from './crew-admin.ts';
+import { type NodePlace, newNodeId, warnOfNoSecret } from './open-node.ts';
+import { onSignals } from './signals.ts';
+
+type NodeSettings = Values<(typeof NODE)['settings']>;
+
+/** A worker that drains for longer than it may is killed after this. */
+const OVERDUE_MS = 10_000;
+
+/**
+ * Several nodes on one machine, each a process and a node of its own in the directory. They share the ports for clients and the
+ * backend port; each has a backend port of its own besides, at which linkers find it when slots are moved there.
+ */
+export async function supervise(argv: readonly string[], settings: NodeSettings, log: Log): Promise<number> {
+  const asked = Promise.withResolvers<void>();
+  const id = settings.id ?? newNodeId();
+  const listen = await Promise.all(settings.listen.map(fixedListen));
+  const sharedBackend = await fixedPort(settings.backend);
+  const metrics = new CrewMetrics();
+  const crew = new Crew({
+    size: settings.workers,
+    start: (number) => {
+      const place: NodePlace & { number: number } = { ...placeOf(number, id, settings), listen, sharedBackend, number };
+      return new WorkerProcess([
+        process.execPath,
+        ...process.execArgv,
+        process.argv[1] as string,
+        'worker',
+        JSON.stringify(place),
+        ...argv,
+      ]);
+    },
+    ended: (worker) => metrics.gone(worker),
+    log,
+  });
+  onSignals(asked.resolve, (code) => {
+    crew.kill();
+    process.exit(code);
+  });
+  process.on('SIGHUP', () => void crew.restartAll().then(() => log.info('all workers were restarted')));
+
+  await crew.start();
+  const source = crewAdminSource(crew, metrics, asked.resolve);
+  const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
+  const bound = { listen: listen.map(formatListenUrl), backend: formatHostPort(sharedBackend), admin: await admin.start() };
+  log.info({ ...bound, id, workers: settings.workers }, 'ready');
+  warnOfNoSecret(settings, log);
+
+  await asked.promise;
+  log.info('draining');
+  await crew.leave(settings.drainTimeoutMs + OVERDUE_MS);
+  await admin.stop();
+  log.info('over');
+  return 0;
+}
+
+/** The ports after the given ones are the workers' own; where any port will do, any will do for them. */
+function placeOf(number: number, id: string, { backend, advertise }: NodeSettings): Omit<NodePlace, 'listen' | 'sharedBackend'> {
+  const own = backend.port === 0 ? 0 : backend.port + number;
+  return {
+    id: `${id}.${number}`,
+    backend: { host: backend.host, port: own },
+    ...(advertise === undefined ? {} : { advertise: { host: advertise.host, port: advertise.port + number } }),
+  };
+}
+
+async function fixedListen(url: ListenUrl): Promise<ListenUrl> {
+  return { ...url, ...(await fixedPort(url)) };
+}
+
+/** Several processes can't each take any port: it has to be the same one. */
+async function fixedPort({ host, port }: HostPort): Promise<HostPort> {
+  if (port !== 0) return { host, port };
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port: 0 }, resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no address bound');
+  return { host, port: address.port };
+}

@@ -1,0 +1,45 @@
+import { NODE } from '../config/commands.ts';
+import { loadCommand } from '../config/load.ts';
+import { createLog } from '../log.ts';
+import { SupervisorChannel } from '../workers/supervisor-channel.ts';
+import { type NodePlace, openNode } from './open-node.ts';
+
+/** What a worker says of itself. */
+export interface WorkerFacts {
+  readonly id: string;
+  readonly redisConnected: boolean | null;
+  readonly source: Pick<OpenSource, 'version' | 'startedBy' | 'routeDefaults'>;
+}
+
+type OpenSource = Awaited<ReturnType<typeof openNode>>['source'];
+
+/** One of the processes of `node --workers`: a node without an admin port, which its supervisor speaks for. Not for people to start. */
+export async function worker([placed = '', ...argv]: readonly string[]): Promise<number> {
+  const channel = new SupervisorChannel();
+  const { number, ...place } = JSON.parse(placed) as NodePlace & { number: number };
+  const loaded = await loadCommand(NODE, argv);
+  if (loaded === null) return 2;
+  const log = createLog('node', loaded.values.logLevel).child({ worker: number });
+  // A terminal's Ctrl-C comes to all processes; the supervisor tells when to leave, and how fast.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+
+  const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log);
+  const { version, startedBy, routeDefaults } = source;
+  const facts = (): WorkerFacts => ({ id: place.id, redisConnected: source.redisConnected, source: { version, startedBy, routeDefaults } });
+  channel.ready(facts, {
+    state: () => source.state(),
+    jobs: (max: number) => source.jobs(max),
+    metrics: () => source.metrics(),
+    drainNode: (id: string) => source.drainNode(id),
+    setRoute: (...args: Parameters<typeof source.setRoute>) => source.setRoute(...args),
+    deleteRoute: (name: string) => source.deleteRoute(name),
+    start: (name: string) => source.start(name),
+  });
+  log.info({ ...bound, id: place.id, advertise }, 'worker ready');
+
+  await Promise.race([channel.left, leaveAsked]);
+  await close();
+  channel.close();
+  log.info('worker over');
+  return 0;
+}

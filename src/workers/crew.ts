@@ -1,0 +1,151 @@
+/**
+ * The workers of one supervisor: so many at any time. One that dies is started again, sooner or later depending on how long it had
+ * lived; one that does not say that it lives is killed.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Log } from '../log.ts';
+import { BEAT_MS } from './messages.ts';
+import type { Exit, WorkerProcess } from './worker-process.ts';
+
+/** A worker that has said nothing for so many looks, one in BEAT_MS, hangs. Counted in looks, not in time: this process may have been stopped, too. */
+const SILENT_LOOKS_MAX = 10;
+const RESTART_MS_MIN = 100;
+const RESTART_MS_MAX = 5_000;
+/** Who lived for so long did not die of how it was started. */
+const SETTLED_AFTER_MS = 10_000;
+
+export interface CrewOptions {
+  readonly size: number;
+  /** Starts the worker with this number, from 1. */
+  readonly start: (number: number) => WorkerProcess;
+  /** One has ended, whatever the reason. */
+  readonly ended?: (worker: WorkerProcess) => void;
+  readonly log: Log;
+}
+
+interface Place {
+  readonly number: number;
+  worker: WorkerProcess | null;
+  /** Deaths in a row, each soon after the start. */
+  deaths: number;
+}
+
+type State = 'new' | 'working' | 'leaving';
+
+export class Crew {
+  readonly #options: CrewOptions;
+  readonly #places: readonly Place[];
+  readonly #leaving = new AbortController();
+  #state: State = 'new';
+  #rolling: Promise<void> | null = null;
+  #watch: NodeJS.Timeout | null = null;
+
+  constructor(options: CrewOptions) {
+    this.#options = options;
+    this.#places = Array.from({ length: options.size }, (_, i) => ({ number: i + 1, worker: null, deaths: 0 }));
+  }
+
+  /** Those that serve now. */
+  get serving(): WorkerProcess[] {
+    return this.#places.flatMap(({ worker }) => (worker?.state === 'ready' ? [worker] : []));
+  }
+
+  /** Resolves when all serve. @throws when one of them can't, after all have been ended */
+  async start(): Promise<void> {
+    this.#state = 'working';
+    this.#watch = setInterval(() => this.#look(), BEAT_MS);
+    try {
+      await Promise.all(this.#places.map((place) => this.#fill(place).ready));
+    } catch (error) {
+      await this.leave(0);
+      throw error;
+    }
+    for (const place of this.#places) void this.#keep(place);
+  }
+
+  /** Replaces all workers, one after the other, by new ones: the others serve meanwhile. Calls that come meanwhile are this one. */
+  restartAll(): Promise<void> {
+    this.#rolling ??= this.#restartAll().finally(() => {
+      this.#rolling = null;
+    });
+    return this.#rolling;
+  }
+
+  /** Tells all to leave and resolves when they have; after `timeoutMs` the last ones are killed. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.#state = 'leaving';
+    this.#leaving.abort();
+    if (this.#watch !== null) clearInterval(this.#watch);
+    const workers = this.#places.flatMap(({ worker }) => (worker === null ? [] : [worker]));
+    for (const worker of workers) worker.leave();
+    const timer = setTimeout(() => this.kill(), timeoutMs);
+    await Promise.all(workers.map(({ ended }) => ended));
+    clearTimeout(timer);
+  }
+
+  kill(): void {
+    for (const { worker } of this.#places) worker?.kill();
+  }
+
+  #fill(place: Place): WorkerProcess {
+    const worker = this.#options.start(place.number);
+    place.worker = worker;
+    void worker.ended.then(() => this.#options.ended?.(worker));
+    return worker;
+  }
+
+  /** Whoever works in this place and ends is followed by another one. */
+  async #keep(place: Place): Promise<void> {
+    while (this.#isWorking()) {
+      const worker = place.worker as WorkerProcess;
+      const exit = await worker.ended;
+      if (!this.#isWorking()) return;
+      const lived = performance.now() - worker.startedAt;
+      if (exit.code === 0 || lived >= SETTLED_AFTER_MS) place.deaths = 0;
+      else place.deaths++;
+      this.#say(place, worker, exit);
+      const waitMs = place.deaths === 0 ? 0 : Math.min(RESTART_MS_MAX, RESTART_MS_MIN * 2 ** (place.deaths - 1));
+      await delay(waitMs, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
+      if (this.#isWorking()) this.#fill(place);
+    }
+  }
+
+  #say({ number }: Place, { pid }: WorkerProcess, { code, signal }: Exit): void {
+    const facts = { worker: number, pid, code, signal };
+    if (code === 0) this.#options.log.info(facts, 'a worker has left: another one takes its place');
+    else this.#options.log.error(facts, 'a worker has died: another one takes its place');
+  }
+
+  async #restartAll(): Promise<void> {
+    for (const place of this.#places) {
+      const before = place.worker;
+      if (before === null || !this.#isWorking()) continue;
+      before.leave();
+      await before.ended;
+      // Its place is filled by #keep.
+      while (this.#isWorking() && (place.worker === before || (await this.#failsToStart(place.worker)))) {
+        await delay(RESTART_MS_MIN, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #failsToStart(worker: WorkerProcess | null): Promise<boolean> {
+    if (worker === null) return Promise.resolve(true);
+    return worker.ready.then(
+      () => false,
+      () => true,
+    );
+  }
+
+  #look(): void {
+    for (const { number, worker } of this.#places) {
+      if (worker?.state !== 'ready' || ++worker.silentLooks < SILENT_LOOKS_MAX) continue;
+      this.#options.log.error({ worker: number, pid: worker.pid }, 'a worker hangs: it is killed');
+      worker.kill();
+    }
+  }
+
+  #isWorking(): boolean {
+    return this.#state === 'working';
+  }
+}

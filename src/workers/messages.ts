@@ -1,0 +1,24 @@
+/** What a supervisor and its workers say to each other, over the channel that Node gives to a child process. */
+
+export type ToWorker =
+  /** Leave gracefully. */
+  { readonly t: 'leave' } | { readonly t: 'call'; readonly call: number; readonly method: string; readonly args: readonly unknown[] };
+
+export type FromWorker =
+  /** It serves; `facts` are whatever it says of itself. */
+  | { readonly t: 'ready'; readonly facts: unknown }
+  /** It lives; with what else it says. */
+  | { readonly t: 'beat'; readonly facts: unknown }
+  | { readonly t: 'answer'; readonly call: number; readonly value: unknown }
+  | { readonly t: 'failure'; readonly call: number; readonly error: Failure };
+
+/** An error on its way to another process. */
+export interface Failure {
+  readonly name: string;
+  readonly message: string;
+  /** Of a `ConfigError`. */
+  readonly problems?: readonly string[];
+}
+
+/** A worker says that it lives this often. */
+export const BEAT_MS = 1_000;

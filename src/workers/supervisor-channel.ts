@@ -1,0 +1,57 @@
+/** A worker's end of the channel to its supervisor. */
+import { ConfigError } from '../errors.ts';
+import { BEAT_MS, type Failure, type FromWorker, type ToWorker } from './messages.ts';
+
+/** The questions that a supervisor may ask: plain values in, plain values out. */
+export type Questions = Readonly<Record<string, (...args: never[]) => unknown>>;
+
+export class SupervisorChannel {
+  /** Resolves when the supervisor wants this process to leave, or is gone itself. */
+  readonly left: Promise<void>;
+  #questions: Questions = {};
+  #beat: NodeJS.Timeout | null = null;
+
+  /** @throws when nobody supervises this process */
+  constructor() {
+    if (process.send === undefined) throw new Error('a worker is started by its supervisor only');
+    this.left = new Promise((resolve) => {
+      process.once('disconnect', resolve);
+      process.on('message', (message) => {
+        const { t } = message as ToWorker;
+        if (t === 'leave') resolve();
+        else void this.#answer(message as Extract<ToWorker, { t: 'call' }>);
+      });
+    });
+  }
+
+  /** This process serves; `facts` is read again with each beat. */
+  ready(facts: () => unknown, questions: Questions): void {
+    this.#questions = questions;
+    say({ t: 'ready', facts: facts() });
+    this.#beat = setInterval(() => say({ t: 'beat', facts: facts() }), BEAT_MS);
+  }
+
+  close(): void {
+    if (this.#beat !== null) clearInterval(this.#beat);
+  }
+
+  async #answer({ call, method, args }: Extract<ToWorker, { t: 'call' }>): Promise<void> {
+    try {
+      const question = Object.hasOwn(this.#questions, method) ? this.#questions[method] : undefined;
+      if (question === undefined) throw new Error(`no question "${method}"`);
+      say({ t: 'answer', call, value: await question(...(args as never[])) });
+    } catch (error) {
+      say({ t: 'failure', call, error: failureOf(error) });
+    }
+  }
+}
+
+function say(message: FromWorker): void {
+  // A supervisor that is gone is noticed by `disconnect`.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof ConfigError) return { name: error.name, message: error.message, problems: error.problems };
+  return error instanceof Error ? { name: error.name, message: error.message } : { name: 'Error', message: String(error) };
+}

@@ -1,0 +1,129 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { ConfigError } from '../errors.ts';
+import type { Failure, FromWorker, ToWorker } from './messages.ts';
+
+const CALL_TIMEOUT_MS = 5_000;
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** `starting`: it does not serve yet. `leaving`: it was told to. */
+type State = 'starting' | 'ready' | 'leaving' | 'over';
+
+interface Call {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** One worker: a child process that says when it serves, and answers questions. */
+export class WorkerProcess {
+  /** Resolves with what it says of itself when it serves; rejects when it ends before. */
+  readonly ready: Promise<unknown>;
+  readonly ended: Promise<Exit>;
+  readonly startedAt = performance.now();
+  /** Looks at it since it last said that it lives: its supervisor counts them up. */
+  silentLooks = 0;
+  /** What it last said of itself. */
+  facts: unknown = null;
+  readonly #child: ChildProcess;
+  readonly #calls = new Map<number, Call>();
+  readonly #isReady = Promise.withResolvers<unknown>();
+  #nextCall = 0;
+  #state: State = 'starting';
+
+  /** `command`: the program and its arguments. It inherits this process' environment and output. */
+  constructor(command: readonly [string, ...string[]]) {
+    const [program, ...args] = command;
+    this.#child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
+    this.ready = this.#isReady.promise;
+    // Whoever waits for it hears of it; nobody has to.
+    this.ready.catch(() => {});
+    this.ended = new Promise((resolve) => {
+      this.#child.once('error', (error) => this.#over({ code: 1, signal: null }, error.message, resolve));
+      this.#child.once('exit', (code, signal) => this.#over({ code, signal }, `it ended with ${code ?? signal}`, resolve));
+    });
+    this.#child.on('message', (message) => this.#hear(message as FromWorker));
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Asks one of the questions that it offers. @throws what it throws, or when it does not answer in time */
+  call(method: string, args: readonly unknown[] = []): Promise<unknown> {
+    if (this.#state !== 'ready') return Promise.reject(new Error('the worker does not serve'));
+    const call = this.#nextCall++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#settle(call)?.reject(new Error('the worker does not answer')), CALL_TIMEOUT_MS);
+      const settled = <T>(settle: (value: T) => void) => {
+        return (value: T): void => {
+          clearTimeout(timer);
+          settle(value);
+        };
+      };
+      this.#calls.set(call, { resolve: settled(resolve), reject: settled(reject) });
+      this.#say({ t: 'call', call, method, args });
+    });
+  }
+
+  /** Tells it to leave gracefully. */
+  leave(): void {
+    if (this.#state === 'over' || this.#state === 'leaving') return;
+    this.#state = 'leaving';
+    this.#say({ t: 'leave' });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  #say(message: ToWorker): void {
+    // It may have ended a moment ago: that is heard on another way.
+    if (this.#child.connected) this.#child.send(message, () => {});
+  }
+
+  #hear(message: FromWorker): void {
+    this.silentLooks = 0;
+    switch (message.t) {
+      case 'ready':
+        this.facts = message.facts;
+        if (this.#state === 'starting') this.#state = 'ready';
+        this.#isReady.resolve(message.facts);
+        return;
+      case 'beat':
+        this.facts = message.facts;
+        return;
+      case 'answer':
+        this.#settle(message.call)?.resolve(message.value);
+        return;
+      default:
+        this.#settle(message.call)?.reject(errorOf(message.error));
+    }
+  }
+
+  #settle(call: number): Call | undefined {
+    const waiting = this.#calls.get(call);
+    this.#calls.delete(call);
+    return waiting;
+  }
+
+  #over(exit: Exit, why: string, resolve: (exit: Exit) => void): void {
+    this.#state = 'over';
+    for (const call of [...this.#calls.keys()]) this.#settle(call)?.reject(new Error('the worker has ended'));
+    this.#isReady.reject(new Error(why));
+    resolve(exit);
+  }
+}
+
+function errorOf({ name, message, problems }: Failure): Error {
+  if (problems !== undefined) return new ConfigError(problems);
+  const error = new Error(message);
+  error.name = name;
+  return error;
+}

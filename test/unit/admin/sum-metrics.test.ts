@@ -1,0 +1,49 @@
+import { expect, test } from '@jest/globals';
+import type { MetricsSnapshot, RouteNumbers } from '../../../src/admin/metrics-source.ts';
+import { countersOnly, sumMetrics } from '../../../src/admin/sum-metrics.ts';
+
+function route(name: string, held: number, ok: number): RouteNumbers {
+  const histogram = { bounds: [0.1], counts: [ok, 1], sum: ok };
+  const counts = { codes: new Map([[200, ok]]), hold: histogram, coldStart: histogram, coldStages: { dial: histogram } };
+  return { name, held, active: 1, slots: 2, free: 1, instances: 1, starting: 3, counts };
+}
+
+const one: MetricsSnapshot = {
+  routes: [route('a', 5, 10)],
+  unrouted: new Map([[404, 1]]),
+  handoffs: { moved: 2 },
+  redisCommands: 7,
+  redisConnected: true,
+};
+const other: MetricsSnapshot = {
+  routes: [route('a', 1, 20), route('b', 2, 1)],
+  handoffs: { moved: 1, failed: 4 },
+  redisCommands: 3,
+  redisConnected: false,
+};
+
+test('numbers of several processes are added up, the cluster’s own are not', () => {
+  const sum = sumMetrics([one, other]);
+  expect(sum.routes.map(({ name, held, starting }) => [name, held, starting])).toEqual([
+    ['a', 6, 3],
+    ['b', 2, 3],
+  ]);
+  expect(sum.routes[0]?.counts).toEqual({
+    codes: new Map([[200, 30]]),
+    hold: { bounds: [0.1], counts: [30, 2], sum: 30 },
+    coldStart: { bounds: [0.1], counts: [30, 2], sum: 30 },
+    coldStages: { dial: { bounds: [0.1], counts: [30, 2], sum: 30 } },
+  });
+  expect(sum).toMatchObject({ unrouted: new Map([[404, 1]]), handoffs: { moved: 3, failed: 4 }, redisCommands: 10, redisConnected: false });
+});
+
+test('of a process that is gone only what it had counted stays', () => {
+  const [a] = sumMetrics([countersOnly(one), other]).routes;
+  expect(a).toMatchObject({ held: 1, active: 1, slots: 2, free: 1, instances: 1 });
+  expect(a?.counts.codes.get(200)).toBe(30);
+  expect(countersOnly(one).redisConnected).toBeNull();
+});
+
+test('of nobody there is nothing', () => {
+  expect(sumMetrics([])).toEqual({ routes: [], unrouted: new Map(), handoffs: {}, redisCommands: 0, redisConnected: null });
+});

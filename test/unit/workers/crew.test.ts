@@ -1,0 +1,129 @@
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import pino from 'pino';
+import { ConfigError } from '../../../src/errors.ts';
+import { Crew } from '../../../src/workers/crew.ts';
+import { WorkerProcess } from '../../../src/workers/worker-process.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const MEMBER = fileURLToPath(new URL('../../support/apps/crew-member.mjs', import.meta.url));
+
+const crews: Crew[] = [];
+const said: string[] = [];
+const log = pino({ level: 'info' }, { write: (line: string) => void said.push((JSON.parse(line) as { msg: string }).msg) });
+
+afterEach(async () => {
+  await Promise.all(crews.splice(0).map((crew) => crew.leave(0)));
+  said.length = 0;
+});
+
+/** `manners(number, times)`: how the worker of that number behaves when it is started for the `times`th time, from 1. */
+function crewOf(size: number, manners: (number: number, times: number) => string[] = () => []): Crew {
+  const times = new Map<number, number>();
+  const crew = new Crew({
+    size,
+    log,
+    start: (number) => {
+      times.set(number, (times.get(number) ?? 0) + 1);
+      return new WorkerProcess([process.execPath, MEMBER, ...manners(number, times.get(number) ?? 0)]);
+    },
+  });
+  crews.push(crew);
+  return crew;
+}
+
+function pids(crew: Crew): (number | undefined)[] {
+  return crew.serving.map(({ pid }) => pid);
+}
+
+describe('a crew', () => {
+  test('serves when all of its workers do', async () => {
+    const crew = crewOf(3);
+    await crew.start();
+    expect(crew.serving).toHaveLength(3);
+    expect(crew.serving.map(({ facts }) => facts)).toEqual(pids(crew).map((pid) => ({ pid })));
+  });
+
+  test('does not begin with a worker that can not start, and leaves none behind', async () => {
+    const crew = crewOf(2, (number) => (number === 2 ? ['fails'] : []));
+    await expect(crew.start()).rejects.toThrow('it ended with 3');
+    expect(crew.serving).toEqual([]);
+  });
+
+  test('replaces a worker that was killed, and leaves the others alone', async () => {
+    const crew = crewOf(2);
+    await crew.start();
+    const [first, second] = pids(crew);
+    process.kill(first as number, 'SIGKILL');
+    await eventually('another one serves', () => crew.serving.length === 2 && !pids(crew).includes(first));
+    expect(pids(crew)).toContain(second);
+    expect(said).toContain('a worker has died: another one takes its place');
+  });
+
+  test('tries again, less and less often, when the replacement can not start', async () => {
+    const crew = crewOf(1, (_number, times) => (times > 1 && times < 5 ? ['fails'] : []));
+    await crew.start();
+    const [first] = pids(crew);
+    const began = performance.now();
+    process.kill(first as number, 'SIGKILL');
+    await eventually('another one serves', () => crew.serving.length === 1 && !pids(crew).includes(first), 15_000);
+    // Four deaths in a row: 100, 200, 400 and 800 ms.
+    expect(performance.now() - began).toBeGreaterThan(1_400);
+  });
+
+  test('kills a worker that hangs', async () => {
+    const crew = crewOf(2, (number, times) => (number === 1 && times === 1 ? ['silent'] : []));
+    await crew.start();
+    const [hanging] = pids(crew);
+    await eventually('another one serves', () => crew.serving.length === 2 && !pids(crew).includes(hanging), 18_000);
+    expect(said).toContain('a worker hangs: it is killed');
+  });
+
+  test('restarts its workers one after the other', async () => {
+    const crew = crewOf(3);
+    await crew.start();
+    const before = pids(crew);
+    let fewest = 3;
+    const timer = setInterval(() => {
+      fewest = Math.min(fewest, crew.serving.length);
+    }, 1);
+    await Promise.all([crew.restartAll(), crew.restartAll()]);
+    clearInterval(timer);
+    expect(fewest).toBeGreaterThanOrEqual(2);
+    expect(crew.serving).toHaveLength(3);
+    expect(pids(crew).filter((pid) => before.includes(pid))).toEqual([]);
+  });
+
+  test('leaves when all workers have left; who takes too long is killed', async () => {
+    const crew = crewOf(2, (number) => (number === 1 ? ['slow'] : []));
+    await crew.start();
+    const workers = crew.serving;
+    await crew.leave(300);
+    expect(await Promise.all(workers.map(({ ended }) => ended))).toEqual([
+      { code: null, signal: 'SIGKILL' },
+      { code: 0, signal: null },
+    ]);
+  });
+});
+
+describe('a worker', () => {
+  test('answers questions, or fails with the error that it had', async () => {
+    const crew = crewOf(1);
+    await crew.start();
+    const [worker] = crew.serving as [WorkerProcess];
+    expect(await worker.call('pid')).toBe(worker.pid);
+    await expect(worker.call('redis')).rejects.toMatchObject({ name: 'DirectoryUnavailable', message: 'no redis' });
+    await expect(worker.call('settings', ['this', 'that'])).rejects.toEqual(new ConfigError(['this', 'that']));
+  });
+
+  test('that ends leaves no question open', async () => {
+    const crew = crewOf(1, () => []);
+    await crew.start();
+    const [worker] = crew.serving as [WorkerProcess];
+    process.kill(worker.pid as number, 'SIGSTOP');
+    const asked = worker.call('pid');
+    worker.kill();
+    await expect(asked).rejects.toThrow('the worker has ended');
+    await expect(worker.call('pid')).rejects.toThrow('the worker does not serve');
+  });
+});
