@@ -27,6 +27,7 @@ describe('route settings', () => {
       maxInstances: 10,
       startTimeoutMs: 60_000,
       startMode: 'each',
+      startIntervalMs: 0,
       balance: 'newest',
       protocol: 'http1',
     });

@@ -23,6 +23,7 @@ export class FakeDirectory implements Starts {
   failures: string[] = [];
   pauseMs = 0;
   readonly #begunAt: number[] = [];
+  #failedAt: number | null = null;
   /** Called before the comparison in `beginStarts`: what others do in between. */
   meanwhile: () => void = () => {};
   unavailable: Error | null = null;
@@ -77,6 +78,7 @@ export class FakeDirectory implements Starts {
     if (this.unavailable) throw this.unavailable;
     if (!this.starting.delete(id) || failure === undefined) return;
     this.failures.push(failure.reason);
+    this.#failedAt = performance.now();
     if (failure.wantedAgain) this.wanted += 1;
   }
 
@@ -87,7 +89,8 @@ export class FakeDirectory implements Starts {
 
   /** As in the real one, a pause follows after several failures. */
   get retryInMs(): number {
-    return this.failures.length < failuresMax ? 0 : this.pauseMs;
+    if (this.failures.length < failuresMax) return 0;
+    return this.#failedAt === null ? this.pauseMs : Math.max(0, this.#failedAt + this.pauseMs - performance.now());
   }
 
   async route(): Promise<RouteRecord | null> {
