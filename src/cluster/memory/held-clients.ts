@@ -67,10 +67,10 @@ export class HeldClients {
     this.#promised.set(client, until);
   }
 
-  /** Takes back up to `count` promises to `node`, the latest first. */
+  /** Takes back up to `count` promises to `node`, those to its youngest clients first. */
   unpromise(node: string, count: number): void {
-    const latestFirst = [...this.#promised.keys()].reverse().filter((client) => client.node === node);
-    for (const client of latestFirst.slice(0, count)) this.#promised.delete(client);
+    const youngestFirst = [...this.#promised.keys()].filter((client) => client.node === node).sort((a, b) => b.arrival - a.arrival);
+    for (const client of youngestFirst.slice(0, count)) this.#promised.delete(client);
   }
 
   lapse(now: number): void {

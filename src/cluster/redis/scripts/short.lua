@@ -1,5 +1,5 @@
 -- Slots that were promised can't come: the count was stale, the linker can't reach the asker, or the node doesn't listen.
--- The asker's latest promises are void, and the search goes on without that node.
+-- The promises to the asker's youngest clients are void, and the search goes on without that node.
 --
 -- ARGV     1 the node they were to come from  2 the asker  3 how many  4 idle slots left at that node
 -- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }, the asker's
@@ -10,12 +10,10 @@ tend()
 -- A node that is gone must not come back as a free slot.
 if redis.call('ZSCORE', NODES, from) then setIdle(from, ARGV[4]) end
 
-local promised = redis.call('ZRANGE', PROMISED, 0, -1, 'REV')
-for _, hold in ipairs(promised) do
-  if count == 0 then break end
-  if isHeldBy(asker, hold) then
-    redis.call('ZREM', PROMISED, hold)
-    count = count - 1
-  end
+local mine = {}
+for _, hold in ipairs(redis.call('ZRANGE', PROMISED, 0, -1)) do
+  if isHeldBy(asker, hold) then mine[#mine + 1] = { hold, tonumber(redis.call('ZSCORE', HELD, hold) or 0) } end
 end
+table.sort(mine, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] > b[1]) end)
+for i = 1, math.min(count, #mine) do redis.call('ZREM', PROMISED, mine[i][1]) end
 return found(asker, 1, match(from))
