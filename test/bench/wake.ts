@@ -1,6 +1,7 @@
 /**
  * Wakes an application from zero again and again, and says what that costs beyond the application's own start: the time to the
- * first answer through `pullproxy dev`, less the time in which the same command answers when it is started directly.
+ * first answer through `pullproxy dev`, less the time in which the same command answers when it is started directly. The two take
+ * turns, so that whatever else the machine does hits both. Where the time went is the answers' own word (`Server-Timing`).
  *
  *     node test/bench/wake.ts [--wakes 100]
  */
@@ -18,14 +19,19 @@ const wakes = Number(values.wakes);
 for (const delayMs of [0, 200, 2_000]) {
   const children = new Children();
   try {
-    const own = await repeat(wakes, () => startDirectly(children, delayMs));
-    const woken = await wakeThroughDev(children, delayMs);
-    const overhead = [...woken].sort(ascending).map((ms) => ms - percentile(own, 50));
-    console.log(
-      `accepts after ${delayMs} ms: own start p50 ${percentile(own, 50).toFixed(1)} ms, p99 ${percentile(own, 99).toFixed(1)} ms; ` +
-        `woken p50 ${percentile(woken, 50).toFixed(1)} ms, p99 ${percentile(woken, 99).toFixed(1)} ms; ` +
-        `beyond p50 ${percentile(overhead, 50).toFixed(1)} ms, p99 ${percentile(overhead, 99).toFixed(1)} ms (${woken.length} wakes)`,
-    );
+    const { wake, stages } = await startDev(children, delayMs);
+    const [own, woken]: [number[], number[]] = [[], []];
+    for (let i = 0; i < wakes; i++) {
+      own.push(await startDirectly(children, delayMs));
+      woken.push(await wake());
+    }
+    const both = (p: number): string =>
+      `p${p} own start ${percentile(own, p).toFixed(1)} ms, woken ${percentile(woken, p).toFixed(1)} ms, ` +
+      `beyond ${(percentile(woken, p) - percentile(own, p)).toFixed(1)} ms`;
+    console.log(`accepts after ${delayMs} ms, ${wakes} wakes: ${both(50)}; ${both(99)}`);
+    for (const [stage, values] of stages) {
+      console.log(`  ${stage}: p50 ${percentile(values, 50).toFixed(1)} ms, p99 ${percentile(values, 99).toFixed(1)} ms`);
+    }
   } finally {
     await children.stopAll();
   }
@@ -49,7 +55,7 @@ async function startDirectly(children: Children, delayMs: number): Promise<numbe
   return ms;
 }
 
-async function wakeThroughDev(children: Children, delayMs: number): Promise<number[]> {
+async function startDev(children: Children, delayMs: number): Promise<{ wake: () => Promise<number>; stages: Map<string, number[]> }> {
   const args = [
     'dev',
     '--listen',
@@ -64,31 +70,33 @@ async function wakeThroughDev(children: Children, delayMs: number): Promise<numb
   const { ready } = await children.pullproxy([...args, '--', process.execPath, APP], { DELAY_MS: String(delayMs) });
   const url = (ready.listen as string[])[0] as string;
   const state = `http://${String(ready.admin)}/api/v1/state`;
+  const stages = new Map<string, number[]>();
   await answer(url);
-  return repeat(wakes, async () => {
+  const wake = async (): Promise<number> => {
     for (;;) {
       const { routes } = (await (await fetch(state)).json()) as { routes: { instances: unknown[]; starting: number }[] };
       if (routes.every(({ instances, starting }) => instances.length === 0 && starting === 0)) break;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const askedAt = performance.now();
-    await answer(url);
-    return performance.now() - askedAt;
-  });
+    const timing = await answer(url);
+    const ms = performance.now() - askedAt;
+    for (const [, stage = '', took] of timing.matchAll(/pullproxy-(\w+);dur=([\d.]+)/g)) {
+      stages.set(stage, [...(stages.get(stage) ?? []), Number(took)]);
+    }
+    return ms;
+  };
+  return { wake, stages };
 }
 
-async function answer(url: string): Promise<void> {
+/** Gives the answer's Server-Timing. */
+async function answer(url: string): Promise<string> {
   const asked = request(url, { agent: false }).end();
   const [response] = await once(asked, 'response');
   if (response.statusCode !== 200) throw new Error(`answered ${response.statusCode}`);
   response.resume();
   await once(response, 'end');
-}
-
-async function repeat(times: number, once: () => Promise<number>): Promise<number[]> {
-  const results: number[] = [];
-  for (let i = 0; i < times; i++) results.push(await once());
-  return results;
+  return String(response.headers['server-timing'] ?? '');
 }
 
 function percentile(values: readonly number[], p: number): number {

@@ -10,6 +10,7 @@ import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { isNavigation } from '../http1/waiting-page.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { AnswerWriter } from './answer-writer.ts';
@@ -55,6 +56,10 @@ export class Passage extends Visit {
     client.on('drain', () => {
       this.#moved = true;
     });
+  }
+
+  override get takesPage(): boolean {
+    return isNavigation(this.head);
   }
 
   override get isOver(): boolean {
