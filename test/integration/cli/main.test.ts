@@ -41,12 +41,6 @@ describe('the program', () => {
     ]);
   });
 
-  test('refuses a listener behind the PROXY protocol as long as nothing reads it', async () => {
-    const { code, stderr } = await runCommand(['node', '--listen', 'http://127.0.0.1:0?proxy=v1']);
-    expect(code).toBe(2);
-    expect(stderr).toContain('--listen "http://127.0.0.1:0?proxy=v1": expected no proxy=');
-  });
-
   test('says when Redis does not answer, without its password', async () => {
     const { code, stderr } = await runCommand(['status', '--redis', 'redis://me:hunter2@127.0.0.1:1']);
     expect(code).toBe(1);

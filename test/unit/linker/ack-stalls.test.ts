@@ -26,6 +26,7 @@ describe('answers that stall', () => {
 });
 
 test('an application whose answers stall on kept connections gets new ones', async () => {
+  // What takes longer than a delayed acknowledgement is not taken for one: on a busy machine that may need a few attempts more.
   const app = await TcpApp.start((peer) => {
     peer.socket.on('data', () => {
       peer.socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n');
@@ -40,8 +41,10 @@ test('an application whose answers stall on kept connections gets new ones', asy
   // The first is on a new connection anyway.
   for (let i = 0; i < 5; i++) await instance.get();
   expect(app.peers).toHaveLength(1);
+  for (let i = 0; i < 100 && app.peers.length === 1; i++) await instance.get();
+  const until = app.peers.length;
   for (let i = 0; i < 3; i++) await instance.get();
-  expect(app.peers).toHaveLength(4);
+  expect(app.peers).toHaveLength(until + 3);
   expect(app.engagedMax).toBe(1);
   expect(running.lines.filter(({ msg }) => String(msg).includes('TCP_NODELAY'))).toHaveLength(1);
 });
