@@ -26,6 +26,8 @@ export interface AdminSource {
   readonly draining: boolean;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;
+  /** Why Redis refuses to write although it answers; null when it does not. */
+  readonly redisRefusal: string | null;
   state(): Promise<ClusterState>;
   /** At most `max` startup jobs in each state. Null when nobody can say. */
   jobs(max: number): Promise<StartupJobs | null>;

@@ -44,4 +44,6 @@ export interface MetricsSnapshot {
   readonly redisCommands: number;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;
+  /** It answers, and refuses to write. */
+  readonly redisRefuses?: boolean;
 }

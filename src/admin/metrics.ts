@@ -82,6 +82,12 @@ const DEFINITIONS: readonly Definition[] = [
     help: 'Whether Redis is reachable; absent where none is configured',
     collect: ({ redisConnected }) => (redisConnected === null ? [] : [{ value: Number(redisConnected), labels: {} }]),
   },
+  {
+    name: 'pullproxy_redis_refuses',
+    type: 'gauge',
+    help: 'Whether Redis answers and refuses to write: full, or a replica; absent where none is configured',
+    collect: ({ redisConnected, redisRefuses = false }) => (redisConnected === null ? [] : [{ value: Number(redisRefuses), labels: {} }]),
+  },
 ];
 
 export class Metrics {

@@ -74,7 +74,11 @@ export const SCHEMAS: readonly Schema[] = [
     },
   }),
   object('Health', { ok: yesNo() }),
-  object('Readiness', { draining: yesNo(), redis: ref('Redis') }),
+  object('Readiness', { draining: yesNo(), redis: ref('RedisReadiness') }),
+  object('RedisReadiness', {
+    connected: maybe(yesNo('null when no Redis is configured')),
+    refusal: maybe(text('why it refuses to write although it answers; null when it does not')),
+  }),
   object('Redis', { connected: maybe(yesNo('null when no Redis is configured')) }),
   object('Start', { id: text(), ageMs: whole('since it was begun'), leftMs: whole('until it is given up') }, 'begun, and not linked yet'),
   object('StartTrouble', {

@@ -95,7 +95,9 @@ export class AdminServer {
     // A node that can't reach Redis still serves what it has: taking it out of the load balancer would take away what works.
     const ready = { 200: { $ref: 'Readiness#' }, 503: { $ref: 'Readiness#' } };
     app.get('/readyz', asked('readyz', 'Takes clients in; 503 while draining', ready), (_request, reply) =>
-      reply.code(source.draining ? 503 : 200).send({ draining: source.draining, redis: { connected: source.redisConnected } }),
+      reply
+        .code(source.draining ? 503 : 200)
+        .send({ draining: source.draining, redis: { connected: source.redisConnected, refusal: source.redisRefusal } }),
     );
     const text = { 200: { type: 'string' } };
     app.get('/metrics', asked('metrics', 'Prometheus text', text), async (_request, reply) =>

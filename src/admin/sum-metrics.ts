@@ -15,6 +15,7 @@ export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapsh
     handoffs: sumRecords(snapshots.map(({ handoffs }) => handoffs)),
     redisCommands: snapshots.reduce((sum, { redisCommands }) => sum + redisCommands, 0),
     redisConnected: connected.length === 0 ? null : connected.every(Boolean),
+    redisRefuses: snapshots.some(({ redisRefuses }) => redisRefuses === true),
   };
 }
 
@@ -24,6 +25,7 @@ export function countersOnly(snapshot: MetricsSnapshot): MetricsSnapshot {
     ...snapshot,
     routes: snapshot.routes.map(({ name, counts }) => ({ name, held: 0, active: 0, slots: 0, free: 0, instances: 0, counts })),
     redisConnected: null,
+    redisRefuses: false,
   };
 }
 

@@ -53,6 +53,9 @@ export function crewAdminSource(crew: Crew, metrics: CrewMetrics, leave: () => v
       const connected = facts().map(({ redisConnected }) => redisConnected);
       return connected.length > 0 && connected.every((yes) => yes === true);
     },
+    get redisRefusal() {
+      return facts().find(({ redisRefusal }) => redisRefusal !== null)?.redisRefusal ?? null;
+    },
     drain() {
       draining = true;
       leave();

@@ -29,7 +29,6 @@ export function programHelp(): string {
 
 /** What `pullproxy COMMAND --help` prints. */
 export function commandHelp(spec: Described): string {
-  const sample = spec.settings.logLevel ?? spec.settings.redis;
   return [
     `pullproxy ${spec.name}: ${spec.summary}`,
     '',
@@ -40,6 +39,13 @@ export function commandHelp(spec: Described): string {
     'Examples:',
     ...spec.examples.flatMap(([line, what]) => [`  ${line}`, `      ${what}`]),
     '',
+    ...(Object.keys(spec.settings).length === 0 ? [] : settingsHelp(spec)),
+  ].join('\n');
+}
+
+function settingsHelp(spec: Described): string[] {
+  const sample = spec.settings.logLevel ?? spec.settings.redis;
+  return [
     'Settings:',
     ...Object.values(spec.settings).flatMap(settingHelp),
     '',
@@ -47,7 +53,7 @@ export function commandHelp(spec: Described): string {
       `Each setting also works as an environment variable${sample === undefined ? '' : ` (--${sample.flag} is ${environmentName(sample.flag)})`} and as a key in the YAML file that --config names${sample === undefined ? '' : ` (${sample.flag}: ${sample.standardText})`}. Flags beat the environment, which beats the file.`,
       0,
     ),
-  ].join('\n');
+  ];
 }
 
 function settingHelp(one: Setting<unknown>): string[] {

@@ -4,6 +4,7 @@
  * the time that a client waits.
  */
 import { ConfigError } from '../errors.ts';
+import { refusalText } from './refusal.ts';
 
 /** Takes what stands after the command's name, runs until the work is done and gives the exit code. */
 export type Run = (argv: readonly string[]) => Promise<number>;
@@ -61,8 +62,8 @@ function failure(name: string, error: unknown): number {
     console.error(`"pullproxy ${name} --help" explains every setting.`);
     return 2;
   }
-  // What the system refuses, such as an address in use, says all in its message; the rest is a fault of ours.
-  const refused = error instanceof Error && 'syscall' in error;
-  console.error(`pullproxy ${name}: ${error instanceof Error ? ((refused ? null : error.stack) ?? error.message) : String(error)}`);
+  // The rest is a fault of ours.
+  const fault = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  console.error(`pullproxy ${name}: ${refusalText(error) ?? fault}`);
   return 1;
 }

@@ -40,6 +40,9 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     get redisConnected() {
       return redisConnected();
     },
+    get redisRefusal() {
+      return cluster.refusal;
+    },
     drain() {
       draining = true;
       leave();
@@ -62,6 +65,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
         startupCommands: parts.startupCommands?.(),
         redisCommands: cluster.commands,
         redisConnected: redisConnected(),
+        redisRefuses: cluster.refusal !== null,
       };
     },
     setRoute: (name, settings) => cluster.setRoute(name, settings),

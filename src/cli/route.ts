@@ -46,7 +46,9 @@ function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
 
 async function perform(directory: StartDirectory, action: Action, redisUrl: string): Promise<number> {
   if (action.verb === 'list') {
-    for (const [name, record] of [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
+    if (routes.length === 0) console.error('No route has settings. "pullproxy route set NAME key=value..." gives one some.');
+    for (const [name, record] of routes) {
       console.log([name, ...pairsOf(record)].join('  '));
     }
     return 0;
@@ -62,6 +64,7 @@ async function perform(directory: StartDirectory, action: Action, redisUrl: stri
   }
   if (stored === null) {
     console.error(`pullproxy route: ${name} has no settings`);
+    console.error(`  "pullproxy route list" shows who has some, "pullproxy route set ${name} key=value..." gives it some.`);
     return 1;
   }
   if (action.verb === 'delete') await directory.setRoute(name, null);

@@ -29,6 +29,9 @@ export function scalerAdminSource({ directory, worker, queue, jobs, version, lea
     get redisConnected() {
       return directory.connected;
     },
+    get redisRefusal() {
+      return directory.refusal;
+    },
     drain() {
       draining = true;
       leave();
@@ -44,6 +47,7 @@ export function scalerAdminSource({ directory, worker, queue, jobs, version, lea
         startupCommands: commandCounts(worker.stats().commands),
         redisCommands: directory.commands,
         redisConnected: directory.connected,
+        redisRefuses: directory.refusal !== null,
       };
     },
     setRoute: (name, settings) => directory.setRoute(name, settings),

@@ -4,19 +4,41 @@ import { createLog } from '../log.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
 
+/** Whatever speaks to Redis. */
+interface Answering {
+  ready(timeoutMs: number): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** Opens the directory in Redis for a command that ends by itself, and closes it after. Without Redis: says so, exit code 1. */
-export async function withDirectory(url: string, use: (directory: StartDirectory) => Promise<number>): Promise<number> {
+export function withDirectory(url: string, use: (directory: StartDirectory) => Promise<number>): Promise<number> {
   const directory = createRedisDirectory({ url, log: createLog('pullproxy', 'silent') });
+  return answering(url, directory, () => use(directory));
+}
+
+/** Uses it once it answers, and closes it after. Without an answer: says so and what to do, exit code 1. */
+export async function answering(url: string, connection: Answering, use: () => Promise<number>): Promise<number> {
   try {
-    await directory.ready(ANSWER_TIMEOUT_MS);
-    return await use(directory);
+    await connection.ready(ANSWER_TIMEOUT_MS);
+    return await use();
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'DirectoryUnavailable') throw error;
     console.error(`pullproxy: Redis does not answer at ${withoutPassword(url)} (--redis, or PULLPROXY_REDIS)`);
+    console.error(`  ${whatToDo(url, error)}`);
     return 1;
   } finally {
-    await directory.close();
+    await connection.close();
   }
+}
+
+function whatToDo(url: string, error: Error): string {
+  if (/NOAUTH|WRONGPASS|invalid username-password/i.test(error.message)) {
+    return 'It refuses the password: name the right one in the URL, redis://USER:PASSWORD@HOST';
+  }
+  if (/NOPERM/.test(error.message)) return `Its user may not do this: ${error.message}`;
+  const [first = url] = url.split(',');
+  const { hostname, port } = new URL(first);
+  return `Is it running, and is this its address? Try: redis-cli -h ${hostname} -p ${port || 6379} ping`;
 }
 
 function withoutPassword(url: string): string {

@@ -8,6 +8,7 @@ import { type NodePlace, openNode } from './open-node.ts';
 export interface WorkerFacts {
   readonly id: string;
   readonly redisConnected: boolean | null;
+  readonly redisRefusal: string | null;
   readonly source: Pick<OpenSource, 'version' | 'startedBy' | 'routeDefaults'>;
 }
 
@@ -25,7 +26,10 @@ export async function worker([placed = '', ...argv]: readonly string[]): Promise
 
   const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log);
   const { version, startedBy, routeDefaults } = source;
-  const facts = (): WorkerFacts => ({ id: place.id, redisConnected: source.redisConnected, source: { version, startedBy, routeDefaults } });
+  const facts = (): WorkerFacts => {
+    const { redisConnected, redisRefusal } = source;
+    return { id: place.id, redisConnected, redisRefusal, source: { version, startedBy, routeDefaults } };
+  };
   channel.ready(facts, {
     state: () => source.state(),
     jobs: (max: number) => source.jobs(max),

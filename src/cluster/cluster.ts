@@ -73,6 +73,8 @@ export interface NodeLoad {
 export interface Cluster {
   readonly self: Peer;
   readonly connected: boolean;
+  /** Why the directory refuses to write although it answers; null when it does not. */
+  readonly refusal: string | null;
   /** Commands sent to the directory so far (0 in memory): the warm path must not move it. */
   readonly commands: number;
 

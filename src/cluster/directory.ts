@@ -23,6 +23,8 @@ export class DirectoryUnavailable extends Error {
 export interface StartDirectory {
   /** False between a lost connection and the next one. Always true in memory. */
   readonly connected: boolean;
+  /** Why the directory refuses to write although it answers; null when it does not. Always null in memory. */
+  readonly refusal: string | null;
   /** Commands sent so far, all of them; 0 in memory. */
   readonly commands: number;
   /** Resolves when the directory answers; rejects with `DirectoryUnavailable` when it has not within `timeoutMs`. */

@@ -56,6 +56,10 @@ export class ClusterMember implements Cluster {
     return this.#directory.connected;
   }
 
+  get refusal(): string | null {
+    return this.#directory.refusal;
+  }
+
   get commands(): number {
     return this.#directory.commands;
   }

@@ -42,7 +42,6 @@ export const Frame = {
   START: 23,
 } as const;
 
-
 export const Flag = {
   NONE: 0,
   /** DONE: the application connection may serve the next stream. */

@@ -140,6 +140,8 @@ describe('when Redis fails', () => {
     b.cluster.instance('other.example.com', instance('i1'));
     b.cluster.idle('other.example.com', 4);
     await eventually('refused', () => a.logged.includes('Redis refuses a command'));
+    expect(a.cluster.refusal).toMatch(/^OOM /);
+    expect(a.cluster.connected).toBe(true);
     const before = a.cluster.commands;
     const began = performance.now();
     await eventually('two beats have passed', () => performance.now() - began > 2_000);
@@ -148,6 +150,26 @@ describe('when Redis fails', () => {
     await eventually('whole', () => isWhole(a));
     client.disconnect();
     expect(a.logged.filter((line) => line === 'Redis refuses a command')).toHaveLength(1);
+    await eventually('nothing is refused any more', () => a.cluster.refusal === null && b.cluster.refusal === null);
+  });
+
+  test('a replica, which takes no writes, it is said so once, and is not left again and again', async () => {
+    const [a, b] = [await join('a'), await join('b')];
+    await settle(a, b);
+    const client = new Redis(server.url);
+    await client.call('REPLICAOF', '127.0.0.1', '1');
+    await eventually('it refuses', () => a.cluster.refusal?.startsWith('READONLY') === true);
+    const began = performance.now();
+    await eventually('three beats have passed', () => performance.now() - began > 3_000);
+    expect(a.cluster.connected).toBe(true);
+    expect(a.cluster.refusal).toMatch(/^READONLY /);
+    // Once for good, and once for a new connection that might have led to the master.
+    expect(a.connected.length).toBeLessThanOrEqual(3);
+    expect(a.logged.filter((line) => line === 'Redis refuses a command')).toHaveLength(1);
+    await client.call('REPLICAOF', 'NO', 'ONE');
+    await eventually('whole', () => isWhole(a));
+    await eventually('nothing is refused any more', () => a.cluster.refusal === null);
+    client.disconnect();
   });
 
   test('a lost subscription comes back, and meanwhile clients are found by the sweep', async () => {

@@ -19,6 +19,7 @@ import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
   readonly connected = true;
+  readonly refusal = null;
   readonly commands = 0;
   readonly #now: () => number;
   readonly #routes = new Map<string, RouteState>();

@@ -16,6 +16,10 @@ const RECONNECT_MS_MAX = 1_000;
 const DISCONNECT_TIMEOUT_MS = 200;
 /** A Redis that refuses commands is logged this often, not with each of them. */
 const REFUSAL_LOG_MS = 30_000;
+/** A refusal is believed for so long: whoever joined tries again with each beat, one in a second. */
+const REFUSAL_LIVES_MS = 3_000;
+/** A connection is given up for a replica's refusal at most once in this time: where there is no master, another connection is no better. */
+const REPLICA_RECONNECT_MS = 5_000;
 
 type Argument = string | number;
 
@@ -28,7 +32,10 @@ export class RedisConnection {
   #closed = false;
   /** Failed attempts to connect since the last connection. */
   #failures = 0;
+  /** Of the last failure. */
+  #reason = '';
   #refusalLoggedAt = Number.NEGATIVE_INFINITY;
+  #refused: { readonly reason: string; readonly at: number } | null = null;
 
   /** `url`: as config/redis-url.ts says. */
   constructor(url: string, log: Log) {
@@ -48,6 +55,12 @@ export class RedisConnection {
     return this.#commands;
   }
 
+  /** Why Redis refuses commands although it answers (full, a replica, without the rights); null when it has refused none of late. */
+  get refusal(): string | null {
+    const isLate = this.#refused !== null && performance.now() - this.#refused.at < REFUSAL_LIVES_MS;
+    return isLate ? (this.#refused?.reason ?? null) : null;
+  }
+
   onConnected(callback: (connected: boolean) => void): void {
     this.#callbacks.push(callback);
   }
@@ -56,7 +69,11 @@ export class RedisConnection {
   async ready(timeoutMs: number): Promise<void> {
     if (this.#connected) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new DirectoryUnavailable(`Redis does not answer within ${timeoutMs} ms`)), timeoutMs);
+    const late = (): void => {
+      const why = this.#reason === '' ? '' : `: ${this.#reason}`;
+      reject(new DirectoryUnavailable(`Redis does not answer within ${timeoutMs} ms${why}`));
+    };
+    const timer = setTimeout(late, timeoutMs);
     this.#callbacks.push(() => resolve());
     await promise.finally(() => clearTimeout(timer));
   }
@@ -83,14 +100,15 @@ export class RedisConnection {
     try {
       return await command();
     } catch (error) {
-      // While a connection lasts, this is a Redis that refuses: out of memory, read-only, without the rights.
-      if (this.#connected) this.#logRefusal(error);
+      // A Redis that refuses: out of memory, read-only, without the rights. Otherwise the connection broke.
+      if (error instanceof Error && error.name === 'ReplyError') this.#refuses(error);
       throw new DirectoryUnavailable(reasonOf(error), { cause: error });
     }
   }
 
-  #logRefusal(error: unknown): void {
+  #refuses(error: Error): void {
     const now = performance.now();
+    this.#refused = { reason: reasonOf(error), at: now };
     if (now - this.#refusalLoggedAt < REFUSAL_LOG_MS) return;
     this.#refusalLoggedAt = now;
     this.#log.error({ reason: reasonOf(error) }, 'Redis refuses a command');
@@ -108,6 +126,7 @@ export class RedisConnection {
 
   /** Errors come with every attempt to reconnect; the first one after a success tells the reason. */
   #failed(error: Error): void {
+    this.#reason = reasonOf(error);
     if (this.#closed || this.#failures++ > 0) return;
     this.#log.warn({ reason: reasonOf(error) }, 'Redis connection failed');
   }
@@ -164,8 +183,18 @@ function redisOptions(): RedisOptions {
     // Whether a command that got no answer happened is unknown. The member says everything anew; nothing is sent twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // A former master that became a replica takes no writes: its name may lead to the new one by now.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    reconnectOnError: leavesReplicas(),
+  };
+}
+
+/** A former master that became a replica takes no writes: its name may lead to the new one by now. */
+function leavesReplicas(): (error: Error) => boolean {
+  let leftAt = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const now = performance.now();
+    if (!error.message.startsWith('READONLY') || now - leftAt < REPLICA_RECONNECT_MS) return false;
+    leftAt = now;
+    return true;
   };
 }
 

@@ -37,6 +37,10 @@ export class RedisDirectory implements Directory {
     return this.#redis.connected;
   }
 
+  get refusal(): string | null {
+    return this.#redis.refusal;
+  }
+
   get commands(): number {
     return this.#redis.commands;
   }

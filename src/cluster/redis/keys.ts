@@ -50,4 +50,17 @@ export function routeKeys(route: string): string[] {
   return ROUTE_PARTS.map((part) => `pp:{${route}}:${part}`);
 }
 
-const ROUTE_PARTS = ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'serving', 'instances', 'starting', 'begun', 'jobs', 'meta'] as const;
+const ROUTE_PARTS = [
+  'nodes',
+  'peers',
+  'held',
+  'holders',
+  'promised',
+  'free',
+  'serving',
+  'instances',
+  'starting',
+  'begun',
+  'jobs',
+  'meta',
+] as const;

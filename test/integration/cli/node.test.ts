@@ -78,14 +78,18 @@ describe('a node as a process', () => {
     await node.stop();
   });
 
-  test('says in one line that an address is in use', async () => {
+  test('says that an address is in use, and what to do', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as { port: number };
     const { code, stderr } = await runCommand([...NODE, '--admin', `127.0.0.1:${port}`]);
     taken.close();
     expect(code).toBe(1);
-    expect(stderr).toBe(`pullproxy node: listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`);
+    expect(stderr.split('\n')).toEqual([
+      `pullproxy node: listen EADDRINUSE: address already in use 127.0.0.1:${port}`,
+      expect.stringMatching(/^ {2}Another process listens there\. Stop it, or choose another port/),
+      '',
+    ]);
   });
 });
 

@@ -25,6 +25,7 @@ export class FakeSource implements AdminSource {
   routeDefaults: RouteRecord = { holdTimeout: '30s' };
   draining = false;
   redisConnected: boolean | null = true;
+  redisRefusal: string | null = null;
   numbers: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: true };
   picture: ClusterState = aState();
   startupJobs: StartupJobs | null = { jobs: [], scalers: 1 };

@@ -66,6 +66,7 @@ describe('metrics', () => {
       'pullproxy_startup_commands_total{route="app.example.com",result="failed"} 12',
       'pullproxy_redis_commands_total 13',
       'pullproxy_redis_connected 1',
+      'pullproxy_redis_refuses 0',
     ]);
   });
 

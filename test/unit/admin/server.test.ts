@@ -61,14 +61,21 @@ describe('health', () => {
     expect(drained.status).toBe(202);
     const ready = await fetch(`${base}/readyz`);
     expect(ready.status).toBe(503);
-    expect(await ready.json()).toEqual({ draining: true, redis: { connected: true } });
+    expect(await ready.json()).toEqual({ draining: true, redis: { connected: true, refusal: null } });
   });
 
   test('readyz stays 200 without Redis, and says so', async () => {
     source.redisConnected = false;
     const ready = await fetch(`${base}/readyz`);
     expect(ready.status).toBe(200);
-    expect(await ready.json()).toEqual({ draining: false, redis: { connected: false } });
+    expect(await ready.json()).toEqual({ draining: false, redis: { connected: false, refusal: null } });
+  });
+
+  test('readyz says why Redis refuses to write, and stays 200', async () => {
+    source.redisRefusal = 'OOM command not allowed';
+    const ready = await fetch(`${base}/readyz`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toEqual({ draining: false, redis: { connected: true, refusal: 'OOM command not allowed' } });
   });
 
   test('metrics are Prometheus text', async () => {

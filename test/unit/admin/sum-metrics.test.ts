@@ -45,5 +45,12 @@ test('of a process that is gone only what it had counted stays', () => {
 });
 
 test('of nobody there is nothing', () => {
-  expect(sumMetrics([])).toEqual({ routes: [], unrouted: new Map(), handoffs: {}, redisCommands: 0, redisConnected: null });
+  expect(sumMetrics([])).toEqual({
+    routes: [],
+    unrouted: new Map(),
+    handoffs: {},
+    redisCommands: 0,
+    redisConnected: null,
+    redisRefuses: false,
+  });
 });

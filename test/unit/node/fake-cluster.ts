@@ -11,6 +11,7 @@ export interface HoldSaid {
 export class FakeCluster implements Cluster {
   readonly self: Peer;
   readonly connected = true;
+  readonly refusal = null;
   readonly commands = 0;
   listener: ClusterListener | null = null;
   load: (() => NodeLoad) | null = null;

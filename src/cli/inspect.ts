@@ -1,0 +1,75 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Dump, Inspector } from '../cluster/redis/inspect/dump.ts';
+import type { Finding } from '../cluster/redis/inspect/finding.ts';
+import { findInconsistencies } from '../cluster/redis/inspect/findings.ts';
+import { meaningOf } from '../cluster/redis/inspect/meaning.ts';
+import { problem } from '../config/kinds.ts';
+import { loadCommand } from '../config/load.ts';
+import { INSPECT } from '../config/operator-commands.ts';
+import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
+import { ConfigError } from '../errors.ts';
+import { createLog } from '../log.ts';
+import { inspectionText } from './inspect-text.ts';
+import { paintFor } from './paint.ts';
+import { showHelp } from './show-help.ts';
+import { answering } from './with-directory.ts';
+
+/** Longer than a beat: what is only on its way has arrived by then. */
+const SECOND_LOOK_MS = 1_200;
+const WIDTH_OF_A_FILE = 1_000;
+
+/** Explains Redis' keys. Ends with 1 when something is broken. */
+export async function inspect(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(INSPECT, argv);
+  if (loaded === null) return showHelp(INSPECT);
+  const { redis, json } = loaded.values;
+  const route = readRoute(loaded.operands);
+  const inspector = new Inspector(redis, createLog('pullproxy', 'silent'));
+  return answering(redis, inspector, async () => {
+    const { dump, findings } = await look(inspector);
+    if (json) console.log(asJson(dump, findings));
+    else console.log(inspectionText({ dump, findings, route }, process.stdout.columns || WIDTH_OF_A_FILE, paintFor(process.stdout)));
+    return findings.some(({ severity }) => severity === 'broken') ? 1 : 0;
+  });
+}
+
+/**
+ * Keys are read one after the other while the cluster goes on, so two of them may seem to contradict each other: only what is found
+ * twice is one.
+ */
+export async function look(
+  inspector: Pick<Inspector, 'read'>,
+  pauseMs = SECOND_LOOK_MS,
+): Promise<{ dump: Dump; findings: readonly Finding[] }> {
+  const first = await inspector.read();
+  const suspected = findInconsistencies(first);
+  if (suspected.length === 0) return { dump: first, findings: [] };
+  await delay(pauseMs);
+  const dump = await inspector.read();
+  const before = new Set(suspected.map(identity));
+  return { dump, findings: findInconsistencies(dump).filter((finding) => before.has(identity(finding))) };
+}
+
+/** Numbers may differ from one look to the other. */
+function identity({ key, what }: Finding): string {
+  return `${key} ${what.replaceAll(/\d+/g, 'N')}`;
+}
+
+function readRoute([written, extra]: readonly string[]): string | null {
+  if (written === undefined) return null;
+  const name = validRouteName(written);
+  if (name === null) throw new ConfigError([problem('inspect', written, ROUTE_NAME_EXPECTED)]);
+  if (extra !== undefined) throw new ConfigError([problem('inspect', extra, 'nothing more')]);
+  return name;
+}
+
+function asJson(dump: Dump, findings: readonly Finding[]): string {
+  const keys = [...dump.keys].map(([key, { type, size, expiresInMs }]) => ({
+    key,
+    type,
+    size,
+    expiresInMs,
+    what: meaningOf(key)?.what ?? null,
+  }));
+  return JSON.stringify({ at: dump.now, keys, findings }, null, 2);
+}

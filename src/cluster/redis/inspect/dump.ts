@@ -1,0 +1,117 @@
+/** Reads every key of pullproxy's that a Redis has, and changes none: the scripts would tidy up what is to be seen here. */
+import { Cluster } from 'ioredis';
+import type { Log } from '../../../log.ts';
+import { list, readHash, tuples } from '../answers.ts';
+import { RedisConnection } from '../connection.ts';
+
+export interface Stored {
+  /** As Redis names it. */
+  readonly type: string;
+  /** Null: it never expires. */
+  readonly expiresInMs: number | null;
+  /** How many entries there are; of a string its letters. */
+  readonly size: number;
+  /** Entries as text → their value or score; of strings, lists and sets the values are empty. At most `entriesMax`. */
+  readonly entries: ReadonlyMap<string, string>;
+}
+
+/** What was there at about one moment: keys of different slots can't be read as one. */
+export interface Dump {
+  /** Redis' time in ms since the epoch. */
+  readonly now: number;
+  readonly keys: ReadonlyMap<string, Stored>;
+  /** Of the server, of a Redis Cluster one of them: INFO's fields. */
+  readonly info: ReadonlyMap<string, string>;
+}
+
+export const entriesMax = 20_000;
+const PATTERNS = ['pp:*', '{pp-bull}:*'];
+const SCAN_COUNT = 1_000;
+/** Keys that are asked for at the same time. */
+const AT_ONCE = 100;
+/** BullMQ's jobs: that they are there is all that is to be known here. */
+const JOB = /^\{pp-bull\}:startup:(\d+|force-\w+|[\w-]+-\d+)$/;
+
+export class Inspector {
+  readonly #connection: RedisConnection;
+
+  /** Connects at once. `url` as everywhere: several, separated by commas, are a Redis Cluster. */
+  constructor(url: string, log: Log) {
+    this.#connection = new RedisConnection(url, log);
+  }
+
+  /** Rejects with `DirectoryUnavailable` when Redis has not answered within `timeoutMs`. */
+  ready(timeoutMs: number): Promise<void> {
+    return this.#connection.ready(timeoutMs);
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  async read(): Promise<Dump> {
+    const names = await this.#names();
+    const keys = new Map<string, Stored>();
+    for (let at = 0; at < names.length; at += AT_ONCE) {
+      const some = names.slice(at, at + AT_ONCE);
+      const stored = await Promise.all(some.map((name) => this.#readKey(name)));
+      for (const [index, one] of stored.entries()) if (one !== null) keys.set(some[index] ?? '', one);
+    }
+    const [seconds, micros] = list(await this.#connection.call('time')).map(Number);
+    const info = readInfo(String(await this.#connection.call('info')));
+    return { now: (seconds ?? 0) * 1000 + Math.floor((micros ?? 0) / 1000), keys, info };
+  }
+
+  async #names(): Promise<string[]> {
+    const { client } = this.#connection;
+    const servers = client instanceof Cluster ? client.nodes('master') : [client];
+    const found = new Set<string>();
+    for (const server of servers) {
+      for (const pattern of PATTERNS) {
+        let cursor = '0';
+        do {
+          const [next, names] = list(await server.call('scan', cursor, 'match', pattern, 'count', SCAN_COUNT));
+          for (const name of list(names)) found.add(String(name));
+          cursor = String(next);
+        } while (cursor !== '0');
+      }
+    }
+    return [...found].sort();
+  }
+
+  /** Null when it is gone meanwhile. */
+  async #readKey(key: string): Promise<Stored | null> {
+    const call = (command: string, ...args: (string | number)[]): Promise<unknown> => this.#connection.call(command, key, ...args);
+    const [type, ttlMs] = await Promise.all([call('type').then(String), call('pttl').then(Number)]);
+    if (type === 'none' || ttlMs === -2) return null;
+    const stored = (size: unknown, entries: ReadonlyMap<string, string>): Stored => {
+      return { type, expiresInMs: ttlMs < 0 ? null : ttlMs, size: Number(size), entries };
+    };
+    const nothing = new Map<string, string>();
+    switch (type) {
+      case 'string': {
+        const value = String(await call('get'));
+        return stored(value.length, new Map([[value, '']]));
+      }
+      case 'hash':
+        return stored(await call('hlen'), JOB.test(key) ? nothing : readHash(await call('hgetall')));
+      case 'zset': {
+        const scored = tuples(await call('zrange', 0, entriesMax - 1, 'withscores'), 2);
+        return stored(await call('zcard'), new Map(scored.map(([member, score]) => [String(member), String(score)])));
+      }
+      case 'set':
+        return stored(await call('scard'), new Map(list(await call('smembers')).map((member) => [String(member), ''])));
+      case 'list':
+        return stored(await call('llen'), new Map(list(await call('lrange', 0, entriesMax - 1)).map((member) => [String(member), ''])));
+      case 'stream':
+        return stored(await call('xlen'), nothing);
+      default:
+        return stored(0, nothing);
+    }
+  }
+}
+
+function readInfo(text: string): Map<string, string> {
+  const lines = text.split(/\r?\n/).filter((line) => line.includes(':') && !line.startsWith('#'));
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
+}

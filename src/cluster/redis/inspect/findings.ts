@@ -1,0 +1,187 @@
+/** What in a Redis contradicts itself. Pure functions of a dump. */
+import { parseRouteSettings, type RouteRecord } from '../../../config/route-settings.ts';
+import { ConfigError } from '../../../errors.ts';
+import { deadAfterMs } from '../../limits.ts';
+import { lossKey, nodeKey, nodeRoutesKey, nodesKey, routesKey } from '../keys.ts';
+import type { Dump } from './dump.ts';
+import type { Finding } from './finding.ts';
+import { meaningOf } from './meaning.ts';
+import { queueFindings } from './queue-findings.ts';
+import { routeFindings } from './route-findings.ts';
+
+/** A clock that differs by less proves nothing. */
+const CLOCK_TOLERANCE_MS = 1_000;
+
+export function findInconsistencies(dump: Dump): readonly Finding[] {
+  const routes = new Set([...dump.keys.keys()].map(meaningOf).flatMap((meaning) => (meaning?.of === 'route' ? [meaning.name] : [])));
+  return [
+    ...serverFindings(dump),
+    ...keyFindings(dump),
+    ...nodeFindings(dump),
+    ...settingsFindings(dump),
+    ...[...routes].flatMap((route) => routeFindings(route, dump)),
+    ...queueFindings(dump),
+  ].sort((a, b) => Number(a.severity === 'odd') - Number(b.severity === 'odd'));
+}
+
+function serverFindings({ info }: Dump): Finding[] {
+  const found: Finding[] = [];
+  const policy = info.get('maxmemory_policy') ?? 'noeviction';
+  if (policy !== 'noeviction' && Number(info.get('maxmemory') ?? 0) > 0) {
+    const advice = 'Set maxmemory-policy noeviction: a Redis that refuses is noticed, one that forgets is not.';
+    found.push({ severity: 'broken', key: 'maxmemory-policy', what: `Redis may drop keys when its memory is full: ${policy}`, advice });
+  }
+  if (info.get('role') === 'slave') {
+    found.push({
+      severity: 'broken',
+      key: 'role',
+      what: 'this Redis is a replica: it takes no writes',
+      advice: 'Name its master in --redis.',
+    });
+  }
+  return found;
+}
+
+function keyFindings({ keys }: Dump): Finding[] {
+  const found: Finding[] = [];
+  for (const [key, { type, expiresInMs }] of keys) {
+    const meaning = meaningOf(key);
+    if (meaning === null) {
+      found.push({
+        severity: 'odd',
+        key,
+        what: 'nobody of this version knows this key',
+        advice: 'It is of another version, or of somebody else who should use another prefix.',
+      });
+    } else if (meaning.type !== '' && meaning.type !== type) {
+      const advice = `Somebody else wrote it. Delete it, and it is made anew: redis-cli del '${key}'`;
+      found.push({ severity: 'broken', key, what: `it is a ${type} and should be a ${meaning.type}`, advice });
+    } else if (meaning.expires && expiresInMs === null) {
+      found.push({
+        severity: 'odd',
+        key,
+        what: 'it never expires, although it should',
+        advice: 'Nodes that live set it right with their next beat; if none does, delete it.',
+      });
+    }
+  }
+  return found;
+}
+
+function nodeFindings({ keys, now }: Dump): Finding[] {
+  const found: Finding[] = [];
+  const beats = keys.get(nodesKey)?.entries ?? new Map<string, string>();
+  const addresses = new Map<string, string>();
+  for (const [node, beat] of beats) {
+    const ageMs = now - Number(beat);
+    const said = keys.get(nodeKey(node));
+    const key = nodeKey(node);
+    if (ageMs > deadAfterMs) {
+      const advice = 'A node that lives removes it within a second; if it stays, none does.';
+      found.push({
+        severity: 'odd',
+        key: nodesKey,
+        what: `node ${node} is listed and has not said that it lives for ${Math.round(ageMs / 1000)} s`,
+        advice,
+      });
+      continue;
+    }
+    if (ageMs < -CLOCK_TOLERANCE_MS) {
+      found.push({
+        severity: 'odd',
+        key: nodesKey,
+        what: `node ${node} was heard in the future`,
+        advice: "Redis' clock was set back; the node's next beat sets it right.",
+      });
+    }
+    if (said === undefined) {
+      found.push({
+        severity: 'odd',
+        key,
+        what: `node ${node} is listed and says nothing of itself`,
+        advice: 'Its next beat says it again.',
+      });
+      continue;
+    }
+    const address = said.entries.get('address') ?? '';
+    const other = addresses.get(address);
+    if (other !== undefined) {
+      const advice = 'Give each node its own --advertise: linkers and slots that are meant for one of them reach the other.';
+      found.push({ severity: 'broken', key, what: `nodes ${other} and ${node} both say that they are reached at ${address}`, advice });
+    }
+    addresses.set(address, node);
+  }
+  return [...found, ...loopbackFindings(addresses), ...leftBehind(keys, beats)];
+}
+
+/** One machine may have several nodes; but if others are elsewhere, they can't reach this one. */
+function loopbackFindings(addresses: ReadonlyMap<string, string>): Finding[] {
+  const local = (address: string): boolean => /^(127\.|localhost|\[::1\])/.test(address);
+  if (![...addresses.keys()].some((address) => !local(address))) return [];
+  return [...addresses]
+    .filter(([address]) => local(address))
+    .map(([address, node]) => ({
+      severity: 'broken',
+      key: nodeKey(node),
+      what: `node ${node} says that it is reached at ${address}, and other nodes are on other machines`,
+      advice: 'Start it with --advertise and an address that the others reach.',
+    }));
+}
+
+function leftBehind(keys: Dump['keys'], beats: ReadonlyMap<string, string>): Finding[] {
+  const found: Finding[] = [];
+  for (const [key] of keys) {
+    const meaning = meaningOf(key);
+    if (meaning?.of !== 'node' || beats.has(meaning.name)) continue;
+    found.push({
+      severity: 'odd',
+      key,
+      what: `node ${meaning.name} is not listed in ${nodesKey}`,
+      advice: 'It left, or was cut off: this expires by itself.',
+    });
+  }
+  for (const [node] of beats) {
+    const known = keys.get(nodeRoutesKey(node))?.entries;
+    for (const [key, { entries }] of keys) {
+      const meaning = meaningOf(key);
+      if (meaning?.of !== 'route' || meaning.part !== 'nodes' || !entries.has(node) || known?.has(meaning.name)) continue;
+      const what = `node ${node} has something at ${meaning.name}, and its list of routes does not say so`;
+      found.push({
+        severity: 'broken',
+        key: nodeRoutesKey(node),
+        what,
+        advice: 'If it died, nobody would clean up there. It says it again after a loss: restart the node.',
+      });
+    }
+  }
+  return found;
+}
+
+function settingsFindings({ keys }: Dump): Finding[] {
+  const found: Finding[] = [];
+  for (const [route, json] of keys.get(routesKey)?.entries ?? []) {
+    const problem = badSettings(json);
+    if (problem === null) continue;
+    const advice = `Nobody follows them. Set them anew: pullproxy route set ${route} key=value...`;
+    found.push({ severity: 'broken', key: routesKey, what: `the settings of ${route} are bad: ${problem}`, advice });
+  }
+  if (keys.has(lossKey)) {
+    found.push({
+      severity: 'odd',
+      key: lossKey,
+      what: 'Redis has lost its data a moment ago',
+      advice: 'Within two seconds the nodes have said everything again.',
+    });
+  }
+  return found;
+}
+
+function badSettings(json: string): string | null {
+  try {
+    parseRouteSettings(JSON.parse(json) as RouteRecord);
+    return null;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.join('; ');
+    return `not JSON: ${json.slice(0, 80)}`;
+  }
+}

@@ -1,0 +1,81 @@
+/** What each key is for. */
+
+export interface Meaning {
+  /** The part of the cluster that it belongs to. */
+  readonly of: 'cluster' | 'node' | 'route' | 'queue';
+  /** The node or route; empty for what belongs to all. */
+  readonly name: string;
+  /** Of a route's keys, the last part. */
+  readonly part: string;
+  readonly type: string;
+  /** Whether it is meant to expire when nobody refreshes it. */
+  readonly expires: boolean;
+  readonly what: string;
+}
+
+type Row = readonly [type: string, expires: boolean, what: string];
+
+/** The keys `pp:{<route>}:<part>`, in the order in which people ask. */
+export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
+  held: ['zset', true, 'clients that wait, NODE:HOLD, by arrival'],
+  promised: ['zset', true, 'those of held for whom a slot is on its way, and when that promise lapses'],
+  holders: ['hash', true, 'how many of held each node has'],
+  free: ['hash', true, 'idle slots that lie at each node and nobody is promised'],
+  serving: ['hash', true, 'clients that each node serves now'],
+  instances: ['hash', true, 'linked instances, as their home nodes describe them'],
+  starting: ['zset', true, 'starts that are under way, and when each is given up'],
+  begun: ['zset', true, 'when the last starts were begun'],
+  jobs: ['hash', true, 'when the jobs of the last starts were taken'],
+  nodes: ['zset', true, 'nodes that have something here, and their last sign of life'],
+  peers: ['hash', true, 'the addresses of these nodes'],
+  meta: ['hash', true, 'what is remembered of instances and starts: concurrency, failures, restarts'],
+};
+
+const CLUSTER: Readonly<Record<string, Row>> = {
+  'pp:nodes': ['zset', false, 'all nodes, and when each last said that it lives'],
+  'pp:routes': ['hash', false, 'settings of routes, as they were written'],
+  'pp:loss': ['string', true, 'Redis has lost its data a moment ago; nothing is started until all nodes have said theirs again'],
+};
+
+const QUEUE: Readonly<Record<string, Row>> = {
+  wait: ['list', false, 'jobs that wait for a scaler'],
+  active: ['list', false, 'jobs that a scaler works on'],
+  delayed: ['zset', false, 'jobs that are tried again later'],
+  prioritized: ['zset', false, 'jobs in an order of their own'],
+  failed: ['zset', false, 'jobs that were given up'],
+  completed: ['zset', false, 'jobs that are done'],
+  events: ['stream', false, 'what happened to jobs, for those who listen'],
+  meta: ['hash', false, 'settings of the queue'],
+  id: ['string', false, 'the last number given to a job'],
+};
+
+/** Null: not one of ours, as far as this version knows. */
+export function meaningOf(key: string): Meaning | null {
+  const cluster = CLUSTER[key];
+  if (cluster !== undefined) return meaning('cluster', '', '', cluster);
+  const node = /^pp:node:([^:]+)(:routes)?$/.exec(key);
+  if (node !== null) {
+    const row: Row =
+      node[2] === undefined ? ['hash', true, 'what the node says of itself'] : ['set', true, 'routes at which the node has something'];
+    return meaning('node', node[1] ?? '', node[2] === undefined ? '' : 'routes', row);
+  }
+  const route = /^pp:\{([^{}]+)\}:(\w+)$/.exec(key);
+  const part = ROUTE_PARTS[route?.[2] ?? ''];
+  if (route !== null) return part === undefined ? null : meaning('route', route[1] ?? '', route[2] ?? '', part);
+  return key.startsWith('{pp-bull}:') ? queueMeaning(key) : null;
+}
+
+function queueMeaning(key: string): Meaning {
+  const part = key.replace(/^\{pp-bull\}:startup:?/, '');
+  const known = QUEUE[part];
+  if (known !== undefined) return meaning('queue', '', part, known);
+  if (part.startsWith('de:'))
+    return meaning('queue', part.slice(3), 'de', ['string', false, 'the job with which further orders for the route are merged']);
+  if (part.endsWith(':lock')) return meaning('queue', part.slice(0, -5), 'lock', ['string', true, 'a scaler works on the job']);
+  // The rest is the queue's own business, and differs from version to version.
+  return meaning('queue', '', '', ['', false, 'a job, or what the queue itself keeps']);
+}
+
+function meaning(of: Meaning['of'], name: string, part: string, [type, expires, what]: Row): Meaning {
+  return { of, name, part, type, expires, what };
+}
