@@ -1,11 +1,17 @@
 /** Completion scripts, in the shells themselves: bash is everywhere, the others are asked where they are. */
 import { spawnSync } from 'node:child_process';
-import { describe, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { completionScript } from '../../../src/cli/completion.ts';
 import { COMMANDS } from '../../../src/config/commands.ts';
 import { ROUTE_KEYS } from '../../../src/config/route-settings.ts';
 
 const names = COMMANDS.map(({ name }) => name);
+const folder = mkdtempSync(join(tmpdir(), 'pullproxy-completion-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
 const isThere = (shell: string): boolean => spawnSync(shell, ['--version']).status === 0;
 
 /** What bash offers at the end of this line. `pullproxy` is not there: routes are what `routes` says. */
@@ -57,10 +63,7 @@ test.each(['zsh', 'fish'] as const)(
       for (const { flag } of Object.values(settings)) expect(script).toMatch(new RegExp(`(--|-l )${flag}\\b`));
     }
     if (!isThere(shell)) return;
-    const { status, stderr } = spawnSync(shell, [shell === 'zsh' ? '-n' : '--no-execute', '/dev/stdin'], {
-      input: script,
-      encoding: 'utf8',
-    });
+    const { status, stderr } = spawnSync(shell, [shell === 'zsh' ? '-n' : '--no-execute', scriptFile(shell)], { encoding: 'utf8' });
     expect([status, stderr]).toEqual([0, '']);
   },
 );
@@ -71,9 +74,12 @@ test.each([
   ['pullproxy node --log-level ', 'debug'],
 ])('in fish, where it is there: "%s"', (line, expected) => {
   if (!isThere('fish')) return;
-  const { stdout } = spawnSync('fish', ['--no-config', '-c', `source /dev/stdin; complete -C '${line}'`], {
-    input: completionScript('fish'),
-    encoding: 'utf8',
-  });
+  const { stdout } = spawnSync('fish', ['--no-config', '-c', `source ${scriptFile('fish')}; complete -C '${line}'`], { encoding: 'utf8' });
   expect(stdout).toContain(expected);
 });
+
+function scriptFile(shell: 'zsh' | 'fish'): string {
+  const file = join(folder, shell);
+  writeFileSync(file, completionScript(shell));
+  return file;
+}

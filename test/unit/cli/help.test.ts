@@ -4,7 +4,7 @@ import { COMMANDS } from '../../../src/config/commands.ts';
 
 describe('help', () => {
   test('of the program names every command', () => {
-    for (const { name, summary } of COMMANDS) expect(programHelp()).toContain(`${name.padEnd(6)}  ${summary}`);
+    for (const { name, summary } of COMMANDS) expect(programHelp()).toContain(`${name.padEnd(10)}  ${summary}`);
   });
 
   test.each(COMMANDS.map((spec) => [spec.name, spec] as const))(
