@@ -77,7 +77,7 @@ export class TcpPath {
       if (this.delayMs === 0) return near.write(rest);
       const due = performance.now() + this.delayMs;
       sent = sent.then(async () => {
-        await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
+        await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
         if (!near.destroyed) near.write(rest);
       });
       return true;

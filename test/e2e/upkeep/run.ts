@@ -1,14 +1,14 @@
 /**
  * Rolling restart, a killed node, and Redis away, each under steady load, and what the clients have seen of it:
  *
- *     npm run upkeep -- [--rate 500] [--pause 5] [--away 30] [--only rolling|kill|frozen|killed]
+ *     npm run upkeep -- [--rate 500] [--pause 5] [--away 30] [--only rolling|kill|frozen|killed|troubles]
  *
  * Exit code 1 when a request failed that had to be answered.
  */
 import { parseArgs } from 'node:util';
 import type { LoadReport } from '../../support/paced-load.ts';
 import { World } from '../chaos/world.ts';
-import { killOneNode, redisAway, rollingRestart, type UpkeepOptions } from './scenarios.ts';
+import { killOneNode, redisAway, redisTroubles, rollingRestart, type UpkeepOptions } from './scenarios.ts';
 
 const NODES = 3;
 /** Of each of at most six instances: enough for the load on a crowded machine, where each answer takes its time. */
@@ -38,6 +38,7 @@ await run(
 );
 await run('frozen', 'Redis frozen', (world) => redisAway(world, awayMs, 'frozen', options), mustNotFail);
 await run('killed', 'Redis killed, back empty', (world) => redisAway(world, awayMs, 'killed', options), mustNotFail);
+await run('troubles', 'one trouble with Redis after the other', (world) => redisTroubles(world, awayMs / 5, options), mustNotFail);
 process.exit(failed ? 1 : 0);
 
 async function run<R extends LoadReport>(

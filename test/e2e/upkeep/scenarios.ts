@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../support/eventually.ts';
 import { type LoadReport, PacedLoad, percentile } from '../../support/paced-load.ts';
+import { inflict } from '../chaos/faults.ts';
 import { type NodeSlot, ROUTE, type World } from '../chaos/world.ts';
 
 export interface UpkeepOptions {
@@ -84,6 +85,37 @@ export async function redisAway(world: World, awayMs: number, how: 'frozen' | 'k
   const { status, at } = await cold;
   await delay(options.pauseMs);
   return { ...(await load.stop()), p50BeforeMs, p50AwayMs, coldStatus: status, coldAnsweredMs: Math.round(at - backAt) };
+}
+
+const TROUBLES = [
+  'slow Redis',
+  'pause clients of Redis',
+  'break connections to Redis',
+  'lose messages of Redis',
+  'silent way to Redis',
+  'full Redis',
+  'empty Redis',
+] as const;
+
+export interface TroublesReport extends LoadReport {
+  /** Median of the answers' times in ms, in each trouble, and before all of them. */
+  readonly p50: Readonly<Record<string, number>>;
+}
+
+/** One trouble with Redis after the other, each for `troubleMs`. */
+export async function redisTroubles(world: World, troubleMs: number, options: UpkeepOptions): Promise<TroublesReport> {
+  const load = await warmLoad(world, options);
+  load.takeTimes();
+  await delay(options.pauseMs);
+  const p50: Record<string, number> = { before: percentile(load.takeTimes(), 50) };
+  for (const name of TROUBLES) {
+    options.say?.(name);
+    await inflict(world, { name, target: 0, ms: troubleMs, pauseMs: 0 });
+    p50[name] = percentile(load.takeTimes(), 50);
+    await delay(options.pauseMs);
+    load.takeTimes();
+  }
+  return { ...(await load.stop()), p50 };
 }
 
 /** Steady load on instances that have started. */

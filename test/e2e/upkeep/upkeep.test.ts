@@ -1,7 +1,7 @@
 /** What operators do to a running cluster costs no request; npm run upkeep does it for longer and under more load. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { World } from '../chaos/world.ts';
-import { killOneNode, redisAway, rollingRestart, type UpkeepOptions } from './scenarios.ts';
+import { killOneNode, redisAway, redisTroubles, rollingRestart, type UpkeepOptions } from './scenarios.ts';
 
 jest.setTimeout(240_000);
 
@@ -44,4 +44,11 @@ describe('three nodes under steady load', () => {
       expect([lost, coldStatus]).toEqual([0, 200]);
     },
   );
+
+  test('Redis is slow, paused, silent, full, empty, loses connections and messages: no request fails', async () => {
+    const { failures, lost, sent, answered, p50 } = await redisTroubles(world, 1_500, options);
+    process.stderr.write(`median ms of warm answers: ${JSON.stringify(p50)}\n`);
+    expect(failures).toEqual([]);
+    expect([lost, answered]).toEqual([0, sent]);
+  });
 });
