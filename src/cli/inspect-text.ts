@@ -111,7 +111,7 @@ function routeInFull(route: string, rows: readonly Row[], now: number, width: nu
     ...(own.length === 0 ? ['Nothing is registered: no node, no client, no instance.', ''] : []),
     ...own.flatMap(({ key, stored, meaning }) => [
       `${paint('bold', key)}  ${stored.type} of ${number(stored.size)}, ${expiry(stored)}`,
-      paint('dim', `  ${meaning?.what ?? ''}`),
+      paint('dim', cut(`  ${meaning?.what ?? ''}`, width)),
       ...[...stored.entries]
         .slice(0, ENTRIES_SHOWN)
         .map(([entry, value]) => `    ${cut(`${entry}  ${readable(value, now)}`.trimEnd(), width - 4)}`),

@@ -37,7 +37,7 @@ function whatToDo(url: string, error: Error): string {
   }
   if (/NOPERM/.test(error.message)) return `Its user may not do this: ${error.message}`;
   const [first = url] = url.split(',');
-  const { hostname, port } = new URL(first);
+  const { hostname, port } = URL.parse(first) ?? { hostname: '', port: '' };
   return `Is it running, and is this its address? Try: redis-cli -h ${hostname} -p ${port || 6379} ping`;
 }
 

@@ -47,13 +47,13 @@ export function routeFindings(route: string, { keys, now }: Dump): Finding[] {
     find(
       'odd',
       'free',
-      `${free} slots are free, and ready instances have ${slots} in all`,
+      `${many(free, 'slot')} free, and ready instances have ${slots} in all`,
       'An instance has just left, or its node is late.',
     );
   const open = part('held').size - part('promised').size;
   if (open > 0 && free > 0) {
     const advice = 'Slots are not moved: can every node reach the backend port of every other (--advertise)?';
-    find('broken', 'held', `${open} clients wait although ${free} slots are free`, advice);
+    find('broken', 'held', `${many(open, 'client')} held although ${many(free, 'slot')} free`, advice);
   }
   for (const [start, until] of part('starting')) {
     if (now - Number(until) > LATE_MS)
@@ -79,7 +79,7 @@ function heldFindings(part: (name: string) => Entries, now: number, find: Find):
       find(
         'broken',
         'holders',
-        `node ${node} holds ${real} clients here, and ${said} are counted`,
+        `node ${node} holds ${many(real, 'client')} here, and ${said} are counted`,
         'The node says all of them anew when it notices, at the latest after its restart.',
       );
   }
@@ -131,4 +131,8 @@ function readInstance(json: string): Instance | null {
   } catch {
     return null;
   }
+}
+
+function many(count: number, one: string): string {
+  return `${count} ${one}${count === 1 ? '' : 's'}`;
 }
