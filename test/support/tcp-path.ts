@@ -19,23 +19,27 @@ export class TcpPath {
   /** Messages of Redis' pub/sub are lost on the way. */
   losesMessages = false;
   lostMessages = 0;
+  /** Where it leads to: a port of this machine. */
+  target: number;
   readonly port: number;
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
   #silent = false;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, target: number) {
+    this.target = target;
     this.#server = server;
     this.port = (server.address() as AddressInfo).port;
   }
 
-  /** `target`: a port of this machine. */
-  static async open(target: number): Promise<TcpPath> {
+  static async open(target = 0): Promise<TcpPath> {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const path = new TcpPath(server);
-    server.on('connection', (near) => path.#join(near, connect({ port: target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })));
+    const path = new TcpPath(server, target);
+    server.on('connection', (near) =>
+      path.#join(near, connect({ port: path.target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })),
+    );
     return path;
   }
 
