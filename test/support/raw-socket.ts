@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type HttpMessage, readRequest, readResponse } from './http-message.ts';
 
-const WAIT_MS_MAX = 8_000;
+const WAIT_MS_MAX = 30_000;
 
 /** `fin`: ended in order. `reset`: broken. */
 export type Ending = 'fin' | 'reset';
