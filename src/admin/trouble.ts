@@ -18,6 +18,8 @@ export interface TroubleContext {
   /** Null when they are not known. */
   readonly jobs: StartupJobs | null;
   readonly startedBy: AdminSource['startedBy'];
+  /** Why Redis refuses to write although it answers; null when it does not. */
+  readonly redisRefusal: string | null;
   /** ms since the epoch. */
   readonly now: number;
 }

@@ -3,9 +3,10 @@ import type { NodeSnapshot } from '../cluster/cluster.ts';
 import type { ClusterState } from './admin-source.ts';
 import { routeTroubles } from './route-troubles.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
-import { about } from './words.ts';
+import { about, firstLine } from './words.ts';
 
 const LATE_HEARTBEAT_MS = 2_000;
+const REASON_LETTERS_MAX = 160;
 const ORDER = { error: 0, warning: 1, note: 2 } as const;
 
 /** The worst first. */
@@ -14,6 +15,7 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
   const held = new Map(routes.map((route) => [route.name, route.held]));
   return [
     ...(redis.connected === false ? [redisAway(state.node)] : []),
+    ...(context.redisRefusal === null ? [] : [redisRefuses(context.redisRefusal)]),
     ...routes.flatMap((route) => routeTroubles(route, context)),
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
@@ -30,6 +32,17 @@ function redisAway(node: string | null): Trouble {
     node: null,
     text: 'Redis does not answer',
     advice: `${what}. Requests that find a slot at their node go on; no slot moves between nodes and nothing is started until Redis is back.`,
+  };
+}
+
+function redisRefuses(reason: string): Trouble {
+  return {
+    severity: 'error',
+    code: 'redis_refuses',
+    route: null,
+    node: null,
+    text: `Redis answers and refuses to write: ${firstLine(reason, REASON_LETTERS_MAX)}`,
+    advice: 'Nothing is registered and nothing is started until it takes writes again. Is it full (maxmemory), or a replica?',
   };
 }
 

@@ -47,7 +47,13 @@ function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
   return async () => {
     const [snapshot, found] = await Promise.all([directory.snapshot(), jobs.read(JOBS_MAX)]);
     const state = { node: null, redis: { connected: directory.connected }, ...snapshot };
-    return adminState(state, found, { version, ...THIS_PROCESS }, waits.add(snapshot.nodes, performance.now()), Date.now());
+    return adminState(
+      state,
+      found,
+      { version, ...THIS_PROCESS, redisRefusal: directory.refusal },
+      waits.add(snapshot.nodes, performance.now()),
+      Date.now(),
+    );
   };
 }
 

@@ -5,7 +5,7 @@ import { findTroubles } from '../../../src/admin/troubles.ts';
 import type { RouteSnapshot } from '../../../src/cluster/cluster.ts';
 import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from './pictures.ts';
 
-const CALM: TroubleContext = { jobs: { jobs: [], scalers: 1 }, startedBy: 'scalers', now: NOW };
+const CALM: TroubleContext = { jobs: { jobs: [], scalers: 1 }, startedBy: 'scalers', redisRefusal: null, now: NOW };
 
 function find(state: Partial<ClusterState>, context: Partial<TroubleContext> = {}): readonly Trouble[] {
   return findTroubles(aState(state), { ...CALM, ...context });
@@ -167,6 +167,12 @@ describe('nodes', () => {
       text: 'Redis does not answer',
       advice: expect.stringContaining('what a knows of itself'),
     });
+  });
+
+  test('a Redis that refuses to write is an error', () => {
+    expect(texts(find({}, { redisRefusal: "OOM command not allowed when used memory > 'maxmemory'." }))).toEqual([
+      "error: Redis answers and refuses to write: OOM command not allowed when used memory > 'maxmemory'.",
+    ]);
   });
 
   test('without Redis there is none to be lost, and no scaler to be missed', () => {
