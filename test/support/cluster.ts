@@ -16,10 +16,14 @@ export interface ClusterNode extends Running {
   readonly admin: string;
 }
 
-export async function startNode(redisUrl: string | null, args: readonly string[] = []): Promise<ClusterNode> {
+export async function startNode(
+  redisUrl: string | null,
+  args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
+): Promise<ClusterNode> {
   const ports = ['--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
   const running = await startProcess(['node', ...ports, ...(redisUrl === null ? [] : ['--redis', redisUrl]), ...args], {
-    env: { PULLPROXY_SECRET: SECRET },
+    env: { PULLPROXY_SECRET: SECRET, ...env },
   });
   const { listen, backend, admin } = running.ready as { listen: string[]; backend: string; admin: string };
   return { ...running, url: listen[0] as string, backend, admin: `http://${admin}` };

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ROUTE, type World } from './world.ts';
+import { type Fault, ROUTE, type World } from './world.ts';
 
 const LOOK_EVERY_MS = 50;
 
@@ -24,7 +24,7 @@ export class IdleWatch {
       const now = performance.now();
       const [held, free] = [sum(seen, 'held'), sum(seen, 'free')];
       // While something is broken on purpose, or just was, waiting is what clients do.
-      const disturbed = this.#world.faults.some(({ over }) => over > now - 1_000) || seen.includes(null);
+      const disturbed = this.#world.faults.some((fault) => fault.over > now - aftermathMs(fault)) || seen.includes(null);
       if (held > 0 && free > 0 && !disturbed) since ??= now;
       else since = null;
       if (since !== null && now - since > this.longestMs) {
@@ -39,6 +39,11 @@ export class IdleWatch {
   stop(): void {
     this.#running = false;
   }
+}
+
+/** The directory is whole again two beats after Redis is, which the nodes notice within a second. */
+function aftermathMs({ what }: Fault): number {
+  return what.includes('Redis') ? 3_000 : 1_000;
 }
 
 interface Numbers {

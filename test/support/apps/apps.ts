@@ -6,3 +6,6 @@ const path = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 export const COUNTING_APP = [process.execPath, path('counting-app.mjs')];
 export const WS_ECHO_APP = [process.execPath, path('ws-echo.mjs')];
 export const SINGLE_THREADED_APP = ['python3', path('single_threaded.py')];
+
+/** For NODE_OPTIONS: the process' clock is wrong by SKEW_MS. */
+export const SKEWED_CLOCK = `--import=${path('skewed-clock.mjs')}`;
