@@ -45,8 +45,9 @@ export function decide(demand: Demand): Decision {
   if (held !== null) return { desired: begun + Math.max(1, missing), ...held };
   const { toStart, laterMs } = paced(demand, missing);
   const reason = toStart < missing ? 'paced' : aim.desired > aim.limit ? 'maximum' : aim.reason;
-  // What is wanted waits for room, and more clients will ask again by themselves.
-  const waits = aim.desired > aim.limit && aim.replaces;
+  // What is wanted waits for room, and more clients will ask again by themselves. A restart is not over before its instances are ready:
+  // nobody else would notice that one of them has failed.
+  const waits = aim.replaces && (aim.desired > aim.limit || (aim.reason === 'restart' && demand.starting + toStart > 0));
   return {
     desired: toStart > 0 ? begun + toStart : Math.min(aim.desired, aim.limit),
     toStart,
