@@ -91,7 +91,11 @@ describe('how many instances to start', () => {
       { ready: 3, old: 3, slots: 30, free: 15 },
       { desired: 5, toStart: 2, reason: 'restart', laterMs: 1_000 },
     ],
-    ['a restart without traffic needs one', { ready: 3, old: 3, slots: 30, free: 30 }, { desired: 4, toStart: 1, reason: 'restart', laterMs: 1_000 }],
+    [
+      'a restart without traffic needs one',
+      { ready: 3, old: 3, slots: 30, free: 30 },
+      { desired: 4, toStart: 1, reason: 'restart', laterMs: 1_000 },
+    ],
     ['or the minimum', { ready: 3, old: 3, slots: 30, free: 30, min: 3 }, { desired: 6, toStart: 3, reason: 'restart', laterMs: 1_000 }],
     [
       'a restart at the maximum goes one by one',
