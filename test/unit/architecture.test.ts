@@ -25,6 +25,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 
 /** Each of these is used in one place. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  '@fastify/swagger': ['admin/'],
   bullmq: ['scaling/startup-queue.ts', 'scaling/startup-job-reader.ts', 'scaling/scaler.ts'],
   fastify: ['admin/'],
   ioredis: ['cluster/redis/', 'scaling/startup-queue.ts', 'scaling/scaler.ts'],

@@ -98,7 +98,7 @@ function options({ series, say, logarithmic = false }, room) {
   return {
     ...size(room),
     legend: { show: false },
-    padding: [6, 6, 0, 0],
+    padding: [6, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'pullproxy' }, points: { size: 5 } },
     scales: {
       x: { range: (_, min, max) => [Math.min(min ?? 0, (max ?? 0) - SPAN_MIN), max ?? 0] },
@@ -111,7 +111,7 @@ function options({ series, say, logarithmic = false }, room) {
         : { range: (_, __, max) => [0, Math.max(4, (max ?? 0) * 1.08)] },
     },
     axes: [
-      { ...axis, size: 22, space: 80, values: (_, splits, __, ___, stepSeconds) => splits.map((seconds) => moment(seconds, stepSeconds)) },
+      { ...axis, size: 22, space: 60, values: (_, splits, __, ___, stepSeconds) => splits.map((seconds) => moment(seconds, stepSeconds)) },
       {
         ...axis,
         size: 46,

@@ -34,7 +34,7 @@ export function troubles(state) {
           { key: 'notes', class: 'notes' },
           ...notes
             .slice(0, SHOWN_MAX)
-            .map((note) => h('li', { key: keyOf(note) }, ...sentence(note), h('span', { class: 'quiet', text: ` ${note.advice}` }))),
+            .map((note) => h('li', { key: keyOf(note) }, ...sentence(note), h('span', { class: 'quiet', text: `. ${note.advice}` }))),
         )
       : null,
   ].filter((one) => one !== null);
@@ -92,7 +92,7 @@ function goneNodes({ nodes, redis, at }) {
 }
 
 function leftNode({ id, goneAt }) {
-  return { severity: 'note', code: 'left', route: null, node: id, text: `node ${id} left at ${clock(goneAt)}.`, advice: 'It was told to.' };
+  return { severity: 'note', code: 'left', route: null, node: id, text: `node ${id} left at ${clock(goneAt)}`, advice: 'It was told to.' };
 }
 
 function lostNode({ id, address, goneAt, heartbeatAgeMs }) {
