@@ -86,8 +86,9 @@ export class Dispatcher {
   /** A visit whose stream failed before anything came of it goes back to its original place. It was accepted: no limit refuses it now. */
   retry(visit: Visit): void {
     const route = visit.route as Route;
+    // Not in this turn of the event loop: what broke its link may have broken others, and they are only about to be heard of.
+    setImmediate(() => this.match(route));
     this.#hold(visit, route, Number.MAX_SAFE_INTEGER);
-    this.match(route);
   }
 
   /** Slots of the route may be idle here: they serve who is held, the oldest first. */

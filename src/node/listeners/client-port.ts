@@ -8,7 +8,7 @@ import { VanishedClients } from './vanished.ts';
 const SWEEP_MS = 250;
 const BACKLOG = 4_096;
 /** A port that is about to close takes those who are connected already, for so long at most. */
-const LAST_ACCEPTS_MS = 250;
+const LAST_ACCEPTS_MS = 1_000;
 /** For a PROXY header and a TLS handshake together. */
 const ENTRANCE_TIMEOUT_MS = 10_000;
 

@@ -78,6 +78,8 @@ function step(bench: Bench, route: Route, kind: string, pick: number): void {
       if (by.stub.active-- <= 0) break;
       bench.dispatcher.retry(visit);
     }
+    // They are matched at the end of the turn.
+    jest.advanceTimersByTime(0);
   }
 }
 

@@ -111,6 +111,25 @@ describe('a visit', () => {
   });
 });
 
+describe('a visit whose link broke', () => {
+  test('is not given to another link that breaks in the same turn', () => {
+    const bench = new Bench();
+    const route = bench.route();
+    const [first, second, third] = [lender(3, 1), lender(2, 1), lender(1, 1)];
+    bench.links(route, first);
+    const visit = bench.arrives(route);
+    bench.links(route, second);
+    bench.links(route, third);
+    for (const lost of [first, second]) {
+      route.slots.remove(lost);
+      if (lost === first) bench.dispatcher.retry(visit);
+    }
+    expect(visit.attempts).toBe(1);
+    jest.advanceTimersByTime(0);
+    expect(visit.served).toEqual([first, third]);
+  });
+});
+
 describe('who is held is refused', () => {
   test('when the deadline has passed, and is not served later', () => {
     const bench = new Bench();
