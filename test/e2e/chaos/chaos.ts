@@ -9,6 +9,8 @@ import { World } from './world.ts';
 
 export interface ChaosOptions {
   readonly seconds: number;
+  /** Goes on beyond `seconds` until so many were sent. */
+  readonly requestsMin?: number;
   readonly seed: number;
   readonly clients: number;
   readonly only?: readonly FaultName[];
@@ -22,6 +24,8 @@ export interface ChaosReport {
   readonly answered: number;
   /** Nobody listened at a node that was down: the client went to another one. */
   readonly turnedAway: number;
+  /** Requests on kept connections that broke before an answer, and may be sent again. */
+  readonly sentAgain: number;
   /** Failures of requests inside a process that was killed or seemed dead, by fault and reason. */
   readonly failedInside: Readonly<Record<string, Readonly<Record<string, number>>>>;
   readonly failedUnexplained: number;
@@ -47,7 +51,14 @@ const SETTLE_MS = 3_000;
 /** A client that is held looks again within 250 ms, whatever message was lost. Two processes that are not given the processor for seconds can't; so this is far more. */
 const IDLE_MS_MAX = 3_000;
 
-export async function runChaos({ seconds, seed, clients: count, only, say = () => {} }: ChaosOptions): Promise<ChaosReport> {
+export async function runChaos({
+  seconds,
+  requestsMin = 0,
+  seed,
+  clients: count,
+  only,
+  say = () => {},
+}: ChaosOptions): Promise<ChaosReport> {
   const random = new Random(seed);
   const world = new World();
   say(`seed ${seed}`);
@@ -58,8 +69,8 @@ export async function runChaos({ seconds, seed, clients: count, only, say = () =
     const served = clients.run(count);
     const watched = watch.run();
     await delay(SETTLE_MS);
-    const end = performance.now() + seconds * 1_000;
-    while (performance.now() < end) {
+    const began = performance.now();
+    while (performance.now() - began < seconds * 1_000 || clients.sent < requestsMin) {
       const blow = nextBlow(random, only);
       say(line(clients, blow));
       await inflict(world, blow);
@@ -70,7 +81,7 @@ export async function runChaos({ seconds, seed, clients: count, only, say = () =
     await served;
     watch.stop();
     await watched;
-    return report(seed, seconds, world, clients, watch);
+    return report(seed, Math.round((performance.now() - began) / 1_000), world, clients, watch);
   } finally {
     await world.stop();
   }
@@ -109,6 +120,7 @@ function report(seed: number, seconds: number, world: World, clients: Clients, w
     sent: clients.sent,
     answered: clients.answered,
     turnedAway: clients.turnedAway,
+    sentAgain: clients.sentAgain,
     failedInside: explained,
     failedUnexplained: unexplained.length,
     lost: clients.lost,

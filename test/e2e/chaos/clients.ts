@@ -7,6 +7,9 @@ import { ROUTE, type World } from './world.ts';
 /** A request that got neither an answer nor a broken connection by then is lost. */
 const LOST_AFTER_MS = 60_000;
 
+/** Keeps no connection. */
+const ALWAYS_FRESH = new Agent({ keepAlive: false });
+
 export interface Failure {
   readonly id: string;
   readonly node: number;
@@ -22,6 +25,8 @@ export class Clients {
   answered = 0;
   /** Nobody listened: the client goes to another node, as with several addresses of one name. */
   turnedAway = 0;
+  /** On a kept connection that the node closed at this very moment: what may be sent again, any client sends again (RFC 9110 section 9.2.2). */
+  sentAgain = 0;
   lost = 0;
   /** An answer that belongs to another request. */
   mixedUp = 0;
@@ -59,7 +64,7 @@ export class Clients {
     }
   }
 
-  #ask(node: number, post: boolean): Promise<'done' | 'turned away'> {
+  #ask(node: number, post: boolean, agent = this.#perNode[node]): Promise<'done' | 'turned away'> {
     const id = `r${this.#nextId++}`;
     const from = performance.now();
     const slot = this.#world.nodes[node];
@@ -71,7 +76,7 @@ export class Clients {
         path: `/id?ms=${Math.floor(this.#random.between(0, 40))}`,
         method: post ? 'POST' : 'GET',
         headers: { host: ROUTE, 'x-request-id': id, 'content-length': post ? 5 : 0 },
-        agent: this.#perNode[node],
+        agent: agent ?? false,
       });
       const lost = setTimeout(() => {
         this.lost++;
@@ -83,7 +88,11 @@ export class Clients {
         this.longestMs = Math.max(this.longestMs, until - from);
         if (why === null) this.answered++;
         else if (why === 'turned away') this.turnedAway++;
-        else this.failures.push({ id, node, from, until, why, maySendAgain: !post });
+        else if (why.startsWith('kept connection') && !post) {
+          this.sentAgain++;
+          void this.#ask(node, post, ALWAYS_FRESH).then(resolve);
+          return;
+        } else this.failures.push({ id, node, from, until, why, maySendAgain: !post });
         resolve(why === 'turned away' ? 'turned away' : 'done');
       });
       asked.end(post ? 'hello' : undefined);
