@@ -20,7 +20,7 @@ beforeAll(async () => {
   redis = await startRedis();
   await setRoute(redis.url, ROUTE, 'maxInstances=9');
   nodes = await Promise.all(['a', 'b', 'c'].map((id) => startNode(redis.url, ['--id', id])));
-  const idle = ['--idle-timeout', '4s', '--old-idle-timeout', '500ms'];
+  const idle = ['--idle-timeout', '8s', '--old-idle-timeout', '4s'];
   const linker = { proxies: nodes.map(({ backend }) => backend), concurrency: CONCURRENCY, app: COUNTING_APP, args: idle };
   await Promise.all([1, 2].map(() => startScaler(redis.url, linker, ledger, ['--rate', '50/1s', '--parallel', '4'])));
 });
@@ -47,9 +47,9 @@ describe('from zero, to the crowd, and back', () => {
 
   test('when the crowd has left, the newest instance is the last to leave, and then there is none', async () => {
     const newest = Math.max(...(await instances()).map(({ seq }) => seq));
-    await eventually('one instance is left', async () => (await instances()).length === 1, 20_000);
+    await eventually('one instance is left', async () => (await instances()).length === 1, 40_000);
     expect((await instances())[0]?.seq).toBe(newest);
-    await eventually('no instance is left', async () => (await instances()).length === 0, 20_000);
+    await eventually('no instance is left', async () => (await instances()).length === 0, 40_000);
   });
 
   test('the next request starts one again', async () => {
