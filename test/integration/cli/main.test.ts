@@ -44,6 +44,9 @@ describe('the program', () => {
   test('says when Redis does not answer, without its password', async () => {
     const { code, stderr } = await runCommand(['status', '--redis', 'redis://me:hunter2@127.0.0.1:1']);
     expect(code).toBe(1);
-    expect(stderr).toBe('pullproxy: Redis does not answer at redis://127.0.0.1:1 (--redis, or PULLPROXY_REDIS)\n');
+    expect(stderr).toBe(
+      'pullproxy: Redis does not answer at redis://127.0.0.1:1 (--redis, or PULLPROXY_REDIS)\n' +
+        '  Is it running, and is this its address? Try: redis-cli -h 127.0.0.1 -p 1 ping\n',
+    );
   });
 });
