@@ -31,6 +31,8 @@ export const lookMax = 200;
 export const leaveAfterMs = 5_000;
 /** What is registered outlives the last beat by this much, in case nobody is left who cleans it. */
 export const keysLiveMs = 60_000;
+/** It is said again, for all of a route's keys, this often at most. */
+export const keepEveryMs = 10_000;
 /** Of a route's starts, those that a picture of it shows. */
 export const startsShownMax = 200;
 /** The last known concurrency of a route is kept for 30 days: the first start after a quiet time knows it. */

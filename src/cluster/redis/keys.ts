@@ -42,7 +42,7 @@ export const demandChannel = 'pp:demand';
  * | `starting` | ZSET | start id → when the start is given up |
  * | `begun` | ZSET | start id → when it was begun, Redis time in ms |
  * | `jobs` | HASH | start id → when its job was taken, Redis time in ms |
- * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once; of starts: `begun`, `wanted`, `restart…`, `failures` and what belongs to it |
+ * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once; what all instances come to, and the `newest`; of starts: `begun`, `wanted`, `restart…`, `failures` and what belongs to it |
  */
 export function routeKeys(route: string): string[] {
   // Redis hashes what stands between the first { and the next }; a route with braces would scatter its keys.

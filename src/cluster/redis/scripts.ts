@@ -1,6 +1,6 @@
 /** The Lua scripts beside this file: one file a transition, read once. */
 import { readFileSync } from 'node:fs';
-import { concurrencyLivesMs, deadAfterMs, keysLiveMs, lookMax, promiseMs, scanMax, startsShownMax } from '../limits.ts';
+import { concurrencyLivesMs, deadAfterMs, keepEveryMs, keysLiveMs, lookMax, promiseMs, scanMax, startsShownMax } from '../limits.ts';
 import * as startLimits from '../start-limits.ts';
 import { routeKeys } from './keys.ts';
 
@@ -15,6 +15,7 @@ const CONSTANTS = Object.entries({
   scanMax,
   lookMax,
   keysLiveMs,
+  keepEveryMs,
   concurrencyLivesMs,
   startsShownMax,
   ...startLimits,

@@ -43,19 +43,6 @@ local function dropHolds(node)
   end
 end
 
--- Removes all that the node has at the route.
-local function forget(node)
-  redis.call('ZREM', NODES, node)
-  redis.call('HDEL', PEERS, node)
-  redis.call('HDEL', FREE, node)
-  redis.call('HDEL', SERVING, node)
-  dropHolds(node)
-  local instances = redis.call('HGETALL', INSTANCES)
-  for i = 1, #instances, 2 do
-    if cjson.decode(instances[i + 1]).node == node then redis.call('HDEL', INSTANCES, instances[i]) end
-  end
-end
-
 local function meta(field)
   return tonumber(redis.call('HGET', META, field)) or 0
 end
@@ -63,6 +50,59 @@ end
 local function setMeta(...)
   redis.call('HSET', META, ...)
   redis.call('PEXPIRE', META, concurrencyLivesMs)
+end
+
+-- Returns what lives of the instances: a list of { id, decoded }.
+local function instances()
+  local list = {}
+  local stored = redis.call('HGETALL', INSTANCES)
+  for i = 1, #stored, 2 do
+    list[#list + 1] = { id = stored[i], info = cjson.decode(stored[i + 1]) }
+  end
+  return list
+end
+
+-- One instance more (1) or less (-1).
+local function count(sum, info, change)
+  if info.state == 'ready' then
+    sum.ready = sum.ready + change
+    sum.slots = sum.slots + change * info.concurrency
+  elseif info.state == 'starting' then
+    sum.warming = sum.warming + change
+  end
+end
+
+-- What the instances come to: { ready ones, their slots, those that are linked and not ready yet }. The sums are kept in META, since to look
+-- at all instances takes the longer the more there are. They are of no use when INSTANCES has lapsed meanwhile, and META has not.
+local function supply()
+  local size = redis.call('HLEN', INSTANCES)
+  local kept = redis.call('HMGET', META, 'counted', 'ready', 'slots', 'warming')
+  if tonumber(kept[1]) == size then return { ready = tonumber(kept[2]), slots = tonumber(kept[3]), warming = tonumber(kept[4]) } end
+  local sum = { ready = 0, slots = 0, warming = 0 }
+  if size == 0 then return sum end
+  for _, instance in ipairs(instances()) do count(sum, instance.info, 1) end
+  return sum
+end
+
+local function keepSupply(sum)
+  setMeta('counted', redis.call('HLEN', INSTANCES), 'ready', sum.ready, 'slots', sum.slots, 'warming', sum.warming)
+end
+
+-- Removes all that the node has at the route.
+local function forget(node)
+  redis.call('ZREM', NODES, node)
+  redis.call('HDEL', PEERS, node)
+  redis.call('HDEL', FREE, node)
+  redis.call('HDEL', SERVING, node)
+  dropHolds(node)
+  local sum, gone = supply(), 0
+  for _, instance in ipairs(instances()) do
+    if instance.info.node == node then
+      gone = gone + redis.call('HDEL', INSTANCES, instance.id)
+      count(sum, instance.info, -1)
+    end
+  end
+  if gone > 0 then keepSupply(sum) end
 end
 
 -- One more start in a row has failed. From failuresMax on the next one is tried after a pause.
@@ -86,6 +126,8 @@ local function tend()
   for _, node in ipairs(redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)) do
     forget(node)
   end
+  -- Where no node is nothing is: keys that were made after the last keep() may have outlived all nodes.
+  if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES) end
   redis.call('ZREMRANGEBYSCORE', PROMISED, '-inf', now)
   -- The clock was set back: no promise is made for so long.
   redis.call('ZREMRANGEBYSCORE', PROMISED, now + promiseMs + 1, '+inf')
@@ -95,7 +137,9 @@ local function tend()
   end
 end
 
-local function keep()
+-- What is registered outlives the last beat by keysLiveMs, or by keepEveryMs less.
+local function keep(atOnce)
+  if not atOnce and redis.call('PTTL', NODES) > keysLiveMs - keepEveryMs then return end
   for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
     redis.call('PEXPIRE', key, keysLiveMs)
   end
@@ -118,34 +162,10 @@ local function setServing(node, count)
   if count > 0 then redis.call('HSET', SERVING, node, count) elseif count == 0 then redis.call('HDEL', SERVING, node) end
 end
 
--- Returns what lives of the instances: a list of { id, decoded }.
-local function instances()
-  local list = {}
-  local stored = redis.call('HGETALL', INSTANCES)
-  for i = 1, #stored, 2 do
-    list[#list + 1] = { id = stored[i], info = cjson.decode(stored[i + 1]) }
-  end
-  return list
-end
-
--- { ready instances, their slots, instances that are linked and not ready yet }
-local function supply()
-  local ready, slots, warming = 0, 0, 0
-  for _, instance in ipairs(instances()) do
-    if instance.info.state == 'ready' then
-      ready = ready + 1
-      slots = slots + instance.info.concurrency
-    elseif instance.info.state == 'starting' then
-      warming = warming + 1
-    end
-  end
-  return ready, slots, warming
-end
-
 -- For how long nobody is to wait here: starts keep failing, no instance is there and none is on its way. 0: whoever comes may wait.
 local function failingMs()
   local retryInMs = meta('retryAt') - now
   if retryInMs <= 0 or redis.call('ZCARD', STARTING) > 0 then return 0 end
-  local ready, _, warming = supply()
-  return ready + warming > 0 and 0 or retryInMs
+  local sum = supply()
+  return sum.ready + sum.warming > 0 and 0 or retryInMs
 end

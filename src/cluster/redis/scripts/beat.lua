@@ -31,6 +31,8 @@ local function neverReady(instance)
 end
 
 tend()
+local sum = supply()
+local changed = {}
 local known = touch(node, ARGV[2])
 setIdle(node, ARGV[3])
 setServing(node, ARGV[4])
@@ -40,6 +42,8 @@ for i = 6, 5 + gone do
   local instance = stored(ARGV[i])
   if instance and instance.node == node then
     redis.call('HDEL', INSTANCES, ARGV[i])
+    count(sum, instance, -1)
+    changed[#changed + 1] = instance
     if instance.state == 'starting' then neverReady(instance) end
   end
 end
@@ -54,6 +58,9 @@ for i = 6 + gone, #ARGV, 3 do
     local info = cjson.decode(json)
     -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
     if before and before.state == 'draining' then json = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1) end
+    if before then count(sum, before, -1) end
+    changed[#changed + 1] = cjson.decode(json)
+    count(sum, changed[#changed], 1)
     if info.state == 'ready' or (before and before.served) then
       json = string.sub(json, 1, -2) .. ',"served":true}'
       if not before or not before.served then redis.call('HDEL', META, 'failures', 'failure', 'failedAt', 'pauses', 'retryAt') end
@@ -61,18 +68,37 @@ for i = 6 + gone, #ARGV, 3 do
       neverReady(before)
     end
     redis.call('HSET', INSTANCES, id, json)
-    setMeta('concurrency', info.concurrency)
+    if meta('concurrency') ~= info.concurrency then setMeta('concurrency', info.concurrency) end
     local itsOwn = info.startId and redis.call('ZREM', STARTING, info.startId) == 1
     if not itsOwn and not before then endOneOfSeveral(info.startId) end
   end
 end
 
-local newest, newestNode, seq = '', '', nil
-for _, instance in ipairs(instances()) do
-  if instance.info.state == 'ready' then
-    local larger = seq == nil or instance.info.seq > seq or (instance.info.seq == seq and instance.id > newest)
-    if larger then newest, newestNode, seq = instance.id, instance.info.node, instance.info.seq end
-  end
+if #changed > 0 then keepSupply(sum) end
+
+local function newer(a, b)
+  return not b or a.seq > b.seq or (a.seq == b.seq and a.id > b.id)
 end
+
+-- The newest ready instance is remembered: only what was said just now can be newer, unless that one is ready no longer.
+local function newestReady()
+  if sum.ready == 0 then return nil end
+  local id = redis.call('HGET', META, 'newest')
+  local newest = id and stored(id)
+  if newest and newest.state == 'ready' then
+    for _, info in ipairs(changed) do
+      if info.state == 'ready' and newer(info, newest) and redis.call('HEXISTS', INSTANCES, info.id) == 1 then newest = info end
+    end
+  else
+    newest = nil
+    for _, instance in ipairs(instances()) do
+      if instance.info.state == 'ready' and newer(instance.info, newest) then newest = instance.info end
+    end
+  end
+  if newest and newest.id ~= id then setMeta('newest', newest.id) end
+  return newest
+end
+
+local newest = newestReady() or { id = '', node = '' }
 keep()
-return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest, newestNode }
+return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest.id, newest.node }

@@ -6,8 +6,8 @@
 -- returns  1, or 0 when something has changed
 
 tend()
-local ready, _, warming = supply()
-if ready + warming + redis.call('ZCARD', STARTING) ~= tonumber(ARGV[1]) or meta('begun') ~= tonumber(ARGV[2]) then return 0 end
+local sum = supply()
+if sum.ready + sum.warming + redis.call('ZCARD', STARTING) ~= tonumber(ARGV[1]) or meta('begun') ~= tonumber(ARGV[2]) then return 0 end
 
 for _, start in ipairs(redis.call('ZRANGEBYSCORE', BEGUN, '-inf', now - begunLivesMs)) do
   redis.call('ZREM', BEGUN, start)

@@ -5,12 +5,12 @@
 --            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, clients being served, trouble }
 
 tend()
-local ready, slots, warming = supply()
+local sum = supply()
 local free = 0
 for _, count in ipairs(redis.call('HVALS', FREE)) do free = free + count end
 local serving = 0
 for _, count in ipairs(redis.call('HVALS', SERVING)) do serving = serving + count end
-local starting = redis.call('ZCARD', STARTING) + warming
+local starting = redis.call('ZCARD', STARTING) + sum.warming
 local concurrency = tonumber(redis.call('HGET', META, 'concurrency')) or -1
 
 local window = '(' .. now - minuteMs
@@ -24,6 +24,6 @@ if meta('restartUntil') > now then
   end
 end
 return {
-  redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), slots, free, ready, starting, concurrency, meta('begun'),
+  redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), sum.slots, free, sum.ready, starting, concurrency, meta('begun'),
   last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, serving, trouble(),
 }

@@ -12,9 +12,10 @@ if instance.node ~= ARGV[1] then return 0 end
 -- The answer to the first time it asked may have been lost.
 if instance.state == 'draining' then return 1 end
 
-local remaining = supply()
-if instance.state == 'ready' then remaining = remaining - 1 end
-if remaining < tonumber(ARGV[3]) then return 0 end
+local sum = supply()
+count(sum, instance, -1)
+if sum.ready < tonumber(ARGV[3]) then return 0 end
 local draining = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1)
 redis.call('HSET', INSTANCES, ARGV[2], draining)
+keepSupply(sum)
 return 1
