@@ -57,9 +57,8 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
       return { node: cluster.self.id, redis: { connected: redisConnected() }, ...snapshot };
     },
     async metrics() {
-      const starting = await startingInstances(node);
       return {
-        routes: [...node.routes.all()].map((route) => numbersOf(node, route, starting?.get(route.name))),
+        routes: [...node.routes.all()].map((route) => numbersOf(node, route)),
         unrouted: node.unrouted.codes,
         handoffs: node.handoffs.results,
         startupCommands: parts.startupCommands?.(),
@@ -78,14 +77,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
   };
 }
 
-/** Null when the directory does not say: a scrape goes without it then. */
-async function startingInstances({ cluster }: ProxyNode): Promise<ReadonlyMap<string, number> | null> {
-  if (!cluster.connected) return null;
-  const snapshot = await cluster.snapshot().catch(() => null);
-  return snapshot && new Map(snapshot.routes.map(({ name, starting }) => [name, starting]));
-}
-
-function numbersOf(node: ProxyNode, route: Route, starting: number | undefined): RouteNumbers {
+function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
   const { codes, hold, coldStart } = route.counters;
   return {
@@ -95,7 +87,7 @@ function numbersOf(node: ProxyNode, route: Route, starting: number | undefined):
     slots,
     free,
     instances: node.homes(route),
-    starting,
+    starting: node.cluster.starting(route.name),
     counts: { codes, hold, coldStart, coldStages: route.coldStages.histograms },
   };
 }

@@ -113,6 +113,8 @@ export interface Cluster {
 
   /** An instance of `route` was ready, and failed whoever it was given. */
   instanceFailed(route: string, reason: string): void;
+  /** Starts of `route` that are under way in the cluster, as of the last beat; undefined while this node has nothing at the route. Asks nobody. */
+  starting(route: string): number | undefined;
   /** When the start of an instance was begun; null when the directory does not say. */
   startTimes(route: string, startId: string): Promise<StartTimes | null>;
 

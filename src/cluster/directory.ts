@@ -155,6 +155,8 @@ export interface RouteBeatAnswer {
   readonly newest: string | null;
   /** Where that one has its home. */
   readonly newestNode: string | null;
+  /** Starts under way in the cluster, as in `StartPlan`. */
+  readonly starting: number;
 }
 
 export interface NodeBeat extends NodeLoad {

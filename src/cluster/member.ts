@@ -155,6 +155,10 @@ export class ClusterMember implements Cluster {
     this.#directory.noteFailure(route, reason).catch(() => undefined);
   }
 
+  starting(route: string): number | undefined {
+    return this.connected ? this.#presences.get(route)?.starting : undefined;
+  }
+
   startTimes(route: string, startId: string): Promise<StartTimes | null> {
     return this.#directory.startTimes(route, startId).catch(() => null);
   }

@@ -46,6 +46,7 @@ export class RoutePresence {
   #servingSaid = 0;
   #newest: string | null = null;
   #newestNode: string | null = null;
+  #starting: number | undefined;
 
   constructor(route: string, context: PresenceContext) {
     this.#route = route;
@@ -111,6 +112,11 @@ export class RoutePresence {
     const { bell, self } = this.#context;
     const from = this.#newestNode;
     if (from !== null && from !== self.id) void bell.ring(from, { t: 'want', route: this.#route, count, asker: self });
+  }
+
+  /** Starts under way in the cluster, as of the last beat; undefined before the first. */
+  get starting(): number | undefined {
+    return this.#starting;
   }
 
   // What the member says.
@@ -231,6 +237,7 @@ export class RoutePresence {
     // It lost something, or has what it was told to remove: a failover to a replica does that.
     if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
     this.#newestNode = answer.newestNode;
+    this.#starting = answer.starting;
     if (answer.newest === null || answer.newest === this.#newest || this.#hasEnded()) return;
     this.#newest = answer.newest;
     listener.onNewest(this.#route, answer.newest);

@@ -61,7 +61,7 @@ export class RouteState {
         this.#said(now, node.id, info);
       }
     }
-    return { now, known, held: this.#held.count(node.id), missing, ...this.#instances.newest };
+    return { now, known, held: this.#held.count(node.id), missing, starting: this.#startingCount(), ...this.#instances.newest };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {

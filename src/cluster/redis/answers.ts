@@ -24,7 +24,7 @@ export function readHoldAnswer(answer: unknown): HoldAnswer {
 }
 
 export function readRouteBeat(answer: unknown): RouteBeatAnswer {
-  const [now, known, held, missing, newest, newestNode] = list(answer);
+  const [now, known, held, missing, newest, newestNode, starting] = list(answer);
   return {
     now: Number(now),
     known: known === 1,
@@ -32,6 +32,7 @@ export function readRouteBeat(answer: unknown): RouteBeatAnswer {
     missing: list(missing).map(String),
     newest: newest === '' ? null : String(newest),
     newestNode: newestNode === '' ? null : String(newestNode),
+    starting: Number(starting),
   };
 }
 

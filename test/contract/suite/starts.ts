@@ -43,6 +43,19 @@ export function starts(world: () => World): void {
       expect((await plan()).starting).toBe(2);
     });
 
+    test('nodes that have something of the route know how many are under way, without asking', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      a.cluster.hold(route, 'c1', 0, 10);
+      await world().observer.beginStarts(route, ['s1', 's2'], 60_000, await plan());
+      await eventually('it knows of two', () => a.cluster.starting(route) === 2);
+      a.cluster.instance(route, instance('i1', { state: 'starting', startId: 's1' }));
+      await world().observer.endStart(route, 's2');
+      await eventually('one is linked, and not ready yet', () => a.cluster.starting(route) === 1);
+      a.cluster.instance(route, instance('i1'));
+      await eventually('none is left', () => a.cluster.starting(route) === 0);
+      expect(b.cluster.starting(route)).toBeUndefined();
+    });
+
     test('a failed start is not waited for', async () => {
       const { observer } = world();
       await observer.beginStarts(route, ['s1', 's2'], 60_000, await plan());

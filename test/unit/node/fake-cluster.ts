@@ -77,6 +77,10 @@ export class FakeCluster implements Cluster {
     this.instances.set(info.id, info);
   }
 
+  starting(): number | undefined {
+    return undefined;
+  }
+
   instanceGone(_route: string, instanceId: string): void {
     this.instances.delete(instanceId);
   }

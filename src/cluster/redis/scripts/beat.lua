@@ -3,7 +3,8 @@
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it
 --          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
--- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '' }
+-- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
+--            starts under way }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[5])
@@ -100,5 +101,6 @@ local function newestReady()
 end
 
 local newest = newestReady() or { id = '', node = '' }
+local starting = redis.call('ZCARD', STARTING) + sum.warming
 keep()
-return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest.id, newest.node }
+return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest.id, newest.node, starting }
