@@ -2,6 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Fault, ROUTE, type World } from './world.ts';
 
 const LOOK_EVERY_MS = 50;
+const TROUBLE_EVERY_LOOKS = 20;
+
+interface State {
+  readonly routes?: readonly { readonly name: string; readonly trouble: { readonly reason: string } | null }[];
+}
 
 /** Looks at what every node itself counts, and finds the longest time in which a client was held while a slot lay idle somewhere. */
 export class IdleWatch {
@@ -9,6 +14,7 @@ export class IdleWatch {
   /** When that was, and what the nodes counted at its end. */
   longestUntil = 0;
   longestSeen = '';
+  #looks = 0;
   #running = true;
   readonly #world: World;
 
@@ -32,7 +38,19 @@ export class IdleWatch {
         this.longestUntil = now;
         this.longestSeen = seen.map((one) => `held ${one?.held} free ${one?.free}`).join(', ');
       }
+      if (this.#looks++ % TROUBLE_EVERY_LOOKS === 0) void this.#lookForTrouble();
       await delay(LOOK_EVERY_MS);
+    }
+  }
+
+  /** Why starts fail, as the cluster has it. */
+  async #lookForTrouble(): Promise<void> {
+    for (const { admin } of this.#world.nodes) {
+      const state = (await get(`http://127.0.0.1:${admin}/api/v1/state`).catch(() => null)) as State | null;
+      const trouble = state?.routes?.find(({ name }) => name === ROUTE)?.trouble;
+      if (trouble !== null && trouble !== undefined)
+        this.#world.note(`starts fail: ${trouble.reason.replaceAll(/\b[a-z0-9]{12}\b/g, 'ID')}`);
+      if (state !== null) return;
     }
   }
 
@@ -55,6 +73,10 @@ interface Numbers {
 
 function sum(seen: readonly (Numbers | null)[], key: keyof Numbers): number {
   return seen.reduce((total, one) => total + (one?.[key] ?? 0), 0);
+}
+
+async function get(url: string): Promise<unknown> {
+  return (await fetch(url, { signal: AbortSignal.timeout(500) })).json();
 }
 
 async function numbers(admin: number): Promise<Numbers | null> {

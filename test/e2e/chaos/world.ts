@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../support/free-port.ts';
+import { stablePort } from '../../support/free-port.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { TcpPath } from '../../support/tcp-path.ts';
 import type { FaultName } from './fault-names.ts';
@@ -73,7 +73,7 @@ export class World {
     this.redis = await startRedis();
     this.redisPath = await TcpPath.open(this.redis.port);
     for (let i = 0; i < nodes; i++) {
-      const [listen, backendPort, admin] = [await freePort(), await freePort(), await freePort()];
+      const [listen, backendPort, admin] = [await stablePort(), await stablePort(), await stablePort()];
       this.nodes.push({
         id: `n${i}`,
         listen,
@@ -164,6 +164,11 @@ export class World {
     return code;
   }
 
+  /** For the report: how often it was so. */
+  note(what: string): void {
+    if (!this.#ending) this.said.set(what, (this.said.get(what) ?? 0) + 1);
+  }
+
   begin(what: FaultName, node: number | null): Fault {
     const relays = node !== null && this.nodes[node]?.hasRelayed === true;
     const fault = { what, node, relays, from: performance.now(), until: Number.POSITIVE_INFINITY, over: Number.POSITIVE_INFINITY };
@@ -206,7 +211,7 @@ export class World {
       createInterface({ input: child.stdout }).on('line', (line) => {
         const { msg, level } = JSON.parse(line) as { msg: string; level: number };
         if (msg === 'ready') resolve(child);
-        if (level >= 40 && !this.#ending) this.said.set(msg, (this.said.get(msg) ?? 0) + 1);
+        if (level >= 40) this.note(msg);
       });
     });
   }
