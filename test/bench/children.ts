@@ -45,15 +45,6 @@ export class Children {
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 export async function accepts(port: number): Promise<void> {
   for (let attempt = 0; attempt < 500; attempt++) {
     const socket = connect(port, '127.0.0.1');

@@ -10,7 +10,8 @@ import { connect, type Socket } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { accepts, Children, freePort, rss } from './children.ts';
+import { freePort } from '../../src/linker/free-port.ts';
+import { accepts, Children, rss } from './children.ts';
 import { type Load, median, wrk } from './load.ts';
 
 interface Case {

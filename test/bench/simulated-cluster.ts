@@ -6,8 +6,9 @@ import type { InstanceBeat } from '../../src/cluster/directory.ts';
 import { RedisBell } from '../../src/cluster/redis/bell.ts';
 import { RedisConnection } from '../../src/cluster/redis/connection.ts';
 import { RedisDirectory } from '../../src/cluster/redis/directory.ts';
+import { freePort } from '../../src/linker/free-port.ts';
 import { Random } from '../e2e/chaos/random.ts';
-import { accepts, type Children, freePort } from './children.ts';
+import { accepts, type Children } from './children.ts';
 import { median } from './load.ts';
 
 export interface Sizes {

@@ -10,7 +10,8 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Children, freePort } from './children.ts';
+import { freePort } from '../../src/linker/free-port.ts';
+import { Children } from './children.ts';
 
 const APP = fileURLToPath(new URL('./apps/late.mjs', import.meta.url));
 const { values } = parseArgs({ options: { wakes: { type: 'string', default: '100' } } });

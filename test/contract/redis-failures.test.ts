@@ -104,6 +104,31 @@ describe('when Redis fails', () => {
     expect(a.connected).toEqual([true, false, true]);
   });
 
+  test('frozen for longer than a node may be silent, it takes nobody for dead when it wakes, and no start is planned for what is there', async () => {
+    const [a, b] = [await join('a'), await join('b')];
+    await settle(a, b);
+    const watching = new Redis(server.url);
+    await watching.ping();
+    const began = performance.now();
+    await server.pause();
+    await eventually('everybody has been silent for too long', () => performance.now() - began > 4_000);
+    // Its answers come first when Redis wakes: before any node is back.
+    const scaler = createRedisDirectory({ url: server.url, log: silent });
+    const plans = scaler.ready(10_000).then(() => Promise.all([scaler.startPlan(route), scaler.startPlan('other.example.com')]));
+    await server.resume();
+    const [app, other] = await plans;
+    expect(app.held).toBe(50);
+    expect(other).toMatchObject({ ready: 1, slots: 10 });
+    await eventually('back', () => a.cluster.connected && b.cluster.connected);
+    for (let i = 0; i < 40; i++) {
+      expect(await scaler.startPlan('other.example.com')).toMatchObject({ ready: 1, slots: 10 });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(a.logged.concat(b.logged).filter((line) => line.includes('stopped beating'))).toEqual([]);
+    await scaler.close();
+    watching.disconnect();
+  });
+
   test('absent when the node starts, it is joined when it comes', async () => {
     await server.kill();
     const a = await join('a');

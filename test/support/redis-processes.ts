@@ -8,11 +8,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { freePort } from '../../src/linker/free-port.ts';
 import { eventually } from './eventually.ts';
-import { freePort } from './free-port.ts';
 
-/** Beyond its own port, a server of a Cluster takes the one that is 10,000 higher. */
-const PORT_MAX = 55_535;
 const HASH_SLOTS = 16_384;
 const MASTER_NAME = 'the-master';
 
@@ -123,7 +121,7 @@ function group(directory: string, servers: readonly RedisProcess[], others: read
 }
 
 async function start(directory: string, args: readonly string[]): Promise<RedisProcess> {
-  const port = await freeBusPort();
+  const port = await freePort();
   const plain = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'];
   return launch(port, [...plain, '--enable-debug-command', 'yes', ...args]);
 }
@@ -136,11 +134,4 @@ async function launch(port: number, args: readonly string[]): Promise<RedisProce
   const server = new RedisProcess(port, child);
   await eventually('the server answers', async () => (await server.client.ping()) === 'PONG', 30_000);
   return server;
-}
-
-async function freeBusPort(): Promise<number> {
-  for (;;) {
-    const port = await freePort();
-    if (port < PORT_MAX) return port;
-  }
 }

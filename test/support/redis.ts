@@ -6,7 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../src/linker/free-port.ts';
 
 /** Also the image of docker-compose.yml. */
 const IMAGE = 'redis:7';
@@ -72,6 +72,7 @@ async function startContainer(port: number, args: readonly string[]): Promise<Re
     });
   const { container: runtime } = await getContainerRuntimeClient();
   const handle = runtime.getById(container.getId());
+  await accepting(port);
   let stopped = false;
   return {
     url: `redis://127.0.0.1:${port}`,

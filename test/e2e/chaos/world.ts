@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { stablePort } from '../../support/free-port.ts';
+import { freePort } from '../../../src/linker/free-port.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { TcpPath } from '../../support/tcp-path.ts';
 import type { FaultName } from './fault-names.ts';
@@ -73,7 +73,7 @@ export class World {
     this.redis = await startRedis();
     this.redisPath = await TcpPath.open(this.redis.port);
     for (let i = 0; i < nodes; i++) {
-      const [listen, backendPort, admin] = [await stablePort(), await stablePort(), await stablePort()];
+      const [listen, backendPort, admin] = [await freePort(), await freePort(), await freePort()];
       this.nodes.push({
         id: `n${i}`,
         listen,

@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag, ResetCode } from '../../../src/link/frames.ts';
+import { freePort } from '../../../src/linker/free-port.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { COUNTING_APP, SINGLE_THREADED_APP } from '../../support/apps/apps.ts';
-import { freePort } from '../../support/free-port.ts';
 import { closeFakeNodes, type FakeInstance, FakeNode } from '../../unit/linker/fake-node.ts';
 import { endLinkers, RunningLinker } from '../../unit/linker/run-linker.ts';
 

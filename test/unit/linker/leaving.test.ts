@@ -1,8 +1,8 @@
 /** Draining, and an application that is away: what becomes of slots and streams. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ResetCode } from '../../../src/link/frames.ts';
+import { freePort } from '../../../src/linker/free-port.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/free-port.ts';
 import { closeFakeNodes, type FakeInstance, FakeNode } from './fake-node.ts';
 import { endLinkers, RunningLinker } from './run-linker.ts';
 import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../../src/linker/free-port.ts';
 import { eventually } from '../../support/eventually.ts';
-import { freePort } from '../../support/free-port.ts';
 import { closeFakeNodes, FakeNode } from './fake-node.ts';
 import { endLinkers, RunningLinker } from './run-linker.ts';
 import { closeTcpApps, TcpApp } from './tcp-app.ts';

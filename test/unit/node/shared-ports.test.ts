@@ -2,9 +2,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../../src/linker/free-port.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeLinker } from '../../support/fake-linker.ts';
-import { freePort } from '../../support/free-port.ts';
 import { closeEverything, startLoneNode, startServedNode } from '../../support/lone-node.ts';
 import { ok, ScriptedApp } from '../../support/scripted-app.ts';
 

@@ -11,10 +11,10 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../../../src/linker/free-port.ts';
 import { ProxyNode } from '../../../../src/node/node.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/fake-linker.ts';
-import { freePort } from '../../../support/free-port.ts';
 import { callOf, closeGrpc, grpcClient, NUMBERS, startGrpc } from '../../../support/grpc.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
 import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';

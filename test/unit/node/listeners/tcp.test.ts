@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../../../src/linker/free-port.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/fake-linker.ts';
-import { freePort } from '../../../support/free-port.ts';
 import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { ScriptedApp } from '../../../support/scripted-app.ts';
