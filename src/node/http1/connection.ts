@@ -80,13 +80,14 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
 
   finished(keepAlive: boolean): void {
     this.#exchange = null;
-    if (!keepAlive || this.#service.draining) {
+    if (!keepAlive) {
       this.#end(null);
       return;
     }
     this.#state = 'head';
     this.#headTimed = false;
-    this.deadline = performance.now() + this.#service.keepAliveTimeoutMs;
+    // A client that was not told that its connection closes may be sending the next request.
+    this.deadline = performance.now() + (this.#service.draining ? DRAIN_IDLE_MS : this.#service.keepAliveTimeoutMs);
     this.resume();
     this.#pump();
   }

@@ -63,7 +63,8 @@ export class ClientPort {
         resolve();
       });
     });
-    this.#sweep = setInterval(() => this.#sweepDeadlines(), SWEEP_MS);
+    // After what has arrived by now was read: no connection ends as idle whose next request is there already.
+    this.#sweep = setInterval(() => setImmediate(() => this.#sweepDeadlines()), SWEEP_MS);
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('no address bound');
     return `${this.#scheme}://${formatHostPort({ host: address.address, port: address.port })}`;
