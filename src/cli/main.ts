@@ -25,6 +25,14 @@ const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
   worker: async () => (await import('./worker.ts')).worker,
 };
 
+/** As package.json says in `engines`, which npm only warns of. */
+const NODE_MAJOR_MIN = 24;
+
+if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
+  console.error(`pullproxy: this is Node ${process.versions.node}: expected Node ${NODE_MAJOR_MIN} or newer, https://nodejs.org/`);
+  process.exit(2);
+}
+
 // `pullproxy status | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 process.exit(await main(process.argv.slice(2)));

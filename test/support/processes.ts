@@ -27,6 +27,8 @@ export interface Exit {
 export interface StartOptions {
   /** Added to PATH and HOME; nothing else is inherited. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The entry of an installed package, instead of the source's. */
+  readonly main?: string;
 }
 
 export interface Running {
@@ -98,7 +100,7 @@ export async function runCommand(
 
 function launch(args: readonly string[], options: StartOptions): ChildProcess {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env };
-  return spawn(process.execPath, [MAIN, ...args], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  return spawn(process.execPath, [options.main ?? MAIN, ...args], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {

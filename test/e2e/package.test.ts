@@ -1,0 +1,131 @@
+/** The package as npm would publish it: what is in it, and that it installs into an empty project and runs there. */
+import { type ExecFileSyncOptionsWithStringEncoding, execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { ask } from '../support/clients.ts';
+import { runCommand, startProcess } from '../support/processes.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PACKED_BYTES_MAX = 500_000;
+const INSTALL_TIMEOUT_MS = 300_000;
+/** The Node that runs the tests comes first, as it would on a machine that has the one that the package asks for. */
+const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
+
+interface Packed {
+  readonly version: string;
+  readonly size: number;
+  readonly filename: string;
+  readonly files: readonly { readonly path: string; readonly mode: number }[];
+}
+
+let folder: string;
+let packed: Packed;
+
+const project = (...path: string[]): string => join(folder, 'project', ...path);
+const installed = (...path: string[]): string => project('node_modules/pullproxy', ...path);
+const readJson = <T>(file: string): T => JSON.parse(readFileSync(file, 'utf8')) as T;
+const { version, engines } = readJson<{ version: string; engines: { node: string } }>(join(ROOT, 'package.json'));
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'pullproxy-package-'));
+  // A copy, so that the build does not take dist/ away from others.
+  const copy = join(folder, 'copy');
+  for (const name of ['package.json', 'tsconfig.json', '.config', 'src', 'deploy', 'LICENSE', 'README.md', 'CHANGELOG.md']) {
+    cpSync(join(ROOT, name), join(copy, name), { recursive: true });
+  }
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  mkdirSync(project());
+  writeFileSync(project('package.json'), '{ "name": "project", "private": true }');
+  const options: ExecFileSyncOptionsWithStringEncoding = {
+    encoding: 'utf8',
+    env: { ...process.env, PATH },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  };
+  const [first] = JSON.parse(execFileSync('npm', ['pack', '--json', '--silent'], { ...options, cwd: copy })) as Packed[];
+  if (first === undefined) throw new Error('npm pack packed nothing');
+  packed = first;
+  const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  execFileSync('npm', ['install', ...quiet, join(copy, packed.filename)], { ...options, cwd: project() });
+}, INSTALL_TIMEOUT_MS);
+
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe('the package', () => {
+  test('holds what is built from src, what deploy offers, and four files about it', () => {
+    const built = filesBelow('src').map((path) => `dist/${path.replace(/\.ts$/, '.js')}`);
+    const deploy = filesBelow('deploy')
+      .filter((path) => !path.startsWith('pictures/'))
+      .map((path) => `deploy/${path}`);
+    const about = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'];
+    expect(packed.files.map(({ path }) => path).toSorted()).toEqual([...built, ...deploy, ...about].toSorted());
+    expect(packed.size).toBeLessThan(PACKED_BYTES_MAX);
+  });
+
+  test('names no path of the machine that it was built on', () => {
+    const naming = packed.files.filter(({ path }) => {
+      const content = readFileSync(installed(path), 'utf8');
+      return content.includes(folder) || content.includes(ROOT);
+    });
+    expect(naming).toEqual([]);
+  });
+
+  test('keeps its scripts executable', () => {
+    const scripts = packed.files.filter(({ path }) => path.endsWith('.sh'));
+    expect(scripts.length).toBeGreaterThan(0);
+    expect(scripts.filter(({ path }) => (statSync(installed(path)).mode & 0o111) === 0)).toEqual([]);
+  });
+});
+
+describe('installed into an empty project', () => {
+  test('says its version, the same everywhere', async () => {
+    const npx = spawnSync('npx', ['--no-install', 'pullproxy', '--version'], {
+      cwd: project(),
+      env: { ...process.env, PATH },
+      encoding: 'utf8',
+    });
+    expect([npx.stderr, npx.stdout]).toEqual(['', `${version}\n`]);
+    const lock = readJson<{ version: string; packages: Record<string, { version: string }> }>(join(ROOT, 'package-lock.json'));
+    expect([packed.version, lock.version, lock.packages['']?.version]).toEqual([version, version, version]);
+    expect(/^## (\S+)/m.exec(readFileSync(join(ROOT, 'CHANGELOG.md'), 'utf8'))?.[1]).toBe(version);
+  });
+
+  test('brings an application to a client, and shows it', async () => {
+    const main = project('node_modules/.bin/pullproxy');
+    const app = ['node', installed('deploy/examples/demo-app.mjs')];
+    const listen = ['--listen', 'http://127.0.0.1:0', '--admin', '127.0.0.1:0'];
+    const dev = await startProcess(['dev', ...listen, '--', ...app], { main, env: { PATH } });
+    const { listen: bound, admin } = dev.ready as { listen: string[]; admin: string };
+    const { status, body } = await ask(bound[0] as string, { host: 'app.example.com' });
+    expect([status, body.includes('Hello from instance')]).toEqual([200, true]);
+
+    const state = (await (await fetch(`http://${admin}/api/v1/state`)).json()) as { version: string; nodes: { version: string }[] };
+    const openapi = (await (await fetch(`http://${admin}/api/v1/openapi.json`)).json()) as { info: { version: string } };
+    expect([state.version, state.nodes[0]?.version, openapi.info.version]).toEqual([version, version, version]);
+    const page = await (await fetch(`http://${admin}/`)).text();
+    const parts = [...page.matchAll(/(?:src|href)="(?!data:|https?:|#)([^"]+\.(?:js|css|svg))"/g)].map(([, path]) => path ?? '');
+    expect(parts.length).toBeGreaterThan(2);
+    for (const path of parts) expect([path, (await fetch(new URL(path, `http://${admin}/`))).status]).toEqual([path, 200]);
+    expect(await dev.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test('says on an older Node which one it needs', async () => {
+    const older = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.19.1'}})`;
+    const env = { PATH, NODE_OPTIONS: `--import=${older}` };
+    const { code, stderr } = await runCommand(['dev', '--', 'true'], { main: installed('dist/cli/main.js'), env });
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining(`this is Node 20.19.1: expected Node ${engines.node.replace('>=', '')} or newer`),
+    ]);
+  });
+});
+
+function filesBelow(directory: string): string[] {
+  const top = join(folder, 'copy');
+  const entries = readdirSync(join(top, directory), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => relative(join(top, directory), join(parentPath, name)));
+}
