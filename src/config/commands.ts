@@ -2,13 +2,12 @@
  * Every setting of every command: one table. A row is the flag, what it takes, its default and what it is for; flags,
  * environment, file, help and the types of the code follow from it.
  */
-import { addressRange } from './address-range.ts';
+import { CERTIFICATE, CLIENT_SIDE, PRIVATE_KEY, pairProblems, tlsProblems } from './client-side.ts';
 import { command } from './command-spec.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
 import {
   choice,
   dialAddress,
-  directoryPath,
   duration,
   filePath,
   listenAddress,
@@ -17,21 +16,15 @@ import {
   rate,
   redisUrls,
   routeName,
-  size,
   startId,
   text,
   whole,
   yesNo,
 } from './kinds.ts';
-import { listenUrl } from './listen-url.ts';
 import { COMPLETION, INSPECT } from './operator-commands.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from './route-settings.ts';
 import { atLeastOne, many, onOff, optional, required, secret, setting, type Values } from './settings.ts';
 
-const CERTIFICATE = 'file with the certificate (PEM)';
-const PRIVATE_KEY = 'file with the private key (PEM)';
-/** Two years: what browsers' preload lists recommend. */
-const HSTS_MS_MAX = 17_520 * 3_600_000;
 const REDIS_DEFAULT = 'redis://127.0.0.1:6379';
 
 const EVERYWHERE = {
@@ -41,61 +34,6 @@ const EVERYWHERE = {
 const SERVER = {
   logLevel: setting('log-level', choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'how much to log'),
   ...EVERYWHERE,
-};
-
-const CLIENT_SIDE = {
-  listen: many(
-    'listen',
-    listenUrl,
-    [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
-    'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
-  ),
-  trustedProxies: many(
-    'trusted-proxies',
-    addressRange,
-    [],
-    'proxies in front of this one that are believed about their clients: in X-Forwarded-*, Forwarded and PROXY headers; may be repeated',
-  ),
-  admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
-  adminToken: secret(
-    'admin-token',
-    text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
-    'what changing calls at the admin port must carry; without it they work from this machine only',
-  ),
-  tlsCert: many(
-    'tls-cert',
-    filePath,
-    [],
-    `${CERTIFICATE} of https listeners, for the names that it carries; may be repeated. Files that change are read again`,
-  ),
-  tlsKey: many('tls-key', filePath, [], `${PRIVATE_KEY} of https listeners; the first belongs to the first --tls-cert`),
-  tlsDir: optional('tls-dir', directoryPath, 'directory with more certificates: NAME.crt or NAME.pem, each with its NAME.key'),
-  httpsRedirect: optional(
-    'https-redirect',
-    whole(1, 65_535),
-    'sends requests that come in the clear to https at this port, mostly 443, instead of serving them',
-  ),
-  hstsMs: optional(
-    'hsts',
-    duration(0, HSTS_MS_MAX),
-    'tells browsers by Strict-Transport-Security to come by https only, for so long; 0s takes that back',
-  ),
-  headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
-  keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
-  headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, 'largest head of a request; a larger one is answered with 431'),
-  connectionsMax: setting(
-    'connections-max',
-    whole(1, 1_000_000),
-    50_000,
-    'connections of clients at one listener; more are closed at once',
-  ),
-  heldBytesMax: setting(
-    'held-bytes-max',
-    size(65_536, Number.MAX_SAFE_INTEGER),
-    1024 ** 3,
-    'memory that waiting clients may occupy in one node',
-  ),
-  drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
 };
 
 /** For routes that have no settings of their own. */
@@ -190,7 +128,7 @@ export const NODE = command({
   ],
   check: (values) => [
     ...tlsProblems(values),
-    ...pair(values.backendTlsCert, values.backendTlsKey, 'backend-tls'),
+    ...pairProblems(values.backendTlsCert, values.backendTlsKey, 'backend-tls'),
     ...(values.backendTlsCa !== undefined && values.backendTlsCert === undefined
       ? [problem('--backend-tls-ca', values.backendTlsCa, '--backend-tls-cert and --backend-tls-key with it')]
       : []),
@@ -244,7 +182,7 @@ export const LINKER = command({
     ...(values.app === undefined && tail.length === 0
       ? ['--app is missing: expected the address of the running application, or its command after --']
       : []),
-    ...pair(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
+    ...pairProblems(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
   ],
 });
 
@@ -350,28 +288,6 @@ function workersProblems({ workers, redis, backend }: { workers: number; redis?:
   if (backend.port > 0 && backend.port + workers > 65_535)
     return [problem('--backend', formatHostPort(backend), `${workers} ports after it, for the workers`)];
   return [];
-}
-
-type Tls = {
-  readonly listen: readonly { readonly protocol: string; readonly host: string; readonly port: number }[];
-  readonly tlsCert: readonly string[];
-  readonly tlsKey: readonly string[];
-  readonly tlsDir?: string | undefined;
-};
-
-function tlsProblems({ listen, tlsCert, tlsKey, tlsDir }: Tls): string[] {
-  const https = listen.find(({ protocol }) => protocol === 'https');
-  const missing = https !== undefined && tlsCert.length === 0 && tlsKey.length === 0 && tlsDir === undefined;
-  if (missing) return [problem('--listen', `https://${formatHostPort(https)}`, '--tls-cert and --tls-key with it')];
-  const paired = Math.min(tlsCert.length, tlsKey.length);
-  return pair(tlsCert[paired], tlsKey[paired], 'tls');
-}
-
-function pair(cert: string | undefined, key: string | undefined, prefix: string): string[] {
-  if ((cert === undefined) === (key === undefined)) return [];
-  return cert === undefined
-    ? [problem(`--${prefix}-key`, key, `--${prefix}-cert with it`)]
-    : [problem(`--${prefix}-cert`, cert, `--${prefix}-key with it`)];
 }
 
 function instanceProblems({ minInstances, maxInstances }: { minInstances: number; maxInstances: number }): string[] {

@@ -15,6 +15,7 @@ import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { type Leaver, Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
+import { AddressLimit } from './listeners/address-limit.ts';
 import type { Certificates } from './listeners/certificates.ts';
 import type { ClientPort } from './listeners/client-port.ts';
 import { portFor } from './listeners/listen.ts';
@@ -53,10 +54,15 @@ export interface NodeOptions extends HeldLimits {
   readonly secrets: (route: string) => readonly string[];
   readonly routeDefaults?: RouteSettings;
   readonly connectionsMax: number;
+  /** Of each address; absent: as many as all together may have. */
+  readonly connectionsPerAddressMax?: number;
   readonly entranceTimeoutMs?: number;
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly tcpIdleTimeoutMs: number;
+  readonly upgradeIdleTimeoutMs: number;
   readonly linkTiming?: LinkTiming;
   readonly log: Log;
 }
@@ -79,6 +85,9 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly tcpIdleTimeoutMs: number;
+  readonly upgradeIdleTimeoutMs: number;
   readonly httpsLines: string;
   readonly handoffs = new HandoffCounters();
   /** Answers to requests that belong to no route. */
@@ -102,11 +111,16 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.headBytesMax = options.headBytesMax;
     this.headTimeoutMs = options.headTimeoutMs;
     this.keepAliveTimeoutMs = options.keepAliveTimeoutMs;
+    this.stallTimeoutMs = options.stallTimeoutMs;
+    this.tcpIdleTimeoutMs = options.tcpIdleTimeoutMs;
+    this.upgradeIdleTimeoutMs = options.upgradeIdleTimeoutMs;
     this.httpsLines = options.hstsMs === undefined ? '' : hstsLine(options.hstsMs);
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
-    const surroundings = { ...options, trusted: new TrustedProxies(options.trustedProxies ?? []) };
+    const trusted = new TrustedProxies(options.trustedProxies ?? []);
+    const addressLimit = new AddressLimit(options.connectionsPerAddressMax ?? Number.POSITIVE_INFINITY, trusted);
+    const surroundings = { ...options, trusted, addressLimit };
     this.#ports = options.listen.map((url) => portFor(url, this, surroundings));
     const { secrets, linkTiming: timing, backendTls: tls, log } = options;
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, tls, log });

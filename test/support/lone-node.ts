@@ -20,13 +20,11 @@ export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'b
   readonly listen?: Partial<ListenUrl>;
   /** Configured routes, as users write them. */
   readonly routes?: Readonly<Record<string, RouteRecord>>;
-  /** Of the subclass under test. */
-  readonly make?: (options: NodeOptions) => ProxyNode;
 }
 
 const nodes = new Set<ProxyNode>();
 
-export async function startLoneNode({ listen = {}, routes = {}, make, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
+export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
   const log = createLog('test', 'silent');
   const options: NodeOptions = {
     id: 'n1',
@@ -39,12 +37,15 @@ export async function startLoneNode({ listen = {}, routes = {}, make, ...over }:
     headBytesMax: 16_384,
     headTimeoutMs: 10_000,
     keepAliveTimeoutMs: 75_000,
+    stallTimeoutMs: 60_000,
+    tcpIdleTimeoutMs: 3_600_000,
+    upgradeIdleTimeoutMs: 3_600_000,
     heldBytesMax: 64 * 1_048_576,
     heldMax: 10_000,
     log,
     ...over,
   };
-  const node = make === undefined ? new ProxyNode(options) : make(options);
+  const node = new ProxyNode(options);
   nodes.add(node);
   const bound = await node.start();
   for (const [name, record] of Object.entries(routes)) {

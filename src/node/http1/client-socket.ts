@@ -8,6 +8,8 @@ import type { TunnelClient } from './tunnel.ts';
 const LINGER_MS = 2_000;
 const LINGER_MS_MAX = 30_000;
 const KEEP_ALIVE_PROBE_MS = 60_000;
+/** An idle connection is closed after its time and at most this share more. */
+const IDLE_LOOK_SHARE = 1 / 8;
 
 /** A client's socket, with when it is to be looked at again. */
 export class ClientSocket implements TunnelClient {
@@ -16,6 +18,9 @@ export class ClientSocket implements TunnelClient {
   deadline: number;
   #paused = false;
   #moved = 0;
+  /** Ends when no byte moves for so long; Infinity: it may be silent for ever. */
+  #idleMsMax = Number.POSITIVE_INFINITY;
+  #movedAt = 0;
   /** When lingering ends in any case; null until the last words are with the kernel. */
   #lingersUntil: number | null = null;
 
@@ -73,6 +78,21 @@ export class ClientSocket implements TunnelClient {
     const has = moved !== this.#moved;
     this.#moved = moved;
     return has;
+  }
+
+  /** From now on it is idle when no byte moves for `timeoutMs`; 0: it never is. */
+  watchIdle(timeoutMs: number): void {
+    this.#idleMsMax = timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs;
+    this.#movedAt = performance.now();
+    this.deadline = this.#movedAt + this.#idleMsMax * IDLE_LOOK_SHARE;
+  }
+
+  /** To be asked at the deadline, which is set anew when it is not idle yet. */
+  isIdle(now: number): boolean {
+    if (this.hasMoved()) this.#movedAt = now;
+    if (now - this.#movedAt >= this.#idleMsMax) return true;
+    this.deadline = now + this.#idleMsMax * IDLE_LOOK_SHARE;
+    return false;
   }
 
   /** Says the last words; then the client has a moment to read them and to close. */

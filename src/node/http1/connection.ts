@@ -13,7 +13,9 @@ export interface HttpService extends ExchangeEvents {
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   /** A client that neither sends its body nor reads its answer for this long occupies no slot any longer. */
-  readonly stallTimeoutMs?: number;
+  readonly stallTimeoutMs: number;
+  /** After an Upgrade: a tunnel through which nothing moves for this long is closed; 0: it never is. */
+  readonly upgradeIdleTimeoutMs: number;
   /** Begins the visit of a request that was read. */
   visit(visit: HttpVisit): void;
 }
@@ -24,7 +26,6 @@ export interface OtherProtocol {
   takeOver(connection: ClientConnection): void;
 }
 
-const STALL_TIMEOUT_MS = 60_000;
 /** Bytes of the next requests that are read ahead while one is served. */
 const PIPELINED_BYTES_MAX = 16_384;
 /** While the node leaves, an idle connection's next request may be on its way already: it is answered, with `Connection: close`. */
@@ -67,7 +68,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     this.#service = service;
     this.#gone = gone;
     this.#other = other;
-    this.#stallTimeoutMs = service.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    this.#stallTimeoutMs = service.stallTimeoutMs;
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#clientEnded());
@@ -96,7 +97,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     this.#state = 'tunnel';
     this.#exchange = null;
     this.#tunnel = tunnel;
-    this.deadline = Number.POSITIVE_INFINITY;
+    this.watchIdle(this.#service.upgradeIdleTimeoutMs);
     this.probe();
     const rest = this.#rest;
     this.#rest = EMPTY;
@@ -109,11 +110,16 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   /** The deadline has passed. */
   timeOut(now: number): void {
     const waitsForReader = this.isFull || (this.#state === 'linger' && !this.hasSaid);
-    if (this.#state === 'exchange' || waitsForReader) this.#lookForProgress(now);
+    if (this.#state === 'tunnel') this.#closeIdle(now);
+    else if (this.#state === 'exchange' || waitsForReader) this.#lookForProgress(now);
     else if (this.#state === 'linger') this.socket.destroy();
     else if (this.#state !== 'head') this.deadline = Number.POSITIVE_INFINITY;
     else if (this.#rest.length === 0) this.#end(null);
     else this.#refuse(new PullproxyError('head_timeout'));
+  }
+
+  #closeIdle(now: number): void {
+    if (this.isIdle(now)) this.socket.destroy();
   }
 
   /** The node leaves: ends when it is idle for a moment, or with its current answer. */

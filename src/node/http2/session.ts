@@ -25,7 +25,6 @@ export const HTTP2_LIMITS = {
 } as const;
 
 const CONTROL_WINDOW_MS = 10_000;
-const STALL_TIMEOUT_MS = 60_000;
 /** Of each field, by which RFC 9113 section 10.5.1 counts a head. */
 const FIELD_OVERHEAD_BYTES = 32;
 
@@ -46,7 +45,7 @@ export class Http2Connection implements PortClient {
     this.socket = socket;
     this.#service = service;
     this.#from = { ...from, version: '2.0' };
-    this.#stallTimeoutMs = service.stallTimeoutMs ?? STALL_TIMEOUT_MS;
+    this.#stallTimeoutMs = service.stallTimeoutMs;
     this.deadline = performance.now() + service.headTimeoutMs;
     // Here a half-close is an end.
     socket.allowHalfOpen = false;

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
+import type { AddressLimit } from './address-limit.ts';
 import type { Step } from './entrance.ts';
 import { Newcomer, type PortClient } from './port-client.ts';
 import { VanishedClients } from './vanished.ts';
@@ -21,6 +22,8 @@ export type Accept = (socket: Socket, address: string, gone: Gone) => PortClient
 export interface PortLimits {
   /** Connections at once, those included that are no clients yet. */
   readonly connectionsMax: number;
+  /** Of each address, over all ports of the node. */
+  readonly addressLimit: AddressLimit;
   /** From its first byte to its first own byte: PROXY header and TLS handshake. */
   readonly entranceTimeoutMs?: number;
 }
@@ -46,9 +49,11 @@ export class ClientPort {
     // Half-open sockets: a tunnel passes half-closes on.
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#accepted++;
-      if (this.#clients.size >= limits.connectionsMax) socket.destroy();
-      else if (steps.length === 0) this.#admit(socket, plainAddress(socket.remoteAddress));
-      else this.#receive(socket);
+      const address = plainAddress(socket.remoteAddress);
+      const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(address);
+      if (release === null) socket.destroy();
+      else if (steps.length === 0) this.#admit(socket, address, release);
+      else this.#receive(socket, address, release);
     });
   }
 
@@ -99,31 +104,38 @@ export class ClientPort {
     } while (this.#accepted !== before && performance.now() < deadline);
   }
 
-  #admit(socket: Socket, address: string): void {
+  #admit(socket: Socket, address: string, release: () => void): void {
     const gone: Gone = (client, successor) => {
       this.#clients.delete(client);
-      if (successor !== undefined) this.#clients.add(successor);
+      if (successor === undefined) release();
+      else this.#clients.add(successor);
     };
     this.#clients.add(this.#accept(socket, address, gone));
   }
 
   /** Goes through the steps, one after the other; what they make of the connection is admitted. */
-  #receive(socket: Socket): void {
+  #receive(socket: Socket, peer: string, releasePeer: () => void): void {
     const newcomer = new Newcomer(socket, performance.now() + (this.#limits.entranceTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
     this.#clients.add(newcomer);
     socket.on('error', () => {});
-    socket.once('close', () => this.#clients.delete(newcomer));
+    socket.once('close', () => {
+      if (this.#clients.delete(newcomer)) releasePeer();
+    });
     const take = (at: number, current: Socket, address: string): void => {
       const step = this.#steps[at];
-      if (step !== undefined) {
-        step(current, address, (next, from) => take(at + 1, next, from));
-      } else if (this.#clients.delete(newcomer)) {
-        this.#admit(current, address);
-      } else {
-        current.destroy();
-      }
+      if (step !== undefined) step(current, address, (next, from) => take(at + 1, next, from));
+      else if (this.#clients.delete(newcomer)) this.#admitFrom(current, address, peer, releasePeer);
+      else current.destroy();
     };
-    take(0, socket, plainAddress(socket.remoteAddress));
+    take(0, socket, peer);
+  }
+
+  /** Whoever comes through a proxy counts by its own address. */
+  #admitFrom(socket: Socket, address: string, peer: string, releasePeer: () => void): void {
+    if (address !== peer) releasePeer();
+    const release = address === peer ? releasePeer : this.#limits.addressLimit.reserve(address);
+    if (release === null) socket.destroy();
+    else this.#admit(socket, address, release);
   }
 
   #sweepDeadlines(): void {

@@ -16,6 +16,8 @@ import type { PortClient } from './port-client.ts';
 export interface TcpService {
   /** A TLS client has this long to say where it wants to go. */
   readonly headTimeoutMs: number;
+  /** A connection on which nothing moves for this long is closed; 0: it never is. */
+  readonly tcpIdleTimeoutMs: number;
   /** Begins a visit of the route with this name. */
   visitRoute(visit: Visit, name: string): void;
   /** Begins a visit of the route that serves this host. */
@@ -101,8 +103,8 @@ class TcpClient extends ClientSocket implements PortClient {
     this.resume();
   }
 
-  timeOut(): void {
-    this.socket.destroy();
+  timeOut(now: number): void {
+    if (this.#announce !== null || this.isIdle(now)) this.socket.destroy();
   }
 
   /** A connection has no end that could be waited for but its own. */
@@ -177,6 +179,7 @@ class TcpVisit extends Visit implements StreamHandler {
     // Whether bytes are a good answer nobody here can tell.
     lender.trust?.answered(200);
     this.#stream = lender.link.open(this, Flag.FRESH, this.#early);
+    this.#client.watchIdle(this.#service.tcpIdleTimeoutMs);
     this.#client.resume();
   }
 
@@ -212,6 +215,7 @@ class TcpVisit extends Visit implements StreamHandler {
     if (this.#state !== 'opened') return;
     if (!reached && this.attempts < ATTEMPTS_MAX) {
       this.#state = 'waiting';
+      this.#client.deadline = Number.POSITIVE_INFINITY;
       this.heldBytes = this.#early.length;
       this.#service.retry(this);
       return;

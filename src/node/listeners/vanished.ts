@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isIPv6, type Socket } from 'node:net';
+import { ipv4Word, ipv6Words } from './ip-words.ts';
 
 /** The kernel's states of a connection in /proc/net/tcp (include/net/tcp_states.h). */
 const ESTABLISHED = '01';
@@ -95,29 +96,6 @@ export function tableAddress(address: string): string {
 }
 
 const littleEndian = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
-
-function ipv6Words(address: string): number[] {
-  const [text = ''] = address.split('%');
-  const [head = '', tail] = text.split('::');
-  const first = groupsOf(head);
-  const last = tail === undefined ? [] : groupsOf(tail);
-  const groups = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
-  return [0, 2, 4, 6].map((i) => (groups[i] as number) * 0x10000 + (groups[i + 1] as number));
-}
-
-/** `ffff:192.0.2.1` → three numbers of 16 bits. */
-function groupsOf(text: string): number[] {
-  if (text === '') return [];
-  return text.split(':').flatMap((part) => {
-    if (!part.includes('.')) return [Number.parseInt(part, 16)];
-    const word = ipv4Word(part);
-    return [word >>> 16, word & 0xffff];
-  });
-}
-
-function ipv4Word(address: string): number {
-  return address.split('.').reduce((word, byte) => word * 256 + Number(byte), 0);
-}
 
 function swapped(word: number): number {
   return ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);

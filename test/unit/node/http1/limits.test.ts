@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { type NodeOptions, ProxyNode } from '../../../../src/node/node.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
@@ -138,15 +137,9 @@ test('a connection that was refused is closed soon although its client neither c
 });
 
 /** A node whose patience with clients is short. */
-class ImpatientNode extends ProxyNode {
-  readonly stallTimeoutMs: number = 300;
-}
-const impatient = { make: (options: NodeOptions) => new ImpatientNode(options) };
-
+const impatient = { stallTimeoutMs: 300 };
 /** Kernels tell each other of room in large steps: this is several of them at the pace at which the test reads. */
-class LessImpatientNode extends ImpatientNode {
-  override readonly stallTimeoutMs = 2_000;
-}
+const lessImpatient = { stallTimeoutMs: 2_000 };
 
 describe('a client that stands still', () => {
   test('within its body is told so with 408, and its slot is free', async () => {
@@ -210,7 +203,7 @@ describe('a client that stands still', () => {
   test('but reads slowly is not broken off', async () => {
     const body = Buffer.alloc(30_000_000, 'x');
     const app = await ScriptedApp.serving(() => ok(body));
-    const { port } = await startServedNode(app.port, { make: (options) => new LessImpatientNode(options) });
+    const { port } = await startServedNode(app.port, lessImpatient);
     const client = await connectClient(port);
     client.discards = true;
     client.send(GET);

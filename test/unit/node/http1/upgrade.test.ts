@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, type LoneNodeOptions, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 import { settled, turns } from '../../../support/settled.ts';
@@ -11,17 +11,17 @@ const UPGRADE =
   'GET /chat HTTP/1.1\r\nHost: app.test\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n';
 const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: y\r\n\r\n';
 
-async function asked(request = UPGRADE) {
+async function asked(request = UPGRADE, options: LoneNodeOptions = {}) {
   const app = await ScriptedApp.listen();
-  const served = await startServedNode(app.port);
+  const served = await startServedNode(app.port, options);
   const client = await connectClient(served.port);
   client.send(request);
   const connection = await app.next();
   return { ...served, app, client, connection, head: await connection.takeThrough('\r\n\r\n') };
 }
 
-async function tunnelled() {
-  const all = await asked();
+async function tunnelled(options?: LoneNodeOptions) {
+  const all = await asked(UPGRADE, options);
   all.connection.send(SWITCHING);
   await all.client.takeThrough('\r\n\r\n');
   return all;
@@ -176,5 +176,24 @@ describe('an Upgrade', () => {
     );
     connection.send(SWITCHING);
     expect((await client.response()).status).toBe(502);
+  });
+});
+
+describe('a tunnel through which nothing moves', () => {
+  test('is closed after its time, on both sides, and its slot is free', async () => {
+    const { client, connection, node } = await tunnelled({ upgradeIdleTimeoutMs: 400 });
+    expect(await client.ended()).toBe('fin');
+    await connection.ended();
+    await eventually('the slot is free', () => node.active === 0);
+  });
+
+  test('lives on as long as something moves, in whichever direction', async () => {
+    const { client, connection } = await tunnelled({ upgradeIdleTimeoutMs: 1_000 });
+    for (let i = 0, until = performance.now() + 2_500; performance.now() < until; i++) {
+      const [from, to] = i % 20 < 10 ? [client, connection] : [connection, client];
+      from.send('x');
+      expect((await to.take(1)).toString()).toBe('x');
+    }
+    expect([client.ending, connection.ending]).toEqual([null, null]);
   });
 });

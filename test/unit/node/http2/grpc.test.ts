@@ -12,7 +12,6 @@ import {
 } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../../src/linker/free-port.ts';
-import { ProxyNode } from '../../../../src/node/node.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/fake-linker.ts';
 import { callOf, closeGrpc, grpcClient, NUMBERS, startGrpc } from '../../../support/grpc.ts';
@@ -78,14 +77,10 @@ function numbers(seen: Seen) {
   };
 }
 
-class Impatient extends ProxyNode {
-  readonly stallTimeoutMs = 200;
-}
-
-async function served(concurrency = 4, make?: LoneNodeOptions['make']) {
+async function served(concurrency = 4, over: LoneNodeOptions = {}) {
   const seen = new Seen();
   const appPort = await startGrpc(numbers(seen));
-  const lone = await startLoneNode({ routes: { [HOST]: { protocol: 'h2c' } }, make });
+  const lone = await startLoneNode({ routes: { [HOST]: { protocol: 'h2c' } }, ...over });
   const linker = await FakeLinker.dial({ backendPort: lone.backendPort, appPort, route: HOST, concurrency });
   return { ...lone, linker, seen, client: grpcClient(lone.port, HOST) };
 }
@@ -223,7 +218,7 @@ describe('gRPC', () => {
   });
 
   test('a client that does not read its answer loses its slot; one that waits for the next message does not', async () => {
-    const { port, linker, client } = await served(4, (options) => new Impatient(options));
+    const { port, linker, client } = await served(4, { stallTimeoutMs: 200 });
     const waits = client.makeBidiStreamRequest(...callOf(NUMBERS.echo));
     // It is still there when the test is over.
     waits.on('error', () => {});

@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { constants } from 'node:http2';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { HTTP2_LIMITS } from '../../../../src/node/http2/session.ts';
-import { ProxyNode } from '../../../../src/node/node.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/fake-linker.ts';
 import {
@@ -28,10 +27,6 @@ const END_STREAM = 1;
 const END_HEADERS = 4;
 const HEAD = literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'app.test' });
 const { NGHTTP2_ENHANCE_YOUR_CALM } = constants;
-
-class Impatient extends ProxyNode {
-  readonly stallTimeoutMs = 200;
-}
 
 function holding(options: LoneNodeOptions = {}) {
   return startLoneNode({ routes: { 'app.test': {} }, ...options });
@@ -143,7 +138,7 @@ describe('of the requests of one connection', () => {
   });
 
   test('one whose body does not come is answered with 408', async () => {
-    const { port, backendPort } = await startLoneNode({ make: (options) => new Impatient(options) });
+    const { port, backendPort } = await startLoneNode({ stallTimeoutMs: 200 });
     const app = await ScriptedApp.listen();
     await FakeLinker.dial({ backendPort, appPort: app.port });
     const session = connectHttp2(`http://127.0.0.1:${port}`);

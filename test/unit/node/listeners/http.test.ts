@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
 import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
+import type { RawSocket } from '../../../support/raw-socket.ts';
 import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
@@ -65,6 +66,69 @@ describe('connections beyond connectionsMax', () => {
         ({ status }) => status === 200,
         () => false,
       );
+    });
+  });
+});
+
+describe('connections of one address beyond connectionsPerAddressMax', () => {
+  const served = async (port: number): Promise<boolean> => {
+    const client = await connectClient(port);
+    client.send(GET);
+    return client.response().then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  };
+
+  test('are closed, those of others are not, and there is room again when some have left', async () => {
+    const app = await ScriptedApp.serving(() => ok('hello'));
+    const { port } = await startServedNode(app.port, { connectionsPerAddressMax: 2, listen: { host: '::' } });
+    const clients = [await connectClient(port), await connectClient(port)];
+    for (const client of clients) {
+      client.send(GET);
+      await client.response();
+    }
+    const third = await connectClient(port);
+    await third.ended();
+    expect(third.receivedBytes).toBe(0);
+    const other = await connectClient(port, '::1');
+    other.send(GET);
+    expect((await other.response()).status).toBe(200);
+    clients[0]?.end();
+    await eventually('room for another', () => served(port));
+  });
+
+  test('count once when they turn out to be HTTP/2', async () => {
+    const app = await ScriptedApp.serving(() => ok('hello'));
+    const { port } = await startServedNode(app.port, { connectionsPerAddressMax: 1 });
+    const client = await connectClient(port);
+    client.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    await client.until(() => client.receivedBytes > 0);
+    expect(await served(port)).toBe(false);
+    client.reset();
+    await eventually('room for another', () => served(port));
+  });
+
+  test('through a trusted proxy count by the address that it names', async () => {
+    const app = await ScriptedApp.serving(() => ok('hello'));
+    const trusted = { trustedProxies: [{ address: '127.0.0.1', bits: 32 }], listen: { proxyProtocol: 'v1' } as const };
+    const { port } = await startServedNode(app.port, { connectionsPerAddressMax: 1, ...trusted });
+    const from = async (address: string): Promise<RawSocket> => {
+      const client = await connectClient(port);
+      client.send(`PROXY TCP4 ${address} 192.0.2.1 1 80\r\n${GET}`);
+      return client;
+    };
+    const first = await from('198.51.100.1');
+    expect((await first.response()).status).toBe(200);
+    const again = await from('198.51.100.1');
+    await again.ended();
+    expect(again.receivedBytes).toBe(0);
+    expect((await (await from('198.51.100.2')).response()).status).toBe(200);
+    first.end();
+    await eventually('room for it', async () => {
+      const client = await from('198.51.100.1');
+      await client.until(() => client.receivedBytes > 0 || client.ending !== null, 'an answer or the end', true);
+      return client.receivedBytes > 0;
     });
   });
 });

@@ -11,14 +11,14 @@ afterEach(closeEverything);
 
 const TCP: LoneNodeOptions = { listen: { protocol: 'tcp', route: 'db' }, routes: { db: {} } };
 
-async function served(appPort: number, concurrency = 4) {
-  const lone = await startLoneNode(TCP);
+async function served(appPort: number, concurrency = 4, options: LoneNodeOptions = {}) {
+  const lone = await startLoneNode({ ...TCP, ...options });
   return { ...lone, linker: await FakeLinker.dial({ backendPort: lone.backendPort, appPort, route: 'db', concurrency }) };
 }
 
-async function connected(concurrency?: number) {
+async function connected(concurrency?: number, options?: LoneNodeOptions) {
   const app = await ScriptedApp.listen();
-  const all = await served(app.port, concurrency);
+  const all = await served(app.port, concurrency, options);
   const client = await connectClient(all.port);
   return { ...all, app, client, connection: await app.next() };
 }
@@ -143,4 +143,29 @@ describe('a TCP connection', () => {
     else expect(await sees.ended()).toBe('reset');
     await eventually('the slot is free', () => linker.inUse === 0);
   });
+});
+
+test.each([0, 1])(
+  'a TCP connection on which nothing moves is closed after its time, on both sides, %s words were said before',
+  async (words) => {
+    const { client, connection, node } = await connected(1, { tcpIdleTimeoutMs: 400 });
+    if (words > 0) {
+      connection.send('220 ready');
+      await client.take(9);
+    }
+    expect(await client.ended()).toBe('fin');
+    await connection.ended();
+    await eventually('the slot is free', () => node.active === 0);
+  },
+);
+
+test('a TCP connection that waits for a slot is not idle', async () => {
+  const { client, port, app } = await connected(1, { tcpIdleTimeoutMs: 400 });
+  const second = await connectClient(port);
+  second.send('x');
+  const done = client.ended();
+  client.send('x');
+  await done;
+  const connection = await app.next();
+  expect((await connection.take(1)).toString()).toBe('x');
 });

@@ -1,0 +1,113 @@
+/** The settings of whatever clients connect to: ports, certificates, and what a client may do. */
+import { addressRange } from './address-range.ts';
+import { formatHostPort } from './host-port.ts';
+import { directoryPath, duration, filePath, listenAddress, problem, size, text, whole } from './kinds.ts';
+import { listenUrl } from './listen-url.ts';
+import { many, optional, secret, setting } from './settings.ts';
+
+export const CERTIFICATE = 'file with the certificate (PEM)';
+export const PRIVATE_KEY = 'file with the private key (PEM)';
+/** Two years: what browsers' preload lists recommend. */
+const HSTS_MS_MAX = 17_520 * 3_600_000;
+
+export const CLIENT_SIDE = {
+  listen: many(
+    'listen',
+    listenUrl,
+    [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
+    'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
+  ),
+  trustedProxies: many(
+    'trusted-proxies',
+    addressRange,
+    [],
+    'proxies in front of this one that are believed about their clients: in X-Forwarded-*, Forwarded and PROXY headers; may be repeated',
+  ),
+  admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
+  adminToken: secret(
+    'admin-token',
+    text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
+    'what changing calls at the admin port must carry; without it they work from this machine only',
+  ),
+  tlsCert: many(
+    'tls-cert',
+    filePath,
+    [],
+    `${CERTIFICATE} of https listeners, for the names that it carries; may be repeated. Files that change are read again`,
+  ),
+  tlsKey: many('tls-key', filePath, [], `${PRIVATE_KEY} of https listeners; the first belongs to the first --tls-cert`),
+  tlsDir: optional('tls-dir', directoryPath, 'directory with more certificates: NAME.crt or NAME.pem, each with its NAME.key'),
+  httpsRedirect: optional(
+    'https-redirect',
+    whole(1, 65_535),
+    'sends requests that come in the clear to https at this port, mostly 443, instead of serving them',
+  ),
+  hstsMs: optional(
+    'hsts',
+    duration(0, HSTS_MS_MAX),
+    'tells browsers by Strict-Transport-Security to come by https only, for so long; 0s takes that back',
+  ),
+  headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
+  keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
+  stallTimeoutMs: setting(
+    'stall-timeout',
+    duration(1),
+    60_000,
+    'a client that neither sends the rest of its request nor reads its answer for so long is given up',
+  ),
+  tcpIdleTimeoutMs: setting(
+    'tcp-idle-timeout',
+    duration(0),
+    3_600_000,
+    'a connection at a tcp or tls listener on which nothing moves for so long is closed; 0s: never',
+  ),
+  upgradeIdleTimeoutMs: setting(
+    'upgrade-idle-timeout',
+    duration(0),
+    3_600_000,
+    'the same for WebSockets and whatever else begins with an Upgrade; an answer has no such limit, however long it takes',
+  ),
+  headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, 'largest head of a request; a larger one is answered with 431'),
+  connectionsMax: setting(
+    'connections-max',
+    whole(1, 1_000_000),
+    50_000,
+    'connections of clients at one listener; more are closed at once',
+  ),
+  connectionsPerAddressMax: optional(
+    'connections-per-address-max',
+    whole(1, 1_000_000),
+    'connections of one address at this node (IPv6: of one /64); more are closed at once. Not of --trusted-proxies; without it only --connections-max counts',
+  ),
+  heldBytesMax: setting(
+    'held-bytes-max',
+    size(65_536, Number.MAX_SAFE_INTEGER),
+    1024 ** 3,
+    'memory that waiting clients may occupy in one node',
+  ),
+  drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
+};
+
+type Tls = {
+  readonly listen: readonly { readonly protocol: string; readonly host: string; readonly port: number }[];
+  readonly tlsCert: readonly string[];
+  readonly tlsKey: readonly string[];
+  readonly tlsDir?: string | undefined;
+};
+
+/** https listeners need certificates, each with its key. */
+export function tlsProblems({ listen, tlsCert, tlsKey, tlsDir }: Tls): string[] {
+  const https = listen.find(({ protocol }) => protocol === 'https');
+  const missing = https !== undefined && tlsCert.length === 0 && tlsKey.length === 0 && tlsDir === undefined;
+  if (missing) return [problem('--listen', `https://${formatHostPort(https)}`, '--tls-cert and --tls-key with it')];
+  const paired = Math.min(tlsCert.length, tlsKey.length);
+  return pairProblems(tlsCert[paired], tlsKey[paired], 'tls');
+}
+
+/** A certificate has its key, and a key its certificate. */
+export function pairProblems(cert: string | undefined, key: string | undefined, prefix: string): string[] {
+  if ((cert === undefined) === (key === undefined)) return [];
+  return cert === undefined
+    ? [problem(`--${prefix}-key`, key, `--${prefix}-cert with it`)]
+    : [problem(`--${prefix}-cert`, cert, `--${prefix}-key with it`)];
+}
