@@ -52,6 +52,11 @@ export class Birth {
   }
 }
 
+/** For the log. */
+export function roundedStages(stages: ColdStart): Readonly<Record<string, number>> {
+  return Object.fromEntries(Object.entries(stages).map(([stage, ms]) => [stage, Math.round(ms * 10) / 10]));
+}
+
 /** The header that tells it to whoever looks (W3C Server Timing). */
 export function serverTiming(stages: ColdStart): string {
   const entries = Object.entries(stages).map(([stage, ms]) => `pullproxy-${stage};dur=${ms.toFixed(1)}`);

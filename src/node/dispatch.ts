@@ -67,6 +67,7 @@ export class Dispatcher {
   /** A visit has arrived: it is served now, held, or refused. */
   admit(visit: Visit, route: Route): void {
     visit.route = route;
+    if (visit.record !== null) visit.record.route = route.name;
     const lender = route.held.size === 0 ? this.#choose(route, 0) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
     else if (lender === null && this.#isFailing(route)) this.#sendAway(visit, route);
@@ -187,6 +188,7 @@ export class Dispatcher {
 
   #serve(visit: Visit, lender: Lender, route: Route): void {
     visit.attempts++;
+    visit.record?.opened(lender);
     visit.serve(lender);
     if (route.newest !== null && route.newest !== lender.instance) this.#pullNewest(route);
     this.slotsChanged(route);
@@ -240,6 +242,7 @@ export class Dispatcher {
     visit.holdId = (this.#nextHold++).toString(36);
     visit.cold = route.isCold;
     this.#holds.set(visit.holdId, visit);
+    visit.record?.held();
     route.held.insert(visit);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);

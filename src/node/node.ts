@@ -6,11 +6,12 @@ import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-sett
 import { PullproxyError } from '../errors.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import type { ColdStart } from './cold-start.ts';
+import { type ColdStart, roundedStages } from './cold-start.ts';
 import { HandoffCounters, RouteCounters } from './counters.ts';
 import { Dispatcher, type HeldLimits } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
 import { Exchange, type HttpVisit } from './http1/exchange.ts';
+import type { ForwardedFrom } from './http1/forwarding.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { type Leaver, Lenders } from './lenders.ts';
@@ -22,9 +23,11 @@ import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
 import { TrustedProxies } from './listeners/trusted-proxies.ts';
 import { Relays } from './relays.ts';
+import { RouteLookup } from './route-lookup.ts';
 import { type Route, Routes } from './routes.ts';
 import type { Lender } from './slots.ts';
 import type { Visit } from './visit.ts';
+import { type VisitWatcher, VisitWatchers } from './visit-watchers.ts';
 
 export interface NodeOptions extends HeldLimits {
   readonly id: string;
@@ -64,6 +67,8 @@ export interface NodeOptions extends HeldLimits {
   readonly tcpIdleTimeoutMs: number;
   readonly upgradeIdleTimeoutMs: number;
   readonly linkTiming?: LinkTiming;
+  /** Access log, traces; without them nothing is noted of visits. */
+  readonly watchers?: readonly VisitWatcher[];
   readonly log: Log;
 }
 
@@ -72,8 +77,6 @@ export interface NodeAddresses {
   readonly backend: string;
 }
 
-/** Hosts that are looked up in the directory at the same time. */
-const LOOKUPS_MAX = 1_000;
 const DRAIN_POLL_MS = 20;
 /** At the end of a drain: how long the last answers may take to their clients. */
 const LAST_ANSWERS_MS = 500;
@@ -101,7 +104,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   #cluster!: Cluster;
   #dispatcher!: Dispatcher;
   #lenders!: Lenders;
-  #lookups = 0;
+  #lookup!: RouteLookup;
+  readonly #watch: VisitWatchers | null;
   #state: NodeState = 'new';
   #drained: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -115,6 +119,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.tcpIdleTimeoutMs = options.tcpIdleTimeoutMs;
     this.upgradeIdleTimeoutMs = options.upgradeIdleTimeoutMs;
     this.httpsLines = options.hstsMs === undefined ? '' : hstsLine(options.hstsMs);
+    this.#watch = options.watchers?.length ? new VisitWatchers(options.watchers) : null;
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
@@ -148,6 +153,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     if (isShared) await this.#linkServer.listen(sharedBackend.host, sharedBackend.port, true);
     this.#expectNotStopped();
     this.#cluster = this.#options.cluster(backend);
+    this.#lookup = new RouteLookup(this.#cluster, this.#options.log);
     this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs, (route) => this.onStartNeeded(route));
     this.#lenders = new Lenders({
       cluster: this.#cluster,
@@ -233,6 +239,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   }
 
   #close(): void {
+    if (this.#watch !== null) this.#watch.isStopping = true;
     for (const port of this.#ports) port.close();
     this.#relays.closeAll();
     this.#linkServer.close();
@@ -264,6 +271,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   visit(visit: HttpVisit): void {
     const { httpsRedirect } = this.#options;
+    this.#watch?.begin(visit, visit.head.host);
     if (httpsRedirect !== undefined && visit.head.proto !== 'https') visit.refuse(toHttps(visit.head, httpsRedirect));
     else if (visit instanceof Exchange && this.speaksHttp2(visit.head.host)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));
     else this.visitHost(visit, visit.head.host);
@@ -274,12 +282,14 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   }
 
   visitHost(visit: Visit, host: string): void {
+    this.#watch?.begin(visit, host);
     const route = this.routes.match(host);
     if (route !== null) this.#dispatcher.admit(visit, route);
     else void this.#lookUp(visit, this.routes.candidates(host));
   }
 
   visitRoute(visit: Visit, name: string): void {
+    this.#watch?.begin(visit, name);
     const route = this.routes.known(name);
     if (route !== null) this.#dispatcher.admit(visit, route);
     else void this.#lookUp(visit, [name]);
@@ -294,42 +304,33 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     else this.#dispatcher.retry(visit);
   }
 
-  answered(visit: Visit | null, status: number): void {
-    (visit?.route?.counters ?? this.unrouted).answered(status);
+  turnedAway(error: PullproxyError, from: ForwardedFrom): void {
+    this.unrouted.answered(error.kind.status);
+    this.#watch?.turnedAway(error, from);
+  }
+
+  answered(visit: Visit, status: number): void {
+    (visit.route?.counters ?? this.unrouted).answered(status);
+    visit.record?.answered(status);
   }
 
   coldStart(exchange: Exchange, lender: Lender, stages: ColdStart): void {
     const { route } = exchange;
     if (route === null || lender.birth === undefined) return;
     route.coldStages.observe(stages);
-    const facts = { route: route.name, instance: lender.instance, startId: lender.startId, coldStartMs: rounded(stages) };
+    const facts = { route: route.name, instance: lender.instance, startId: lender.startId, coldStartMs: roundedStages(stages) };
     // Of the crowd that waited for an instance one is enough to look at.
     if (lender.birth.logged) this.#options.log.debug(facts, 'served after a cold start');
     else this.#options.log.info(facts, 'served after a cold start');
     lender.birth.logged = true;
   }
 
-  /** What this node doesn't know may be served by a linker at another node. `names`: most specific first. */
   async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {
-    const found = await this.#linkedElsewhere(names);
+    const found = await this.#lookup.find(names);
     if (visit.isOver) return;
     const route = found === null ? null : this.routes.linked(found);
     if (route === null) visit.refuse(new PullproxyError('unknown_route'));
     else this.#dispatcher.admit(visit, route);
-  }
-
-  /** Never rejects: a directory that does not answer knows nobody. */
-  async #linkedElsewhere(names: readonly string[]): Promise<string | null> {
-    if (this.#lookups >= LOOKUPS_MAX) return null;
-    this.#lookups++;
-    try {
-      return await this.#cluster.linkedRoute(names);
-    } catch (error) {
-      this.#options.log.warn({ err: error, names }, 'could not look up a route');
-      return null;
-    } finally {
-      this.#lookups--;
-    }
   }
 
   // ── the cluster (ClusterListener) ──
@@ -340,7 +341,9 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     if (left > 0) this.#cluster.short(name, left, asker);
   }
 
-  onComing(): void {}
+  onComing(route: string, count: number, from: string): void {
+    this.#watch?.coming(route, count, from);
+  }
 
   onHoldRefused(_route: string, holdId: string): void {
     this.#dispatcher.refuseHold(holdId);
@@ -385,8 +388,4 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     if (connected) this.#options.log.info('the directory answers');
     else this.#options.log.warn('the directory does not answer: local traffic goes on, clients stay held');
   }
-}
-
-function rounded(stages: ColdStart): Readonly<Record<string, number>> {
-  return Object.fromEntries(Object.entries(stages).map(([stage, ms]) => [stage, Math.round(ms * 10) / 10]));
 }

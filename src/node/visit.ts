@@ -2,6 +2,7 @@ import type { PullproxyError } from '../errors.ts';
 import { HeldEntry } from './held-queue.ts';
 import type { Route } from './routes.ts';
 import type { Lender } from './slots.ts';
+import type { VisitFacts, VisitRecord } from './visit-record.ts';
 
 /** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
 export abstract class Visit extends HeldEntry {
@@ -13,6 +14,9 @@ export abstract class Visit extends HeldEntry {
   /** No instance was there when it came to be held. */
   cold = false;
 
+  /** Kept while an access log or traces are wanted. */
+  record: VisitRecord | null = null;
+
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;
 
@@ -20,6 +24,9 @@ export abstract class Visit extends HeldEntry {
   get takesPage(): boolean {
     return false;
   }
+
+  /** For its record. */
+  abstract get facts(): VisitFacts;
 
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;

@@ -18,6 +18,8 @@ export interface HttpService extends ExchangeEvents {
   readonly upgradeIdleTimeoutMs: number;
   /** Begins the visit of a request that was read. */
   visit(visit: HttpVisit): void;
+  /** A request could not be read, and is answered so. */
+  turnedAway(error: PullproxyError, from: ForwardedFrom): void;
 }
 
 /** Another protocol that is known by its first bytes; whoever speaks it takes the socket over, with all of them unread. */
@@ -119,7 +121,9 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   }
 
   #closeIdle(now: number): void {
-    if (this.isIdle(now)) this.socket.destroy();
+    if (!this.isIdle(now)) return;
+    this.#tunnel?.record?.blame('c', 'idle_timeout');
+    this.socket.destroy();
   }
 
   /** The node leaves: ends when it is idle for a moment, or with its current answer. */
@@ -277,7 +281,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   // ── ends ──
 
   #refuse(error: PullproxyError): void {
-    this.#service.answered(null, error.kind.status);
+    this.#service.turnedAway(error, this.#from);
     this.#end(errorAnswer(error, 'GET', false, false));
   }
 
@@ -292,6 +296,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   #lookForProgress(now: number): void {
     this.deadline = now + this.#stallTimeoutMs;
     if (this.hasMoved()) return;
+    this.#exchange?.record?.blame('c', 'client_stalled');
     if (this.isFull || this.#state === 'linger') this.abort();
     else if (!this.paused && this.#exchange?.awaitsBody === true) this.#exchange.bodyTimedOut();
   }

@@ -4,6 +4,7 @@ import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { type ColdStart, serverTiming } from '../cold-start.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
+import { type EndedBy, type EndReason, factsOf, type VisitFacts } from '../visit-record.ts';
 import { Answer } from './answer.ts';
 import { errorAnswer } from './answers.ts';
 import { Body } from './body.ts';
@@ -28,7 +29,7 @@ export interface ExchangeEvents {
   leave(exchange: Visit): void;
   /** The exchange can be tried again, at its original place. */
   retry(exchange: Visit): void;
-  answered(exchange: Visit | null, status: number): void;
+  answered(exchange: Visit, status: number): void;
   /** The answer to a client that waited for an instance to be started begins. */
   coldStart?(exchange: Exchange, lender: Lender, stages: ColdStart): void;
   /** Set while the node leaves: connections end with their current answer. */
@@ -78,6 +79,10 @@ export class Exchange extends Visit implements StreamHandler {
     return isNavigation(this.head);
   }
 
+  override get facts(): VisitFacts {
+    return factsOf(this.head);
+  }
+
   override get isOver(): boolean {
     return this.#state === 'over';
   }
@@ -123,6 +128,7 @@ export class Exchange extends Visit implements StreamHandler {
     if (this.#state === 'over') return;
     // Counted as nginx does: the client closed before it had its whole answer.
     this.#events.answered(this, 499);
+    this.#note('C', 'client_closed');
     this.#leave();
     this.#end();
   }
@@ -156,7 +162,10 @@ export class Exchange extends Visit implements StreamHandler {
     const keepAlive = this.head.keepAlive && this.requestComplete && !this.#events.draining;
     this.#end();
     this.#events.answered(this, error.kind.status);
-    this.#client.write(errorAnswer(error, this.head.method, keepAlive, this.head.http10, this.#httpsLines));
+    const answer = errorAnswer(error, this.head.method, keepAlive, this.head.http10, this.#httpsLines);
+    if (this.record !== null) this.record.bytesIn = this.#request.total;
+    this.record?.refused(error, answer.length);
+    this.#client.write(answer);
     this.#client.finished(keepAlive);
   }
 
@@ -177,6 +186,7 @@ export class Exchange extends Visit implements StreamHandler {
       const used = before - (rest === null ? 0 : rest.length);
       if (answer.started && this.#lender?.trust?.state !== 'proven') this.#lender?.trust?.answered(answer.status);
       if (answer.started || answer.interim) this.#request.drop();
+      if (this.record !== null) this.#noteAnswer(answer, out.bytes);
       if (out.bytes === null) this.#stream?.consumed(used);
       else if (this.#client.write(out.bytes)) this.#stream?.consumed(used);
       else this.#undrained += used;
@@ -214,6 +224,7 @@ export class Exchange extends Visit implements StreamHandler {
       this.#retry();
       return;
     }
+    if (code === ResetCode.LINK_LOST) this.record?.blame('D', 'link_lost');
     this.#breakOff(code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
   }
 
@@ -254,13 +265,15 @@ export class Exchange extends Visit implements StreamHandler {
     const keeps = clean && this.requestComplete && answer.keepsApplication;
     this.#end();
     this.#events.answered(this, answer.status);
+    this.#note('-');
     if (keeps) link.doneAndKeep(stream);
     else link.doneAndClose(stream);
     this.#client.finished(!closes);
   }
 
   #enterTunnel(rest: Buffer | null): void {
-    const tunnel = new Tunnel(this.#client, (this.#lender as Lender).link, this.#stream as Stream, this.#undrained);
+    const tunnel = new Tunnel(this.#client, (this.#lender as Lender).link, this.#stream as Stream, this.#undrained, this.record);
+    if (this.record !== null) this.record.bytesIn = this.#request.total;
     this.#end();
     this.#events.answered(this, 101);
     if (rest !== null) tunnel.onData(rest);
@@ -271,6 +284,7 @@ export class Exchange extends Visit implements StreamHandler {
   #breakOff(code: ErrorCode, reason?: string): void {
     this.#leave();
     if (this.answerBegan) {
+      this.#note(code === 'application_broke_off' ? 'S' : 'P', code);
       this.#end();
       this.#client.abort();
     } else {
@@ -283,6 +297,17 @@ export class Exchange extends Visit implements StreamHandler {
     if (this.#stream !== null) this.#lender?.link.reset(this.#stream, ResetCode.CANCEL);
     else if (this.#state === 'waiting') this.#events.leave(this);
     this.#stream = null;
+  }
+
+  #note(by: EndedBy, reason: EndReason | null = null): void {
+    if (this.record === null) return;
+    this.record.bytesIn = this.#request.total;
+    this.record.end(by, reason);
+  }
+
+  #noteAnswer({ started, status }: Answer, bytes: Buffer | null): void {
+    if (bytes !== null && this.record !== null) this.record.bytesOut += bytes.length;
+    if (started) this.record?.began(status);
   }
 
   #end(): void {

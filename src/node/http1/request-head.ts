@@ -22,6 +22,10 @@ export interface RequestHead {
   /** The host that was asked for, lower-cased, without port and trailing dot; empty for an HTTP/1.0 request without Host. */
   readonly host: string;
   readonly http10: boolean;
+  /** As `Via` says it: `1.1`. */
+  readonly version: string;
+  /** Whom it came from: the client, or the proxy in front. */
+  readonly client: string;
   /** How the client came, by what is known here or by a trusted proxy's word. */
   readonly proto: string;
   /** The client's connection may serve another request after this one. */
@@ -33,6 +37,8 @@ export interface RequestHead {
   readonly contentLength: number;
   /** RFC 9110 section 9.2.2: may be sent again when the connection broke. */
   readonly idempotent: boolean;
+  /** Its `traceparent` came with it; otherwise it was begun here. */
+  readonly traced: boolean;
   /** The head as the application gets it. */
   readonly bytes: Buffer;
 }
@@ -97,6 +103,8 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     method,
     host: target.authority === null ? (facts.host ?? '') : hostName(target.authority),
     http10,
+    version: http10 ? '1.0' : (from.version ?? '1.1'),
+    client: from.remoteAddress,
     proto: facts.forwarding?.proto ?? from.proto,
     keepAlive: !closes,
     upgrade,
@@ -104,6 +112,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     framing: facts.chunked ? 'chunked' : facts.contentLength > 0 ? 'length' : 'none',
     contentLength: facts.contentLength,
     idempotent: IDEMPOTENT.has(method),
+    traced: facts.traceparent,
     bytes: assembleHead(bytes, headBytes, start, copyFrom, added, null),
   };
 }

@@ -1,6 +1,7 @@
-import { ResetCode } from '../../link/frames.ts';
+import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { VisitRecord } from '../visit-record.ts';
 
 /** The client's connection, as a tunnel needs it. */
 export interface TunnelClient {
@@ -17,22 +18,26 @@ export interface TunnelClient {
 export class Tunnel implements StreamHandler {
   readonly #client: TunnelClient;
   readonly #link: NodeLink;
+  /** Of the visit that it is a part of. */
+  readonly record: VisitRecord | null;
   #stream: Stream | null;
   /** Received from the application and waiting in the client's socket. */
   #undrained: number;
 
   /** Takes over the stream, of whose bytes `undrained` still wait in the client's socket. */
-  constructor(client: TunnelClient, link: NodeLink, stream: Stream, undrained: number) {
+  constructor(client: TunnelClient, link: NodeLink, stream: Stream, undrained: number, record: VisitRecord | null) {
     this.#client = client;
     this.#link = link;
     this.#stream = stream;
     this.#undrained = undrained;
+    this.record = record;
     stream.handler = this;
   }
 
   // ── the client's side ──
 
   clientData(chunk: Buffer): void {
+    if (this.record !== null) this.record.bytesIn += chunk.length;
     if (this.#stream !== null && !this.#stream.write(chunk)) this.#client.pause();
   }
 
@@ -50,6 +55,7 @@ export class Tunnel implements StreamHandler {
   /** Its connection is gone. `inOrder`: both directions had ended before, and what still waits for the application is sent. */
   clientGone(inOrder: boolean): void {
     if (this.#stream === null || inOrder) return;
+    this.record?.end('C', 'client_closed');
     this.#link.reset(this.#stream, ResetCode.CANCEL);
     this.#stream = null;
   }
@@ -57,6 +63,7 @@ export class Tunnel implements StreamHandler {
   // ── the application's side ──
 
   onData(chunk: Buffer): void {
+    this.record?.passed(chunk.length);
     if (this.#client.write(chunk)) this.#stream?.consumed(chunk.length);
     else this.#undrained += chunk.length;
   }
@@ -71,8 +78,10 @@ export class Tunnel implements StreamHandler {
     this.#endIfBothEnded();
   }
 
-  onReset(): void {
+  onReset(code: ResetCodeValue): void {
     this.#stream = null;
+    if (code === ResetCode.LINK_LOST) this.record?.end('D', 'link_lost');
+    else this.record?.end('S', code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
     this.#client.abort();
   }
 
@@ -80,5 +89,6 @@ export class Tunnel implements StreamHandler {
     if (this.#stream?.state !== 'closing') return;
     this.#link.doneAndClose(this.#stream);
     this.#stream = null;
+    this.record?.end('-');
   }
 }

@@ -13,6 +13,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { isNavigation } from '../http1/waiting-page.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
+import { factsOf, type VisitFacts, type VisitRecord } from '../visit-record.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { LinkDuplex } from './link-duplex.ts';
 import { fieldsOf, passableFields } from './passage-fields.ts';
@@ -20,7 +21,7 @@ import { fieldsOf, passableFields } from './passage-fields.ts';
 export interface PassageEvents {
   leave(visit: Visit): void;
   retry(visit: Visit): void;
-  answered(visit: Visit | null, status: number): void;
+  answered(visit: Visit, status: number): void;
 }
 
 const ATTEMPTS_MAX = 3;
@@ -39,6 +40,7 @@ export class Passage extends Visit {
   #session: ClientHttp2Session | null = null;
   #request: ClientHttp2Stream | null = null;
   #verdict: ErrorCode = 'application_broke_off';
+  #linkLost = false;
   /** The answer's last word is on its way. */
   #said = false;
   #whenSaid: (() => void) | null = null;
@@ -60,6 +62,10 @@ export class Passage extends Visit {
 
   override get takesPage(): boolean {
     return isNavigation(this.head);
+  }
+
+  override get facts(): VisitFacts {
+    return factsOf(this.head);
   }
 
   override get isOver(): boolean {
@@ -88,9 +94,11 @@ export class Passage extends Visit {
     if (this.#state === 'over') return;
     this.#state = 'over';
     this.#events.answered(this, error.kind.status);
+    const answer = errorAnswer(error, this.head.method, true, false);
+    this.record?.refused(error, answer.length);
     if (this.#client.destroyed) return;
     const writer = new AnswerWriter(this.#client, this.head.method);
-    writer.write(errorAnswer(error, this.head.method, true, false));
+    writer.write(answer);
     if (!this.#client.readableEnded) writer.whenSaid(() => this.#client.close(constants.NGHTTP2_NO_ERROR));
     this.#client.resume();
   }
@@ -99,7 +107,9 @@ export class Passage extends Visit {
   lookForProgress(): void {
     const moved = this.#moved;
     this.#moved = false;
-    if (!moved && this.#client.writableNeedDrain) this.#client.destroy(new Error('not read'));
+    if (moved || !this.#client.writableNeedDrain) return;
+    this.record?.blame('c', 'client_stalled');
+    this.#client.destroy(new Error('not read'));
   }
 
   // ── both sides are there ──
@@ -110,6 +120,7 @@ export class Passage extends Visit {
     const client = this.#client;
     const request = session.request(fieldsOf(this.head), { endStream: this.#ended, waitForTrailers: !this.#ended });
     this.#request = request;
+    if (this.record !== null) this.#count(this.record, client, request);
     request.on('error', () => {});
     this.#passRequest(client, request);
     let trailers: IncomingHttpHeaders = {};
@@ -117,6 +128,7 @@ export class Passage extends Visit {
       if (!client.destroyed) client.additionalHeaders(passableFields(headers));
     });
     request.on('response', (headers: IncomingHttpHeaders, flags: number) => {
+      this.record?.began(Number(headers[constants.HTTP2_HEADER_STATUS]));
       this.#events.answered(this, Number(headers[constants.HTTP2_HEADER_STATUS]));
       const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       if (client.destroyed) return;
@@ -151,8 +163,10 @@ export class Passage extends Visit {
       this.#broken();
       return;
     }
+    const inOrder = code === undefined || code === constants.NGHTTP2_NO_ERROR;
+    this.record?.end(inOrder ? '-' : 'S', inOrder ? null : 'application_broke_off');
     this.#over();
-    if (code !== undefined && code !== constants.NGHTTP2_NO_ERROR) this.#reset(code);
+    if (!inOrder) this.#reset(code);
     else if (!this.#client.readableEnded) this.#stopBody();
   }
 
@@ -173,6 +187,7 @@ export class Passage extends Visit {
 
   #wasReset(code: ResetCodeValue): void {
     if (code === ResetCode.APP_REFUSED) this.#verdict = 'application_refused';
+    this.#linkLost = code === ResetCode.LINK_LOST;
   }
 
   /** The application's connection is gone before its answer was complete. */
@@ -183,8 +198,10 @@ export class Passage extends Visit {
       this.#events.retry(this);
     } else if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.headersSent)) {
       this.#request?.destroy();
+      if (this.#linkLost) this.record?.blame('D', 'link_lost');
       this.refuse(new PullproxyError(this.#verdict));
     } else if (this.#state === 'passing') {
+      this.record?.end(this.#linkLost ? 'D' : 'S', this.#linkLost ? 'link_lost' : 'application_broke_off');
       this.#over();
       this.#reset(constants.NGHTTP2_INTERNAL_ERROR);
     }
@@ -196,9 +213,18 @@ export class Passage extends Visit {
     // Counted as for HTTP/1.1: it left before it had an answer.
     if (this.#state !== 'over' && !this.#client.headersSent) this.#events.answered(this, 499);
     const isOver = this.#state === 'over';
+    if (!isOver) this.record?.end(this.#said ? '-' : 'C', this.#said ? null : 'client_closed');
     this.#state = 'over';
     if (!isOver) this.#request?.close(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
     this.#leaveApplication();
+  }
+
+  /** The content in both directions; what frames it is counted nowhere. */
+  #count(record: VisitRecord, client: ServerHttp2Stream, request: ClientHttp2Stream): void {
+    client.on('data', (chunk: Buffer) => {
+      record.bytesIn += chunk.length;
+    });
+    request.on('data', (chunk: Buffer) => record.passed(chunk.length));
   }
 
   #over(): void {

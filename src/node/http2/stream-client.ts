@@ -53,7 +53,7 @@ export class StreamClient implements ExchangeClient {
       next = { kind: 'refused', error };
     }
     if (next.kind !== 'complete') {
-      this.#refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'));
+      this.#refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'), from);
       return;
     }
     if (this.#service.speaksHttp2(next.head.host)) {
@@ -80,8 +80,13 @@ export class StreamClient implements ExchangeClient {
     const moved = this.#moved;
     this.#moved = false;
     if (moved) return;
-    if (this.#stream.writableNeedDrain) this.abort();
+    if (this.#stream.writableNeedDrain) this.#giveUp();
     else if (!this.#stream.isPaused() && this.#exchange?.awaitsBody === true) this.#exchange.bodyTimedOut();
+  }
+
+  #giveUp(): void {
+    this.#exchange?.record?.blame('c', 'client_stalled');
+    this.abort();
   }
 
   // ── for the exchange ──
@@ -134,8 +139,8 @@ export class StreamClient implements ExchangeClient {
     exchange?.clientGone();
   }
 
-  #refuse(error: PullproxyError): void {
-    this.#service.answered(null, error.kind.status);
+  #refuse(error: PullproxyError, from: ForwardedFrom): void {
+    this.#service.turnedAway(error, from);
     this.#writer.write(errorAnswer(error, 'GET', true, false));
     this.#stopBody();
     this.#stream.resume();

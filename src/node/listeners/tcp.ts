@@ -8,6 +8,7 @@ import { ClientSocket } from '../http1/client-socket.ts';
 import { Tunnel } from '../http1/tunnel.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
+import type { VisitFacts } from '../visit-record.ts';
 import { readServerName } from './client-hello.ts';
 import { ClientPort, type PortLimits } from './client-port.ts';
 import type { Step } from './entrance.ts';
@@ -33,8 +34,9 @@ const EMPTY = Buffer.alloc(0);
 
 /** A port of one application. */
 export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly Step[], route: string): ClientPort {
-  return new ClientPort('tcp', limits, steps, (socket, _address, gone) => {
-    const client = new TcpClient(socket, service, Number.POSITIVE_INFINITY, gone);
+  return new ClientPort('tcp', limits, steps, (socket, address, gone) => {
+    const facts = { protocol: 'tcp', client: address, head: null };
+    const client = new TcpClient(socket, service, facts, Number.POSITIVE_INFINITY, gone);
     service.visitRoute(client.visit, route);
     return client;
   });
@@ -42,8 +44,9 @@ export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly
 
 /** A port at which TLS clients name their application (RFC 6066 section 3); the handshake itself is the application's. */
 export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly Step[]): ClientPort {
-  return new ClientPort('tls', limits, steps, (socket, _address, gone) => {
-    const client: TcpClient = new TcpClient(socket, service, performance.now() + service.headTimeoutMs, gone, (early) => {
+  return new ClientPort('tls', limits, steps, (socket, address, gone) => {
+    const facts = { protocol: 'tls', client: address, head: null };
+    const client: TcpClient = new TcpClient(socket, service, facts, performance.now() + service.headTimeoutMs, gone, (early) => {
       const hello = readServerName(early);
       if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) return;
       client.announced();
@@ -70,13 +73,14 @@ class TcpClient extends ClientSocket implements PortClient {
   constructor(
     socket: Socket,
     service: TcpService,
+    facts: VisitFacts,
     deadline: number,
     gone: (client: TcpClient) => void,
     announce: ((early: Buffer) => void) | null = null,
   ) {
     super(socket, deadline);
     this.#announce = announce;
-    this.visit = new TcpVisit(this, service);
+    this.visit = new TcpVisit(this, service, facts);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('drain', () => this.#tunnel?.clientDrained());
     socket.on('end', () => this.#ended());
@@ -104,7 +108,9 @@ class TcpClient extends ClientSocket implements PortClient {
   }
 
   timeOut(now: number): void {
-    if (this.#announce !== null || this.isIdle(now)) this.socket.destroy();
+    if (this.#announce === null && !this.isIdle(now)) return;
+    this.visit.record?.blame('c', 'idle_timeout');
+    this.socket.destroy();
   }
 
   /** A connection has no end that could be waited for but its own. */
@@ -139,6 +145,7 @@ class TcpClient extends ClientSocket implements PortClient {
 type VisitState = 'waiting' | 'opened' | 'over';
 
 class TcpVisit extends Visit implements StreamHandler {
+  override readonly facts: VisitFacts;
   readonly #client: TcpClient;
   readonly #service: TcpService;
   #state: VisitState = 'waiting';
@@ -146,8 +153,9 @@ class TcpVisit extends Visit implements StreamHandler {
   #stream: Stream | null = null;
   #link: NodeLink | null = null;
 
-  constructor(client: TcpClient, service: TcpService) {
+  constructor(client: TcpClient, service: TcpService, facts: VisitFacts) {
     super(performance.now());
+    this.facts = facts;
     this.#client = client;
     this.#service = service;
   }
@@ -183,7 +191,9 @@ class TcpVisit extends Visit implements StreamHandler {
     this.#client.resume();
   }
 
-  override refuse(_error: PullproxyError): void {
+  override refuse(error: PullproxyError): void {
+    this.#noteEarly();
+    this.record?.refused(error, 0);
     this.end();
   }
 
@@ -193,6 +203,10 @@ class TcpVisit extends Visit implements StreamHandler {
   }
 
   clientGone(): void {
+    if (this.#state !== 'over') {
+      this.#noteEarly();
+      this.record?.end('C', 'client_closed');
+    }
     if (this.#state === 'waiting') this.#service.leave(this);
     else if (this.#state === 'opened') this.#link?.reset(this.#stream as Stream, ResetCode.CANCEL);
     this.#state = 'over';
@@ -210,7 +224,7 @@ class TcpVisit extends Visit implements StreamHandler {
     this.#client.resume();
   }
 
-  onReset(_code: ResetCodeValue, reached: boolean): void {
+  onReset(code: ResetCodeValue, reached: boolean): void {
     this.#stream = null;
     if (this.#state !== 'opened') return;
     if (!reached && this.attempts < ATTEMPTS_MAX) {
@@ -221,14 +235,22 @@ class TcpVisit extends Visit implements StreamHandler {
       return;
     }
     this.#state = 'over';
+    this.#noteEarly();
+    if (code === ResetCode.LINK_LOST) this.record?.end('D', 'link_lost');
+    else this.record?.end('S', code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
     this.#client.abort();
+  }
+
+  #noteEarly(): void {
+    if (this.record !== null) this.record.bytesIn = this.#early.length;
   }
 
   /** Both sides are there: bytes flow, and the visit is over. */
   #pass(): Tunnel {
     this.#state = 'over';
+    this.#noteEarly();
     this.#early = EMPTY;
-    const tunnel = new Tunnel(this.#client, this.#link as NodeLink, this.#stream as Stream, 0);
+    const tunnel = new Tunnel(this.#client, this.#link as NodeLink, this.#stream as Stream, 0, this.record);
     this.#client.enter(tunnel);
     return tunnel;
   }

@@ -69,6 +69,8 @@ export class StandInVisit extends Visit {
     this.heldBytes = heldBytes;
   }
 
+  override readonly facts = { protocol: 'tcp', client: '', head: null };
+
   override get isOver(): boolean {
     return this.left || this.refused.length > 0;
   }

@@ -1,0 +1,223 @@
+/**
+ * What is noted of one visit while an access log or traces are wanted; otherwise there is no record, and nothing is noted. Times are
+ * performance.now() in ms.
+ */
+import type { ErrorCode, PullproxyError } from '../errors.ts';
+import type { RequestHead } from './http1/request-head.ts';
+import type { Lender } from './slots.ts';
+
+/**
+ * Who ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
+ * by what it did not do in time. C, c: the client. S, s: the application, or that there was none. D: the link to the instance broke.
+ * P: the proxy refused what it was sent. R: a limit was reached. L: answered here, by intention. K: the node was told to leave.
+ */
+export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'R' | 'L' | 'K';
+
+/** Where it was then. R: its request. Q: held. C: a slot's stream, without a byte from it. H: the answer's head. D: the answer. */
+export type Phase = '-' | 'R' | 'Q' | 'C' | 'H' | 'D';
+
+export type EndReason =
+  | ErrorCode
+  | 'client_closed'
+  | 'client_stalled'
+  | 'idle_timeout'
+  | 'application_broke_off'
+  | 'link_lost'
+  | 'node_stopped';
+
+/** Only where the side whose fault it is does not say it. */
+const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
+  https_only: 'L',
+  head_timeout: 'c',
+  application_bad_answer: 'P',
+  queue_full: 'R',
+  hold_timeout: 's',
+  waiting_page: 'L',
+  draining: 'K',
+};
+
+export interface VisitFacts {
+  /** `HTTP/1.1`, `HTTP/2.0`, `tcp` or `tls`. */
+  readonly protocol: string;
+  /** The client's address, or that of the proxy in front. */
+  readonly client: string;
+  /** Null: it is no request of HTTP, or one that could not be read. */
+  readonly head: RequestHead | null;
+}
+
+export function factsOf(head: RequestHead): VisitFacts {
+  return { protocol: `HTTP/${head.version}`, client: head.client, head };
+}
+
+/** A time in which it waited for a slot. */
+export interface Hold {
+  readonly from: number;
+  to: number | null;
+}
+
+/** An attempt: its stream on an instance's link. */
+export interface StreamNote {
+  readonly lender: Lender;
+  readonly from: number;
+  to: number | null;
+  /** How long the linker took to connect to the application; null: not known. 0: a kept connection. */
+  connectMs: number | null;
+}
+
+/** A slot that another node sent here, for whoever is held. */
+export interface Handoff {
+  readonly node: string;
+  /** When it was announced. */
+  readonly from: number;
+}
+
+/** Who is told of visits. Called synchronously; must not throw. */
+export interface VisitWatcher {
+  began?(record: VisitRecord): void;
+  /** It begins to wait for a slot. */
+  held?(record: VisitRecord): void;
+  /** A slot is there; its stream is opened right after this. */
+  opened?(record: VisitRecord): void;
+  ended(record: VisitRecord): void;
+}
+
+/** What a record knows of the node around it. */
+export interface RecordSurroundings {
+  readonly watchers: readonly VisitWatcher[];
+  /** The node closes everything: whoever ends now was ended by that. */
+  readonly isStopping: boolean;
+  /** Takes the handoff that a slot of this route came by, if one was announced. */
+  takeHandoff(route: string): Handoff | null;
+}
+
+type State = 'arrived' | 'held' | 'opened' | 'answering' | 'over';
+
+export class VisitRecord {
+  readonly facts: VisitFacts;
+  /** What was asked for: a host name, or the route of a TCP port. */
+  readonly host: string;
+  readonly arrivedAt: number;
+  route: string | null = null;
+  /** 0: none. */
+  status = 0;
+  /** From the client, as it was passed on. */
+  bytesIn: number;
+  /** To the client. */
+  bytesOut = 0;
+  readonly holds: Hold[] = [];
+  readonly streams: StreamNote[] = [];
+  handoff: Handoff | null = null;
+  firstByteAt: number | null = null;
+  endedAt = 0;
+  endedBy: EndedBy = '-';
+  phase: Phase = '-';
+  reason: EndReason | null = null;
+  /** Of the trace that it is a part of; null where none is recorded. */
+  traceId: string | null = null;
+  readonly #around: RecordSurroundings;
+  #state: State = 'arrived';
+  #blamed: { readonly by: EndedBy; readonly reason: EndReason } | null = null;
+
+  constructor(facts: VisitFacts, host: string, arrivedAt: number, around: RecordSurroundings) {
+    this.facts = facts;
+    this.host = host;
+    this.arrivedAt = arrivedAt;
+    this.bytesIn = facts.head?.bytes.length ?? 0;
+    this.#around = around;
+    for (const watcher of around.watchers) watcher.began?.(this);
+  }
+
+  /** The stream that it has or had last. */
+  get stream(): StreamNote | null {
+    return this.streams.at(-1) ?? null;
+  }
+
+  /** Over all times that it was held. */
+  get heldMs(): number {
+    return this.holds.reduce((sum, { from, to }) => sum + (to ?? performance.now()) - from, 0);
+  }
+
+  /** It waits for a slot; a stream that it had has failed. */
+  held(): void {
+    const now = performance.now();
+    this.#closeStream(now);
+    this.#state = 'held';
+    // The first wait began when it arrived.
+    this.holds.push({ from: this.streams.length === 0 ? this.arrivedAt : now, to: null });
+    for (const watcher of this.#around.watchers) watcher.held?.(this);
+  }
+
+  opened(lender: Lender): void {
+    const now = performance.now();
+    const hold = this.holds.at(-1);
+    if (hold !== undefined && this.#state === 'held') {
+      hold.to = now;
+      if (this.route !== null) this.handoff = this.#around.takeHandoff(this.route);
+    }
+    this.#state = 'opened';
+    this.streams.push({ lender, from: now, to: null, connectMs: null });
+    for (const watcher of this.#around.watchers) watcher.opened?.(this);
+  }
+
+  /** The application's answer begins. */
+  began(status: number): void {
+    if (this.firstByteAt !== null) return;
+    this.firstByteAt = performance.now();
+    this.status = status;
+    this.#state = 'answering';
+  }
+
+  /** Bytes of the application go to the client as they are. */
+  passed(bytes: number): void {
+    this.bytesOut += bytes;
+    if (this.firstByteAt === null) this.began(this.status);
+  }
+
+  /** What the client was told, or would have been. */
+  answered(status: number): void {
+    if (this.status === 0) this.status = status;
+  }
+
+  /** What happens next happens because of this. */
+  blame(by: EndedBy, reason: EndReason): void {
+    this.#blamed ??= { by, reason };
+  }
+
+  refused(error: PullproxyError, bytes: number): void {
+    this.bytesOut += bytes;
+    this.end(ENDED_BY[error.code] ?? (error.kind.side === 'application' ? 'S' : 'P'), error.code);
+  }
+
+  /** Once; whoever calls it later is too late. */
+  end(by: EndedBy, reason: EndReason | null = null): void {
+    if (this.#state === 'over') return;
+    const blamed = this.#blamed ?? (this.#around.isStopping && by !== '-' ? { by: 'K' as const, reason: 'node_stopped' as const } : null);
+    this.endedBy = by === '-' ? by : (blamed?.by ?? by);
+    this.reason = by === '-' ? null : (blamed?.reason ?? reason);
+    this.phase = by === '-' ? '-' : this.#phase;
+    this.endedAt = performance.now();
+    this.#closeStream(this.endedAt);
+    const hold = this.holds.at(-1);
+    if (hold !== undefined) hold.to ??= this.endedAt;
+    this.#state = 'over';
+    for (const watcher of this.#around.watchers) watcher.ended(this);
+  }
+
+  get #phase(): Phase {
+    switch (this.#state) {
+      case 'held':
+        return 'Q';
+      case 'opened':
+        return this.facts.head === null ? 'C' : 'H';
+      case 'answering':
+        return 'D';
+      default:
+        return 'R';
+    }
+  }
+
+  #closeStream(now: number): void {
+    const { stream } = this;
+    if (stream !== null) stream.to ??= now;
+  }
+}
