@@ -2,41 +2,44 @@
  * Wakes an application from zero again and again, and says what that costs beyond the application's own start: the time to the
  * first answer through `pullproxy dev`, less the time in which the same command answers when it is started directly. The two take
  * turns, so that whatever else the machine does hits both. Where the time went is the answers' own word (`Server-Timing`).
- *
- *     node test/bench/wake.ts [--wakes 100]
  */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { freePort } from '../../src/linker/free-port.ts';
-import { Children } from './children.ts';
+import { freePort } from '../../../src/linker/free-port.ts';
+import { Children } from '../children.ts';
+import { percentile } from '../load.ts';
+import type { Suite } from './suite.ts';
 
-const APP = fileURLToPath(new URL('./apps/late.mjs', import.meta.url));
-const { values } = parseArgs({ options: { wakes: { type: 'string', default: '100' } } });
-const wakes = Number(values.wakes);
+const APP = fileURLToPath(new URL('../apps/late.mjs', import.meta.url));
+const WAKES = 100;
+const QUICK_WAKES = 10;
 
-for (const delayMs of [0, 200, 2_000]) {
-  const children = new Children();
-  try {
-    const { wake, stages } = await startDev(children, delayMs);
-    const [own, woken]: [number[], number[]] = [[], []];
-    for (let i = 0; i < wakes; i++) {
-      own.push(await startDirectly(children, delayMs));
-      woken.push(await wake());
+export const wake: Suite = async (_surroundings, { quick }, found) => {
+  const wakes = quick ? QUICK_WAKES : WAKES;
+  for (const delayMs of quick ? [0] : [0, 200]) {
+    const children = new Children();
+    try {
+      const { wakeUp, stages } = await startDev(children, delayMs);
+      const [own, woken]: [number[], number[]] = [[], []];
+      for (let i = 0; i < wakes; i++) {
+        own.push(await startDirectly(children, delayMs));
+        woken.push(await wakeUp());
+      }
+      const say = (name: string, value: number): void =>
+        found({ suite: 'wake', name: `${name}, accepts after ${delayMs} ms`, value, unit: 'ms' });
+      for (const p of [50, 99]) {
+        say(`own start p${p}`, percentile(own, p));
+        say(`woken p${p}`, percentile(woken, p));
+        say(`beyond its own start p${p}`, percentile(woken, p) - percentile(own, p));
+      }
+      for (const [stage, values] of stages) say(`stage ${stage} p50`, percentile(values, 50));
+    } finally {
+      await children.stopAll();
     }
-    const both = (p: number): string =>
-      `p${p} own start ${percentile(own, p).toFixed(1)} ms, woken ${percentile(woken, p).toFixed(1)} ms, ` +
-      `beyond ${(percentile(woken, p) - percentile(own, p)).toFixed(1)} ms`;
-    console.log(`accepts after ${delayMs} ms, ${wakes} wakes: ${both(50)}; ${both(99)}`);
-    for (const [stage, values] of stages) {
-      console.log(`  ${stage}: p50 ${percentile(values, 50).toFixed(1)} ms, p99 ${percentile(values, 99).toFixed(1)} ms`);
-    }
-  } finally {
-    await children.stopAll();
   }
-}
+};
 
 async function startDirectly(children: Children, delayMs: number): Promise<number> {
   const port = await freePort();
@@ -56,7 +59,7 @@ async function startDirectly(children: Children, delayMs: number): Promise<numbe
   return ms;
 }
 
-async function startDev(children: Children, delayMs: number): Promise<{ wake: () => Promise<number>; stages: Map<string, number[]> }> {
+async function startDev(children: Children, delayMs: number): Promise<{ wakeUp: () => Promise<number>; stages: Map<string, number[]> }> {
   const args = [
     'dev',
     '--listen',
@@ -73,7 +76,7 @@ async function startDev(children: Children, delayMs: number): Promise<{ wake: ()
   const state = `http://${String(ready.admin)}/api/v1/state`;
   const stages = new Map<string, number[]>();
   await answer(url);
-  const wake = async (): Promise<number> => {
+  const wakeUp = async (): Promise<number> => {
     for (;;) {
       const { routes } = (await (await fetch(state)).json()) as { routes: { instances: unknown[]; starting: number }[] };
       if (routes.every(({ instances, starting }) => instances.length === 0 && starting === 0)) break;
@@ -87,7 +90,7 @@ async function startDev(children: Children, delayMs: number): Promise<{ wake: ()
     }
     return ms;
   };
-  return { wake, stages };
+  return { wakeUp, stages };
 }
 
 /** Gives the answer's Server-Timing. */
@@ -98,13 +101,4 @@ async function answer(url: string): Promise<string> {
   response.resume();
   await once(response, 'end');
   return String(response.headers['server-timing'] ?? '');
-}
-
-function percentile(values: readonly number[], p: number): number {
-  const sorted = [...values].sort(ascending);
-  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * p) / 100))] as number;
-}
-
-function ascending(a: number, b: number): number {
-  return a - b;
 }
