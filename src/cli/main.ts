@@ -20,8 +20,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   completion: async () => (await import('./completion.ts')).completion,
 };
 
-/** Not for people: what other commands start. */
+/** Not for people: what other commands, and the container image, start. */
 const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
+  health: async () => (await import('./health.ts')).health,
   worker: async () => (await import('./worker.ts')).worker,
 };
 
