@@ -73,15 +73,18 @@ export class TcpPath {
     this.#pairs.add(pair);
     this.#pass(pair, near, far, (chunk) => far.write(chunk));
     const frames = new RespFrames();
-    // In order, whatever each is delayed by.
+    // In order, whatever each is delayed by: also what comes when the way is fast again.
     let sent = Promise.resolve();
+    let late = 0;
     this.#pass(pair, far, near, (chunk) => {
       const rest = this.losesMessages || frames.isInside ? this.#withoutMessages(frames, chunk) : chunk;
       if (rest.length === 0) return true;
-      if (this.delayMs === 0) return near.write(rest);
+      if (this.delayMs === 0 && late === 0) return near.write(rest);
       const due = performance.now() + this.delayMs;
+      late++;
       sent = sent.then(async () => {
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
+        late--;
         if (!near.destroyed) near.write(rest);
       });
       return true;
