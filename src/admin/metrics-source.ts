@@ -41,6 +41,8 @@ export interface MetricsSnapshot {
   readonly handoffs: Readonly<Record<string, number>>;
   /** Startup commands that this process ran: route → result → how many. */
   readonly startupCommands?: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** Lines of the access log that found no room; absent without one. */
+  readonly accessLogDropped?: number;
   readonly redisCommands: number;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;

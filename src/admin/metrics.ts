@@ -71,6 +71,12 @@ const DEFINITIONS: readonly Definition[] = [
       ),
   },
   {
+    name: 'pullproxy_access_log_dropped_total',
+    type: 'counter',
+    help: 'Lines of the access log for which there was no room; absent without one',
+    collect: ({ accessLogDropped }) => (accessLogDropped === undefined ? [] : [{ value: accessLogDropped, labels: {} }]),
+  },
+  {
     name: 'pullproxy_redis_commands_total',
     type: 'counter',
     help: 'Commands sent to Redis',

@@ -9,10 +9,12 @@ export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapsh
     routes.set(route.name, before === undefined ? route : sumRoutes(before, route));
   }
   const connected = snapshots.flatMap(({ redisConnected }) => (redisConnected === null ? [] : [redisConnected]));
+  const dropped = snapshots.flatMap(({ accessLogDropped }) => accessLogDropped ?? []);
   return {
     routes: [...routes.values()],
     unrouted: sumMaps(snapshots.map(({ unrouted }) => unrouted ?? new Map())),
     handoffs: sumRecords(snapshots.map(({ handoffs }) => handoffs)),
+    ...(dropped.length === 0 ? {} : { accessLogDropped: dropped.reduce((sum, lines) => sum + lines, 0) }),
     redisCommands: snapshots.reduce((sum, { redisCommands }) => sum + redisCommands, 0),
     redisConnected: connected.length === 0 ? null : connected.every(Boolean),
     redisRefuses: snapshots.some(({ redisRefuses }) => redisRefuses === true),

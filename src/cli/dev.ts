@@ -13,6 +13,7 @@ import { LocalScaler } from '../scaling/local.ts';
 import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
+import { openObservation } from './observation.ts';
 import { showHelp } from './show-help.ts';
 import { onSignals } from './signals.ts';
 import { welcome } from './welcome.ts';
@@ -35,6 +36,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const directory = new MemoryDirectory();
   await directory.setRoute(route, writeRouteSettings(routeDefaults));
 
+  const observation = await openObservation(settings, 'dev', log);
   const node = new ProxyNode({
     ...settings,
     certificates,
@@ -46,6 +48,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     secrets: () => [secret],
     routeDefaults,
     heldMax: settings.connectionsMax,
+    watchers: observation.watchers,
   });
   const bound = await node.start();
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
@@ -64,6 +67,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     startAnother: (name) => scaler.request(name, 1),
     leave: leaving.resolve,
     startupCommands: () => new Map([[route, instances.results]]),
+    accessLogDropped: observation.dropped,
   });
   const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
   const adminAddress = await admin.start();
@@ -76,6 +80,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   await scaler.close();
   await instances.drain();
   await admin.stop();
+  await observation.close();
   log.info('over');
   return 0;
 }

@@ -22,6 +22,8 @@ export interface NodeParts {
   /** Begins to drain. */
   readonly leave: () => void;
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
+  /** Lines of the access log that found no room; undefined without one. */
+  readonly accessLogDropped?: () => number | undefined;
 }
 
 export function nodeAdminSource(parts: NodeParts): AdminSource {
@@ -62,6 +64,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
         unrouted: node.unrouted.codes,
         handoffs: node.handoffs.results,
         startupCommands: parts.startupCommands?.(),
+        accessLogDropped: parts.accessLogDropped?.(),
         redisCommands: cluster.commands,
         redisConnected: redisConnected(),
         redisRefuses: cluster.refusal !== null,

@@ -16,6 +16,7 @@ import { setFileRoutes } from './file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
+import { openObservation } from './observation.ts';
 
 export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
 
@@ -50,6 +51,7 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
   const membership =
     settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
 
+  const observation = await openObservation(settings, id, log);
   const node = new ProxyNode({
     ...settings,
     ...place,
@@ -63,6 +65,7 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
     secrets: () => [settings.secret ?? ''],
     routeDefaults: routeDefaultsOf(settings),
     heldMax: settings.connectionsMax,
+    watchers: observation.watchers,
   });
   const bound = await node.start();
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
@@ -82,6 +85,7 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
       jobs: membership.jobs,
       startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
       leave: asked.resolve,
+      accessLogDropped: observation.dropped,
     }),
     async close() {
       log.info('draining');
@@ -89,6 +93,7 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
       await routesSet;
       await node.drain(settings.drainTimeoutMs);
       await membership.close();
+      await observation.close();
     },
   };
 }

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdminServer } from '../admin/server.ts';
 import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
@@ -10,6 +11,7 @@ import { selectCommandEnvironment } from '../scaling/command-environment.ts';
 import { Scaler } from '../scaling/scaler.ts';
 import { StartupJobReader } from '../scaling/startup-job-reader.ts';
 import { StartupQueue } from '../scaling/startup-queue.ts';
+import { openTracing } from './observation.ts';
 import { scalerAdminSource } from './scaler-admin.ts';
 import { showHelp } from './show-help.ts';
 import { firstSignal } from './signals.ts';
@@ -26,6 +28,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const signalled = firstSignal();
   const asked = Promise.withResolvers<void>();
   const log = createLog('scaler', settings.logLevel);
+  const tracing = await openTracing(settings.tracing, hostname(), log);
   const directory = createRedisDirectory({ url: settings.redis, log });
   const worker = new Scaler({
     redisUrl: settings.redis,
@@ -36,6 +39,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     parallel: settings.parallel,
     commandTimeoutMs: settings.commandTimeoutMs,
     environment: selectCommandEnvironment(inheritedEnvironment(), settings.commandEnv),
+    ...(tracing === null ? {} : { began: (facts) => tracing.commands.begin(facts) }),
     log,
   });
   const queue = new StartupQueue({ redisUrl: settings.redis, directory, log });
@@ -56,6 +60,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   await reader.close();
   await directory.close();
   await admin?.stop();
+  await tracing?.close();
   log.info('over');
   return 0;
 }

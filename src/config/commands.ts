@@ -21,6 +21,7 @@ import {
   whole,
   yesNo,
 } from './kinds.ts';
+import { OBSERVATION, TRACING } from './observation.ts';
 import { COMPLETION, INSPECT } from './operator-commands.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from './route-settings.ts';
 import { atLeastOne, many, onOff, optional, required, secret, setting, type Values } from './settings.ts';
@@ -75,6 +76,7 @@ export const DEV = command({
     route: setting('route', routeName, '*', 'the host name that the application answers to; * is any'),
     ...INSTANCE,
     ...ROUTE_DEFAULTS,
+    ...OBSERVATION,
     ...SERVER,
   },
   tail: 'required',
@@ -116,6 +118,7 @@ export const NODE = command({
       'processes that serve, each a node of its own behind the same ports; needs --redis. The ports after that of --backend are their own',
     ),
     ...ROUTE_DEFAULTS,
+    ...OBSERVATION,
     ...SERVER,
   },
   tail: 'none',
@@ -210,6 +213,7 @@ export const SCALER = command({
     ),
     admin: optional('admin', listenAddress, 'where health, metrics and the API of the scaler are; without it there is no such port'),
     adminToken: CLIENT_SIDE.adminToken,
+    ...TRACING,
     ...SERVER,
   },
   tail: 'optional',

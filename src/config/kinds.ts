@@ -33,6 +33,17 @@ export function whole(min: number, max: number): Kind<number> {
   };
 }
 
+/** A part of a whole. */
+export const share: Kind<number> = {
+  expected: 'a number from 0 to 1, such as 0.1',
+  placeholder: 'SHARE',
+  read(value) {
+    const number = typeof value === 'string' && /^(\d{1,9}(\.\d{1,9})?|\.\d{1,9})$/.test(value.trim()) ? Number(value) : value;
+    return typeof number === 'number' && number >= 0 && number <= 1 ? number : null;
+  },
+  write: (value) => value,
+};
+
 /** A duration in ms. */
 export function duration(minMs: number, maxMs = LONGEST_TIMER_MS): Kind<number> {
   return {

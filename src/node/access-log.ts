@@ -1,9 +1,7 @@
 /** One JSON line for each request, and for each connection whose bytes are passed on as they are. */
-import type { RequestHead } from './http1/request-head.ts';
 import type { VisitRecord, VisitWatcher } from './visit-record.ts';
 
 /** What strangers choose is cut, so that a line stays below 4 KiB: the kernel writes that much to a pipe in one piece (PIPE_BUF). */
-const PATH_LETTERS_MAX = 1_024;
 const HOST_LETTERS_MAX = 253;
 const METHOD_LETTERS_MAX = 32;
 
@@ -49,7 +47,7 @@ export class AccessLog implements VisitWatcher {
       client: facts.client,
       host: record.host === '' ? undefined : record.host.slice(0, HOST_LETTERS_MAX),
       method: head?.method.slice(0, METHOD_LETTERS_MAX),
-      path: head === null ? undefined : pathOf(head),
+      path: record.path ?? undefined,
       status: record.status === 0 ? undefined : record.status,
       bytesIn: record.bytesIn,
       bytesOut: record.bytesOut,
@@ -66,14 +64,6 @@ export class AccessLog implements VisitWatcher {
       reason: record.reason ?? undefined,
     };
   }
-}
-
-/** Without its query, in which there may be secrets. */
-function pathOf({ bytes }: RequestHead): string {
-  const from = bytes.indexOf(0x20) + 1;
-  const line = bytes.toString('latin1', from, from + PATH_LETTERS_MAX);
-  const end = line.search(/[ ?]/);
-  return end === -1 ? line : line.slice(0, end);
 }
 
 function rounded(ms: number): number {

@@ -49,6 +49,9 @@ export function factsOf(head: RequestHead): VisitFacts {
   return { protocol: `HTTP/${head.version}`, client: head.client, head };
 }
 
+/** Of a path; strangers choose it. */
+const PATH_LETTERS_MAX = 1_024;
+
 /** A time in which it waited for a slot. */
 export interface Hold {
   readonly from: number;
@@ -90,6 +93,13 @@ export interface RecordSurroundings {
   takeHandoff(route: string): Handoff | null;
 }
 
+interface Blame {
+  readonly by: EndedBy;
+  readonly reason: EndReason;
+}
+
+const STOPPED: Blame = { by: 'K', reason: 'node_stopped' };
+
 type State = 'arrived' | 'held' | 'opened' | 'answering' | 'over';
 
 export class VisitRecord {
@@ -116,7 +126,7 @@ export class VisitRecord {
   traceId: string | null = null;
   readonly #around: RecordSurroundings;
   #state: State = 'arrived';
-  #blamed: { readonly by: EndedBy; readonly reason: EndReason } | null = null;
+  #blamed: Blame | null = null;
 
   constructor(facts: VisitFacts, host: string, arrivedAt: number, around: RecordSurroundings) {
     this.facts = facts;
@@ -125,6 +135,16 @@ export class VisitRecord {
     this.bytesIn = facts.head?.bytes.length ?? 0;
     this.#around = around;
     for (const watcher of around.watchers) watcher.began?.(this);
+  }
+
+  /** Of HTTP, without the query, in which there may be secrets; null otherwise. */
+  get path(): string | null {
+    const { head } = this.facts;
+    if (head === null) return null;
+    const from = head.bytes.indexOf(0x20) + 1;
+    const line = head.bytes.toString('latin1', from, from + PATH_LETTERS_MAX);
+    const end = line.search(/[ ?]/);
+    return end === -1 ? line : line.slice(0, end);
   }
 
   /** The stream that it has or had last. */
@@ -191,10 +211,12 @@ export class VisitRecord {
   /** Once; whoever calls it later is too late. */
   end(by: EndedBy, reason: EndReason | null = null): void {
     if (this.#state === 'over') return;
-    const blamed = this.#blamed ?? (this.#around.isStopping && by !== '-' ? { by: 'K' as const, reason: 'node_stopped' as const } : null);
-    this.endedBy = by === '-' ? by : (blamed?.by ?? by);
-    this.reason = by === '-' ? null : (blamed?.reason ?? reason);
-    this.phase = by === '-' ? '-' : this.#phase;
+    if (by !== '-') {
+      const blamed = this.#around.isStopping ? STOPPED : this.#blamed;
+      this.endedBy = blamed?.by ?? by;
+      this.reason = blamed?.reason ?? reason;
+      this.phase = this.#phase;
+    }
     this.endedAt = performance.now();
     this.#closeStream(this.endedAt);
     const hold = this.holds.at(-1);

@@ -12,7 +12,16 @@ export interface CommandRunnerOptions {
   readonly commandTimeoutMs: number;
   /** What a command sees beside the start's own variables, see `selectCommandEnvironment`. */
   readonly environment: Readonly<Record<string, string>>;
+  /** A startup command begins; what it returns is called when it has ended. */
+  readonly began?: (facts: StartedCommand) => (exitCode: number | null, failure: string | null) => void;
   readonly log: Log;
+}
+
+export interface StartedCommand {
+  readonly route: string;
+  readonly startId: string;
+  readonly count: number;
+  readonly desired: number;
 }
 
 export type CommandOutcome = 'ok' | 'failed' | 'timeout';
@@ -57,7 +66,10 @@ export class CommandRunner {
     signal?: AbortSignal,
   ): Promise<void> {
     const { log } = this.#options;
-    const result = await this.#run(this.#startupCommand(route, settings), { route, ...order }, signal);
+    const command = this.#startupCommand(route, settings);
+    const over = this.#options.began?.({ route, startId: order.startId, count: order.count, desired: order.desired });
+    const result = await this.#run(command, { route, ...order }, signal);
+    over?.(result.exitCode, result.failure);
     ended(result);
     const { failure, exitCode, durationMs, output } = result;
     const facts = { route, startId: order.startId, count: order.count, desired: order.desired, exitCode, durationMs };

@@ -20,12 +20,17 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   linker: ['errors.ts', 'log.ts', 'config', 'link'],
   admin: ['errors.ts', 'log.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts'],
   workers: ['errors.ts', 'log.ts'],
-  cli: ['errors.ts', 'log.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin', 'workers'],
+  tracing: ['errors.ts', 'log.ts', 'node/visit-record.ts', 'node/http1/request-head.ts'],
+  cli: ['errors.ts', 'log.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin', 'workers', 'tracing'],
 };
 
 /** Each of these is used in one place. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@fastify/swagger': ['admin/'],
+  '@opentelemetry/api': ['tracing/'],
+  '@opentelemetry/exporter-trace-otlp-proto': ['tracing/'],
+  '@opentelemetry/resources': ['tracing/'],
+  '@opentelemetry/sdk-trace-base': ['tracing/'],
   bullmq: ['scaling/startup-queue.ts', 'scaling/startup-job-reader.ts', 'scaling/scaler.ts'],
   fastify: ['admin/'],
   ioredis: ['cluster/redis/', 'scaling/startup-queue.ts', 'scaling/scaler.ts'],

@@ -167,10 +167,13 @@ class TcpVisit extends Visit implements StreamHandler {
   /** Returns everything that came so far. */
   addEarly(chunk: Buffer): Buffer {
     if (this.#state === 'over') return EMPTY;
+    if (this.#state === 'opened') {
+      // The application has not said a word, and the client goes on: from now on there is no second attempt.
+      this.#pass().clientData(chunk);
+      return EMPTY;
+    }
     this.#early = this.#early.length === 0 ? chunk : Buffer.concat([this.#early, chunk]);
-    // The application has not said a word, and the client goes on: from now on there is no second attempt.
-    if (this.#state !== 'waiting') this.#pass().clientData(chunk);
-    else if (!this.grow(chunk.length)) this.#client.pause();
+    if (!this.grow(chunk.length)) this.#client.pause();
     return this.#early;
   }
 

@@ -1,0 +1,47 @@
+/** OpenTelemetry, put together. Loaded only where traces are wanted; nothing else imports its packages. */
+import { DiagLogLevel, diag } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
+import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace-base';
+import type { Log } from '../log.ts';
+import { CommandSpans } from './command-spans.ts';
+import { VisitSpans } from './visit-spans.ts';
+
+export interface TracingOptions {
+  readonly version: string;
+  /** Which process it is: a node's id, say. */
+  readonly instance: string;
+  readonly log: Log;
+  /** Takes the spans; OTLP over HTTP when absent. */
+  readonly exporter?: SpanExporter;
+}
+
+export interface Tracing {
+  readonly visits: VisitSpans;
+  readonly commands: CommandSpans;
+  /** Sends what is left; resolves also when it could not be sent. */
+  close(): Promise<void>;
+}
+
+/** Spans are sent in batches; of too many that wait (OTEL_BSP_MAX_QUEUE_SIZE) further ones are dropped. */
+export function startTracing({ version, instance, log, exporter = new OTLPTraceExporter() }: TracingOptions): Tracing {
+  const own = resourceFromAttributes({ 'service.name': 'pullproxy', 'service.version': version, 'service.instance.id': instance });
+  const provider = new BasicTracerProvider({
+    // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES beat ours.
+    resource: own.merge(detectResources({ detectors: [envDetector] })),
+    spanProcessors: [new BatchSpanProcessor(exporter)],
+  });
+  // Collectors that are away, above all: said as often as OpenTelemetry tries.
+  const say = (message: string): void => log.warn({ reason: message }, 'OpenTelemetry');
+  const ignore = (): void => {};
+  diag.setLogger(
+    { error: say, warn: say, info: ignore, debug: ignore, verbose: ignore },
+    { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
+  );
+  const tracer = provider.getTracer('pullproxy', version);
+  return {
+    visits: new VisitSpans(tracer),
+    commands: new CommandSpans(tracer),
+    close: () => provider.shutdown().catch((error: Error) => log.warn({ err: error }, 'the last traces could not be sent')),
+  };
+}
