@@ -1,0 +1,42 @@
+/**
+ * A startup command for Kubernetes without kubectl: begins one Job for START_ID, in this Pod's own namespace and with its own rights.
+ *
+ *   pullproxy scaler --command-env KUBERNETES_SERVICE_HOST --command-env KUBERNETES_SERVICE_PORT --command-env NODE_EXTRA_CA_CERTS \
+ *     -- node deploy/kubernetes/start-job.mjs TEMPLATE.yaml
+ *
+ * In the template, __START_ID__ and __ROUTE__ are replaced. NODE_EXTRA_CA_CERTS names the cluster's authority, beside the token.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parse } from 'yaml';
+
+const PATIENCE_MS = 20_000;
+const { START_ID, ROUTE, KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port, NODE_EXTRA_CA_CERTS: authority } = process.env;
+
+const account = dirname(authority);
+const read = (name) => readFileSync(join(account, name), 'utf8').trim();
+// Neither holds more than letters, digits, dots, hyphens, underscores and a star: nothing that YAML takes for its own.
+const text = readFileSync(process.argv[2], 'utf8').replaceAll('__START_ID__', START_ID).replaceAll('__ROUTE__', ROUTE);
+
+const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}/apis/batch/v1/namespaces/${read('namespace')}/jobs`;
+const response = await fetch(url, {
+  method: 'POST',
+  headers: { authorization: `Bearer ${read('token')}`, 'content-type': 'application/json' },
+  body: JSON.stringify(parse(text)),
+  signal: AbortSignal.timeout(PATIENCE_MS),
+});
+const answer = await response.text();
+// 409: it is there. A scaler that took over from one that died may run this a second time, under the same id.
+if (!response.ok && response.status !== 409) {
+  console.error(`POST ${url}: ${response.status} ${messageOf(answer)}`);
+  process.exitCode = 1;
+}
+
+/** What the API says in its own words: "jobs.batch is forbidden: ...". */
+function messageOf(body) {
+  try {
+    return JSON.parse(body).message;
+  } catch {
+    return body.slice(0, 500);
+  }
+}

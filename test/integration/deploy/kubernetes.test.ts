@@ -1,0 +1,208 @@
+/** The manifests under deploy/kubernetes: right for the API's schemas, for each other, and for pullproxy; and the startup command that they name. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { readAction } from '../../../src/cli/route.ts';
+import { LINKER, NODE, ROUTES, SCALER } from '../../../src/config/commands.ts';
+import { loadCommand } from '../../../src/config/load.ts';
+import { canonicalRouteRecord } from '../../../src/config/route-settings.ts';
+import { type Certificate, makeCertificate } from '../../support/certificate.ts';
+import { faultsOf, type Manifest, readManifests } from '../../support/kubernetes-manifests.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const FOLDER = join(ROOT, 'deploy/kubernetes');
+const files = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'));
+const manifests = files.flatMap((name) => readManifests(join(FOLDER, name)));
+
+const one = (kind: string, name: string): Manifest => {
+  const found = manifests.filter((manifest) => manifest.kind === kind && manifest.metadata.name === name);
+  if (found.length !== 1) throw new Error(`${found.length} manifests of ${kind} ${name}`);
+  return found[0] as Manifest;
+};
+const template = readFileSync(join(ROOT, 'deploy/recipes/kubernetes/instance.yaml'), 'utf8');
+const instance = parse(one('ConfigMap', 'pullproxy-instance').data['instance.yaml']) as Manifest;
+const pods = [...manifests, instance].filter(({ spec }) => spec?.template?.spec !== undefined);
+
+describe('the manifests', () => {
+  test.each([...manifests, instance].map((manifest) => ({ title: `${manifest.kind} ${manifest.metadata.name}`, manifest })))(
+    '$title is as the API expects it',
+    async ({ manifest }) => {
+      expect(await faultsOf(manifest)).toEqual([]);
+    },
+  );
+
+  test('would not pass with a field misspelled, or of a wrong type', async () => {
+    const node = one('Deployment', 'pullproxy-node');
+    const changed = (change: object): Manifest => ({ ...node, spec: { ...node.spec, ...change } });
+    expect(await faultsOf(changed({ replica: 2 }))).toEqual(['/spec/replica: unknown field']);
+    expect(await faultsOf(changed({ replicas: 'two' }))).toEqual([expect.stringContaining('/spec/replicas: type')]);
+  });
+
+  test('are all in one namespace, which lets only Pods without rights in', () => {
+    const [namespace] = manifests.filter(({ kind }) => kind === 'Namespace');
+    const elsewhere = manifests.filter(({ kind, metadata }) => kind !== 'Namespace' && metadata.namespace !== namespace?.metadata.name);
+    expect(elsewhere).toEqual([]);
+    for (const { spec } of pods) {
+      const pod = spec.template.spec;
+      for (const { securityContext, ...container } of pod.containers) {
+        const merged = { ...pod.securityContext, ...securityContext };
+        expect([container.name, merged]).toEqual([
+          container.name,
+          expect.objectContaining({
+            allowPrivilegeEscalation: false,
+            runAsNonRoot: true,
+            capabilities: { drop: ['ALL'] },
+            seccompProfile: { type: 'RuntimeDefault' },
+          }),
+        ]);
+      }
+    }
+  });
+
+  test('find each other: Services and budgets their Pods, ports their names, volumes their maps', () => {
+    const labels = pods.map(({ spec }) => spec.template.metadata?.labels ?? {});
+    const choosers = manifests.flatMap(({ kind, spec }) =>
+      kind === 'Service' ? [spec.selector] : kind === 'PodDisruptionBudget' || kind === 'Deployment' ? [spec.selector.matchLabels] : [],
+    );
+    expect(choosers.length).toBeGreaterThan(5);
+    for (const chooser of choosers) expect(labels).toContainEqual(expect.objectContaining(chooser));
+    const named = pods.flatMap(({ spec }) =>
+      spec.template.spec.containers.flatMap(({ ports = [] }) => ports.map(({ name }: { name: string }) => name)),
+    );
+    const targets = manifests
+      .filter(({ kind }) => kind === 'Service')
+      .flatMap(({ spec }) => spec.ports.map(({ targetPort }: { targetPort: string }) => targetPort));
+    expect(targets.filter((target) => !named.includes(target))).toEqual([]);
+    for (const { configMap } of pods.flatMap(({ spec }) => spec.template.spec.volumes ?? [])) one('ConfigMap', configMap.name);
+    const { roleRef, subjects } = one('RoleBinding', 'pullproxy-scaler');
+    one('Role', roleRef.name);
+    expect(subjects[0].name).toBe(one('Deployment', 'pullproxy-scaler').spec.template.spec.serviceAccountName);
+    one('ServiceAccount', subjects[0].name);
+  });
+
+  test('start an instance as the recipe with kubectl does', () => {
+    expect(instance).toEqual(parse(template));
+  });
+});
+
+describe('what they run', () => {
+  test('is what pullproxy understands, and leaves the time to drain', async () => {
+    const pod = one('Deployment', 'pullproxy-node').spec.template.spec;
+    const { argv, environment } = commandOf(pod);
+    expect(argv[0]).toBe('node');
+    const loaded = await loadCommand(NODE, argv.slice(1), environment);
+    expect(loaded?.values).toMatchObject({
+      advertise: { host: '10.1.2.3', port: 9080 },
+      admin: { port: 9090 },
+      redis: 'redis://redis:6379',
+    });
+    const drainMs = loaded?.values.drainTimeoutMs ?? 0;
+    const preStopMs = pod.containers[0].lifecycle.preStop.sleep.seconds * 1000;
+    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThanOrEqual(preStopMs + drainMs + 10_000);
+  });
+
+  test('is a scaler whose startup command and template are there', async () => {
+    const pod = one('Deployment', 'pullproxy-scaler').spec.template.spec;
+    const { argv, environment } = commandOf(pod);
+    const loaded = await loadCommand(SCALER, argv.slice(1), environment);
+    expect(argv[0]).toBe('scaler');
+    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(loaded?.values.commandTimeoutMs ?? Infinity);
+    const [program, script = '', file = ''] = loaded?.tail ?? [];
+    expect([program, existsSync(join(ROOT, script))]).toEqual(['node', true]);
+    expect(readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8')).toContain(`COPY ${script} ${dirname(script)}/`);
+    const [volume] = pod.containers[0].volumeMounts;
+    const { configMap } = pod.volumes.find(({ name }: { name: string }) => name === volume.name);
+    expect(file).toBe(`${volume.mountPath}/${Object.keys(one('ConfigMap', configMap.name).data)[0]}`);
+  });
+
+  test('is a linker with an application, and a route', async () => {
+    const linker = commandOf(instance.spec.template.spec);
+    const loaded = await loadCommand(LINKER, linker.argv.slice(1), {
+      ...linker.environment,
+      PULLPROXY_ROUTE: 'r',
+      PULLPROXY_START_ID: 's1',
+    });
+    expect([linker.argv[0], loaded?.values.concurrency, loaded?.tail[0]]).toEqual(['linker', 2, 'node']);
+    const route = commandOf(one('Job', 'pullproxy-route').spec.template.spec);
+    const action = readAction((await loadCommand(ROUTES, route.argv.slice(1), route.environment))?.operands ?? []);
+    if (action.verb !== 'set') throw new Error(action.verb);
+    expect(canonicalRouteRecord(Object.fromEntries(action.changes))).toEqual({ maxInstances: 4, concurrency: 2 });
+  });
+});
+
+/** The first container's words and environment, with what Kubernetes fills in. */
+function commandOf(pod: Manifest): { argv: string[]; environment: Record<string, string> } {
+  const [{ args, env }] = pod.containers as [{ args: string[]; env: { name: string; value?: string }[] }];
+  const filled: Record<string, string> = { POD_NAME: 'pullproxy-node-6d4f9-x2x7z', POD_IP: '10.1.2.3', secret: 'from a Secret' };
+  const environment = Object.fromEntries(env.map(({ name, value }) => [name, value ?? filled[name] ?? 'from-a-secret']));
+  return { argv: args.map((word) => word.replaceAll(/\$\((\w+)\)/g, (_, name: string) => environment[name] ?? '')), environment };
+}
+
+describe('start-job.mjs', () => {
+  let certificate: Certificate;
+  let server: Server;
+  let status = 201;
+  const asked: { method: string; url: string; authorization: string; job: Manifest }[] = [];
+
+  beforeAll(async () => {
+    certificate = makeCertificate('kubernetes.default.svc');
+    writeFileSync(join(dirname(certificate.certFile), 'token'), 'the-token');
+    writeFileSync(join(dirname(certificate.certFile), 'namespace'), 'pullproxy\n');
+    server = createServer({ cert: certificate.cert, key: certificate.key }, async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const { method = '', url = '', headers } = request;
+      asked.push({
+        method,
+        url,
+        authorization: headers.authorization ?? '',
+        job: JSON.parse(Buffer.concat(chunks).toString()) as Manifest,
+      });
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end('{"kind":"Status","message":"jobs.batch is forbidden: no quota is left"}');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+  });
+  afterAll(() => {
+    server.close();
+    certificate.remove();
+  });
+
+  async function start(): Promise<{ code: number; stderr: string }> {
+    const env = {
+      ...{ START_ID: 'abc123', ROUTE: '*.example.com', NODE_EXTRA_CA_CERTS: certificate.certFile },
+      ...{ KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port) },
+    };
+    const argv = [join(FOLDER, 'start-job.mjs'), join(ROOT, 'deploy/recipes/kubernetes/instance.yaml')];
+    return promisify(execFile)(process.execPath, argv, { env, encoding: 'utf8' }).then(
+      ({ stderr }) => ({ code: 0, stderr }),
+      (error: { code: number; stderr: string }) => ({ code: error.code, stderr: error.stderr }),
+    );
+  }
+
+  test('begins a Job of the template with the Pod’s own rights', async () => {
+    status = 201;
+    expect(await start()).toEqual({ code: 0, stderr: '' });
+    const [call] = asked;
+    expect(call).toMatchObject({ method: 'POST', url: '/apis/batch/v1/namespaces/pullproxy/jobs', authorization: 'Bearer the-token' });
+    expect(call?.job).toEqual(parse(template.replaceAll('__START_ID__', 'abc123').replaceAll('__ROUTE__', '*.example.com')));
+    expect(await faultsOf(call?.job as Manifest)).toEqual([]);
+    // The one right that this takes.
+    expect(one('Role', 'pullproxy-scaler').rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }]);
+  });
+
+  test('is content when it is there already, and says why when it may not', async () => {
+    status = 409;
+    expect(await start()).toEqual({ code: 0, stderr: '' });
+    status = 403;
+    const { code, stderr } = await start();
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/jobs: 403 jobs\.batch is forbidden: no quota is left\n$/)]);
+  });
+});
