@@ -11,20 +11,21 @@ import { eventually } from './eventually.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SYSTEMD = '/lib/systemd/systemd';
-const IMAGE = 'pullproxy-test-systemd';
 
 export const hasSystemd = existsSync(SYSTEMD) && spawnSync('docker', ['info']).status === 0;
 
 export class SystemdMachine {
   readonly #id: string;
+  readonly #image: string;
 
-  private constructor(id: string) {
+  private constructor(id: string, image: string) {
     this.#id = id;
+    this.#image = image;
   }
 
   /** `files` are put there before systemd starts: path → content. */
   static async boot(files: Readonly<Record<string, string>>): Promise<SystemdMachine> {
-    makeImage(files);
+    const image = makeImage(files);
     const mounts = [
       '--volume',
       '/usr:/usr:ro',
@@ -61,10 +62,10 @@ export class SystemdMachine {
       ],
       ...rights,
       ...(existsSync('/sys/fs/cgroup/systemd') ? mounts : mounts.filter((_, at) => at !== 2 && at !== 3)),
-      IMAGE,
+      image,
       SYSTEMD,
     ).trim();
-    const machine = new SystemdMachine(id);
+    const machine = new SystemdMachine(id, image);
     await eventually('systemd runs', () => /running|degraded/.test(machine.try('systemctl', 'is-system-running')), 30_000);
     return machine;
   }
@@ -83,11 +84,12 @@ export class SystemdMachine {
 
   remove(): void {
     spawnSync('docker', ['rm', '--force', '--volumes', this.#id]);
-    spawnSync('docker', ['rmi', IMAGE]);
+    spawnSync('docker', ['rmi', this.#image]);
   }
 }
 
-function makeImage(files: Readonly<Record<string, string>>): void {
+/** Gives the image's id: several machines may be made at the same time. */
+function makeImage(files: Readonly<Record<string, string>>): string {
   const root = mkdtempSync(join(tmpdir(), 'pullproxy-systemd-'));
   try {
     for (const name of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${name}`, join(root, name));
@@ -103,7 +105,8 @@ function makeImage(files: Readonly<Record<string, string>>): void {
       mkdirSync(join(root, path, '..'), { recursive: true });
       writeFileSync(join(root, path), content, { mode: content.startsWith('#!') ? 0o755 : 0o644 });
     }
-    execFileSync('sh', ['-c', `tar -C "$1" -c . | docker import - ${IMAGE}`, 'sh', root], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const script = 'tar -C "$1" -c . | docker import -';
+    return execFileSync('sh', ['-c', script, 'sh', root], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim();
   } finally {
     rmSync(root, { recursive: true });
   }
