@@ -21,7 +21,13 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map((error) => problem('--config', path, `YAML (${error.message.split('\n', 1)[0]})`)));
   }
-  const top: unknown = document.toJS();
+  let top: unknown;
+  try {
+    top = document.toJS();
+  } catch (error) {
+    // An alias of nothing, or one by which a small file becomes a large one.
+    throw new ConfigError([problem('--config', path, `YAML (${(error as Error).message.split('\n', 1)[0]})`)]);
+  }
   if (top === null || top === undefined) return {};
   if (!isMapping(top)) throw new ConfigError([problem('--config', path, 'keys and values at the top level, such as "log-level: debug"')]);
   return top;

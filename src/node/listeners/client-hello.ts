@@ -24,25 +24,40 @@ const UNNAMED: ServerName = { kind: 'unnamed' };
 export function readServerName(bytes: Buffer): ServerName {
   const handshake = handshakeBytes(bytes);
   if (handshake === null) return MALFORMED;
-  if (handshake.length < 4) return INCOMPLETE;
-  if (handshake[0] !== CLIENT_HELLO) return MALFORMED;
-  const length = handshake.readUIntBE(1, 3);
-  if (handshake.length < 4 + length) return INCOMPLETE;
-  return serverName(new Fields(handshake.subarray(4, 4 + length)));
+  if (handshake.length > 0 && handshake[0] !== CLIENT_HELLO) return MALFORMED;
+  if (!isWhole(handshake)) return INCOMPLETE;
+  return serverName(new Fields(handshake.subarray(4, 4 + handshake.readUIntBE(1, 3))));
 }
 
-/** The payloads of the handshake records that are there, joined; null when something else comes first. */
+function isWhole(handshake: Buffer): boolean {
+  return handshake.length >= messageBytes(handshake);
+}
+
+/** Of the message that begins so, with its own head; its head is awaited first. */
+function messageBytes(start: Buffer): number {
+  return start.length < 4 ? 4 : 4 + start.readUIntBE(1, 3);
+}
+
+/**
+ * The payloads of the handshake records that are there, joined, up to the end of the first message: what follows it does not matter,
+ * and may not have come. Null when something else comes first.
+ */
 function handshakeBytes(bytes: Buffer): Buffer | null {
   const payloads: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    if (bytes[at] !== RECORD_HANDSHAKE) return payloads.length === 0 ? null : Buffer.concat(payloads);
+  let collected = 0;
+  let wanted = 4;
+  for (let at = 0; at < bytes.length && collected < wanted; ) {
+    if (bytes[at] !== RECORD_HANDSHAKE) return null;
     if (bytes.length - at < 5) {
       if (bytes.length - at > 1 && bytes[at + 1] !== 3) return null;
       break;
     }
     const length = bytes.readUInt16BE(at + 3);
     if (bytes[at + 1] !== 3 || length === 0 || length > RECORD_BYTES_MAX) return null;
-    payloads.push(bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length)));
+    const payload = bytes.subarray(at + 5, Math.min(bytes.length, at + 5 + length));
+    payloads.push(payload);
+    collected += payload.length;
+    if (wanted === 4 && collected >= 4) wanted = messageBytes(Buffer.concat(payloads));
     at += 5 + length;
   }
   return Buffer.concat(payloads);

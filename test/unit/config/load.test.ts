@@ -237,6 +237,7 @@ describe('problems', () => {
       '--config "/nowhere.yaml": expected a file that can be read (ENOENT)',
     ]);
     expect(await problemsOf(NODE, ['--config', file('a: [')])).toEqual([expect.stringMatching(/expected YAML \(/)]);
+    expect(await problemsOf(NODE, ['--config', file('a: *b')])).toEqual([expect.stringMatching(/expected YAML \(Unresolved alias/)]);
     expect(await problemsOf(NODE, ['--config', file('- a')])).toEqual([expect.stringMatching(/expected keys and values at the top level/)]);
     expect(await problemsOf(NODE, ['--config', file('id: a\nid: b')])).toEqual([
       expect.stringMatching(/expected YAML \(Map keys must be unique/),

@@ -47,6 +47,13 @@ describe('the server name of a TLS client', () => {
     for (let bytes = 0; bytes < hello.length; bytes++) expect(readServerName(hello.subarray(0, bytes)).kind).toBe('incomplete');
   });
 
+  test('is read when the hello is there, whatever comes behind it', async () => {
+    const hello = await helloOf({ servername: 'app.example.com' });
+    const named = { kind: 'named', name: 'app.example.com' };
+    for (const behind of ['\x16\x03\x01', '\x16\x01\x01\x00\x01x', 'GET /', '\x17\x03\x03\x00\x01x'])
+      expect(readServerName(Buffer.concat([hello, Buffer.from(behind, 'latin1')]))).toEqual(named);
+  });
+
   test.each([1, 7, 100])('is found in a hello that is cut into records of %i bytes', async (bytes) => {
     const hello = inRecords(await helloOf({ servername: 'app.example.com' }), bytes);
     expect(readServerName(hello)).toEqual({ kind: 'named', name: 'app.example.com' });

@@ -1,0 +1,148 @@
+import assert from 'node:assert';
+import { PullproxyError } from '../../../src/errors.ts';
+import { Answer } from '../../../src/node/http1/answer.ts';
+import { Body } from '../../../src/node/http1/body.ts';
+import { parserCounts } from '../../../src/node/http1/llhttp.ts';
+import { type NextRequest, nextRequest } from '../../../src/node/http1/next-request.ts';
+import type { RequestHead } from '../../../src/node/http1/request-head.ts';
+import { AMBIGUOUS } from '../../support/ambiguous-requests.ts';
+import { latin1, piecesOf, type Target } from '../target.ts';
+
+const HEAD_BYTES_MAX = 4_096;
+const WORDS = [
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  ' ',
+  '\t',
+  ':',
+  ',',
+  ';',
+  'Host: ',
+  'Content-Length: 5\r\n',
+  'Transfer-Encoding: chunked\r\n',
+  'Transfer-Encoding: ',
+  'chunked',
+  'identity',
+  'Connection: ',
+  'close',
+  'keep-alive',
+  'Upgrade: h2c\r\n',
+  'HTTP/1.0',
+  'HTTP/1.1',
+  'http://other.test',
+  'Expect: 100-continue\r\n',
+  'X-Forwarded-For: 192.0.2.1\r\n',
+  'Forwarded: for="[2001:db8::1]";proto=https\r\n',
+  'Forwarded: for=_x, for=192.0.2.1;host=a\r\n',
+  'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n',
+];
+
+function read(bytes: Buffer, trusted: boolean): NextRequest {
+  return nextRequest(bytes, HEAD_BYTES_MAX, { remoteAddress: '192.0.2.7', proto: 'http', trusted });
+}
+
+/** A head that goes on has one meaning, told plainly: what an application of any kind reads is what was decided here. */
+function assertPlain(head: RequestHead): void {
+  const text = head.bytes.toString('latin1');
+  assert(text.endsWith('\r\n\r\n'), 'the head ends');
+  assert.equal(text.indexOf('\r\n\r\n'), text.length - 4, 'one head');
+  const [start = '', ...lines] = text.slice(0, -4).split('\r\n');
+  assert.match(start, /^[!-~]+ [^\s#]+ HTTP\/1\.1$/);
+  assert(!/[\r\n\0]/.test(lines.join('') + start), 'no CR, LF or NUL is left over');
+  const named = (name: string): string[] =>
+    lines.filter((line) => line.toLowerCase().startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trim());
+  for (const line of lines) assert.match(line, /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:/, `a header: ${JSON.stringify(line)}`);
+  assert.equal(named('host').length, 1, 'one Host');
+  const lengths = named('content-length');
+  const codings = named('transfer-encoding');
+  assert(lengths.length + codings.length <= 1, 'one framing at most');
+  for (const coding of codings) assert.equal(coding.toLowerCase(), 'chunked');
+  for (const length of lengths) assert.equal(Number(length), head.contentLength);
+  assert.equal(head.framing, codings.length > 0 ? 'chunked' : head.contentLength > 0 ? 'length' : 'none');
+  assert(named('via').length >= 1 && named('x-forwarded-for').length === 1 && named('x-request-id').length === 1);
+}
+
+function runRequest(bytes: Buffer): void {
+  for (const trusted of [false, true]) {
+    const next = read(bytes, trusted);
+    if (next.kind === 'refused') assert(next.error instanceof PullproxyError);
+    if (next.kind !== 'complete') continue;
+    assert(next.bytes <= bytes.length && next.bytes <= HEAD_BYTES_MAX);
+    assertPlain(next.head);
+    const body = new Body(next.head.framing, next.head.contentLength, next.parser);
+    body.take(bytes.subarray(next.bytes));
+    body.release();
+    // Another one of us behind this one reads the same.
+    const again = nextRequest(next.head.bytes, 65_536, { remoteAddress: '192.0.2.8', proto: 'http' });
+    assert.equal(again.kind, 'complete');
+    if (again.kind !== 'complete') return;
+    again.parser.release();
+    const { method, host, framing, contentLength } = again.head;
+    assert.deepEqual(
+      { method, host, framing, contentLength },
+      { method: next.head.method, host: next.head.host, framing: next.head.framing, contentLength: next.head.contentLength },
+    );
+  }
+  assert.equal(parserCounts().alive, parserCounts().pooled, 'no parser is lost');
+}
+
+const REQUEST = nextRequest(latin1('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n'), HEAD_BYTES_MAX, { remoteAddress: '::1', proto: 'http' });
+
+/** What a client gets of an application's bytes in these pieces, and how it ended. */
+function answerOf(pieces: readonly Buffer[]): string {
+  assert(REQUEST.kind === 'complete');
+  const answer = new Answer(REQUEST.head);
+  let text = '';
+  for (const piece of pieces) {
+    for (let rest: Buffer | null = piece; rest !== null && answer.state !== 'complete' && answer.state !== 'tunnel'; ) {
+      const taken = answer.take(rest, false, true);
+      if (taken === null) {
+        answer.release();
+        // Where it was found out depends on the pieces; that nothing whole was given out does not.
+        return `malformed ${answer.status}`;
+      }
+      text += taken.bytes?.toString('latin1') ?? '';
+      rest = taken.rest;
+    }
+  }
+  const closes = answer.endsByClose();
+  answer.release();
+  return JSON.stringify([answer.state, answer.status, closes, text]);
+}
+
+function runAnswer(bytes: Buffer): void {
+  const whole = answerOf([bytes]);
+  const pieces = answerOf(piecesOf(bytes));
+  if (!whole.startsWith('malformed') || !pieces.startsWith('malformed')) assert.equal(pieces, whole);
+  assert.equal(parserCounts().alive, parserCounts().pooled + 0, 'no parser is lost');
+}
+
+if (REQUEST.kind === 'complete') REQUEST.parser.release();
+
+export const REQUEST_HEAD: Target = {
+  name: 'request-head',
+  sources: ['/src/node/http1/'],
+  words: WORDS,
+  seeds: [
+    ...AMBIGUOUS.map(([, text]) => latin1(text)),
+    latin1('GET / HTTP/1.1\r\nHost: app.test\r\nForwarded: for=192.0.2.1;proto=https\r\nConnection: x-a\r\nX-A: b\r\n\r\n'),
+    latin1('POST http://other.test:80/a?b HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n'),
+    latin1('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'),
+  ],
+  run: runRequest,
+};
+
+export const RESPONSE_HEAD: Target = {
+  name: 'response-head',
+  sources: ['/src/node/http1/'],
+  words: WORDS,
+  seeds: [
+    latin1('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello'),
+    latin1('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n'),
+    latin1('HTTP/1.0 200 OK\r\nConnection: close\r\n\r\nhello'),
+    latin1('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n'),
+  ],
+  run: runAnswer,
+};
