@@ -165,12 +165,16 @@ export interface NodeBeat extends NodeLoad {
   readonly version: string;
   /** When the process started, by its own clock: for people who look. */
   readonly startedMs: number;
+  /** Takes nobody for dead: the directory itself was silent a moment ago, and the others may be about to beat. */
+  readonly spares?: boolean;
 }
 
 export interface NodeBeatAnswer {
   readonly now: number;
   /** False when the directory did not know the node. */
   readonly known: boolean;
+  /** When the process started that beat under this id before, by its own clock; null: nobody did. */
+  readonly startedBefore: number | null;
   /** False when it has no list of the node's routes: `enterRoutes` again if there are any. */
   readonly routesKnown: boolean;
   /** How many other nodes are known to live. */

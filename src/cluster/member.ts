@@ -9,7 +9,7 @@ import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
 import { type Bell, type DemandNotice, type Directory, DirectoryUnavailable, type Ring, type RouteRecord } from './directory.ts';
 import { DirectoryClock } from './directory-clock.ts';
-import { beatMs, routesCheckMs, startWaitMs } from './limits.ts';
+import { beatMs, deadAfterMs, routesCheckMs, startWaitMs } from './limits.ts';
 import { LinkedRoutes } from './linked-routes.ts';
 import { Moves } from './moves.ts';
 import { type PresenceContext, RoutePresence } from './route-presence.ts';
@@ -36,6 +36,11 @@ export class ClusterMember implements Cluster {
   readonly #clock = new DirectoryClock();
   readonly #presences = new Map<string, RoutePresence>();
   readonly #linked: LinkedRoutes;
+  /** When another one started that beats under this node's id, too. */
+  #namesake: number | null = null;
+  /** When the last beat was sent that was answered, and since when they follow each other: performance.now(). */
+  #beatenAt = Number.NEGATIVE_INFINITY;
+  #heardSince = 0;
   #load: () => NodeLoad = () => UNREAD_LOAD;
   #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
   /** `joined`: but the directory has not heard a beat yet; `known`: it has. */
@@ -227,17 +232,31 @@ export class ClusterMember implements Cluster {
     if (this.#membership === 'none') return this.#join();
     for (const presence of this.#presences.values()) presence.beat();
     const sentAt = monotonicMs();
-    const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs };
+    // Who was heard by the directory all the time can tell the dead from those who could not be heard.
+    if (sentAt - this.#beatenAt > 2 * beatMs) this.#heardSince = sentAt;
+    const spares = sentAt - this.#heardSince < deadAfterMs;
+    const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs, spares };
     try {
-      const { now, known, routesKnown, others, dead } = await this.#directory.beatNode(beat);
+      const { now, known, startedBefore, routesKnown, others, dead } = await this.#directory.beatNode(beat);
+      this.#beatenAt = sentAt;
       this.#clock.sample(now, sentAt, monotonicMs());
       if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss();
+      // Whom it has taken the place of beats no more.
+      if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#noteNamesake(startedBefore);
       this.#membership = 'known';
       if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
       for (const node of dead) await this.#bury(node);
     } catch {
       // The next beat says the same.
     }
+  }
+
+  /** What one of two nodes with the same id says, the other contradicts; nothing but their operator can part them. */
+  #noteNamesake(startedMs: number): void {
+    if (this.#namesake === startedMs) return;
+    this.#namesake = startedMs;
+    const about = { id: this.self.id, started: new Date(startedMs).toISOString() };
+    this.#log.error(about, 'another node beats with the id of this one: give each an id of its own (--id)');
   }
 
   /** A node that was cut off for a while is forgotten too, but then the directory knows others. */

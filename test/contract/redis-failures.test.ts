@@ -66,6 +66,20 @@ describe('when Redis fails', () => {
     return nodes.length === 2 && app?.held === 50 && other?.free === 4 && other.instances.length === 1;
   }
 
+  test('two nodes with one id are told of each other, and one that took the place of another is not', async () => {
+    const namesake = (logged: readonly string[]): number => logged.filter((line) => line.includes('beats with the id of this one')).length;
+    const [a, b] = [await join('a'), await join('b')];
+    await eventually('beaten', async () => (await a.directory.snapshot()).nodes.length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    const other = await join('a');
+    await eventually('both say so', () => namesake(a.logged) === 1 && namesake(other.logged) === 1);
+    await other.cluster.stop();
+    const next = await join('b-2');
+    const beats = performance.now();
+    await eventually('two more beats', () => performance.now() - beats > 2_200);
+    expect([a, b, next].map(({ logged }) => namesake(logged))).toEqual([1, 0, 0]);
+  });
+
   test('restarted empty, the directory is whole within two beats after it answers, and nobody was refused', async () => {
     const [a, b] = [await join('a'), await join('b')];
     await settle(a, b);

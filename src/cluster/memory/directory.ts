@@ -103,7 +103,7 @@ export class MemoryDirectory implements Directory {
     const nodes = [...this.#nodes.values()]
       .filter(({ at }) => at > now - deadAfterMs)
       .map(({ beat, at }): NodeSnapshot => {
-        const { startedMs: _, ...said } = beat;
+        const { startedMs: _, spares: __, ...said } = beat;
         return { draining: false, holds: {}, coldStarts: {}, ...said, heartbeatAgeMs: now - at };
       });
     const names = new Set([...this.#configured.keys(), ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])])]);
@@ -119,12 +119,20 @@ export class MemoryDirectory implements Directory {
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
     const now = this.#now();
-    const known = this.#nodes.has(beat.id);
+    const before = this.#nodes.get(beat.id);
     this.#nodes.set(beat.id, { beat, at: now });
-    const dead = [...this.#nodes].filter(([, { at }]) => at <= now - deadAfterMs).map(([id]) => id);
+    const dead = beat.spares ? [] : [...this.#nodes].filter(([, { at }]) => at <= now - deadAfterMs).map(([id]) => id);
     for (const id of dead) this.#nodes.delete(id);
     for (const [name, route] of this.#routes) if (route.isEmpty(now)) this.#routes.delete(name);
-    return { now, known, routesKnown: this.#routesOf.has(beat.id), others: this.#nodes.size - 1, dead };
+    const startedBefore = before?.beat.startedMs ?? null;
+    return {
+      now,
+      known: before !== undefined,
+      startedBefore,
+      routesKnown: this.#routesOf.has(beat.id),
+      others: this.#nodes.size - 1,
+      dead,
+    };
   }
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {

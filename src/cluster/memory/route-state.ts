@@ -19,6 +19,8 @@ export class RouteState {
   readonly #instances = new LinkedInstances();
   readonly #starts = new StartBook();
   #concurrency: number | null = null;
+  #silentSince = 0;
+  #sparedUntil = 0;
 
   hold(now: number, node: Peer, change: HoldChange): HoldAnswer {
     const known = this.#enter(now, node, change.idle);
@@ -66,7 +68,7 @@ export class RouteState {
 
   leave(now: number, node: string, onlyDead: boolean): void {
     this.#tend(now);
-    if (!onlyDead) this.#forget(node);
+    if (!onlyDead || (this.#nodes.get(node)?.beatAt ?? 0) <= now - deadAfterMs) this.#forget(node);
   }
 
   retire(now: number, node: string, id: string, minInstances: number): boolean {
@@ -167,9 +169,20 @@ export class RouteState {
 
   /** Comes first in every transition, so that the rest sees only what lives. */
   #tend(now: number): void {
-    for (const [node, { beatAt }] of this.#nodes) if (beatAt <= now - deadAfterMs) this.#forget(node);
+    const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - deadAfterMs);
+    if (dead.length > 0 && !this.#stoodStill(now)) for (const [node] of dead) this.#forget(node);
     this.#held.lapse(now);
     this.#starts.tend(now);
+  }
+
+  /** As in the script `_route`. */
+  #stoodStill(now: number): boolean {
+    const last = Math.max(...[...this.#nodes.values()].map(({ beatAt }) => beatAt));
+    if (last <= now - deadAfterMs && this.#silentSince !== last) {
+      this.#silentSince = last;
+      this.#sparedUntil = now + deadAfterMs;
+    }
+    return now < this.#sparedUntil;
   }
 
   #forget(node: string): void {

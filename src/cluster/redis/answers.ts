@@ -69,9 +69,16 @@ export function readStartTimes(answer: unknown): StartTimes | null {
   return jobAgeMs === undefined ? null : { jobAgeMs: Number(jobAgeMs), commandAgeMs: Number(commandAgeMs) };
 }
 
-export function readNodeBeat(answer: unknown, routesKnown: boolean): NodeBeatAnswer {
+export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unknown): NodeBeatAnswer {
   const [now, known, others, ...dead] = list(answer);
-  return { now: Number(now), known: known === 1, routesKnown, others: Number(others), dead: dead.map(String) };
+  return {
+    now: Number(now),
+    known: known === 1,
+    startedBefore: started === null ? null : Number(started),
+    routesKnown: routesKnown === 1,
+    others: Number(others),
+    dead: dead.map(String),
+  };
 }
 
 /** An instance as it is stored. */

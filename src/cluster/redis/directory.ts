@@ -150,16 +150,17 @@ export class RedisDirectory implements Directory {
   }
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
-    const { id, address, version, startedMs, held, active, links, draining = false, holds = {}, coldStarts = {} } = beat;
+    const { id, address, version, startedMs, held, active, links, draining = false, spares = false, holds = {}, coldStarts = {} } = beat;
     const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts) };
     const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, ...counts };
-    const [answer, , , routesKnown] = await Promise.all([
-      this.#redis.run('beatNode', [nodesKey], [id]),
+    const [answer, started, , , routesKnown] = await Promise.all([
+      this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0]),
+      this.#redis.call('hget', nodeKey(id), 'started'),
       this.#redis.call('hset', nodeKey(id), ...Object.entries(fields).flat()),
       this.#redis.call('pexpire', nodeKey(id), keysLiveMs),
       this.#redis.call('pexpire', nodeRoutesKey(id), keysLiveMs),
     ]);
-    return readNodeBeat(answer, routesKnown === 1);
+    return readNodeBeat(answer, started, routesKnown);
   }
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {

@@ -120,11 +120,20 @@ local function trouble()
   return { failures, redis.call('HGET', META, 'failure') or '', now - meta('failedAt'), math.max(0, meta('retryAt') - now) }
 end
 
+-- Whether all nodes may have been silent because nobody could be heard: when even the last of them was silent for too long, it may be this
+-- Redis that stood still. Then they are given once more as long as a node is given always. Those that died are buried by others before.
+local function stoodStill()
+  local last = tonumber(redis.call('ZREVRANGE', NODES, 0, 0, 'WITHSCORES')[2])
+  if last <= now - deadAfterMs and meta('silentSince') ~= last then setMeta('silentSince', last, 'sparedUntil', now + deadAfterMs) end
+  return now < meta('sparedUntil')
+end
+
 -- Dead nodes go with all they had; promises and starts that nobody kept lapse. Comes first in every script, so that the rest
 -- sees only what lives.
 local function tend()
-  for _, node in ipairs(redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)) do
-    forget(node)
+  local dead = redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)
+  if #dead > 0 and not stoodStill() then
+    for _, node in ipairs(dead) do forget(node) end
   end
   -- Where no node is nothing is: keys that were made after the last keep() may have outlived all nodes.
   if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES) end

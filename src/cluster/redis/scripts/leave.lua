@@ -4,4 +4,5 @@
 -- returns  nothing
 
 tend()
-if ARGV[2] == '0' then forget(ARGV[1]) end
+local last = tonumber(redis.call('ZSCORE', NODES, ARGV[1])) or 0
+if ARGV[2] == '0' or last <= now - deadAfterMs then forget(ARGV[1]) end
