@@ -17,6 +17,11 @@ const STOP_TIMEOUT_MS = 40_000;
 
 const directory = mkdtempSync(join(tmpdir(), 'pullproxy-test-'));
 
+/** A directory of this file's own: what a test starts in it by itself is killed with the rest. */
+export function ownDirectory(): string {
+  return mkdtempSync(join(directory, 'own-'));
+}
+
 export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface Exit {
