@@ -31,7 +31,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
   'npx node src/cli/main.ts dev --concurrency 1 --max-instances 4 -- python3 app.py': ['test/e2e/dev.test.ts', "startProcess(['dev'"],
   'docker compose up --build': ['test/e2e/compose.test.ts', "'up', '--detach', '--build'"],
   'mkdir ../cluster': ['test/e2e/package.test.ts', 'mkdirSync(project())'],
-  'npm pack --pack-destination ../cluster': ['test/e2e/package.test.ts', "['pack', '--json'"],
+  'npm pack --silent --pack-destination ../cluster': ['test/e2e/package.test.ts', "['pack', '--json'"],
   'cd ../cluster': ['test/e2e/package.test.ts', 'cwd: project()'],
   [`npm install ./pullproxy-${version}.tgz node@24`]: ['test/e2e/package.test.ts', "['install', ...quiet"],
   'export PATH="$PWD/node_modules/.bin:$PATH"': ['test/e2e/package.test.ts', "project('node_modules/.bin/pullproxy')"],
