@@ -14,6 +14,7 @@ import { Exchange, type HttpVisit } from './http1/exchange.ts';
 import type { ForwardedFrom } from './http1/forwarding.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Service } from './http2/stream-client.ts';
+import { Leaving } from './leaving.ts';
 import { type Leaver, Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
@@ -77,7 +78,6 @@ export interface NodeAddresses {
   readonly backend: string;
 }
 
-const DRAIN_POLL_MS = 20;
 /** At the end of a drain: how long the last answers may take to their clients. */
 const LAST_ANSWERS_MS = 500;
 
@@ -108,6 +108,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   readonly #watch: VisitWatchers | null;
   #state: NodeState = 'new';
   #drained: Promise<void> | null = null;
+  readonly #leaving = new Leaving();
   #stopped: Promise<void> | null = null;
 
   constructor(options: NodeOptions) {
@@ -247,20 +248,16 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   async #drain(timeoutMs: number): Promise<void> {
     this.#state = 'draining';
+    this.#leaving.begin();
     await Promise.all(this.#ports.map((port) => port.drain()));
     this.#dispatcher.drain(this.routes.all());
     this.#relays.goAway();
     this.#linkServer.goAway();
     // Slots that are lent on must be home before the links go: the node that has them may open a stream at any moment.
-    await this.#until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
+    await this.#leaving.until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
     this.#dispatcher.refuseAll();
-    await this.#until(() => this.#connections === 0, LAST_ANSWERS_MS);
+    await this.#leaving.until(() => this.#connections === 0, LAST_ANSWERS_MS);
     await this.stop();
-  }
-
-  async #until(condition: () => boolean, timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
   }
 
   get #connections(): number {
@@ -269,8 +266,13 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   // ── clients (HttpService) ──
 
+  isStillAsked(now: number): boolean {
+    return this.#leaving.isAsked(now);
+  }
+
   visit(visit: HttpVisit): void {
     const { httpsRedirect } = this.#options;
+    this.#leaving.asked();
     this.#watch?.begin(visit, visit.head.host);
     if (httpsRedirect !== undefined && visit.head.proto !== 'https') visit.refuse(toHttps(visit.head, httpsRedirect));
     else if (visit instanceof Exchange && this.speaksHttp2(visit.head.host)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));

@@ -16,6 +16,8 @@ export interface HttpService extends ExchangeEvents {
   readonly stallTimeoutMs: number;
   /** After an Upgrade: a tunnel through which nothing moves for this long is closed; 0: it never is. */
   readonly upgradeIdleTimeoutMs: number;
+  /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
+  isStillAsked(now: number): boolean;
   /** Begins the visit of a request that was read. */
   visit(visit: HttpVisit): void;
   /** A request could not be read, and is answered so. */
@@ -116,8 +118,9 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     else if (this.#state === 'exchange' || waitsForReader) this.#lookForProgress(now);
     else if (this.#state === 'linger') this.socket.destroy();
     else if (this.#state !== 'head') this.deadline = Number.POSITIVE_INFINITY;
-    else if (this.#rest.length === 0) this.#end(null);
-    else this.#refuse(new PullproxyError('head_timeout'));
+    else if (this.#rest.length > 0) this.#refuse(new PullproxyError('head_timeout'));
+    else if (this.#service.isStillAsked(now)) this.deadline = now + DRAIN_IDLE_MS;
+    else this.#end(null);
   }
 
   #closeIdle(now: number): void {

@@ -1,0 +1,33 @@
+/**
+ * While a node leaves, clients use up the connections that they have kept, since each answer there is the last one. Idle ones end when nobody
+ * has asked for the first time, and at the latest after the second: a client that asks at the very moment would have to ask again.
+ */
+const QUIET_MS = 1_000;
+const ASKED_MS_MAX = 10_000;
+const POLL_MS = 20;
+
+/** A node's way out: how long it stays, and for whom. Times are performance.now(). */
+export class Leaving {
+  #since: number | null = null;
+  #askedAt = 0;
+
+  begin(): void {
+    this.#since = performance.now();
+  }
+
+  /** A client has sent a request. */
+  asked(): void {
+    if (this.#since !== null) this.#askedAt = performance.now();
+  }
+
+  /** Clients still ask on connections that they have kept: idle ones stay a moment longer. */
+  isAsked(now: number): boolean {
+    return this.#since !== null && now - this.#askedAt < QUIET_MS && now - this.#since < ASKED_MS_MAX;
+  }
+
+  /** Waits for the condition, for so long at most. */
+  async until(condition: () => boolean, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
