@@ -4,6 +4,8 @@ import { FRAME_HEAD_BYTES } from './frames.ts';
 const ARENA_BYTES = 65_536;
 /** Enough for a handshake: a connection that never gets further costs no more. */
 const FIRST_ARENA_BYTES = 1_024;
+/** How long a frame that nobody waits for may wait for one that has to go. */
+const LAZY_MS = 2;
 /** Payloads up to this are copied beside their head, larger ones are passed by reference. */
 const COPY_BYTES_MAX = 4_096;
 
@@ -19,6 +21,9 @@ export class FrameWriter {
   #parts: Buffer[] = [];
   #scheduled = false;
   #closed = false;
+  #lazyTimer: NodeJS.Timeout | null = null;
+
+  readonly #flushNow = (): void => this.flush();
 
   constructor(socket: Duplex) {
     this.#socket = socket;
@@ -34,6 +39,7 @@ export class FrameWriter {
     const copied = length <= COPY_BYTES_MAX ? length : 0;
     this.#reserve(FRAME_HEAD_BYTES + copied);
     this.#head(type, flags, streamId, length);
+    this.#schedule();
     if (payload === null || length === 0) return;
     if (copied > 0) {
       payload.copy(this.#arena, this.#end);
@@ -47,8 +53,20 @@ export class FrameWriter {
   number(type: number, flags: number, streamId: number, value: number): void {
     this.#reserve(FRAME_HEAD_BYTES + 4);
     this.#head(type, flags, streamId, 4);
+    this.#schedule();
     this.#arena.writeUInt32BE(value, this.#end);
     this.#end += 4;
+  }
+
+  /** A frame without payload that the peer does not wait for: it leaves with the next one, in the order in which they were queued. */
+  lazily(type: number, flags: number, streamId: number): void {
+    this.#reserve(FRAME_HEAD_BYTES);
+    this.#head(type, flags, streamId, 0);
+    if (this.#scheduled || this.#lazyTimer !== null) return;
+    this.#lazyTimer = setTimeout(() => {
+      this.#lazyTimer = null;
+      this.flush();
+    }, LAZY_MS);
   }
 
   /** Sends what is queued now; what is queued later is dropped. */
@@ -77,10 +95,12 @@ export class FrameWriter {
     this.#arena.writeUInt32BE(((type << 27) | (flags << 24) | length) >>> 0, this.#end);
     this.#arena.writeUInt32BE(streamId, this.#end + 4);
     this.#end += FRAME_HEAD_BYTES;
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(() => this.flush());
-    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#flushNow);
   }
 
   #cut(): void {

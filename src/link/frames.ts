@@ -76,6 +76,8 @@ export type ResetCodeValue = (typeof ResetCode)[keyof typeof ResetCode];
 export type FrameSink = (type: number, flags: number, streamId: number, payload: Buffer) => void;
 
 const EMPTY = Buffer.alloc(0);
+/** A DATA frame with more is not put together when it comes in parts. */
+const WHOLE_DATA_BYTES_MAX = 4_096;
 
 /**
  * Cuts a byte stream into frames, however it is split. Frames that came whole are cut out of their chunk without a copy;
@@ -83,7 +85,12 @@ const EMPTY = Buffer.alloc(0);
  */
 export class FrameReader {
   payloadBytesMax: number;
+  /** The parts of a large DATA frame are given out as they come, as if each were a frame: no byte of a body is copied, or waits for others. */
+  passesParts = false;
   readonly #sink: FrameSink;
+  /** Of the DATA frame whose parts are being given out: its stream, and what is still to come. */
+  #passedId = 0;
+  #passedLeft = 0;
   #part = EMPTY;
   #partBytes = 0;
 
@@ -96,9 +103,13 @@ export class FrameReader {
   push(chunk: Buffer): void {
     const end = chunk.length;
     let at = this.#partBytes > 0 ? this.#complete(chunk) : 0;
+    if (this.#passedLeft > 0) at = this.#pass(chunk, at);
     while (end - at >= FRAME_HEAD_BYTES) {
       const next = at + this.#frameBytes(chunk, at);
-      if (next > end) break;
+      if (next > end) {
+        if (this.#beginsParts(chunk, at)) at = this.#pass(chunk, at + FRAME_HEAD_BYTES);
+        break;
+      }
       this.#emit(chunk, at, next);
       at = next;
     }
@@ -113,6 +124,11 @@ export class FrameReader {
       if (this.#partBytes < FRAME_HEAD_BYTES) return at;
     }
     const bytes = this.#frameBytes(this.#part, 0);
+    if (this.#partBytes === FRAME_HEAD_BYTES && this.#beginsParts(this.#part, 0)) {
+      this.#part = EMPTY;
+      this.#partBytes = 0;
+      return at;
+    }
     at = this.#append(chunk, at, chunk.length, bytes);
     if (this.#partBytes < bytes) return at;
     const frame = this.#part;
@@ -120,6 +136,25 @@ export class FrameReader {
     this.#partBytes = 0;
     this.#emit(frame, 0, bytes);
     return at;
+  }
+
+  /** True for the head of a large DATA frame: from here on its payload is given out in parts. */
+  #beginsParts(bytes: Buffer, at: number): boolean {
+    const head = bytes.readUInt32BE(at);
+    const length = head & 0xffffff;
+    if (!this.passesParts || length <= WHOLE_DATA_BYTES_MAX || head >>> 24 !== Frame.DATA << 3) return false;
+    this.#passedId = bytes.readUInt32BE(at + 4);
+    this.#passedLeft = length;
+    return true;
+  }
+
+  /** Gives out what the chunk has of it from `at` on; returns where it stopped. */
+  #pass(chunk: Buffer, at: number): number {
+    const stop = Math.min(chunk.length, at + this.#passedLeft);
+    if (stop === at) return at;
+    this.#passedLeft -= stop - at;
+    this.#sink(Frame.DATA, 0, this.#passedId, at === 0 && stop === chunk.length ? chunk : chunk.subarray(at, stop));
+    return stop;
   }
 
   /** Takes bytes between `at` and `end` until the part has `wanted`; returns where it stopped. */

@@ -76,6 +76,7 @@ export class Link {
     this.#state = 'up';
     this.#role = role;
     this.#reader.payloadBytesMax = PAYLOAD_BYTES_MAX;
+    this.#reader.passesParts = true;
     this.#heardAt = this.#tickAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), this.#tickMs);
   }

@@ -103,7 +103,8 @@ export class NodeLink implements LinkRole {
     }
     if (!this.streams.delete(stream.id)) return;
     stream.close();
-    this.link.writer.frame(Frame.DONE, Flag.KEEP, stream.id, null);
+    // The linker waits for nothing: it must only hear of it before the next OPEN that may use the same application connection.
+    this.link.writer.lazily(Frame.DONE, Flag.KEEP, stream.id);
     this.#over(stream);
   }
 

@@ -34,6 +34,23 @@ describe('FrameWriter', () => {
     expect(peer.frames[998]?.payload.toString()).toBe('payload 500');
   });
 
+  test('sends a frame that nobody waits for with the next one, in order, or soon by itself', async () => {
+    const { dialled, accepted } = await socketPair();
+    const peer = new RawPeer(accepted);
+    const writes = countWrites(dialled);
+    const writer = new FrameWriter(dialled);
+    writer.lazily(Frame.DONE, 1, 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(writes()).toBe(0);
+    writer.frame(Frame.OPEN, 0, 2, null);
+    await until(() => peer.frames.length === 2);
+    expect(writes()).toBe(1);
+    expect(peer.frames.map(({ type }) => type)).toEqual([Frame.DONE, Frame.OPEN]);
+    writer.lazily(Frame.DONE, 1, 2);
+    await until(() => peer.frames.length === 3);
+    expect(writes()).toBe(2);
+  });
+
   test('sends small and large frames of one turn in one write, in order', async () => {
     const { dialled, accepted } = await socketPair();
     const peer = new RawPeer(accepted);

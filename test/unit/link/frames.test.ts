@@ -60,6 +60,42 @@ describe('FrameReader', () => {
     );
   });
 
+  test('gives the parts of large data frames as they come, and whole what is small or no data', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyFrame, { maxLength: 12 }),
+        fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 8 }),
+        (frames, sizes) => {
+          // Neighbours that have the same stream could not be told apart.
+          const sent = frames.map((frame, i) => ({ ...frame, type: i % 2 === 0 ? Frame.DATA : frame.type, flags: 0, streamId: i }));
+          const seen: SeenFrame[] = [];
+          const reader = new FrameReader((type, flags, streamId, payload) => seen.push({ type, flags, streamId, payload }));
+          reader.passesParts = true;
+          for (const chunk of cut(Buffer.concat(sent.map((frame) => frameBytes(frame.type, frame.payload, frame.streamId, 0))), sizes)) {
+            reader.push(chunk);
+          }
+          for (const frame of sent) {
+            const parts = seen.filter(({ streamId }) => streamId === frame.streamId);
+            if (frame.type !== Frame.DATA || frame.payload.length <= 4_096) expect(parts).toHaveLength(1);
+            expect(brief({ ...frame, payload: Buffer.concat(parts.map(({ payload }) => payload)) })).toEqual(brief(frame));
+          }
+          expect(new Set(seen.map(({ streamId }) => streamId)).size).toBe(sent.length);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test('gives the parts of a large data frame without a copy', () => {
+    const seen: Buffer[] = [];
+    const reader = new FrameReader((_type, _flags, _id, payload) => seen.push(payload));
+    reader.passesParts = true;
+    const chunks = [...cut(frameBytes(Frame.DATA, Buffer.alloc(60_000, 'x'), 7), [20_000])].map((chunk) => Buffer.from(chunk));
+    for (const chunk of chunks) reader.push(chunk);
+    expect(seen.map(({ length }) => length)).toEqual([20_000 - FRAME_HEAD_BYTES, 20_000, 20_000, FRAME_HEAD_BYTES]);
+    expect(seen.map(({ buffer }) => buffer)).toEqual(chunks.map(({ buffer }) => buffer));
+  });
+
   test('gives the same frames byte by byte', () => {
     fc.assert(
       fc.property(fc.array(anyFrame, { maxLength: 4 }), (frames) => {
