@@ -1,10 +1,10 @@
 /** Prometheus text, made at the time of the scrape from plain numbers. */
+import { STATUS_CODES } from 'node:http';
+import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
 import type { HistogramNumbers, MetricsSnapshot, RouteNumbers } from './metrics-source.ts';
+import { RouteLabels } from './route-labels.ts';
 
-/** A label value costs memory in Prometheus for as long as it keeps data, and host names come from strangers. */
-export const ROUTE_LABELS_MAX = 1000;
-const OTHER = 'other';
 /** Stands for answers to requests that belong to no route. */
 const UNKNOWN = 'unknown';
 
@@ -17,7 +17,8 @@ interface Sample {
   readonly metricName?: string;
 }
 
-type Collect = (snapshot: MetricsSnapshot, labelOf: (route: string) => string) => Sample[];
+/** The routes of the snapshot go by their labels. */
+type Collect = (snapshot: MetricsSnapshot) => Sample[];
 
 interface Definition {
   readonly name: string;
@@ -37,9 +38,10 @@ const DEFINITIONS: readonly Definition[] = [
     name: 'pullproxy_requests_total',
     type: 'counter',
     help: 'Answers by status code',
-    collect: ({ routes, unrouted }, labelOf) => [
-      ...routes.flatMap(({ name, counts }) => codeSamples(labelOf(name), counts.codes)),
-      ...codeSamples(UNKNOWN, unrouted ?? new Map()),
+    collect: ({ routes, unrouted = new Map<number, number>() }) => [
+      ...routes.flatMap(({ name, counts }) => (name === UNKNOWN ? [] : codeSamples(name, counts.codes))),
+      // A route may be called so.
+      ...codeSamples(UNKNOWN, unrouted, ...routes.filter(({ name }) => name === UNKNOWN).map(({ counts }) => counts.codes)),
     ],
   },
   routeHistogram('pullproxy_hold_seconds', 'How long clients waited for a slot', ({ counts }) => counts.hold),
@@ -48,10 +50,10 @@ const DEFINITIONS: readonly Definition[] = [
     name: 'pullproxy_cold_start_stage_seconds',
     type: 'histogram',
     help: 'Where the time went until a client that waited for an instance to be started had the first byte of its answer',
-    collect: ({ routes }, labelOf) =>
+    collect: ({ routes }) =>
       routes.flatMap(({ name, counts }) =>
         Object.entries(counts.coldStages ?? {}).flatMap(([stage, numbers]) =>
-          histogramSamples('pullproxy_cold_start_stage_seconds', { route: labelOf(name), stage }, numbers),
+          histogramSamples('pullproxy_cold_start_stage_seconds', { route: name, stage }, numbers),
         ),
       ),
   },
@@ -65,9 +67,9 @@ const DEFINITIONS: readonly Definition[] = [
     name: 'pullproxy_startup_commands_total',
     type: 'counter',
     help: 'Startup commands run by this process',
-    collect: ({ startupCommands }, labelOf) =>
+    collect: ({ startupCommands }) =>
       [...(startupCommands ?? [])].flatMap(([name, results]) =>
-        Object.entries(results).map(([result, value]) => ({ value, labels: { route: labelOf(name), result } })),
+        Object.entries(results).map(([result, value]) => ({ value, labels: { route: name, result } })),
       ),
   },
   {
@@ -111,7 +113,7 @@ export class Metrics {
       const metric = {
         ...definition,
         aggregator: 'sum',
-        get: async () => ({ ...definition, aggregator: 'sum', values: addUp(collect(this.#snapshot, this.#labels.of)) }),
+        get: async () => ({ ...definition, aggregator: 'sum', values: collect(this.#snapshot) }),
         reset: () => {},
       };
       this.#registry.registerMetric(metric as unknown as Metric);
@@ -124,52 +126,34 @@ export class Metrics {
 
   /** All metrics, of one moment. */
   async text(): Promise<string> {
-    this.#snapshot = await this.#read();
-    this.#labels.keepOnly(this.#snapshot);
-    return this.#registry.metrics();
-  }
-}
-
-/** Gives the first routes a label of their own. A route keeps its label while it is there, so that its counters go on where they were. */
-class RouteLabels {
-  readonly #labels = new Map<string, string>();
-  #own = 0;
-
-  readonly of = (route: string): string => {
-    const known = this.#labels.get(route);
-    if (known !== undefined) return known;
-    const label = this.#own < ROUTE_LABELS_MAX ? route : OTHER;
-    if (label !== OTHER) this.#own++;
-    this.#labels.set(route, label);
-    return label;
-  };
-
-  keepOnly({ routes, startupCommands }: MetricsSnapshot): void {
-    const present = new Set(routes.map(({ name }) => name));
-    for (const [route, label] of this.#labels) {
-      if (present.has(route) || startupCommands?.has(route)) continue;
-      this.#labels.delete(route);
-      if (label !== OTHER) this.#own--;
+    this.#snapshot = this.#labels.labelled(await this.#read());
+    const texts: string[] = [];
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      texts.push(await this.#registry.getSingleMetricAsString(name));
+      // Requests of clients are not kept waiting by thousands of lines.
+      await setImmediate();
     }
+    return `${texts.join('\n\n')}\n`;
   }
 }
 
 function routeGauge(name: string, help: string, read: (route: RouteNumbers) => number | undefined): Definition {
-  const collect: Collect = ({ routes }, labelOf) =>
+  const collect: Collect = ({ routes }) =>
     routes.flatMap((route) => {
       const value = read(route);
-      return value === undefined ? [] : [{ value, labels: { route: labelOf(route.name) } }];
+      return value === undefined ? [] : [{ value, labels: { route: route.name } }];
     });
   return { name, type: 'gauge', help, collect };
 }
 
 function routeHistogram(name: string, help: string, read: (route: RouteNumbers) => HistogramNumbers): Definition {
-  const collect: Collect = ({ routes }, labelOf) =>
-    routes.flatMap((route) => histogramSamples(name, { route: labelOf(route.name) }, read(route)));
+  const collect: Collect = ({ routes }) => routes.flatMap((route) => histogramSamples(name, { route: route.name }, read(route)));
   return { name, type: 'histogram', help, collect };
 }
 
+/** Nothing where nothing was observed: most of a thousand routes have never been started from cold, and a histogram is 18 lines. */
 function histogramSamples(name: string, labels: Labels, { bounds, counts, sum }: HistogramNumbers): Sample[] {
+  if (counts.every((count) => count === 0)) return [];
   let total = 0;
   const buckets = [...bounds, '+Inf'].map((le, index) => {
     total += counts[index] ?? 0;
@@ -178,17 +162,16 @@ function histogramSamples(name: string, labels: Labels, { bounds, counts, sum }:
   return [...buckets, { value: sum, labels, metricName: `${name}_sum` }, { value: total, labels, metricName: `${name}_count` }];
 }
 
-function codeSamples(route: string, codes: ReadonlyMap<number, number>): Sample[] {
-  return [...codes].map(([code, value]) => ({ value, labels: { route, code } }));
+function codeSamples(route: string, ...all: readonly ReadonlyMap<number, number>[]): Sample[] {
+  const sums = new Map<string, number>();
+  for (const [code, count] of all.flatMap((codes) => [...codes])) {
+    const label = codeLabel(code);
+    sums.set(label, (sums.get(label) ?? 0) + count);
+  }
+  return [...sums].map(([code, value]) => ({ value, labels: { route, code } }));
 }
 
-/** Several routes may share the label `other`; Prometheus refuses a scrape with the same labels twice. */
-function addUp(samples: readonly Sample[]): Sample[] {
-  const sums = new Map<string, Sample>();
-  for (const sample of samples) {
-    const key = `${sample.metricName ?? ''}\0${Object.values(sample.labels).join('\0')}`;
-    const before = sums.get(key);
-    sums.set(key, before === undefined ? sample : { ...sample, value: before.value + sample.value });
-  }
-  return [...sums.values()];
+/** Registered codes have a label of their own, and 499: the client left first. What applications make up goes by its class, `5xx`. */
+function codeLabel(code: number): string {
+  return code === 499 || STATUS_CODES[code] !== undefined ? String(code) : `${Math.floor(code / 100)}xx`;
 }

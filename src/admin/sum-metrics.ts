@@ -31,7 +31,8 @@ export function countersOnly(snapshot: MetricsSnapshot): MetricsSnapshot {
   };
 }
 
-function sumRoutes(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
+/** `starting` is the same number in both. */
+export function sumRoutes(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
   const starting = a.starting ?? b.starting;
   return {
     name: a.name,

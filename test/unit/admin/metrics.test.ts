@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { Metrics, ROUTE_LABELS_MAX } from '../../../src/admin/metrics.ts';
+import { Metrics } from '../../../src/admin/metrics.ts';
 import type { MetricsSnapshot } from '../../../src/admin/metrics-source.ts';
+import { ROUTE_LABELS_MAX } from '../../../src/admin/route-labels.ts';
 import { routeNumbers } from './fake-source.ts';
 
 let numbers: MetricsSnapshot;
@@ -83,6 +84,27 @@ describe('metrics', () => {
     expect(await lines()).toContain('pullproxy_requests_total{route="unknown",code="404"} 2');
   });
 
+  test('of answers with a status that nobody has registered go by its class', async () => {
+    const codes = new Map(Array.from({ length: 900 }, (_, i) => [100 + i, 1]));
+    numbers = { ...numbers, routes: [routeNumbers('a', { counts: { ...routeNumbers('a').counts, codes } })] };
+    const answers = await lines('pullproxy_requests_total{route="a"');
+    expect(answers.length).toBeLessThan(75);
+    expect(answers.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)).toBe(900);
+    for (const code of ['200', '499', '503', '5xx', '9xx']) expect(answers.join()).toContain(`code="${code}"`);
+  });
+
+  test('have no histogram of what never happened', async () => {
+    numbers = { ...numbers, routes: [routeNumbers('a')] };
+    expect(await lines('pullproxy_hold_seconds')).toEqual([]);
+    expect(await metrics.text()).toContain('# TYPE pullproxy_hold_seconds histogram');
+  });
+
+  test('of a route that is called as what belongs to none are added to that', async () => {
+    const counts = { ...routeNumbers('unknown').counts, codes: new Map([[404, 1]]) };
+    numbers = { ...numbers, routes: [routeNumbers('unknown', { counts })], unrouted: new Map([[404, 2]]) };
+    expect(await lines('pullproxy_requests_total')).toEqual(['pullproxy_requests_total{route="unknown",code="404"} 3']);
+  });
+
   test('leave out what is not known', async () => {
     numbers = { ...numbers, routes: [routeNumbers('a')] };
     expect(await lines('pullproxy_starting')).toEqual([]);
@@ -98,6 +120,31 @@ describe('route labels', () => {
     const held = await lines('pullproxy_held{');
     expect(held).toHaveLength(ROUTE_LABELS_MAX + 1);
     expect(held.at(-1)).toBe('pullproxy_held{route="other"} 3');
+  });
+
+  test('make of five thousand routes a scrape that can be taken, in which nothing is lost', async () => {
+    const count = 5_000;
+    const all = routes(0, count).map((route) => ({
+      ...route,
+      active: 2,
+      starting: 1,
+      counts: {
+        codes: new Map([[200, 3]]),
+        hold: { bounds: [0.1], counts: [1, 1], sum: 1 },
+        coldStart: { bounds: [0.1], counts: [0, 0], sum: 0 },
+      },
+    }));
+    numbers = { ...numbers, routes: all, startupCommands: new Map(all.map(({ name }) => [name, { ok: 1 }])) };
+    const samples = (await lines()).map((line) => line.split(/[{ ]/)).map((parts) => ({ name: parts[0], value: Number(parts.at(-1)) }));
+    expect(samples.length).toBeLessThan(13 * (ROUTE_LABELS_MAX + 1));
+    const sum = (name: string): number => samples.filter((sample) => sample.name === name).reduce((total, { value }) => total + value, 0);
+    expect(
+      ['held', 'active', 'starting', 'requests_total', 'hold_seconds_count', 'startup_commands_total'].map((name) =>
+        sum(`pullproxy_${name}`),
+      ),
+    ).toEqual([count, 2 * count, count, 3 * count, 2 * count, count]);
+    const names = new Set((await lines()).flatMap((line) => /route="([^"]*)"/.exec(line)?.[1] ?? []));
+    expect(names.size).toBe(ROUTE_LABELS_MAX + 1);
   });
 
   test('stay what they were while the route is there, so that counters never jump', async () => {

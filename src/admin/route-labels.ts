@@ -1,0 +1,60 @@
+/** Which routes have a label of their own in the metrics: so many, and the rest has one together. */
+import type { MetricsSnapshot, RouteNumbers } from './metrics-source.ts';
+import { sumRoutes } from './sum-metrics.ts';
+
+/** A label value costs memory in Prometheus for as long as it keeps data, and host names come from strangers. */
+export const ROUTE_LABELS_MAX = 1000;
+const OTHER = 'other';
+
+/** Gives the first routes a label of their own. A route keeps its label while it is there, so that its counters go on where they were. */
+export class RouteLabels {
+  readonly #labels = new Map<string, string>();
+  #own = 0;
+
+  /** The same numbers under the routes' labels, which are no more than ROUTE_LABELS_MAX + 1. */
+  labelled(snapshot: MetricsSnapshot): MetricsSnapshot {
+    this.#forget(snapshot);
+    const routes = new Map<string, RouteNumbers>();
+    for (const route of snapshot.routes) {
+      const name = this.#of(route.name);
+      const before = routes.get(name);
+      routes.set(name, before === undefined ? { ...route, name } : addRoute(before, route));
+    }
+    const commands = new Map<string, Readonly<Record<string, number>>>();
+    for (const [route, results] of snapshot.startupCommands ?? []) {
+      const name = this.#of(route);
+      commands.set(name, addUp(commands.get(name) ?? {}, results));
+    }
+    return { ...snapshot, routes: [...routes.values()], startupCommands: commands };
+  }
+
+  #of(route: string): string {
+    const known = this.#labels.get(route);
+    if (known !== undefined) return known;
+    const label = this.#own < ROUTE_LABELS_MAX ? route : OTHER;
+    if (label !== OTHER) this.#own++;
+    this.#labels.set(route, label);
+    return label;
+  }
+
+  #forget({ routes, startupCommands }: MetricsSnapshot): void {
+    const present = new Set(routes.map(({ name }) => name));
+    for (const [route, label] of this.#labels) {
+      if (present.has(route) || startupCommands?.has(route)) continue;
+      this.#labels.delete(route);
+      if (label !== OTHER) this.#own--;
+    }
+  }
+}
+
+/** Of different routes: their starts are different ones, too. */
+function addRoute(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
+  const sum = sumRoutes(a, b);
+  return a.starting === undefined || b.starting === undefined ? sum : { ...sum, starting: a.starting + b.starting };
+}
+
+function addUp(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): Record<string, number> {
+  const sum: Record<string, number> = { ...a };
+  for (const [key, value] of Object.entries(b)) sum[key] = (sum[key] ?? 0) + value;
+  return sum;
+}
