@@ -5,6 +5,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import { refusalText } from './refusal.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 /** Takes what stands after the command's name, runs until the work is done and gives the exit code. */
 export type Run = (argv: readonly string[]) => Promise<number>;
@@ -55,6 +56,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     console.error(`pullproxy: "${name}": expected a command, one of ${Object.keys(COMMANDS).join(', ')}. "pullproxy --help" says more.`);
     return 2;
   }
+  if (name === 'node') boundYoungGeneration();
   try {
     const run = await load();
     return await run(argv);
