@@ -1,11 +1,12 @@
 /** The certificates of https listeners, from their files, and again whenever these change. */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { problem } from '../config/kinds.ts';
 import { readPemFile } from '../config/pem-file.ts';
 import { ConfigError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Certificates, type HttpsCertificate } from '../node/listeners/certificates.ts';
+import { followFiles } from './follow-files.ts';
 
 export interface HttpsFiles {
   /** The first cert belongs to the first key. */
@@ -18,9 +19,6 @@ interface Pair {
   readonly cert: string;
   readonly key: string;
 }
-
-/** Looked at this often: also where a directory is replaced by a link (Kubernetes' secrets), or no event comes (network file systems). */
-const LOOK_EVERY_MS = 1_000;
 
 /** Undefined when no files are given. @throws ConfigError when they can't be read, or don't belong together. */
 export function readHttpsFiles(files: HttpsFiles): Certificates | undefined {
@@ -43,11 +41,8 @@ export function readHttpsFiles(files: HttpsFiles): Certificates | undefined {
  * everything as it is, until it changes again.
  */
 export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, log: Log): void {
-  let seen = fingerprint(files);
-  const timer = setInterval(() => {
-    const now = fingerprint(files);
-    if (now === seen) return;
-    seen = now;
+  const paths = (): string[] => pairsOf(files).flatMap(({ cert, key }) => [cert, key]);
+  followFiles(paths, () => {
     try {
       const [first, ...others] = pairsOf(files).map(readPair);
       if (first === undefined) throw new Error('there are none any more');
@@ -56,8 +51,7 @@ export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, 
     } catch (error) {
       log.warn({ err: error }, 'certificates have changed and can not be used: the former ones stay');
     }
-  }, LOOK_EVERY_MS);
-  timer.unref();
+  });
 }
 
 function pairsOf({ tlsCert, tlsKey, tlsDir }: HttpsFiles): Pair[] {
@@ -82,18 +76,4 @@ function pairsIn(directory: string): Pair[] {
 
 function readPair({ cert, key }: Pair): HttpsCertificate {
   return { cert: readPemFile('--tls-cert', cert) as Buffer, key: readPemFile('--tls-key', key) as Buffer };
-}
-
-function fingerprint(files: HttpsFiles): string {
-  try {
-    return pairsOf(files)
-      .flatMap(({ cert, key }) => [cert, key])
-      .map((path) => {
-        const { mtimeMs, ino, size } = statSync(path);
-        return `${path} ${mtimeMs} ${ino} ${size}`;
-      })
-      .join('\n');
-  } catch (error) {
-    return String(error);
-  }
 }

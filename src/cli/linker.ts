@@ -4,6 +4,7 @@ import { loadCommand } from '../config/load.ts';
 import { readPemFile } from '../config/pem-file.ts';
 import { Linker } from '../linker/linker.ts';
 import { createLog } from '../log.ts';
+import { secretOf } from './secrets.ts';
 import { showHelp } from './show-help.ts';
 import { onSignals } from './signals.ts';
 
@@ -16,7 +17,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     proxies: settings.proxy,
     route: settings.route,
     concurrency: settings.concurrency,
-    secret: settings.secret ?? '',
+    secret: secretOf(settings),
     app: settings.app,
     command: command.length > 0 ? command : undefined,
     env: inheritedEnvironment(),
@@ -40,9 +41,15 @@ export async function linker(argv: readonly string[]): Promise<number> {
   return instance.run();
 }
 
+/** As the files are when it dials. */
 function tlsOf(settings: { proxyTlsCa?: string | undefined; proxyTlsCert?: string | undefined; proxyTlsKey?: string | undefined }) {
-  const ca = readPemFile('--proxy-tls-ca', settings.proxyTlsCa);
-  const cert = readPemFile('--proxy-tls-cert', settings.proxyTlsCert);
-  const key = readPemFile('--proxy-tls-key', settings.proxyTlsKey);
-  return ca === undefined && cert === undefined ? undefined : { ca, cert, key };
+  if (settings.proxyTlsCa === undefined && settings.proxyTlsCert === undefined) return undefined;
+  const read = () => ({
+    ca: readPemFile('--proxy-tls-ca', settings.proxyTlsCa),
+    cert: readPemFile('--proxy-tls-cert', settings.proxyTlsCert),
+    key: readPemFile('--proxy-tls-key', settings.proxyTlsKey),
+  });
+  // What is wrong is said at the start.
+  read();
+  return read;
 }

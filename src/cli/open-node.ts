@@ -11,12 +11,13 @@ import { readVersion } from '../config/version.ts';
 import type { Log } from '../log.ts';
 import { type NodeAddresses, ProxyNode } from '../node/node.ts';
 import { advertisedHost } from './advertised-address.ts';
-import { backendTls } from './certificates.ts';
+import { backendTls, followBackendTls } from './certificates.ts';
 import { setFileRoutes } from './file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { openObservation } from './observation.ts';
+import { type SecretSettings, Secrets } from './secrets.ts';
 
 export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
 
@@ -47,6 +48,7 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
   const version = readVersion();
   const { id } = place;
   const certificates = readHttpsFiles(settings);
+  const secrets = new Secrets(settings);
   const host = await advertisedHost(place.backend.host, settings.redis);
   const membership =
     settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
@@ -62,13 +64,15 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
     startNeeded: membership.startNeeded,
     instanceLeft: membership.instanceLeft,
     leaveAsked: asked.resolve,
-    secrets: () => [settings.secret ?? ''],
+    secrets: (route) => secrets.for(route),
     routeDefaults: routeDefaultsOf(settings),
     heldMax: settings.connectionsMax,
     watchers: observation.watchers,
   });
   const bound = await node.start();
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
+  followBackendTls(settings, log, (tls) => node.renewed(tls));
+  secrets.follow(log, () => node.renewed());
   const settingRoutes = new AbortController();
   const routesSet = setFileRoutes(node.cluster, routes, log, settingRoutes.signal);
   return {
@@ -98,8 +102,9 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
   };
 }
 
-export function warnOfNoSecret({ secret }: { readonly secret?: string | undefined }, log: Log): void {
-  if (secret === undefined) log.warn('without --secret, whoever reaches the backend port can be a linker');
+export function warnOfNoSecret({ secret, secretFile }: SecretSettings, log: Log): void {
+  if (secret === undefined && secretFile === undefined)
+    log.warn('without --secret or --secret-file, whoever reaches the backend port can be a linker');
 }
 
 /** Says which machine it is, and differs after each start: what a former process left in the directory is not its own. */

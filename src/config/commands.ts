@@ -63,6 +63,11 @@ const SECRET = secret(
   text('SECRET', 'at least one character'),
   'what nodes and linkers prove to each other that they know; better in the environment than in a flag, which others can see',
 );
+const SECRET_FILE = optional(
+  'secret-file',
+  filePath,
+  'file with secrets instead, one a line; routes behind one say what it is good for, and without them it is for all. Read again when it changes; linkers use its first',
+);
 const REDIS = setting('redis', redisUrls, REDIS_DEFAULT, 'the Redis that the nodes share');
 
 export const DEV = command({
@@ -109,6 +114,7 @@ export const NODE = command({
     backendTlsKey: optional('backend-tls-key', filePath, `${PRIVATE_KEY} of the backend port`),
     backendTlsCa: optional('backend-tls-ca', filePath, 'file with the authorities (PEM) of which linkers must have a certificate'),
     secret: SECRET,
+    secretFile: SECRET_FILE,
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
     id: optional('id', nodeId, "the node's name; made up when absent"),
     workers: setting(
@@ -135,6 +141,7 @@ export const NODE = command({
     ...(values.backendTlsCa !== undefined && values.backendTlsCert === undefined
       ? [problem('--backend-tls-ca', values.backendTlsCa, '--backend-tls-cert and --backend-tls-key with it')]
       : []),
+    ...secretProblems(values),
     ...instanceProblems(values),
     ...workersProblems(values),
   ],
@@ -166,6 +173,7 @@ export const LINKER = command({
     drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
     startId: optional('start-id', startId, 'the startup job that began this instance; the startup command finds it in START_ID'),
     secret: SECRET,
+    secretFile: SECRET_FILE,
     proxyTlsCa: optional('proxy-tls-ca', filePath, 'file with the authorities (PEM) that nodes must be certified by: turns TLS on'),
     proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
     proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
@@ -186,6 +194,7 @@ export const LINKER = command({
       ? ['--app is missing: expected the address of the running application, or its command after --']
       : []),
     ...pairProblems(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
+    ...secretProblems(values),
   ],
 });
 
@@ -296,4 +305,8 @@ function workersProblems({ workers, redis, backend }: { workers: number; redis?:
 
 function instanceProblems({ minInstances, maxInstances }: { minInstances: number; maxInstances: number }): string[] {
   return minInstances > maxInstances ? [problem('--min-instances', minInstances, `at most --max-instances, which is ${maxInstances}`)] : [];
+}
+
+function secretProblems({ secret: one, secretFile }: { secret?: string | undefined; secretFile?: string | undefined }): string[] {
+  return one === undefined || secretFile === undefined ? [] : [problem('--secret-file', secretFile, 'no --secret with it')];
 }

@@ -17,7 +17,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   }
   // Imported only here: most processes have no file, and a linker has to start fast.
   const { parseDocument } = await import('yaml');
-  const document = parseDocument(content);
+  const document = parseDocument(content, { logLevel: 'error' });
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map((error) => problem('--config', path, `YAML (${error.message.split('\n', 1)[0]})`)));
   }

@@ -56,6 +56,8 @@ export const Flag = {
   REUSED: 2,
   /** RETIRE_ANSWER, NEWEST: yes. */
   YES: 1,
+  /** GOAWAY: not the node leaves, this link does: another one may take its place. */
+  ANEW: 1,
 } as const;
 
 export const ResetCode = {

@@ -15,8 +15,8 @@ import { Link, type LinkTiming } from './link.ts';
 import { newNonce, prove, proves, type Transcript } from './proof.ts';
 
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** A node accepts several secrets while they are being rotated. */
-const SECRETS_MAX = 8;
+/** A node accepts several secrets of one route while they are being rotated. */
+export const SECRETS_MAX = 8;
 const CONCURRENCY_MAX = 1_000_000;
 /** How much of a peer's REFUSE is reported. */
 const REASON_LETTERS_MAX = 200;
@@ -39,8 +39,8 @@ export interface AcceptOptions {
   readonly secrets: (route: string) => readonly string[];
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
-  /** Must give the link its role before it returns. */
-  readonly ready: (link: Link, hello: Hello) => void;
+  /** Must give the link its role before it returns. `secret`: the one that was proved. */
+  readonly ready: (link: Link, hello: Hello, secret: string) => void;
   readonly failed: (reason: string) => void;
 }
 
@@ -72,9 +72,10 @@ export function acceptLink(socket: Socket, options: AcceptOptions): void {
     if (type === Frame.PROOF && hello !== null) {
       const { said, value, secrets } = hello;
       const { proof } = parseJson(payload);
-      if (!secrets.some((secret) => proves(proof, secret, 'linker', said))) return shake.refuse('the linker does not know the secret');
+      const secret = secrets.find((one) => proves(proof, one, 'linker', said));
+      if (secret === undefined) return shake.refuse('the linker does not know the secret');
       shake.link.sendJson(Frame.WELCOME, {});
-      shake.succeed(() => options.ready(shake.link, value));
+      shake.succeed(() => options.ready(shake.link, value, secret));
       return;
     }
     shake.unexpected(type, payload);

@@ -17,7 +17,7 @@ export interface LinkerLinkEvents {
   newest(yes: boolean): void;
   retireAnswer(yes: boolean): void;
   /** The node is leaving: lend it nothing more unasked. */
-  goAway(): void;
+  goAway(anew: boolean): void;
   down(reason: string): void;
 }
 
@@ -99,7 +99,7 @@ export class LinkerLink implements LinkRole {
         this.#events.retireAnswer((flags & Flag.YES) !== 0);
         return;
       case Frame.GOAWAY:
-        this.#events.goAway();
+        this.#events.goAway((flags & Flag.ANEW) !== 0);
         return;
       default:
         throw new LinkProtocolError(`frame type ${type} from a node`);

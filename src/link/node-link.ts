@@ -31,8 +31,8 @@ export class NodeLink implements LinkRole {
   /** Slots that the linker wants back and that were in use when it asked: paid as streams end. */
   #owed = 0;
   #lastId: number;
-  /** The node is leaving: what nobody here needs goes back at once. */
-  #leaving = false;
+  /** `leaving`: what nobody here needs goes back at once. `dismissed`: everything does, as soon as it is idle. */
+  #mode: 'lending' | 'leaving' | 'dismissed' = 'lending';
   readonly #concurrency: number;
   readonly #events: NodeLinkEvents;
 
@@ -150,8 +150,17 @@ export class NodeLink implements LinkRole {
 
   /** The node is leaving: idle slots go back now, the others as their streams end and nobody who is held here needs them. */
   goAway(): void {
-    this.#leaving = true;
-    this.link.writer.frame(Frame.GOAWAY, 0, 0, null);
+    this.#sendAway('leaving');
+  }
+
+  /** The linker may serve on this link no longer: it gets no stream any more, and those that it has go on to their end. */
+  dismiss(): void {
+    this.#sendAway('dismissed');
+  }
+
+  #sendAway(mode: 'leaving' | 'dismissed'): void {
+    this.#mode = mode;
+    this.link.writer.frame(Frame.GOAWAY, mode === 'dismissed' ? Flag.ANEW : Flag.NONE, 0, null);
     this.giveBack(this.idle);
   }
 
@@ -237,8 +246,8 @@ export class NodeLink implements LinkRole {
   }
 
   #offerIdle(): void {
-    this.#events.idle();
-    if (this.#leaving) this.giveBack(this.idle);
+    if (this.#mode !== 'dismissed') this.#events.idle();
+    if (this.#mode !== 'lending') this.giveBack(this.idle);
   }
 
   #mayEnd(stream: Stream): boolean {

@@ -13,10 +13,13 @@ export interface LinkTls {
   readonly key?: string | Buffer;
 }
 
+/** A function is asked at each dial: files are replaced while an instance runs. */
+export type Changing<T> = T | (() => T);
+
 export interface DialSettings {
   readonly hello: Hello;
-  readonly secret: string;
-  readonly tls?: LinkTls;
+  readonly secret: Changing<string>;
+  readonly tls?: Changing<LinkTls>;
   readonly timing?: LinkTiming;
 }
 
@@ -61,7 +64,9 @@ export function describeTarget(target: Target): string {
  */
 export function dial<T>(target: Target, settings: DialSettings, signal: AbortSignal, ready: (link: Link, node: string) => T): Promise<T> {
   return new Promise((resolve, reject) => {
-    const { hello, secret, timing, tls } = settings;
+    const { hello, timing } = settings;
+    const secret = typeof settings.secret === 'function' ? settings.secret() : settings.secret;
+    const tls = typeof settings.tls === 'function' ? settings.tls() : settings.tls;
     const socket = tls === undefined ? connect(target.port, target.ip) : connectWithTls(target, tls);
     const abort = (): void => {
       reject(signal.reason);

@@ -19,8 +19,8 @@ export interface LinkedNodeEvents {
   down(linked: LinkedNode, reason: string): void;
 }
 
-/** `up`: it is lent slots. `leaving`: it said so, and is lent none unasked. `down`: the link is gone; its streams may still be ending. */
-type LinkedState = 'up' | 'leaving' | 'down';
+/** `up`: it is lent slots. `leaving`: it said so, and is lent none unasked. `dismissed`: so is this link, and another one may take its place. `down`: the link is gone; its streams may still be ending. */
+type LinkedState = 'up' | 'leaving' | 'dismissed' | 'down';
 
 /** A node that this instance has a link to: the slots that it was lent, and the streams that it has opened on them. */
 export class LinkedNode implements LinkerLinkEvents, Lender {
@@ -122,9 +122,9 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     this.#events.retireAnswer(yes);
   }
 
-  goAway(): void {
+  goAway(anew: boolean): void {
     if (this.#state !== 'up') return;
-    this.#state = 'leaving';
+    this.#state = anew ? 'dismissed' : 'leaving';
     this.#events.goingAway(this);
   }
 

@@ -1,14 +1,14 @@
 import type { HostPort } from '../config/host-port.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import type { LinkTls, Lookup } from './dial.ts';
+import type { Changing, LinkTls, Lookup } from './dial.ts';
 
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */
   readonly proxies: readonly HostPort[];
   readonly route: string;
   readonly concurrency: number;
-  readonly secret: string;
+  readonly secret: Changing<string>;
   /** Where the application accepts; without it, it is given a free port in PORT. */
   readonly app?: HostPort;
   /** The application's argument vector; without it, the application runs by itself at `app`. */
@@ -19,7 +19,7 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly readyPath?: string | undefined;
   readonly instance?: string;
   readonly startId?: string;
-  readonly tls?: LinkTls;
+  readonly tls?: Changing<LinkTls>;
   readonly linkTiming?: LinkTiming;
   /** How names are resolved; as the system does it unless a test knows better. */
   readonly lookup?: Lookup;

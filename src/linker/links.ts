@@ -46,7 +46,10 @@ type LinksState = 'withheld' | 'lending' | 'leaving' | 'closed';
 
 export class Links implements LinkedNodeEvents {
   readonly #options: LinksOptions;
+  /** By the node's id. */
   readonly #linked = new Map<string, LinkedNode>();
+  /** Links that end with their streams, to nodes to which there is another one by now. */
+  readonly #replaced = new Set<LinkedNode>();
   readonly #ended = new AbortController();
   readonly #search: HomeSearch;
   readonly #moves: Moves;
@@ -98,14 +101,14 @@ export class Links implements LinkedNodeEvents {
   withhold(): void {
     if (this.#state !== 'lending') return;
     this.#state = 'withheld';
-    for (const linked of this.#linked.values()) linked.recall();
+    for (const linked of this.#all) linked.recall();
   }
 
   /** The instance leaves: slots come back for good. */
   leave(): void {
     if (this.#state === 'closed') return;
     this.#state = 'leaving';
-    for (const linked of this.#linked.values()) linked.recall();
+    for (const linked of this.#all) linked.recall();
   }
 
   close(reason: string): void {
@@ -113,7 +116,11 @@ export class Links implements LinkedNodeEvents {
     this.#state = 'closed';
     this.#ended.abort(new Error(reason));
     if (this.#idleCheck !== null) clearInterval(this.#idleCheck);
-    for (const linked of [...this.#linked.values()]) linked.close(reason);
+    for (const linked of this.#all) linked.close(reason);
+  }
+
+  get #all(): LinkedNode[] {
+    return [...this.#linked.values(), ...this.#replaced];
   }
 
   report(): void {
@@ -152,12 +159,12 @@ export class Links implements LinkedNodeEvents {
   }
 
   goingAway(linked: LinkedNode): void {
-    this.#options.log.info({ node: linked.node }, 'the node is leaving');
+    this.#options.log.info({ node: linked.node }, 'the node is leaving, or wants to be linked anew');
     if (linked === this.#home) this.#rehome(linked);
   }
 
   down(linked: LinkedNode, reason: string): void {
-    this.#linked.delete(linked.node);
+    if (!this.#replaced.delete(linked)) this.#linked.delete(linked.node);
     if (this.#state !== 'closed') this.#options.log.warn({ node: linked.node, reason }, 'a link is lost');
     if (linked === this.#home) {
       this.#home = null;
@@ -192,9 +199,11 @@ export class Links implements LinkedNodeEvents {
     throw last;
   }
 
-  /** Gives a link that is proved its role. A node that is linked already keeps its first link, with the streams on it. */
+  /** Gives a link that is proved its role. A node that is linked already keeps its first link, unless it has dismissed that one. */
   #up(link: Link, node: string, target: Target): LinkedNode {
-    const known = this.#linked.get(node);
+    const before = this.#linked.get(node);
+    if (before?.state === 'dismissed') this.#replaced.add(before);
+    const known = before?.state === 'dismissed' ? undefined : before;
     const linked = known ?? new LinkedNode(link, node, this.#options.slots, this.#options.pool, this);
     linked.addresses.add(target.said).add(endpointOf(target));
     if (known !== undefined) {
@@ -252,8 +261,7 @@ export class Links implements LinkedNodeEvents {
 
   #closeIdle(): void {
     const before = performance.now() - this.#options.idleLinkTimeoutMs;
-    for (const linked of [...this.#linked.values()])
-      if (linked.idleSince < before && this.#isUnused(linked)) linked.close('no slot is lent on this link');
+    for (const linked of this.#all) if (linked.idleSince < before && this.#isUnused(linked)) linked.close('no slot is lent on this link');
   }
 
   #closeOneWithoutSlots(): boolean {

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
@@ -52,7 +52,8 @@ export class LinkServer {
   readonly #servers: Server[] = [];
   /** Those that other processes listen at, too. */
   readonly #shared: Server[] = [];
-  readonly #lenders = new Set<Lender>();
+  /** With the secret that each has proved, and for what. */
+  readonly #lenders = new Map<Lender, { readonly route: string; readonly secret: string }>();
   /** By the peer's address and port: a TLS connection counts from its first packet. */
   readonly #unproved = new Map<string, Socket>();
   #events: LenderEvents | null = null;
@@ -95,13 +96,28 @@ export class LinkServer {
   goAway(): void {
     // Whoever looks for a node there shall find another one.
     for (const server of this.#shared) server.close();
-    for (const lender of this.#lenders) lender.link.goAway();
+    for (const lender of this.#lenders.keys()) lender.link.goAway();
+  }
+
+  /**
+   * Secrets have changed, or the certificate, which counts from the next connection on. Who has proved a secret that counts no longer
+   * gets nothing more, and may come again with another.
+   */
+  renewed(tls?: BackendTls): void {
+    if (tls !== undefined) {
+      for (const server of [...this.#servers, ...this.#shared]) if (server instanceof TlsServer) server.setSecureContext(tls);
+    }
+    for (const [lender, { route, secret }] of this.#lenders) {
+      if (this.#options.secrets(route).includes(secret)) continue;
+      this.#options.log.info({ route, instance: lender.instance }, 'its secret counts no longer: the linker is sent away');
+      lender.link.dismiss();
+    }
   }
 
   close(): void {
     for (const server of [...this.#servers, ...this.#shared]) server.close();
     for (const socket of this.#unproved.values()) socket.destroy();
-    for (const lender of this.#lenders) lender.link.link.close('the node is leaving');
+    for (const lender of this.#lenders.keys()) lender.link.link.close('the node is leaving');
   }
 
   #tlsServer({ cert, key, ca }: BackendTls): Server {
@@ -147,15 +163,15 @@ export class LinkServer {
       node: this.#options.nodeId,
       secrets: this.#options.secrets,
       timing: this.#options.timing,
-      ready: (link, hello) => {
+      ready: (link, hello, secret) => {
         this.#unproved.delete(peer);
-        this.#begin(link, hello, peer, events);
+        this.#begin(link, hello, secret, peer, events);
       },
       failed: (reason) => this.#options.log.warn({ peer, reason }, 'linker refused'),
     });
   }
 
-  #begin(link: Link, hello: Hello, peer: string, events: LenderEvents): void {
+  #begin(link: Link, hello: Hello, secret: string, peer: string, events: LenderEvents): void {
     const { route, instance } = hello;
     const lender: Lender = {
       instance,
@@ -178,7 +194,7 @@ export class LinkServer {
         },
       }),
     };
-    this.#lenders.add(lender);
+    this.#lenders.set(lender, { route, secret });
     if (!events.linked(route, lender)) {
       link.close('this node knows too many routes');
       return;

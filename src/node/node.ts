@@ -229,6 +229,12 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     return this.#drained;
   }
 
+  /** What `secrets` says has changed, or the backend port's certificate. */
+  renewed(tls?: BackendTls): void {
+    this.#linkServer.renewed(tls);
+    if (tls !== undefined) this.#relays.replaceTls(tls);
+  }
+
   /** Closes everything at once. */
   stop(): Promise<void> {
     if (this.#stopped === null) {

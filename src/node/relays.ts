@@ -3,6 +3,7 @@
  * as the linker, with the same protocol, and lends on a slot of the real one.
  */
 import { parseHostPort } from '../config/host-port.ts';
+import type { BackendTls } from './link-server.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 import type { Lender } from './slots.ts';
 
@@ -16,7 +17,7 @@ const FAILED_MS = 5_000;
 const FAILED_MAX = 10_000;
 
 export class Relays {
-  readonly #options: RelayOptions;
+  #options: RelayOptions;
   /** By instance and address; a linker that links anew has another lender and other relays. */
   readonly #relays = new Map<Lender, Map<string, Relay>>();
   /** `instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
@@ -27,6 +28,11 @@ export class Relays {
 
   constructor(options: RelayOptions) {
     this.#options = options;
+  }
+
+  /** From the next dial on. */
+  replaceTls(tls: BackendTls): void {
+    this.#options = { ...this.#options, tls };
   }
 
   /** The lender's linker could not dial `address`. */
