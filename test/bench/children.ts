@@ -16,10 +16,14 @@ export class Children {
     return child;
   }
 
-  /** Starts one of pullproxy's commands and waits for its ready line. */
-  async pullproxy(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ child: ChildProcess; ready: Record<string, unknown> }> {
+  /** Starts one of pullproxy's commands and waits for its ready line; `flags` are Node's. */
+  async pullproxy(
+    args: readonly string[],
+    env: NodeJS.ProcessEnv = {},
+    flags: readonly string[] = [],
+  ): Promise<{ child: ChildProcess; ready: Record<string, unknown> }> {
     const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
-    const child = this.start(process.execPath, [main, ...args], { env: { ...process.env, ...env } });
+    const child = this.start(process.execPath, [...flags, main, ...args], { env: { ...process.env, ...env } });
     let text = '';
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
       text += chunk.toString();

@@ -23,6 +23,13 @@ export interface Target {
 export interface NodeStart {
   readonly listen?: string;
   readonly args?: readonly string[];
+  /** Of Node itself. */
+  readonly flags?: readonly string[];
+}
+
+export interface LinkerStart {
+  readonly route?: string;
+  readonly flags?: readonly string[];
 }
 
 export interface StartedNode {
@@ -93,30 +100,22 @@ export class Surroundings {
 
   async startPullproxy(origin: number, node: NodeStart = {}, route = ROUTE): Promise<Target> {
     const started = await this.startNode(node);
-    const linker = await this.startLinker(started.backend, origin, route);
+    const linker = await this.startLinker(started.backend, origin, { route });
     return { name: 'pullproxy', address: started.address, pids: { node: started.pid, linker } };
   }
 
-  async startNode({ listen = 'http://127.0.0.1:0', args = [] }: NodeStart): Promise<StartedNode> {
-    const { child, ready } = await this.children.pullproxy([
-      'node',
-      '--listen',
-      listen,
-      '--backend',
-      '127.0.0.1:0',
-      '--admin',
-      '127.0.0.1:0',
-      ...args,
-    ]);
+  async startNode({ listen = 'http://127.0.0.1:0', args = [], flags = [] }: NodeStart): Promise<StartedNode> {
+    const ports = ['--listen', listen, '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+    const { child, ready } = await this.children.pullproxy(['node', ...ports, ...args], {}, flags);
     const url = new URL(((ready.listen as string[])[0] as string).replace(/^\w+:/, 'http:'));
     return { pid: child.pid as number, address: url.host, backend: String(ready.backend), admin: String(ready.admin) };
   }
 
   /** Returns its process id. */
-  async startLinker(proxy: string, origin: number, route = ROUTE, concurrency = CONCURRENCY): Promise<number> {
+  async startLinker(proxy: string, origin: number, { route = ROUTE, flags = [] }: LinkerStart = {}): Promise<number> {
     const app = `127.0.0.1:${origin}`;
-    const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(concurrency), '--app', app];
-    const { child } = await this.children.pullproxy(args);
+    const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(CONCURRENCY), '--app', app];
+    const { child } = await this.children.pullproxy(args, {}, flags);
     return child.pid as number;
   }
 
