@@ -3,8 +3,7 @@
  * left nothing of it is there any more. Kubernetes and Nomad are stand-ins that record what they are asked and run the linker.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -16,7 +15,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { ask } from '../support/clients.ts';
 import { type ClusterNode, SECRET, setRoute, startNode, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Running, startProcess } from '../support/processes.ts';
+import { ownDirectory, type Running, startProcess } from '../support/processes.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
 import { hasSystemd, SystemdMachine } from '../support/systemd-machine.ts';
 
@@ -47,7 +46,8 @@ let routes = 0;
 beforeEach(async () => {
   route = `recipe${++routes}.example.com`;
   await setRoute(redis.url, route, 'maxInstances=2', 'holdTimeout=1m');
-  folder = mkdtempSync(join(tmpdir(), 'pullproxy-recipe-'));
+  folder = ownDirectory();
+  symlinkSync(join(ROOT, 'deploy'), join(folder, 'deploy'));
   mkdirSync(join(folder, 'bin'));
   program('pullproxy', `exec "${process.execPath}" "${MAIN}" "$@"`);
   symlinkSync(process.execPath, join(folder, 'bin/node'));
@@ -79,6 +79,13 @@ async function startScaler(command: readonly string[], env: Readonly<Record<stri
   scaler = await startProcess(['scaler', '--redis', redis.url, ...given, '--', ...command], {
     env: { ...all, PATH: `${join(folder, 'bin')}:${process.env.PATH}` },
   });
+}
+
+/** A stand-in of the same name, which works where the image would. */
+function standIn(name: string): void {
+  const fake = fileURLToPath(new URL('../support/apps/fake-scheduler.mjs', import.meta.url));
+  const script = `process.argv.splice(1, 0, "${name}"); await import("${fake}")`;
+  program(name, `cd "${folder}"\nexec "${process.execPath}" --input-type=module --eval '${script}' -- "$@"`);
 }
 
 async function instances(): Promise<number> {
@@ -213,13 +220,9 @@ test('a process of this machine', async () => {
 
 describe('a Job of Kubernetes', () => {
   test('is valid, names the start and its route, and serves', async () => {
-    program(
-      'kubectl',
-      `exec "${process.execPath}" --input-type=module --eval 'process.argv.splice(1, 0, "kubectl"); await import("${fake()}")' -- "$@"`,
-    );
+    standIn('kubectl');
     await startScaler([join(RECIPES, 'kubernetes/start.sh'), join(RECIPES, 'kubernetes/instance.yaml')], schedulerEnv());
-    const { status } = await ask(node.url, { host: route });
-    expect(status).toBe(200);
+    await expectServedAndGone();
     const [asked, ...more] = record();
     expect(more).toEqual([]);
     expect(asked?.args).toEqual(['apply', '--filename', '-']);
@@ -243,12 +246,9 @@ describe('a Job of Kubernetes', () => {
 });
 
 test('a job of Nomad', async () => {
-  program(
-    'nomad',
-    `exec "${process.execPath}" --input-type=module --eval 'process.argv.splice(1, 0, "nomad"); await import("${fake()}")' -- "$@"`,
-  );
+  standIn('nomad');
   await startScaler([join(RECIPES, 'nomad/start.sh'), 'pullproxy-app'], schedulerEnv());
-  expect((await ask(node.url, { host: route })).status).toBe(200);
+  await expectServedAndGone();
   const [asked] = record();
   const id = /start_id=([a-z0-9]+)/.exec(asked?.args.join(' ') ?? '')?.[1] ?? '';
   expect(asked?.args).toEqual(
@@ -258,7 +258,3 @@ test('a job of Nomad', async () => {
   expect(/meta_required = \[(.*)\]/.exec(job)?.[1]).toBe('"start_id", "route"');
   expect(existsSync(join(ROOT, 'deploy/examples/demo-app.mjs')) && job.includes('deploy/examples/demo-app.mjs')).toBe(true);
 });
-
-function fake(): string {
-  return fileURLToPath(new URL('../support/apps/fake-scheduler.mjs', import.meta.url));
-}

@@ -1,6 +1,7 @@
 /**
  * Stands in for kubectl and nomad: writes down what it was asked (SCHEDULER_RECORD), and runs the linker that the cluster would run,
- * with the cluster's own names (FAKE_PROXY, FAKE_SECRET) in place of those that mean nothing here.
+ * with the cluster's own names (FAKE_PROXY, FAKE_SECRET) in place of those that mean nothing here, and times (PULLPROXY_IDLE_TIMEOUT) that a
+ * test can wait for. It works in the current directory, where deploy/ is as in the image.
  *
  *     kubectl apply --filename -     a manifest on standard input
  *     nomad job dispatch ...
@@ -10,7 +11,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { parse } from 'yaml';
 
-const { SCHEDULER_RECORD, PULLPROXY_MAIN, FAKE_PROXY, FAKE_SECRET } = process.env;
+const { SCHEDULER_RECORD, PULLPROXY_MAIN, FAKE_PROXY, FAKE_SECRET, PULLPROXY_IDLE_TIMEOUT } = process.env;
 const [, program = '', ...args] = process.argv;
 const manifest = basename(program) === 'kubectl' ? readFileSync(0, 'utf8') : '';
 appendFileSync(SCHEDULER_RECORD, `${JSON.stringify({ program: basename(program), args, manifest })}\n`);
@@ -19,8 +20,14 @@ const { env, command } = basename(program) === 'kubectl' ? ofManifest(parse(mani
 const linker = spawn(process.execPath, [PULLPROXY_MAIN, ...command], {
   detached: true,
   stdio: 'ignore',
-  cwd: new URL('../../..', import.meta.url),
-  env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, PULLPROXY_PROXY: FAKE_PROXY, PULLPROXY_SECRET: FAKE_SECRET },
+  env: {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    ...env,
+    PULLPROXY_PROXY: FAKE_PROXY,
+    PULLPROXY_SECRET: FAKE_SECRET,
+    PULLPROXY_IDLE_TIMEOUT,
+  },
 });
 linker.unref();
 
