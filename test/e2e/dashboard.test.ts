@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { startBreakableScaler } from '../support/breakable-scaler.ts';
+import { Gate, startBreakableScaler } from '../support/breakable-scaler.ts';
 import { type Opened, saysEventually, TestBrowser, textOf } from '../support/browser.ts';
 import { ask, crowd } from '../support/clients.ts';
 import { type ClusterNode, setRoute, startNode, state } from '../support/cluster.ts';
@@ -11,23 +11,22 @@ import type { Running } from '../support/processes.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
 
 const APP = 'app.example.com';
-const BROKEN = 'broken.example.com';
 const TOKEN = 'the-token-of-the-tests';
 const LOW_CONTRASTS = readFileSync(new URL('../support/low-contrasts.js', import.meta.url), 'utf8');
 
 let redis: RedisServer;
 let nodes: Record<'a' | 'b' | 'c', ClusterNode>;
 let scaler: Running;
+const gate = new Gate();
 let browser: TestBrowser;
 
 beforeAll(async () => {
   redis = await startRedis();
   await setRoute(redis.url, APP, 'maxInstances=4');
-  await setRoute(redis.url, BROKEN, 'maxInstances=1', 'holdTimeout=60s');
   const start = (id: string) => startNode(redis.url, ['--id', id, '--admin-token', TOKEN]);
   const [a, b, c] = await Promise.all([start('a'), start('b'), start('c')]);
   nodes = { a, b, c };
-  scaler = await startBreakableScaler(redis.url, [a, b, c], 5);
+  scaler = await startBreakableScaler(redis.url, [a, b, c], 5, gate);
   browser = await TestBrowser.launch();
 });
 
@@ -49,7 +48,7 @@ describe('the dashboard', () => {
     expect((await ask(nodes.a.url, { host: APP })).status).toBe(200);
     const opened = await browser.open(nodes.b.admin);
     const { page } = opened;
-    await saysEventually(page, '#now', /^Nothing is wrong\. Nobody waits; 3 nodes, 2 routes, 1 instance\./);
+    await saysEventually(page, '#now', /^Nothing is wrong\. Nobody waits; 3 nodes, 1 route, 1 instance\./);
     await saysEventually(page, '#nodes', /a .*b this one .*c /);
     await saysEventually(page, '#routes', /app\.example\.com .*0 active 5 of 5 slots free 1 instance of at most 4 .*newest .*0 \/ 5/);
     expect(await page.locator('#charts canvas').count()).toBe(4);
@@ -75,24 +74,32 @@ describe('the dashboard', () => {
     await page.close();
   });
 
+  let broken = 0;
   test('says first and in words that starts fail, for whom, and why', async () => {
+    // Of a route whose starts have failed three times in a row nobody is held: another attempt of this test needs another one.
+    const route = `broken${++broken}.example.com`;
+    await setRoute(redis.url, route, 'maxInstances=1', 'holdTimeout=60s');
     const { page } = await browser.open(nodes.b.admin);
-    const waiting = crowd(7, () => nodes.a.url, { host: BROKEN });
+    const waiting = crowd(7, () => nodes.a.url, { host: route });
     await saysEventually(
       page,
       '#now > :first-child',
-      /^broken\.example\.com: 7 clients held, \d starts? failed: exit 125, image not found/,
+      new RegExp(`^${route}: 7 clients held, 1 start failed: exit 125, image not found`.replaceAll('.', '\\.')),
     );
     expect(await page.locator('#now > :first-child').getAttribute('class')).toBe('trouble error');
     expect(await page.title()).toMatch(/^\([1-9]\) pullproxy$/);
 
+    gate.open(route);
+    expect((await waiting).map(({ status, headers }) => [status, headers['proxy-status']])).toEqual(
+      Array.from({ length: 7 }, () => [503, 'pullproxy; error=destination_unavailable; details=start_failed']),
+    );
+    await saysEventually(page, '#now', new RegExp(`${route}: \\d+ starts failed: exit 125, image not found`));
     await page.locator('#jobs summary').first().click();
     await saysEventually(page, '#jobs details[open]', /exit 125 after .* pulling the image image not found/);
     await page.click('text=All of them');
-    await saysEventually(page, '#jobs', /trying again broken\.example\.com|given up broken\.example\.com/);
+    await saysEventually(page, '#jobs', new RegExp(`(trying again|given up) ${route}`));
     expect(new URL(page.url()).pathname).toBe('/jobs');
     await page.close();
-    expect((await waiting).every(({ status }) => status === 503)).toBe(true);
   });
 
   test('updates in place: what is looked at stays the same element, focused and open', async () => {
