@@ -1,4 +1,5 @@
 /** OpenTelemetry, put together. Loaded only where traces are wanted; nothing else imports its packages. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
@@ -6,6 +7,9 @@ import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@ope
 import type { Log } from '../log.ts';
 import { CommandSpans } from './command-spans.ts';
 import { VisitSpans } from './visit-spans.ts';
+
+/** At the end: how long a collector may take, which would be tried again for half a minute. */
+const CLOSE_MS = 3_000;
 
 export interface TracingOptions {
   readonly version: string;
@@ -19,7 +23,7 @@ export interface TracingOptions {
 export interface Tracing {
   readonly visits: VisitSpans;
   readonly commands: CommandSpans;
-  /** Sends what is left; resolves also when it could not be sent. */
+  /** Sends what is left; resolves also when it could not be sent in CLOSE_MS. */
   close(): Promise<void>;
 }
 
@@ -42,6 +46,11 @@ export function startTracing({ version, instance, log, exporter = new OTLPTraceE
   return {
     visits: new VisitSpans(tracer),
     commands: new CommandSpans(tracer),
-    close: () => provider.shutdown().catch((error: Error) => log.warn({ err: error }, 'the last traces could not be sent')),
+    async close() {
+      const sent = provider.shutdown().then(() => true);
+      const late = delay(CLOSE_MS, false, { ref: false });
+      const done = await Promise.race([sent, late]).catch(() => false);
+      if (!done) log.warn('the last traces could not be sent');
+    },
   };
 }
