@@ -39,9 +39,14 @@ export class Forwarding {
 
 const SAID_AGAIN: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
 
+/** Of whom the last request came: the next one is often the same client's, or comes through the same proxy. */
+let last = { path: '', proto: '', host: '', lines: '' };
+
 export function forwardingLines(path: string, proto: string, host: string): string {
-  const lines = `X-Forwarded-For: ${path}\r\nX-Forwarded-Proto: ${proto}\r\n`;
-  return host === '' ? lines : `${lines}X-Forwarded-Host: ${host}\r\n`;
+  if (path === last.path && host === last.host && proto === last.proto) return last.lines;
+  const hostLine = host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`;
+  last = { path, proto, host, lines: `X-Forwarded-For: ${path}\r\nX-Forwarded-Proto: ${proto}\r\n${hostLine}` };
+  return last.lines;
 }
 
 /** RFC 7239 section 4. */

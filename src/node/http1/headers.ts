@@ -97,8 +97,15 @@ export function isChunked(bytes: Buffer, i: number): boolean {
   return /^chunked *$/i.test(bytes.toString('latin1', spans.headers[i * 4 + 2] as number, spans.headers[i * 4 + 3] as number));
 }
 
+/** What nearly all lists consist of that have one member: nothing is made for them. */
+const SINGLE_MEMBERS = new Map(
+  ['keep-alive', 'Keep-Alive', 'close', 'Close', 'upgrade', 'Upgrade'].map((value) => [value, [value.toLowerCase()]]),
+);
+
 /** The members of a comma-separated list, lower-cased. */
-export function listMembers(value: string): string[] {
+export function listMembers(value: string): readonly string[] {
+  const single = SINGLE_MEMBERS.get(value);
+  if (single !== undefined) return single;
   return value
     .toLowerCase()
     .split(',')

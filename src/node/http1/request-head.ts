@@ -152,7 +152,8 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       facts.host = hostName(facts.hostRaw);
       return;
     case 'connection':
-      facts.connection = [...facts.connection, ...listMembers(headerValue(bytes, i))];
+      facts.connection =
+        facts.connection.length === 0 ? listMembers(headerValue(bytes, i)) : [...facts.connection, ...listMembers(headerValue(bytes, i))];
       removal.add(i);
       return;
     case 'transfer-encoding':

@@ -41,7 +41,7 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
         if (request.http10) removal.add(i);
         break;
       case 'connection':
-        connection = [...connection, ...listMembers(headerValue(bytes, i))];
+        connection = connection.length === 0 ? listMembers(headerValue(bytes, i)) : [...connection, ...listMembers(headerValue(bytes, i))];
         removal.add(i);
         break;
       case 'keep-alive':
