@@ -14,6 +14,7 @@ import { chart } from './report/chart.ts';
 import { line, type Report, table } from './report/table.ts';
 import { bodies } from './suites/bodies.ts';
 import { crossNode, workers } from './suites/cluster.ts';
+import { handoff } from './suites/handoff.ts';
 import { held } from './suites/held.ts';
 import { latency } from './suites/latency.ts';
 import { tcp, webSockets } from './suites/messages.ts';
@@ -31,6 +32,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   tcp,
   tls,
   'cross-node': crossNode,
+  handoff,
   workers,
   wake,
   held,

@@ -29,6 +29,7 @@ export interface NodeStart {
 
 export interface LinkerStart {
   readonly route?: string;
+  readonly concurrency?: number;
   readonly flags?: readonly string[];
 }
 
@@ -112,9 +113,13 @@ export class Surroundings {
   }
 
   /** Returns its process id. */
-  async startLinker(proxy: string, origin: number, { route = ROUTE, flags = [] }: LinkerStart = {}): Promise<number> {
+  async startLinker(
+    proxy: string,
+    origin: number,
+    { route = ROUTE, concurrency = CONCURRENCY, flags = [] }: LinkerStart = {},
+  ): Promise<number> {
     const app = `127.0.0.1:${origin}`;
-    const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(CONCURRENCY), '--app', app];
+    const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(concurrency), '--app', app];
     const { child } = await this.children.pullproxy(args, {}, flags);
     return child.pid as number;
   }
