@@ -19,6 +19,8 @@ export const demandMemoryMs = 1_000;
 export const demandRoutesMax = 5_000;
 /** At most one demand notice, and one `onStartNeeded`, in this time and route. */
 export const demandGapMs = 50;
+/** The same where nobody was held any more since the last one: who has a slot has not heard of the client that came now. */
+export const demandAnewGapMs = 5;
 /** Offers pause for so long after slots that lie here could not be moved, lest the same move is tried as fast as Redis answers. */
 export const offerPauseMs = 100;
 /** Holds in one call of the directory; more go out as several calls at once. */

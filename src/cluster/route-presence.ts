@@ -12,7 +12,7 @@ import type { ClusterListener, InstanceInfo, Peer } from './cluster.ts';
 import type { Bell, Matched } from './directory.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
-import { demandGapMs, leaveAfterMs } from './limits.ts';
+import { demandAnewGapMs, demandGapMs, leaveAfterMs } from './limits.ts';
 import { type OffersContext, SlotOffers } from './slot-offers.ts';
 import { Sweep } from './sweep.ts';
 
@@ -41,6 +41,8 @@ export class RoutePresence {
   #sweepDue = false;
   #emptySince: number;
   #demandSaidAt = Number.NEGATIVE_INFINITY;
+  /** Somebody is held here, and nobody was when that began. */
+  #heldAnew = false;
   #serving = 0;
   /** What of it the directory was told last. */
   #servingSaid = 0;
@@ -63,6 +65,7 @@ export class RoutePresence {
   // What the node says.
 
   hold(id: string, heldMs: number, maxHeld: number): void {
+    if (this.#held.size === 0) this.#heldAnew = true;
     this.#held.add(id, this.#context.now() - heldMs, maxHeld);
     this.#schedule();
   }
@@ -284,13 +287,14 @@ export class RoutePresence {
   #sayDemand(oldest: number, saidAt: number): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
-    const gapMs = this.#demandSaidAt + demandGapMs - now;
+    const gapMs = this.#demandSaidAt + (this.#heldAnew ? demandAnewGapMs : demandGapMs) - now;
     // Not heard now, so not later than this: who has a slot may have heard nothing of these clients.
     if (gapMs > 0) {
       this.#sweep.within(gapMs);
       return;
     }
     this.#demandSaidAt = now;
+    this.#heldAnew = false;
     bell.demand({ route: this.#route, node: self.id, oldest, saidAt });
     listener.onStartNeeded(this.#route);
   }
