@@ -40,4 +40,6 @@ export interface AdminSource {
   deleteRoute(name: string): Promise<void>;
   /** Asks for one more instance. `impossible`: nothing here can start one. */
   start(name: string): Promise<'asked' | 'unknown' | 'impossible'>;
+  /** Replaces every instance by a newer one; resolves with how many. `impossible`: nothing here can start one. */
+  restart(name: string): Promise<number | 'impossible'>;
 }

@@ -12,6 +12,7 @@ import type { StateReader } from './state-reader.ts';
 /** In each state. */
 const JOBS_MAX = 100;
 
+const NO_SCALER = 'nothing starts instances here: the node has no Redis';
 const NOTHING = { type: 'object', properties: {}, additionalProperties: false } as const;
 const NAMED = {
   type: 'object',
@@ -110,8 +111,21 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
     const name = nameOf(params);
     const result = await source.start(name);
     if (result === 'unknown') throw new RequestError(404, 'unknown_route', `no route ${name}`);
-    if (result === 'impossible') throw new RequestError(409, 'no_scaler', 'nothing starts instances here: the node has no Redis');
+    if (result === 'impossible') throw new RequestError(409, 'no_scaler', NO_SCALER);
     return reply.code(202).send({ name });
+  });
+
+  const restart = {
+    operationId: 'restart',
+    summary: 'Replaces every instance by a newer one, as when a new version is deployed',
+    response: accepted({ name: { type: 'string' }, replaced: { type: 'integer', description: 'instances' } }, 401, 403, 404, 409, 503),
+  };
+  app.post<Named>('/api/v1/routes/:name/restart', { schema: { ...changes, ...restart } }, async ({ params }, reply) => {
+    const name = nameOf(params);
+    const replaced = await source.restart(name);
+    if (replaced === 'impossible') throw new RequestError(409, 'no_scaler', NO_SCALER);
+    if (replaced === 0) throw new RequestError(404, 'no_instance', `${name} has no instance to replace`);
+    return reply.code(202).send({ name, replaced });
   });
 }
 

@@ -67,5 +67,6 @@ export function crewAdminSource(crew: Crew, metrics: CrewMetrics, leave: () => v
     setRoute: async (name, settings) => void (await one().call('setRoute', [name, settings])),
     deleteRoute: async (name) => void (await one().call('deleteRoute', [name])),
     start: async (name) => (await one().call('start', [name])) as Awaited<ReturnType<AdminSource['start']>>,
+    restart: async (name) => (await one().call('restart', [name])) as Awaited<ReturnType<AdminSource['restart']>>,
   };
 }

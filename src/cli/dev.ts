@@ -14,6 +14,7 @@ import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { openObservation } from './observation.ts';
+import { restartWith } from './restart-with.ts';
 import { showHelp } from './show-help.ts';
 import { onSignals } from './signals.ts';
 import { welcome } from './welcome.ts';
@@ -64,6 +65,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     startedBy: 'this process',
     routeDefaults,
     jobs: async (max) => instances.jobs(max),
+    restart: (name) => restartWith(directory, (one) => scaler.request(one), name),
     startAnother: (name) => scaler.request(name, 1),
     leave: leaving.resolve,
     startupCommands: () => new Map([[route, instances.results]]),

@@ -5,6 +5,7 @@ import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import type { Leaver } from '../scaling/command-runner.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
+import { restartWith } from './restart-with.ts';
 
 export interface Membership {
   /** Called once, when the node knows its own address. */
@@ -15,6 +16,8 @@ export interface Membership {
   readonly instanceLeft: (route: string, leaver: Leaver) => void;
   /** Whether anything comes of `startNeeded`. */
   readonly starts: boolean;
+  /** Replaces every instance of the route by a newer one; resolves with how many. Null when nothing starts any. */
+  readonly restart: ((route: string) => Promise<number>) | null;
   /** At most so many startup jobs in each state; null when nobody can say. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
   readonly close: () => Promise<void>;
@@ -27,6 +30,7 @@ export function alone(version: string, log: Log): Membership {
     startNeeded: () => {},
     instanceLeft: () => {},
     starts: false,
+    restart: null,
     jobs: async () => null,
     close: async () => {},
   };
@@ -40,15 +44,19 @@ export async function throughRedis(url: string, version: string, log: Log, defau
   const { StartupJobReader } = await import('../scaling/startup-job-reader.ts');
   const reader = new StartupJobReader(url);
   let queue: InstanceType<typeof StartupQueue> | null = null;
+  let restart = async (_route: string): Promise<number> => 0;
   return {
     join(self) {
       const { cluster, directory } = createRedisCluster({ url, self, version, log });
-      queue = new StartupQueue({ redisUrl: url, directory, defaults, log });
+      const startups = new StartupQueue({ redisUrl: url, directory, defaults, log });
+      queue = startups;
+      restart = (route) => restartWith(directory, (name) => startups.order(name), route);
       return cluster;
     },
     startNeeded: (route, force) => queue?.request(route, force),
     instanceLeft: (route, leaver) => queue?.left(route, leaver),
     starts: true,
+    restart: (route) => restart(route),
     jobs: (max) => reader.read(max),
     async close() {
       await Promise.all([queue?.close(), reader.close()]);

@@ -17,6 +17,8 @@ export interface NodeParts {
   readonly routeDefaults: RouteSettings;
   /** Asks for one more instance; null when nothing here starts any. */
   readonly startAnother: ((route: string) => void) | null;
+  /** Replaces every instance of a route, and says how many; null when nothing here starts any. */
+  readonly restart: ((route: string) => Promise<number>) | null;
   /** At most so many startup jobs in each state; null when nobody can say. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
   /** Begins to drain. */
@@ -77,6 +79,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
       startAnother?.(name);
       return startAnother === null ? 'impossible' : 'asked';
     },
+    restart: async (name) => parts.restart?.(name) ?? 'impossible',
   };
 }
 

@@ -87,6 +87,7 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
       // What else a flag of this node may say is the scaler's to decide.
       routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
       jobs: membership.jobs,
+      restart: membership.restart,
       startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
       leave: asked.resolve,
       accessLogDropped: observation.dropped,

@@ -4,11 +4,12 @@ import type { StartDirectory } from '../cluster/directory.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../config/route-settings.ts';
 import type { CommandCount } from '../scaling/command-runner.ts';
 import { commandCounts } from './command-counts.ts';
+import { restartWith } from './restart-with.ts';
 
 export interface ScalerParts {
   readonly directory: StartDirectory;
   readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
-  readonly queue: { request(route: string, force: number): void };
+  readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
   readonly jobs: AdminSource['jobs'];
   readonly version: string;
   /** Begins to drain. */
@@ -58,5 +59,6 @@ export function scalerAdminSource({ directory, worker, queue, jobs, version, lea
       queue.request(name, 1);
       return 'asked';
     },
+    restart: (name) => restartWith(directory, (one) => queue.order(one), name),
   };
 }

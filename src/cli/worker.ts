@@ -38,6 +38,7 @@ export async function worker([placed = '', ...argv]: readonly string[]): Promise
     setRoute: (...args: Parameters<typeof source.setRoute>) => source.setRoute(...args),
     deleteRoute: (name: string) => source.deleteRoute(name),
     start: (name: string) => source.start(name),
+    restart: (name: string) => source.restart(name),
   });
   log.info({ ...bound, id: place.id, advertise }, 'worker ready');
 

@@ -142,6 +142,20 @@ describe('changes from the page', () => {
     await page.close();
   });
 
+  test('replace all instances, when that is confirmed', async () => {
+    const newest = async () =>
+      (await state(nodes.a)).routes.find(({ name }) => name === APP)?.instances.toSorted((x, y) => y.seq - x.seq)[0]?.id ?? '';
+    const before = await newest();
+    const { page } = await browser.open(nodes.a.admin);
+    await signIn(page);
+    await page.click(`[aria-label="Replace all instances of ${APP}"]`);
+    await saysEventually(page, 'dialog', /Replace all instances of app\.example\.com\?/);
+    await page.locator('dialog button.main').press('Enter');
+    await saysEventually(page, '#toasts', /The instances of app\.example\.com are being replaced/);
+    await eventually('a newer one is there', async () => (await newest()) > '' && (await newest()) !== before, 20_000);
+    await page.close();
+  });
+
   test('of settings reach the cluster, and what is wrong with them is said in the form', async () => {
     const { page } = await browser.open(nodes.b.admin);
     await signIn(page);

@@ -1,5 +1,6 @@
 /** Routes with their instances, newest first, and the starts that are under way. */
 import { attempt } from './calls.js';
+import { confirm } from './dialogs.js';
 import { h } from './dom.js';
 import { editSettings } from './settings.js';
 import { anchorOf } from './troubles.js';
@@ -42,6 +43,12 @@ function route(one, { at, startedBy, routeDefaults }, redraw) {
     'aria-label': `Start one more instance of ${name}`,
     onclick: () => void attempt(`One more instance of ${name} was asked for.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/start`),
   });
+  const restart = h('button', {
+    type: 'button',
+    text: 'Replace all',
+    'aria-label': `Replace all instances of ${name}`,
+    onclick: () => void replaceAll(name),
+  });
   return h(
     'article',
     { key: name, id: anchorOf(name), class: 'card route' },
@@ -52,11 +59,18 @@ function route(one, { at, startedBy, routeDefaults }, redraw) {
       settings === null && h('span', { class: 'tag', title: 'It has no settings of its own', text: 'defaults' }),
       h('span', { class: 'spring' }),
       startedBy !== 'nobody' && start,
+      startedBy !== 'nobody' && one.instances.length > 0 && restart,
       settled,
     ),
     facts(one, routeDefaults),
     instances(one, at, startedBy, redraw),
   );
+}
+
+async function replaceAll(name) {
+  const text = 'By newer ones, as many as the load needs. The ones that are there serve until those are ready, then go idle and leave.';
+  if ((await confirm(`Replace all instances of ${name}?`, text, 'Replace')) === null) return;
+  await attempt(`The instances of ${name} are being replaced.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/restart`);
 }
 
 function facts({ held, oldestHeldMs, active, slots, free, starting, instances: there, settings }, defaults) {

@@ -68,6 +68,11 @@ export class FakeSource implements AdminSource {
     return name === 'unknown' || name === 'impossible' ? name : 'asked';
   }
 
+  async restart(name: string): Promise<number | 'impossible'> {
+    await this.#note('restart', name);
+    return name === 'impossible' ? name : name === 'unknown' ? 0 : 3;
+  }
+
   async #note(...call: unknown[]): Promise<void> {
     if (this.failure !== null) throw this.failure;
     this.calls.push(call);

@@ -56,6 +56,7 @@ describe('the description of the API', () => {
       'GET /readyz readyz',
       'POST /api/v1/drain drain token',
       'POST /api/v1/nodes/{id}/drain drainNode token',
+      'POST /api/v1/routes/{name}/restart restart token',
       'POST /api/v1/routes/{name}/start start token',
       'PUT /api/v1/routes/{name} setRoute token',
     ]);

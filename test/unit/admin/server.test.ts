@@ -172,6 +172,23 @@ describe('routes', () => {
     expect((await fetch(`${base}/api/v1/routes/impossible/start`, { method: 'POST' })).status).toBe(409);
   });
 
+  test('have all their instances replaced, when there are any', async () => {
+    const restart = (name: string): Promise<Response> => fetch(`${base}/api/v1/routes/${name}/restart`, { method: 'POST' });
+    const done = await restart('a');
+    expect([done.status, await done.json()]).toEqual([202, { name: 'a', replaced: 3 }]);
+    const none = await restart('unknown');
+    expect([none.status, await none.json()]).toEqual([
+      404,
+      { error: { code: 'no_instance', message: 'unknown has no instance to replace' } },
+    ]);
+    expect((await restart('impossible')).status).toBe(409);
+    expect(source.calls).toEqual([
+      ['restart', 'a'],
+      ['restart', 'unknown'],
+      ['restart', 'impossible'],
+    ]);
+  });
+
   test('an unknown query is refused', async () => {
     expect((await fetch(`${base}/api/v1/drain?now=1`, { method: 'POST' })).status).toBe(400);
     expect(source.draining).toBe(false);
