@@ -56,8 +56,9 @@ test('clients at three nodes, whose clocks are an hour apart, are served in abou
   expect(errors).toHaveLength(CLIENTS);
   const [p50, p90, p99, max] = [50, 90, 99, 100].map((p) => Math.round(percentile(errors, p)));
   process.stderr.write(`overtaken by clients that came so much later, in ms: p50 ${p50}, p90 ${p90}, p99 ${p99}, max ${max}\n`);
-  // Two slots, and the set age of 100 ms by which a client elsewhere must be older, make some of it; a clock would make it an hour.
-  expect(max).toBeLessThan(1_000);
+  // If a clock counted, all clients of one node came before all of the next: half of them overtaken by a third of the whole time, or more.
+  const times = [...arrivals.values()];
+  expect(p50).toBeLessThan((Math.max(...times) - Math.min(...times)) / 6);
 });
 
 test('nobody takes a node for dead because of its clock', async () => {
