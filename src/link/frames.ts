@@ -40,6 +40,7 @@ export const Frame = {
   RETIRE_ANSWER: 21,
   STATE: 22,
   START: 23,
+  CONNECTED: 24,
 } as const;
 
 export const Flag = {
@@ -50,6 +51,8 @@ export const Flag = {
   FRESH: 1,
   /** OPEN: not idempotent; a kept connection only if it was in use a moment ago. */
   CAREFUL: 2,
+  /** OPEN: the node wants to know how long connecting to the application takes (CONNECTED). */
+  TELL: 4,
   /** RESET: at least one byte may have reached the application. */
   REACHED: 1,
   /** RESET: the application connection had served an earlier stream. */

@@ -122,6 +122,7 @@ export class LinkerLink implements LinkRole {
     if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
     if (this.streams.size >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
+    stream.tells = (flags & Flag.TELL) !== 0;
     this.streams.set(streamId, stream);
     this.#events.opened(stream, flags);
     if (opening.length > 0) stream.receiveData(opening);

@@ -175,6 +175,9 @@ export class NodeLink implements LinkRole {
       case Frame.RESET:
         this.#resetByLinker(streamId, flags, readResetCode(payload));
         return;
+      case Frame.CONNECTED:
+        this.streams.get(streamId)?.handler?.onConnected?.(readU32(payload));
+        return;
       case Frame.MOVE_FAILED:
         if (payload.length < 5) throw new LinkProtocolError('MOVE_FAILED without an address');
         this.#events.moveFailed(payload.readUInt32BE(0), payload.toString('utf8', 4));

@@ -22,6 +22,8 @@ export interface StreamHandler {
   onDrain(): void;
   /** The stream is over without this side having ended it. `reached`: a byte may have reached the application; `reused`: its connection had served before. */
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void;
+  /** Only where the OPEN said Flag.TELL: the application's connection is there, after so many microseconds; 0: it was kept. */
+  onConnected?(microseconds: number): void;
 }
 
 /** One request or connection on a link; occupies one slot. Both sides use the same class, the roles differ in who ends it. */
@@ -29,6 +31,8 @@ export class Stream {
   readonly id: number;
   handler: StreamHandler | null = null;
   state: StreamState = 'open';
+  /** The peer wants to hear CONNECTED. */
+  tells = false;
   /** Set for a relayed stream: its slot goes back to the relay. */
   onOver: (() => void) | null = null;
   readonly #writer: FrameWriter;
@@ -76,6 +80,13 @@ export class Stream {
     if (rest === null) return true;
     this.#pending.push(rest);
     return false;
+  }
+
+  /** Says that the application's connection is there, if that is wanted. */
+  connected(microseconds: number): void {
+    if (!this.tells || !this.sendable) return;
+    this.tells = false;
+    this.#writer.number(Frame.CONNECTED, 0, this.id, microseconds);
   }
 
   /** Half-close, after everything that was written. */

@@ -51,6 +51,7 @@ export class AppConnection implements AppSide {
   /** Bytes came after our FIN: the application does not compute in silence, it writes. */
   discards = false;
   readonly #owner: ConnectionOwner;
+  readonly #dialledAt = performance.now();
   readonly #socket: Socket;
   #state: ConnectionState = 'connecting';
   #stream: Stream | null = null;
@@ -97,6 +98,7 @@ export class AppConnection implements AppSide {
     if (this.#state === 'kept') {
       this.#state = 'serving';
       this.#reused = true;
+      stream.connected(0);
     }
     this.#stream = stream;
     this.#lender = lender;
@@ -206,7 +208,10 @@ export class AppConnection implements AppSide {
   #connected(): void {
     if (this.#state !== 'connecting') return;
     if (isSelfConnected(this.#socket)) this.#socket.destroy();
-    else this.#state = 'serving';
+    else {
+      this.#state = 'serving';
+      this.#stream?.connected(Math.max(1, Math.round((performance.now() - this.#dialledAt) * 1_000)));
+    }
   }
 
   #appData(chunk: Buffer): void {

@@ -38,6 +38,7 @@ export class RelayedStream implements StreamHandler {
     const handler: StreamHandler = {
       onData: (chunk) => this.#fromFar(chunk),
       onEnd: () => this.#near.end(),
+      onConnected: (microseconds) => this.#near.connected(microseconds),
       onDrain: () => {
         this.#near.consumed(this.#nearWaiting);
         this.#nearWaiting = 0;

@@ -13,7 +13,7 @@ import type { Lender } from './slots.ts';
  */
 export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'R' | 'L' | 'K';
 
-/** Where it was then. R: its request. Q: held. C: a slot's stream, without a byte from it. H: the answer's head. D: the answer. */
+/** Where it was then. R: its request. Q: held. C: connecting to the application. H: before the answer. D: within the answer, or passing bytes on. */
 export type Phase = '-' | 'R' | 'Q' | 'C' | 'H' | 'D';
 
 export type EndReason =
@@ -179,6 +179,12 @@ export class VisitRecord {
     for (const watcher of this.#around.watchers) watcher.opened?.(this);
   }
 
+  /** The linker has a connection to the application for it; 0: it was kept. */
+  connected(microseconds: number): void {
+    const { stream } = this;
+    if (stream !== null) stream.connectMs = microseconds / 1_000;
+  }
+
   /** The application's answer begins. */
   began(status: number): void {
     if (this.firstByteAt !== null) return;
@@ -230,7 +236,8 @@ export class VisitRecord {
       case 'held':
         return 'Q';
       case 'opened':
-        return this.facts.head === null ? 'C' : 'H';
+        if (this.facts.head === null) return this.stream?.connectMs == null ? 'C' : 'D';
+        return this.reason === 'application_refused' ? 'C' : 'H';
       case 'answering':
         return 'D';
       default:

@@ -152,8 +152,9 @@ export class Exchange extends Visit implements StreamHandler {
     else if (this.#httpsLines !== '') this.#answer.addedLines = () => this.#httpsLines;
     this.#lender = lender;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
+    const tell = this.record === null ? Flag.NONE : Flag.TELL;
     // What was read fits the first window: it is bounded far below it.
-    this.#stream = lender.link.open(this, flags, this.#request.join());
+    this.#stream = lender.link.open(this, flags | tell, this.#request.join());
     this.#client.resume();
   }
 
@@ -207,6 +208,10 @@ export class Exchange extends Visit implements StreamHandler {
       if (!this.answerBegan) this.#lender?.trust?.failed();
       this.#breakOff('application_broke_off');
     }
+  }
+
+  onConnected(microseconds: number): void {
+    this.record?.connected(microseconds);
   }
 
   onDrain(): void {

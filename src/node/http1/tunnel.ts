@@ -73,6 +73,10 @@ export class Tunnel implements StreamHandler {
     this.#endIfBothEnded();
   }
 
+  onConnected(microseconds: number): void {
+    this.record?.connected(microseconds);
+  }
+
   onDrain(): void {
     this.#client.resume();
     this.#endIfBothEnded();

@@ -7,16 +7,18 @@ import type { Stream, StreamHandler } from '../../link/stream.ts';
 export class LinkDuplex extends Duplex implements StreamHandler {
   readonly #link: NodeLink;
   readonly #wasReset: (code: ResetCodeValue) => void;
+  readonly onConnected: (microseconds: number) => void;
   #stream: Stream | null = null;
   /** Received, and not yet read. */
   #unread = 0;
   #written: (() => void) | null = null;
 
   /** `wasReset` is told when the linker ends the stream. */
-  constructor(link: NodeLink, wasReset: (code: ResetCodeValue) => void) {
+  constructor(link: NodeLink, wasReset: (code: ResetCodeValue) => void, connected: (microseconds: number) => void) {
     super({ allowHalfOpen: true });
     this.#link = link;
     this.#wasReset = wasReset;
+    this.onConnected = connected;
     // 'close' follows.
     this.on('error', () => {});
   }

@@ -74,8 +74,12 @@ export class Passage extends Visit {
 
   override serve(lender: Lender): void {
     this.#state = 'opening';
-    const duplex = new LinkDuplex(lender.link, (code) => this.#wasReset(code));
-    duplex.attach(lender.link.open(duplex, Flag.FRESH, EMPTY));
+    const duplex = new LinkDuplex(
+      lender.link,
+      (code) => this.#wasReset(code),
+      (microseconds) => this.record?.connected(microseconds),
+    );
+    duplex.attach(lender.link.open(duplex, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, EMPTY));
     const session = connect(`http://${this.head.host}`, { createConnection: () => duplex });
     this.#session = session;
     // 'close' follows.

@@ -189,7 +189,7 @@ class TcpVisit extends Visit implements StreamHandler {
     this.#link = lender.link;
     // Whether bytes are a good answer nobody here can tell.
     lender.trust?.answered(200);
-    this.#stream = lender.link.open(this, Flag.FRESH, this.#early);
+    this.#stream = lender.link.open(this, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, this.#early);
     this.#client.watchIdle(this.#service.tcpIdleTimeoutMs);
     this.#client.resume();
   }
@@ -221,6 +221,10 @@ class TcpVisit extends Visit implements StreamHandler {
 
   onEnd(): void {
     this.#pass().onEnd();
+  }
+
+  onConnected(microseconds: number): void {
+    this.record?.connected(microseconds);
   }
 
   onDrain(): void {

@@ -215,14 +215,14 @@ describe('who ended it and why', () => {
     expect(await lines.next()).toMatchObject({ end, reason, instance: 'i1' });
   });
 
-  test('an application that is not there: SH', async () => {
+  test('an application that is not there: SC', async () => {
     const app = await ScriptedApp.listen();
     const { port } = await startServedNode(app.port, { watchers: [lines.log] });
     app.close();
     const client = await connectClient(port);
     client.send(GET);
     expect((await client.response()).status).toBe(502);
-    expect(await lines.next()).toMatchObject({ end: 'SH', reason: 'application_refused', status: 502, attempts: 3 });
+    expect(await lines.next()).toMatchObject({ end: 'SC', reason: 'application_refused', status: 502, attempts: 3 });
   });
 
   test('a link that breaks within the answer: DD', async () => {
