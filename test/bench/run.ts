@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -56,6 +56,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+const [loadBefore = 0] = loadavg();
 const results: Result[] = [];
 for (const name of only) {
   const surroundings = new Surroundings();
@@ -79,6 +80,7 @@ const report: Report = {
     node: process.version,
     haproxy: /version (\S+)/.exec(execFileSync('haproxy', ['-v'], { encoding: 'utf8' }))?.[1] ?? 'unknown',
   },
+  loadBefore,
   ...extent,
   results,
 };

@@ -2,6 +2,7 @@
 import type { Comparison } from '../rounds.ts';
 import { isComparison, type Report } from './table.ts';
 
+const TITLE = 'pullproxy against two chained HAProxy processes (1.00: the same)';
 const BAR_HEIGHT = 18;
 const ROW_HEIGHT = 26;
 const LABEL_WIDTH = 360;
@@ -24,8 +25,9 @@ export function chart({ results, date, machine }: Report): string {
   const even = x(1);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="13">`,
+    `<title>${TITLE}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    `<text x="12" y="20" font-weight="600" fill="#1a1a1a">pullproxy against two chained HAProxy processes (1.00: the same)</text>`,
+    `<text x="12" y="20" font-weight="600" fill="#1a1a1a">${TITLE}</text>`,
     `<text x="12" y="37" fill="#555555" font-size="11">${escaped(`${date}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}`)}</text>`,
     ...bars.map(({ label, ratio, better }, i) => {
       const y = TOP + i * ROW_HEIGHT;

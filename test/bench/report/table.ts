@@ -1,9 +1,11 @@
-import type { Comparison } from '../rounds.ts';
+import type { Comparison, Measured } from '../rounds.ts';
 import type { Figure, Result } from '../suites/suite.ts';
 
 export interface Report {
   readonly date: string;
   readonly machine: Readonly<Record<'cpu' | 'kernel' | 'node' | 'haproxy', string>> & { readonly cores: number; readonly memoryGb: number };
+  /** Of the minute before: what others did on the machine. */
+  readonly loadBefore: number;
   readonly rounds: number;
   readonly seconds: number;
   readonly results: readonly Result[];
@@ -24,22 +26,21 @@ export function line(result: Result): string {
 }
 
 /** The report as Markdown; `picture`: the chart's file. */
-export function table({ date, machine, rounds, seconds, results }: Report, picture: string): string {
+export function table({ date, machine, loadBefore, rounds, seconds, results }: Report, picture: string): string {
   const { cpu, cores, memoryGb, kernel, node, haproxy } = machine;
   const comparisons = results.filter(isComparison);
   const figures = results.filter((result): result is Figure => !isComparison(result));
   const rows = comparisons.map((one) => {
-    const [first = ''] = Object.keys(one.targets);
     const measured = Object.keys(one.targets).map((name) => `${name} ${number(shown(one, name))}`);
     const ratios = Object.entries(one.ratios).map(([name, ratio]) => `**${ratio.toFixed(2)}** of ${name}`);
     const p99 = Object.entries(one.targets).map(([name, { p99Ms }]) => `${name} ${number(p99Ms)}`);
-    const cpuMs = Object.entries(one.targets[first]?.cpuMs ?? {}).map(([name, ms]) => `${name} ${number(ms)}`);
+    const cpuMs = Object.entries(one.targets).flatMap(([name, target]) => cpuOf(name, target));
     return `| ${one.suite} | ${one.name} | ${measured.join(', ')} ${one.unit} | ${ratios.join(', ')} | ${p99.join(', ')} | ${cpuMs.join(', ')} |`;
   });
   return [
     '# Benchmarks',
     '',
-    `${date}. ${cores} cores of ${cpu}, ${memoryGb} GB, Linux ${kernel}, Node ${node}, HAProxy ${haproxy}; the load comes from the same machine.`,
+    `${date}. ${cores} cores of ${cpu}, ${memoryGb} GB, Linux ${kernel}, Node ${node}, HAProxy ${haproxy}; the load comes from the same machine, whose load average was ${number(loadBefore)} before.`,
     `Medians of ${rounds} alternating rounds of ${seconds} s. \`chain\`: two HAProxy processes of one thread each; \`pair\`: two processes of node:http and undici; \`direct\`: nothing between.`,
     '',
     `![Ratios](${picture})`,
@@ -53,6 +54,14 @@ export function table({ date, machine, rounds, seconds, results }: Report, pictu
     ...figures.map(({ suite, name, value, unit }) => `| ${suite} | ${name} | ${number(value)} ${unit} |`),
     '',
   ].join('\n');
+}
+
+/** Of all processes on the way together, and of each. */
+function cpuOf(name: string, { cpuMs }: Measured): string[] {
+  const each = Object.entries(cpuMs);
+  if (each.length === 0) return [];
+  const sum = each.reduce((total, [, ms]) => total + ms, 0);
+  return [`${name} ${number(sum)} (${each.map(([process, ms]) => `${process} ${number(ms)}`).join(', ')})`];
 }
 
 function shown({ unit, targets }: Comparison, name: string): number {
