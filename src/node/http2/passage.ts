@@ -19,6 +19,8 @@ import { LinkDuplex } from './link-duplex.ts';
 import { fieldsOf, passableFields } from './passage-fields.ts';
 
 export interface PassageEvents {
+  /** An application that has not said its first words by then does not speak HTTP/2. */
+  readonly headTimeoutMs: number;
   leave(visit: Visit): void;
   retry(visit: Visit): void;
   answered(visit: Visit, status: number): void;
@@ -85,11 +87,14 @@ export class Passage extends Visit {
     // 'close' follows.
     session.on('error', () => {});
     // It speaks HTTP/2: before that nothing of the request is sent, so that another instance may have it.
+    const patience = setTimeout(() => session.destroy(), this.#events.headTimeoutMs);
     session.once('remoteSettings', () => {
+      clearTimeout(patience);
       lender.trust?.answered(200);
       this.#pass(session);
     });
     session.once('close', () => {
+      clearTimeout(patience);
       if (this.#session === session) this.#broken();
     });
   }

@@ -18,6 +18,7 @@ import { callOf, closeGrpc, grpcClient, NUMBERS, startGrpc } from '../../../supp
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
 import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
+import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 const HOST = 'grpc.test';
 /** What is never answered. */
@@ -267,4 +268,13 @@ test('a request by HTTP/1.1 for an application that speaks HTTP/2 only is refuse
   const client = await connectClient(port);
   client.send(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
   expect((await client.response()).status).toBe(400);
+});
+
+test('an application that never speaks HTTP/2 is given up, its client told, and its slot free', async () => {
+  const silent = await ScriptedApp.listen();
+  const { port, node, backendPort } = await startLoneNode({ routes: { [HOST]: { protocol: 'h2c' } }, headTimeoutMs: 200 });
+  await FakeLinker.dial({ backendPort, appPort: silent.port, route: HOST, concurrency: 1 });
+  const { error } = await unary(grpcClient(port, HOST), 1);
+  expect(error?.code).toBe(status.UNAVAILABLE);
+  await eventually('the slot is free', () => node.active === 0);
 });
