@@ -13,7 +13,7 @@ import type { RequestHead } from '../http1/request-head.ts';
 import { isNavigation } from '../http1/waiting-page.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
-import { factsOf, type VisitFacts, type VisitRecord } from '../visit-record.ts';
+import { factsOf, type VisitFacts } from '../visit-record.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { LinkDuplex } from './link-duplex.ts';
 import { fieldsOf, passableFields } from './passage-fields.ts';
@@ -129,7 +129,6 @@ export class Passage extends Visit {
     const client = this.#client;
     const request = session.request(fieldsOf(this.head), { endStream: this.#ended, waitForTrailers: !this.#ended });
     this.#request = request;
-    if (this.record !== null) this.#count(this.record, client, request);
     request.on('error', () => {});
     this.#passRequest(client, request);
     let trailers: IncomingHttpHeaders = {};
@@ -143,7 +142,7 @@ export class Passage extends Visit {
       if (client.destroyed) return;
       client.respond(passableFields(headers), { endStream, waitForTrailers: !endStream });
       if (endStream) this.#allSaid();
-      else request.pipe(client);
+      else this.#passAnswer(client, request);
     });
     request.on('trailers', (headers: IncomingHttpHeaders) => {
       trailers = headers;
@@ -162,6 +161,12 @@ export class Passage extends Visit {
       trailers = headers;
     });
     request.once('wantTrailers', () => request.sendTrailers(passableFields(trailers)));
+    const { record } = this;
+    if (record !== null) {
+      client.on('data', (chunk: Buffer) => {
+        record.bytesIn += chunk.length;
+      });
+    }
     client.pipe(request);
   }
 
@@ -228,12 +233,11 @@ export class Passage extends Visit {
     this.#leaveApplication();
   }
 
-  /** The content in both directions; what frames it is counted nowhere. */
-  #count(record: VisitRecord, client: ServerHttp2Stream, request: ClientHttp2Stream): void {
-    client.on('data', (chunk: Buffer) => {
-      record.bytesIn += chunk.length;
-    });
-    request.on('data', (chunk: Buffer) => record.passed(chunk.length));
+  /** A listener starts the flow: it comes with the pipe, not before. */
+  #passAnswer(client: ServerHttp2Stream, request: ClientHttp2Stream): void {
+    const { record } = this;
+    if (record !== null) request.on('data', (chunk: Buffer) => record.passed(chunk.length));
+    request.pipe(client);
   }
 
   #over(): void {
