@@ -7,6 +7,8 @@ const ESTABLISHED = '01';
 const CLOSE_WAIT = '08';
 /** Looks may take this share of the time at most: the table is long where connections are many. */
 const SHARE_MAX = 0.1;
+/** Looked at in one turn of the event loop: a long table must not make everybody wait. */
+const LINES_A_TURN = 500;
 
 interface PausedClient {
   readonly socket: Socket;
@@ -71,7 +73,9 @@ async function statesOf(asked: ReadonlyMap<string, unknown>): Promise<Map<string
     if (![...asked.keys()].some((key) => key.length === length)) continue;
     const table = await readFile(file, 'latin1');
     // `  12: 0100007F:1F90 0100007F:C5A2 01 ...`, the local end first.
+    let lines = 0;
     for (let line = table.indexOf('\n') + 1; line > 0; line = table.indexOf('\n', line) + 1) {
+      if (++lines % LINES_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
       const start = table.indexOf(': ', line) + 2;
       const key = table.slice(start, start + length);
       if (asked.has(key)) states.set(key, table.slice(start + length + 1, start + length + 3));
