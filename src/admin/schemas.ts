@@ -19,8 +19,9 @@ const mapOf = (values: Schema | true, description?: string): Schema =>
   described({ type: 'object', additionalProperties: values }, description);
 
 /** All properties are always there, and nothing else. */
-function object($id: string, properties: Readonly<Record<string, Schema>>, description?: string): Schema {
-  return { $id, ...described({ type: 'object' }, description), properties, required: Object.keys(properties), additionalProperties: false };
+function object($id: string, properties: Readonly<Record<string, Schema>>, description?: string, optional: readonly string[] = []): Schema {
+  const required = Object.keys(properties).filter((name) => !optional.includes(name));
+  return { $id, ...described({ type: 'object' }, description), properties, required, additionalProperties: false };
 }
 
 const AGE = 'in ms';
@@ -87,14 +88,20 @@ export const SCHEMAS: readonly Schema[] = [
     ageMs: whole('since then'),
     retryInMs: whole('until the next start is tried; 0: as soon as one is missing'),
   }),
-  object('Instance', {
-    id: text(),
-    seq: whole(`when it was started: ${MOMENT}, by its own clock; larger is newer`),
-    concurrency: whole('slots'),
-    active: whole('slots in use'),
-    node: text('its home'),
-    state: one(['starting', 'ready', 'draining']),
-  }),
+  object(
+    'Instance',
+    {
+      id: text(),
+      seq: whole(`when it was started: ${MOMENT}, by its own clock; larger is newer`),
+      concurrency: whole('slots'),
+      active: whole('slots in use'),
+      node: text('its home'),
+      state: one(['starting', 'ready', 'draining']),
+      version: text('of its linker, unless that is too old to say it'),
+    },
+    undefined,
+    ['version'],
+  ),
   object('Route', routeProperties),
   object('Node', {
     id: text(),

@@ -2,6 +2,7 @@ import { LINKER } from '../config/commands.ts';
 import { inheritedEnvironment } from '../config/environment.ts';
 import { loadCommand } from '../config/load.ts';
 import { readPemFile } from '../config/pem-file.ts';
+import { readVersion } from '../config/version.ts';
 import { Linker } from '../linker/linker.ts';
 import { createLog } from '../log.ts';
 import { secretOf } from './secrets.ts';
@@ -22,6 +23,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     command: command.length > 0 ? command : undefined,
     env: inheritedEnvironment(),
     startId: settings.startId,
+    version: readVersion(),
     tls: tlsOf(settings),
     log: createLog('linker', settings.logLevel),
     startTimeoutMs: settings.startTimeoutMs,

@@ -1,6 +1,7 @@
 /** Instances of one application in this process: each a linker, which runs the application as its child. */
 import { inheritedEnvironment } from '../config/environment.ts';
 import type { HostPort } from '../config/host-port.ts';
+import { readVersion } from '../config/version.ts';
 import { Linker } from '../linker/linker.ts';
 import type { LinkerTimes } from '../linker/linker-options.ts';
 import type { Log } from '../log.ts';
@@ -38,7 +39,8 @@ export class LocalInstances {
     // What a linker says of itself is one too many here: this process has its own word for when it is ready.
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     const env = inheritedEnvironment();
-    const linker = new Linker({ ...times, proxies: [proxy], route, concurrency, secret, command, env, startId, log: own });
+    const version = readVersion();
+    const linker = new Linker({ ...times, proxies: [proxy], route, concurrency, secret, command, env, startId, version, log: own });
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);
     void over.then((code) => log.info({ route, instance: linker.instance, code }, 'instance has left'));

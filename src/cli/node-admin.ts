@@ -125,13 +125,14 @@ function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 
 function ownRoute(route: Route, node: string): RouteSnapshot {
   const instances = route.slots.lenders
     .filter(({ relayed }) => !relayed)
-    .map(({ instance, seq, concurrency, link }) => ({
+    .map(({ instance, seq, concurrency, version, link }) => ({
       id: instance,
       seq,
       concurrency,
       active: link.active,
       node,
       state: 'ready' as const,
+      ...(version === undefined ? {} : { version }),
     }));
   return {
     name: route.name,

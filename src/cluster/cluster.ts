@@ -28,6 +28,8 @@ export interface InstanceInfo {
   readonly active: number;
   /** Set when a startup job began the instance: its linking ends that start. */
   readonly startId?: string;
+  /** Of its linker. */
+  readonly version?: string;
 }
 
 /** What the cluster asks of the node. Called synchronously from the cluster's event loop turn; must not throw. */
@@ -136,6 +138,8 @@ export interface InstanceSnapshot {
   readonly active: number;
   readonly node: string;
   readonly state: InstanceState;
+  /** Of its linker. */
+  readonly version?: string;
 }
 
 /** An instance that was begun and has not linked yet. */

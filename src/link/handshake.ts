@@ -29,6 +29,8 @@ export interface Hello {
   readonly seq: number;
   readonly concurrency: number;
   readonly startId?: string;
+  /** Of the linker's package, for people to see */
+  readonly version?: string;
   /** The dialling side is a node that relays for a linker which can't dial here itself. */
   readonly relay?: boolean;
 }
@@ -155,7 +157,7 @@ function parseHello(payload: Buffer): Hello {
   const value = parseJson(payload);
   if (value.v !== PROTOCOL_VERSION)
     throw new LinkProtocolError(`the linker speaks ${versionWords(value.v)}, this node ${PROTOCOL_VERSION}`);
-  const { route, instance, seq, concurrency, startId, relay, nonce } = value;
+  const { route, instance, seq, concurrency, startId, version, relay, nonce } = value;
   if (typeof route !== 'string' || !/^[a-z0-9.*_-]{1,253}$/.test(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (typeof instance !== 'string' || !/^[a-z0-9]{1,64}$/.test(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
@@ -163,8 +165,18 @@ function parseHello(payload: Buffer): Hello {
     throw new LinkProtocolError('HELLO with a malformed concurrency');
   if (startId !== undefined && (typeof startId !== 'string' || !/^[a-z0-9]{1,64}$/.test(startId)))
     throw new LinkProtocolError('HELLO with a malformed start id');
+  if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
+    throw new LinkProtocolError('HELLO with a malformed version');
   if (typeof nonce !== 'string' || nonce.length < 16) throw new LinkProtocolError('HELLO without a nonce');
-  return { route, instance, seq, concurrency, ...(startId === undefined ? {} : { startId }), ...(relay === true ? { relay } : {}) };
+  return {
+    route,
+    instance,
+    seq,
+    concurrency,
+    ...(startId === undefined ? {} : { startId }),
+    ...(version === undefined ? {} : { version }),
+    ...(relay === true ? { relay } : {}),
+  };
 }
 
 /** A stranger's JSON is never turned into text unseen: `{"toString":1}` makes String() throw, and a text may be of any length. */

@@ -19,6 +19,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly readyPath?: string | undefined;
   readonly instance?: string;
   readonly startId?: string;
+  /** Of this package, for people to see at the nodes. */
+  readonly version?: string;
   readonly tls?: Changing<LinkTls>;
   readonly linkTiming?: LinkTiming;
   /** How names are resolved; as the system does it unless a test knows better. */

@@ -65,7 +65,7 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const { proxies, route, concurrency, secret, startId, tls, linkTiming: timing, lookup } = options;
+    const { proxies, route, concurrency, secret, startId, version, tls, linkTiming: timing, lookup } = options;
     this.#options = options;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
@@ -83,7 +83,7 @@ export class Linker {
     this.#links = new Links({
       proxies,
       lookup,
-      hello: { route, instance: this.instance, seq: Date.now(), concurrency, startId },
+      hello: { route, instance: this.instance, seq: Date.now(), concurrency, startId, version },
       secret,
       tls,
       timing,

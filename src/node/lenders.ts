@@ -75,10 +75,10 @@ export class Lenders implements LenderEvents {
   }
 
   report(name: string, lender: Lender, { home, state, active }: InstanceReport): void {
-    const { instance: id, seq, concurrency, startId } = lender;
+    const { instance: id, seq, concurrency, startId, version } = lender;
     if (home) {
       this.#homes.set(id, lender);
-      this.#context.cluster.instance(name, { id, seq, concurrency, state, active, startId });
+      this.#context.cluster.instance(name, { id, seq, concurrency, state, active, startId, version });
     } else {
       this.#leaveHome(name, lender);
     }

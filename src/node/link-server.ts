@@ -178,6 +178,7 @@ export class LinkServer {
       seq: hello.seq,
       concurrency: hello.concurrency,
       startId: hello.startId,
+      version: hello.version,
       relayed: hello.relay === true,
       // Who relays has its own trust in the instance, and knows when it began.
       ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),

@@ -9,6 +9,8 @@ export interface Lender {
   readonly seq: number;
   readonly concurrency: number;
   readonly startId?: string;
+  /** Of its linker. */
+  readonly version?: string;
   /** The link comes from another node that relays for the instance: its slots can only be given back. */
   readonly relayed: boolean;
   /** Absent: nothing is to be proved. */

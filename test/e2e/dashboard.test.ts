@@ -50,7 +50,11 @@ describe('the dashboard', () => {
     const { page } = opened;
     await saysEventually(page, '#now', /^Nothing is wrong\. Nobody waits; 3 nodes, 1 route, 1 instance\./);
     await saysEventually(page, '#nodes', /a .*b this one .*c /);
-    await saysEventually(page, '#routes', /app\.example\.com .*0 active 5 of 5 slots free 1 instance of at most 4 .*newest .*0 \/ 5/);
+    await saysEventually(
+      page,
+      '#routes',
+      /app\.example\.com .*0 active 5 of 5 slots free 1 instance of at most 4 .*newest \d+\.\d+\.\d+ .*0 \/ 5/,
+    );
     expect(await page.locator('#charts canvas').count()).toBe(4);
     await saysEventually(page, '#jobs', /done app\.example\.com/);
     expectCalm(opened, nodes.b);

@@ -128,7 +128,7 @@ function start({ id, ageMs, leftMs }) {
   );
 }
 
-function instance({ id, seq, concurrency, active, node, state }, at, isNewest) {
+function instance({ id, seq, concurrency, active, node, state, version }, at, isNewest) {
   return h(
     'tr',
     { key: id, class: state },
@@ -140,6 +140,8 @@ function instance({ id, seq, concurrency, active, node, state }, at, isNewest) {
       isNewest && h('span', { class: 'tag', text: 'newest' }),
       state !== 'ready' && ' ',
       state !== 'ready' && h('span', { class: 'tag waiting', text: state }),
+      version !== undefined && ' ',
+      version !== undefined && h('span', { class: 'quiet', title: 'Version of its linker', text: version }),
     ),
     h('td', { text: node }),
     h('td', { class: 'number', text: age(at - seq) }),

@@ -81,8 +81,8 @@ export class LinkedInstances {
 
   snapshot(): InstanceSnapshot[] {
     const list = [...this.#instances.values()].map(({ info, node }): InstanceSnapshot => {
-      const { id, seq, concurrency, active, state } = info;
-      return { id, seq, concurrency, active, node, state };
+      const { id, seq, concurrency, active, state, version } = info;
+      return { id, seq, concurrency, active, node, state, ...(version === undefined ? {} : { version }) };
     });
     return list.sort((a, b) => b.seq - a.seq);
   }

@@ -83,8 +83,8 @@ export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unk
 
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {
-  const { id, seq, concurrency, active, state, startId } = info;
-  return JSON.stringify({ id, seq, concurrency, active, node, state, startId });
+  const { id, seq, concurrency, active, state, startId, version } = info;
+  return JSON.stringify({ id, seq, concurrency, active, node, state, startId, version });
 }
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
@@ -107,8 +107,8 @@ export function readRoute(name: string, answer: unknown, settings: RouteRecord |
 }
 
 function readInstance(json: string): InstanceSnapshot {
-  const { id, seq, concurrency, active, node, state } = JSON.parse(json) as InstanceSnapshot;
-  return { id, seq, concurrency, active, node, state };
+  const { id, seq, concurrency, active, node, state, version } = JSON.parse(json) as InstanceSnapshot;
+  return { id, seq, concurrency, active, node, state, ...(version === undefined ? {} : { version }) };
 }
 
 export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): NodeSnapshot {

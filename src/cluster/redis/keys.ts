@@ -38,7 +38,7 @@ export const demandChannel = 'pp:demand';
  * | `promised` | ZSET | member of `held` → when the promise of a slot lapses |
  * | `free` | HASH | node → idle slots that lie there and nobody is promised |
  * | `serving` | HASH | node → clients that are being served through it |
- * | `instances` | HASH | instance → JSON of seq, concurrency, active, node, state, startId |
+ * | `instances` | HASH | instance → JSON of seq, concurrency, active, node, state, startId, version |
  * | `starting` | ZSET | start id → when the start is given up |
  * | `begun` | ZSET | start id → when it was begun, Redis time in ms |
  * | `jobs` | HASH | start id → when its job was taken, Redis time in ms |

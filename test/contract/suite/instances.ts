@@ -11,9 +11,10 @@ export function instances(world: () => World): void {
   describe('instances', () => {
     test('an instance is in the picture with all that it said, and later numbers follow with the beat', async () => {
       const a = await world().join('a');
-      a.cluster.instance(route, instance('i1', { seq: 1_700_000_000_123, concurrency: 4 }));
+      a.cluster.instance(route, instance('i1', { seq: 1_700_000_000_123, concurrency: 4, version: '1.2.3' }));
       await eventually('known', async () => (await stored()).length === 1);
-      expect(await stored()).toEqual([{ id: 'i1', seq: 1_700_000_000_123, concurrency: 4, active: 0, node: 'a', state: 'ready' }]);
+      const said = { id: 'i1', seq: 1_700_000_000_123, concurrency: 4, active: 0, node: 'a', state: 'ready', version: '1.2.3' };
+      expect(await stored()).toEqual([said]);
 
       a.cluster.instance(route, instance('i1', { seq: 1_700_000_000_123, concurrency: 4, active: 3 }));
       await eventually('the new number is known', async () => (await stored())[0]?.active === 3, 2_000);

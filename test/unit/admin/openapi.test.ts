@@ -86,7 +86,17 @@ describe('the description of the API', () => {
 function everything(): void {
   const trouble = { failures: 3, reason: 'exit 1', ageMs: 10, retryInMs: 20 };
   const starts = [{ id: 's1', ageMs: 1, leftMs: 2 }];
-  const routes = [aRoute({ held: 3, oldestHeldMs: 50, starting: 1, starts, instances: [anInstance()], settings: { maxHeld: 5 }, trouble })];
+  const routes = [
+    aRoute({
+      held: 3,
+      oldestHeldMs: 50,
+      starting: 1,
+      starts,
+      instances: [anInstance({ version: '1.2.3' }), anInstance()],
+      settings: { maxHeld: 5 },
+      trouble,
+    }),
+  ];
   source.picture = aState({ nodes: [aNode({ holds: { 0.1: 3 }, coldStarts: { '+Inf': 1 } })], routes });
   const run = aRun({ exitCode: 125, failure: 'it exited with 125', output: 'image not found' });
   const job = aJob({ state: 'failed', endedAt: 1, nextTryAt: 2, failure: 'it exited with 125', runs: [run] });

@@ -10,7 +10,7 @@ afterEach(destroySockets);
 
 describe('a handshake', () => {
   test('links both sides and tells each who the other is', async () => {
-    const hello: Hello = { ...HELLO, startId: 's1', relay: true };
+    const hello: Hello = { ...HELLO, startId: 's1', version: '0.1.0-rc.1+x', relay: true };
     expect(await both({}, { hello })).toEqual({ node: `ready ${JSON.stringify(hello)}`, linker: 'ready n1' });
   });
 

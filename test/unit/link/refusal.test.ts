@@ -70,6 +70,8 @@ describe('a HELLO', () => {
     ['no slots', { concurrency: 0 }, 'malformed concurrency'],
     ['half a slot', { concurrency: 0.5 }, 'malformed concurrency'],
     ['more than a million slots', { concurrency: 1_000_001 }, 'malformed concurrency'],
+    ['a version with a line break', { version: '1.0\n' }, 'malformed version'],
+    ['a version of 65 letters', { version: '1'.repeat(65) }, 'malformed version'],
     ['a start id of 65 letters', { startId: 'a'.repeat(65) }, 'malformed start id'],
     ['a nonce of 15 letters', { nonce: 'a'.repeat(15) }, 'without a nonce'],
   ];
@@ -90,6 +92,7 @@ describe('a HELLO', () => {
       seq: 2 ** 53 - 1,
       concurrency: 1_000_000,
       startId: 'a'.repeat(64),
+      version: '1'.repeat(64),
     };
     expect(await both({}, { hello })).toEqual({ node: `ready ${JSON.stringify(hello)}`, linker: 'ready n1' });
   });
