@@ -79,7 +79,11 @@ export class Linker {
         this.#log.info('the application gets a new connection for each stream: on kept ones it waits for acknowledgements (TCP_NODELAY)'),
       placeFree: () => this.#lookIfEmpty(),
     });
-    this.#retire = new Retire(this.#times, () => this.#links.askRetire());
+    this.#retire = new Retire(
+      this.#times,
+      () => this.#links.askRetire(),
+      () => this.#retireUnasked(),
+    );
     this.#links = new Links({
       proxies,
       lookup,
@@ -194,6 +198,11 @@ export class Linker {
       return;
     }
     this.#log.info({ instance: this.instance }, 'retiring');
+    this.#leave.resolve({ why: 'retire' });
+  }
+
+  #retireUnasked(): void {
+    this.#log.warn({ instance: this.instance }, 'idle, and no node is there to ask: retiring');
     this.#leave.resolve({ why: 'retire' });
   }
 

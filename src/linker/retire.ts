@@ -1,17 +1,20 @@
 /**
  * When an instance asks whether it may leave. The newest of its route stays for long after its last stream, an older one
- * leaves soon; the cluster decides, so that the last ones do not leave together.
+ * leaves soon; the cluster decides, so that the last ones do not leave together. Where there has been no node to ask for as long again, and
+ * for a minute at least, nobody can want it: it leaves unasked, lest instances outlive the cluster that started them.
  */
 
 /** A node that has not answered by then is asked again. */
 const ANSWER_TIMEOUT_MS = 5_000;
 const ASK_AGAIN_MS_MIN = 1_000;
+const ALONE_MS_MIN = 60_000;
 /** Longer than this a timer can't wait; it looks again then. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface RetireTimes {
   readonly idleTimeoutMs: number;
   readonly oldIdleTimeoutMs: number;
+  readonly aloneMsMin?: number;
 }
 
 /** All times are performance.now() in ms. */
@@ -38,16 +41,21 @@ export class Retire {
   readonly #times: RetireTimes;
   /** Asks the home node; false when there is none. */
   readonly #ask: () => boolean;
+  readonly #leave: () => void;
   #state: RetireState = 'off';
+  /** When it wanted to ask first and there was no node; null: there was one since. */
+  #aloneSince: number | null = null;
   #newest = true;
   #inUse = 0;
   #quietSince = 0;
   #refusedAt: number | null = null;
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(times: RetireTimes, ask: () => boolean) {
+  /** `leave`: there is nobody to ask any more. */
+  constructor(times: RetireTimes, ask: () => boolean, leave: () => void) {
     this.#times = times;
     this.#ask = ask;
+    this.#leave = leave;
   }
 
   /** The instance is ready. */
@@ -85,6 +93,7 @@ export class Retire {
 
   /** Another node is home now: an answer of the one before is not to come. */
   askAnother(): void {
+    this.#aloneSince = null;
     if (this.#state !== 'asked') return;
     this.#state = 'watching';
     this.#look();
@@ -105,8 +114,19 @@ export class Retire {
 
   #askNow(): void {
     this.#state = 'asked';
-    if (this.#ask()) this.#lookIn(ANSWER_TIMEOUT_MS);
-    else this.refused();
+    if (this.#ask()) {
+      this.#aloneSince = null;
+      this.#lookIn(ANSWER_TIMEOUT_MS);
+    } else if (this.#isAbandoned()) {
+      this.#leave();
+    } else {
+      this.refused();
+    }
+  }
+
+  #isAbandoned(): boolean {
+    this.#aloneSince ??= performance.now();
+    return performance.now() - this.#aloneSince >= Math.max(this.#timeoutMs, this.#times.aloneMsMin ?? ALONE_MS_MIN);
   }
 
   #lookIn(ms: number): void {

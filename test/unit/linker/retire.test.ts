@@ -7,6 +7,10 @@ import { closeTcpApps, TcpApp } from './tcp-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app\r\n\r\n';
 
+const fail = (): never => {
+  throw new Error('it left');
+};
+
 describe('when an instance asks', () => {
   const facts: IdleFacts = { now: 100_000, quietSince: 100_000, refusedAt: null, timeoutMs: 10_000 };
 
@@ -25,10 +29,36 @@ describe('when an instance asks', () => {
 
   test('times beyond what a timer can wait do not fire at once', () => {
     let asked = 0;
-    const retire = new Retire({ idleTimeoutMs: 2 ** 40, oldIdleTimeoutMs: 2 ** 40 }, () => ++asked > 0);
+    const retire = new Retire({ idleTimeoutMs: 2 ** 40, oldIdleTimeoutMs: 2 ** 40 }, () => ++asked > 0, fail);
     retire.start();
     retire.stop();
     expect(asked).toBe(0);
+  });
+
+  test('without a node to ask it leaves after its time and as long again', async () => {
+    let [asked, left] = [0, 0];
+    const times = { idleTimeoutMs: 10, oldIdleTimeoutMs: 10, aloneMsMin: 500 };
+    const retire = new Retire(
+      times,
+      () => ++asked < 0,
+      () => ++left,
+    );
+    retire.start();
+    await eventually('it leaves', () => left === 1);
+    expect(asked).toBeGreaterThan(1);
+    retire.stop();
+  });
+
+  test('a node that was there meanwhile is no time without one', async () => {
+    let asked = 0;
+    const times = { idleTimeoutMs: 10, oldIdleTimeoutMs: 10, aloneMsMin: 500 };
+    const retire = new Retire(times, () => ++asked < 0, fail);
+    retire.start();
+    await eventually('it has asked', () => asked === 1);
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    retire.askAnother();
+    await eventually('it has asked again', () => asked === 2);
+    retire.stop();
   });
 });
 
