@@ -18,7 +18,7 @@ const QUICK_WAKES = 10;
 
 export const wake: Suite = async (_surroundings, { quick }, found) => {
   const wakes = quick ? QUICK_WAKES : WAKES;
-  for (const delayMs of quick ? [0] : [0, 200]) {
+  for (const delayMs of quick ? [0] : [0, 200, 2_000]) {
     const children = new Children();
     try {
       const { wakeUp, stages } = await startDev(children, delayMs);
