@@ -45,52 +45,45 @@ test('a port that is taken is said, and the node does not start', async () => {
   other.close();
 });
 
+/** A client of its own asks, and is answered. */
+async function served(port: number): Promise<boolean> {
+  const client = await connectClient(port);
+  client.send(GET);
+  return client.response().then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+}
+
+/** Two clients are served and stay; the one that comes then is closed without a word. */
+async function twoAndNotAThird(port: number): Promise<RawSocket[]> {
+  const clients = [await connectClient(port), await connectClient(port)];
+  for (const client of clients) {
+    client.send(GET);
+    await client.response();
+  }
+  const third = await connectClient(port);
+  await third.ended();
+  expect(third.receivedBytes).toBe(0);
+  return clients;
+}
+
 describe('connections beyond connectionsMax', () => {
   test('are closed, and there is room again when others have left', async () => {
     const app = await ScriptedApp.serving(() => ok('hello'));
     const { port } = await startServedNode(app.port, { connectionsMax: 2 });
-    const clients = [await connectClient(port), await connectClient(port)];
-    for (const client of clients) {
-      client.send(GET);
-      await client.response();
-    }
-    const third = await connectClient(port);
-    await third.ended();
-    expect(third.receivedBytes).toBe(0);
+    const clients = await twoAndNotAThird(port);
     clients[0]?.end();
     await clients[0]?.ended();
-    await eventually('room for another', async () => {
-      const client = await connectClient(port);
-      client.send(GET);
-      return client.response().then(
-        ({ status }) => status === 200,
-        () => false,
-      );
-    });
+    await eventually('room for another', () => served(port));
   });
 });
 
 describe('connections of one address beyond connectionsPerAddressMax', () => {
-  const served = async (port: number): Promise<boolean> => {
-    const client = await connectClient(port);
-    client.send(GET);
-    return client.response().then(
-      ({ status }) => status === 200,
-      () => false,
-    );
-  };
-
   test('are closed, those of others are not, and there is room again when some have left', async () => {
     const app = await ScriptedApp.serving(() => ok('hello'));
     const { port } = await startServedNode(app.port, { connectionsPerAddressMax: 2, listen: { host: '::' } });
-    const clients = [await connectClient(port), await connectClient(port)];
-    for (const client of clients) {
-      client.send(GET);
-      await client.response();
-    }
-    const third = await connectClient(port);
-    await third.ended();
-    expect(third.receivedBytes).toBe(0);
+    const clients = await twoAndNotAThird(port);
     const other = await connectClient(port, '::1');
     other.send(GET);
     expect((await other.response()).status).toBe(200);
