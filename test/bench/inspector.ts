@@ -17,7 +17,9 @@ export class Inspector {
     this.#socket = socket;
     socket.addEventListener('message', ({ data }) => {
       const { id, result } = JSON.parse(String(data)) as { id?: number; result?: Record<string, unknown> };
-      if (id !== undefined) this.#waiting.get(id)?.(result ?? {});
+      if (id === undefined) return;
+      this.#waiting.get(id)?.(result ?? {});
+      this.#waiting.delete(id);
     });
   }
 
@@ -42,6 +44,15 @@ export class Inspector {
   async stopSampling(): Promise<number> {
     const { profile } = (await this.#call('HeapProfiler.stopSampling')) as { profile: { head: Made } };
     return bytesOf(profile.head);
+  }
+
+  /** What is in use after everything that nobody refers to has been collected. */
+  async memoryAfterCollection(): Promise<NodeJS.MemoryUsage> {
+    // What a finalizer lets go of is collected by the second.
+    for (let i = 0; i < 2; i++) await this.#call('HeapProfiler.collectGarbage');
+    const expression = 'JSON.stringify(process.memoryUsage())';
+    const { result } = (await this.#call('Runtime.evaluate', { expression })) as { result: { value: string } };
+    return JSON.parse(result.value) as NodeJS.MemoryUsage;
   }
 
   close(): void {
