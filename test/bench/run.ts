@@ -17,6 +17,7 @@ import { crossNode, workers } from './suites/cluster.ts';
 import { handoff } from './suites/handoff.ts';
 import { held } from './suites/held.ts';
 import { latency } from './suites/latency.ts';
+import { links } from './suites/links.ts';
 import { tcp, webSockets } from './suites/messages.ts';
 import { close, keepAlive, tls } from './suites/requests.ts';
 import type { Result, Suite } from './suites/suite.ts';
@@ -36,6 +37,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   workers,
   wake,
   held,
+  links,
 };
 
 const { values } = parseArgs({

@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { wrk } from '../load.ts';
 import { compare } from '../rounds.ts';
@@ -17,26 +18,49 @@ export const crossNode: Suite = async (surroundings, { rounds, seconds }, found)
     await twoNodes(surroundings, origin, 'moved', async () => ({})),
     await twoNodes(surroundings, origin, 'local', async () => ({})),
     await twoNodes(surroundings, origin, 'relayed', behindDoor),
-  ];
+  ] as const;
   for (const { address } of targets) await wrk(`http://${address}/`, { clients: 50, seconds: SETTLE_SECONDS });
   const title = { suite: 'cross-node', name: '50 clients', unit: 'req/s' } as const;
   found(await compare(title, targets, rounds, ({ address }) => wrk(`http://${address}/`, { clients: 50, seconds })));
+  for (const { name, address, redisPort } of targets) {
+    const value = await commandsPerRequest(redisPort, address, seconds);
+    found({ suite: 'cross-node', name: `Redis commands for a warm request, ${name}`, value, unit: '' });
+  }
 };
+
+/** What Redis was asked under load, less what it is asked in the same time without any. Redis counts, what scripts do included. */
+async function commandsPerRequest(redisPort: number, address: string, seconds: number): Promise<number> {
+  const redis = new Redis(redisPort);
+  const asked = async (): Promise<number> => Number(/total_commands_processed:(\d+)/.exec(await redis.info('stats'))?.[1]);
+  const during = async (work: () => Promise<unknown>): Promise<{ commands: number; ms: number }> => {
+    const [before, began] = [await asked(), performance.now()];
+    await work();
+    return { commands: (await asked()) - before, ms: performance.now() - began };
+  };
+  const idle = await during(() => new Promise((resolve) => setTimeout(resolve, seconds * 1_000)));
+  let requests = 0;
+  const loaded = await during(async () => {
+    requests = (await wrk(`http://${address}/`, { clients: 50, seconds })).count;
+  });
+  redis.disconnect();
+  return (loaded.commands - (idle.commands / idle.ms) * loaded.ms) / requests;
+}
 
 async function twoNodes(
   surroundings: Surroundings,
   origin: number,
   name: 'local' | 'moved' | 'relayed',
   where: (surroundings: Surroundings) => Promise<NodeStart>,
-): Promise<Target> {
-  const redis = ['--redis', await surroundings.startRedis()];
+): Promise<Target & { readonly redisPort: number }> {
+  const url = await surroundings.startRedis();
+  const redis = ['--redis', url];
   const linked = await surroundings.startNode({ args: redis });
   const asked = await where(surroundings);
   const other = await surroundings.startNode({ args: [...redis, ...(asked.args ?? [])] });
   const linker = await surroundings.startLinker(linked.backend, origin);
   const at = name === 'local' ? linked : other;
   const pids: Record<string, number> = name === 'relayed' ? { node: at.pid, relay: linked.pid, linker } : { node: at.pid, linker };
-  return { name, address: at.address, pids };
+  return { name, address: at.address, pids, redisPort: Number(new URL(url).port) };
 }
 
 async function behindDoor(surroundings: Surroundings): Promise<NodeStart> {
