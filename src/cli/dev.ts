@@ -32,7 +32,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const version = readVersion();
   const certificates = readHttpsFiles(settings);
   const secret = randomBytes(32).toString('base64url');
-  const { route, concurrency } = settings;
+  const { route, concurrency, appProxyProtocol: proxyProtocol } = settings;
   const routeDefaults = { ...routeDefaultsOf(settings), concurrency };
   const directory = new MemoryDirectory();
   await directory.setRoute(route, writeRouteSettings(routeDefaults));
@@ -54,7 +54,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const bound = await node.start();
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
   const proxy = parseHostPort(bound.backend) ?? BACKEND;
-  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, times: settings, log });
+  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, proxyProtocol, times: settings, log });
   const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
   onSignals(leaving.resolve, (code) => void instances.drain().then(() => process.exit(code)));
 

@@ -33,6 +33,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     stopTimeoutMs: settings.stopTimeoutMs,
     readyPath: settings.readyPath,
     lingerMs: settings.lingerMs,
+    proxyProtocol: settings.appProxyProtocol,
   });
   // Even at once the application is stopped first: it would outlive the linker, and serve nobody.
   onSignals(

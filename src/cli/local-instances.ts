@@ -3,7 +3,7 @@ import { inheritedEnvironment } from '../config/environment.ts';
 import type { HostPort } from '../config/host-port.ts';
 import { readVersion } from '../config/version.ts';
 import { Linker } from '../linker/linker.ts';
-import type { LinkerTimes } from '../linker/linker-options.ts';
+import type { LinkerOptions, LinkerTimes } from '../linker/linker-options.ts';
 import type { Log } from '../log.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import { LocalStarts } from './local-starts.ts';
@@ -14,6 +14,7 @@ export interface LocalOptions {
   readonly concurrency: number;
   readonly secret: string;
   readonly command: readonly string[];
+  readonly proxyProtocol: LinkerOptions['proxyProtocol'];
   readonly times: Partial<LinkerTimes>;
   readonly log: Log;
 }
@@ -34,22 +35,22 @@ export class LocalInstances {
   }
 
   async #start(startId: string): Promise<void> {
-    const { proxy, route, concurrency, secret, command, times, log } = this.#options;
+    const { proxy, times, log, ...same } = this.#options;
     const own = log.child({ startId });
     // What a linker says of itself is one too many here: this process has its own word for when it is ready.
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     const env = inheritedEnvironment();
     const version = readVersion();
-    const linker = new Linker({ ...times, proxies: [proxy], route, concurrency, secret, command, env, startId, version, log: own });
+    const linker = new Linker({ ...times, ...same, proxies: [proxy], env, startId, version, log: own });
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);
-    void over.then((code) => log.info({ route, instance: linker.instance, code }, 'instance has left'));
+    void over.then((code) => log.info({ route: same.route, instance: linker.instance, code }, 'instance has left'));
     await linker.ready.catch((error: unknown) => {
       this.#results.failed++;
       throw error;
     });
     this.#results.ok++;
-    log.info({ route, instance: linker.instance }, 'instance serves');
+    log.info({ route: same.route, instance: linker.instance }, 'instance serves');
   }
 
   /** The last starts, for people who look. */

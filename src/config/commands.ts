@@ -56,6 +56,11 @@ const INSTANCE = {
   idleTimeoutMs: setting('idle-timeout', duration(1), 300_000, 'the newest instance leaves after being idle for so long'),
   oldIdleTimeoutMs: setting('old-idle-timeout', duration(1), 10_000, 'an older instance leaves after being idle for so long'),
   stopTimeoutMs: setting('stop-timeout', duration(0), 10_000, 'how long the application may take to stop after SIGTERM, before SIGKILL'),
+  appProxyProtocol: optional(
+    'app-proxy-protocol',
+    choice('v1', 'v2'),
+    'begin each connection to the application with a PROXY header of this version, which names the client; no connection serves two clients',
+  ),
 };
 
 const SECRET = secret(

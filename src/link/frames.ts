@@ -41,6 +41,7 @@ export const Frame = {
   STATE: 22,
   START: 23,
   CONNECTED: 24,
+  CLIENT: 25,
 } as const;
 
 export const Flag = {

@@ -31,6 +31,8 @@ export interface Hello {
   readonly startId?: string;
   /** Of the linker's package, for people to see */
   readonly version?: string;
+  /** Before each stream the linker is to hear whose it is (CLIENT). A node that does not know this key says nothing. */
+  readonly tellClients?: boolean;
   /** The dialling side is a node that relays for a linker which can't dial here itself. */
   readonly relay?: boolean;
 }
@@ -157,7 +159,7 @@ function parseHello(payload: Buffer): Hello {
   const value = parseJson(payload);
   if (value.v !== PROTOCOL_VERSION)
     throw new LinkProtocolError(`the linker speaks ${versionWords(value.v)}, this node ${PROTOCOL_VERSION}`);
-  const { route, instance, seq, concurrency, startId, version, relay, nonce } = value;
+  const { route, instance, seq, concurrency, startId, version, tellClients, relay, nonce } = value;
   if (typeof route !== 'string' || !/^[a-z0-9.*_-]{1,253}$/.test(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (typeof instance !== 'string' || !/^[a-z0-9]{1,64}$/.test(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
@@ -175,6 +177,7 @@ function parseHello(payload: Buffer): Hello {
     concurrency,
     ...(startId === undefined ? {} : { startId }),
     ...(version === undefined ? {} : { version }),
+    ...(tellClients === true ? { tellClients } : {}),
     ...(relay === true ? { relay } : {}),
   };
 }

@@ -1,4 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
+import { readClientText } from './client-ends.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
@@ -27,6 +28,8 @@ export class LinkerLink implements LinkRole {
   readonly streams = new Map<number, Stream>();
   /** Slots lent to this node, those in use included. */
   lent = 0;
+  /** Of the stream that the next OPEN begins. */
+  #client: { readonly streamId: number; readonly text: string } | null = null;
   readonly #events: LinkerLinkEvents;
 
   constructor(link: Link, events: LinkerLinkEvents) {
@@ -77,6 +80,9 @@ export class LinkerLink implements LinkRole {
       case Frame.OPEN:
         this.#open(streamId, flags, payload);
         return;
+      case Frame.CLIENT:
+        this.#client = { streamId, text: readClient(payload) };
+        return;
       case Frame.DONE:
         this.#done(streamId, (flags & Flag.KEEP) !== 0);
         return;
@@ -123,6 +129,8 @@ export class LinkerLink implements LinkRole {
     if (this.streams.size >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
     stream.tells = (flags & Flag.TELL) !== 0;
+    if (this.#client?.streamId === streamId) stream.client = this.#client.text;
+    this.#client = null;
     this.streams.set(streamId, stream);
     this.#events.opened(stream, flags);
     if (opening.length > 0) stream.receiveData(opening);
@@ -151,4 +159,11 @@ export class LinkerLink implements LinkRole {
     if (handler === null) this.free(stream, ResetCode.CLOSED, true, false);
     else handler.onReset(code, true, false);
   }
+}
+
+/** @throws LinkProtocolError */
+function readClient(payload: Buffer): string {
+  const text = payload.toString('latin1');
+  readClientText(text);
+  return text;
 }

@@ -1,5 +1,6 @@
 import { LinkProtocolError } from '../errors.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
+import type { Hello } from './handshake.ts';
 import { type InstanceReport, parseReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
 import { Stream, type StreamHandler } from './stream.ts';
@@ -24,6 +25,8 @@ export interface NodeLinkEvents {
 export class NodeLink implements LinkRole {
   readonly link: Link;
   readonly streams = new Map<number, Stream>();
+  /** The linker wants to hear whose each stream is. */
+  readonly tellsClients: boolean;
   /** Slots that lie here and serve nobody. */
   idle = 0;
   /** Slots lent on to another node through a relay, and idle there as far as is known here. */
@@ -36,10 +39,11 @@ export class NodeLink implements LinkRole {
   readonly #concurrency: number;
   readonly #events: NodeLinkEvents;
 
-  /** `concurrency` is what the instance said in its hello: it can't lend more. Stream ids count up from `lastStreamId`. */
-  constructor(link: Link, concurrency: number, events: NodeLinkEvents, lastStreamId = 0) {
+  /** An instance can't lend more than the `concurrency` that its hello says. Stream ids count up from `lastStreamId`. */
+  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients'>, events: NodeLinkEvents, lastStreamId = 0) {
     this.link = link;
-    this.#concurrency = concurrency;
+    this.#concurrency = hello.concurrency;
+    this.tellsClients = hello.tellClients === true;
     this.#lastId = lastStreamId;
     this.#events = events;
     link.begin(this);
@@ -49,11 +53,11 @@ export class NodeLink implements LinkRole {
     return this.streams.size;
   }
 
-  /** Takes one idle slot for a stream; `opening` are its first bytes. */
-  open(handler: StreamHandler, flags: number, opening: Buffer): Stream {
+  /** Takes one idle slot for a stream; `opening` are its first bytes, `client` says whose it is where the linker wants to hear that. */
+  open(handler: StreamHandler, flags: number, opening: Buffer, client = ''): Stream {
     if (this.idle < 1) throw new Error('no idle slot on this link');
     this.idle--;
-    return this.#openStream(handler, flags, opening);
+    return this.#openStream(handler, flags, opening, client);
   }
 
   /** Sets idle slots aside for a relay. */
@@ -72,19 +76,20 @@ export class NodeLink implements LinkRole {
   }
 
   /** A stream on a reserved slot. When it is over the slot is reserved again and `over` is called. */
-  openReserved(handler: StreamHandler, flags: number, over: () => void): Stream {
+  openReserved(handler: StreamHandler, flags: number, client: string, over: () => void): Stream {
     if (this.#reserved < 1) throw new Error('no reserved slot on this link');
     this.#reserved--;
-    const stream = this.#openStream(handler, flags, null);
+    const stream = this.#openStream(handler, flags, null, client);
     stream.onOver = over;
     return stream;
   }
 
-  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null): Stream {
+  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null, client: string): Stream {
     const id = this.#newId();
     const stream = new Stream(id, this.link.writer);
     stream.handler = handler;
     this.streams.set(id, stream);
+    if (client !== '' && this.tellsClients) this.link.writer.frame(Frame.CLIENT, 0, id, Buffer.from(client, 'latin1'));
     // What does not fit one frame follows as data, within the window.
     const first = opening === null || opening.length <= PAYLOAD_BYTES_MAX ? opening : opening.subarray(0, PAYLOAD_BYTES_MAX);
     if (first !== null) stream.chargeOpening(first.length);

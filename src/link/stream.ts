@@ -33,6 +33,8 @@ export class Stream {
   state: StreamState = 'open';
   /** The peer wants to hear CONNECTED. */
   tells = false;
+  /** Whose it is, as client-ends.ts writes it; '' where that is not known, or the linker did not ask. */
+  client = '';
   /** Set for a relayed stream: its slot goes back to the relay. */
   onOver: (() => void) | null = null;
   readonly #writer: FrameWriter;

@@ -20,6 +20,8 @@ export interface AcceptWatchOptions {
   readonly candidates: readonly HostPort[];
   /** The request that the application answers with 2xx when it is ready; without it, accepting is enough. */
   readonly readyRequest?: string | undefined;
+  /** What each probe says first. */
+  readonly opening?: Buffer | undefined;
   /** A probe is a connection that the application sees: it needs a place among the others. */
   readonly reserve: () => (() => void) | null;
   /** How long to wait after the `round`th time that no candidate accepted. */
@@ -69,8 +71,12 @@ export class AcceptWatch {
     const overdue = setTimeout(() => probe.destroy(), CONNECT_TIMEOUT_MS);
     this.#probe = probe;
     probe.once('connect', () => {
-      if (isSelfConnected(probe)) probe.destroy();
-      else if (this.#options.readyRequest === undefined) this.#found(probe);
+      if (isSelfConnected(probe)) {
+        probe.destroy();
+        return;
+      }
+      if (this.#options.opening !== undefined) probe.write(this.#options.opening);
+      if (this.#options.readyRequest === undefined) this.#found(probe);
       else this.#ask(probe, this.#options.readyRequest);
     });
     probe.on('error', () => {});

@@ -44,6 +44,8 @@ export interface ConnectionOwner {
 }
 
 export class AppConnection implements AppSide {
+  /** Whose streams it serves, as client-ends.ts writes it; '' where the application is told of nobody. */
+  readonly client: string;
   /** When it was kept; performance.now() in ms. */
   keptAt = 0;
   /** When it is destroyed although the application has not closed it. */
@@ -69,8 +71,10 @@ export class AppConnection implements AppSide {
   /** Bytes from the node that wait for the application. */
   #undrained = 0;
 
-  constructor(owner: ConnectionOwner, { host, port }: HostPort) {
+  /** `opening`: what the application is to read before anything of a stream. */
+  constructor(owner: ConnectionOwner, { host, port }: HostPort, client: string, opening: Buffer | undefined) {
     this.#owner = owner;
+    this.client = client;
     const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
     this.#socket = socket;
     socket.on('connect', () => this.#connected());
@@ -79,6 +83,14 @@ export class AppConnection implements AppSide {
     socket.on('end', () => this.#appEnded());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
     socket.on('close', () => this.#closed());
+    if (opening !== undefined) this.#say(opening);
+  }
+
+  /** In one packet with the stream's first bytes: there are applications that read a header and what follows at once. */
+  #say(opening: Buffer): void {
+    this.#socket.cork();
+    this.#socket.write(opening);
+    process.nextTick(() => this.#socket.uncork());
   }
 
   get state(): ConnectionState {

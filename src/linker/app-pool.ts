@@ -1,12 +1,14 @@
 /**
  * The connections to the application: at most one for each slot, those included that are kept for the next stream and those
- * that are closing. A stream for which there is no place waits until a connection is really closed.
+ * that are closing. A stream for which there is no place waits until a connection is really closed. One that begins with a PROXY
+ * header serves the client that it names, and nobody else.
  */
 import type { HostPort } from '../config/host-port.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
 import type { Stream } from '../link/stream.ts';
 import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type AppSide, type ConnectionOwner, type Lender } from './app-connection.ts';
+import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
 
 /** A request that can't be sent twice goes out on a kept connection only when that served a moment ago: the application's own keep-alive time is longer. */
 const CAREFUL_IDLE_MS_MAX = 500;
@@ -35,6 +37,7 @@ export class AppPool implements ConnectionOwner {
   address: HostPort | null = null;
   readonly #concurrency: number;
   readonly #timing: PoolTiming;
+  readonly #proxyProtocol: ProxyVersion | undefined;
   readonly #events: PoolEvents;
   readonly #connections = new Set<AppConnection>();
   /** The most recently used last. */
@@ -46,9 +49,10 @@ export class AppPool implements ConnectionOwner {
   #state: PoolState = 'open';
   #sweep: NodeJS.Timeout | null = null;
 
-  constructor(concurrency: number, timing: PoolTiming, events: PoolEvents) {
+  constructor(concurrency: number, timing: PoolTiming, proxyProtocol: ProxyVersion | undefined, events: PoolEvents) {
     this.#concurrency = concurrency;
     this.#timing = timing;
+    this.#proxyProtocol = proxyProtocol;
     this.#events = events;
   }
 
@@ -68,9 +72,9 @@ export class AppPool implements ConnectionOwner {
       return;
     }
     const fresh = (flags & Flag.FRESH) !== 0;
-    const kept = fresh ? null : this.#takeKept((flags & Flag.CAREFUL) !== 0);
+    const kept = fresh ? null : this.#takeKept(stream.client, (flags & Flag.CAREFUL) !== 0);
     if (kept !== null) kept.serve(stream, lender);
-    else if (this.places < this.#concurrency) this.#dial().serve(stream, lender);
+    else if (this.places < this.#concurrency) this.#dial(stream.client).serve(stream, lender);
     else this.#wait(stream, lender, fresh);
   }
 
@@ -105,7 +109,7 @@ export class AppPool implements ConnectionOwner {
     if (this.#stalled(connection)) return false;
     const next = this.#waiting[0];
     if (next !== undefined) {
-      if (next.fresh) return false;
+      if (next.fresh || next.stream.client !== connection.client) return false;
       this.#waiting.shift();
       connection.serve(next.stream, next.lender);
       next.handOver(connection);
@@ -144,16 +148,20 @@ export class AppPool implements ConnectionOwner {
     this.open(stream, Flag.FRESH, lender);
   }
 
-  #dial(): AppConnection {
-    const connection = new AppConnection(this, this.address as HostPort);
+  #dial(client: string): AppConnection {
+    const version = this.#proxyProtocol;
+    const connection = new AppConnection(this, this.address as HostPort, client, version && proxyHeader(version, client));
     this.#connections.add(connection);
     return connection;
   }
 
-  #takeKept(careful: boolean): AppConnection | null {
-    const newest = this.#kept.at(-1);
+  #takeKept(client: string, careful: boolean): AppConnection | null {
+    let at = this.#kept.length - 1;
+    while (at >= 0 && this.#kept[at]?.client !== client) at--;
+    const newest = this.#kept[at];
     if (newest === undefined || (careful && performance.now() - newest.keptAt >= CAREFUL_IDLE_MS_MAX)) return null;
-    this.#kept.length--;
+    if (at === this.#kept.length - 1) this.#kept.length--;
+    else this.#kept.splice(at, 1);
     return newest;
   }
 
@@ -173,7 +181,7 @@ export class AppPool implements ConnectionOwner {
   #placeFree(): void {
     const next = this.places < this.#concurrency ? this.#waiting.shift() : undefined;
     if (next !== undefined) {
-      const connection = this.#dial();
+      const connection = this.#dial(next.stream.client);
       connection.serve(next.stream, next.lender);
       next.handOver(connection);
     }

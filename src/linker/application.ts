@@ -3,6 +3,7 @@ import type { HostPort } from '../config/host-port.ts';
 import { AcceptWatch } from './accept-watch.ts';
 import { type AppExit, AppProcess } from './app-process.ts';
 import { freePort } from './free-port.ts';
+import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
 
 const START_POLL_MS = 5;
 const ABSENT_POLL_MS_MAX = 500;
@@ -21,6 +22,8 @@ export interface ApplicationOptions {
   readonly startTimeoutMs: number;
   /** It is ready when it answers a GET of this path with 2xx; absent: when it accepts. */
   readonly readyPath?: string | undefined;
+  /** Its connections begin with a PROXY header. */
+  readonly proxyProtocol?: ProxyVersion | undefined;
   /** The host that such a request asks for. */
   readonly route: string;
 }
@@ -54,7 +57,7 @@ export class Application {
   }
 
   async start(): Promise<void> {
-    const { app, command, env, startTimeoutMs, readyPath, route } = this.#options;
+    const { app, command, env, startTimeoutMs, readyPath, proxyProtocol, route } = this.#options;
     const port = app?.port ?? (await freePort());
     if (this.#stopped) return;
     if (command !== undefined) {
@@ -66,6 +69,7 @@ export class Application {
     this.#watch = new AcceptWatch({
       candidates: app === undefined ? LOOPBACKS.map((host) => ({ host, port })) : [app],
       readyRequest: readyPath === undefined ? undefined : readyRequest(readyPath, route),
+      opening: proxyProtocol && proxyHeader(proxyProtocol, ''),
       reserve: () => this.#events.reserve(),
       pauseMs: (round) => this.#pauseMs(round),
       accepts: (address) => {

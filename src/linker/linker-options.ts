@@ -2,6 +2,7 @@ import type { HostPort } from '../config/host-port.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
 import type { Changing, LinkTls, Lookup } from './dial.ts';
+import type { ProxyVersion } from './proxy-header.ts';
 
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */
@@ -17,6 +18,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The application is ready when it answers a GET of this path with 2xx; without it, when it accepts. */
   readonly readyPath?: string | undefined;
+  /** Each connection to the application begins with a PROXY header that says whose it is, and serves nobody else. */
+  readonly proxyProtocol?: ProxyVersion | undefined;
   readonly instance?: string;
   readonly startId?: string;
   /** Of this package, for people to see at the nodes. */

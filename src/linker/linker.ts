@@ -65,7 +65,7 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const { proxies, route, concurrency, secret, startId, version, tls, linkTiming: timing, lookup } = options;
+    const { proxies, route, concurrency, secret, startId, version, proxyProtocol, tls, linkTiming: timing, lookup } = options;
     this.#options = options;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
@@ -73,7 +73,7 @@ export class Linker {
     this.ready.catch(() => {});
     this.#log = options.log;
     this.#slots = new Slots(concurrency, (inUse) => this.#inUse(inUse));
-    this.#pool = new AppPool(concurrency, this.#times, {
+    this.#pool = new AppPool(concurrency, this.#times, proxyProtocol, {
       refused: () => this.#refused(),
       stalls: () =>
         this.#log.info('the application gets a new connection for each stream: on kept ones it waits for acknowledgements (TCP_NODELAY)'),
@@ -87,7 +87,15 @@ export class Linker {
     this.#links = new Links({
       proxies,
       lookup,
-      hello: { route, instance: this.instance, seq: Date.now(), concurrency, startId, version },
+      hello: {
+        route,
+        instance: this.instance,
+        seq: Date.now(),
+        concurrency,
+        startId,
+        version,
+        ...(proxyProtocol && { tellClients: true }),
+      },
       secret,
       tls,
       timing,

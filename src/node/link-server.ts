@@ -182,7 +182,7 @@ export class LinkServer {
       relayed: hello.relay === true,
       // Who relays has its own trust in the instance, and knows when it began.
       ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),
-      link: new NodeLink(link, hello.concurrency, {
+      link: new NodeLink(link, hello, {
         idle: () => events.idle(route, lender),
         moveFailed: (count, address) => events.moveFailed(route, lender, count, address),
         report: (report) => events.report(route, lender, report),

@@ -92,9 +92,9 @@ export class Relay {
   }
 
   #shake(route: string, { secret, timing }: RelayOptions): void {
-    const { instance, seq, concurrency } = this.lender;
+    const { instance, seq, concurrency, link } = this.lender;
     dialLink(this.#socket, {
-      hello: { route, instance, seq, concurrency, relay: true },
+      hello: { route, instance, seq, concurrency, relay: true, ...(link.tellsClients ? { tellClients: true } : {}) },
       secret: secret(route),
       timing,
       ready: (link) => this.#up(link),

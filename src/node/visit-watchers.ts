@@ -26,7 +26,7 @@ export class VisitWatchers implements RecordSurroundings {
 
   /** A request that could not be read. */
   turnedAway(error: PullproxyError, from: ForwardedFrom): void {
-    const facts = { protocol: `HTTP/${from.version ?? '1.1'}`, client: from.remoteAddress, head: null };
+    const facts = { protocol: `HTTP/${from.version ?? '1.1'}`, client: from.origin.address, head: null };
     const record = new VisitRecord(facts, '', performance.now(), this);
     record.answered(error.kind.status);
     record.refused(error, 0);

@@ -5,8 +5,9 @@ import { RawSocket } from './raw-socket.ts';
 
 const clients = new Set<RawSocket>();
 
-export async function connectClient(port: number, host = '127.0.0.1'): Promise<RawSocket> {
-  const socket = connect({ port, host, noDelay: true, allowHalfOpen: true });
+/** `localAddress`: which of this machine's own it comes from. */
+export async function connectClient(port: number, host = '127.0.0.1', localAddress?: string): Promise<RawSocket> {
+  const socket = connect({ port, host, localAddress, noDelay: true, allowHalfOpen: true });
   const client = new RawSocket(socket);
   clients.add(client);
   await once(socket, 'connect');

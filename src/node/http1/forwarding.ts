@@ -1,9 +1,10 @@
 /** What the application is told about whom a request comes from: by ourselves, and by the proxies in front of us that are trusted. */
 import { isIPv6 } from 'node:net';
+import type { Origin } from '../listeners/origin.ts';
 
 export interface ForwardedFrom {
-  /** The client's, or that of the proxy in front. */
-  readonly remoteAddress: string;
+  /** The client's connection, or that of the proxy in front. */
+  readonly origin: Pick<Origin, 'address' | 'text'>;
   readonly proto: 'http' | 'https';
   /** It is a proxy that is believed about its own clients. */
   readonly trusted?: boolean;
@@ -30,7 +31,7 @@ export class Forwarding {
   }
 
   lines(from: ForwardedFrom, host: string): string {
-    const path = join(this.#said.get('x-forwarded-for'), from.remoteAddress);
+    const path = join(this.#said.get('x-forwarded-for'), from.origin.address);
     const elements = this.#said.get('forwarded');
     const lines = forwardingLines(path, this.#said.get('x-forwarded-proto') ?? from.proto, this.#said.get('x-forwarded-host') ?? host);
     return elements === undefined ? lines : `${lines}Forwarded: ${join(elements, element(from, host))}\r\n`;
@@ -50,8 +51,8 @@ export function forwardingLines(path: string, proto: string, host: string): stri
 }
 
 /** RFC 7239 section 4. */
-function element({ remoteAddress, proto }: ForwardedFrom, host: string): string {
-  const node = isIPv6(remoteAddress) ? `"[${remoteAddress}]"` : remoteAddress;
+function element({ origin: { address }, proto }: ForwardedFrom, host: string): string {
+  const node = isIPv6(address) ? `"[${address}]"` : address;
   return `for=${node};proto=${proto}${host === '' ? '' : `;host="${host}"`}`;
 }
 

@@ -26,6 +26,8 @@ export interface RequestHead {
   readonly version: string;
   /** Whom it came from: the client, or the proxy in front. */
   readonly client: string;
+  /** Of the connection that it came on. */
+  readonly origin: ForwardedFrom['origin'];
   /** How the client came, by what is known here or by a trusted proxy's word. */
   readonly proto: string;
   /** The client's connection may serve another request after this one. */
@@ -104,7 +106,8 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     host: target.authority === null ? (facts.host ?? '') : hostName(target.authority),
     http10,
     version: http10 ? '1.0' : (from.version ?? '1.1'),
-    client: from.remoteAddress,
+    client: from.origin.address,
+    origin: from.origin,
     proto: facts.forwarding?.proto ?? from.proto,
     keepAlive: !closes,
     upgrade,
@@ -236,7 +239,7 @@ function keepAll(bytes: Buffer, name: KnownHeader): void {
 
 function addedLines(facts: Facts, host: string, http10: boolean, upgrade: boolean, from: ForwardedFrom): string {
   let lines = upgrade ? 'Connection: upgrade\r\n' : '';
-  lines += facts.forwarding?.lines(from, host) ?? forwardingLines(from.remoteAddress, from.proto, host);
+  lines += facts.forwarding?.lines(from, host) ?? forwardingLines(from.origin.address, from.proto, host);
   if (!facts.requestId) lines += `X-Request-Id: ${newRequestId()}\r\n`;
   if (!facts.traceparent) lines += `traceparent: ${newTraceparent()}\r\n`;
   return `${lines}Via: ${http10 ? '1.0' : (from.version ?? '1.1')} pullproxy\r\n`;

@@ -81,7 +81,8 @@ export class Passage extends Visit {
       (code) => this.#wasReset(code),
       (microseconds) => this.record?.connected(microseconds),
     );
-    duplex.attach(lender.link.open(duplex, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, EMPTY));
+    const client = lender.link.tellsClients ? this.head.origin.text : '';
+    duplex.attach(lender.link.open(duplex, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, EMPTY, client));
     const session = connect(`http://${this.head.host}`, { createConnection: () => duplex });
     this.#session = session;
     // 'close' follows.

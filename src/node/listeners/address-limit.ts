@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { ipv6Words } from './ip-words.ts';
+import { ipv6Words } from '../../config/ip-words.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 const nothing = (): void => {};

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
 import type { AddressLimit } from './address-limit.ts';
 import type { Step } from './entrance.ts';
+import { Origin } from './origin.ts';
 import { Newcomer, type PortClient } from './port-client.ts';
 import { VanishedClients } from './vanished.ts';
 
@@ -16,8 +17,8 @@ const ENTRANCE_TIMEOUT_MS = 10_000;
 /** Calls for a client that is no more; `successor` has its connection now. */
 export type Gone = (client: PortClient, successor?: PortClient) => void;
 
-/** Makes a client of a connection; calls `gone` once. `address`: who it comes from, plain. */
-export type Accept = (socket: Socket, address: string, gone: Gone) => PortClient;
+/** Makes a client of a connection; calls `gone` once. */
+export type Accept = (socket: Socket, origin: Origin, gone: Gone) => PortClient;
 
 export interface PortLimits {
   /** Connections at once, those included that are no clients yet. */
@@ -49,11 +50,11 @@ export class ClientPort {
     // Half-open sockets: a tunnel passes half-closes on.
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#accepted++;
-      const address = plainAddress(socket.remoteAddress);
-      const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(address);
+      const origin = new Origin(socket);
+      const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(origin.address);
       if (release === null) socket.destroy();
-      else if (steps.length === 0) this.#admit(socket, address, release);
-      else this.#receive(socket, address, release);
+      else if (steps.length === 0) this.#admit(socket, origin, release);
+      else this.#receive(socket, origin, release);
     });
   }
 
@@ -104,38 +105,39 @@ export class ClientPort {
     } while (this.#accepted !== before && performance.now() < deadline);
   }
 
-  #admit(socket: Socket, address: string, release: () => void): void {
+  #admit(socket: Socket, origin: Origin, release: () => void): void {
     const gone: Gone = (client, successor) => {
       this.#clients.delete(client);
       if (successor === undefined) release();
       else this.#clients.add(successor);
     };
-    this.#clients.add(this.#accept(socket, address, gone));
+    this.#clients.add(this.#accept(socket, origin, gone));
   }
 
   /** Goes through the steps, one after the other; what they make of the connection is admitted. */
-  #receive(socket: Socket, peer: string, releasePeer: () => void): void {
+  #receive(socket: Socket, peer: Origin, releasePeer: () => void): void {
     const newcomer = new Newcomer(socket, performance.now() + (this.#limits.entranceTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
     this.#clients.add(newcomer);
     socket.on('error', () => {});
     socket.once('close', () => {
       if (this.#clients.delete(newcomer)) releasePeer();
     });
-    const take = (at: number, current: Socket, address: string): void => {
+    const take = (at: number, current: Socket, origin: Origin): void => {
       const step = this.#steps[at];
-      if (step !== undefined) step(current, address, (next, from) => take(at + 1, next, from));
-      else if (this.#clients.delete(newcomer)) this.#admitFrom(current, address, peer, releasePeer);
+      if (step !== undefined) step(current, origin, (next, from) => take(at + 1, next, from));
+      else if (this.#clients.delete(newcomer)) this.#admitFrom(current, origin, peer, releasePeer);
       else current.destroy();
     };
     take(0, socket, peer);
   }
 
   /** Whoever comes through a proxy counts by its own address. */
-  #admitFrom(socket: Socket, address: string, peer: string, releasePeer: () => void): void {
+  #admitFrom(socket: Socket, origin: Origin, { address: peer }: Origin, releasePeer: () => void): void {
+    const { address } = origin;
     if (address !== peer) releasePeer();
     const release = address === peer ? releasePeer : this.#limits.addressLimit.reserve(address);
     if (release === null) socket.destroy();
-    else this.#admit(socket, address, release);
+    else this.#admit(socket, origin, release);
   }
 
   #sweepDeadlines(): void {
@@ -150,12 +152,4 @@ export class ClientPort {
     }
     if (paused !== null) this.#vanished.look(paused);
   }
-}
-
-/** `::ffff:192.0.2.1` is an IPv4 client at a dual-stack socket; the zone of a link-local one (`fe80::1%eth0`) means something here only. */
-export function plainAddress(address: string | undefined): string {
-  if (address === undefined) return 'unknown';
-  if (address.startsWith('::ffff:') && address.includes('.')) return address.slice(7);
-  const zone = address.indexOf('%');
-  return zone === -1 ? address : address.slice(0, zone);
 }

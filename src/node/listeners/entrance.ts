@@ -1,23 +1,23 @@
 /** What comes before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
 import type { Socket } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import { Origin } from './origin.ts';
 import { type ProxyVersion, readProxyHeader } from './proxy-header.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
-/** `address`: the client's, plain. */
-export type Next = (socket: Socket, address: string) => void;
+export type Next = (socket: Socket, origin: Origin) => void;
 
 /** Passes a connection on when its step is done; or destroys it, and nothing is passed on. */
-export type Step = (socket: Socket, address: string, next: Next) => void;
+export type Step = (socket: Socket, origin: Origin, next: Next) => void;
 
 /** Takes a PROXY header off the connection, if its sender may send one; `refused` is told why not. */
 export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, refused: (address: string, why: string) => void): Step {
-  return (socket, address, next) => {
+  return (socket, origin, next) => {
     const refuse = (why: string): void => {
-      refused(address, why);
+      refused(origin.address, why);
       socket.destroy();
     };
-    if (!trusted.has(address)) {
+    if (!trusted.has(origin.address)) {
       refuse('its address is none of --trusted-proxies');
       return;
     }
@@ -35,7 +35,7 @@ export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, 
         return;
       }
       if (came.length > header.bytes) socket.unshift(came.subarray(header.bytes));
-      next(socket, header.source ?? address);
+      next(socket, header.client === null ? origin : new Origin(socket, header.client));
     };
     const ended = (): void => {
       socket.destroy();
@@ -60,7 +60,7 @@ export function tlsStep(server: TlsServer): Step {
   });
   // A client that breaks off its handshake concerns nobody else.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
-  return (socket, address, next) => {
+  return (socket, origin, next) => {
     const key = endsOf(socket);
     const forget = (): void => {
       waiting.delete(key);
@@ -68,7 +68,7 @@ export function tlsStep(server: TlsServer): Step {
     waiting.set(key, (secure) => {
       socket.off('close', forget);
       forget();
-      next(secure, address);
+      next(secure, origin);
     });
     socket.once('close', forget);
     server.emit('connection', socket);

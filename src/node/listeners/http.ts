@@ -7,12 +7,13 @@ import type { Http2Service } from '../http2/stream-client.ts';
 import type { Certificates } from './certificates.ts';
 import { ClientPort, type Gone, type PortLimits } from './client-port.ts';
 import { type Step, tlsStep } from './entrance.ts';
+import type { Origin } from './origin.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 /** A port on which clients speak HTTP/1.1 in the clear, or HTTP/2 if they know beforehand that they may. */
 export function httpPort(service: Http2Service, limits: PortLimits, steps: readonly Step[], trusted: TrustedProxies): ClientPort {
-  return new ClientPort('http', limits, steps, (socket, remoteAddress, gone) => {
-    return plainClient(socket, { remoteAddress, proto: 'http', trusted: trusted.has(remoteAddress) }, service, gone);
+  return new ClientPort('http', limits, steps, (socket, origin, gone) => {
+    return plainClient(socket, fromOf(origin, 'http', trusted), service, gone);
   });
 }
 
@@ -38,9 +39,13 @@ export function httpsPort(
     allowHalfOpen: true,
   });
   certificates.onReplaced((first) => tls.setSecureContext(first));
-  return new ClientPort('https', limits, [...steps, tlsStep(tls)], (socket, remoteAddress, gone) => {
-    const from: ForwardedFrom = { remoteAddress, proto: 'https', trusted: trusted.has(remoteAddress) };
+  return new ClientPort('https', limits, [...steps, tlsStep(tls)], (socket, origin, gone) => {
+    const from = fromOf(origin, 'https', trusted);
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
     return isHttp2 ? new Http2Connection(socket, from, service, gone) : new ClientConnection(socket, from, service, gone);
   });
+}
+
+function fromOf(origin: Origin, proto: 'http' | 'https', trusted: TrustedProxies): ForwardedFrom {
+  return { origin, proto, trusted: trusted.has(origin.address) };
 }

@@ -3,12 +3,13 @@
  * the client's own bytes.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import type { ClientEnds } from '../../link/client-ends.ts';
 
 export type ProxyVersion = 'v1' | 'v2';
 
 export type ProxyHeader =
-  /** `source` is the client's address; null: the proxy speaks for itself or can't tell, the connection's own address counts. */
-  | { readonly kind: 'complete'; readonly bytes: number; readonly source: string | null }
+  /** `client`: null when the proxy speaks for itself or can't tell, and the connection's own ends count. */
+  | { readonly kind: 'complete'; readonly bytes: number; readonly client: ClientEnds | null }
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'malformed' };
 
@@ -40,11 +41,11 @@ function readV1(bytes: Buffer): ProxyHeader {
   const end = bytes.subarray(0, V1_BYTES_MAX).indexOf('\r\n');
   if (end === -1) return bytes.length < V1_BYTES_MAX ? INCOMPLETE : MALFORMED;
   const header = { kind: 'complete', bytes: end + 2 } as const;
-  const [, family, source = '', target = '', ...ports] = bytes.toString('latin1', 0, end).split(' ');
-  if (family === 'UNKNOWN') return { ...header, source: null };
+  const [, family, address = '', toAddress = '', ...ports] = bytes.toString('latin1', 0, end).split(' ');
+  if (family === 'UNKNOWN') return { ...header, client: null };
   const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isIPv6 : () => false;
-  if (!isAddress(source) || !isAddress(target) || ports.length !== 2 || !ports.every(isPort)) return MALFORMED;
-  return { ...header, source };
+  if (!isAddress(address) || !isAddress(toAddress) || ports.length !== 2 || !ports.every(isPort)) return MALFORMED;
+  return { ...header, client: { address, port: Number(ports[0]), toAddress, toPort: Number(ports[1]) } };
 }
 
 function isPort(text: string): boolean {
@@ -59,16 +60,26 @@ function readV2(bytes: Buffer): ProxyHeader {
   if ((command !== COMMAND_LOCAL && command !== COMMAND_PROXY) || restBytes > V2_REST_BYTES_MAX) return MALFORMED;
   if (bytes.length < V2_FIXED_BYTES + restBytes) return INCOMPLETE;
   const header = { kind: 'complete', bytes: V2_FIXED_BYTES + restBytes } as const;
-  if (command === COMMAND_LOCAL) return { ...header, source: null };
+  if (command === COMMAND_LOCAL) return { ...header, client: null };
   const rest = bytes.subarray(V2_FIXED_BYTES, header.bytes);
   switch ((bytes[13] as number) >> 4) {
     case FAMILY_INET:
-      return restBytes < INET_BYTES ? MALFORMED : { ...header, source: rest.subarray(0, 4).join('.') };
+      return restBytes < INET_BYTES ? MALFORMED : { ...header, client: endsOf(rest, 4, (bytes) => bytes.join('.')) };
     case FAMILY_INET6:
-      return restBytes < INET6_BYTES ? MALFORMED : { ...header, source: ipv6Text(rest.subarray(0, 16)) };
+      return restBytes < INET6_BYTES ? MALFORMED : { ...header, client: endsOf(rest, 16, ipv6Text) };
     default:
-      return { ...header, source: null };
+      return { ...header, client: null };
   }
+}
+
+/** Two addresses of so many bytes, two ports. */
+function endsOf(bytes: Buffer, width: number, textOf: (address: Buffer) => string): ClientEnds {
+  return {
+    address: textOf(bytes.subarray(0, width)),
+    port: bytes.readUInt16BE(2 * width),
+    toAddress: textOf(bytes.subarray(width, 2 * width)),
+    toPort: bytes.readUInt16BE(2 * width + 2),
+  };
 }
 
 /** In RFC 5952's form, which the URL parser writes. */

@@ -12,6 +12,7 @@ import type { VisitFacts } from '../visit-record.ts';
 import { readServerName } from './client-hello.ts';
 import { ClientPort, type PortLimits } from './client-port.ts';
 import type { Step } from './entrance.ts';
+import type { Origin } from './origin.ts';
 import type { PortClient } from './port-client.ts';
 
 export interface TcpService {
@@ -34,9 +35,8 @@ const EMPTY = Buffer.alloc(0);
 
 /** A port of one application. */
 export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly Step[], route: string): ClientPort {
-  return new ClientPort('tcp', limits, steps, (socket, address, gone) => {
-    const facts = { protocol: 'tcp', client: address, head: null };
-    const client = new TcpClient(socket, service, facts, Number.POSITIVE_INFINITY, gone);
+  return new ClientPort('tcp', limits, steps, (socket, origin, gone) => {
+    const client = new TcpClient(socket, service, origin, 'tcp', Number.POSITIVE_INFINITY, gone);
     service.visitRoute(client.visit, route);
     return client;
   });
@@ -44,9 +44,8 @@ export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly
 
 /** A port at which TLS clients name their application (RFC 6066 section 3); the handshake itself is the application's. */
 export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly Step[]): ClientPort {
-  return new ClientPort('tls', limits, steps, (socket, address, gone) => {
-    const facts = { protocol: 'tls', client: address, head: null };
-    const client: TcpClient = new TcpClient(socket, service, facts, performance.now() + service.headTimeoutMs, gone, (early) => {
+  return new ClientPort('tls', limits, steps, (socket, origin, gone) => {
+    const client: TcpClient = new TcpClient(socket, service, origin, 'tls', performance.now() + service.headTimeoutMs, gone, (early) => {
       const hello = readServerName(early);
       if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) return;
       client.announced();
@@ -73,14 +72,15 @@ class TcpClient extends ClientSocket implements PortClient {
   constructor(
     socket: Socket,
     service: TcpService,
-    facts: VisitFacts,
+    origin: Origin,
+    protocol: 'tcp' | 'tls',
     deadline: number,
     gone: (client: TcpClient) => void,
     announce: ((early: Buffer) => void) | null = null,
   ) {
     super(socket, deadline);
     this.#announce = announce;
-    this.visit = new TcpVisit(this, service, facts);
+    this.visit = new TcpVisit(this, service, origin, protocol);
     socket.on('data', (chunk: Buffer) => this.#data(chunk));
     socket.on('drain', () => this.#tunnel?.clientDrained());
     socket.on('end', () => this.#ended());
@@ -148,14 +148,16 @@ class TcpVisit extends Visit implements StreamHandler {
   override readonly facts: VisitFacts;
   readonly #client: TcpClient;
   readonly #service: TcpService;
+  readonly #origin: Origin;
   #state: VisitState = 'waiting';
   #early: Buffer = EMPTY;
   #stream: Stream | null = null;
   #link: NodeLink | null = null;
 
-  constructor(client: TcpClient, service: TcpService, facts: VisitFacts) {
+  constructor(client: TcpClient, service: TcpService, origin: Origin, protocol: 'tcp' | 'tls') {
     super(performance.now());
-    this.facts = facts;
+    this.facts = { protocol, client: origin.address, head: null };
+    this.#origin = origin;
     this.#client = client;
     this.#service = service;
   }
@@ -189,7 +191,8 @@ class TcpVisit extends Visit implements StreamHandler {
     this.#link = lender.link;
     // Whether bytes are a good answer nobody here can tell.
     lender.trust?.answered(200);
-    this.#stream = lender.link.open(this, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, this.#early);
+    const client = lender.link.tellsClients ? this.#origin.text : '';
+    this.#stream = lender.link.open(this, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, this.#early, client);
     this.#client.watchIdle(this.#service.tcpIdleTimeoutMs);
     this.#client.resume();
   }

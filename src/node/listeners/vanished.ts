@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isIPv6, type Socket } from 'node:net';
-import { ipv4Word, ipv6Words } from './ip-words.ts';
+import { ipv4Word, ipv6Words } from '../../config/ip-words.ts';
 
 /** The kernel's states of a connection in /proc/net/tcp (include/net/tcp_states.h). */
 const ESTABLISHED = '01';

@@ -40,7 +40,7 @@ const WORDS = [
 ];
 
 function read(bytes: Buffer, trusted: boolean): NextRequest {
-  return nextRequest(bytes, HEAD_BYTES_MAX, { remoteAddress: '192.0.2.7', proto: 'http', trusted });
+  return nextRequest(bytes, HEAD_BYTES_MAX, { origin: { address: '192.0.2.7', text: '' }, proto: 'http', trusted });
 }
 
 /** A head that goes on has one meaning, told plainly: what an application of any kind reads is what was decided here. */
@@ -75,7 +75,7 @@ function runRequest(bytes: Buffer): void {
     body.take(bytes.subarray(next.bytes));
     body.release();
     // Another one of us behind this one reads the same.
-    const again = nextRequest(next.head.bytes, 65_536, { remoteAddress: '192.0.2.8', proto: 'http' });
+    const again = nextRequest(next.head.bytes, 65_536, { origin: { address: '192.0.2.8', text: '' }, proto: 'http' });
     assert.equal(again.kind, 'complete');
     if (again.kind !== 'complete') return;
     again.parser.release();
@@ -88,7 +88,10 @@ function runRequest(bytes: Buffer): void {
   assert.equal(parserCounts().alive, parserCounts().pooled, 'no parser is lost');
 }
 
-const REQUEST = nextRequest(latin1('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n'), HEAD_BYTES_MAX, { remoteAddress: '::1', proto: 'http' });
+const REQUEST = nextRequest(latin1('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n'), HEAD_BYTES_MAX, {
+  origin: { address: '::1', text: '' },
+  proto: 'http',
+});
 
 /** What a client gets of an application's bytes in these pieces, and how it ended. */
 function answerOf(pieces: readonly Buffer[]): string {

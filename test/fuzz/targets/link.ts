@@ -46,9 +46,9 @@ const sink: StreamHandler = { onData: () => {}, onEnd: () => {}, onDrain: () => 
 function playNode(bytes: Buffer): void {
   const socket = new DeadEnd();
   const link = new Link(socket as unknown as Socket, () => {});
-  const node: NodeLink = new NodeLink(link, CONCURRENCY, {
+  const node: NodeLink = new NodeLink(link, HELLO, {
     idle() {
-      if (node !== undefined && node.idle > 1) node.open(sink, Flag.NONE, latin1('x'));
+      if (node !== undefined && node.idle > 1) node.open(sink, Flag.NONE, latin1('x'), '');
     },
     moveFailed: () => {},
     report: () => {},

@@ -47,7 +47,9 @@ function runProxy(version: ProxyVersion, bytes: Buffer): void {
   const header = assertSteady((some) => readProxyHeader(version, some), bytes);
   if (header.kind !== 'complete') return;
   assert(header.bytes > 0 && header.bytes <= bytes.length);
-  if (header.source !== null) assert.notEqual(isIP(header.source), 0, header.source);
+  if (header.client === null) return;
+  const { address, toAddress } = header.client;
+  assert(isIP(address) !== 0 && isIP(address) === isIP(toAddress), `${address} to ${toAddress}`);
 }
 
 export const PROXY_HEADER: Target = {

@@ -46,7 +46,7 @@ async function linkToProcess(
       node: 'n1',
       secrets: () => [SECRET],
       timing: node,
-      ready: (link, hello) => resolve(new NodeEnd((events) => new NodeLink(link, hello.concurrency, events))),
+      ready: (link, hello) => resolve(new NodeEnd((events) => new NodeLink(link, hello, events))),
       failed: (reason) => reject(new Error(`${reason} ${output}`)),
     }),
   );

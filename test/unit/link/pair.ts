@@ -185,8 +185,7 @@ function acceptNode({ accepted }: SocketPair, options: LinkOptions): Promise<Nod
       node: 'n1',
       secrets: () => [SECRET],
       timing: options.timing,
-      ready: (link, hello) =>
-        resolve(new NodeEnd((events) => new NodeLink(link, hello.concurrency, events, options.lastStreamId), options.node)),
+      ready: (link, hello) => resolve(new NodeEnd((events) => new NodeLink(link, hello, events, options.lastStreamId), options.node)),
       failed: (reason) => reject(new Error(reason)),
     }),
   );

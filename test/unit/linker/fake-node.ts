@@ -124,7 +124,7 @@ export class FakeInstance {
 
   constructor(link: Link, hello: Hello, idle: (instance: FakeInstance) => void) {
     this.hello = hello;
-    this.link = new NodeLink(link, hello.concurrency, {
+    this.link = new NodeLink(link, hello, {
       idle: () => idle(this),
       moveFailed: (count, address) => this.asked.push(`moved back ${count} from ${address} with ${this.link.idle} idle`),
       report: (report) => this.reports.push(report),
@@ -151,9 +151,10 @@ export class FakeInstance {
     return this.reports.at(-1);
   }
 
-  open(opening: string | Buffer = '', flags: number = Flag.NONE): FakeVisit {
+  /** `client`: whose it is, as client-ends.ts writes it. */
+  open(opening: string | Buffer = '', flags: number = Flag.NONE, client = ''): FakeVisit {
     const visit = new FakeVisit(this, ++this.#visits);
-    visit.stream = this.link.open(visit, flags, Buffer.from(opening));
+    visit.stream = this.link.open(visit, flags, Buffer.from(opening), client);
     return visit;
   }
 

@@ -45,7 +45,7 @@ describe('a linker', () => {
     const { node, url, lines, secrets, ...rest } = await nodeWith({ [ROUTE]: ['old', 'new'] });
     const app = await CountingApp.listen();
     let secret = 'old';
-    await startSomeLinker({ node, url, lines, ...rest }, app, { secret: () => secret });
+    await startSomeLinker({ node, ...rest }, app, { secret: () => secret });
     let stop = false;
     const statuses = new Map<number, number>();
     const client = async (): Promise<void> => {

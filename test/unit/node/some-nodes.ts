@@ -84,7 +84,7 @@ export interface SomeLinker {
 
 /** A real linker in front of `app`, linked to the node, ready, and known to the directory. */
 export async function startSomeLinker(
-  { node, backendPort }: SomeNode,
+  { node, backendPort }: Pick<SomeNode, 'node' | 'backendPort'>,
   app: { readonly port: number },
   over: Partial<LinkerOptions> = {},
 ): Promise<SomeLinker> {

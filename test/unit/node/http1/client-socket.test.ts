@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { ClientSocket } from '../../../../src/node/http1/client-socket.ts';
-import { plainAddress } from '../../../../src/node/listeners/client-port.ts';
+import { plainAddress } from '../../../../src/node/listeners/origin.ts';
 
 const open: Socket[] = [];
 

@@ -5,6 +5,8 @@ import { proxyV2 } from '../../../support/proxy-v2.ts';
 
 const IPV4 = Buffer.from([192, 0, 2, 7, 127, 0, 0, 1, 0x12, 0x34, 0, 80]);
 const IPV6 = Buffer.from(`20010db8${'0'.repeat(23)}1${'0'.repeat(31)}1${'12340050'}`, 'hex');
+const OF_IPV4 = { address: '192.0.2.7', port: 4660, toAddress: '127.0.0.1', toPort: 80 };
+const OF_IPV6 = { address: '2001:db8::1', port: 4660, toAddress: '::1', toPort: 80 };
 
 function v1(text: string) {
   return readProxyHeader('v1', Buffer.from(text, 'latin1'));
@@ -12,12 +14,12 @@ function v1(text: string) {
 
 describe('a PROXY header of version 1', () => {
   test.each([
-    ['PROXY TCP4 192.0.2.7 127.0.0.1 4660 80\r\n', '192.0.2.7'],
-    ['PROXY TCP6 2001:db8::1 ::1 4660 80\r\n', '2001:db8::1'],
+    ['PROXY TCP4 192.0.2.7 127.0.0.1 4660 80\r\n', OF_IPV4],
+    ['PROXY TCP6 2001:db8::1 ::1 4660 80\r\n', OF_IPV6],
     ['PROXY UNKNOWN\r\n', null],
     ['PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n', null],
-  ])('%j names %j', (text, source) => {
-    expect(v1(`${text}GET /`)).toEqual({ kind: 'complete', bytes: text.length, source });
+  ])('%j names %j', (text, client) => {
+    expect(v1(`${text}GET /`)).toEqual({ kind: 'complete', bytes: text.length, client });
     for (let length = 0; length < text.length; length++) expect(v1(text.slice(0, length)).kind).toBe('incomplete');
   });
 
@@ -41,14 +43,14 @@ describe('a PROXY header of version 1', () => {
 
 describe('a PROXY header of version 2', () => {
   test.each([
-    ['an IPv4 client', proxyV2(0x21, 0x11, IPV4), '192.0.2.7'],
-    ['an IPv6 client', proxyV2(0x21, 0x21, IPV6), '2001:db8::1'],
-    ['a client with more said about it', proxyV2(0x21, 0x11, Buffer.concat([IPV4, Buffer.from('040001ff', 'hex')])), '192.0.2.7'],
+    ['an IPv4 client', proxyV2(0x21, 0x11, IPV4), OF_IPV4],
+    ['an IPv6 client', proxyV2(0x21, 0x21, IPV6), OF_IPV6],
+    ['a client with more said about it', proxyV2(0x21, 0x11, Buffer.concat([IPV4, Buffer.from('040001ff', 'hex')])), OF_IPV4],
     ['nobody, where the proxy speaks for itself', proxyV2(0x20, 0x00), null],
     ['nobody, for a socket of UNIX', proxyV2(0x21, 0x31, Buffer.alloc(216)), null],
-  ])('names %s', (_what, header, source) => {
+  ])('names %s', (_what, header, client) => {
     const all = Buffer.concat([header, Buffer.from('GET /')]);
-    expect(readProxyHeader('v2', all)).toEqual({ kind: 'complete', bytes: header.length, source });
+    expect(readProxyHeader('v2', all)).toEqual({ kind: 'complete', bytes: header.length, client });
     for (let length = 0; length < header.length; length++) expect(readProxyHeader('v2', all.subarray(0, length)).kind).toBe('incomplete');
   });
 

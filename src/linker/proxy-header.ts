@@ -1,0 +1,39 @@
+/**
+ * What an application reads before the first byte of a client's, if it wants the PROXY protocol: whose the connection is
+ * (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, sections 2.1 and 2.2).
+ */
+import { isIPv4 } from 'node:net';
+import { ipv4Word, ipv6Words } from '../config/ip-words.ts';
+import { type ClientEnds, readClientText } from '../link/client-ends.ts';
+
+export type ProxyVersion = 'v1' | 'v2';
+
+const V2_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
+const V2_LOCAL = 0x20;
+const V2_PROXY = 0x21;
+const V2_UNSPEC = 0x00;
+const V2_TCP4 = 0x11;
+const V2_TCP6 = 0x21;
+
+/** `client`: as client-ends.ts writes it; '' for a connection that is nobody's, or whose client is not known. */
+export function proxyHeader(version: ProxyVersion, client: string): Buffer {
+  const ends = client === '' ? null : readClientText(client);
+  return version === 'v1' ? Buffer.from(v1Line(ends)) : v2Header(ends);
+}
+
+function v1Line(ends: ClientEnds | null): string {
+  if (ends === null) return 'PROXY UNKNOWN\r\n';
+  const { address, port, toAddress, toPort } = ends;
+  return `PROXY ${isIPv4(address) ? 'TCP4' : 'TCP6'} ${address} ${toAddress} ${port} ${toPort}\r\n`;
+}
+
+function v2Header(ends: ClientEnds | null): Buffer {
+  if (ends === null) return Buffer.concat([V2_SIGNATURE, Buffer.from([V2_LOCAL, V2_UNSPEC, 0, 0])]);
+  const { address, port, toAddress, toPort } = ends;
+  const words = isIPv4(address) ? [ipv4Word(address), ipv4Word(toAddress)] : [...ipv6Words(address), ...ipv6Words(toAddress)];
+  const rest = Buffer.alloc(4 * words.length + 4);
+  for (const [at, word] of words.entries()) rest.writeUInt32BE(word, 4 * at);
+  rest.writeUInt16BE(port, rest.length - 4);
+  rest.writeUInt16BE(toPort, rest.length - 2);
+  return Buffer.concat([V2_SIGNATURE, Buffer.from([V2_PROXY, isIPv4(address) ? V2_TCP4 : V2_TCP6, 0, rest.length]), rest]);
+}
