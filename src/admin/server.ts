@@ -54,6 +54,7 @@ export class AdminServer {
     // The body that a foreign page can send without asking first.
     this.#app.removeContentTypeParser('text/plain');
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
+    this.#app.addHook('preValidation', async (request) => refuseUnwantedBody(request));
     this.#app.setErrorHandler<FastifyError>((error, request, reply) => this.#fail(error, request, reply));
     this.#app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found', 'there is nothing here'));
   }
@@ -128,6 +129,12 @@ export class AdminServer {
     this.#options.log.error({ err: error, method: request.method, url: request.url }, 'admin request failed');
     return sendError(reply, 500, 'internal', 'this failed; the log says why');
   }
+}
+
+/** What a call does not know is refused, not dropped: as in its query, so in a body where it takes none. */
+function refuseUnwantedBody({ body, routeOptions }: FastifyRequest): void {
+  if (routeOptions.schema?.body !== undefined || body === undefined || JSON.stringify(body) === '{}') return;
+  throw new RequestError(400, 'bad_request', 'this call takes no body');
 }
 
 function sendError(reply: FastifyReply, status: number, code: string, message: string): FastifyReply {

@@ -45,7 +45,16 @@ export async function askHttp2(session: ClientHttp2Session, headers: OutgoingHtt
   return { status: Number(answer[':status']), headers: answer, text: Buffer.concat(chunks).toString('latin1'), trailers };
 }
 
-export const FrameType = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7, CONTINUATION: 9 } as const;
+export const FrameType = {
+  DATA: 0,
+  HEADERS: 1,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
 
 /** One frame (RFC 9113 section 4.1). */
 export function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {

@@ -14,9 +14,9 @@ import {
   goAwayCode,
   literals,
 } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
+import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(async () => {
   closeHttp2();
@@ -135,6 +135,38 @@ describe('of the requests of one connection', () => {
     await expect(askHttp2(session, fields)).rejects.toThrow();
     await expect(askHttp2(session, { 'x-large': 'x'.repeat(30_000) })).rejects.toThrow();
     expect((await askHttp2(session, {})).status).toBe(404);
+  });
+
+  test(`one is refused while answers that nobody reads fill ${HTTP2_LIMITS.sessionMegabytesMax} MB, and served when they were read`, async () => {
+    const answers = 90;
+    const app = await ScriptedApp.serving(() => ok(Buffer.alloc(200_000)));
+    const { port } = await startServedNode(app.port, { concurrency: 200 });
+    const client = await connectFrames(port);
+    const ask = (id: number): boolean => client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+    const begun = new Set<number>();
+    const complete = new Set<number>();
+    const resets: number[] = [];
+    const readUntil = async (condition: () => boolean): Promise<void> => {
+      while (!condition()) {
+        const head = await client.take(9);
+        const payload = await client.take(head.readUIntBE(0, 3));
+        const [type, flags, id] = [head[3], head[4] as number, head.readUInt32BE(5)];
+        if (type === FrameType.HEADERS) begun.add(id);
+        else if (type === FrameType.DATA && (flags & END_STREAM) !== 0) complete.add(id);
+        else if (type === FrameType.RST_STREAM) resets.push(payload.readUInt32BE(0));
+      }
+    };
+    for (let i = 0; i < answers; i++) ask(2 * i + 1);
+    await readUntil(() => begun.size === answers);
+    // Fewer streams than there may be.
+    ask(2 * answers + 1);
+    await readUntil(() => begun.size > answers || resets.length > 0);
+    expect(resets).toEqual([NGHTTP2_ENHANCE_YOUR_CALM]);
+    for (const id of [0, ...begun]) client.send(frame(FrameType.WINDOW_UPDATE, 0, id, Buffer.from([0x3f, 0, 0, 0])));
+    await readUntil(() => complete.size === answers);
+    ask(2 * answers + 3);
+    await readUntil(() => begun.size > answers || resets.length > 1);
+    expect(resets).toHaveLength(1);
   });
 
   test('one whose body does not come is answered with 408', async () => {
