@@ -46,13 +46,12 @@ export class Inspector {
     return bytesOf(profile.head);
   }
 
-  /** What is in use after everything that nobody refers to has been collected. */
-  async memoryAfterCollection(): Promise<NodeJS.MemoryUsage> {
+  /** What is in use after everything that nobody refers to has been collected, in bytes; `code`: the part of `heapUsed` that V8 has compiled. */
+  async memoryAfterCollection(): Promise<NodeJS.MemoryUsage & { readonly code: number }> {
     // What a finalizer lets go of is collected by the second.
     for (let i = 0; i < 2; i++) await this.#call('HeapProfiler.collectGarbage');
-    const expression = 'JSON.stringify(process.memoryUsage())';
-    const { result } = (await this.#call('Runtime.evaluate', { expression })) as { result: { value: string } };
-    return JSON.parse(result.value) as NodeJS.MemoryUsage;
+    const { result } = (await this.#call('Runtime.evaluate', { expression: `(${readMemory})()` })) as { result: { value: string } };
+    return JSON.parse(result.value);
   }
 
   close(): void {
@@ -66,6 +65,14 @@ export class Inspector {
       this.#socket.send(JSON.stringify({ id, method, params }));
     });
   }
+}
+
+/** Runs in the process that is asked. */
+function readMemory(): string {
+  const spaces = process.getBuiltinModule('node:v8').getHeapSpaceStatistics();
+  const compiled = spaces.filter(({ space_name }) => /code|trusted/.test(space_name));
+  const code = compiled.reduce((sum, { space_used_size }) => sum + space_used_size, 0);
+  return JSON.stringify({ ...process.memoryUsage(), code });
 }
 
 function bytesOf({ selfSize, children }: Made): number {

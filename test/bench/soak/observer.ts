@@ -66,12 +66,13 @@ export class Observer {
 }
 
 async function look({ pid, inspector, admin }: Watched): Promise<Record<string, number>> {
-  const { heapUsed, external, arrayBuffers } = await inspector.memoryAfterCollection();
+  const { heapUsed, code, external, arrayBuffers } = await inspector.memoryAfterCollection();
+  const objects = heapUsed - code;
   const resident = rss(pid);
   const fds = readdirSync(`/proc/${pid}/fd`).length;
-  if (admin === undefined) return { resident, heapUsed, external, arrayBuffers, fds };
+  if (admin === undefined) return { resident, objects, code, external, arrayBuffers, fds };
   const metrics = (await (await fetch(`http://${admin}/metrics`)).text()).split('\n').length;
-  return { resident, heapUsed, external, arrayBuffers, fds, metrics };
+  return { resident, objects, code, external, arrayBuffers, fds, metrics };
 }
 
 async function within<T>(name: string, answer: Promise<T>): Promise<T> {

@@ -3,12 +3,12 @@ import type { Sample } from '../../bench/soak/observer.ts';
 import { growths, judge } from '../../bench/soak/verdict.ts';
 import { Random } from '../../e2e/chaos/random.ts';
 
-/** A sample a minute, 20,000 requests each; heapUsed has noise of 100 KB. */
+/** A sample a minute, 20,000 requests each; what objects take has noise of 100 KB. */
 function samples(minutes: number, heapOf: (requests: number) => number): Sample[] {
   const random = new Random(3);
   return Array.from({ length: minutes }, (_, i) => {
     const requests = i * 20_000;
-    return { minutes: i, requests, values: { 'node heapUsed': heapOf(requests) + random.between(-5e4, 5e4), 'node fds': 40 } };
+    return { minutes: i, requests, values: { 'node objects': heapOf(requests) + random.between(-5e4, 5e4), 'node fds': 40 } };
   });
 }
 
@@ -26,7 +26,7 @@ describe('the verdict of a soak', () => {
 
   test('finds a byte lost by each request in an hour, and says how much that is', () => {
     const [heap, fds] = growths(samples(60, (requests) => 2e7 + requests));
-    expect(heap).toMatchObject({ quantity: 'node heapUsed', unit: 'bytes', verdict: 'grows' });
+    expect(heap).toMatchObject({ quantity: 'node objects', unit: 'bytes', verdict: 'grows' });
     expect(heap?.perMillionRequests).toBeGreaterThan(0.8e6);
     expect(heap?.perMillionRequests).toBeLessThan(1.2e6);
     expect(heap?.perHour).toBeCloseTo(((heap?.perMillionRequests ?? 0) * 1.2) / 1_000, 5);
