@@ -27,6 +27,8 @@ export class Observer {
   constructor(place: Place) {
     this.#place = place;
     this.#redis = new Redis(place.redisPort);
+    // On a busy machine it fills, and with whole scripts.
+    void this.#redis.config('SET', 'slowlog-max-len', '0');
     this.#cpuBefore = this.#cpuNs();
   }
 

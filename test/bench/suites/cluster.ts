@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { wrk } from '../load.ts';
@@ -83,7 +84,13 @@ async function withWorkers(surroundings: Surroundings, origin: number, count: nu
   const backend = await freePort();
   const args = ['--redis', redis, '--workers', String(count), '--backend', `127.0.0.1:${backend}`];
   const node = await surroundings.startNode({ args });
-  const pids: Record<string, number> = {};
+  const pids: Record<string, number> = nodePids(node.pid);
   for (let i = 1; i <= count; i++) pids[`linker ${i}`] = await surroundings.startLinker(node.backend, origin);
   return { name: count === 1 ? 'one' : 'two', address: node.address, pids };
+}
+
+/** A node with several workers is a supervisor and its children (Linux: proc's list of them), one with a single worker is itself. */
+function nodePids(pid: number): Record<string, number> {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return children.length === 0 ? { node: pid } : Object.fromEntries(children.map((child, i) => [`worker ${i + 1}`, child]));
 }
