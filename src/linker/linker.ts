@@ -18,6 +18,8 @@ import { Slots } from './slots.ts';
 /** Ids fit into names of pods, containers and units. */
 const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
 const TOO_SLOW_CODE = 1;
+/** For an application's last words to go out when it has ended; one that runs by itself is not asked for any. */
+const LAST_WORDS_MS = 1_000;
 
 /** `refusing`: the application has accepted before and does not now. `emptying`: slots are coming home for good. */
 type Phase = 'new' | 'starting' | 'ready' | 'refusing' | 'emptying' | 'stopping' | 'over';
@@ -55,6 +57,8 @@ export class Linker {
   readonly #isReady = Promise.withResolvers<void>();
   readonly #leave = Promise.withResolvers<Leave>();
   readonly #emptied = Promise.withResolvers<void>();
+  /** The application's last words are out. */
+  readonly #lastWords = Promise.withResolvers<void>();
   /** Somebody has told it to end. */
   readonly #told = Promise.withResolvers<void>();
   #phase: Phase = 'new';
@@ -248,10 +252,21 @@ export class Linker {
     this.#transition('stopping');
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#reporter.stop();
+    if (!this.#isEmpty) await this.#sayGoodbye();
     this.#pool.abort();
     this.#links.close(`the instance leaves: ${why}`);
     await this.#application.stop(this.#times.stopTimeoutMs);
     this.#transition('over');
+  }
+
+  /** Time is up for who is still served: the application itself ends that, as it knows how to (a WebSocket by 1001, for one). */
+  async #sayGoodbye(): Promise<void> {
+    if (this.#options.command === undefined) return;
+    await this.#application.stop(this.#times.stopTimeoutMs);
+    const overdue = setTimeout(() => this.#lastWords.resolve(), LAST_WORDS_MS);
+    this.#lookIfEmpty();
+    await this.#lastWords.promise;
+    clearTimeout(overdue);
   }
 
   /** Whoever started this instance would start it again if it just ended: it waits to be told to, by a signal. */
@@ -277,8 +292,15 @@ export class Linker {
     this.#deadline = setTimeout(() => this.#emptied.resolve(), ms);
   }
 
+  /** Nothing is in use, and no connection to the application is left. */
+  get #isEmpty(): boolean {
+    return this.#slots.allAtHome && this.#pool.isEmpty;
+  }
+
   #lookIfEmpty(): void {
-    if (this.#phase === 'emptying' && this.#slots.allAtHome && this.#pool.isEmpty) this.#emptied.resolve();
+    if (!this.#isEmpty) return;
+    if (this.#phase === 'emptying') this.#emptied.resolve();
+    else if (this.#phase === 'stopping') this.#lastWords.resolve();
   }
 
   /** What nodes are told of the instance. */
