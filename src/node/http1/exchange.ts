@@ -96,10 +96,9 @@ export class Exchange extends Visit implements StreamHandler {
     return this.#answer?.started === true;
   }
 
-  /** Nothing can go on before the client sends more of its body. */
+  /** Nothing can go on before the client sends more of its body, also if it expects a 100: it does not wait for that for ever (RFC 9110 section 10.1.1). */
   get awaitsBody(): boolean {
-    const mayWait = this.head.expects && this.#answer?.interim !== true;
-    return this.#state === 'open' && !this.requestComplete && !this.answerBegan && !mayWait;
+    return this.#state === 'open' && !this.requestComplete && !this.answerBegan;
   }
 
   // ── the client's side ──

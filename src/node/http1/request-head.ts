@@ -33,8 +33,6 @@ export interface RequestHead {
   /** The client's connection may serve another request after this one. */
   readonly keepAlive: boolean;
   readonly upgrade: boolean;
-  /** The client may wait for a 100 (Continue) before it sends the body. */
-  readonly expects: boolean;
   readonly framing: Framing;
   readonly contentLength: number;
   /** RFC 9110 section 9.2.2: may be sent again when the connection broke. */
@@ -59,7 +57,6 @@ interface Facts {
   connection: readonly string[];
   upgrade: boolean;
   h2c: boolean;
-  expects: boolean;
   chunked: boolean;
   contentLength: number;
   requestId: boolean;
@@ -111,7 +108,6 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     proto: facts.forwarding?.proto ?? from.proto,
     keepAlive: !closes,
     upgrade,
-    expects: facts.expects && !http10,
     framing: facts.chunked ? 'chunked' : facts.contentLength > 0 ? 'length' : 'none',
     contentLength: facts.contentLength,
     idempotent: IDEMPOTENT.has(method),
@@ -131,7 +127,6 @@ function collectFacts(bytes: Buffer, trusted: boolean): Facts {
     connection: NO_MEMBERS,
     upgrade: false,
     h2c: false,
-    expects: false,
     chunked: false,
     contentLength: 0,
     requestId: false,
@@ -175,9 +170,6 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       return;
     case 'te':
       if (headerValue(bytes, i).toLowerCase() !== 'trailers') removal.add(i);
-      return;
-    case 'expect':
-      facts.expects ||= headerValue(bytes, i).toLowerCase() === '100-continue';
       return;
     case 'x-request-id':
       if (facts.requestId || !/^[\x21-\x7e]{1,128}$/.test(headerValue(bytes, i))) removal.add(i);
