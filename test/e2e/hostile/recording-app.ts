@@ -22,6 +22,8 @@ export class RecordingApp {
   /** The connection that was asked for `/evil`, and whether it was asked again. */
   evilConnection: RawSocket | null = null;
   reusedEvil = false;
+  /** Answers to `/late` that are still to be given. */
+  late: (() => void)[] = [];
   #app!: ScriptedApp;
 
   static async listen(): Promise<RecordingApp> {
@@ -41,6 +43,7 @@ export class RecordingApp {
 
   async #serve(connection: RawSocket): Promise<void> {
     for (;;) {
+      await this.#answerEarly(connection);
       const request = await connection.request();
       const path = request.startLine.split(' ')[1] ?? '';
       if (connection === this.evilConnection) this.reusedEvil = true;
@@ -54,10 +57,18 @@ export class RecordingApp {
         connection.send(ok(Buffer.alloc(LARGE_BYTES)));
       } else if (path === '/page') {
         connection.send(ok(Buffer.alloc(PAGE_BYTES)));
-      } else {
+      } else if (path === '/late') {
+        this.late.push(() => connection.send(ok('late')));
+      } else if (path !== '/early') {
         connection.send(ok(`${path} of ${request.values('x-id').join()}`));
       }
     }
+  }
+
+  /** A request for `/early` has its answer before its body is there. */
+  async #answerEarly(connection: RawSocket): Promise<void> {
+    await connection.until(() => connection.unread.includes('\r\n\r\n'), 'a head');
+    if (connection.unread.toString('latin1').startsWith('POST /early ')) connection.send(ok('early'));
   }
 }
 

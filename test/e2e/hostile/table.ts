@@ -5,6 +5,7 @@ import { playAnswer, playRequest } from './play.ts';
 import type { TestedProxy } from './proxies.ts';
 import type { RecordingApp } from './recording-app.ts';
 import { REQUEST_CASES } from './requests.ts';
+import { UNEVEN_CASES } from './uneven.ts';
 
 export interface Row {
   readonly what: string;
@@ -31,7 +32,7 @@ export async function playAll(
 ): Promise<Section[]> {
   const requests = REQUEST_CASES.map(({ bytes, ...rest }) => ({ ...rest, play: (port: number) => playRequest(port, app, bytes) }));
   const answers = ANSWER_CASES.map((one) => ({ ...one, play: (port: number) => playAnswer(port, app, one) }));
-  const greedy = GREEDY_CASES.map(({ play, ...rest }) => ({ ...rest, play: (port: number) => play(port, app) }));
+  const greedy = [...GREEDY_CASES, ...UNEVEN_CASES].map(({ play, ...rest }) => ({ ...rest, play: (port: number) => play(port, app) }));
   return [
     { title: 'Requests', rows: await rowsOf(requests, proxies, say) },
     { title: 'Answers of an application', rows: await rowsOf(answers, proxies, say) },
@@ -59,7 +60,9 @@ All three have a second of patience with clients and let one address connect 20 
 - \`400\`: refused with this status and closed; the application saw nothing. \`closed\`: without a word.
 - \`→ GET /\`: passed on, and this is what the application saw. What follows on the connection was served after it, or else refused with the
   status that stands behind, or the connection was closed.
-- After each input another client asks twice: where it got something else than its own answer, the cell says so.
+- A head that is too large is 431, whatever in it is: its target, one header or their number (RFC 6585 section 5). 413 and 414 are not said: a body is passed on
+  as it is read and has no limit of its own.
+- After each request and answer another client asks twice: where it got something else than its own answer, the cell says so.
 `;
 
 export function markdown(sections: readonly Section[], versions: Readonly<Record<string, string>>): string {
