@@ -2,6 +2,8 @@
  * The clients that are held at this node for one route, and what the directory has yet to be told about them. A hold that is over
  * before it was sent costs nothing. Order is kept: what `take` gives must be sent in that order.
  */
+
+import { TurnoverMap, TurnoverSet } from '../turnover.ts';
 import type { Hold, HoldChange } from './directory.ts';
 import { holdsPerCallMax } from './limits.ts';
 
@@ -20,15 +22,20 @@ export interface HoldCall {
 }
 
 export class HeldRegister {
-  readonly #held = new Map<string, Held>();
-  readonly #new = new Set<Held>();
-  readonly #removed = new Set<string>();
+  readonly #held = new TurnoverMap<string, Held>();
+  readonly #new = new TurnoverSet<Held>();
+  #removed = new Set<string>();
   #accepted = 0;
   /** `lost`: the directory may have anything; `recovering`: all is said anew with the next `take`. */
   #directory: 'follows' | 'lost' | 'recovering' = 'follows';
 
   get size(): number {
     return this.#held.size;
+  }
+
+  /** The directory has one of those who are held here, and therefore looks for slots for this node. */
+  get isKnown(): boolean {
+    return this.#directory === 'follows' && this.#accepted > 0;
   }
 
   /** Whether `take` gives anything. */
@@ -74,7 +81,7 @@ export class HeldRegister {
     if (!this.pending) return [];
     const reset = this.#directory === 'recovering';
     const calls = reset ? this.#everything(now) : this.#changes(now);
-    this.#removed.clear();
+    this.#removed = new Set();
     this.#new.clear();
     this.#directory = 'follows';
     return calls;

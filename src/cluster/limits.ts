@@ -23,6 +23,8 @@ export const demandGapMs = 50;
 export const demandAnewGapMs = 5;
 /** Offers pause for so long after slots that lie here could not be moved, lest the same move is tried as fast as Redis answers. */
 export const offerPauseMs = 100;
+/** While the directory has clients of a node's at a route, it is told of more, and of those who are served, this often at most. */
+export const holdsGapMs = 10;
 /** Holds in one call of the directory; more go out as several calls at once. */
 export const holdsPerCallMax = 500;
 /** Of a route's oldest held clients, those a search looks at: bounds the time of one script. */

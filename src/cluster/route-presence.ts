@@ -12,7 +12,7 @@ import type { ClusterListener, InstanceInfo, Peer } from './cluster.ts';
 import type { Bell, Matched } from './directory.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
-import { demandAnewGapMs, demandGapMs, leaveAfterMs } from './limits.ts';
+import { demandAnewGapMs, demandGapMs, holdsGapMs, leaveAfterMs } from './limits.ts';
 import { type OffersContext, SlotOffers } from './slot-offers.ts';
 import { Sweep } from './sweep.ts';
 
@@ -36,7 +36,8 @@ export class RoutePresence {
 
   /** `unknown`: the directory need not know this node here; `entered`: it was told; `registered`: it has answered that. */
   #standing: 'unknown' | 'entered' | 'registered' = 'unknown';
-  #exchange: 'none' | 'scheduled' | 'running' | 'ended' = 'none';
+  #exchange: 'none' | 'delayed' | 'scheduled' | 'running' | 'ended' = 'none';
+  #delay: NodeJS.Timeout | null = null;
   #beatDue = false;
   #sweepDue = false;
   #emptySince: number;
@@ -67,12 +68,12 @@ export class RoutePresence {
   hold(id: string, heldMs: number, maxHeld: number): void {
     if (this.#held.size === 0) this.#heldAnew = true;
     this.#held.add(id, this.#context.now() - heldMs, maxHeld);
-    this.#schedule();
+    this.#scheduleHolds();
   }
 
   unhold(id: string): void {
     this.#held.remove(id);
-    if (this.#held.pending) this.#schedule();
+    if (this.#held.pending) this.#scheduleHolds();
   }
 
   idle(count: number, served: number): void {
@@ -159,6 +160,7 @@ export class RoutePresence {
   /** Nothing is sent from now on. Returns true when the directory may have something of this node at the route. */
   end(): boolean {
     this.#exchange = 'ended';
+    this.#stopDelay();
     this.#offers.end();
     this.#sweep.stop();
     return this.#standing !== 'unknown';
@@ -166,11 +168,27 @@ export class RoutePresence {
 
   // The exchange.
 
+  /** Where many wait and many are served, most are never told of: they come and go between two exchanges. */
+  #scheduleHolds(): void {
+    if (!this.#held.isKnown) {
+      this.#schedule();
+    } else if (this.#exchange === 'none') {
+      this.#exchange = 'delayed';
+      this.#delay = setTimeout(() => this.#schedule(), holdsGapMs);
+    }
+  }
+
   #schedule(): void {
-    if (this.#exchange !== 'none') return;
+    if (this.#exchange !== 'none' && this.#exchange !== 'delayed') return;
+    this.#stopDelay();
     this.#exchange = 'scheduled';
     // After the turn's I/O: clients that came in one turn are one call, those that came and went are none.
     setImmediate(() => void this.#run());
+  }
+
+  #stopDelay(): void {
+    if (this.#delay !== null) clearTimeout(this.#delay);
+    this.#delay = null;
   }
 
   async #run(): Promise<void> {

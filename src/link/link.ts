@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
+import type { TurnoverMap } from '../turnover.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
 import type { Stream } from './stream.ts';
@@ -17,7 +18,7 @@ type LinkState = 'handshake' | 'up' | 'down';
 
 /** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
 export interface LinkRole {
-  readonly streams: Map<number, Stream>;
+  readonly streams: TurnoverMap<number, Stream>;
   /** A frame that is not the same for both ends. @throws LinkProtocolError */
   receive(type: number, flags: number, streamId: number, payload: Buffer): void;
   /** The link is gone, and with it every stream. */

@@ -1,4 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
+import { TurnoverMap } from '../turnover.ts';
 import { readClientText } from './client-ends.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { InstanceReport } from './instance-report.ts';
@@ -25,7 +26,7 @@ export interface LinkerLinkEvents {
 /** The linker's end of a link (a relaying node uses it too): it lends slots and serves the streams that the node opens on them. */
 export class LinkerLink implements LinkRole {
   readonly link: Link;
-  readonly streams = new Map<number, Stream>();
+  readonly streams = new TurnoverMap<number, Stream>();
   /** Slots lent to this node, those in use included. */
   lent = 0;
   /** Of the stream that the next OPEN begins. */

@@ -1,4 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
+import { TurnoverMap } from '../turnover.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { Hello } from './handshake.ts';
 import { type InstanceReport, parseReport } from './instance-report.ts';
@@ -24,7 +25,7 @@ export interface NodeLinkEvents {
 /** The node's end of a link: slots come in as grants, and each open stream occupies one. */
 export class NodeLink implements LinkRole {
   readonly link: Link;
-  readonly streams = new Map<number, Stream>();
+  readonly streams = new TurnoverMap<number, Stream>();
   /** The linker wants to hear whose each stream is. */
   readonly tellsClients: boolean;
   /** Slots that lie here and serve nobody. */

@@ -6,6 +6,7 @@
 import type { HostPort } from '../config/host-port.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
 import type { Stream } from '../link/stream.ts';
+import { TurnoverSet } from '../turnover.ts';
 import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type AppSide, type ConnectionOwner, type Lender } from './app-connection.ts';
 import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
@@ -39,10 +40,10 @@ export class AppPool implements ConnectionOwner {
   readonly #timing: PoolTiming;
   readonly #proxyProtocol: ProxyVersion | undefined;
   readonly #events: PoolEvents;
-  readonly #connections = new Set<AppConnection>();
+  readonly #connections = new TurnoverSet<AppConnection>();
   /** The most recently used last. */
   readonly #kept: AppConnection[] = [];
-  readonly #closing = new Set<AppConnection>();
+  readonly #closing = new TurnoverSet<AppConnection>();
   readonly #waiting: WaitingStream[] = [];
   readonly #stalls = new AckStalls();
   #reserved = 0;

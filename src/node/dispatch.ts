@@ -5,6 +5,7 @@
 import assert from 'node:assert';
 import type { Cluster } from '../cluster/cluster.ts';
 import { PullproxyError } from '../errors.ts';
+import { TurnoverMap } from '../turnover.ts';
 import { type HandoffCounters, WaitCounters } from './counters.ts';
 import type { HeldEntry, HeldTally } from './held-queue.ts';
 import type { Relays } from './relays.ts';
@@ -43,9 +44,9 @@ export class Dispatcher {
   readonly #handoffs: HandoffCounters;
   readonly #startNeeded: (route: string) => void;
   /** Held visits by what the directory calls them. */
-  readonly #holds = new Map<string, Visit>();
+  readonly #holds = new TurnoverMap<string, Visit>();
   /** Routes whose number of idle slots has changed in this turn. */
-  readonly #changed = new Set<Route>();
+  #changed: Route[] = [];
   #nextHold = 0;
   #draining = false;
 
@@ -112,8 +113,9 @@ export class Dispatcher {
 
   /** The cluster hears of it at the end of the turn, in which many slots may come and go. */
   slotsChanged(route: Route): void {
-    if (this.#changed.size === 0) setImmediate(() => this.#sayIdle());
-    this.#changed.add(route);
+    if (route.slotsChanged) return;
+    route.slotsChanged = true;
+    if (this.#changed.push(route) === 1) setImmediate(this.#sayIdle);
   }
 
   /** Another node holds older clients: moves it up to `count` idle slots, and says how many it can't. */
@@ -286,12 +288,14 @@ export class Dispatcher {
     route.yieldTimer = null;
   }
 
-  #sayIdle(): void {
-    for (const route of this.#changed) {
-      this.#changed.delete(route);
+  readonly #sayIdle = (): void => {
+    const changed = this.#changed;
+    this.#changed = [];
+    for (const route of changed) {
+      route.slotsChanged = false;
       this.#cluster.idle(route.name, route.movable, route.slots.active);
     }
-  }
+  };
 }
 
 function visitOf(entry: HeldEntry): Visit {

@@ -39,6 +39,8 @@ export class Route {
   pullsAgainAt = 0;
   /** How often they were asked for since one came. */
   pullsInVain = 0;
+  /** Since the cluster was told of them last. */
+  slotsChanged = false;
   configured = false;
   /** A route without settings is forgotten after this, unless it has lenders or holds clients. */
   knownUntil = 0;

@@ -1,4 +1,5 @@
 /** A route's held clients in memory: oldest first, counted per node, some of them promised a slot. */
+import { TurnoverMap } from '../../turnover.ts';
 
 export interface HeldClient {
   readonly node: string;
@@ -12,7 +13,7 @@ const ORDER_TOLERANCE_MS = 1;
 
 export class HeldClients {
   /** In the order of arrival, unless `#disordered`. */
-  #clients = new Map<string, HeldClient>();
+  #clients = new TurnoverMap<string, HeldClient>();
   readonly #promised = new Map<HeldClient, number>();
   readonly #counts = new Map<string, number>();
   #latest = Number.NEGATIVE_INFINITY;
@@ -92,7 +93,9 @@ export class HeldClients {
 
   #order(): void {
     if (!this.#disordered) return;
-    this.#clients = new Map([...this.#clients].sort(([, a], [, b]) => a.arrival - b.arrival));
+    const ordered = [...this.#clients.values()].sort((a, b) => a.arrival - b.arrival);
+    this.#clients = new TurnoverMap();
+    for (const client of ordered) this.#clients.set(key(client.node, client.id), client);
     this.#disordered = false;
   }
 }

@@ -1,5 +1,6 @@
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { TurnoverSet } from '../../turnover.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import type { PortClient } from '../listeners/port-client.ts';
 import { type Http2Service, StreamClient } from './stream-client.ts';
@@ -36,7 +37,7 @@ export class Http2Connection implements PortClient {
   readonly #session: ServerHttp2Session;
   readonly #service: Http2Service;
   readonly #from: ForwardedFrom;
-  readonly #clients = new Set<StreamClient>();
+  readonly #clients = new TurnoverSet<StreamClient>();
   readonly #stallTimeoutMs: number;
   #controlFrames = 0;
   #controlSince = performance.now();

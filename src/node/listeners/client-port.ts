@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
+import { TurnoverSet } from '../../turnover.ts';
 import type { AddressLimit } from './address-limit.ts';
 import type { Step } from './entrance.ts';
 import { Origin } from './origin.ts';
@@ -36,7 +37,7 @@ export class ClientPort {
   readonly #limits: PortLimits;
   readonly #steps: readonly Step[];
   readonly #accept: Accept;
-  readonly #clients = new Set<PortClient>();
+  readonly #clients = new TurnoverSet<PortClient>();
   readonly #vanished = new VanishedClients();
   #accepted = 0;
   #sweep: NodeJS.Timeout | null = null;

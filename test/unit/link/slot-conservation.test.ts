@@ -118,7 +118,7 @@ class World {
     for (const { node, linker, served } of this.ends) {
       expect(node.link.idle + node.link.active).toBe(linker.link.lent);
       expect(node.link.active).toBe(linker.link.streams.size);
-      expect([...served].map(({ id }) => id).sort()).toEqual([...node.link.streams.keys()].sort());
+      expect([...served].map(({ id }) => id).sort()).toEqual([...node.link.streams.values()].map(({ id }) => id).sort());
     }
   }
 }
