@@ -99,7 +99,7 @@ export class Answer {
     // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
     if (this.#request.http10) return { bytes: null, rest };
     this.interim = true;
-    return { bytes: rewriteResponseHead(bytes, headBytes, '', null), rest };
+    return { bytes: rewriteResponseHead(bytes, headBytes, '', 0), rest };
   }
 
   #begin(bytes: Buffer, headBytes: number, rest: Buffer | null, body: Body): Taken | null {
@@ -108,14 +108,13 @@ export class Answer {
     const joins = rest !== null && rest.length <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
     if (!joins) {
       this.started = true;
-      return { bytes: rewriteResponseHead(bytes, headBytes, connection, null), rest };
+      return { bytes: rewriteResponseHead(bytes, headBytes, connection, 0), rest };
     }
     const taken = body.take(rest);
     if (taken < 0) return null;
     this.started = true;
     if (body.complete) this.state = 'complete';
-    if (taken === rest.length) return { bytes: rewriteResponseHead(bytes, headBytes, connection, rest), rest: null };
-    return { bytes: rewriteResponseHead(bytes, headBytes, connection, rest.subarray(0, taken)), rest: rest.subarray(taken) };
+    return { bytes: rewriteResponseHead(bytes, headBytes, connection, taken), rest: taken === rest.length ? null : rest.subarray(taken) };
   }
 
   #connectionHeader(): string {

@@ -72,13 +72,33 @@ function likeness(bytes: Buffer, start: number, name: string): Likeness {
   return like;
 }
 
-/** The value of header `i`, without the white space around it: spaces and tabs, and nothing else that some would also take for it. */
-export function headerValue(bytes: Buffer, i: number): string {
+/**
+ * The value of header `i`, without the white space around it: spaces and tabs, and nothing else that some would also take for it.
+ * `guess`: what it probably is; no string is made of what is guessed.
+ */
+export function headerValue(bytes: Buffer, i: number, guess = ''): string {
+  const start = valueStart(bytes, i);
+  const end = valueEnd(bytes, i, start);
+  return isText(bytes, start, end, guess) ? guess : bytes.toString('latin1', start, end);
+}
+
+function valueStart(bytes: Buffer, i: number): number {
   let start = spans.headers[i * 4 + 2] as number;
-  let end = spans.headers[i * 4 + 3] as number;
+  const end = spans.headers[i * 4 + 3] as number;
   while (start < end && isBlank(bytes[start])) start++;
+  return start;
+}
+
+function valueEnd(bytes: Buffer, i: number, start: number): number {
+  let end = spans.headers[i * 4 + 3] as number;
   while (end > start && isBlank(bytes[end - 1])) end--;
-  return bytes.toString('latin1', start, end);
+  return end;
+}
+
+function isText(bytes: Buffer, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let i = 0; i < text.length; i++) if (bytes[start + i] !== text.charCodeAt(i)) return false;
+  return true;
 }
 
 function isBlank(byte: number | undefined): boolean {
@@ -113,10 +133,20 @@ export function listMembers(value: string): readonly string[] {
     .filter((member) => member !== '');
 }
 
-/** A whole, safe number of bytes; -1: malformed. */
-export function parseContentLength(value: string): number {
-  const length = Number(value);
-  return /^\d{1,16}$/.test(value) && Number.isSafeInteger(length) ? length : -1;
+const CONTENT_LENGTH_DIGITS_MAX = 16;
+
+/** The value of header `i`, a Content-Length: a whole, safe number of bytes; -1: malformed. */
+export function contentLengthAt(bytes: Buffer, i: number): number {
+  const start = valueStart(bytes, i);
+  const end = valueEnd(bytes, i, start);
+  if (start === end || end - start > CONTENT_LENGTH_DIGITS_MAX) return -1;
+  let length = 0;
+  for (let at = start; at < end; at++) {
+    const digit = (bytes[at] as number) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return Number.isSafeInteger(length) ? length : -1;
 }
 
 const removed = new Uint8Array(256);
@@ -136,11 +166,18 @@ export const removal = {
 
 /**
  * A new head: `start`, then the bytes that came from offset `from` (in the start line, or where the headers begin) without the lines of
- * headers that are marked for removal, `added` (lines with their CRLF) and the empty line, followed by `tail`.
+ * headers that are marked for removal, `added` (lines with their CRLF) and the empty line, followed by the `tailBytes` behind the head.
  */
-export function assembleHead(bytes: Buffer, headBytes: number, start: string, from: number, added: string, tail: Buffer | null): Buffer {
+export function assembleHead(
+  bytes: Buffer,
+  headBytes: number,
+  start: string,
+  from: number,
+  added: Buffer | null,
+  tailBytes: number,
+): Buffer {
   const linesEnd = headBytes - 2;
-  const out = Buffer.allocUnsafe(start.length + linesEnd - from + added.length + 2 + (tail === null ? 0 : tail.length));
+  const out = Buffer.allocUnsafe(start.length + headBytes - from + (added === null ? 0 : added.length) + tailBytes);
   let at = start.length === 0 ? 0 : out.write(start, 0, 'latin1');
   let copied = from;
   for (let i = 0; i < spans.count; i++) {
@@ -149,10 +186,14 @@ export function assembleHead(bytes: Buffer, headBytes: number, start: string, fr
     if (lineStart > copied) at += bytes.copy(out, at, copied, lineStart);
     copied = i + 1 < spans.count ? (spans.headers[i * 4 + 4] as number) : linesEnd;
   }
-  if (linesEnd > copied) at += bytes.copy(out, at, copied, linesEnd);
-  if (added.length > 0) at += out.write(added, at, 'latin1');
-  out[at++] = 13;
-  out[at++] = 10;
-  if (tail !== null) at += tail.copy(out, at);
+  if (added !== null) {
+    if (linesEnd > copied) at += bytes.copy(out, at, copied, linesEnd);
+    at += added.copy(out, at);
+    copied = linesEnd;
+  }
+  const emptyLineAt = at + linesEnd - copied;
+  at += bytes.copy(out, at, copied, headBytes + tailBytes);
+  out[emptyLineAt] = 13;
+  out[emptyLineAt + 1] = 10;
   return at === out.length ? out : out.subarray(0, at);
 }

@@ -1,18 +1,18 @@
 import { PullproxyError } from '../../errors.ts';
+import { addedLines } from './added-lines.ts';
 import type { Framing } from './body.ts';
 import { type ForwardedFrom, Forwarding, forwardingLines } from './forwarding.ts';
 import {
   assembleHead,
+  contentLengthAt,
   headerName,
   headerValue,
   isChunked,
   type KnownHeader,
   knownHeader,
   listMembers,
-  parseContentLength,
   removal,
 } from './headers.ts';
-import { newRequestId, newTraceparent } from './ids.ts';
 import { type Parser, spans } from './llhttp.ts';
 import { hostName, readTarget } from './request-target.ts';
 
@@ -47,6 +47,9 @@ const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 
 /** A `Connection` header that names more is refused: each name is looked for among the headers. */
 const CONNECTION_MEMBERS_MAX = 16;
 const NO_MEMBERS: readonly string[] = [];
+/** What requests said last, and the next one probably says, too. */
+let lastHost = '';
+let lastConnection = '';
 /** W3C Trace Context section 3.2: neither id is zero, version ff does not exist, and a version after 00 may say more. */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const TRACEPARENT_LETTERS = 55;
@@ -93,7 +96,14 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
   const host = target.authority ?? facts.hostRaw;
   const writesHost = target.authority !== null || facts.host === null;
   const closes = facts.connection.includes('close') || (http10 && !facts.connection.includes('keep-alive'));
-  const added = (writesHost ? `Host: ${host}\r\n` : '') + addedLines(facts, host, http10, upgrade, from);
+  const version = http10 ? '1.0' : (from.version ?? '1.1');
+  const added = addedLines({
+    lines:
+      ownLines(writesHost, upgrade, host) + (facts.forwarding?.lines(from, host) ?? forwardingLines(from.origin.address, from.proto, host)),
+    requestId: !facts.requestId,
+    traceparent: !facts.traceparent,
+    version,
+  });
   // In the usual form the request line passes as it came.
   const asItCame = target.replacement === null && !http10;
   const start = asItCame ? '' : `${method} ${target.replacement ?? bytes.toString('latin1', spans.urlStart, spans.urlEnd)} HTTP/1.1\r\n`;
@@ -102,7 +112,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     method,
     host: target.authority === null ? (facts.host ?? '') : hostName(target.authority),
     http10,
-    version: http10 ? '1.0' : (from.version ?? '1.1'),
+    version,
     client: from.origin.address,
     origin: from.origin,
     proto: facts.forwarding?.proto ?? from.proto,
@@ -112,7 +122,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     contentLength: facts.contentLength,
     idempotent: IDEMPOTENT.has(method),
     traced: facts.traceparent,
-    bytes: assembleHead(bytes, headBytes, start, copyFrom, added, null),
+    bytes: assembleHead(bytes, headBytes, start, copyFrom, added, 0),
   };
 }
 
@@ -146,12 +156,13 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
   switch (name) {
     case 'host':
       if (facts.host !== null) throw new PullproxyError('bad_request', 'more than one Host');
-      facts.hostRaw = headerValue(bytes, i);
+      facts.hostRaw = lastHost = headerValue(bytes, i, lastHost);
       facts.host = hostName(facts.hostRaw);
       return;
     case 'connection':
+      lastConnection = headerValue(bytes, i, lastConnection);
       facts.connection =
-        facts.connection.length === 0 ? listMembers(headerValue(bytes, i)) : [...facts.connection, ...listMembers(headerValue(bytes, i))];
+        facts.connection.length === 0 ? listMembers(lastConnection) : [...facts.connection, ...listMembers(lastConnection)];
       removal.add(i);
       return;
     case 'transfer-encoding':
@@ -159,7 +170,7 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       facts.chunked = true;
       return;
     case 'content-length':
-      facts.contentLength = parseContentLength(headerValue(bytes, i));
+      facts.contentLength = contentLengthAt(bytes, i);
       if (facts.contentLength < 0) throw new PullproxyError('bad_request', 'malformed Content-Length');
       return;
     case 'upgrade':
@@ -229,10 +240,6 @@ function keepAll(bytes: Buffer, name: KnownHeader): void {
   for (let i = 0; i < spans.count; i++) if (knownHeader(bytes, i) === name) removal.keep(i);
 }
 
-function addedLines(facts: Facts, host: string, http10: boolean, upgrade: boolean, from: ForwardedFrom): string {
-  let lines = upgrade ? 'Connection: upgrade\r\n' : '';
-  lines += facts.forwarding?.lines(from, host) ?? forwardingLines(from.origin.address, from.proto, host);
-  if (!facts.requestId) lines += `X-Request-Id: ${newRequestId()}\r\n`;
-  if (!facts.traceparent) lines += `traceparent: ${newTraceparent()}\r\n`;
-  return `${lines}Via: ${http10 ? '1.0' : (from.version ?? '1.1')} pullproxy\r\n`;
+function ownLines(writesHost: boolean, upgrade: boolean, host: string): string {
+  return (writesHost ? `Host: ${host}\r\n` : '') + (upgrade ? 'Connection: upgrade\r\n' : '');
 }

@@ -1,5 +1,5 @@
 import type { Framing } from './body.ts';
-import { assembleHead, headerName, headerValue, isChunked, knownHeader, listMembers, parseContentLength, removal } from './headers.ts';
+import { assembleHead, contentLengthAt, headerName, headerValue, isChunked, knownHeader, listMembers, removal } from './headers.ts';
 import { type Parser, spans } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -13,6 +13,10 @@ export interface ResponseHead {
 }
 
 const NO_MEMBERS: readonly string[] = [];
+const VERSION = 'HTTP/1.1';
+const DIGIT_1 = 0x31;
+/** What answers said last, and the next one probably says, too. */
+let lastConnection = '';
 
 /** Reads the head that was parsed last and marks its hop-by-hop headers for removal; null when it can't be understood in one way. */
 export function readResponseHead(bytes: Buffer, parser: Parser, request: RequestHead): ResponseHead | null {
@@ -28,7 +32,7 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
   for (let i = 0; i < spans.count; i++) {
     switch (knownHeader(bytes, i)) {
       case 'content-length':
-        contentLength = parseContentLength(headerValue(bytes, i));
+        contentLength = contentLengthAt(bytes, i);
         if (contentLength < 0) return null;
         if (bodiless) removal.add(i);
         break;
@@ -41,7 +45,8 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
         if (request.http10) removal.add(i);
         break;
       case 'connection':
-        connection = connection.length === 0 ? listMembers(headerValue(bytes, i)) : [...connection, ...listMembers(headerValue(bytes, i))];
+        lastConnection = headerValue(bytes, i, lastConnection);
+        connection = connection.length === 0 ? listMembers(lastConnection) : [...connection, ...listMembers(lastConnection)];
         removal.add(i);
         break;
       case 'keep-alive':
@@ -81,10 +86,13 @@ function removeNamed(bytes: Buffer, connection: readonly string[]): void {
   }
 }
 
-/** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the body's first bytes behind it. */
-export function rewriteResponseHead(bytes: Buffer, headBytes: number, added: string, tail: Buffer | null): Buffer {
+/** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the first bytes of the body that follow it. */
+export function rewriteResponseHead(bytes: Buffer, headBytes: number, added: string, bodyBytes: number): Buffer {
   // The parser skips empty lines in front.
   let start = 0;
   while (bytes[start] !== 0x48) start++;
-  return assembleHead(bytes, headBytes, 'HTTP/1.1', start + 'HTTP/1.1'.length, added, tail);
+  const lines = added === '' ? null : Buffer.from(added, 'latin1');
+  const isOurs = bytes[start + VERSION.length - 1] === DIGIT_1 && bytes[start + VERSION.length - 3] === DIGIT_1;
+  if (isOurs) return assembleHead(bytes, headBytes, '', start, lines, bodyBytes);
+  return assembleHead(bytes, headBytes, VERSION, start + VERSION.length, lines, bodyBytes);
 }

@@ -1,5 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { headerName, headerValue, parseContentLength } from '../http1/headers.ts';
+import { headerName, headerValue } from '../http1/headers.ts';
 import { parseHead, spans } from '../http1/llhttp.ts';
 import { Dechunker } from './dechunker.ts';
 
@@ -86,7 +86,8 @@ export class AnswerWriter {
         if (this.#said !== null) setImmediate(this.#said);
       });
     } else if (typeof length === 'string') {
-      this.#remaining = parseContentLength(length);
+      // It was judged when the head was read.
+      this.#remaining = Number(length);
     }
     this.#stream.respond(headers, { waitForTrailers: chunked });
   }
