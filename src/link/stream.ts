@@ -43,7 +43,8 @@ export class Stream {
   #unconsumed = 0;
   /** Passed on, not yet told to the sender. */
   #untold = 0;
-  #pending: Buffer[] = [];
+  /** Null: nothing waits. */
+  #pending: Buffer[] | null = null;
   #endPending = false;
 
   constructor(id: number, writer: FrameWriter) {
@@ -54,7 +55,7 @@ export class Stream {
   /** Bytes queued here for want of credit. The source must stop at `false`, so this stays within one read of it. */
   get pendingBytes(): number {
     let bytes = 0;
-    for (const chunk of this.#pending) bytes += chunk.length;
+    for (const chunk of this.#pending ?? []) bytes += chunk.length;
     return bytes;
   }
 
@@ -74,13 +75,13 @@ export class Stream {
   /** Queues bytes. False: the peer must catch up first, wait for `onDrain`. */
   write(chunk: Buffer): boolean {
     if (!this.sendable || this.#endPending) return true;
-    if (this.#pending.length > 0) {
+    if (this.#pending !== null) {
       this.#pending.push(chunk);
       return false;
     }
     const rest = this.#send(chunk);
     if (rest === null) return true;
-    this.#pending.push(rest);
+    this.#pending = [rest];
     return false;
   }
 
@@ -94,7 +95,7 @@ export class Stream {
   /** Half-close, after everything that was written. */
   end(): void {
     if (!this.sendable || this.#endPending) return;
-    if (this.#pending.length > 0) {
+    if (this.#pending !== null) {
       this.#endPending = true;
       return;
     }
@@ -135,7 +136,7 @@ export class Stream {
   receiveWindow(bytes: number): void {
     this.#credit += bytes;
     if (this.#credit > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} was given more credit than its window`);
-    if (this.#pending.length === 0 || !this.sendable) return;
+    if (this.#pending === null || !this.sendable) return;
     while (this.#pending.length > 0) {
       const chunk = this.#pending.shift() as Buffer;
       const rest = this.#send(chunk);
@@ -144,6 +145,7 @@ export class Stream {
         return;
       }
     }
+    this.#pending = null;
     if (this.#endPending) {
       this.#endPending = false;
       this.end();
@@ -154,14 +156,14 @@ export class Stream {
   /** Nothing is sent or heard any more. */
   close(): void {
     this.state = 'closed';
-    this.#pending = [];
+    this.#pending = null;
     this.handler = null;
   }
 
   /** This side gives the stream up; what still comes is dropped. */
   abandon(): void {
     this.state = 'abandoned';
-    this.#pending = [];
+    this.#pending = null;
     this.handler = null;
   }
 

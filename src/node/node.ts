@@ -1,82 +1,29 @@
 import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluster.ts';
-import type { AddressRange } from '../config/address-range.ts';
-import type { HostPort } from '../config/host-port.ts';
-import type { ListenUrl } from '../config/listen-url.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
-import type { LinkTiming } from '../link/link.ts';
-import type { Log } from '../log.ts';
 import { type ColdStart, roundedStages } from './cold-start.ts';
 import { HandoffCounters, RouteCounters } from './counters.ts';
-import { Dispatcher, type HeldLimits } from './dispatch.ts';
+import { Dispatcher } from './dispatch.ts';
 import { HeldTally } from './held-queue.ts';
 import { Exchange, type HttpVisit } from './http1/exchange.ts';
 import type { ForwardedFrom } from './http1/forwarding.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { Leaving } from './leaving.ts';
-import { type Leaver, Lenders } from './lenders.ts';
+import { Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
-import type { Certificates } from './listeners/certificates.ts';
 import type { ClientPort } from './listeners/client-port.ts';
 import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
 import { TrustedProxies } from './listeners/trusted-proxies.ts';
+import type { NodeAddresses, NodeOptions } from './node-options.ts';
 import { Relays } from './relays.ts';
 import { RouteLookup } from './route-lookup.ts';
 import { type Route, Routes } from './routes.ts';
 import type { Lender } from './slots.ts';
 import type { Visit } from './visit.ts';
-import { type VisitWatcher, VisitWatchers } from './visit-watchers.ts';
-
-export interface NodeOptions extends HeldLimits {
-  readonly id: string;
-  readonly listen: readonly ListenUrl[];
-  /** Of https listeners. */
-  readonly certificates?: Certificates;
-  /** Requests that came in the clear are sent to https at this port instead of being served. */
-  readonly httpsRedirect?: number;
-  /** What browsers are told for how long to come by https only (RFC 6797); absent: nothing. */
-  readonly hstsMs?: number;
-  /** Proxies in front of this node that are believed about their clients; none when absent. */
-  readonly trustedProxies?: readonly AddressRange[];
-  /** Linkers must speak TLS. */
-  readonly backendTls?: BackendTls;
-  readonly backend: HostPort;
-  /** Other nodes of this machine listen at the same ports for clients, and at this one for linkers; `backend` is this node's own. */
-  readonly sharedBackend?: HostPort;
-  /** Makes the cluster that this node joins; `bound` is the backend port's HOST:PORT. */
-  readonly cluster: (bound: string) => Cluster;
-  /** Clients of `route` are held and no slot is known; with `force`, one more instance is wanted in any case. */
-  readonly startNeeded: (route: string, force?: number) => void;
-  /** An instance of a route with a stop command has left for good. */
-  readonly instanceLeft?: (route: string, leaver: Leaver) => void;
-  /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. */
-  readonly leaveAsked?: () => void;
-  /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
-  readonly secrets: (route: string) => readonly string[];
-  readonly routeDefaults?: RouteSettings;
-  readonly connectionsMax: number;
-  /** Of each address; absent: as many as all together may have. */
-  readonly connectionsPerAddressMax?: number;
-  readonly entranceTimeoutMs?: number;
-  readonly headBytesMax: number;
-  readonly headTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly stallTimeoutMs: number;
-  readonly tcpIdleTimeoutMs: number;
-  readonly upgradeIdleTimeoutMs: number;
-  readonly linkTiming?: LinkTiming;
-  /** Access log, traces; without them nothing is noted of visits. */
-  readonly watchers?: readonly VisitWatcher[];
-  readonly log: Log;
-}
-
-export interface NodeAddresses {
-  readonly listen: readonly string[];
-  readonly backend: string;
-}
+import { VisitWatchers } from './visit-watchers.ts';
 
 /** At the end of a drain: how long the last answers may take to their clients. */
 const LAST_ANSWERS_MS = 500;
@@ -280,20 +227,19 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     const { httpsRedirect } = this.#options;
     this.#leaving.asked();
     this.#watch?.begin(visit, visit.head.host);
+    const route = this.routes.match(visit.head.host);
     if (httpsRedirect !== undefined && visit.head.proto !== 'https') visit.refuse(toHttps(visit.head, httpsRedirect));
-    else if (visit instanceof Exchange && this.speaksHttp2(visit.head.host)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));
-    else this.visitHost(visit, visit.head.host);
+    else if (visit instanceof Exchange && isHttp2(route)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));
+    else this.#admit(visit, visit.head.host, route);
   }
 
   speaksHttp2(host: string): boolean {
-    return this.routes.match(host)?.settings.protocol === 'h2c';
+    return isHttp2(this.routes.match(host));
   }
 
   visitHost(visit: Visit, host: string): void {
     this.#watch?.begin(visit, host);
-    const route = this.routes.match(host);
-    if (route !== null) this.#dispatcher.admit(visit, route);
-    else void this.#lookUp(visit, this.routes.candidates(host));
+    this.#admit(visit, host, this.routes.match(host));
   }
 
   visitRoute(visit: Visit, name: string): void {
@@ -331,6 +277,11 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     if (lender.birth.logged) this.#options.log.debug(facts, 'served after a cold start');
     else this.#options.log.info(facts, 'served after a cold start');
     lender.birth.logged = true;
+  }
+
+  #admit(visit: Visit, host: string, route: Route | null): void {
+    if (route !== null) this.#dispatcher.admit(visit, route);
+    else void this.#lookUp(visit, this.routes.candidates(host));
   }
 
   async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {
@@ -396,4 +347,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     if (connected) this.#options.log.info('the directory answers');
     else this.#options.log.warn('the directory does not answer: local traffic goes on, clients stay held');
   }
+}
+
+function isHttp2(route: Route | null): boolean {
+  return route?.settings.protocol === 'h2c';
 }

@@ -3,7 +3,8 @@ import { createMemoryCluster } from '../../src/cluster/memory/memory-cluster.ts'
 import type { ListenUrl } from '../../src/config/listen-url.ts';
 import type { RouteRecord } from '../../src/config/route-settings.ts';
 import { createLog } from '../../src/log.ts';
-import { type NodeOptions, ProxyNode } from '../../src/node/node.ts';
+import { ProxyNode } from '../../src/node/node.ts';
+import type { NodeOptions } from '../../src/node/node-options.ts';
 import { eventually } from './eventually.ts';
 import { closeLinkers, FakeLinker, type FakeLinkerOptions } from './fake-linker.ts';
 import { closeClients } from './raw-client.ts';

@@ -71,17 +71,16 @@ export class Answer {
       parsed.parser.release();
       return null;
     }
-    const rest = bytes.length === parsed.bytes ? null : bytes.subarray(parsed.bytes);
     if (head.status < 200 && head.status !== 101) {
       parsed.parser.release();
-      return this.#interim(bytes, parsed.bytes, rest);
+      return this.#interim(bytes, parsed.bytes);
     }
     this.#head = head;
     this.status = head.status;
     this.#body = new Body(head.framing, head.contentLength, parsed.parser);
     this.#unchunks = this.#request.http10 && head.framing === 'chunked';
     this.#closes = closing || this.#unchunks || head.framing === 'until-close';
-    return this.#begin(bytes, parsed.bytes, rest, this.#body);
+    return this.#begin(bytes, parsed.bytes, this.#body);
   }
 
   /** The application closed its connection: a legal end? */
@@ -95,26 +94,26 @@ export class Answer {
     this.#body?.release();
   }
 
-  #interim(bytes: Buffer, headBytes: number, rest: Buffer | null): Taken {
+  #interim(bytes: Buffer, headBytes: number): Taken {
+    const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
     // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
     if (this.#request.http10) return { bytes: null, rest };
     this.interim = true;
     return { bytes: rewriteResponseHead(bytes, headBytes, '', 0), rest };
   }
 
-  #begin(bytes: Buffer, headBytes: number, rest: Buffer | null, body: Body): Taken | null {
+  /** The head, and the part of the body that came with it if that is small. */
+  #begin(bytes: Buffer, headBytes: number, body: Body): Taken | null {
     this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
     const connection = this.#connectionHeader() + (this.addedLines?.() ?? '');
-    const joins = rest !== null && rest.length <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
-    if (!joins) {
-      this.started = true;
-      return { bytes: rewriteResponseHead(bytes, headBytes, connection, 0), rest };
-    }
-    const taken = body.take(rest);
+    const restBytes = bytes.length - headBytes;
+    const joins = restBytes > 0 && restBytes <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
+    const taken = !joins ? 0 : body.isCounted ? body.count(restBytes) : body.take(bytes.subarray(headBytes));
     if (taken < 0) return null;
     this.started = true;
-    if (body.complete) this.state = 'complete';
-    return { bytes: rewriteResponseHead(bytes, headBytes, connection, taken), rest: taken === rest.length ? null : rest.subarray(taken) };
+    if (joins && body.complete) this.state = 'complete';
+    const rest = taken === restBytes ? null : bytes.subarray(headBytes + taken);
+    return { bytes: rewriteResponseHead(bytes, headBytes, connection, taken), rest };
   }
 
   #connectionHeader(): string {

@@ -35,11 +35,21 @@ export class Body {
   take(chunk: Buffer, contents: Buffer[] | null = null): number {
     if (this.#complete) return 0;
     if (this.framing === 'chunked') return this.#follow(chunk, contents);
-    if (this.framing === 'until-close') return chunk.length;
-    const bytes = Math.min(chunk.length, this.#remaining);
-    this.#remaining -= bytes;
+    return this.count(chunk.length);
+  }
+
+  /** Where the body ends can be told by counting: its bytes need not be looked at. */
+  get isCounted(): boolean {
+    return this.framing !== 'chunked';
+  }
+
+  /** The same as `take` for `bytes` of a body that is counted. */
+  count(bytes: number): number {
+    if (this.framing === 'until-close' && !this.#complete) return bytes;
+    const taken = Math.min(bytes, this.#remaining);
+    this.#remaining -= taken;
     this.#complete = this.#remaining === 0;
-    return bytes;
+    return taken;
   }
 
   /** The sender closed its connection: is that a legal end here? */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { PullproxyError } from '../../errors.ts';
 import { errorAnswer } from './answers.ts';
 import { ClientSocket } from './client-socket.ts';

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';

@@ -1,4 +1,5 @@
 /** Which headers a proxy looks at, and the bytes of heads without those that end here. */
+import { Buffer } from 'node:buffer';
 import { spans } from './llhttp.ts';
 
 /** The headers that mean something to a proxy. Everything else passes as it came. */
@@ -154,7 +155,7 @@ const removed = new Uint8Array(256);
 /** Marks headers of the last parsed head for removal; used within one synchronous rewrite. */
 export const removal = {
   clear(): void {
-    removed.fill(0, 0, spans.count);
+    for (let i = 0; i < spans.count; i++) removed[i] = 0;
   },
   add(i: number): void {
     removed[i] = 1;

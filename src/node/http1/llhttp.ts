@@ -100,8 +100,6 @@ function instantiate(): Exports {
 }
 
 function load(bytes: Buffer, start: number, end: number): void {
-  // The WASM heap may have grown and moved.
-  if (memory.buffer !== wasm.memory.buffer) memory = new Uint8Array(wasm.memory.buffer);
   memory.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), input);
 }
 
@@ -113,6 +111,8 @@ export class Parser {
   constructor(type: number) {
     this.type = type;
     this.pointer = wasm.llhttp_alloc(type);
+    // The WASM heap may have grown and moved: nothing else allocates in it.
+    if (memory.length === 0) memory = new Uint8Array(wasm.memory.buffer);
     alive++;
   }
 
@@ -182,7 +182,6 @@ export function parserCounts(): { alive: number; pooled: number } {
 }
 
 function cString(pointer: number): string {
-  if (memory.buffer !== wasm.memory.buffer) memory = new Uint8Array(wasm.memory.buffer);
   return Buffer.from(memory.subarray(pointer, memory.indexOf(0, pointer))).toString('latin1');
 }
 

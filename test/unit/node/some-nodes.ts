@@ -14,7 +14,8 @@ import { LinkerLink } from '../../../src/link/linker-link.ts';
 import type { Stream } from '../../../src/link/stream.ts';
 import { Linker } from '../../../src/linker/linker.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
-import { type NodeOptions, ProxyNode } from '../../../src/node/node.ts';
+import { ProxyNode } from '../../../src/node/node.ts';
+import type { NodeOptions } from '../../../src/node/node-options.ts';
 import { eventually } from '../../support/eventually.ts';
 
 export const SECRET = 's';

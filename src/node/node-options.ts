@@ -1,0 +1,61 @@
+import type { Cluster } from '../cluster/cluster.ts';
+import type { AddressRange } from '../config/address-range.ts';
+import type { HostPort } from '../config/host-port.ts';
+import type { ListenUrl } from '../config/listen-url.ts';
+import type { RouteSettings } from '../config/route-settings.ts';
+import type { LinkTiming } from '../link/link.ts';
+import type { Log } from '../log.ts';
+import type { HeldLimits } from './dispatch.ts';
+import type { Leaver } from './lenders.ts';
+import type { BackendTls } from './link-server.ts';
+import type { Certificates } from './listeners/certificates.ts';
+import type { VisitWatcher } from './visit-watchers.ts';
+
+/** What a node is made with. */
+export interface NodeOptions extends HeldLimits {
+  readonly id: string;
+  readonly listen: readonly ListenUrl[];
+  /** Of https listeners. */
+  readonly certificates?: Certificates;
+  /** Requests that came in the clear are sent to https at this port instead of being served. */
+  readonly httpsRedirect?: number;
+  /** What browsers are told for how long to come by https only (RFC 6797); absent: nothing. */
+  readonly hstsMs?: number;
+  /** Proxies in front of this node that are believed about their clients; none when absent. */
+  readonly trustedProxies?: readonly AddressRange[];
+  /** Linkers must speak TLS. */
+  readonly backendTls?: BackendTls;
+  readonly backend: HostPort;
+  /** Other nodes of this machine listen at the same ports for clients, and at this one for linkers; `backend` is this node's own. */
+  readonly sharedBackend?: HostPort;
+  /** Makes the cluster that this node joins; `bound` is the backend port's HOST:PORT. */
+  readonly cluster: (bound: string) => Cluster;
+  /** Clients of `route` are held and no slot is known; with `force`, one more instance is wanted in any case. */
+  readonly startNeeded: (route: string, force?: number) => void;
+  /** An instance of a route with a stop command has left for good. */
+  readonly instanceLeft?: (route: string, leaver: Leaver) => void;
+  /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. */
+  readonly leaveAsked?: () => void;
+  /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
+  readonly secrets: (route: string) => readonly string[];
+  readonly routeDefaults?: RouteSettings;
+  readonly connectionsMax: number;
+  /** Of each address; absent: as many as all together may have. */
+  readonly connectionsPerAddressMax?: number;
+  readonly entranceTimeoutMs?: number;
+  readonly headBytesMax: number;
+  readonly headTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly stallTimeoutMs: number;
+  readonly tcpIdleTimeoutMs: number;
+  readonly upgradeIdleTimeoutMs: number;
+  readonly linkTiming?: LinkTiming;
+  /** Access log, traces; without them nothing is noted of visits. */
+  readonly watchers?: readonly VisitWatcher[];
+  readonly log: Log;
+}
+
+export interface NodeAddresses {
+  readonly listen: readonly string[];
+  readonly backend: string;
+}
