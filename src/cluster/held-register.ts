@@ -3,16 +3,20 @@
  * before it was sent costs nothing. Order is kept: what `take` gives must be sent in that order.
  */
 
-import { TurnoverMap, TurnoverSet } from '../turnover.ts';
+import { TurnoverMap } from '../turnover.ts';
 import type { Hold, HoldChange } from './directory.ts';
 import { holdsPerCallMax } from './limits.ts';
+
+/** Beyond it, and when they are the most, those that are over are taken out of the list of what is to be sent. */
+const OVER_MAX = 100;
 
 interface Held {
   readonly id: string;
   /** When it began, local monotonic ms. */
   readonly since: number;
   readonly maxHeld: number;
-  state: 'new' | 'sent' | 'accepted';
+  /** `over`: it ended before it was sent. */
+  state: 'new' | 'sent' | 'accepted' | 'over';
 }
 
 /** One call of the directory that is to be made; it ends with `settle` or `failed`. */
@@ -23,7 +27,9 @@ export interface HoldCall {
 
 export class HeldRegister {
   readonly #held = new TurnoverMap<string, Held>();
-  readonly #new = new TurnoverSet<Held>();
+  /** With some that are over. */
+  #unsent: Held[] = [];
+  #unsentOver = 0;
   #removed = new Set<string>();
   #accepted = 0;
   /** `lost`: the directory may have anything; `recovering`: all is said anew with the next `take`. */
@@ -41,7 +47,7 @@ export class HeldRegister {
   /** Whether `take` gives anything. */
   get pending(): boolean {
     if (this.#directory === 'lost') return false;
-    return this.#directory === 'recovering' || this.#new.size > 0 || this.#removed.size > 0;
+    return this.#directory === 'recovering' || this.#unsent.length > this.#unsentOver || this.#removed.size > 0;
   }
 
   /**
@@ -56,7 +62,7 @@ export class HeldRegister {
     this.remove(id);
     const held: Held = { id, since, maxHeld, state: 'new' };
     this.#held.set(id, held);
-    this.#new.add(held);
+    this.#unsent.push(held);
   }
 
   remove(id: string): void {
@@ -64,7 +70,8 @@ export class HeldRegister {
     if (held === undefined) return;
     this.#held.delete(id);
     if (held.state === 'accepted') this.#accepted--;
-    if (!this.#new.delete(held)) this.#removed.add(id);
+    if (held.state === 'new') this.#forgetUnsent(held);
+    else this.#removed.add(id);
   }
 
   /** The directory may have lost, or never got, what was sent. Nothing more is taken until `recover`. */
@@ -82,7 +89,8 @@ export class HeldRegister {
     const reset = this.#directory === 'recovering';
     const calls = reset ? this.#everything(now) : this.#changes(now);
     this.#removed = new Set();
-    this.#new.clear();
+    this.#unsent = [];
+    this.#unsentOver = 0;
     this.#directory = 'follows';
     return calls;
   }
@@ -106,12 +114,20 @@ export class HeldRegister {
     return gone;
   }
 
+  /** Nothing is taken while the directory is away, and clients come and go. */
+  #forgetUnsent(held: Held): void {
+    held.state = 'over';
+    if (++this.#unsentOver <= OVER_MAX || this.#unsentOver * 2 <= this.#unsent.length) return;
+    this.#unsent = this.#unsent.filter(({ state }) => state === 'new');
+    this.#unsentOver = 0;
+  }
+
   /** All removals go before, or with, the first addition: an id may be in both. */
   #changes(now: number): HoldCall[] {
     const removed = [...this.#removed];
     const calls: HoldCall[] = [];
     while (removed.length > holdsPerCallMax) calls.push(call([], removed.splice(0, holdsPerCallMax), now, false));
-    const additions = parts(this.#new);
+    const additions = parts(this.#unsent.filter(({ state }) => state === 'new'));
     calls.push(call(additions.shift() ?? [], removed, now, false));
     return calls.concat(additions.map((part) => call(part, [], now, false)));
   }
@@ -139,7 +155,7 @@ function call(part: Held[], remove: readonly string[], now: number, acceptedBefo
 }
 
 /** Oldest first, cut into what one call carries. */
-function parts(holds: Iterable<Held>): Held[][] {
+function parts(holds: readonly Held[]): Held[][] {
   const oldestFirst = [...holds].sort((a, b) => a.since - b.since);
   const found: Held[][] = [];
   for (let at = 0; at < oldestFirst.length; at += holdsPerCallMax) found.push(oldestFirst.slice(at, at + holdsPerCallMax));

@@ -5,7 +5,6 @@
 import assert from 'node:assert';
 import type { Cluster } from '../cluster/cluster.ts';
 import { PullproxyError } from '../errors.ts';
-import { TurnoverMap } from '../turnover.ts';
 import { type HandoffCounters, WaitCounters } from './counters.ts';
 import type { HeldEntry, HeldTally } from './held-queue.ts';
 import type { Relays } from './relays.ts';
@@ -43,8 +42,6 @@ export class Dispatcher {
   readonly #tally: HeldTally;
   readonly #handoffs: HandoffCounters;
   readonly #startNeeded: (route: string) => void;
-  /** Held visits by what the directory calls them. */
-  readonly #holds = new TurnoverMap<string, Visit>();
   /** Routes whose number of idle slots has changed in this turn. */
   #changed: Route[] = [];
   #nextHold = 0;
@@ -171,20 +168,22 @@ export class Dispatcher {
   }
 
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
-  refuseHold(holdId: string): void {
-    const visit = this.#holds.get(holdId);
-    if (visit === undefined) return;
+  refuseHold(route: Route, holdId: string): void {
+    // Whom it refuses has come just now.
+    const visit = route.held.findYoungest((entry) => visitOf(entry).holdId === holdId);
+    if (!(visit instanceof Visit)) return;
     this.leave(visit);
     visit.refuse(QUEUE_FULL);
   }
 
   /** The end of a drain: whoever is still held is told to come again. */
-  refuseAll(): void {
-    for (const visit of [...this.#holds.values()]) {
-      // A refusal may have made others leave.
-      if (visit.queue === null) continue;
-      this.leave(visit);
-      visit.refuse(DRAINING);
+  refuseAll(routes: Iterable<Route>): void {
+    for (const { held } of routes) {
+      for (let oldest = held.oldest; oldest !== null; oldest = held.oldest) {
+        const visit = visitOf(oldest);
+        this.leave(visit);
+        visit.refuse(DRAINING);
+      }
     }
   }
 
@@ -243,7 +242,6 @@ export class Dispatcher {
   #hold(visit: Visit, route: Route, maxHeld: number): void {
     visit.holdId = (this.#nextHold++).toString(36);
     visit.cold = route.isCold;
-    this.#holds.set(visit.holdId, visit);
     visit.record?.held();
     route.held.insert(visit);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
@@ -262,7 +260,6 @@ export class Dispatcher {
   #over(visit: Visit): void {
     if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
     visit.pageTimer = null;
-    this.#holds.delete(visit.holdId);
     this.#cluster.unhold((visit.route as Route).name, visit.holdId);
   }
 

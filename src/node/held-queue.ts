@@ -105,6 +105,13 @@ export class HeldQueue {
     }
   }
 
+  /** The youngest of those that are looked for; null: there is none. */
+  findYoungest(isIt: (entry: HeldEntry) => boolean): HeldEntry | null {
+    let entry = this.#youngest;
+    while (entry !== null && !isIt(entry)) entry = entry.older;
+    return entry;
+  }
+
   takeOldest(): HeldEntry | null {
     const entry = this.#oldest;
     if (entry !== null) this.remove(entry);

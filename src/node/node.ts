@@ -208,7 +208,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#linkServer.goAway();
     // Slots that are lent on must be home before the links go: the node that has them may open a stream at any moment.
     await this.#leaving.until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
-    this.#dispatcher.refuseAll();
+    this.#dispatcher.refuseAll(this.routes.all());
     await this.#leaving.until(() => this.#connections === 0, LAST_ANSWERS_MS);
     await this.stop();
   }
@@ -304,8 +304,9 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#watch?.coming(route, count, from);
   }
 
-  onHoldRefused(_route: string, holdId: string): void {
-    this.#dispatcher.refuseHold(holdId);
+  onHoldRefused(name: string, holdId: string): void {
+    const route = this.routes.get(name);
+    if (route !== undefined) this.#dispatcher.refuseHold(route, holdId);
   }
 
   onRematch(name: string): void {

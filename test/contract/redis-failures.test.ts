@@ -168,7 +168,9 @@ describe('when Redis fails', () => {
     await server.restart();
     await eventually('back', () => a.cluster.connected);
     const words = a.logged.filter((line) => line.includes('Redis'));
-    expect(words).toEqual(['connected to Redis', 'disconnected from Redis', 'Redis connection failed', 'connected to Redis']);
+    expect([words[0], words.at(-1)]).toEqual(['connected to Redis', 'connected to Redis']);
+    // A socket may say that it failed before it says that it closed.
+    expect(words.slice(1, -1).sort()).toEqual(['Redis connection failed', 'disconnected from Redis']);
   });
 
   test('full, it is asked again with the beats and not in a loop, and all is right when it takes writes', async () => {

@@ -66,7 +66,7 @@ function step(bench: Bench, route: Route, kind: string, pick: number): void {
     one.left = true;
     bench.dispatcher.leave(one);
   } else if (kind === 'want') bench.want(route, pick % 3);
-  else if (kind === 'refuse') bench.dispatcher.refuseHold(one?.holdId ?? 'unknown');
+  else if (kind === 'refuse') bench.dispatcher.refuseHold(route, one?.holdId ?? 'unknown');
   else if (kind === 'older') bench.cluster.elsewhereMs = pick % 2 === 0 ? null : pick * 10;
   else if (kind === 'time') jest.advanceTimersByTime(pick * 10);
   else if (kind === 'break' && by !== undefined) {

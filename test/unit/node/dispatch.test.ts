@@ -151,7 +151,7 @@ describe('who is held is refused', () => {
     bench.links(route, lender(1, 1));
     gone.left = true;
     bench.dispatcher.leave(gone);
-    for (const id of [...ids, ...ids]) bench.dispatcher.refuseHold(id);
+    for (const id of [...ids, ...ids]) bench.dispatcher.refuseHold(route, id);
     expect(visits.map(({ codes }) => codes)).toEqual([[], [], ['queue_full']]);
     expect(served.served.length).toBe(1);
     expect(refused.served).toEqual([]);
@@ -167,9 +167,9 @@ describe('who is held is refused', () => {
     bench.links(route, one);
     one.stub.active--;
     bench.dispatcher.retry(visit);
-    bench.dispatcher.refuseHold(before);
+    bench.dispatcher.refuseHold(route, before);
     expect([visit.codes, bench.tally.size]).toEqual([[], 1]);
-    bench.dispatcher.refuseHold(visit.holdId);
+    bench.dispatcher.refuseHold(route, visit.holdId);
     expect(visit.codes).toEqual(['queue_full']);
     bench.expectNothingLeft();
   });
@@ -178,9 +178,9 @@ describe('who is held is refused', () => {
     const bench = new Bench({ heldMax: 20_000, heldBytesMax: 1e9 });
     const route = bench.route({ maxHeld: 20_000 });
     const visits = Array.from({ length: 20_000 }, () => bench.arrives(route));
-    for (const { holdId } of visits.slice(0, 10_000)) bench.dispatcher.refuseHold(holdId);
+    for (const { holdId } of visits.slice(10_000)) bench.dispatcher.refuseHold(route, holdId);
     expect(bench.tally.size).toBe(10_000);
-    bench.dispatcher.refuseAll();
+    bench.dispatcher.refuseAll([route]);
     expect(new Set(visits.flatMap(({ codes }) => codes))).toEqual(new Set(['queue_full', 'draining']));
     bench.expectNothingLeft();
   });
@@ -194,7 +194,7 @@ describe('who is held is refused', () => {
       second.left = true;
       bench.dispatcher.leave(second);
     };
-    bench.dispatcher.refuseAll();
+    bench.dispatcher.refuseAll([route]);
     expect([first.codes, second.codes, third.codes]).toEqual([['draining'], [], ['draining']]);
     bench.expectNothingLeft();
   });
