@@ -16,14 +16,16 @@ export class Children {
     return child;
   }
 
-  /** Starts one of pullproxy's commands and waits for its ready line; `flags` are Node's. */
+  /** Starts one of pullproxy's commands and waits for its ready line; `flags` are Node's, `under` is a program that runs Node. */
   async pullproxy(
     args: readonly string[],
     env: NodeJS.ProcessEnv = {},
     flags: readonly string[] = [],
+    under: readonly string[] = [],
   ): Promise<{ child: ChildProcess; ready: Record<string, unknown> }> {
     const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
-    const child = this.start(process.execPath, [...flags, main, ...args], { env: { ...process.env, ...env } });
+    const [command = '', ...rest] = [...under, process.execPath, ...flags, main, ...args];
+    const child = this.start(command, rest, { env: { ...process.env, ...env } });
     let text = '';
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
       text += chunk.toString();

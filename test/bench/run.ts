@@ -1,6 +1,6 @@
 /**
  * Compares one node and one linker with two chained HAProxy processes of one thread each, and with others, in one run. Needs Linux, nginx,
- * haproxy, wrk, curl and openssl, and redis-server for what crosses nodes.
+ * haproxy, wrk, curl and openssl, redis-server for what crosses nodes, and valgrind where instructions are to be counted.
  *
  *     npm run bench [-- --quick] [--only keep-alive,held] [--rounds 5] [--seconds 5] [--out test/bench/results]
  */
@@ -16,6 +16,7 @@ import { bodies } from './suites/bodies.ts';
 import { crossNode, workers } from './suites/cluster.ts';
 import { handoff } from './suites/handoff.ts';
 import { held } from './suites/held.ts';
+import { instructions } from './suites/instructions.ts';
 import { latency } from './suites/latency.ts';
 import { links } from './suites/links.ts';
 import { tcp, webSockets } from './suites/messages.ts';
@@ -38,6 +39,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   wake,
   held,
   links,
+  instructions,
 };
 
 const { values } = parseArgs({

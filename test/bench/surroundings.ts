@@ -25,12 +25,15 @@ export interface NodeStart {
   readonly args?: readonly string[];
   /** Of Node itself. */
   readonly flags?: readonly string[];
+  /** A program that runs Node, with its arguments. */
+  readonly under?: readonly string[];
 }
 
 export interface LinkerStart {
   readonly route?: string;
   readonly concurrency?: number;
   readonly flags?: readonly string[];
+  readonly under?: readonly string[];
 }
 
 export interface StartedNode {
@@ -105,9 +108,9 @@ export class Surroundings {
     return { name: 'pullproxy', address: started.address, pids: { node: started.pid, linker } };
   }
 
-  async startNode({ listen = 'http://127.0.0.1:0', args = [], flags = [] }: NodeStart): Promise<StartedNode> {
+  async startNode({ listen = 'http://127.0.0.1:0', args = [], flags = [], under = [] }: NodeStart): Promise<StartedNode> {
     const ports = ['--listen', listen, '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
-    const { child, ready } = await this.children.pullproxy(['node', ...ports, ...args], {}, flags);
+    const { child, ready } = await this.children.pullproxy(['node', ...ports, ...args], {}, flags, under);
     const url = new URL(((ready.listen as string[])[0] as string).replace(/^\w+:/, 'http:'));
     return { pid: child.pid as number, address: url.host, backend: String(ready.backend), admin: String(ready.admin) };
   }
@@ -116,11 +119,11 @@ export class Surroundings {
   async startLinker(
     proxy: string,
     origin: number,
-    { route = ROUTE, concurrency = CONCURRENCY, flags = [] }: LinkerStart = {},
+    { route = ROUTE, concurrency = CONCURRENCY, flags = [], under = [] }: LinkerStart = {},
   ): Promise<number> {
     const app = `127.0.0.1:${origin}`;
     const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(concurrency), '--app', app];
-    const { child } = await this.children.pullproxy(args, {}, flags);
+    const { child } = await this.children.pullproxy(args, {}, flags, under);
     return child.pid as number;
   }
 
