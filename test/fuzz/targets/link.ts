@@ -8,6 +8,7 @@ import { Link } from '../../../src/link/link.ts';
 import { LinkerLink } from '../../../src/link/linker-link.ts';
 import { NodeLink } from '../../../src/link/node-link.ts';
 import type { StreamHandler } from '../../../src/link/stream.ts';
+import { proxyHeader } from '../../../src/linker/proxy-header.ts';
 import { latin1, piecesOf, type Target } from '../target.ts';
 
 const CONCURRENCY = 3;
@@ -71,6 +72,8 @@ function playLinker(bytes: Buffer): void {
   const linker: LinkerLink = new LinkerLink(link, {
     opened(stream) {
       opened++;
+      // What the application is told is whole, or nothing.
+      proxyHeader('v2', stream.client);
       stream.handler = sink;
     },
     done: () => {},
@@ -128,6 +131,7 @@ export const LINK_FRAMES: Target = {
       frame(Frame.RECALL, u32(1)),
     ]),
     Buffer.concat([frame(Frame.PING, ''), frame(Frame.GOAWAY, '')]),
+    Buffer.concat([frame(Frame.CLIENT, '192.0.2.7 4660 127.0.0.1 80', 1), frame(Frame.OPEN, 'GET /', 1)]),
   ],
   run(bytes) {
     assert.deepEqual(framesOf(piecesOf(bytes)), framesOf([bytes]));
