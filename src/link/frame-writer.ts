@@ -1,29 +1,48 @@
 import type { Duplex } from 'node:stream';
 import { FRAME_HEAD_BYTES } from './frames.ts';
 
-const ARENA_BYTES = 65_536;
+const ARENA_BYTES = 131_072;
 /** Enough for a handshake: a connection that never gets further costs no more. */
 const FIRST_ARENA_BYTES = 1_024;
+/** Of all links together. What is on its way at a time is bounded by the streams' windows. */
+const SPARE_ARENAS_MAX = 32;
 /** How long a frame that nobody waits for may wait for one that has to go. */
 const LAZY_MS = 2;
-/** Payloads up to this are copied beside their head, larger ones are passed by reference. */
-const COPY_BYTES_MAX = 4_096;
+
+/** Memory in which frames are put together. Written from `start` on when it is flushed; used again when all of it is with the kernel. */
+interface Arena {
+  readonly bytes: Buffer;
+  start: number;
+  end: number;
+  /** Writes that are under way. */
+  writes: number;
+}
+
+const spare: Arena[] = [];
+/** A link that has nothing to say occupies none. */
+const NO_ARENA = newArena(0);
 
 /**
  * Collects the frames of one event-loop turn and sends them in one write: this batching is why one link per (linker, node)
  * beats a socket per slot. The flush runs in the check phase, right after the turn's input was read, so an idle link adds no delay.
+ * Payloads are copied: whoever gave them may use their memory again at once, and so is the memory here.
  */
 export class FrameWriter {
   readonly #socket: Duplex;
-  #arena = Buffer.allocUnsafeSlow(FIRST_ARENA_BYTES);
-  #start = 0;
-  #end = 0;
-  #parts: Buffer[] = [];
+  #arena = newArena(FIRST_ARENA_BYTES);
+  /** Those that are full, with what is to be written of them. */
+  #full: Arena[] = [];
+  /** Of the writes under way, in their order. */
+  readonly #written: Arena[] = [];
   #scheduled = false;
   #closed = false;
   #lazyTimer: NodeJS.Timeout | null = null;
 
   readonly #flushNow = (): void => this.flush();
+  readonly #wroteOne = (): void => {
+    const arena = this.#written.shift();
+    if (arena !== undefined) this.#wrote(arena);
+  };
 
   constructor(socket: Duplex) {
     this.#socket = socket;
@@ -36,31 +55,21 @@ export class FrameWriter {
 
   frame(type: number, flags: number, streamId: number, payload: Buffer | null): void {
     const length = payload === null ? 0 : payload.length;
-    const copied = length <= COPY_BYTES_MAX ? length : 0;
-    this.#reserve(FRAME_HEAD_BYTES + copied);
     this.#head(type, flags, streamId, length);
+    if (payload !== null && length > 0) this.#append(payload, length);
     this.#schedule();
-    if (payload === null || length === 0) return;
-    if (copied > 0) {
-      payload.copy(this.#arena, this.#end);
-      this.#end += copied;
-    } else {
-      this.#cut();
-      this.#parts.push(payload);
-    }
   }
 
   number(type: number, flags: number, streamId: number, value: number): void {
     this.#reserve(FRAME_HEAD_BYTES + 4);
     this.#head(type, flags, streamId, 4);
+    this.#arena.bytes.writeUInt32BE(value, this.#arena.end);
+    this.#arena.end += 4;
     this.#schedule();
-    this.#arena.writeUInt32BE(value, this.#end);
-    this.#end += 4;
   }
 
   /** A frame without payload that the peer does not wait for: it leaves with the next one, in the order in which they were queued. */
   lazily(type: number, flags: number, streamId: number): void {
-    this.#reserve(FRAME_HEAD_BYTES);
     this.#head(type, flags, streamId, 0);
     if (this.#scheduled || this.#lazyTimer !== null) return;
     this.#lazyTimer = setTimeout(() => {
@@ -77,24 +86,56 @@ export class FrameWriter {
 
   flush(): void {
     this.#scheduled = false;
-    this.#cut();
-    const parts = this.#parts;
-    if (parts.length === 0) return;
-    this.#parts = [];
-    if (this.#closed || !this.#socket.writable) return;
-    if (parts.length === 1) {
-      this.#socket.write(parts[0]);
+    const full = this.#full;
+    if (full.length === 0) {
+      this.#write(this.#arena);
       return;
     }
+    this.#full = [];
     this.#socket.cork();
-    for (const part of parts) this.#socket.write(part);
+    for (const arena of full) this.#write(arena);
+    this.#write(this.#arena);
     this.#socket.uncork();
   }
 
+  #write(arena: Arena): void {
+    const { bytes, start, end } = arena;
+    if (start === end) return;
+    arena.start = end;
+    arena.writes++;
+    if (this.#closed || !this.#socket.writable) {
+      this.#wrote(arena);
+      return;
+    }
+    this.#written.push(arena);
+    this.#socket.write(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), this.#wroteOne);
+  }
+
+  #wrote(arena: Arena): void {
+    arena.writes--;
+    if (arena.writes > 0 || arena.start < arena.end) return;
+    if (arena === this.#arena) this.#arena = NO_ARENA;
+    arena.start = arena.end = 0;
+    if (spare.length < SPARE_ARENAS_MAX && arena.bytes.length === ARENA_BYTES) spare.push(arena);
+  }
+
   #head(type: number, flags: number, streamId: number, length: number): void {
-    this.#arena.writeUInt32BE(((type << 27) | (flags << 24) | length) >>> 0, this.#end);
-    this.#arena.writeUInt32BE(streamId, this.#end + 4);
-    this.#end += FRAME_HEAD_BYTES;
+    this.#reserve(FRAME_HEAD_BYTES);
+    const { bytes, end } = this.#arena;
+    bytes.writeUInt32BE(((type << 27) | (flags << 24) | length) >>> 0, end);
+    bytes.writeUInt32BE(streamId, end + 4);
+    this.#arena.end = end + FRAME_HEAD_BYTES;
+  }
+
+  #append(payload: Buffer, length: number): void {
+    let copied = 0;
+    while (copied < length) {
+      const arena = this.#arena;
+      const bytes = payload.copy(arena.bytes, arena.end, copied, length);
+      arena.end += bytes;
+      copied += bytes;
+      if (copied < length) this.#nextArena();
+    }
   }
 
   #schedule(): void {
@@ -103,17 +144,18 @@ export class FrameWriter {
     setImmediate(this.#flushNow);
   }
 
-  #cut(): void {
-    if (this.#end > this.#start) this.#parts.push(this.#arena.subarray(this.#start, this.#end));
-    this.#start = this.#end;
+  /** So many bytes follow in one piece. */
+  #reserve(bytes: number): void {
+    if (this.#arena.end + bytes > this.#arena.bytes.length) this.#nextArena();
   }
 
-  #reserve(bytes: number): void {
-    if (this.#end + bytes <= this.#arena.length) return;
-    this.#cut();
-    // The old arena may still be on its way through the kernel: it is left to the garbage collector, never reused.
-    this.#arena = Buffer.allocUnsafeSlow(ARENA_BYTES);
-    this.#start = 0;
-    this.#end = 0;
+  #nextArena(): void {
+    const full = this.#arena;
+    if (full.start < full.end) this.#full.push(full);
+    this.#arena = spare.pop() ?? newArena(ARENA_BYTES);
   }
+}
+
+function newArena(bytes: number): Arena {
+  return { bytes: Buffer.allocUnsafeSlow(bytes), start: 0, end: 0, writes: 0 };
 }

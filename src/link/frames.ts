@@ -79,7 +79,8 @@ export const ResetCode = {
 
 export type ResetCodeValue = (typeof ResetCode)[keyof typeof ResetCode];
 
-export type FrameSink = (type: number, flags: number, streamId: number, payload: Buffer) => void;
+/** Returns whether the payload, or a part of its memory, is used beyond the call. */
+export type FrameSink = (type: number, flags: number, streamId: number, payload: Buffer) => boolean;
 
 const EMPTY = Buffer.alloc(0);
 /** A DATA frame with more is not put together when it comes in parts. */
@@ -97,6 +98,7 @@ export class FrameReader {
   /** Of the DATA frame whose parts are being given out: its stream, and what is still to come. */
   #passedId = 0;
   #passedLeft = 0;
+  #kept = false;
   #part = EMPTY;
   #partBytes = 0;
 
@@ -105,8 +107,9 @@ export class FrameReader {
     this.payloadBytesMax = payloadBytesMax;
   }
 
-  /** @throws LinkProtocolError on a frame longer than allowed. */
-  push(chunk: Buffer): void {
+  /** Returns whether memory of the chunk is used beyond the call. @throws LinkProtocolError on a frame longer than allowed. */
+  push(chunk: Buffer): boolean {
+    this.#kept = false;
     const end = chunk.length;
     let at = this.#partBytes > 0 ? this.#complete(chunk) : 0;
     if (this.#passedLeft > 0) at = this.#pass(chunk, at);
@@ -120,6 +123,7 @@ export class FrameReader {
       at = next;
     }
     if (at < end) this.#append(chunk, at, end, end - at < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : this.#frameBytes(chunk, at));
+    return this.#kept;
   }
 
   /** Adds what belongs to the begun frame; returns where in the chunk the next one begins. */
@@ -159,7 +163,8 @@ export class FrameReader {
     const stop = Math.min(chunk.length, at + this.#passedLeft);
     if (stop === at) return at;
     this.#passedLeft -= stop - at;
-    this.#sink(Frame.DATA, 0, this.#passedId, at === 0 && stop === chunk.length ? chunk : chunk.subarray(at, stop));
+    const part = at === 0 && stop === chunk.length ? chunk : chunk.subarray(at, stop);
+    if (this.#sink(Frame.DATA, 0, this.#passedId, part)) this.#kept = true;
     return stop;
   }
 
@@ -186,7 +191,7 @@ export class FrameReader {
   #emit(bytes: Buffer, at: number, next: number): void {
     const head = bytes.readUInt32BE(at);
     const payload = at + FRAME_HEAD_BYTES === next ? EMPTY : bytes.subarray(at + FRAME_HEAD_BYTES, next);
-    this.#sink(head >>> 27, (head >>> 24) & 7, bytes.readUInt32BE(at + 4), payload);
+    if (this.#sink(head >>> 27, (head >>> 24) & 7, bytes.readUInt32BE(at + 4), payload)) this.#kept = true;
   }
 }
 

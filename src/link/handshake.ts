@@ -9,6 +9,7 @@
  */
 import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
+import type { ReadMemory } from '../reused-reads.ts';
 import { Frame, PROTOCOL_VERSION } from './frames.ts';
 import { parseJson } from './json.ts';
 import { Link, type LinkTiming } from './link.ts';
@@ -43,6 +44,8 @@ export interface AcceptOptions {
   readonly secrets: (route: string) => readonly string[];
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
+  /** What the socket reads into, if that is used again. */
+  readonly memory?: ReadMemory;
   /** Must give the link its role before it returns. `secret`: the one that was proved. */
   readonly ready: (link: Link, hello: Hello, secret: string) => void;
   readonly failed: (reason: string) => void;
@@ -53,6 +56,8 @@ export interface DialOptions {
   readonly secret: string;
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
+  /** What the socket reads into, if that is used again. */
+  readonly memory?: ReadMemory;
   /** Must give the link its role before it returns. */
   readonly ready: (link: Link, node: string) => void;
   readonly failed: (reason: string) => void;
@@ -122,11 +127,11 @@ class Handshake {
 
   constructor(
     socket: Socket,
-    options: { timing?: LinkTiming; timeoutMs?: number; failed: (reason: string) => void },
+    options: Pick<DialOptions, 'timing' | 'timeoutMs' | 'memory' | 'failed'>,
     step: (type: number, payload: Buffer) => void,
   ) {
     this.#failed = options.failed;
-    this.link = new Link(socket, step, options.timing);
+    this.link = new Link(socket, step, options.timing, options.memory);
     this.link.onHandshakeDown = (reason) => this.#end(() => this.#failed(reason));
     const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
     this.#deadline = setTimeout(() => this.link.close(`no handshake within ${timeoutMs} ms`), timeoutMs);

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
+import type { ReadMemory } from '../reused-reads.ts';
 import type { TurnoverMap } from '../turnover.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
@@ -19,12 +20,13 @@ type LinkState = 'handshake' | 'up' | 'down';
 /** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
 export interface LinkRole {
   readonly streams: TurnoverMap<number, Stream>;
-  /** A frame that is not the same for both ends. @throws LinkProtocolError */
-  receive(type: number, flags: number, streamId: number, payload: Buffer): void;
+  /** A frame that is not the same for both ends. Returns whether the payload's memory is used beyond the call. @throws LinkProtocolError */
+  receive(type: number, flags: number, streamId: number, payload: Buffer): boolean;
   /** The link is gone, and with it every stream. */
   down(reason: string): void;
 }
 
+/** The payload's memory is not used beyond the call. */
 export type HandshakeSink = (type: number, payload: Buffer) => void;
 
 /**
@@ -35,6 +37,7 @@ export class Link {
   readonly socket: Socket;
   readonly writer: FrameWriter;
   readonly #reader: FrameReader;
+  readonly #memory: ReadMemory | null;
   readonly #timing: LinkTiming;
   #state: LinkState = 'handshake';
   #handshake: HandshakeSink;
@@ -49,8 +52,10 @@ export class Link {
   /** Why the link broke while it was still in the handshake. */
   onHandshakeDown: (reason: string) => void = () => {};
 
-  constructor(socket: Socket, handshake: HandshakeSink, timing: LinkTiming = LINK_TIMING) {
+  /** `memory`: what the socket reads into, if that is used again. */
+  constructor(socket: Socket, handshake: HandshakeSink, timing: LinkTiming = LINK_TIMING, memory: ReadMemory | null = null) {
     this.socket = socket;
+    this.#memory = memory;
     this.writer = new FrameWriter(socket);
     this.#handshake = handshake;
     this.#timing = timing;
@@ -121,7 +126,7 @@ export class Link {
     if (this.#state === 'down') return;
     this.#heardAt = performance.now();
     try {
-      this.#reader.push(chunk);
+      if (this.#reader.push(chunk)) this.#memory?.keep();
     } catch (error) {
       if (!(error instanceof LinkProtocolError)) throw error;
       if (this.#role === null) this.sendJson(Frame.REFUSE, { reason: error.message });
@@ -129,31 +134,30 @@ export class Link {
     }
   }
 
-  #receive(type: number, flags: number, streamId: number, payload: Buffer): void {
-    if (this.#state === 'down') return;
+  #receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
+    if (this.#state === 'down') return false;
     const role = this.#role;
     if (role === null) {
       this.#handshake(type, payload);
-      return;
+      return false;
     }
     switch (type) {
       case Frame.DATA:
-        role.streams.get(streamId)?.receiveData(payload);
-        return;
+        return role.streams.get(streamId)?.receiveData(payload) ?? false;
       case Frame.WINDOW:
         role.streams.get(streamId)?.receiveWindow(readU32(payload));
-        return;
+        return false;
       case Frame.END:
         role.streams.get(streamId)?.receiveEnd();
-        return;
+        return false;
       case Frame.PING:
         // While it has not read what was sent before, that is sign of life enough: its pings can't fill the memory here.
         if (this.writer.backlogBytes === 0) this.writer.frame(Frame.PONG, 0, 0, null);
-        return;
+        return false;
       case Frame.PONG:
-        return;
+        return false;
       default:
-        role.receive(type, flags, streamId, payload);
+        return role.receive(type, flags, streamId, payload);
     }
   }
 

@@ -76,11 +76,14 @@ export class LinkerLink implements LinkRole {
     this.link.writer.number(Frame.RESET, (reached ? Flag.REACHED : 0) | (reused ? Flag.REUSED : 0), stream.id, code);
   }
 
-  receive(type: number, flags: number, streamId: number, payload: Buffer): void {
+  receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
+    if (type === Frame.OPEN) return this.#open(streamId, flags, payload);
+    this.#receiveWord(type, flags, streamId, payload);
+    return false;
+  }
+
+  #receiveWord(type: number, flags: number, streamId: number, payload: Buffer): void {
     switch (type) {
-      case Frame.OPEN:
-        this.#open(streamId, flags, payload);
-        return;
       case Frame.CLIENT:
         this.#client = { streamId, text: readClient(payload) };
         return;
@@ -125,7 +128,8 @@ export class LinkerLink implements LinkRole {
     this.lent -= count;
   }
 
-  #open(streamId: number, flags: number, opening: Buffer): void {
+  /** Returns whether the opening's memory is used beyond the call. */
+  #open(streamId: number, flags: number, opening: Buffer): boolean {
     if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
     if (this.streams.size >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
@@ -134,7 +138,7 @@ export class LinkerLink implements LinkRole {
     this.#client = null;
     this.streams.set(streamId, stream);
     this.#events.opened(stream, flags);
-    if (opening.length > 0) stream.receiveData(opening);
+    return opening.length > 0 && stream.receiveData(opening);
   }
 
   #done(streamId: number, keep: boolean): void {

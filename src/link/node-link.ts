@@ -170,7 +170,12 @@ export class NodeLink implements LinkRole {
     this.giveBack(this.idle);
   }
 
-  receive(type: number, flags: number, streamId: number, payload: Buffer): void {
+  receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
+    this.#receiveWord(type, flags, streamId, payload);
+    return false;
+  }
+
+  #receiveWord(type: number, flags: number, streamId: number, payload: Buffer): void {
     switch (type) {
       case Frame.GRANT:
         this.#granted(readU32(payload));

@@ -14,8 +14,11 @@ const PINNED_SHARE_MIN = 4;
 export type StreamState = 'open' | 'half-closed-local' | 'half-closed-remote' | 'closing' | 'abandoned' | 'closed';
 
 export interface StreamHandler {
-  /** The chunk may be kept; `stream.consumed(chunk.length)` says when it was passed on. */
-  onData(chunk: Buffer): void;
+  /**
+   * `stream.consumed(chunk.length)` says when it was passed on. Returns whether the chunk's memory is used beyond the call: it may be used
+   * again otherwise.
+   */
+  onData(chunk: Buffer): boolean;
   /** The peer sends no more (half-close). */
   onEnd(): void;
   /** After `write` returned false: everything queued has been sent, with the END if there was one. */
@@ -72,16 +75,16 @@ export class Stream {
     this.#credit -= bytes;
   }
 
-  /** Queues bytes. False: the peer must catch up first, wait for `onDrain`. */
+  /** Queues a copy of the bytes. False: the peer must catch up first, wait for `onDrain`. */
   write(chunk: Buffer): boolean {
     if (!this.sendable || this.#endPending) return true;
     if (this.#pending !== null) {
-      this.#pending.push(chunk);
+      this.#pending.push(Buffer.from(chunk));
       return false;
     }
     const rest = this.#send(chunk);
     if (rest === null) return true;
-    this.#pending = [rest];
+    this.#pending = [Buffer.from(rest)];
     return false;
   }
 
@@ -113,18 +116,20 @@ export class Stream {
     }
   }
 
-  /** Frames from the peer; called by the link. */
-  receiveData(chunk: Buffer): void {
+  /** Frames from the peer; called by the link. Returns whether the chunk's memory is used beyond the call. */
+  receiveData(chunk: Buffer): boolean {
     if (!this.receiving) {
       // What was on its way when this side gave the stream up, or a first chunk whose stream was refused at once.
-      if (this.state === 'abandoned' || this.state === 'closed') return;
+      if (this.state === 'abandoned' || this.state === 'closed') return false;
       throw new LinkProtocolError(`data on stream ${this.id} after its end`);
     }
     const waiting = this.#unconsumed > 0;
     this.#unconsumed += chunk.length;
     if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
     // What a slow reader leaves lying must not keep the whole read alive of which it was a small part.
-    this.handler?.onData(waiting && chunk.length * PINNED_SHARE_MIN < chunk.buffer.byteLength ? Buffer.from(chunk) : chunk);
+    if (!waiting || chunk.length * PINNED_SHARE_MIN >= chunk.buffer.byteLength) return this.handler?.onData(chunk) ?? false;
+    this.handler?.onData(Buffer.from(chunk));
+    return false;
   }
 
   receiveEnd(): void {

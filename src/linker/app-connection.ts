@@ -12,6 +12,7 @@ import { connect, type Socket } from 'node:net';
 import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { Stream, StreamHandler } from '../link/stream.ts';
+import { sharedReads } from '../reused-reads.ts';
 
 export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'closing' | 'closed';
 
@@ -75,7 +76,9 @@ export class AppConnection implements AppSide {
   constructor(owner: ConnectionOwner, { host, port }: HostPort, client: string, opening: Buffer | undefined) {
     this.#owner = owner;
     this.client = client;
-    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
+    // What it says is copied into the link's memory at once.
+    const onread = sharedReads(() => socket);
+    const socket: Socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread });
     this.#socket = socket;
     socket.on('connect', () => this.#connected());
     socket.on('data', (chunk: Buffer) => this.#appData(chunk));
@@ -149,19 +152,20 @@ export class AppConnection implements AppSide {
 
   // ── the node's side ──
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     const stream = this.#stream as Stream;
     if (this.#state === 'closed') {
       // The application has closed both directions and the node writes on: what a kernel answers by RST. Its own last bytes go first.
       stream.consumed(chunk.length);
       if (stream.pendingBytes === 0) this.#free(ResetCode.APP_CLOSED);
-      return;
+      return false;
     }
     this.#writes++;
     this.#writtenBytes += chunk.length;
     this.#reached = true;
     if (this.#socket.write(chunk)) stream.consumed(chunk.length);
     else this.#undrained += chunk.length;
+    return this.#socket.writableLength > 0;
   }
 
   onEnd(): void {

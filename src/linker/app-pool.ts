@@ -227,8 +227,9 @@ class WaitingStream implements AppSide {
     this.lender.free(this.stream, ResetCode.APP_REFUSED, false, false);
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.#chunks.push(chunk);
+    return true;
   }
 
   onEnd(): void {

@@ -5,6 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { dialLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
+import { ReadMemory } from '../reused-reads.ts';
 
 /** Contents, not paths. */
 export interface LinkTls {
@@ -67,7 +68,11 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
     const { hello, timing } = settings;
     const secret = typeof settings.secret === 'function' ? settings.secret() : settings.secret;
     const tls = typeof settings.tls === 'function' ? settings.tls() : settings.tls;
-    const socket = tls === undefined ? connect(target.port, target.ip) : connectWithTls(target, tls);
+    const memory = new ReadMemory();
+    const socket: Socket =
+      tls === undefined
+        ? connect({ port: target.port, host: target.ip, onread: memory.options(() => socket) })
+        : connectWithTls(target, tls);
     const abort = (): void => {
       reject(signal.reason);
       socket.destroy();
@@ -87,6 +92,7 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
         hello,
         secret,
         timing,
+        memory,
         ready: (link, node) => {
           settle();
           resolve(ready(link, node));

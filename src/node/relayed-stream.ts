@@ -57,10 +57,14 @@ export class RelayedStream implements StreamHandler {
 
   // ── the holding node's side ──
 
-  onData(chunk: Buffer): void {
-    if (this.#far === null) this.#early.push(chunk);
-    else if (this.#far.write(chunk)) this.#near.consumed(chunk.length);
+  onData(chunk: Buffer): boolean {
+    if (this.#far === null) {
+      this.#early.push(chunk);
+      return true;
+    }
+    if (this.#far.write(chunk)) this.#near.consumed(chunk.length);
     else this.#nearWaiting += chunk.length;
+    return false;
   }
 
   onEnd(): void {
@@ -92,8 +96,9 @@ export class RelayedStream implements StreamHandler {
     this.#nearLink.free(this.#near, ResetCode.CLOSED, false, false);
   }
 
-  #fromFar(chunk: Buffer): void {
+  #fromFar(chunk: Buffer): boolean {
     if (this.#near.write(chunk)) this.#far?.consumed(chunk.length);
     else this.#farWaiting += chunk.length;
+    return false;
   }
 }

@@ -173,10 +173,11 @@ class AppSocket implements StreamHandler {
     this.#socket.destroy();
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.#wrote = true;
     if (this.#socket.write(chunk)) this.#stream?.consumed(chunk.length);
     else this.#undrained += chunk.length;
+    return true;
   }
 
   onEnd(): void {

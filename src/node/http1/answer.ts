@@ -40,6 +40,11 @@ export class Answer {
     this.#request = request;
   }
 
+  /** What was taken last is used again with what follows it. */
+  get keepsBytes(): boolean {
+    return this.#partial.length > 0;
+  }
+
   /** The application may serve another request on this connection. */
   get keepsApplication(): boolean {
     return this.#head?.keepAlive === true && this.#head.framing !== 'until-close';

@@ -39,6 +39,10 @@ export class ClientSocket implements TunnelClient {
     return this.socket.writableNeedDrain;
   }
 
+  get hasUnsent(): boolean {
+    return this.socket.writableLength > 0;
+  }
+
   write(bytes: Buffer): boolean {
     return this.socket.write(bytes);
   }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { PullproxyError } from '../../errors.ts';
+import { ownBytes } from '../../reused-reads.ts';
 import { errorAnswer } from './answers.ts';
 import { ClientSocket } from './client-socket.ts';
 import { Exchange, type ExchangeClient, type ExchangeEvents, type HttpVisit } from './exchange.ts';
@@ -216,10 +217,11 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     if (this.isFull) this.pause();
     // A head ends with a line: one that comes byte by byte is not looked at again for each of them.
     else if (!begun || chunk.includes(0x0a) || this.#rest.length > this.#service.headBytesMax) this.#pump();
+    this.#rest = ownBytes(this.#rest);
   }
 
   #readAhead(chunk: Buffer): void {
-    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = this.#rest.length === 0 ? ownBytes(chunk) : Buffer.concat([this.#rest, chunk]);
     if (this.#rest.length > PIPELINED_BYTES_MAX) this.pause();
   }
 
@@ -265,7 +267,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     this.#rest = EMPTY;
     for (const event of ['data', 'drain', 'end', 'error', 'close']) this.socket.removeAllListeners(event);
     this.socket.pause();
-    this.socket.unshift(bytes);
+    this.socket.unshift(ownBytes(bytes));
     takeOver(this);
     return true;
   }

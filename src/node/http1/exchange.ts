@@ -173,8 +173,9 @@ export class Exchange extends Visit implements StreamHandler {
 
   // ── the application's side ──
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     const answer = this.#answer as Answer;
+    let keeps = false;
     let rest: Buffer | null = chunk;
     while (rest !== null && this.#state === 'open') {
       const before: number = rest.length;
@@ -182,7 +183,7 @@ export class Exchange extends Visit implements StreamHandler {
       const out = answer.take(rest, closing, this.requestComplete);
       if (out === null) {
         this.#breakOff('application_bad_answer');
-        return;
+        return true;
       }
       rest = out.rest;
       const used = before - (rest === null ? 0 : rest.length);
@@ -192,10 +193,12 @@ export class Exchange extends Visit implements StreamHandler {
       if (out.bytes === null) this.#stream?.consumed(used);
       else if (this.#client.write(out.bytes)) this.#stream?.consumed(used);
       else this.#undrained += used;
-      if (answer.state === 'tunnel') this.#enterTunnel(rest);
+      keeps ||= this.#client.hasUnsent;
+      if (answer.state === 'tunnel') keeps = this.#enterTunnel(rest) || keeps;
       // Bytes after a complete answer are nobody's: the application connection is not to be trusted with another request.
       else if (answer.state === 'complete') this.#complete(rest === null);
     }
+    return keeps || answer.keepsBytes;
   }
 
   onEnd(): void {
@@ -277,13 +280,14 @@ export class Exchange extends Visit implements StreamHandler {
     this.#client.finished(!closes);
   }
 
-  #enterTunnel(rest: Buffer | null): void {
+  #enterTunnel(rest: Buffer | null): boolean {
     const tunnel = new Tunnel(this.#client, (this.#lender as Lender).link, this.#stream as Stream, this.#undrained, this.record);
     if (this.record !== null) this.record.bytesIn = this.#request.total;
     this.#end();
     this.#events.answered(this, 101);
-    if (rest !== null) tunnel.onData(rest);
+    const keeps = rest !== null && tunnel.onData(rest);
     this.#client.enter(tunnel);
+    return keeps;
   }
 
   /** It can't go on: the client is told so, or sees a broken connection when it has a part of the answer already. */

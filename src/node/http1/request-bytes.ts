@@ -1,3 +1,5 @@
+import { ownBytes } from '../../reused-reads.ts';
+
 /** Beyond it a request can't be sent a second time. */
 const REPLAY_BYTES_MAX = 32_768;
 
@@ -17,7 +19,7 @@ export class RequestBytes {
     this.total += part.length;
     if (this.#parts === null) return;
     if (sent && this.total > REPLAY_BYTES_MAX) this.#parts = null;
-    else this.#parts.push(part);
+    else this.#parts.push(ownBytes(part));
   }
 
   get isWhole(): boolean {

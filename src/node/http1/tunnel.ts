@@ -6,6 +6,8 @@ import type { VisitRecord } from '../visit-record.ts';
 /** The client's connection, as a tunnel needs it. */
 export interface TunnelClient {
   write(bytes: Buffer): boolean;
+  /** Something that was written is not with the kernel yet. */
+  readonly hasUnsent: boolean;
   /** Half-close, after everything that was written. */
   end(): void;
   pause(): void;
@@ -62,10 +64,11 @@ export class Tunnel implements StreamHandler {
 
   // ── the application's side ──
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.record?.passed(chunk.length);
     if (this.#client.write(chunk)) this.#stream?.consumed(chunk.length);
     else this.#undrained += chunk.length;
+    return this.#client.hasUnsent;
   }
 
   onEnd(): void {

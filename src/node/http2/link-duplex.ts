@@ -29,10 +29,11 @@ export class LinkDuplex extends Duplex implements StreamHandler {
 
   // ── the link's side ──
 
-  onData(chunk: Buffer): void {
-    if (this.destroyed) return;
+  onData(chunk: Buffer): boolean {
+    if (this.destroyed) return false;
     this.#unread += chunk.length;
     if (this.push(chunk)) this.#consumed();
+    return true;
   }
 
   onEnd(): void {

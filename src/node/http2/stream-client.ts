@@ -91,6 +91,9 @@ export class StreamClient implements ExchangeClient {
 
   // ── for the exchange ──
 
+  /** How long a session keeps what is written it does not say. */
+  readonly hasUnsent = true;
+
   write(bytes: Buffer): boolean {
     if (this.#stream.destroyed) return true;
     return this.#writer.write(bytes);

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
+import { sharedReads, withReads } from '../../reused-reads.ts';
 import { TurnoverSet } from '../../turnover.ts';
 import type { AddressLimit } from './address-limit.ts';
 import type { Step } from './entrance.ts';
@@ -49,12 +50,15 @@ export class ClientPort {
     this.#steps = steps;
     this.#accept = accept;
     // Half-open sockets: a tunnel passes half-closes on.
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    // Steps read by themselves, and take the socket over as Node made it.
+    const isPlain = steps.length === 0;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: isPlain }, (accepted) => {
       this.#accepted++;
+      const socket = isPlain ? withReads(accepted, sharedReads) : accepted;
       const origin = new Origin(socket);
       const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(origin.address);
       if (release === null) socket.destroy();
-      else if (steps.length === 0) this.#admit(socket, origin, release);
+      else if (isPlain) this.#admit(socket, origin, release);
       else this.#receive(socket, origin, release);
     });
   }

@@ -4,6 +4,7 @@ import type { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import { ownBytes } from '../../reused-reads.ts';
 import { ClientSocket } from '../http1/client-socket.ts';
 import { Tunnel } from '../http1/tunnel.ts';
 import type { Lender } from '../slots.ts';
@@ -174,7 +175,7 @@ class TcpVisit extends Visit implements StreamHandler {
       this.#pass().clientData(chunk);
       return EMPTY;
     }
-    this.#early = this.#early.length === 0 ? chunk : Buffer.concat([this.#early, chunk]);
+    this.#early = this.#early.length === 0 ? ownBytes(chunk) : Buffer.concat([this.#early, chunk]);
     if (!this.grow(chunk.length)) this.#client.pause();
     return this.#early;
   }
@@ -218,8 +219,8 @@ class TcpVisit extends Visit implements StreamHandler {
     this.#state = 'over';
   }
 
-  onData(chunk: Buffer): void {
-    this.#pass().onData(chunk);
+  onData(chunk: Buffer): boolean {
+    return this.#pass().onData(chunk);
   }
 
   onEnd(): void {

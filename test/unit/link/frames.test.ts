@@ -31,7 +31,7 @@ const anyFrame = fc.record({
 
 function read(chunks: Iterable<Buffer>, payloadBytesMax?: number): SeenFrame[] {
   const frames: SeenFrame[] = [];
-  const reader = new FrameReader((type, flags, streamId, payload) => frames.push({ type, flags, streamId, payload }), payloadBytesMax);
+  const reader = new FrameReader((type, flags, streamId, payload) => frames.push({ type, flags, streamId, payload }) > 0, payloadBytesMax);
   for (const chunk of chunks) reader.push(chunk);
   return frames;
 }
@@ -69,7 +69,7 @@ describe('FrameReader', () => {
           // Neighbours that have the same stream could not be told apart.
           const sent = frames.map((frame, i) => ({ ...frame, type: i % 2 === 0 ? Frame.DATA : frame.type, flags: 0, streamId: i }));
           const seen: SeenFrame[] = [];
-          const reader = new FrameReader((type, flags, streamId, payload) => seen.push({ type, flags, streamId, payload }));
+          const reader = new FrameReader((type, flags, streamId, payload) => seen.push({ type, flags, streamId, payload }) > 0);
           reader.passesParts = true;
           for (const chunk of cut(Buffer.concat(sent.map((frame) => frameBytes(frame.type, frame.payload, frame.streamId, 0))), sizes)) {
             reader.push(chunk);
@@ -88,7 +88,7 @@ describe('FrameReader', () => {
 
   test('gives the parts of a large data frame without a copy', () => {
     const seen: Buffer[] = [];
-    const reader = new FrameReader((_type, _flags, _id, payload) => seen.push(payload));
+    const reader = new FrameReader((_type, _flags, _id, payload) => seen.push(payload) > 0);
     reader.passesParts = true;
     const chunks = [...cut(frameBytes(Frame.DATA, Buffer.alloc(60_000, 'x'), 7), [20_000])].map((chunk) => Buffer.from(chunk));
     for (const chunk of chunks) reader.push(chunk);
@@ -122,6 +122,7 @@ describe('FrameReader', () => {
     const reader: FrameReader = new FrameReader((type) => {
       seen.push(type);
       reader.payloadBytesMax = PAYLOAD_BYTES_MAX;
+      return false;
     }, 10);
     reader.push(Buffer.concat([frameBytes(Frame.WELCOME), frameBytes(Frame.DATA, Buffer.alloc(1_000), 1)]));
     expect(seen).toEqual([Frame.WELCOME, Frame.DATA]);
@@ -142,7 +143,7 @@ describe('FrameReader', () => {
 
   test('keeps no memory for payloads that are only claimed', () => {
     const before = process.memoryUsage().arrayBuffers;
-    const readers = Array.from({ length: 2_000 }, () => new FrameReader(() => {}));
+    const readers = Array.from({ length: 2_000 }, () => new FrameReader(() => false));
     for (const reader of readers) reader.push(Buffer.concat([headBytes(Frame.DATA, PAYLOAD_BYTES_MAX, 1), Buffer.from('x')]));
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * MIB);
     expect(readers).toHaveLength(2_000);
@@ -161,7 +162,7 @@ describe('FrameReader', () => {
 
   test('holds a trickled frame in a few times its bytes', () => {
     const held = 20;
-    const readers = Array.from({ length: held }, () => new FrameReader(() => {}));
+    const readers = Array.from({ length: held }, () => new FrameReader(() => false));
     const before = heldBytes();
     for (const reader of readers) {
       reader.push(headBytes(Frame.DATA, PAYLOAD_BYTES_MAX, 1));

@@ -28,8 +28,9 @@ export class Recorder implements StreamHandler {
     return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.chunks.push(chunk);
+    return true;
   }
 
   onEnd(): void {

@@ -94,7 +94,7 @@ export class RawPeer {
 
   constructor(socket: Socket) {
     this.socket = socket;
-    const reader = new FrameReader((type, flags, streamId, payload) => this.frames.push({ type, flags, streamId, payload }));
+    const reader = new FrameReader((type, flags, streamId, payload) => this.frames.push({ type, flags, streamId, payload }) > 0);
     socket.on('data', (chunk: Buffer) => reader.push(chunk));
     socket.on('error', () => {});
     socket.on('end', () => {

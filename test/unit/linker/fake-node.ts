@@ -191,12 +191,13 @@ export class FakeVisit implements StreamHandler {
     this.number = number;
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.bytes += chunk.length;
     this.tap(chunk);
     if (this.text.length < 100_000) this.text += chunk.toString('latin1');
     if (this.greedy) this.stream.consumed(chunk.length);
     if (this.isAnswered) this.#completed();
+    return true;
   }
 
   onEnd(): void {

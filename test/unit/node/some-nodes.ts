@@ -146,9 +146,10 @@ export async function dialRawLinker(backendPort: number, over: Partial<Hello> = 
           link: new LinkerLink(link, {
             opened: (stream) => {
               opened.push(stream);
-              const onData = (chunk: Buffer): void => {
+              const onData = (chunk: Buffer): boolean => {
                 const request = /^\w+ (\S+) HTTP/.exec(chunk.toString('latin1'));
                 if (request !== null) paths.push(request[1] as string);
+                return false;
               };
               stream.handler = { onData, onEnd: () => {}, onDrain: () => {}, onReset: (code) => raw.link.free(stream, code, true, false) };
             },

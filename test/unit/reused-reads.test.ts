@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { ownBytes, ReadMemory, sharedReads, withReads } from '../../src/reused-reads.ts';
+
+const opened: { destroy(): void }[] = [];
+afterEach(() => {
+  for (const one of opened.splice(0)) one.destroy();
+});
+
+/** An accepted socket that reads as `options` say, as soon as it is there; and the one that was dialled. */
+async function accept(
+  options: Parameters<typeof withReads>[1],
+): Promise<{ accepted: Socket; made: Socket; dialled: Socket; connections: () => Promise<number> }> {
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const dialled = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [accepted] = (await once(server, 'connection')) as [Socket];
+  const made = withReads(accepted, options);
+  opened.push(dialled, made, { destroy: () => server.close() });
+  const connections = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+  return { accepted, made, dialled, connections };
+}
+
+describe('an accepted socket', () => {
+  test('reads into memory that is used again: this Node still lets it', async () => {
+    const { accepted, made, dialled } = await accept(sharedReads);
+    expect(made).not.toBe(accepted);
+    const memories = new Set<ArrayBufferLike>();
+    let bytes = 0;
+    made.on('data', (chunk: Buffer) => {
+      memories.add(chunk.buffer);
+      bytes += chunk.length;
+    });
+    dialled.end(Buffer.alloc(5_000_000));
+    await once(made, 'end');
+    expect([bytes, memories.size]).toEqual([5_000_000, 1]);
+  });
+
+  test('is paused and resumed, half-closed and counted as every other one', async () => {
+    const { made, dialled, connections } = await accept(sharedReads);
+    expect(await connections()).toBe(1);
+    expect(made.remotePort).toBe(dialled.localPort);
+    const heard: string[] = [];
+    made.on('data', (chunk: Buffer) => {
+      heard.push(chunk.toString());
+      made.pause();
+    });
+    dialled.write('one');
+    await new Promise((resolve) => made.once('pause', resolve));
+    dialled.end('two');
+    await once(dialled, 'finish');
+    expect(heard).toEqual(['one']);
+    const paused = once(made, 'pause');
+    made.resume();
+    await paused;
+    made.resume();
+    await once(made, 'end');
+    expect(heard).toEqual(['one', 'two']);
+    const closed = once(made, 'close');
+    made.end('three');
+    expect((await once(dialled, 'data')).toString()).toBe('three');
+    await closed;
+    expect(await connections()).toBe(0);
+  });
+});
+
+test('what is kept of a read is not overwritten by the next', async () => {
+  const memory = new ReadMemory();
+  const { made, dialled } = await accept((socket) => memory.options(socket));
+  const [kept, lost]: [Buffer[], Buffer[]] = [[], []];
+  made.on('data', (chunk: Buffer) => {
+    if (chunk[0] === 0x6b) memory.keep();
+    (chunk[0] === 0x6b ? kept : lost).push(chunk);
+    made.write('.');
+  });
+  for (const word of ['keep 1', 'lose 1', 'keep 2', 'lose 2', 'keep 3', 'lose 3']) {
+    dialled.write(word);
+    await once(dialled, 'data');
+  }
+  expect(kept.map(String)).toEqual(['keep 1', 'keep 2', 'keep 3']);
+  expect(new Set([...kept, ...lost].map(({ buffer }) => buffer)).size).toBe(4);
+});
+
+test('own bytes are copied out of memory that all share, and left where they are otherwise', async () => {
+  const { made, dialled } = await accept(sharedReads);
+  dialled.write('shared');
+  const [chunk] = (await once(made, 'data')) as [Buffer];
+  const own = ownBytes(chunk);
+  expect(own.buffer).not.toBe(chunk.buffer);
+  expect(own.toString()).toBe('shared');
+  expect(ownBytes(own)).toBe(own);
+});
