@@ -10,6 +10,7 @@ import { VanishedClients } from './vanished.ts';
 
 /** How often deadlines of connections are looked at: their resolution. */
 const SWEEP_MS = 250;
+const TIMEOUTS_A_TURN = 20;
 const BACKLOG = 4_096;
 /** A port that is about to close takes those who are connected already, for so long at most. */
 const LAST_ACCEPTS_MS = 1_000;
@@ -147,14 +148,20 @@ export class ClientPort {
 
   #sweepDeadlines(): void {
     const now = performance.now();
-    let paused: PortClient[] | null = null;
+    const due: PortClient[] = [];
+    const paused: PortClient[] = [];
     for (const client of this.#clients) {
-      if (client.deadline <= now) client.timeOut(now);
-      else if (client.paused) {
-        paused ??= [];
-        paused.push(client);
-      }
+      if (client.deadline <= now) due.push(client);
+      else if (client.paused) paused.push(client);
     }
-    if (paused !== null) this.#vanished.look(paused);
+    if (due.length > 0) this.#timeOut(due);
+    if (paused.length > 0) this.#vanished.look(paused);
+  }
+
+  /** Some in each turn of the event loop: a crowd whose time is up makes nobody else wait. */
+  #timeOut(due: PortClient[]): void {
+    const now = performance.now();
+    for (const client of due.splice(0, TIMEOUTS_A_TURN)) if (client.deadline <= now) client.timeOut(now);
+    if (due.length > 0) setImmediate(() => this.#timeOut(due));
   }
 }
