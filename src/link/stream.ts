@@ -1,9 +1,10 @@
 import { LinkProtocolError } from '../errors.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue } from './frames.ts';
+import { WaitingBytes } from './waiting-bytes.ts';
 
 /** Bytes that one side may send on a stream before the other has passed them on: the bound of a stream's memory, per direction. */
-export const WINDOW_BYTES = 262_144;
+export const WINDOW_BYTES = 524_288;
 /** A received chunk that waits is copied when the memory it is a part of is more than this many times its size. */
 const PINNED_SHARE_MIN = 4;
 
@@ -47,7 +48,7 @@ export class Stream {
   /** Passed on, not yet told to the sender. */
   #untold = 0;
   /** Null: nothing waits. */
-  #pending: Buffer[] | null = null;
+  #pending: WaitingBytes[] | null = null;
   #endPending = false;
 
   constructor(id: number, writer: FrameWriter) {
@@ -79,12 +80,12 @@ export class Stream {
   write(chunk: Buffer): boolean {
     if (!this.sendable || this.#endPending) return true;
     if (this.#pending !== null) {
-      this.#pending.push(Buffer.from(chunk));
+      this.#pending.push(new WaitingBytes(chunk));
       return false;
     }
-    const rest = this.#send(chunk);
-    if (rest === null) return true;
-    this.#pending = [Buffer.from(rest)];
+    const sent = this.#send(chunk);
+    if (sent === chunk.length) return true;
+    this.#pending = [new WaitingBytes(chunk.subarray(sent))];
     return false;
   }
 
@@ -142,13 +143,10 @@ export class Stream {
     this.#credit += bytes;
     if (this.#credit > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} was given more credit than its window`);
     if (this.#pending === null || !this.sendable) return;
-    while (this.#pending.length > 0) {
-      const chunk = this.#pending.shift() as Buffer;
-      const rest = this.#send(chunk);
-      if (rest !== null) {
-        this.#pending.unshift(rest);
-        return;
-      }
+    for (let first = this.#pending[0]; first !== undefined; first = this.#pending[0]) {
+      first.drop(this.#send(first.bytes));
+      if (first.length > 0) return;
+      this.#pending.shift();
     }
     this.#pending = null;
     if (this.#endPending) {
@@ -161,18 +159,23 @@ export class Stream {
   /** Nothing is sent or heard any more. */
   close(): void {
     this.state = 'closed';
-    this.#pending = null;
-    this.handler = null;
+    this.#forget();
   }
 
   /** This side gives the stream up; what still comes is dropped. */
   abandon(): void {
     this.state = 'abandoned';
+    this.#forget();
+  }
+
+  #forget(): void {
+    for (const waiting of this.#pending ?? []) waiting.dropAll();
     this.#pending = null;
     this.handler = null;
   }
 
-  #send(chunk: Buffer): Buffer | null {
+  /** Returns how many of the bytes there was credit for. */
+  #send(chunk: Buffer): number {
     let at = 0;
     while (at < chunk.length && this.#credit > 0) {
       const bytes = Math.min(chunk.length - at, this.#credit, PAYLOAD_BYTES_MAX);
@@ -180,6 +183,6 @@ export class Stream {
       this.#credit -= bytes;
       at += bytes;
     }
-    return at === chunk.length ? null : chunk.subarray(at);
+    return at;
   }
 }

@@ -6,6 +6,7 @@ import type { Link, LinkTiming } from '../link/link.ts';
 import { LinkerLink } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import type { Log } from '../log.ts';
+import { ReadMemory } from '../reused-reads.ts';
 import type { BackendTls } from './link-server.ts';
 import { RelayedStream } from './relayed-stream.ts';
 import type { Lender } from './slots.ts';
@@ -32,6 +33,7 @@ export class Relay {
   readonly lender: Lender;
   readonly #log: Log;
   readonly #over: (reached: boolean) => void;
+  readonly #memory = new ReadMemory();
   readonly #socket: Socket;
   readonly #deadline: NodeJS.Timeout;
   #link: LinkerLink | null = null;
@@ -49,7 +51,10 @@ export class Relay {
     this.lender = lender;
     this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
     this.#over = over;
-    this.#socket = options.tls === undefined ? connect(address) : connectWithTls(address, options.tls);
+    this.#socket =
+      options.tls === undefined
+        ? connect({ ...address, onread: this.#memory.options(() => this.#socket) })
+        : connectWithTls(address, options.tls);
     this.#deadline = setTimeout(() => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)), DIAL_TIMEOUT_MS);
     const onError = (error: Error): void => this.#down(error.message);
     this.#socket.on('error', onError);
@@ -97,6 +102,7 @@ export class Relay {
       hello: { route, instance, seq, concurrency, relay: true, ...(link.tellsClients ? { tellClients: true } : {}) },
       secret: secret(route),
       timing,
+      memory: this.#memory,
       ready: (link) => this.#up(link),
       failed: (reason) => this.#down(reason),
     });

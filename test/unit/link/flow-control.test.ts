@@ -37,7 +37,7 @@ function dataBytes(peer: RawPeer): number {
 }
 
 describe('a sender', () => {
-  test('stops at 262,144 bytes when no credit comes, and goes on by what is given', async () => {
+  test('stops after a window when no credit comes, and goes on by what is given', async () => {
     const { peer, stream, handler } = await streamToRawLinker();
     expect(stream.write(Buffer.alloc(WINDOW_BYTES))).toBe(true);
     expect(stream.write(Buffer.alloc(100_000))).toBe(false);
