@@ -2,7 +2,7 @@
  * Reading from sockets into memory that is used again. By itself Node makes a buffer of 64 KB for each read; where bodies pass, V8
  * collects its whole heap for every few dozen of megabytes that went through (measured: two thirds of a node's time).
  */
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 
 const BUFFER_BYTES = 65_536;
 
@@ -50,28 +50,44 @@ export function ownBytes(bytes: Buffer): Buffer {
   return bytes.buffer === shared.buffer ? Buffer.from(bytes) : bytes;
 }
 
-/** What a socket has that Node does not document, but makes each accepted one of. */
+/** What a server and a socket have that Node does not document. */
 interface Handled {
   _handle: object | null;
-  _server: object | null;
+  _server: Server | null;
+  _connections: number;
+}
+
+type OnConnection = (this: object, error: number | undefined, handle: object | undefined) => void;
+
+const memories = new WeakMap<Socket, ReadMemory>();
+
+/** What an accepted socket reads into, if that is its own. */
+export function memoryOf(socket: Socket): ReadMemory | undefined {
+  return memories.get(socket);
 }
 
 /**
- * A socket that was just accepted, by a server with `pauseOnConnect`, as one that reads so; the first must not be used any more. Node has
- * no option for it. Where it keeps its handle elsewhere the socket stays as it is, and reads as others do: a test fails then.
+ * Sockets that a server accepts from now on read into memory of their `own`, or into the one that is shared. To be called as soon as it
+ * listens. Node has no option for it: where it accepts in another way they read as others do, and a test fails.
  */
-export function withReads(accepted: Socket, options: (socket: () => Socket) => OnReadOpts): Socket {
-  const before = accepted as unknown as Handled;
-  const handle = before._handle;
-  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) {
-    accepted.resume();
-    return accepted;
-  }
-  before._handle = null;
-  const made = { handle, allowHalfOpen: accepted.allowHalfOpen, onread: options(() => socket) };
-  const socket: Socket = new Socket(made as unknown as SocketConstructorOpts);
-  // It is counted there until it is closed.
-  (socket as unknown as Handled)._server = before._server;
-  before._server = null;
-  return socket;
+export function reuseReads(server: Server, memory: 'own' | 'shared', allowHalfOpen = false): void {
+  const { _handle: listening } = server as unknown as Handled;
+  if (listening === null || !('onconnection' in listening) || typeof listening.onconnection !== 'function') return;
+  const usual = listening.onconnection as OnConnection;
+  const accept: OnConnection = function (error, handle) {
+    if (handle === undefined || !('useUserBuffer' in handle)) {
+      usual.call(this, error, handle);
+      return;
+    }
+    const own = memory === 'own' ? new ReadMemory() : null;
+    const onread = own === null ? sharedReads(() => socket) : own.options(() => socket);
+    const socket: Socket = new Socket({ handle, allowHalfOpen, onread } as unknown as SocketConstructorOpts);
+    if (own !== null) memories.set(socket, own);
+    socket.setNoDelay(true);
+    // It is counted there until it is closed.
+    (server as unknown as Handled)._connections++;
+    (socket as unknown as Handled)._server = server;
+    server.emit('connection', socket);
+  };
+  listening.onconnection = accept;
 }

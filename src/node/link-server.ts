@@ -4,7 +4,7 @@ import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
-import { ReadMemory, withReads } from '../reused-reads.ts';
+import { memoryOf, reuseReads } from '../reused-reads.ts';
 import { Birth } from './cold-start.ts';
 import type { Lender } from './slots.ts';
 import { Trust } from './trust.ts';
@@ -66,22 +66,14 @@ export class LinkServer {
   /** May be called for several ports; `shared` with other processes. Returns the bound HOST:PORT. */
   async listen(host: string, port: number, shared = false): Promise<string> {
     const { tls, log } = this.#options;
-    const server = tls === undefined ? createServer({ noDelay: true, pauseOnConnect: true }) : this.#tlsServer(tls);
-    if (tls === undefined) {
-      server.on('connection', (accepted: Socket) => {
-        const memory = new ReadMemory();
-        const socket = withReads(accepted, (made) => memory.options(made));
-        this.#admit(socket);
-        this.#accept(socket, memory);
-      });
-    } else {
-      server.on('connection', (socket: Socket) => this.#admit(socket));
-      server.on('secureConnection', (socket: Socket) => this.#accept(socket));
-    }
+    const server = tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(tls);
+    server.on('connection', (socket: Socket) => this.#admit(socket));
+    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
         server.off('error', reject);
+        if (tls === undefined) reuseReads(server, 'own');
         // Out of file descriptors, for one: the next linker may find it better.
         server.on('error', (error) => log.error({ err: error }, 'a linker could not be accepted'));
         resolve();
@@ -165,7 +157,7 @@ export class LinkServer {
     });
   }
 
-  #accept(socket: Socket, memory?: ReadMemory): void {
+  #accept(socket: Socket): void {
     const events = this.#events;
     if (events === null || socket.destroyed) return;
     const peer = peerOf(socket);
@@ -173,7 +165,7 @@ export class LinkServer {
       node: this.#options.nodeId,
       secrets: this.#options.secrets,
       timing: this.#options.timing,
-      memory,
+      memory: memoryOf(socket),
       ready: (link, hello, secret) => {
         this.#unproved.delete(peer);
         this.#begin(link, hello, secret, peer, events);

@@ -1,32 +1,33 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { ownBytes, ReadMemory, sharedReads, withReads } from '../../src/reused-reads.ts';
+import { memoryOf, ownBytes, reuseReads } from '../../src/reused-reads.ts';
 
 const opened: { destroy(): void }[] = [];
 afterEach(() => {
   for (const one of opened.splice(0)) one.destroy();
 });
 
-/** An accepted socket that reads as `options` say, as soon as it is there; and the one that was dialled. */
-async function accept(
-  options: Parameters<typeof withReads>[1],
-): Promise<{ accepted: Socket; made: Socket; dialled: Socket; connections: () => Promise<number> }> {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
-  server.listen(0, '127.0.0.1');
+interface Pair {
+  readonly made: Socket;
+  readonly dialled: Socket;
+  readonly connections: () => Promise<number>;
+}
+
+async function accept(memory: 'own' | 'shared'): Promise<Pair> {
+  const server = createServer({ allowHalfOpen: true });
+  server.listen(0, '127.0.0.1', () => reuseReads(server, memory, true));
   await once(server, 'listening');
   const dialled = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const [accepted] = (await once(server, 'connection')) as [Socket];
-  const made = withReads(accepted, options);
+  const [made] = (await once(server, 'connection')) as [Socket];
   opened.push(dialled, made, { destroy: () => server.close() });
   const connections = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
-  return { accepted, made, dialled, connections };
+  return { made, dialled, connections };
 }
 
 describe('an accepted socket', () => {
   test('reads into memory that is used again: this Node still lets it', async () => {
-    const { accepted, made, dialled } = await accept(sharedReads);
-    expect(made).not.toBe(accepted);
+    const { made, dialled } = await accept('shared');
     const memories = new Set<ArrayBufferLike>();
     let bytes = 0;
     made.on('data', (chunk: Buffer) => {
@@ -39,7 +40,7 @@ describe('an accepted socket', () => {
   });
 
   test('is paused and resumed, half-closed and counted as every other one', async () => {
-    const { made, dialled, connections } = await accept(sharedReads);
+    const { made, dialled, connections } = await accept('shared');
     expect(await connections()).toBe(1);
     expect(made.remotePort).toBe(dialled.localPort);
     const heard: string[] = [];
@@ -67,11 +68,11 @@ describe('an accepted socket', () => {
 });
 
 test('what is kept of a read is not overwritten by the next', async () => {
-  const memory = new ReadMemory();
-  const { made, dialled } = await accept((socket) => memory.options(socket));
+  const { made, dialled } = await accept('own');
+  const memory = memoryOf(made);
   const [kept, lost]: [Buffer[], Buffer[]] = [[], []];
   made.on('data', (chunk: Buffer) => {
-    if (chunk[0] === 0x6b) memory.keep();
+    if (chunk[0] === 0x6b) memory?.keep();
     (chunk[0] === 0x6b ? kept : lost).push(chunk);
     made.write('.');
   });
@@ -84,7 +85,7 @@ test('what is kept of a read is not overwritten by the next', async () => {
 });
 
 test('own bytes are copied out of memory that all share, and left where they are otherwise', async () => {
-  const { made, dialled } = await accept(sharedReads);
+  const { made, dialled } = await accept('shared');
   dialled.write('shared');
   const [chunk] = (await once(made, 'data')) as [Buffer];
   const own = ownBytes(chunk);

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
-import { sharedReads, withReads } from '../../reused-reads.ts';
+import { reuseReads } from '../../reused-reads.ts';
 import { TurnoverSet } from '../../turnover.ts';
 import type { AddressLimit } from './address-limit.ts';
 import type { Step } from './entrance.ts';
@@ -51,15 +51,12 @@ export class ClientPort {
     this.#steps = steps;
     this.#accept = accept;
     // Half-open sockets: a tunnel passes half-closes on.
-    // Steps read by themselves, and take the socket over as Node made it.
-    const isPlain = steps.length === 0;
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: isPlain }, (accepted) => {
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#accepted++;
-      const socket = isPlain ? withReads(accepted, sharedReads) : accepted;
       const origin = new Origin(socket);
       const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(origin.address);
       if (release === null) socket.destroy();
-      else if (isPlain) this.#admit(socket, origin, release);
+      else if (steps.length === 0) this.#admit(socket, origin, release);
       else this.#receive(socket, origin, release);
     });
   }
@@ -70,6 +67,8 @@ export class ClientPort {
       this.#server.once('error', reject);
       this.#server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
         this.#server.off('error', reject);
+        // Steps take the socket over as Node makes it.
+        if (this.#steps.length === 0) reuseReads(this.#server, 'shared', true);
         // A connection could not be accepted (no file descriptors, no memory): that client's loss, not the node's end.
         this.#server.on('error', () => {});
         resolve();
