@@ -9,8 +9,12 @@ import type { Slots } from './slots.ts';
 
 /** Long enough for a TLS handshake across a continent; the client that the slot is for waits meanwhile. */
 const DIAL_TIMEOUT_MS = 2_000;
-/** An address that could not be dialled is not tried again for this time: whoever asks is told at once. */
-const FAILED_FOR_MS = 1_000;
+/**
+ * An address that could not be dialled is not tried again for as long as that took, within these bounds: whoever asks is told at once. A node
+ * that was killed refuses in no time, and may be back as soon.
+ */
+const FAILED_FOR_MS_MIN = 100;
+const FAILED_FOR_MS_MAX = 1_000;
 const FAILED_ADDRESSES_MAX = 256;
 
 export interface MoveOptions {
@@ -74,6 +78,7 @@ export class Moves {
 
   /** Null when the node at the address can't be linked. */
   async #reach(said: string, address: HostPort): Promise<LinkedNode | null> {
+    const began = performance.now();
     const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(DIAL_TIMEOUT_MS)]);
     try {
       const linked = await this.#options.dial(address, signal);
@@ -81,7 +86,7 @@ export class Moves {
     } catch {
       // It was logged where it failed.
     }
-    this.#remember(said);
+    this.#remember(said, performance.now() - began);
     return null;
   }
 
@@ -109,9 +114,9 @@ export class Moves {
     return performance.now() < (this.#failed.get(said) ?? 0);
   }
 
-  #remember(said: string): void {
+  #remember(said: string, tookMs: number): void {
     const oldest = this.#failed.size >= FAILED_ADDRESSES_MAX ? this.#failed.keys().next().value : undefined;
     if (oldest !== undefined) this.#failed.delete(oldest);
-    this.#failed.set(said, performance.now() + FAILED_FOR_MS);
+    this.#failed.set(said, performance.now() + Math.min(FAILED_FOR_MS_MAX, Math.max(FAILED_FOR_MS_MIN, tookMs)));
   }
 }

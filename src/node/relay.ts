@@ -32,7 +32,7 @@ export interface RelayOptions {
 export class Relay {
   readonly lender: Lender;
   readonly #log: Log;
-  readonly #over: (reached: boolean) => void;
+  readonly #over: (reached: boolean, nobodyListens: boolean) => void;
   readonly #memory = new ReadMemory();
   readonly #socket: Socket;
   readonly #deadline: NodeJS.Timeout;
@@ -46,8 +46,14 @@ export class Relay {
   readonly #waiting: RelayedStream[] = [];
   #idleTimer: NodeJS.Timeout | null = null;
 
-  /** `over` is called once, with whether the node was ever reached. */
-  constructor(route: string, lender: Lender, address: HostPort, options: RelayOptions, over: (reached: boolean) => void) {
+  /** `over` is called once, with whether the node was ever reached, and whether its port was closed. */
+  constructor(
+    route: string,
+    lender: Lender,
+    address: HostPort,
+    options: RelayOptions,
+    over: (reached: boolean, nobodyListens: boolean) => void,
+  ) {
     this.lender = lender;
     this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
     this.#over = over;
@@ -56,7 +62,7 @@ export class Relay {
         ? connect({ ...address, onread: this.#memory.options(() => this.#socket) })
         : connectWithTls(address, options.tls);
     this.#deadline = setTimeout(() => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)), DIAL_TIMEOUT_MS);
-    const onError = (error: Error): void => this.#down(error.message);
+    const onError = (error: NodeJS.ErrnoException): void => this.#down(error.message, error.code === 'ECONNREFUSED');
     this.#socket.on('error', onError);
     this.#socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
       this.#socket.off('error', onError);
@@ -174,7 +180,7 @@ export class Relay {
     if (this.lent === 0) this.#idleTimer = setTimeout(() => this.close('nothing is relayed'), IDLE_TIMEOUT_MS);
   }
 
-  #down(reason: string): void {
+  #down(reason: string, nobodyListens = false): void {
     if (this.#state === 'down') return;
     const reached = this.#state === 'up';
     this.#state = 'down';
@@ -182,7 +188,7 @@ export class Relay {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     if (reached) this.#log.info({ reason }, 'relay ended');
     else this.#log.warn({ reason }, 'can not relay');
-    this.#over(reached);
+    this.#over(reached, nobodyListens);
     this.#waiting.length = 0;
     const back = this.#inHand;
     this.#inHand = 0;

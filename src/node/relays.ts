@@ -14,6 +14,8 @@ const TRIED_MS = 5_000;
 const UNREACHABLE_MAX = 10_000;
 /** A node to which no relay could be made is left alone for this time: each attempt takes slots out of service for a while. */
 const FAILED_MS = 5_000;
+/** The same where nobody listens: a node that was killed may be back at any moment, and to be refused takes no time. */
+const REFUSED_MS = 250;
 const FAILED_MAX = 10_000;
 
 export class Relays {
@@ -61,8 +63,10 @@ export class Relays {
     if (open !== undefined) return open.lend(count);
     const at = parseHostPort(address);
     if (at === null || performance.now() < (this.#failed.get(`${route} ${address}`) ?? 0)) return 0;
-    const relay = new Relay(route, lender, at, this.#options, (reached) => {
-      if (!reached) keep(this.#failed, `${route} ${address}`, performance.now() + FAILED_MS, FAILED_MAX);
+    const relay = new Relay(route, lender, at, this.#options, (reached, nobodyListens) => {
+      if (!reached) keep(this.#failed, `${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS), FAILED_MAX);
+      // Not the linker's way there is broken.
+      if (nobodyListens) this.#unreachable.delete(unreachableKey(lender, address));
       this.#forget(lender, address);
     });
     const relays = this.#relays.get(lender) ?? new Map<string, Relay>();

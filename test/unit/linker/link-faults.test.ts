@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../../src/linker/free-port.ts';
 import { makeCertificate } from '../../support/certificate.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeFakeNodes, FakeNode } from './fake-node.ts';
@@ -64,6 +65,26 @@ describe('a node that is dialled for a move', () => {
     await eventually('it is told', () => home.asked.length === 3);
     expect(performance.now() - again).toBeLessThan(500);
     expect(accepted()).toBe(1);
+  });
+
+  test('and was killed is tried again soon: it may be back', async () => {
+    const app = await answeringApp();
+    const node = await FakeNode.start({ id: 'n1' });
+    new RunningLinker({ proxies: [node.address], app: app.address });
+    const home = await node.instance();
+    await home.idle(4);
+    const port = await freePort();
+    home.link.move(1, `127.0.0.1:${port}`);
+    await eventually('it is told', () => home.asked.length === 1);
+    const back = await FakeNode.start({ id: 'n2', port });
+    await eventually(
+      'the slot is there',
+      async () => {
+        if (home.link.idle > 0) home.link.move(1, `127.0.0.1:${port}`);
+        return back.living.length > 0;
+      },
+      700,
+    );
   });
 
   test('keeps nothing from the others meanwhile', async () => {
