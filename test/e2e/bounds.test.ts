@@ -46,6 +46,7 @@ describe('memory', () => {
 
   test('a node bounds its young generation, unless it was given a bound', async () => {
     expect(commandLine(node)).toContain('--max-semi-space-size=8');
+    expect(commandLine(node)).toContain('--no-parallel-scavenge');
     const other = await startNode(null, [], { NODE_OPTIONS: '--max-semi-space-size=32' });
     expect(commandLine(other)).not.toContain('semi-space');
     await other.stop();

@@ -38,7 +38,7 @@ export const instructions: Suite = async (surroundings, { quick }, found) => {
   // Code is compiled into memory that was used before; a node that bounds its heap by itself would begin anew, as another process.
   const options = (name: string) => ({
     under: ['valgrind', '-q', '--tool=callgrind', '--smc-check=all-non-file', `--callgrind-out-file=${file(name)}`],
-    flags: ['--max-semi-space-size=8'],
+    flags: ['--max-semi-space-size=8', '--no-parallel-scavenge'],
   });
   const { pid, backend, address } = await surroundings.startNode(options('node'));
   const linker = await surroundings.startLinker(backend, origin, options('linker'));
