@@ -38,7 +38,7 @@ test('is heard through a relay, too', async () => {
   door.port = holder.backendPort;
   await startSomeLinker(home, app);
   expect(await ask(holder.url, { host: ROUTE })).toMatchObject({ status: 200 });
-  expect(home.node.handoffs.results.relayed).toBe(1);
+  expect(home.node.handoffs.results.relayed).toBeGreaterThan(0);
   expect(isTime((await lines.next()).connectMs)).toBe(true);
 });
 
