@@ -5,10 +5,13 @@
 import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 
 const BUFFER_BYTES = 65_536;
+/** A peer that has not proved anything costs no more. */
+const FIRST_BYTES = 4_096;
 
 /** Memory of one socket's own. What a 'data' event brings is overwritten by the next read, unless `keep` was called meanwhile. */
 export class ReadMemory {
-  #bytes = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #wantedBytes = FIRST_BYTES;
   #kept = false;
 
   /** A part of what was read last is used beyond its event: it is left alone, the next read goes elsewhere. */
@@ -16,11 +19,16 @@ export class ReadMemory {
     this.#kept = true;
   }
 
+  /** From the next read on it takes as much as there is. */
+  grow(): void {
+    this.#wantedBytes = BUFFER_BYTES;
+  }
+
   /** Options for net.connect. `socket`: the one that they make. */
   options(socket: () => Socket): OnReadOpts {
     return {
       buffer: () => {
-        if (this.#kept) this.#bytes = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+        if (this.#kept || this.#bytes.length < this.#wantedBytes) this.#bytes = Buffer.allocUnsafeSlow(this.#wantedBytes);
         this.#kept = false;
         return this.#bytes;
       },

@@ -83,6 +83,7 @@ export class Link {
     this.#role = role;
     this.#reader.payloadBytesMax = PAYLOAD_BYTES_MAX;
     this.#reader.passesParts = true;
+    this.#memory?.grow();
     this.#heardAt = this.#tickAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), this.#tickMs);
   }

@@ -93,3 +93,19 @@ test('own bytes are copied out of memory that all share, and left where they are
   expect(own.toString()).toBe('shared');
   expect(ownBytes(own)).toBe(own);
 });
+
+test('memory of its own is small until it is told to grow', async () => {
+  const { made, dialled } = await accept('own');
+  const sizes: number[] = [];
+  let bytes = 0;
+  made.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    sizes.push(chunk.length);
+    if (bytes >= 100_000) memoryOf(made)?.grow();
+  });
+  dialled.end(Buffer.alloc(1_000_000));
+  await once(made, 'end');
+  expect(bytes).toBe(1_000_000);
+  expect(Math.max(...sizes.slice(0, 20))).toBe(4_096);
+  expect(Math.max(...sizes)).toBeGreaterThan(4_096);
+});
