@@ -51,13 +51,20 @@ export interface RedisGroup {
 export async function startRedisCluster(masters = 3): Promise<RedisGroup> {
   const directory = mkdtempSync(join(tmpdir(), 'pullproxy-test-redis-'));
   const servers: RedisProcess[] = [];
-  for (let i = 0; i < masters; i++)
-    servers.push(await start(directory, ['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${i}.conf`]));
+  const buses: number[] = [];
+  for (let i = 0; i < masters; i++) {
+    // By itself it takes 10,000 more than its port, which is where outgoing connections have theirs.
+    const bus = await freePort();
+    buses.push(bus);
+    servers.push(
+      await start(directory, ['--cluster-enabled', 'yes', '--cluster-port', String(bus), '--cluster-config-file', `nodes-${i}.conf`]),
+    );
+  }
   const [first] = servers;
   const share = Math.ceil(HASH_SLOTS / masters);
   for (const [i, { client, port }] of servers.entries()) {
     await client.call('CLUSTER', 'ADDSLOTSRANGE', i * share, Math.min(HASH_SLOTS, (i + 1) * share) - 1);
-    if (i > 0) await first?.client.call('CLUSTER', 'MEET', '127.0.0.1', port);
+    if (i > 0) await first?.client.call('CLUSTER', 'MEET', '127.0.0.1', port, buses[i] as number);
   }
   await eventually(
     'all masters know all hash slots',
