@@ -32,6 +32,7 @@ export interface NodeStart {
 export interface LinkerStart {
   readonly route?: string;
   readonly concurrency?: number;
+  readonly args?: readonly string[];
   readonly flags?: readonly string[];
   readonly under?: readonly string[];
 }
@@ -119,10 +120,10 @@ export class Surroundings {
   async startLinker(
     proxy: string,
     origin: number,
-    { route = ROUTE, concurrency = CONCURRENCY, flags = [], under = [] }: LinkerStart = {},
+    { route = ROUTE, concurrency = CONCURRENCY, args: more = [], flags = [], under = [] }: LinkerStart = {},
   ): Promise<number> {
     const app = `127.0.0.1:${origin}`;
-    const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(concurrency), '--app', app];
+    const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(concurrency), '--app', app, ...more];
     const { child } = await this.children.pullproxy(args, {}, flags, under);
     return child.pid as number;
   }

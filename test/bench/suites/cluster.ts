@@ -85,7 +85,9 @@ async function withWorkers(surroundings: Surroundings, origin: number, count: nu
   const args = ['--redis', redis, '--workers', String(count), '--backend', `127.0.0.1:${backend}`];
   const node = await surroundings.startNode({ args });
   const pids: Record<string, number> = nodePids(node.pid);
-  for (let i = 1; i <= count; i++) pids[`linker ${i}`] = await surroundings.startLinker(node.backend, origin);
+  // The newest takes all that it can: an older one that has nothing to do must not leave amid the rounds.
+  const stays = { args: ['--old-idle-timeout', '1h'] };
+  for (let i = 1; i <= count; i++) pids[`linker ${i}`] = await surroundings.startLinker(node.backend, origin, stays);
   return { name: count === 1 ? 'one' : 'two', address: node.address, pids };
 }
 
