@@ -2,8 +2,8 @@ import type { Duplex } from 'node:stream';
 import { FRAME_HEAD_BYTES } from './frames.ts';
 
 const ARENA_BYTES = 131_072;
-/** Enough for a handshake: a connection that never gets further costs no more. */
-const FIRST_ARENA_BYTES = 1_024;
+/** Of each link: thousands of them that all say a word at once cost no more. */
+const OWN_ARENA_BYTES = 1_024;
 /** Of all links together. What is on its way at a time is bounded by the streams' windows. */
 const SPARE_ARENAS_MAX = 32;
 /** How long a frame that nobody waits for may wait for one that has to go. */
@@ -19,8 +19,6 @@ interface Arena {
 }
 
 const spare: Arena[] = [];
-/** A link that has nothing to say occupies none. */
-const NO_ARENA = newArena(0);
 
 /**
  * Collects the frames of one event-loop turn and sends them in one write: this batching is why one link per (linker, node)
@@ -29,7 +27,8 @@ const NO_ARENA = newArena(0);
  */
 export class FrameWriter {
   readonly #socket: Duplex;
-  #arena = newArena(FIRST_ARENA_BYTES);
+  readonly #own = newArena(OWN_ARENA_BYTES);
+  #arena = this.#own;
   /** Those that are full, with what is to be written of them. */
   #full: Arena[] = [];
   /** Of the writes under way, in their order. */
@@ -55,6 +54,7 @@ export class FrameWriter {
 
   frame(type: number, flags: number, streamId: number, payload: Buffer | null): void {
     const length = payload === null ? 0 : payload.length;
+    if (this.#arena === this.#own) this.#reserve(FRAME_HEAD_BYTES + length);
     this.#head(type, flags, streamId, length);
     if (payload !== null && length > 0) this.#append(payload, length);
     this.#schedule();
@@ -114,9 +114,10 @@ export class FrameWriter {
   #wrote(arena: Arena): void {
     arena.writes--;
     if (arena.writes > 0 || arena.start < arena.end) return;
-    if (arena === this.#arena) this.#arena = NO_ARENA;
     arena.start = arena.end = 0;
-    if (spare.length < SPARE_ARENAS_MAX && arena.bytes.length === ARENA_BYTES) spare.push(arena);
+    if (arena === this.#own) return;
+    if (arena === this.#arena) this.#arena = this.#own;
+    if (spare.length < SPARE_ARENAS_MAX) spare.push(arena);
   }
 
   #head(type: number, flags: number, streamId: number, length: number): void {
