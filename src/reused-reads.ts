@@ -4,7 +4,8 @@
  */
 import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 
-const BUFFER_BYTES = 65_536;
+/** At most so much is read at a time. */
+export const READ_BYTES_MAX = 65_536;
 /** A peer that has not proved anything costs no more. */
 const FIRST_BYTES = 4_096;
 
@@ -21,7 +22,7 @@ export class ReadMemory {
 
   /** From the next read on it takes as much as there is. */
   grow(): void {
-    this.#wantedBytes = BUFFER_BYTES;
+    this.#wantedBytes = READ_BYTES_MAX;
   }
 
   /** Options for net.connect. `socket`: the one that they make. */
@@ -40,7 +41,7 @@ export class ReadMemory {
   }
 }
 
-const shared = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+const shared = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
 
 /** Options for net.connect, for a socket of whose 'data' nothing is ever used beyond its event: all such sockets read into the same memory. */
 export function sharedReads(socket: () => Socket): OnReadOpts {

@@ -69,10 +69,6 @@ export class TurnoverSet<T> {
     return this.#map.delete(member);
   }
 
-  clear(): void {
-    this.#map.clear();
-  }
-
   [Symbol.iterator](): Generator<T> {
     return this.#map.values();
   }

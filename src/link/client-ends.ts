@@ -30,6 +30,7 @@ export function readClientText(text: string): ClientEnds {
   return ends;
 }
 
-function isPort(text: string): boolean {
-  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535;
+/** In its shortest form. */
+export function isPort(text: string): boolean {
+  return /^(0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535;
 }

@@ -1,7 +1,7 @@
 /** Copies of bytes that wait, in memory that is used again: see reused-reads.ts for what it costs otherwise. */
 
-/** What a socket reads at a time. */
-const SLAB_BYTES = 65_536;
+import { READ_BYTES_MAX } from '../reused-reads.ts';
+
 /** For all streams together. */
 const SPARE_SLABS_MAX = 32;
 /** Less is copied into memory of its own size. */
@@ -15,8 +15,8 @@ export class WaitingBytes {
   readonly #to: number;
 
   constructor(bytes: Buffer) {
-    const fits = bytes.length <= SLAB_BYTES && bytes.length * SLAB_SHARE_MIN > SLAB_BYTES;
-    this.#memory = fits ? (spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES)) : Buffer.allocUnsafeSlow(bytes.length);
+    const fits = bytes.length <= READ_BYTES_MAX && bytes.length * SLAB_SHARE_MIN > READ_BYTES_MAX;
+    this.#memory = fits ? (spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES_MAX)) : Buffer.allocUnsafeSlow(bytes.length);
     bytes.copy(this.#memory);
     this.#to = bytes.length;
   }
@@ -41,6 +41,6 @@ export class WaitingBytes {
   }
 
   #giveBack(): void {
-    if (this.#memory.length === SLAB_BYTES && spare.length < SPARE_SLABS_MAX) spare.push(this.#memory);
+    if (this.#memory.length === READ_BYTES_MAX && spare.length < SPARE_SLABS_MAX) spare.push(this.#memory);
   }
 }

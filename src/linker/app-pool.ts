@@ -4,12 +4,13 @@
  * header serves the client that it names, and nobody else.
  */
 import type { HostPort } from '../config/host-port.ts';
+import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
 import type { Stream } from '../link/stream.ts';
 import { TurnoverSet } from '../turnover.ts';
 import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type AppSide, type ConnectionOwner, type Lender } from './app-connection.ts';
-import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
+import { proxyHeader } from './proxy-header.ts';
 
 /** A request that can't be sent twice goes out on a kept connection only when that served a moment ago: the application's own keep-alive time is longer. */
 const CAREFUL_IDLE_MS_MAX = 500;

@@ -1,9 +1,10 @@
 /** The application that a linker fronts: its own process, or one that runs by itself. */
 import type { HostPort } from '../config/host-port.ts';
+import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { AcceptWatch } from './accept-watch.ts';
 import { type AppExit, AppProcess } from './app-process.ts';
 import { freePort } from './free-port.ts';
-import { type ProxyVersion, proxyHeader } from './proxy-header.ts';
+import { proxyHeader } from './proxy-header.ts';
 
 const START_POLL_MS = 5;
 const ABSENT_POLL_MS_MAX = 500;

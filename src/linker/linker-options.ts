@@ -1,8 +1,8 @@
 import type { HostPort } from '../config/host-port.ts';
+import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
 import type { Changing, LinkTls, Lookup } from './dial.ts';
-import type { ProxyVersion } from './proxy-header.ts';
 
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */

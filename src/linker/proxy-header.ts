@@ -4,13 +4,9 @@
  */
 import { isIPv4 } from 'node:net';
 import { ipv4Word, ipv6Words } from '../config/ip-words.ts';
+import { type ProxyVersion, V2_LOCAL, V2_PROXY, V2_SIGNATURE } from '../config/proxy-protocol.ts';
 import { type ClientEnds, readClientText } from '../link/client-ends.ts';
 
-export type ProxyVersion = 'v1' | 'v2';
-
-const V2_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
-const V2_LOCAL = 0x20;
-const V2_PROXY = 0x21;
 const V2_UNSPEC = 0x00;
 const V2_TCP4 = 0x11;
 const V2_TCP6 = 0x21;

@@ -4,8 +4,8 @@ import { createServer as createHttp } from 'node:http';
 import { createServer as createHttp2 } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
+import type { ProxyVersion } from '../../src/config/proxy-protocol.ts';
 import type { ClientEnds } from '../../src/link/client-ends.ts';
-import type { ProxyVersion } from '../../src/linker/proxy-header.ts';
 import { readProxyHeader } from '../../src/node/listeners/proxy-header.ts';
 import type { Certificate } from './certificate.ts';
 

@@ -153,8 +153,8 @@ export class Exchange extends Visit implements StreamHandler {
     this.#lender = lender;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     const tell = this.record === null ? Flag.NONE : Flag.TELL;
-    // What was read fits the first window: it is bounded far below it.
     const client = lender.link.tellsClients ? this.head.origin.text : '';
+    // What was read fits the first window: it is bounded far below it.
     this.#stream = lender.link.open(this, flags | tell, this.#request.join(), client);
     this.#client.resume();
   }

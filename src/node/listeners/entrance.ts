@@ -1,8 +1,9 @@
 /** What comes before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
 import type { Socket } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import type { ProxyVersion } from '../../config/proxy-protocol.ts';
 import { Origin } from './origin.ts';
-import { type ProxyVersion, readProxyHeader } from './proxy-header.ts';
+import { readProxyHeader } from './proxy-header.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
 export type Next = (socket: Socket, origin: Origin) => void;

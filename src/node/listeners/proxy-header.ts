@@ -3,9 +3,8 @@
  * the client's own bytes.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import type { ClientEnds } from '../../link/client-ends.ts';
-
-export type ProxyVersion = 'v1' | 'v2';
+import { type ProxyVersion, V2_LOCAL, V2_PROXY, V2_SIGNATURE } from '../../config/proxy-protocol.ts';
+import { type ClientEnds, isPort } from '../../link/client-ends.ts';
 
 export type ProxyHeader =
   /** `client`: null when the proxy speaks for itself or can't tell, and the connection's own ends count. */
@@ -19,12 +18,9 @@ const MALFORMED: ProxyHeader = { kind: 'malformed' };
 /** With its CRLF; the specification's own bound. */
 const V1_BYTES_MAX = 107;
 const V1_START = Buffer.from('PROXY ');
-const V2_SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 const V2_FIXED_BYTES = 16;
 /** Of addresses and TLVs: proxies add some hundred bytes (certificates' names), an attacker 64 KiB. */
 export const V2_REST_BYTES_MAX = 4_096;
-const COMMAND_LOCAL = 0x20;
-const COMMAND_PROXY = 0x21;
 /** Address family in the upper half; the transport in the lower does not matter to the length. */
 const FAMILY_INET = 1;
 const FAMILY_INET6 = 2;
@@ -48,19 +44,15 @@ function readV1(bytes: Buffer): ProxyHeader {
   return { ...header, client: { address, port: Number(ports[0]), toAddress, toPort: Number(ports[1]) } };
 }
 
-function isPort(text: string): boolean {
-  return /^(0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535;
-}
-
 function readV2(bytes: Buffer): ProxyHeader {
   if (!beginsLike(bytes, V2_SIGNATURE)) return MALFORMED;
   if (bytes.length < V2_FIXED_BYTES) return INCOMPLETE;
   const restBytes = bytes.readUInt16BE(14);
   const command = bytes[12];
-  if ((command !== COMMAND_LOCAL && command !== COMMAND_PROXY) || restBytes > V2_REST_BYTES_MAX) return MALFORMED;
+  if ((command !== V2_LOCAL && command !== V2_PROXY) || restBytes > V2_REST_BYTES_MAX) return MALFORMED;
   if (bytes.length < V2_FIXED_BYTES + restBytes) return INCOMPLETE;
   const header = { kind: 'complete', bytes: V2_FIXED_BYTES + restBytes } as const;
-  if (command === COMMAND_LOCAL) return { ...header, client: null };
+  if (command === V2_LOCAL) return { ...header, client: null };
   const rest = bytes.subarray(V2_FIXED_BYTES, header.bytes);
   switch ((bytes[13] as number) >> 4) {
     case FAMILY_INET:

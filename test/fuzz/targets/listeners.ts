@@ -1,7 +1,8 @@
 import assert from 'node:assert';
 import { isIP } from 'node:net';
+import type { ProxyVersion } from '../../../src/config/proxy-protocol.ts';
 import { readServerName } from '../../../src/node/listeners/client-hello.ts';
-import { type ProxyVersion, readProxyHeader } from '../../../src/node/listeners/proxy-header.ts';
+import { readProxyHeader } from '../../../src/node/listeners/proxy-header.ts';
 import { latin1, type Target } from '../target.ts';
 
 /** What is decided once more bytes don't change; before, they are asked for. */
