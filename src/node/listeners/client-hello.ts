@@ -64,6 +64,7 @@ function handshakeBytes(bytes: Buffer): Buffer | null {
 }
 
 function serverName(hello: Fields): ServerName {
+  // Its version and its random (RFC 8446 section 4.1.2).
   hello.skip(2 + 32);
   hello.vector(1);
   hello.vector(2);
