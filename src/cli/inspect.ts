@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { beatMs } from '../cluster/limits.ts';
 import { type Dump, Inspector } from '../cluster/redis/inspect/dump.ts';
 import type { Finding } from '../cluster/redis/inspect/finding.ts';
 import { findInconsistencies } from '../cluster/redis/inspect/findings.ts';
@@ -14,8 +15,8 @@ import { paintFor } from './paint.ts';
 import { showHelp } from './show-help.ts';
 import { answering } from './with-directory.ts';
 
-/** Longer than a beat: what is only on its way has arrived by then. */
-const SECOND_LOOK_MS = 1_200;
+/** Longer than two beats: with the first a node notices that something was lost, with the second it has said all anew. */
+const SECOND_LOOK_MS = 2 * beatMs + 200;
 const WIDTH_OF_A_FILE = 1_000;
 
 /** Explains Redis' keys. Ends with 1 when something is broken. */

@@ -63,6 +63,10 @@ describe('what contradicts itself', () => {
     expect(found()).toEqual([]);
   });
 
+  test('is nothing where a key was made since the last renewal', () => {
+    expect(found({ [`${ROUTE}:held`]: stored('zset', { 'a:1': NOW - 5_000 }, null) })).toEqual([]);
+  });
+
   test.each<[string, Readonly<Record<string, Stored | null>>, string[]]>([
     ['a key of nobody', { 'pp:colour': stored('string', { red: '' }, null) }, ['odd pp:colour: nobody of this version knows this key']],
     ['a wrong type', { [`${ROUTE}:free`]: stored('list', {}) }, [`broken ${ROUTE}:free: it is a list and should be a hash`]],
