@@ -332,7 +332,11 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     route.newestBefore = route.newest;
     route.newest = instanceId;
     route.failingUntil = 0;
-    for (const lender of route.slots.lenders) if (!lender.relayed) lender.link.newest(lender.instance === instanceId);
+    for (const lender of route.slots.lenders) {
+      // Of all others nothing changes, if they have been told.
+      const changes = route.newestBefore === null || lender.instance === route.newestBefore || lender.instance === instanceId;
+      if (changes && !lender.relayed) lender.link.newest(lender.instance === instanceId);
+    }
   }
 
   onRoutes(routes: ReadonlyMap<string, RouteSettings>): void {

@@ -16,6 +16,8 @@ export class ClientSocket implements TunnelClient {
   readonly socket: Socket;
   /** On the monotonic clock; Infinity: not at all. */
   deadline: number;
+  /** For its port. */
+  place: number | null = null;
   #paused = false;
   #moved = 0;
   /** Ends when no byte moves for so long; Infinity: it may be silent for ever. */

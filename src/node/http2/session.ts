@@ -34,6 +34,7 @@ export class Http2Connection implements PortClient {
   readonly socket: Socket;
   readonly paused = false;
   deadline: number;
+  place: number | null = null;
   readonly #session: ServerHttp2Session;
   readonly #service: Http2Service;
   readonly #from: ForwardedFrom;

@@ -1,16 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatHostPort } from '../../config/host-port.ts';
 import { reuseReads } from '../../reused-reads.ts';
-import { TurnoverSet } from '../../turnover.ts';
 import type { AddressLimit } from './address-limit.ts';
+import { Deadlines } from './deadlines.ts';
 import type { Step } from './entrance.ts';
 import { Origin } from './origin.ts';
 import { Newcomer, type PortClient } from './port-client.ts';
-import { VanishedClients } from './vanished.ts';
+import { PortClients } from './port-clients.ts';
 
-/** How often deadlines of connections are looked at: their resolution. */
-const SWEEP_MS = 250;
-const TIMEOUTS_A_TURN = 20;
 const BACKLOG = 4_096;
 /** A port that is about to close takes those who are connected already, for so long at most. */
 const LAST_ACCEPTS_MS = 1_000;
@@ -32,17 +29,16 @@ export interface PortLimits {
   readonly entranceTimeoutMs?: number;
 }
 
-/** A port at which clients connect: counts them, looks at their deadlines, and finds those that vanished. */
+/** A port at which clients connect: counts them, has their deadlines looked at. */
 export class ClientPort {
   readonly #scheme: string;
   readonly #server: Server;
   readonly #limits: PortLimits;
   readonly #steps: readonly Step[];
   readonly #accept: Accept;
-  readonly #clients = new TurnoverSet<PortClient>();
-  readonly #vanished = new VanishedClients();
+  readonly #clients = new PortClients();
   #accepted = 0;
-  #sweep: NodeJS.Timeout | null = null;
+  #deadlines: Deadlines | null = null;
 
   /** `steps` come before a connection is accepted, in their order. */
   constructor(scheme: string, limits: PortLimits, steps: readonly Step[], accept: Accept) {
@@ -74,8 +70,7 @@ export class ClientPort {
         resolve();
       });
     });
-    // After what has arrived by now was read: no connection ends as idle whose next request is there already.
-    this.#sweep = setInterval(() => setImmediate(() => this.#sweepDeadlines()), SWEEP_MS);
+    this.#deadlines = new Deadlines(this.#clients);
     const address = this.#server.address();
     if (address === null || typeof address === 'string') throw new Error('no address bound');
     return `${this.#scheme}://${formatHostPort({ host: address.address, port: address.port })}`;
@@ -90,13 +85,13 @@ export class ClientPort {
     await this.#takeWaiting();
     this.#server.close();
     const now = performance.now();
-    for (const client of this.#clients) client.drain(now);
+    for (const client of this.#clients.all()) client.drain(now);
   }
 
   close(): void {
     this.#server.close();
-    if (this.#sweep !== null) clearInterval(this.#sweep);
-    for (const client of this.#clients) client.socket.destroy();
+    this.#deadlines?.stop();
+    for (const client of this.#clients.all()) client.socket.destroy();
   }
 
   /** The kernel resets whom it has let in and nobody has taken yet. One is taken in each turn of the event loop (libuv's rule). */
@@ -143,24 +138,5 @@ export class ClientPort {
     const release = address === peer ? releasePeer : this.#limits.addressLimit.reserve(address);
     if (release === null) socket.destroy();
     else this.#admit(socket, origin, release);
-  }
-
-  #sweepDeadlines(): void {
-    const now = performance.now();
-    const due: PortClient[] = [];
-    const paused: PortClient[] = [];
-    for (const client of this.#clients) {
-      if (client.deadline <= now) due.push(client);
-      else if (client.paused) paused.push(client);
-    }
-    if (due.length > 0) this.#timeOut(due);
-    if (paused.length > 0) this.#vanished.look(paused);
-  }
-
-  /** Some in each turn of the event loop: a crowd whose time is up makes nobody else wait. */
-  #timeOut(due: PortClient[]): void {
-    const now = performance.now();
-    for (const client of due.splice(0, TIMEOUTS_A_TURN)) if (client.deadline <= now) client.timeOut(now);
-    if (due.length > 0) setImmediate(() => this.#timeOut(due));
   }
 }

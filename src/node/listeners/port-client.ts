@@ -7,6 +7,8 @@ export interface PortClient {
   readonly deadline: number;
   /** Its socket is not read now. */
   readonly paused: boolean;
+  /** Where its port keeps it; null: at no port. */
+  place: number | null;
   /** The deadline has passed. */
   timeOut(now: number): void;
   /** The node leaves: it ends as soon as it does not cut anything off. */
@@ -20,6 +22,7 @@ export class Newcomer implements PortClient {
   readonly socket: Socket;
   readonly deadline: number;
   readonly paused = false;
+  place: number | null = null;
 
   constructor(socket: Socket, deadline: number) {
     this.socket = socket;

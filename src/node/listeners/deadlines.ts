@@ -1,0 +1,58 @@
+import type { PortClient } from './port-client.ts';
+import type { PortClients } from './port-clients.ts';
+import { VanishedClients } from './vanished.ts';
+
+/** How often the deadline of a connection is looked at: its resolution. */
+const ROUND_MS = 250;
+/** Of those that came one by one none are timed out together: they would come again together. */
+const PARTS = 10;
+/** Fewer are not worth a part of their own. */
+const PART_MIN = 100;
+/** In one turn of the event loop: a crowd whose time is up makes nobody else wait. */
+const TIMEOUTS_A_TURN = 10;
+
+/** Looks at a port's clients, in rounds: whose deadline has passed is told, who is paused may have vanished. */
+export class Deadlines {
+  readonly #clients: PortClients;
+  readonly #vanished = new VanishedClients();
+  readonly #timer: NodeJS.Timeout;
+  readonly #due: PortClient[] = [];
+  #paused: PortClient[] = [];
+  #part = 0;
+  /** Where the round goes on; null: it is through. */
+  #place: number | null = 0;
+
+  constructor(clients: PortClients) {
+    this.#clients = clients;
+    // After what has arrived by now was read: no connection ends as idle whose next request is there already.
+    this.#timer = setInterval(() => setImmediate(() => this.#look()), ROUND_MS / PARTS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    if (this.#part === 0) this.#place = 0;
+    this.#part = (this.#part + 1) % PARTS;
+    if (this.#place === null) return;
+    const now = performance.now();
+    const count = this.#part === 0 ? this.#clients.size : Math.max(PART_MIN, Math.ceil(this.#clients.size / PARTS));
+    const idle = this.#due.length === 0;
+    this.#place = this.#clients.visitSome(this.#place, count, (client) => {
+      if (client.deadline <= now) this.#due.push(client);
+      else if (client.paused) this.#paused.push(client);
+    });
+    if (idle) this.#timeOut();
+    if (this.#place === null && this.#paused.length > 0) {
+      this.#vanished.look(this.#paused);
+      this.#paused = [];
+    }
+  }
+
+  #timeOut(): void {
+    const now = performance.now();
+    for (const client of this.#due.splice(0, TIMEOUTS_A_TURN)) if (client.deadline <= now) client.timeOut(now);
+    if (this.#due.length > 0) setImmediate(() => this.#timeOut());
+  }
+}
