@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chart } from './report/chart.ts';
@@ -61,6 +61,17 @@ if (unknown.length > 0) {
 }
 
 const [loadBefore = 0] = loadavg();
+const out = values.out ?? fileURLToPath(new URL('./results', import.meta.url));
+const file = join(out, quick || values.only !== undefined ? 'part' : 'latest');
+mkdirSync(out, { recursive: true });
+const machine = {
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: cpus().length,
+  memoryGb: Math.round(totalmem() / 1_073_741_824),
+  kernel: release(),
+  node: process.version,
+  haproxy: /version (\S+)/.exec(execFileSync('haproxy', ['-v'], { encoding: 'utf8' }))?.[1] ?? 'unknown',
+};
 const results: Result[] = [];
 for (const name of only) {
   const surroundings = new Surroundings();
@@ -72,26 +83,14 @@ for (const name of only) {
   } finally {
     await surroundings.close();
   }
+  // A suite that fails takes nothing from those before it.
+  write();
 }
+console.log(`\nwritten: ${file}.json, .md and .svg`);
 
-const report: Report = {
-  date: new Date().toISOString().slice(0, 10),
-  machine: {
-    cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: cpus().length,
-    memoryGb: Math.round(totalmem() / 1_073_741_824),
-    kernel: release(),
-    node: process.version,
-    haproxy: /version (\S+)/.exec(execFileSync('haproxy', ['-v'], { encoding: 'utf8' }))?.[1] ?? 'unknown',
-  },
-  loadBefore,
-  ...extent,
-  results,
-};
-const out = values.out ?? fileURLToPath(new URL('./results', import.meta.url));
-mkdirSync(out, { recursive: true });
-const name = quick || values.only !== undefined ? 'part' : 'latest';
-writeFileSync(join(out, `${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
-writeFileSync(join(out, `${name}.md`), table(report, `${name}.svg`));
-writeFileSync(join(out, `${name}.svg`), chart(report));
-console.log(`\nwritten: ${join(out, name)}.json, .md and .svg`);
+function write(): void {
+  const report: Report = { date: new Date().toISOString().slice(0, 10), machine, loadBefore, ...extent, results };
+  writeFileSync(`${file}.json`, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(`${file}.md`, table(report, `${basename(file)}.svg`));
+  writeFileSync(`${file}.svg`, chart(report));
+}
