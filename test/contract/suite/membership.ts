@@ -155,9 +155,9 @@ export function membership(world: () => World): void {
       };
       await world().observer.hold(route, a.peer, ghosts);
       expect((await plan()).held).toBe(3);
-      await eventually('set right', async () => (await plan()).held === 5, 3_000);
+      await eventually('set right', async () => (await plan()).held === 5);
       for (let i = 0; i < 5; i++) a.cluster.unhold(route, `c${i}`);
-      await eventually('none is left', async () => (await plan()).held === 0, 1_000);
+      await eventually('none is left', async () => (await plan()).held === 0);
     });
 
     test('a route at which a node has nothing any more is left', async () => {
