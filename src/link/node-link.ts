@@ -156,7 +156,7 @@ export class NodeLink implements LinkRole {
 
   /** The node is leaving: idle slots go back now, the others as their streams end and nobody who is held here needs them. */
   goAway(): void {
-    this.#sendAway('leaving');
+    if (this.#mode === 'lending') this.#sendAway('leaving');
   }
 
   /** The linker may serve on this link no longer: it gets no stream any more, and those that it has go on to their end. */

@@ -140,6 +140,19 @@ describe('slots', () => {
     expect([node.link.active, linker.link.lent]).toEqual([1, 1]);
   });
 
+  test('of a linker that may serve no longer serve nobody, also when the node leaves, which is said once', async () => {
+    let asked = 0;
+    const { node, linker } = await linkPair({ node: { idle: () => asked++ } });
+    node.link.dismiss();
+    node.link.goAway();
+    node.link.goAway();
+    linker.link.grant(2);
+    await until(() => linker.returned === 2);
+    await quiet(node, linker);
+    expect(asked).toBe(0);
+    expect(linker.said.filter((word) => word.startsWith('go away'))).toHaveLength(1);
+  });
+
   test('can not be used without being there', async () => {
     const { node } = await lent(1);
     node.link.open(new Recorder(), Flag.NONE, EMPTY);
