@@ -57,6 +57,8 @@ export function handoff(world: () => World): void {
       b.cluster.hold(route, 'c2', 0, maxHeld);
 
       await c.hears('want');
+      // It is on its way to who got it.
+      c.idle(route, 0);
       await Promise.race([a.hears('start'), b.hears('start')]);
       const plan = await world().observer.startPlan(route);
       expect(c.all('want').map(({ count }) => count)).toEqual([1]);
