@@ -6,8 +6,9 @@
  *
  * `--think-ms`: how long the application takes for an answer; without it, nginx answers at once.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { fixedRate } from './fixed-rate.ts';
 import { median } from './load.ts';
@@ -101,14 +102,10 @@ async function startNeighbours(address: string): Promise<ChildProcess> {
   };
   const file = new URL('./apps/slow-clients.mjs', import.meta.url).pathname;
   // On machines of their own they would not take a processor from anybody here.
-  const slow = spawn('chrt', ['--idle', '0', process.execPath, file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const slow = surroundings.children.start('chrt', ['--idle', '0', process.execPath, file], { env });
   // Where only a part is let in, they are never all there.
   const there = values['per-address'] === undefined ? once(slow.stdout as NodeJS.ReadableStream, 'data') : pause(6_000);
   await Promise.race([there, pause(30_000)]);
   await pause(SETTLED_MS);
   return slow;
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

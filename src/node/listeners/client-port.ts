@@ -11,6 +11,7 @@ import { PortClients } from './port-clients.ts';
 const BACKLOG = 4_096;
 /** A port that is about to close takes those who are connected already, for so long at most. */
 const LAST_ACCEPTS_MS = 1_000;
+/** It closes after a turn of the event loop that was no longer than this, and than this share of the time that it has looked for one. */
 const SHORT_TURN_MS = 0.5;
 const LONGER_SHARE = 0.02;
 /** For a PROXY header and a TLS handshake together. */
@@ -31,7 +32,7 @@ export interface PortLimits {
   readonly entranceTimeoutMs?: number;
 }
 
-/** A port at which clients connect: counts them, has their deadlines looked at. */
+/** A port at which clients connect: counts them, and has their deadlines looked at. */
 export class ClientPort {
   readonly #scheme: string;
   readonly #server: Server;

@@ -33,17 +33,18 @@ export class Deadlines {
   }
 
   #look(): void {
+    // A crowd is still being told: the round waits, so that nobody is noted twice.
+    if (this.#due.length > 0) return;
     if (this.#part === 0) this.#place = 0;
     this.#part = (this.#part + 1) % PARTS;
     if (this.#place === null) return;
     const now = performance.now();
     const count = this.#part === 0 ? this.#clients.size : Math.max(PART_MIN, Math.ceil(this.#clients.size / PARTS));
-    const idle = this.#due.length === 0;
     this.#place = this.#clients.visitSome(this.#place, count, (client) => {
       if (client.deadline <= now) this.#due.push(client);
       else if (client.paused) this.#paused.push(client);
     });
-    if (idle) this.#timeOut();
+    this.#timeOut();
     if (this.#place === null && this.#paused.length > 0) {
       this.#vanished.look(this.#paused);
       this.#paused = [];
