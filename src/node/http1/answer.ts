@@ -78,14 +78,14 @@ export class Answer {
     }
     if (head.status < 200 && head.status !== 101) {
       parsed.parser.release();
-      return this.#interim(bytes, parsed.bytes);
+      return this.#interim(bytes, parsed.bytes, head.start);
     }
     this.#head = head;
     this.status = head.status;
     this.#body = new Body(head.framing, head.contentLength, parsed.parser);
     this.#unchunks = this.#request.http10 && head.framing === 'chunked';
     this.#closes = closing || this.#unchunks || head.framing === 'until-close';
-    return this.#begin(bytes, parsed.bytes, this.#body);
+    return this.#begin(bytes, parsed.bytes, head.start, this.#body);
   }
 
   /** The application closed its connection: a legal end? */
@@ -99,16 +99,16 @@ export class Answer {
     this.#body?.release();
   }
 
-  #interim(bytes: Buffer, headBytes: number): Taken {
+  #interim(bytes: Buffer, headBytes: number, start: number): Taken {
     const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
     // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
     if (this.#request.http10) return { bytes: null, rest };
     this.interim = true;
-    return { bytes: rewriteResponseHead(bytes, headBytes, '', 0), rest };
+    return { bytes: rewriteResponseHead(bytes, headBytes, start, '', 0), rest };
   }
 
   /** The head, and the part of the body that came with it if that is small. */
-  #begin(bytes: Buffer, headBytes: number, body: Body): Taken | null {
+  #begin(bytes: Buffer, headBytes: number, start: number, body: Body): Taken | null {
     this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
     const connection = this.#connectionHeader() + (this.addedLines?.() ?? '');
     const restBytes = bytes.length - headBytes;
@@ -118,7 +118,7 @@ export class Answer {
     this.started = true;
     if (joins && body.complete) this.state = 'complete';
     const rest = taken === restBytes ? null : bytes.subarray(headBytes + taken);
-    return { bytes: rewriteResponseHead(bytes, headBytes, connection, taken), rest };
+    return { bytes: rewriteResponseHead(bytes, headBytes, start, connection, taken), rest };
   }
 
   #connectionHeader(): string {

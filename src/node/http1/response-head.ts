@@ -10,11 +10,14 @@ export interface ResponseHead {
   readonly contentLength: number;
   /** The application will take another request on this connection. */
   readonly keepAlive: boolean;
+  /** Offset of the status line. */
+  readonly start: number;
 }
 
 const NO_MEMBERS: readonly string[] = [];
-const VERSION = 'HTTP/1.1';
-const DIGIT_1 = 0x31;
+const VERSION = Buffer.from('HTTP/1.1');
+const CR = 0x0d;
+const LF = 0x0a;
 /** What answers said last, and the next one probably says, too. */
 let lastConnection = '';
 
@@ -23,6 +26,8 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
   const status = spans.status;
   const { minorVersion } = parser;
   if (spans.tooMany || status < 100 || status > 999 || minorVersion === -1) return null;
+  const start = statusLineAt(bytes);
+  if (start === -1) return null;
   // Such an answer has no body, and a header that speaks of one is misread by some (RFC 9110 section 8.6, RFC 9112 section 6.1).
   const bodiless = status < 200 || status === 204;
   let contentLength = -1;
@@ -64,6 +69,7 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
     status,
     contentLength: Math.max(0, contentLength),
     framing: framingOf(status, request.method, chunked, contentLength),
+    start,
     keepAlive: minorVersion === 1 ? !connection.includes('close') : connection.includes('keep-alive') && !chunked,
   };
 }
@@ -86,13 +92,19 @@ function removeNamed(bytes: Buffer, connection: readonly string[]): void {
   }
 }
 
-/** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the first bytes of the body that follow it. */
-export function rewriteResponseHead(bytes: Buffer, headBytes: number, added: string, bodyBytes: number): Buffer {
-  // The parser skips empty lines in front.
+/** The parser skips empty lines in front, and it also takes RTSP and ICE for HTTP. -1: neither HTTP/1.0 nor HTTP/1.1. */
+function statusLineAt(bytes: Buffer): number {
   let start = 0;
-  while (bytes[start] !== 0x48) start++;
+  while (start < bytes.length && (bytes[start] === CR || bytes[start] === LF)) start++;
+  const isHttp1 =
+    bytes.length - start > VERSION.length && VERSION.compare(bytes, start, start + VERSION.length - 1, 0, VERSION.length - 1) === 0;
+  return isHttp1 ? start : -1;
+}
+
+/** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the first bytes of the body that follow it. */
+export function rewriteResponseHead(bytes: Buffer, headBytes: number, start: number, added: string, bodyBytes: number): Buffer {
   const lines = added === '' ? null : Buffer.from(added, 'latin1');
-  const isOurs = bytes[start + VERSION.length - 1] === DIGIT_1 && bytes[start + VERSION.length - 3] === DIGIT_1;
-  if (isOurs) return assembleHead(bytes, headBytes, '', start, lines, bodyBytes);
-  return assembleHead(bytes, headBytes, VERSION, start + VERSION.length, lines, bodyBytes);
+  const last = VERSION.length - 1;
+  if (bytes[start + last] === VERSION[last]) return assembleHead(bytes, headBytes, '', start, lines, bodyBytes);
+  return assembleHead(bytes, headBytes, VERSION.toString('latin1'), start + VERSION.length, lines, bodyBytes);
 }

@@ -178,6 +178,12 @@ describe('a malformed answer', () => {
   const malformed: [string, string][] = [
     ['no HTTP', 'SSH-2.0-OpenSSH_9.6\r\n'],
     ['HTTP/2', 'HTTP/2.0 200 OK\r\n\r\n'],
+    ['RTSP, which the parser takes', 'RTSP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n'],
+    ['RTSP with an H in it', 'RTSP/1.1 200 OK\r\nHow: so\r\nContent-Length: 0\r\n\r\n'],
+    ['ICE, which the parser takes', 'ICE/1.0 200 OK\r\n\r\nICY'],
+    ['RTSP behind empty lines', '\r\n\r\nRTSP/1.0 200 OK\r\n\r\n'],
+    ['HTTP/0.9', 'HTTP/0.9 200 OK\r\n\r\n'],
+    ['a version in small letters', 'http/1.1 200 OK\r\n\r\n'],
     ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n'],
     ['a line feed alone', 'HTTP/1.1 200 OK\nContent-Length: 0\n\n'],
     ['a space before the colon', 'HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n'],
@@ -207,6 +213,13 @@ describe('a malformed answer', () => {
     await another.request();
     another.send(ok('fine'));
     expect((await client.response()).text).toBe('fine');
+  });
+
+  test('behind an interim answer is a 502', async () => {
+    const { client, connection } = await exchange();
+    connection.send('HTTP/1.1 103 Early Hints\r\n\r\nRTSP/1.0 100 OK\r\n\r\n');
+    expect((await client.response()).status).toBe(103);
+    expect((await client.response()).status).toBe(502);
   });
 
   test('in the middle breaks the client’s connection', async () => {
