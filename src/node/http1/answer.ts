@@ -118,7 +118,9 @@ export class Answer {
     this.started = true;
     if (joins && body.complete) this.state = 'complete';
     const rest = taken === restBytes ? null : bytes.subarray(headBytes + taken);
-    return { bytes: rewriteResponseHead(bytes, headBytes, start, connection, taken), rest };
+    if (!body.hasTrailers) return { bytes: rewriteResponseHead(bytes, headBytes, start, connection, taken), rest };
+    const head = rewriteResponseHead(bytes, headBytes, start, connection, 0);
+    return { bytes: Buffer.concat([head, body.passable(bytes.subarray(headBytes), taken)]), rest };
   }
 
   #connectionHeader(): string {
@@ -136,6 +138,7 @@ export class Answer {
     if (body.complete) this.state = 'complete';
     const rest = taken === chunk.length ? null : chunk.subarray(taken);
     if (contents !== null) return { bytes: contents.length === 0 ? null : Buffer.concat(contents), rest };
-    return { bytes: rest === null ? chunk : chunk.subarray(0, taken), rest };
+    const passes = body.passable(chunk, taken);
+    return { bytes: passes.length === 0 ? null : passes, rest };
   }
 }

@@ -1,18 +1,24 @@
 import type { Parser } from './llhttp.ts';
+import { TrailerSection } from './trailers.ts';
 
 /** How a message's body ends (RFC 9112 section 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
 
-/** Follows one body and says where it ends; the bytes themselves are passed on as they came. */
+/** Follows one body and says where it ends. Its bytes pass as they came, except for trailers. */
 export class Body {
   readonly framing: Framing;
   #remaining: number;
   #parser: Parser | null;
   #complete: boolean;
+  readonly #message: 'request' | 'response';
+  #trailers: TrailerSection | null = null;
+  /** Where the trailers begin in the piece that was taken last. */
+  #trailerAt = 0;
 
   /** Takes over `parser`: keeps it while a chunked body lasts, releases it otherwise. */
   constructor(framing: Framing, length: number, parser: Parser) {
     this.framing = framing;
+    this.#message = parser.message;
     this.#remaining = length;
     this.#complete = framing === 'none' || (framing === 'length' && length === 0);
     if (framing === 'chunked') {
@@ -36,6 +42,22 @@ export class Body {
     if (this.#complete) return 0;
     if (this.framing === 'chunked') return this.#follow(chunk, contents);
     return this.count(chunk.length);
+  }
+
+  /** The trailer section has begun: bytes do not pass as they came any longer. */
+  get hasTrailers(): boolean {
+    return this.#trailers !== null;
+  }
+
+  /**
+   * The bytes that go on when `taken` bytes of `chunk` were taken. They are the same bytes, except for trailers: these are held back
+   * until the section is complete, and go on without the fields that have no place there.
+   */
+  passable(chunk: Buffer, taken: number): Buffer {
+    const trailers = this.#trailers;
+    if (trailers === null) return taken === chunk.length ? chunk : chunk.subarray(0, taken);
+    const before = chunk.subarray(0, this.#trailerAt);
+    return this.#complete ? Buffer.concat([before, trailers.allowed(this.#message)]) : before;
   }
 
   /** Where the body ends can be told by counting: its bytes need not be looked at. */
@@ -68,9 +90,24 @@ export class Body {
   #follow(chunk: Buffer, contents: Buffer[] | null): number {
     // Malformed once is malformed for ever.
     if (this.#parser === null) return -1;
-    const bytes = this.#parser.follow(chunk, contents);
-    if (bytes >= 0) this.#complete = this.#parser.isComplete;
+    let bytes = this.#parser.follow(chunk, contents);
+    if (bytes >= 0) {
+      this.#complete = this.#parser.isComplete;
+      if (!this.#addTrailers(chunk, bytes, this.#parser.trailerAt)) bytes = -1;
+    }
     if (bytes < 0 || this.#complete) this.release();
     return bytes;
+  }
+
+  /** Returns false when there are too many of them. */
+  #addTrailers(chunk: Buffer, taken: number, trailerAt: number): boolean {
+    if (this.#trailers !== null) {
+      this.#trailerAt = 0;
+    } else {
+      if (trailerAt === -1) return true;
+      this.#trailers = new TrailerSection();
+      this.#trailerAt = trailerAt;
+    }
+    return this.#trailers.add(chunk.subarray(this.#trailerAt, taken));
   }
 }

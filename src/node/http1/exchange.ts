@@ -112,7 +112,8 @@ export class Exchange extends Visit implements StreamHandler {
       return chunk.length;
     }
     if (bytes === 0) return 0;
-    const part = bytes === chunk.length ? chunk : chunk.subarray(0, bytes);
+    const part = this.#body.passable(chunk, bytes);
+    if (part.length === 0) return bytes;
     this.#request.add(part, this.#state !== 'waiting');
     if (this.#stream !== null) {
       if (!this.#stream.write(part)) this.#client.pause();

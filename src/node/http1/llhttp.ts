@@ -55,6 +55,8 @@ let collecting = false;
 let messageComplete = false;
 /** The chunk that is being followed, and where its content goes when somebody wants it without framing. */
 let followed: Buffer | null = null;
+/** Where the first trailer field of the followed chunk begins; -1: it has none. */
+let trailerAt = -1;
 let content: Buffer[] | null = null;
 let alive = 0;
 
@@ -80,6 +82,7 @@ function instantiate(): Exports {
       },
       wasm_on_header_field: (_parser: number, at: number, length: number) => {
         if (collecting) spans.addName(at - inputBase, length);
+        else if (trailerAt === -1) trailerAt = at - inputBase;
         return OK;
       },
       wasm_on_header_value: (_parser: number, at: number, length: number) => {
@@ -116,6 +119,11 @@ export class Parser {
     alive++;
   }
 
+  /** What it parses. */
+  get message(): 'request' | 'response' {
+    return this.type === TYPE_REQUEST ? 'request' : 'response';
+  }
+
   /** Of a request. */
   get method(): string {
     const number = wasm.llhttp_get_method(this.pointer);
@@ -137,6 +145,7 @@ export class Parser {
     followed = chunk;
     content = contents;
     messageComplete = false;
+    trailerAt = -1;
     const bytes = this.#execute(chunk);
     followed = content = null;
     return bytes;
@@ -145,6 +154,11 @@ export class Parser {
   /** Whether the last `follow`, of this parser, came to the end of the message. */
   get isComplete(): boolean {
     return messageComplete;
+  }
+
+  /** Where in the chunk of the last `follow`, of this parser, the first trailer field begins; -1: it has none. */
+  get trailerAt(): number {
+    return trailerAt;
   }
 
   #execute(chunk: Buffer): number {

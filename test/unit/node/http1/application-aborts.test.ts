@@ -82,7 +82,8 @@ describe.each([
     async (chunks) => {
       const { client, connection } = await exchange();
       connection.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}`);
-      await client.takeThrough(`\r\n\r\n${chunks}`);
+      // Trailers wait for their end.
+      await client.takeThrough(`\r\n\r\n${chunks.replace(/Trailer.*$/s, '')}`);
       leave(connection);
       expect(await client.ended()).toBe('reset');
     },
