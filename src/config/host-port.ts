@@ -19,6 +19,15 @@ export function parseHostPort(text: string): HostPort | null {
   return Object.freeze({ host: plain, port });
 }
 
+/** The longest HOST:PORT: a name of 253 letters, a colon and a port. */
+export const ADDRESS_BYTES_MAX = 260;
+
+/** An address that came over a link or out of Redis; null for what can't be dialled. Looks at no more than it has to of a long text. */
+export function parseDialAddress(text: string): HostPort | null {
+  const parsed = text.length <= ADDRESS_BYTES_MAX && !/\s/.test(text) ? parseHostPort(text) : null;
+  return parsed !== null && parsed.port > 0 ? parsed : null;
+}
+
 /** The inverse: an IPv6 address gets its brackets. */
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

@@ -4,6 +4,7 @@
  */
 import { formatDuration, LONGEST_TIMER_MS, parseDuration } from './duration.ts';
 import { formatHostPort, type HostPort, parseHostPort } from './host-port.ts';
+import { isNodeId, isStartId } from './ids.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { formatSize, parseSize } from './size.ts';
@@ -88,6 +89,10 @@ export function text(placeholder: string, expected: string, pattern = /^[^\0]+$/
   };
 }
 
+function checked(placeholder: string, expected: string, is: (value: unknown) => value is string): Kind<string> {
+  return { expected, placeholder, read: (value) => (is(value) ? value : null), write: (value) => value };
+}
+
 export const yesNo: Kind<boolean> = {
   expected: 'true or false',
   placeholder: 'true|false',
@@ -129,10 +134,9 @@ export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
 export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
 
-/** Ends up in keys of the directory, where a colon would divide it. */
-export const nodeId: Kind<string> = text('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', /^[\w.-]{1,64}$/);
+export const nodeId: Kind<string> = checked('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', isNodeId);
 
-export const startId: Kind<string> = text('ID', 'lower-case letters and digits, at most 64', /^[a-z\d]{1,64}$/);
+export const startId: Kind<string> = checked('ID', 'lower-case letters and digits, at most 64', isStartId);
 
 /** Where Redis is: one server, several nodes of a Redis Cluster, or Sentinels. */
 export const redisUrls: Kind<string> = {

@@ -15,3 +15,8 @@ export function validRouteName(name: string): string | null {
   const labels = (plain.startsWith('*.') ? plain.slice(2) : plain).split('.');
   return labels.every((label) => LABEL.test(label)) ? plain : null;
 }
+
+/** Whether `name` is a route's name in its canonical form. Names that come from a linker, from Redis or from a file of the cluster must be. */
+export function isRouteName(name: unknown): name is string {
+  return typeof name === 'string' && validRouteName(name) === name;
+}

@@ -8,6 +8,8 @@
  *       │◀────────────────────────── WELCOME {}│   or, from either side at any point, REFUSE {reason}
  */
 import type { Socket } from 'node:net';
+import { isInstanceId, isStartId } from '../config/ids.ts';
+import { isRouteName } from '../config/route-name.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { ReadMemory } from '../reused-reads.ts';
 import { Frame, PROTOCOL_VERSION } from './frames.ts';
@@ -165,13 +167,12 @@ function parseHello(payload: Buffer): Hello {
   if (value.v !== PROTOCOL_VERSION)
     throw new LinkProtocolError(`the linker speaks ${versionWords(value.v)}, this node ${PROTOCOL_VERSION}`);
   const { route, instance, seq, concurrency, startId, version, tellClients, relay, nonce } = value;
-  if (typeof route !== 'string' || !/^[a-z0-9.*_-]{1,253}$/.test(route)) throw new LinkProtocolError('HELLO with a malformed route');
-  if (typeof instance !== 'string' || !/^[a-z0-9]{1,64}$/.test(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
+  if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
+  if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
   if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
     throw new LinkProtocolError('HELLO with a malformed concurrency');
-  if (startId !== undefined && (typeof startId !== 'string' || !/^[a-z0-9]{1,64}$/.test(startId)))
-    throw new LinkProtocolError('HELLO with a malformed start id');
+  if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
   if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
     throw new LinkProtocolError('HELLO with a malformed version');
   if (typeof nonce !== 'string' || nonce.length < 16) throw new LinkProtocolError('HELLO without a nonce');

@@ -1,3 +1,4 @@
+import { isRouteName } from '../config/route-name.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
@@ -124,16 +125,14 @@ export class Routes {
     return this.known('*');
   }
 
-  /** The names under which a linker may serve a host, most specific first. */
+  /** The names under which a linker may serve a host, most specific first. What is no route's name nobody is asked about. */
   candidates(host: string): string[] {
-    // No linker can serve these as such: a route's name has the letters of a host name.
-    if (host === '' || host.startsWith('[')) return ['*'];
     const names: string[] = [];
     for (let dot = host.lastIndexOf('.'); dot !== -1 && names.length < WILDCARD_LOOKUPS_MAX; dot = host.lastIndexOf('.', dot - 1)) {
       names.unshift(`*${host.slice(dot)}`);
       if (dot === 0) break;
     }
-    return [host, ...names, '*'];
+    return [host, ...names, '*'].filter(isRouteName);
   }
 
   /** The route of a linker, made known by it. Null when too many are known already. */

@@ -15,7 +15,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'turnover.ts': [],
   'reused-reads.ts': [],
   config: ['errors.ts', 'log.ts'],
-  link: ['errors.ts', 'log.ts', 'turnover.ts', 'reused-reads.ts'],
+  link: ['errors.ts', 'log.ts', 'turnover.ts', 'reused-reads.ts', 'config/host-port.ts', 'config/ids.ts', 'config/route-name.ts'],
   cluster: ['errors.ts', 'log.ts', 'turnover.ts', 'config'],
   scaling: ['errors.ts', 'log.ts', 'config', 'cluster'],
   node: ['errors.ts', 'log.ts', 'turnover.ts', 'reused-reads.ts', 'config', 'link', 'cluster/cluster.ts'],

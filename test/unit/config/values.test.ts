@@ -2,10 +2,10 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { addressRange, parseAddressRange } from '../../../src/config/address-range.ts';
 import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
-import { formatHostPort, isLoopback, parseHostPort } from '../../../src/config/host-port.ts';
+import { formatHostPort, isLoopback, parseDialAddress, parseHostPort } from '../../../src/config/host-port.ts';
 import { choice, duration, nodeId, problem, rate, redisUrls, size, whole } from '../../../src/config/kinds.ts';
 import { formatListenUrl, parseListenUrl } from '../../../src/config/listen-url.ts';
-import { validRouteName } from '../../../src/config/route-name.ts';
+import { isRouteName, validRouteName } from '../../../src/config/route-name.ts';
 import { formatSize, parseSize } from '../../../src/config/size.ts';
 
 describe('durations', () => {
@@ -135,10 +135,40 @@ describe('route names', () => {
     expect(validRouteName(written)).toBeNull();
   });
 
+  test('that come from elsewhere must be written in their canonical form', () => {
+    expect(['app.example.com', '*', '*.example.com', 'my_app'].filter(isRouteName)).toHaveLength(4);
+    const others = [
+      'App.example.com',
+      'app.example.com.',
+      '--privileged.shop.test',
+      'a..*.shop.test',
+      '*.',
+      '',
+      7,
+      null,
+      ['a'],
+      '__proto__.',
+    ];
+    expect(others.filter(isRouteName)).toEqual([]);
+  });
+
   test('have at most 253 characters', () => {
     expect(validRouteName(`${'a.'.repeat(126)}a`)).toHaveLength(253);
     expect(validRouteName(`${'a.'.repeat(126)}ab`)).toBeNull();
   });
+});
+
+describe('addresses to dial', () => {
+  test.each(['a.test:1', '[::1]:9080', '10.0.0.1:65535', `${'a.'.repeat(126)}a:65535`])('%s is one', (text) => {
+    expect(parseDialAddress(text)).not.toBeNull();
+  });
+
+  test.each(['', 'a', 'a:0', ' a:1', 'a:1\n', 'a:99999', '300.1.1.1:1', 'a b:1', '{x}:1', `${'a'.repeat(60_000)}:1`, 'a/b:1'])(
+    '"%s" is none',
+    (text) => {
+      expect(parseDialAddress(text)).toBeNull();
+    },
+  );
 });
 
 describe('listen URLs', () => {

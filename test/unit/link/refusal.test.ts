@@ -62,6 +62,10 @@ describe('a HELLO', () => {
     ['a version of thousands of letters', { v: 'x'.repeat(3_900) }, 'the linker speaks protocol version ?, this node 1'],
     ['a route in upper case', { route: 'App' }, 'malformed route'],
     ['a route of 254 letters', { route: 'a'.repeat(254) }, 'malformed route'],
+    ['a route that a command would take for an option', { route: '--privileged.shop.test' }, 'malformed route'],
+    ['a route with empty labels and a star within', { route: 'a..*.shop.test' }, 'malformed route'],
+    ['a route with a trailing dot', { route: 'shop.test.' }, 'malformed route'],
+    ['a route with a star for a part of a label', { route: 'a*.shop.test' }, 'malformed route'],
     ['a route with a line break', { route: 'a\n' }, 'malformed route'],
     ['an empty instance id', { instance: '' }, 'malformed instance id'],
     ['an instance id of 65 letters', { instance: 'a'.repeat(65) }, 'malformed instance id'],
@@ -87,7 +91,7 @@ describe('a HELLO', () => {
 
   test('with everything at its limit is taken', async () => {
     const hello: Hello = {
-      route: 'a'.repeat(253),
+      route: `${'a.'.repeat(126)}a`,
       instance: 'a'.repeat(64),
       seq: 2 ** 53 - 1,
       concurrency: 1_000_000,

@@ -73,7 +73,7 @@ describe('the names to look up for a host', () => {
     expect(routes.candidates('localhost')).toEqual(['localhost', '*']);
     expect(routes.candidates('[::1]')).toEqual(['*']);
     expect(routes.candidates('')).toEqual(['*']);
-    expect(routes.candidates('.com')).toEqual(['.com', '*.com', '*']);
+    expect(routes.candidates('.com')).toEqual(['*.com', '*']);
   });
 
   test('are few, of however many labels the host is made', () => {

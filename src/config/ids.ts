@@ -1,0 +1,16 @@
+/** Ids that linkers, startup commands and Redis say. They end up in keys, in arguments of commands and in names of containers. */
+
+/** Ids of instances and of starts: lower-case letters and digits, as names of pods, containers and units allow them. */
+export function isInstanceId(id: unknown): id is string {
+  return typeof id === 'string' && /^[a-z\d]{1,64}$/.test(id);
+}
+
+/** They look the same. */
+export function isStartId(id: unknown): id is string {
+  return isInstanceId(id);
+}
+
+/** A colon would divide a key of the directory. */
+export function isNodeId(id: unknown): id is string {
+  return typeof id === 'string' && /^[\w.-]{1,64}$/.test(id);
+}
