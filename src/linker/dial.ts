@@ -3,6 +3,7 @@ import { lookup } from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import { TLS_OPTIONS } from '../config/tls-options.ts';
 import { dialLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { ReadMemory } from '../reused-reads.ts';
@@ -110,6 +111,7 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
 function connectWithTls({ name, ip, port }: Target, tls: LinkTls): Socket {
   const byAddress = isIP(name) !== 0;
   return connectTls({
+    ...TLS_OPTIONS,
     ...tls,
     host: ip,
     port,

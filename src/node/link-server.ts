@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { TLS_OPTIONS } from '../config/tls-options.ts';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
@@ -107,7 +108,8 @@ export class LinkServer {
    */
   renewed(tls?: BackendTls): void {
     if (tls !== undefined) {
-      for (const server of [...this.#servers, ...this.#shared]) if (server instanceof TlsServer) server.setSecureContext(tls);
+      for (const server of [...this.#servers, ...this.#shared])
+        if (server instanceof TlsServer) server.setSecureContext({ ...tls, ...TLS_OPTIONS });
     }
     for (const [lender, { route, secret }] of this.#lenders) {
       if (this.#options.secrets(route).includes(secret)) continue;
@@ -128,7 +130,7 @@ export class LinkServer {
       cert,
       key,
       ...mutual,
-      minVersion: 'TLSv1.2',
+      ...TLS_OPTIONS,
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });

@@ -1,6 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import { TLS_OPTIONS } from '../config/tls-options.ts';
 import { dialLink } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { LinkerLink } from '../link/linker-link.ts';
@@ -199,5 +200,5 @@ export class Relay {
 /** As linkers do: a node that is dialled by a name must have a certificate for it, one that is dialled by its IP address one that is trusted. */
 function connectWithTls({ host, port }: HostPort, { cert, key, ca }: BackendTls): Socket {
   const identity = isIP(host) === 0 ? { servername: host } : { checkServerIdentity: () => undefined };
-  return connectTls({ host, port, cert, key, ca: ca ?? cert, ...identity });
+  return connectTls({ ...TLS_OPTIONS, host, port, cert, key, ca: ca ?? cert, ...identity });
 }

@@ -1,5 +1,6 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { TLS_OPTIONS } from '../../config/tls-options.ts';
 
 export interface HttpsCertificate {
   /** PEM, with the chain. */
@@ -54,7 +55,7 @@ export class Certificates {
   }
 
   #optionsFor({ cert, key }: HttpsCertificate): SecureContextOptions {
-    return { cert, key, ticketKeys: this.#ticketKeys, minVersion: 'TLSv1.2', honorCipherOrder: true };
+    return { cert, key, ticketKeys: this.#ticketKeys, honorCipherOrder: true, ...TLS_OPTIONS };
   }
 }
 

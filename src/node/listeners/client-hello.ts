@@ -5,18 +5,18 @@
 export type ServerName =
   | { readonly kind: 'named'; readonly name: string }
   | { readonly kind: 'unnamed' }
-  | { readonly kind: 'incomplete' }
+  /** `bytesMin`: with fewer bytes than these it is still incomplete, so nobody needs to look again before. */
+  | { readonly kind: 'incomplete'; readonly bytesMin: number }
   /** Not the beginning of a TLS connection. */
   | { readonly kind: 'malformed' };
 
-const RECORD_HANDSHAKE = 22;
+export const RECORD_HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const EXTENSION_SERVER_NAME = 0;
 const NAME_TYPE_HOST = 0;
 /** Of one record's payload; RFC 8446 section 5.1. */
 const RECORD_BYTES_MAX = 16_384;
 
-const INCOMPLETE: ServerName = { kind: 'incomplete' };
 const MALFORMED: ServerName = { kind: 'malformed' };
 const UNNAMED: ServerName = { kind: 'unnamed' };
 
@@ -25,12 +25,9 @@ export function readServerName(bytes: Buffer): ServerName {
   const handshake = handshakeBytes(bytes);
   if (handshake === null) return MALFORMED;
   if (handshake.length > 0 && handshake[0] !== CLIENT_HELLO) return MALFORMED;
-  if (!isWhole(handshake)) return INCOMPLETE;
+  const missing = messageBytes(handshake) - handshake.length;
+  if (missing > 0) return { kind: 'incomplete', bytesMin: bytes.length + missing };
   return serverName(new Fields(handshake.subarray(4, 4 + handshake.readUIntBE(1, 3))));
-}
-
-function isWhole(handshake: Buffer): boolean {
-  return handshake.length >= messageBytes(handshake);
 }
 
 /** Of the message that begins so, with its own head; its head is awaited first. */

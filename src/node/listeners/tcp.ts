@@ -10,7 +10,7 @@ import { Tunnel } from '../http1/tunnel.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import type { VisitFacts } from '../visit-record.ts';
-import { readServerName } from './client-hello.ts';
+import { RECORD_HANDSHAKE, readServerName } from './client-hello.ts';
 import { ClientPort, type PortLimits } from './client-port.ts';
 import type { Step } from './entrance.ts';
 import type { Origin } from './origin.ts';
@@ -33,6 +33,10 @@ export interface TcpService {
 const EARLY_BYTES_MAX = 16_384;
 const ATTEMPTS_MAX = 3;
 const EMPTY = Buffer.alloc(0);
+/** RFC 8446 section 6.2, RFC 6066 section 3: so that a client sees that nobody has this name, or that nobody came, and not a broken network. */
+const ALERT_UNRECOGNIZED_NAME = 112;
+const ALERT_INTERNAL_ERROR = 80;
+const ALERT_DECODE_ERROR = 50;
 
 /** A port of one application. */
 export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly Step[], route: string): ClientPort {
@@ -46,17 +50,28 @@ export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly
 /** A port at which TLS clients name their application (RFC 6066 section 3); the handshake itself is the application's. */
 export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly Step[]): ClientPort {
   return new ClientPort('tls', limits, steps, (socket, origin, gone) => {
+    // A hello that comes in single bytes is not read anew with each of them.
+    let bytesMin = 0;
     const client: TcpClient = new TcpClient(socket, service, origin, 'tls', performance.now() + service.headTimeoutMs, gone, (early) => {
+      if (early.length < bytesMin && early.length < EARLY_BYTES_MAX) return;
       const hello = readServerName(early);
-      if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) return;
+      if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) {
+        bytesMin = hello.bytesMin;
+        return;
+      }
       client.announced();
       if (hello.kind === 'named') service.visitHost(client.visit, hello.name);
       // No name: only an application that takes any host can be meant.
       else if (hello.kind === 'unnamed') service.visitHost(client.visit, '');
-      else client.visit.end();
+      else client.visit.end(early[0] === RECORD_HANDSHAKE ? alert(ALERT_DECODE_ERROR) : EMPTY);
     });
     return client;
   });
+}
+
+/** A fatal alert in a record of its own, as a server says it that has not chosen a version yet. */
+function alert(description: number): Buffer {
+  return Buffer.from([21, 3, 3, 0, 2, 2, description]);
 }
 
 /** `early`: what came is kept. `tunnel`: it is passed on. */
@@ -199,13 +214,17 @@ class TcpVisit extends Visit implements StreamHandler {
   }
 
   override refuse(error: PullproxyError): void {
+    const said =
+      this.facts.protocol === 'tls' ? alert(error.code === 'unknown_route' ? ALERT_UNRECOGNIZED_NAME : ALERT_INTERNAL_ERROR) : EMPTY;
     this.#noteEarly();
-    this.record?.refused(error, 0);
-    this.end();
+    this.record?.refused(error, said.length);
+    this.end(said);
   }
 
-  end(): void {
+  /** `said`: last words for the client. */
+  end(said: Buffer): void {
     this.#state = 'over';
+    if (said.length > 0) this.#client.socket.write(said);
     this.#client.socket.destroySoon();
   }
 

@@ -54,6 +54,20 @@ describe('the server name of a TLS client', () => {
       expect(readServerName(Buffer.concat([hello, Buffer.from(behind, 'latin1')]))).toEqual(named);
   });
 
+  test('is looked for a few times only while a hello of one-byte records comes in single bytes', async () => {
+    const hello = inRecords(await helloOf({ servername: 'app.example.com', ALPNProtocols: Array<string>(200).fill('x'.repeat(8)) }), 1);
+    let looks = 0;
+    let found = readServerName(hello.subarray(0, 0));
+    for (let bytes = 1; bytes <= hello.length; bytes++) {
+      if (found.kind !== 'incomplete' || bytes < found.bytesMin) continue;
+      found = readServerName(hello.subarray(0, bytes));
+      looks++;
+    }
+    expect(found).toEqual({ kind: 'named', name: 'app.example.com' });
+    expect(hello.length).toBeGreaterThan(10_000);
+    expect(looks).toBeLessThan(100);
+  });
+
   test.each([1, 7, 100])('is found in a hello that is cut into records of %i bytes', async (bytes) => {
     const hello = inRecords(await helloOf({ servername: 'app.example.com' }), bytes);
     expect(readServerName(hello)).toEqual({ kind: 'named', name: 'app.example.com' });
