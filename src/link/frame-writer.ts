@@ -61,16 +61,13 @@ export class FrameWriter {
   }
 
   number(type: number, flags: number, streamId: number, value: number): void {
-    this.#reserve(FRAME_HEAD_BYTES + 4);
-    this.#head(type, flags, streamId, 4);
-    this.#arena.bytes.writeUInt32BE(value, this.#arena.end);
-    this.#arena.end += 4;
+    this.#putNumber(type, flags, streamId, value);
     this.#schedule();
   }
 
-  /** A frame without payload that the peer does not wait for: it leaves with the next one, in the order in which they were queued. */
-  lazily(type: number, flags: number, streamId: number): void {
-    this.#head(type, flags, streamId, 0);
+  /** A number that the peer does not wait for: it leaves with the next frame, in the order in which they were queued. */
+  lazily(type: number, flags: number, streamId: number, value: number): void {
+    this.#putNumber(type, flags, streamId, value);
     if (this.#scheduled || this.#lazyTimer !== null) return;
     this.#lazyTimer = setTimeout(() => {
       this.#lazyTimer = null;
@@ -118,6 +115,13 @@ export class FrameWriter {
     if (arena === this.#own) return;
     if (arena === this.#arena) this.#arena = this.#own;
     if (spare.length < SPARE_ARENAS_MAX) spare.push(arena);
+  }
+
+  #putNumber(type: number, flags: number, streamId: number, value: number): void {
+    this.#reserve(FRAME_HEAD_BYTES + 4);
+    this.#head(type, flags, streamId, 4);
+    this.#arena.bytes.writeUInt32BE(value, this.#arena.end);
+    this.#arena.end += 4;
   }
 
   #head(type: number, flags: number, streamId: number, length: number): void {

@@ -46,7 +46,10 @@ export const Frame = {
 
 export const Flag = {
   NONE: 0,
-  /** DONE: the application connection may serve the next stream. */
+  /**
+   * DONE: the application connection may serve the next stream, if the linker sent no more than the bytes that the payload says the node
+   * took (modulo 2^32). Nodes of version 0.1 send no payload.
+   */
   KEEP: 1,
   /** OPEN: the stream needs an application connection that no other stream used. */
   FRESH: 1,

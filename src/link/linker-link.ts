@@ -6,12 +6,18 @@ import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
 import { Stream } from './stream.ts';
 
+/**
+ * `keep`: the application connection may serve the next stream. `discard`: it may not, since it said more than the answer; the slot is
+ * idle at the node all the same. `close`: it is to be closed, and then the stream is to be freed.
+ */
+export type DoneHow = 'keep' | 'discard' | 'close';
+
 /** What a node asks of the linker. */
 export interface LinkerLinkEvents {
   /** A stream begins: give it a handler at once, its first bytes follow in this turn. `flags`: Flag.FRESH, Flag.CAREFUL. */
   opened(stream: Stream, flags: number): void;
-  /** The node needs no more of the stream and saw it complete: `keep` the application connection, or close it and then `free` the stream. */
-  done(stream: Stream, keep: boolean): void;
+  /** The node needs no more of the stream and saw it complete. */
+  done(stream: Stream, how: DoneHow): void;
   /** `count` lent slots came back. */
   returned(count: number): void;
   /** `count` lent slots came back, and the node at `address` wants them. */
@@ -88,7 +94,7 @@ export class LinkerLink implements LinkRole {
         this.#client = { streamId, text: readClient(payload) };
         return;
       case Frame.DONE:
-        this.#done(streamId, (flags & Flag.KEEP) !== 0);
+        this.#done(streamId, (flags & Flag.KEEP) !== 0, payload);
         return;
       case Frame.RESET:
         this.#reset(streamId, readResetCode(payload));
@@ -141,18 +147,20 @@ export class LinkerLink implements LinkRole {
     return opening.length > 0 && stream.receiveData(opening);
   }
 
-  #done(streamId: number, keep: boolean): void {
+  #done(streamId: number, keep: boolean, payload: Buffer): void {
+    // A node of version 0.1 does not say how much it took.
+    const taken = payload.length === 0 ? null : readU32(payload);
     const stream = this.streams.get(streamId);
     // It may have been freed here just before the node's word came. A node that has reset a stream has no more to say about it;
     // one that this side has abandoned by itself may be complete for the node.
     if (stream === undefined || stream.handler === null) return;
     if (keep) {
       this.streams.delete(streamId);
-      this.#events.done(stream, true);
+      this.#events.done(stream, taken === null || taken === stream.writtenBytes % 2 ** 32 ? 'keep' : 'discard');
       stream.close();
       return;
     }
-    this.#events.done(stream, false);
+    this.#events.done(stream, 'close');
   }
 
   #reset(streamId: number, code: ResetCodeValue): void {

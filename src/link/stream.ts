@@ -41,6 +41,10 @@ export class Stream {
   client = '';
   /** Set for a relayed stream: its slot goes back to the relay. */
   onOver: (() => void) | null = null;
+  /** Bytes of DATA that came. */
+  receivedBytes = 0;
+  /** Bytes that this side was given to send, sent or not. */
+  writtenBytes = 0;
   readonly #writer: FrameWriter;
   #credit = WINDOW_BYTES;
   /** Received, not yet passed on. */
@@ -79,6 +83,7 @@ export class Stream {
   /** Queues a copy of the bytes. False: the peer must catch up first, wait for `onDrain`. */
   write(chunk: Buffer): boolean {
     if (!this.sendable || this.#endPending) return true;
+    this.writtenBytes += chunk.length;
     if (this.#pending !== null) {
       this.#pending.push(new WaitingBytes(chunk));
       return false;
@@ -126,6 +131,7 @@ export class Stream {
     }
     const waiting = this.#unconsumed > 0;
     this.#unconsumed += chunk.length;
+    this.receivedBytes += chunk.length;
     if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
     // What a slow reader leaves lying must not keep the whole read alive of which it was a small part.
     if (!waiting || chunk.length * PINNED_SHARE_MIN >= chunk.buffer.byteLength) return this.handler?.onData(chunk) ?? false;

@@ -11,8 +11,10 @@
 import { connect, type Socket } from 'node:net';
 import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
+import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../link/stream.ts';
 import { sharedReads } from '../reused-reads.ts';
+import { cameBefore, readTurn } from './read-turn.ts';
 
 export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'closing' | 'closed';
 
@@ -27,7 +29,7 @@ export interface Lender {
 /** The application's side of a stream: a connection, or a place in the queue for one. */
 export interface AppSide extends StreamHandler {
   /** The node's DONE. */
-  done(keep: boolean): void;
+  done(how: DoneHow): void;
 }
 
 /** What a connection tells the pool that it belongs to. */
@@ -62,6 +64,8 @@ export class AppConnection implements AppSide {
   #verdict: ResetCodeValue = ResetCode.CLOSED;
   /** It was kept before: the application may have closed it at the very moment of its reuse. */
   #reused = false;
+  /** In which it was taken for the stream. */
+  #takenInTurn = 0;
   // Of the stream that it serves:
   #writes = 0;
   #writtenBytes = 0;
@@ -113,6 +117,7 @@ export class AppConnection implements AppSide {
     if (this.#state === 'kept') {
       this.#state = 'serving';
       this.#reused = true;
+      this.#takenInTurn = readTurn();
       stream.connected(0);
     }
     this.#stream = stream;
@@ -184,8 +189,8 @@ export class AppConnection implements AppSide {
     this.#over();
   }
 
-  done(keep: boolean): void {
-    if (!keep) {
+  done(how: DoneHow): void {
+    if (how === 'close') {
       this.#over();
       return;
     }
@@ -195,7 +200,7 @@ export class AppConnection implements AppSide {
     if (this.#reusable()) {
       this.#state = 'kept';
       this.keptAt = performance.now();
-      if (this.#owner.keep(this)) return;
+      if (how === 'keep' && this.#owner.keep(this)) return;
     }
     this.close();
   }
@@ -231,6 +236,12 @@ export class AppConnection implements AppSide {
   }
 
   #appData(chunk: Buffer): void {
+    const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.#answered;
+    if (this.#state === 'serving' && isUnasked) {
+      // The answer of nobody's request, or a 408 because none came: it must not answer this one. As if it had closed then.
+      this.close(ResetCode.APP_CLOSED);
+      return;
+    }
     if (this.#state === 'serving') {
       if (this.#reused) this.#measureGap();
       this.#answered = true;

@@ -6,6 +6,7 @@
 import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
+import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import { TurnoverSet } from '../turnover.ts';
 import { AckStalls } from './ack-stalls.ts';
@@ -244,9 +245,9 @@ class WaitingStream implements AppSide {
     this.lender.free(this.stream, ResetCode.CLOSED, false, false);
   }
 
-  done(keep: boolean): void {
+  done(how: DoneHow): void {
     this.#leave();
-    if (!keep) this.lender.free(this.stream, ResetCode.CLOSED, false, false);
+    if (how === 'close') this.lender.free(this.stream, ResetCode.CLOSED, false, false);
   }
 
   #leave(): void {

@@ -1,7 +1,7 @@
 import { type HostPort, parseHostPort } from '../config/host-port.ts';
 import type { ResetCodeValue } from '../link/frames.ts';
 import type { Link } from '../link/link.ts';
-import { LinkerLink, type LinkerLinkEvents } from '../link/linker-link.ts';
+import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../link/linker-link.ts';
 import type { InstanceReport } from '../link/node-link.ts';
 import type { Stream } from '../link/stream.ts';
 import type { AppSide, Lender } from './app-connection.ts';
@@ -95,10 +95,10 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     this.#pool.open(stream, flags, this);
   }
 
-  done(stream: Stream, keep: boolean): void {
+  done(stream: Stream, how: DoneHow): void {
     // Each stream here has a handler that the pool gave it.
-    (stream.handler as AppSide).done(keep);
-    if (keep) {
+    (stream.handler as AppSide).done(how);
+    if (how !== 'close') {
       this.#inUse--;
       this.#slots.streamEnded();
     }

@@ -122,7 +122,7 @@ export class Relay {
     this.#link = new LinkerLink(link, {
       opened: (stream, flags) => this.#opened(stream, flags),
       // Each stream here was given its handler when it was opened.
-      done: (stream, keep) => (stream.handler as RelayedStream).done(keep),
+      done: (stream, how) => (stream.handler as RelayedStream).done(how),
       returned: (count) => this.#returned(count),
       // A node does not move on what was relayed to it.
       moveWanted: (count) => this.#returned(count),

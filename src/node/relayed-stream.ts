@@ -1,5 +1,5 @@
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
-import type { LinkerLink } from '../link/linker-link.ts';
+import type { DoneHow, LinkerLink } from '../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../link/stream.ts';
 import type { Lender } from './slots.ts';
 
@@ -84,9 +84,9 @@ export class RelayedStream implements StreamHandler {
   }
 
   /** The holding node has seen the exchange complete. */
-  done(keep: boolean): void {
+  done(how: DoneHow): void {
     if (this.#far === null) this.#giveUp();
-    else if (keep) this.#lender.link.doneAndKeep(this.#far);
+    else if (how === 'keep') this.#lender.link.doneAndKeep(this.#far);
     else this.#lender.link.doneAndClose(this.#far);
   }
 

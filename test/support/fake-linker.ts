@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { Flag, ResetCode, type ResetCodeValue } from '../../src/link/frames.ts';
 import { dialLink } from '../../src/link/handshake.ts';
-import { LinkerLink } from '../../src/link/linker-link.ts';
+import { type DoneHow, LinkerLink } from '../../src/link/linker-link.ts';
 import type { Stream, StreamHandler } from '../../src/link/stream.ts';
 import { eventually } from './eventually.ts';
 
@@ -85,10 +85,10 @@ export class FakeLinker {
   #events(): ConstructorParameters<typeof LinkerLink>[1] {
     return {
       opened: (stream, flags) => this.#opened(stream, flags),
-      done: (stream, keep) => {
-        if (keep) this.#ended.kept++;
+      done: (stream, how) => {
+        if (how === 'keep') this.#ended.kept++;
         else this.#ended.closed++;
-        (stream.handler as AppSocket).done(keep);
+        (stream.handler as AppSocket).done(how);
       },
       returned: () => {},
       moveWanted: () => {},
@@ -158,12 +158,16 @@ class AppSocket implements StreamHandler {
     stream.handler = this;
   }
 
-  done(keep: boolean): void {
-    if (!keep) {
+  done(how: DoneHow): void {
+    if (how === 'close') {
       this.#over();
       return;
     }
     this.#stream = null;
+    if (how === 'discard') {
+      this.#socket.destroy();
+      return;
+    }
     if (this.#socket.destroyed) return;
     if (this.#socket.readableEnded) this.#socket.destroy();
     else this.#linker.kept.push(this);

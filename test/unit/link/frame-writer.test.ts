@@ -36,14 +36,14 @@ describe('FrameWriter', () => {
     const peer = new RawPeer(accepted);
     const writes = countWrites(dialled);
     const writer = new FrameWriter(dialled);
-    writer.lazily(Frame.DONE, 1, 1);
+    writer.lazily(Frame.DONE, 1, 1, 7);
     await new Promise((resolve) => setImmediate(resolve));
     expect(writes()).toBe(0);
     writer.frame(Frame.OPEN, 0, 2, null);
     await until(() => peer.frames.length === 2);
     expect(writes()).toBe(1);
     expect(peer.frames.map(({ type }) => type)).toEqual([Frame.DONE, Frame.OPEN]);
-    writer.lazily(Frame.DONE, 1, 2);
+    writer.lazily(Frame.DONE, 1, 2, 7);
     await until(() => peer.frames.length === 3);
     expect(writes()).toBe(2);
   });

@@ -2,7 +2,7 @@
 import { Frame, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, dialLink, type Hello } from '../../../src/link/handshake.ts';
 import type { LinkTiming } from '../../../src/link/link.ts';
-import { LinkerLink, type LinkerLinkEvents } from '../../../src/link/linker-link.ts';
+import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../../../src/link/linker-link.ts';
 import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
@@ -78,7 +78,7 @@ export class LinkerEnd {
   readonly said: string[] = [];
   readonly downs: string[] = [];
   readonly opened: OpenedStream[] = [];
-  readonly done: { readonly stream: Stream; readonly keep: boolean }[] = [];
+  readonly done: { readonly stream: Stream; readonly how: DoneHow }[] = [];
   returned = 0;
 
   constructor(make: (events: LinkerLinkEvents) => LinkerLink, over: Partial<LinkerLinkEvents> = {}) {
@@ -88,7 +88,7 @@ export class LinkerEnd {
         stream.handler = handler;
         this.opened.push({ stream, flags, handler });
       },
-      done: (stream, keep) => this.done.push({ stream, keep }),
+      done: (stream, how) => this.done.push({ stream, how }),
       returned: (count) => {
         this.returned += count;
       },

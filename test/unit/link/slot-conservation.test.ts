@@ -45,7 +45,7 @@ class World {
     const pair = await linkPair({
       linker: {
         opened: serve,
-        done: (stream, keep) => void (keep && ends?.served.delete(stream)),
+        done: (stream, how) => void (how !== 'close' && ends?.served.delete(stream)),
         returned: back,
         moveWanted: (count, address) => {
           back(count);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Flag, ResetCode } from '../../../src/link/frames.ts';
+import { Flag, Frame, ResetCode } from '../../../src/link/frames.ts';
 import { WINDOW_BYTES } from '../../../src/link/stream.ts';
-import { lent, linkPair, opened, quiet, Recorder } from './pair.ts';
+import { lent, linkPair, type OpenedStream, opened, quiet, Recorder } from './pair.ts';
 import { destroySockets, EMPTY, until } from './wire.ts';
 
 afterEach(destroySockets);
@@ -18,7 +18,7 @@ describe('slots', () => {
     expect([node.link.idle, node.link.active]).toEqual([2, 0]);
     node.link.giveBack(5);
     await until(() => linker.returned === 2);
-    expect(linker.done).toEqual([{ stream: far.stream, keep: true }]);
+    expect(linker.done).toEqual([{ stream: far.stream, how: 'keep' }]);
     expect([linker.link.lent, linker.link.streams.size, node.link.idle]).toEqual([0, 0, 0]);
   });
 
@@ -41,7 +41,41 @@ describe('slots', () => {
     node.link.doneAndKeep(stream);
     expect([node.link.idle, node.link.active]).toEqual([0, 1]);
     await until(() => linker.done.length === 1);
-    expect(linker.done[0]?.keep).toBe(false);
+    expect(linker.done[0]?.how).toBe('close');
+  });
+
+  test('are idle at once when the application said more than the node took, and the linker hears of that', async () => {
+    const { node, linker } = await lent(2);
+    const handler = new Recorder();
+    const stream = node.link.open(handler, Flag.NONE, EMPTY);
+    const kept = node.link.open(new Recorder(), Flag.NONE, EMPTY);
+    await opened(linker, 2);
+    const [far, other] = linker.opened as [OpenedStream, OpenedStream];
+    handler.onData = () => {
+      node.link.doneAndKeep(stream);
+      return false;
+    };
+    other.stream.write(Buffer.from('an answer'));
+    far.stream.write(Buffer.from('an answer'));
+    far.stream.write(Buffer.from('and more'));
+    await until(() => node.link.idle === 1);
+    node.link.doneAndKeep(kept);
+    await until(() => linker.done.length === 2);
+    expect(linker.done).toEqual([
+      { stream: far.stream, how: 'discard' },
+      { stream: other.stream, how: 'keep' },
+    ]);
+    expect(linker.link.streams.size).toBe(0);
+  });
+
+  test('of a node that does not say what it took are kept as before', async () => {
+    const { node, linker } = await lent(1);
+    const stream = node.link.open(new Recorder(), Flag.NONE, EMPTY);
+    const far = await opened(linker);
+    far.stream.write(Buffer.from('an answer'));
+    node.link.link.writer.frame(Frame.DONE, Flag.KEEP, stream.id, null);
+    await until(() => linker.done.length === 1);
+    expect(linker.done[0]?.how).toBe('keep');
   });
 
   test('go to the oldest: a stream that the application refused reports itself before its slot is offered', async () => {

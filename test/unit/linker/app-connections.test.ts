@@ -118,6 +118,19 @@ describe('reuse', () => {
     expect(app.peers).toHaveLength(2);
   });
 
+  test('bytes that came before a request do not answer it, also when the linker reads the request first', async () => {
+    const app = await TcpApp.start(answering);
+    const instance = await instanceOf(app, { concurrency: 1 });
+    await instance.get();
+    const visit = instance.open(GET);
+    instance.link.link.writer.flush();
+    app.peers[0]?.answer('poison');
+    expect(await visit.wasReset()).toEqual({ code: ResetCode.APP_CLOSED, reached: true, reused: true });
+    expect(visit.text).toBe('');
+    expect((await instance.get()).body).toBe('ok');
+    expect(app.peers).toHaveLength(2);
+  });
+
   test('bytes on a kept connection never become the answer of the next stream', async () => {
     const app = await TcpApp.start(answering);
     const instance = await instanceOf(app);

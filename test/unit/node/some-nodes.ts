@@ -153,7 +153,7 @@ export async function dialRawLinker(backendPort: number, over: Partial<Hello> = 
               };
               stream.handler = { onData, onEnd: () => {}, onDrain: () => {}, onReset: (code) => raw.link.free(stream, code, true, false) };
             },
-            done: (stream, keep) => keep || raw.link.free(stream, ResetCode.CLOSED, true, false),
+            done: (stream, how) => how !== 'close' || raw.link.free(stream, ResetCode.CLOSED, true, false),
             returned: (count) => {
               raw.returned += count;
             },
