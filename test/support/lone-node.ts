@@ -16,7 +16,7 @@ export interface LoneNode {
   readonly backendPort: number;
 }
 
-export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend' | 'cluster'>> {
+export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend'>> {
   /** What differs from HTTP at 127.0.0.1. */
   readonly listen?: Partial<ListenUrl>;
   /** Configured routes, as users write them. */
@@ -39,8 +39,6 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
     headTimeoutMs: 10_000,
     keepAliveTimeoutMs: 75_000,
     stallTimeoutMs: 60_000,
-    bodyRateMin: 500,
-    bodyGraceMs: 10_000,
     tcpIdleTimeoutMs: 3_600_000,
     upgradeIdleTimeoutMs: 3_600_000,
     heldBytesMax: 64 * 1_048_576,

@@ -41,11 +41,6 @@ export class ClientSocket implements TunnelClient {
     return this.socket.writableNeedDrain;
   }
 
-  /** Bytes that the kernel has taken for the client. */
-  get bytesTaken(): number {
-    return this.socket.bytesWritten - this.socket.writableLength;
-  }
-
   get hasUnsent(): boolean {
     return this.socket.writableLength > 0;
   }

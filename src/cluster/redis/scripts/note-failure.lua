@@ -1,10 +1,6 @@
 -- An instance that was ready has failed whoever it was given.
 --
--- ARGV     1 why  2 the instance, or '' when none is named: one instance fails once
+-- ARGV     1 why
 -- returns  nothing
 
-local json = redis.call('HGET', INSTANCES, ARGV[2])
-if not json then return fail(ARGV[1]) end
-local instance = cjson.decode(json)
-failOnce(instance, ARGV[1])
-redis.call('HSET', INSTANCES, instance.id, cjson.encode(instance))
+fail(ARGV[1])
