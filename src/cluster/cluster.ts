@@ -30,6 +30,10 @@ export interface InstanceInfo {
   readonly startId?: string;
   /** Of its linker. */
   readonly version?: string;
+  /** It has completed an answer; undefined when its linker does not say it (0.1). */
+  readonly answered?: boolean;
+  /** With `draining`: its application ended by itself, and how. */
+  readonly failure?: string;
 }
 
 /** What the cluster asks of the node. Called synchronously from the cluster's event loop turn; must not throw. */
@@ -113,8 +117,8 @@ export interface Cluster {
   /** May the instance leave? False when that would leave fewer than `minInstances` ready ones, or when the directory does not answer. Once true, it is `draining`. */
   mayRetire(route: string, instanceId: string, minInstances: number): Promise<boolean>;
 
-  /** An instance of `route` was ready, and failed whoever it was given. */
-  instanceFailed(route: string, reason: string): void;
+  /** An instance of `route` was ready, and failed whoever it was given. Counted once for each instance, whatever else becomes of it. */
+  instanceFailed(route: string, instanceId: string, reason: string): void;
   /** Starts of `route` that are under way in the cluster, as of the last beat; undefined while this node has nothing at the route. Asks nobody. */
   starting(route: string): number | undefined;
   /** When the start of an instance was begun; null when the directory does not say. */

@@ -53,8 +53,8 @@ export interface StartDirectory {
   ): Promise<boolean>;
   /** The start is no longer waited for; with `failure`, because it failed. Unknown ids are ignored. */
   endStart(route: string, startId: string, failure?: StartFailure): Promise<void>;
-  /** A failure that belongs to no start that is waited for: an instance that was ready and served nobody. */
-  noteFailure(route: string, reason: string): Promise<void>;
+  /** A failure that belongs to no start that is waited for: an instance that was ready and served nobody. Counted once for each `instance`. */
+  noteFailure(route: string, reason: string, instance?: string): Promise<void>;
   /** When a start was begun; null when nothing is known of it. */
   startTimes(route: string, startId: string): Promise<StartTimes | null>;
   /** Somebody wants so many instances more than clients need. */

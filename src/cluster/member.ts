@@ -156,8 +156,8 @@ export class ClusterMember implements Cluster {
     return presence === undefined ? false : presence.mayRetire(instanceId, minInstances).catch(() => false);
   }
 
-  instanceFailed(route: string, reason: string): void {
-    this.#directory.noteFailure(route, reason).catch(() => undefined);
+  instanceFailed(route: string, instanceId: string, reason: string): void {
+    this.#directory.noteFailure(route, reason, instanceId).catch(() => undefined);
   }
 
   starting(route: string): number | undefined {

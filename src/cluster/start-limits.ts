@@ -2,6 +2,11 @@
 
 /** After so many failures in a row a route's starts are tried less and less often, and nobody is held for them. */
 export const failuresMax = 3;
+/**
+ * An instance that has been ready for so long has proved itself: its end is no failed start any more. The same window in which systemd
+ * counts starts (StartLimitIntervalSec).
+ */
+export const provedAfterMs = 10_000;
 /** The first such pause; each further one is twice as long. */
 export const retryFirstMs = 2_000;
 export const retryLastMs = 60_000;

@@ -55,6 +55,13 @@ export const CLIENT_SIDE = {
     60_000,
     'a client that neither sends the rest of its request nor reads its answer for so long is given up',
   ),
+  bodyRateMin: setting(
+    'body-rate-min',
+    size(0, 1024 ** 3),
+    500,
+    'bytes a second at which a client must send its body, once --body-grace has passed, and read its answer, over each --stall-timeout; slower ones are given up. 0: only silence is limited',
+  ),
+  bodyGraceMs: setting('body-grace', duration(1), 10_000, 'how long a body that has a slot may take before its rate counts'),
   tcpIdleTimeoutMs: setting(
     'tcp-idle-timeout',
     duration(0),

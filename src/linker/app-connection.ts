@@ -36,6 +36,8 @@ export interface AppSide extends StreamHandler {
 export interface ConnectionOwner {
   /** It can serve the next stream. False: it is not wanted. */
   keep(connection: AppConnection): boolean;
+  /** The node has seen a whole answer of the application. */
+  answered(): void;
   /** A kept one is not to be used again. */
   spoiled(connection: AppConnection): void;
   /** Its FIN is on the way; `idle`: the application had nothing to do for it. */
@@ -190,6 +192,7 @@ export class AppConnection implements AppSide {
   }
 
   done(how: DoneHow): void {
+    if (this.#answered) this.#owner.answered();
     if (how === 'close') {
       this.#over();
       return;

@@ -30,6 +30,8 @@ export interface PoolEvents {
   stalls(): void;
   /** A connection is closed, or a reserved place is free. */
   placeFree(): void;
+  /** The application has completed its first answer. */
+  answered(): void;
 }
 
 /** `open`: connections are kept. `emptying`: served and closed. `shut`: nothing is served. */
@@ -38,6 +40,8 @@ type PoolState = 'open' | 'emptying' | 'shut';
 export class AppPool implements ConnectionOwner {
   /** Where the application accepts; null until it did, and no slot is lent before. */
   address: HostPort | null = null;
+  /** The application has completed an answer, or a connection in which it said something. */
+  hasAnswered = false;
   readonly #concurrency: number;
   readonly #timing: PoolTiming;
   readonly #proxyProtocol: ProxyVersion | undefined;
@@ -121,6 +125,12 @@ export class AppPool implements ConnectionOwner {
     if (this.#state !== 'open') return false;
     this.#kept.push(connection);
     return true;
+  }
+
+  answered(): void {
+    if (this.hasAnswered) return;
+    this.hasAnswered = true;
+    this.#events.answered();
   }
 
   spoiled(connection: AppConnection): void {

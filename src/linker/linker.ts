@@ -61,6 +61,7 @@ export class Linker {
   readonly #lastWords = Promise.withResolvers<void>();
   /** Somebody has told it to end. */
   readonly #told = Promise.withResolvers<void>();
+  #leaving: Leave | null = null;
   #phase: Phase = 'new';
   #drains = 0;
   #readyNode: string | null = null;
@@ -82,6 +83,7 @@ export class Linker {
       stalls: () =>
         this.#log.info('the application gets a new connection for each stream: on kept ones it waits for acknowledgements (TCP_NODELAY)'),
       placeFree: () => this.#lookIfEmpty(),
+      answered: () => this.#reporter.now(),
     });
     this.#retire = new Retire(
       this.#times,
@@ -108,7 +110,7 @@ export class Linker {
       log: this.#log,
       idleLinkTimeoutMs: this.#times.idleLinkTimeoutMs,
       events: {
-        picture: () => ({ state: this.#said(), active: this.#slots.inUse }),
+        picture: () => ({ state: this.#said(), active: this.#slots.inUse, answered: this.#pool.hasAnswered, ...this.#failure() }),
         newHome: () => this.#retire.askAnother(),
         lent: (node) => this.#lent(node),
         slotsHome: () => this.#lookIfEmpty(),
@@ -138,6 +140,7 @@ export class Linker {
     this.#links.start();
     this.#application.start().catch((error: unknown) => this.#ended({ code: 1, words: `could not be started: ${String(error)}` }));
     const leave = await this.#leave.promise;
+    this.#leaving = leave;
     await this.#empty(leave);
     await this.#stop(leave);
     if (leave.why === 'retire') await this.#linger();
@@ -307,6 +310,14 @@ export class Linker {
   #said(): 'starting' | 'ready' | 'draining' {
     if (this.#phase === 'ready') return 'ready';
     return this.#phase === 'emptying' || this.#phase === 'stopping' || this.#phase === 'over' ? 'draining' : 'starting';
+  }
+
+  /** An application that ends by itself with code 0 after it has answered may mean it: one process a request, for one. */
+  #failure(): { failure?: string } {
+    const leaving = this.#leaving;
+    if (leaving?.why === 'too slow') return { failure: 'the application has not accepted a connection in time' };
+    if (leaving?.why !== 'ended' || (leaving.exit.code === 0 && this.#pool.hasAnswered)) return {};
+    return { failure: `the application ${leaving.exit.words}` };
   }
 
   #transition(to: Phase): void {

@@ -74,11 +74,11 @@ export class Lenders implements LenderEvents {
     this.#failedMoves.set(lender, { count, address });
   }
 
-  report(name: string, lender: Lender, { home, state, active }: InstanceReport): void {
+  report(name: string, lender: Lender, { home, state, active, answered, failure }: InstanceReport): void {
     const { instance: id, seq, concurrency, startId, version } = lender;
     if (home) {
       this.#homes.set(id, lender);
-      this.#context.cluster.instance(name, { id, seq, concurrency, state, active, startId, version });
+      this.#context.cluster.instance(name, { id, seq, concurrency, state, active, startId, version, answered, failure });
     } else {
       this.#leaveHome(name, lender);
     }
@@ -122,7 +122,7 @@ export class Lenders implements LenderEvents {
 
   suspect(name: string, { instance, startId }: Lender): void {
     this.#context.log.warn({ route: name, instance, startId }, 'the first requests to a new instance failed: others are preferred');
-    this.#context.cluster.instanceFailed(name, `instance ${instance} fails its first requests`);
+    this.#context.cluster.instanceFailed(name, instance, `instance ${instance} fails its first requests`);
   }
 
   /** Clients wait for it: their answers will say what that time went into. */

@@ -47,6 +47,8 @@ export interface NodeOptions extends HeldLimits {
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  readonly bodyRateMin: number;
+  readonly bodyGraceMs: number;
   readonly tcpIdleTimeoutMs: number;
   readonly upgradeIdleTimeoutMs: number;
   readonly linkTiming?: LinkTiming;

@@ -36,6 +36,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   readonly stallTimeoutMs: number;
+  readonly bodyRateMin: number;
+  readonly bodyGraceMs: number;
   readonly tcpIdleTimeoutMs: number;
   readonly upgradeIdleTimeoutMs: number;
   readonly httpsLines: string;
@@ -64,6 +66,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.headTimeoutMs = options.headTimeoutMs;
     this.keepAliveTimeoutMs = options.keepAliveTimeoutMs;
     this.stallTimeoutMs = options.stallTimeoutMs;
+    this.bodyRateMin = options.bodyRateMin;
+    this.bodyGraceMs = options.bodyGraceMs;
     this.tcpIdleTimeoutMs = options.tcpIdleTimeoutMs;
     this.upgradeIdleTimeoutMs = options.upgradeIdleTimeoutMs;
     this.httpsLines = options.hstsMs === undefined ? '' : hstsLine(options.hstsMs);

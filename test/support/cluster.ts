@@ -95,6 +95,7 @@ export async function setRoute(redisUrl: string, name: string, ...settings: stri
 }
 
 export interface State {
+  readonly troubles: readonly { readonly code: string; readonly severity: string; readonly route: string | null; readonly text: string }[];
   readonly nodes: readonly { readonly id: string; readonly held: number; readonly active: number }[];
   readonly routes: readonly {
     readonly name: string;

@@ -39,6 +39,8 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
     headTimeoutMs: 10_000,
     keepAliveTimeoutMs: 75_000,
     stallTimeoutMs: 60_000,
+    bodyRateMin: 500,
+    bodyGraceMs: 10_000,
     tcpIdleTimeoutMs: 3_600_000,
     upgradeIdleTimeoutMs: 3_600_000,
     heldBytesMax: 64 * 1_048_576,

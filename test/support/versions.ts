@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const APP = fileURLToPath(new URL('./apps/versioned-app.mjs', import.meta.url));
 
-export type Mode = 'ok' | 'exit' | 'breaks' | 'dies' | 'fails' | 'warms';
+export type Mode = 'ok' | 'exit' | 'breaks' | 'dies' | 'fails' | 'warms' | 'fades' | 'sighs';
 
 export class Versions {
   readonly #directory = mkdtempSync(join(tmpdir(), 'pullproxy-versions-'));

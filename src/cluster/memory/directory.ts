@@ -68,8 +68,8 @@ export class MemoryDirectory implements Directory {
     this.#at(route).endStart(this.#now(), startId, failure);
   }
 
-  async noteFailure(route: string, reason: string): Promise<void> {
-    this.#at(route).noteFailure(this.#now(), reason);
+  async noteFailure(route: string, reason: string, instance?: string): Promise<void> {
+    this.#at(route).noteFailure(this.#now(), reason, instance);
   }
 
   async startTimes(route: string, startId: string): Promise<StartTimes | null> {

@@ -1,12 +1,20 @@
 /** A route's instances in memory. */
 import type { InstanceInfo, InstanceSnapshot } from '../cluster.ts';
+import { provedAfterMs } from '../start-limits.ts';
 
 interface Linked {
   info: InstanceInfo;
   readonly node: string;
-  /** It has been ready. */
-  readonly served: boolean;
+  /** When it was ready first; null: not yet. */
+  readonly readyAt: number | null;
+  proved: boolean;
+  failed: boolean;
 }
+
+/** What an instance's last sign says about its start: that starts work, why this one failed, or nothing. */
+export type StartVerdict = { readonly good: true } | { readonly failure: string; readonly isNew: boolean } | null;
+
+const GOOD: StartVerdict = { good: true };
 
 export class LinkedInstances {
   readonly #instances = new Map<string, Linked>();
@@ -23,37 +31,66 @@ export class LinkedInstances {
     return this.#instances.get(id)?.info.state ?? null;
   }
 
-  /** It has been ready, whatever it says now. */
-  served(id: string): boolean {
-    return this.#instances.get(id)?.served === true;
+  hasAnswered(id: string): boolean {
+    return this.#instances.get(id)?.info.answered === true;
   }
 
-  set(node: string, info: InstanceInfo): void {
+  hasFailed(id: string): boolean {
+    return this.#instances.get(id)?.failed === true;
+  }
+
+  set(now: number, node: string, info: InstanceInfo): StartVerdict {
+    const before = this.#instances.get(info.id);
     // Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
-    const draining = this.#instances.get(info.id)?.info.state === 'draining';
-    const served = info.state === 'ready' || this.served(info.id);
-    this.#instances.set(info.id, { node, served, info: draining ? { ...info, state: 'draining' } : info });
+    const said = before?.info.state === 'draining' ? { ...info, state: 'draining' as const } : info;
+    const readyAt = before?.readyAt ?? (said.state === 'ready' ? now : null);
+    const linked: Linked = { info: said, node, readyAt, proved: before?.proved ?? false, failed: before?.failed ?? false };
+    this.#instances.set(info.id, linked);
+    if (said.state !== 'draining' || before === undefined || before.info.state === 'draining') return this.#live(now, linked);
+    return linked.readyAt === null ? neverReady(linked, said.failure) : ended(now, linked, said.failure);
   }
 
-  /** False when it was never ready and did not say that it leaves. */
-  delete(id: string): boolean {
-    const instance = this.#instances.get(id);
+  /** It is as it was. */
+  unchanged(now: number, id: string): StartVerdict {
+    const linked = this.#instances.get(id);
+    return linked === undefined ? null : this.#live(now, linked);
+  }
+
+  /** Its home says that it is gone. Where it has not said why, its linker was killed, or its machine was lost. */
+  delete(now: number, id: string): StartVerdict {
+    const linked = this.#instances.get(id);
     this.#instances.delete(id);
-    return instance === undefined || instance.served || instance.info.state !== 'starting';
+    if (linked === undefined || linked.info.state === 'draining') return null;
+    // An instance that was ready may say that it is starting, too, when its application does not accept for a while.
+    if (linked.readyAt === null) return neverReady(linked);
+    // One that has answered may have lost nothing but its link.
+    return hasProved(now, linked) || linked.info.answered !== true ? ended(now, linked, 'its linker is gone') : null;
+  }
+
+  /** Its start has failed in another way. */
+  fail(id: string, reason: string): StartVerdict {
+    const linked = this.#instances.get(id);
+    return linked === undefined ? { failure: reason, isNew: true } : failOnce(linked, reason);
+  }
+
+  #live(now: number, linked: Linked): StartVerdict {
+    if (linked.proved || !hasProved(now, linked)) return null;
+    linked.proved = true;
+    return linked.failed ? null : GOOD;
   }
 
   deleteNode(node: string): void {
     for (const [id, instance] of this.#instances) if (instance.node === node) this.#instances.delete(id);
   }
 
-  retire(node: string, id: string, minInstances: number): boolean {
+  retire(now: number, node: string, id: string, minInstances: number): { readonly may: boolean; readonly verdict: StartVerdict } {
     const instance = this.#instances.get(id);
-    if (instance === undefined || instance.node !== node) return false;
-    if (instance.info.state === 'draining') return true;
+    if (instance === undefined || instance.node !== node) return { may: false, verdict: null };
+    if (instance.info.state === 'draining') return { may: true, verdict: null };
     const remaining = this.count('ready') - (instance.info.state === 'ready' ? 1 : 0);
-    if (remaining < minInstances) return false;
+    if (remaining < minInstances) return { may: false, verdict: null };
     instance.info = { ...instance.info, state: 'draining' };
-    return true;
+    return { may: true, verdict: ended(now, instance) };
   }
 
   count(state: InstanceInfo['state']): number {
@@ -90,4 +127,29 @@ export class LinkedInstances {
   #infos(): InstanceInfo[] {
     return [...this.#instances.values()].map(({ info }) => info);
   }
+}
+
+/** It has lived long enough for its end to be no failed start. */
+function hasProved(now: number, { proved, readyAt }: Linked): boolean {
+  return proved || (readyAt !== null && now - readyAt >= provedAfterMs);
+}
+
+/** As in the script `_route`; `why`: how its application ended by itself. */
+function ended(now: number, linked: Linked, why?: string): StartVerdict {
+  const { info, readyAt, failed } = linked;
+  if (hasProved(now, linked) || (info.answered === true && why === undefined)) return failed ? null : GOOD;
+  if (why === undefined) return null;
+  const ageMs = now - (readyAt ?? now);
+  return failOnce(linked, `instance ${info.id} ended ${(ageMs / 1_000).toFixed(1)} s after it was ready: ${why}`);
+}
+
+function neverReady(linked: Linked, why?: string): StartVerdict {
+  return failOnce(linked, `instance ${linked.info.id} ended before it was ready${why === undefined ? '' : `: ${why}`}`);
+}
+
+/** A start is counted once, however many of its faults are noticed, and the last one is shown. */
+function failOnce(linked: Linked, failure: string): StartVerdict {
+  const isNew = !linked.failed;
+  linked.failed = true;
+  return { failure, isNew };
 }

@@ -8,7 +8,7 @@ import { deadAfterMs, promiseMs, startsShownMax } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import { HeldClients } from './held-clients.ts';
-import { LinkedInstances } from './linked-instances.ts';
+import { LinkedInstances, type StartVerdict } from './linked-instances.ts';
 import { StartBook } from './start-book.ts';
 
 export class RouteState {
@@ -53,12 +53,13 @@ export class RouteState {
   beat(now: number, node: Peer, beat: RouteBeat): RouteBeatAnswer {
     const known = this.#enter(now, node, beat.idle);
     setCount(this.#serving, node.id, beat.serving ?? 0);
-    for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id && !this.#instances.delete(id)) this.#neverReady(now, id);
+    for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#judge(now, this.#instances.delete(now, id));
     const missing: string[] = [];
     for (const { id, info, claim } of beat.instances) {
       const home = this.#instances.homeOf(id);
       if (info === null) {
         if (home === null) missing.push(id);
+        else this.#judge(now, this.#instances.unchanged(now, id));
       } else if (claim || home === null || home === node.id) {
         this.#said(now, node.id, info);
       }
@@ -73,7 +74,9 @@ export class RouteState {
 
   retire(now: number, node: string, id: string, minInstances: number): boolean {
     this.#tend(now);
-    return this.#instances.retire(node, id, minInstances);
+    const { may, verdict } = this.#instances.retire(now, node, id, minInstances);
+    this.#judge(now, verdict);
+    return may;
   }
 
   plan(now: number): StartPlan {
@@ -110,8 +113,8 @@ export class RouteState {
     this.#starts.end(now, id, failure);
   }
 
-  noteFailure(now: number, reason: string): void {
-    this.#starts.fail(now, reason);
+  noteFailure(now: number, reason: string, instance?: string): void {
+    this.#judge(now, instance === undefined ? { failure: reason, isNew: true } : this.#instances.fail(instance, reason));
   }
 
   startTimes(now: number, id: string): StartTimes | null {
@@ -235,16 +238,19 @@ export class RouteState {
 
   /** What a node says of an instance whose home it is. */
   #said(now: number, node: string, info: InstanceInfo): void {
-    const before = this.#instances.stateOf(info.id);
-    if (info.state === 'ready' && !this.#instances.served(info.id)) this.#starts.succeeded();
-    else if (info.state === 'draining' && before === 'starting' && !this.#instances.served(info.id)) this.#neverReady(now, info.id);
-    this.#instances.set(node, info);
+    const isNew = this.#instances.homeOf(info.id) === null;
+    const answered = this.#instances.hasAnswered(info.id);
+    this.#judge(now, this.#instances.set(now, node, info));
+    if (info.answered === true && !answered && !this.#instances.hasFailed(info.id)) this.#starts.answers();
     this.#concurrency = info.concurrency;
-    this.#starts.linked(info.startId, before === null);
+    this.#starts.linked(info.startId, isNew);
   }
 
-  #neverReady(now: number, id: string): void {
-    this.#starts.fail(now, `instance ${id} ended before it was ready`);
+  #judge(now: number, verdict: StartVerdict): void {
+    if (verdict === null) return;
+    if ('good' in verdict) this.#starts.succeeded();
+    else if (verdict.isNew) this.#starts.fail(now, verdict.failure);
+    else this.#starts.explain(verdict.failure);
   }
 
   /** For how long nobody is to wait: starts keep failing, no instance is there and none is on its way. */

@@ -19,6 +19,8 @@ interface Failures {
   at: number;
   pauses: number;
   retryAt: number;
+  /** An instance has answered since. */
+  doubted: boolean;
 }
 
 export class StartBook {
@@ -80,10 +82,20 @@ export class StartBook {
   /** From `failuresMax` on the next start is tried after a pause. */
   fail(now: number, reason: string): void {
     const { count = 0, pauses = 0, retryAt = 0 } = this.#failures ?? {};
-    this.#failures = { count: count + 1, reason: reason.slice(0, reasonLettersMax), at: now, pauses, retryAt };
+    this.#failures = { count: count + 1, reason: reason.slice(0, reasonLettersMax), at: now, pauses, retryAt, doubted: false };
     if (count + 1 < failuresMax || retryAt > now) return;
     this.#failures.pauses += 1;
     this.#failures.retryAt = now + Math.min(retryLastMs, retryFirstMs * 2 ** pauses);
+  }
+
+  /** More is known of the failure that was counted last. */
+  explain(reason: string): void {
+    if (this.#failures !== null) this.#failures.reason = reason.slice(0, reasonLettersMax);
+  }
+
+  /** As in the script `_route`: an instance has answered for the first time. */
+  answers(): void {
+    if (this.#failures !== null) this.#failures = { ...this.#failures, doubted: true, retryAt: 0 };
   }
 
   succeeded(): void {
@@ -105,12 +117,12 @@ export class StartBook {
   }
 
   retryInMs(now: number): number {
-    return Math.max(0, (this.#failures?.retryAt ?? 0) - now);
+    return Math.max(0, Math.ceil((this.#failures?.retryAt ?? 0) - now));
   }
 
   trouble(now: number): StartTrouble | null {
     const failures = this.#failures;
-    if (failures === null) return null;
+    if (failures === null || failures.doubted) return null;
     return { failures: failures.count, reason: failures.reason, ageMs: Math.round(now - failures.at), retryInMs: this.retryInMs(now) };
   }
 

@@ -83,8 +83,8 @@ export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unk
 
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {
-  const { id, seq, concurrency, active, state, startId, version } = info;
-  return JSON.stringify({ id, seq, concurrency, active, node, state, startId, version });
+  const { id, seq, concurrency, active, state, startId, version, answered, failure } = info;
+  return JSON.stringify({ id, seq, concurrency, active, node, state, startId, version, answered, failure });
 }
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {

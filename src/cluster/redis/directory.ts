@@ -89,8 +89,8 @@ export class RedisDirectory implements Directory {
     await this.#redis.run('endStart', routeKeys(route), [startId, failure?.reason ?? '', failure?.wantedAgain ? 1 : 0]);
   }
 
-  async noteFailure(route: string, reason: string): Promise<void> {
-    await this.#redis.run('noteFailure', routeKeys(route), [reason]);
+  async noteFailure(route: string, reason: string, instance = ''): Promise<void> {
+    await this.#redis.run('noteFailure', routeKeys(route), [reason, instance]);
   }
 
   async startTimes(route: string, startId: string): Promise<StartTimes | null> {

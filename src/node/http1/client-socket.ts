@@ -41,6 +41,11 @@ export class ClientSocket implements TunnelClient {
     return this.socket.writableNeedDrain;
   }
 
+  /** Bytes that the kernel has taken for the client. */
+  get bytesTaken(): number {
+    return this.socket.bytesWritten - this.socket.writableLength;
+  }
+
   get hasUnsent(): boolean {
     return this.socket.writableLength > 0;
   }

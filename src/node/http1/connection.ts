@@ -7,6 +7,7 @@ import { ClientSocket } from './client-socket.ts';
 import { Exchange, type ExchangeClient, type ExchangeEvents, type HttpVisit } from './exchange.ts';
 import type { ForwardedFrom } from './forwarding.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
+import { firstLookMs, ReadingPace } from './pace.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** What a connection needs from the node around it. */
@@ -14,8 +15,6 @@ export interface HttpService extends ExchangeEvents {
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
-  /** A client that neither sends its body nor reads its answer for this long occupies no slot any longer. */
-  readonly stallTimeoutMs: number;
   /** After an Upgrade: a tunnel through which nothing moves for this long is closed; 0: it never is. */
   readonly upgradeIdleTimeoutMs: number;
   /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
@@ -58,6 +57,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
   #pumping = false;
+  #reading: ReadingPace | null = null;
   /** The deadline is that of a head whose first bytes are there. */
   #headTimed = false;
 
@@ -84,6 +84,12 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   }
 
   // ── for the exchange ──
+
+  override write(bytes: Buffer): boolean {
+    if (super.write(bytes)) return true;
+    this.#waitForReader();
+    return false;
+  }
 
   finished(keepAlive: boolean): void {
     this.#exchange = null;
@@ -167,6 +173,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   }
 
   #drained(): void {
+    this.#reading?.drained();
     if (this.#exchange !== null) {
       this.#exchange.clientDrained();
     } else if (this.#tunnel !== null) {
@@ -275,7 +282,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
   #start(exchange: Exchange, rest: Buffer): void {
     this.#state = 'exchange';
     this.#exchange = exchange;
-    this.deadline = exchange.arrivedAt + this.#stallTimeoutMs;
+    this.deadline = exchange.arrivedAt + (exchange.requestComplete ? this.#stallTimeoutMs : firstLookMs(this.#service));
     this.#rest = EMPTY;
     if (rest.length > 0) {
       const used = exchange.requestComplete ? 0 : exchange.requestData(rest);
@@ -296,14 +303,28 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     this.#rest = EMPTY;
     this.deadline = performance.now() + this.#stallTimeoutMs;
     this.linger(last);
+    // The last words may wait behind what the client has not read.
+    if (this.hasUnsent) this.#waitForReader();
   }
 
-  /** A client for which nothing moves any more, and whose fault that is, occupies nothing. */
+  #waitForReader(): void {
+    this.#reading ??= new ReadingPace(this.#service);
+    this.#reading.full(performance.now(), this.bytesTaken);
+  }
+
+  /** A client that reads its answer or sends its body too slowly occupies nothing. */
   #lookForProgress(now: number): void {
-    this.deadline = now + this.#stallTimeoutMs;
-    if (this.hasMoved()) return;
-    this.#exchange?.record?.blame('c', 'client_stalled');
-    if (this.isFull || this.#state === 'linger') this.abort();
-    else if (!this.paused && this.#exchange?.awaitsBody === true) this.#exchange.bodyTimedOut();
+    const readMs = this.#reading?.leftMs(now, this.bytesTaken) ?? this.#stallTimeoutMs;
+    if (readMs === 0) {
+      this.#exchange?.record?.blame('c', 'client_stalled');
+      this.abort();
+      return;
+    }
+    const exchange = this.#exchange;
+    const dueMs = exchange?.bodyDueMs(now) ?? Number.POSITIVE_INFINITY;
+    if (dueMs === 0) exchange?.bodyTooSlow();
+    else
+      this.deadline =
+        now + Math.min(readMs, dueMs, exchange?.requestComplete === false ? firstLookMs(this.#service) : this.#stallTimeoutMs);
   }
 }

@@ -10,6 +10,7 @@ import { Answer } from './answer.ts';
 import { errorAnswer } from './answers.ts';
 import { Body } from './body.ts';
 import type { Parser } from './llhttp.ts';
+import { type BodyRate, RequestPace } from './pace.ts';
 import { RequestBytes } from './request-bytes.ts';
 import type { RequestHead } from './request-head.ts';
 import { Tunnel, type TunnelClient } from './tunnel.ts';
@@ -25,7 +26,7 @@ export interface HttpVisit extends Visit {
 }
 
 /** What the node does about exchanges. */
-export interface ExchangeEvents {
+export interface ExchangeEvents extends BodyRate {
   /** The exchange's client is gone while it is held. */
   leave(exchange: Visit): void;
   /** The exchange can be tried again, at its original place. */
@@ -65,6 +66,8 @@ export class Exchange extends Visit implements StreamHandler {
   #fresh = false;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
+  /** While the stream is open and the request is not complete. */
+  #pace: RequestPace | null = null;
 
   constructor(client: ExchangeClient, events: ExchangeEvents, head: RequestHead, parser: Parser) {
     super(performance.now());
@@ -97,7 +100,14 @@ export class Exchange extends Visit implements StreamHandler {
     return this.#answer?.started === true;
   }
 
-  /** Nothing can go on before the client sends more of its body, also if it expects a 100: it does not wait for that for ever (RFC 9110 section 10.1.1). */
+  /**
+   * How long until the client is too slow; Infinity: nothing of its request is awaited, 0: it is. It does not wait for a 100 (Continue) for
+   * ever (RFC 9110 section 10.1.1). Once the answer has begun both may talk for as long as they like.
+   */
+  bodyDueMs(now: number): number {
+    return this.#pace === null || this.answerBegan ? Number.POSITIVE_INFINITY : Math.max(0, this.#pace.leftMs(now));
+  }
+
   get awaitsBody(): boolean {
     return this.#state === 'open' && !this.requestComplete && !this.answerBegan;
   }
@@ -115,8 +125,13 @@ export class Exchange extends Visit implements StreamHandler {
     const part = this.#body.passable(chunk, bytes);
     if (part.length === 0) return bytes;
     this.#request.add(part, this.#state !== 'waiting');
+    if (this.requestComplete) this.#pace = null;
+    else this.#pace?.got(bytes, performance.now());
     if (this.#stream !== null) {
-      if (!this.#stream.write(part)) this.#client.pause();
+      if (!this.#stream.write(part)) {
+        this.#client.pause();
+        this.#pace?.pause(performance.now());
+      }
     } else if (this.#state === 'waiting') {
       const hasRoom = this.grow(bytes);
       if (!hasRoom || this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
@@ -140,8 +155,9 @@ export class Exchange extends Visit implements StreamHandler {
     if (bytes > 0) this.#stream?.consumed(bytes);
   }
 
-  bodyTimedOut(): void {
-    this.#breakOff('head_timeout', 'the request body did not arrive in time');
+  bodyTooSlow(): void {
+    this.record?.blame('c', 'client_stalled');
+    this.#breakOff('head_timeout', 'the request body came too slowly');
   }
 
   // ── the visit ──
@@ -157,6 +173,7 @@ export class Exchange extends Visit implements StreamHandler {
     const client = lender.link.tellsClients ? this.head.origin.text : '';
     // What was read fits the first window: it is bounded far below it.
     this.#stream = lender.link.open(this, flags | tell, this.#request.join(), client);
+    if (!this.requestComplete) this.#pace = new RequestPace(this.#events, performance.now(), this.#mayAwaitContinue);
     this.#client.resume();
   }
 
@@ -221,6 +238,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   onDrain(): void {
     this.#client.resume();
+    this.#pace?.resume(performance.now());
   }
 
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
@@ -240,6 +258,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   #retry(): void {
     this.#state = 'waiting';
+    this.#pace = null;
     this.#fresh = true;
     this.heldBytes = this.#request.total;
     this.#events.retry(this);
@@ -251,6 +270,10 @@ export class Exchange extends Visit implements StreamHandler {
     const unproven = lender?.trust !== undefined && lender.trust.state !== 'proven';
     if (!unproven || this.route?.hasOther(lender.instance) !== true) return false;
     return this.head.idempotent && !this.answerBegan && this.#request.isWhole && this.attempts < ATTEMPTS_MAX;
+  }
+
+  get #mayAwaitContinue(): boolean {
+    return this.#request.total === this.head.bytes.length && /\r\nexpect:/i.test(this.head.bytes.toString('latin1'));
   }
 
   get #httpsLines(): string {

@@ -81,7 +81,7 @@ export class StreamClient implements ExchangeClient {
     this.#moved = false;
     if (moved) return;
     if (this.#stream.writableNeedDrain) this.#giveUp();
-    else if (!this.#stream.isPaused() && this.#exchange?.awaitsBody === true) this.#exchange.bodyTimedOut();
+    else if (!this.#stream.isPaused() && this.#exchange?.awaitsBody === true) this.#exchange.bodyTooSlow();
   }
 
   #giveUp(): void {

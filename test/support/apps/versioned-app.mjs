@@ -6,6 +6,8 @@
  *   breaks   accepts, and breaks every request off before its answer
  *   dies     ends with its first request
  *   fails    answers everything with 500
+ *   fades    accepts, and ends 150 ms later
+ *   sighs    answers one request, and ends 50 ms later with code 1
  *   warms    answers /healthz with 503 until FILE.warm exists, everything else as ok does
  *
  *   /gate    is answered when the file GATE exists (FILE.gate), all others at once
@@ -37,9 +39,12 @@ const server = createServer((request, response) => {
   else if (mode === 'warms' && request.url === '/healthz' && !existsSync(`${file}.warm`)) response.writeHead(503).end();
   else if (request.url === '/gate') waiting.add(response);
   else response.end(version);
+  if (mode === 'sighs') setTimeout(() => process.exit(1), 50);
 });
 server.keepAliveTimeout = 60_000;
-server.listen({ port: Number(process.env.PORT), host: '127.0.0.1', backlog: 4_096 });
+server.listen({ port: Number(process.env.PORT), host: '127.0.0.1', backlog: 4_096 }, () => {
+  if (mode === 'fades') setTimeout(() => process.exit(1), 150);
+});
 process.once('SIGTERM', () => {
   server.close(() => process.exit(0));
   server.closeIdleConnections();

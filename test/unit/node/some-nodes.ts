@@ -63,6 +63,8 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
     headTimeoutMs: 10_000,
     keepAliveTimeoutMs: 75_000,
     stallTimeoutMs: 60_000,
+    bodyRateMin: 500,
+    bodyGraceMs: 10_000,
     tcpIdleTimeoutMs: 3_600_000,
     upgradeIdleTimeoutMs: 3_600_000,
     heldBytesMax: 64 * 1_048_576,

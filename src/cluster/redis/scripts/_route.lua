@@ -108,15 +108,60 @@ end
 -- One more start in a row has failed. From failuresMax on the next one is tried after a pause.
 local function fail(reason)
   setMeta('failure', string.sub(reason, 1, reasonLettersMax), 'failedAt', now)
+  redis.call('HDEL', META, 'doubted')
   if redis.call('HINCRBY', META, 'failures', 1) < failuresMax or meta('retryAt') > now then return end
   local pauses = redis.call('HINCRBY', META, 'pauses', 1)
   redis.call('HSET', META, 'retryAt', now + math.min(retryLastMs, retryFirstMs * 2 ^ (pauses - 1)))
 end
 
+-- Starts work again.
+local function succeed()
+  redis.call('HDEL', META, 'failures', 'failure', 'failedAt', 'pauses', 'retryAt', 'doubted')
+end
+
+-- An instance has answered for the first time: nothing is wrong any more that anybody could see, and starts are held back no longer. What was
+-- counted still counts when this instance, too, ends soon: an application that answers once and crashes must not be started without a pause.
+local function answers()
+  if meta('failures') == 0 then return end
+  setMeta('doubted', 1)
+  redis.call('HDEL', META, 'retryAt')
+end
+
+-- The instance's start has failed. It is counted once, however many of its faults are noticed, and the last one is shown; the caller stores
+-- the instance.
+local function failOnce(instance, reason)
+  if instance.failed then
+    if meta('failures') > 0 then setMeta('failure', string.sub(reason, 1, reasonLettersMax)) end
+    return
+  end
+  instance.failed = true
+  fail(reason)
+end
+
+-- Whether the instance has lived long enough for its end to be no failed start. A clock that was set back must not make it young for an hour.
+local function hasProved(instance)
+  if instance.proved then return true end
+  -- A node of 0.1 wrote it, and it was ready.
+  if not instance.readyAt then return instance.served == true end
+  if instance.readyAt > now then instance.readyAt = now end
+  return now - instance.readyAt >= provedAfterMs
+end
+
+-- An instance that was ready leaves, or is gone. What it did until then says whether its start was a good one: it has if it lived long enough,
+-- or if it answered and was told to leave. One that is told to leave before that says nothing about the next start.
+--   why: how its application ended by itself, or nil
+local function ended(instance, why)
+  if hasProved(instance) or (instance.answered and not why) then
+    if not instance.failed then succeed() end
+  elseif why then
+    failOnce(instance, string.format('instance %s ended %.1f s after it was ready: %s', instance.id, (now - instance.readyAt) / 1000, why))
+  end
+end
+
 -- { failures in a row, why the last one failed, ms since then, ms until the next start is tried }, or {} where the last start succeeded
 local function trouble()
   local failures = meta('failures')
-  if failures == 0 then return {} end
+  if failures == 0 or meta('doubted') == 1 then return {} end
   return { failures, redis.call('HGET', META, 'failure') or '', now - meta('failedAt'), math.max(0, meta('retryAt') - now) }
 end
 

@@ -25,10 +25,29 @@ local function endOneOfSeveral(startId)
   if oldest then redis.call('ZREM', STARTING, oldest) end
 end
 
--- Before it was ready for the first time: a failed start. An instance that was ready may say that it is starting, too, when its
--- application does not accept for a while.
-local function neverReady(instance)
-  if not instance.served then fail('instance ' .. instance.id .. ' ended before it was ready') end
+-- Before it was ready for the first time: a failed start.
+local function neverReady(instance, why)
+  failOnce(instance, 'instance ' .. instance.id .. ' ended before it was ready' .. (why and ': ' .. why or ''))
+end
+
+-- The instance's home says that it is gone, and it has not said why: its linker was killed, or its machine was lost.
+local function vanished(instance)
+  if instance.state == 'draining' then return end
+  -- An instance that was ready may say that it is starting, too, when its application does not accept for a while.
+  if not instance.served then return neverReady(instance) end
+  -- One that has answered may have lost nothing but its link.
+  if hasProved(instance) or not instance.answered then ended(instance, 'its linker is gone') end
+end
+
+-- What the directory itself knows of an instance stays with it, whatever its home says.
+local function takeOver(info, before)
+  info.served, info.readyAt, info.proved, info.failed = before.served, before.readyAt, before.proved, before.failed
+  -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
+  if before.state == 'draining' then info.state = 'draining' end
+end
+
+local function store(info)
+  redis.call('HSET', INSTANCES, info.id, cjson.encode(info))
 end
 
 tend()
@@ -45,7 +64,7 @@ for i = 6, 5 + gone do
     redis.call('HDEL', INSTANCES, ARGV[i])
     count(sum, instance, -1)
     changed[#changed + 1] = instance
-    if instance.state == 'starting' then neverReady(instance) end
+    vanished(instance)
   end
 end
 
@@ -54,21 +73,30 @@ for i = 6 + gone, #ARGV, 3 do
   local id, claim, json = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local before = stored(id)
   if json == '' then
-    if not before then missing[#missing + 1] = id end
+    if not before then
+      missing[#missing + 1] = id
+    elseif before.served and not before.proved and hasProved(before) then
+      before.proved = true
+      if not before.failed then succeed() end
+      store(before)
+    end
   elseif claim == '1' or not before or before.node == node then
     local info = cjson.decode(json)
-    -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
-    if before and before.state == 'draining' then json = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1) end
-    if before then count(sum, before, -1) end
-    changed[#changed + 1] = cjson.decode(json)
-    count(sum, changed[#changed], 1)
-    if info.state == 'ready' or (before and before.served) then
-      json = string.sub(json, 1, -2) .. ',"served":true}'
-      if not before or not before.served then redis.call('HDEL', META, 'failures', 'failure', 'failedAt', 'pauses', 'retryAt') end
-    elseif info.state == 'draining' and before and before.state == 'starting' then
-      neverReady(before)
+    if before then
+      takeOver(info, before)
+      count(sum, before, -1)
     end
-    redis.call('HSET', INSTANCES, id, json)
+    if info.state == 'ready' and not info.readyAt then info.served, info.readyAt = true, now end
+    if info.state == 'draining' and before and before.state ~= 'draining' then
+      if info.served then ended(info, info.failure) else neverReady(info, info.failure) end
+    elseif info.served and not info.proved and hasProved(info) then
+      info.proved = true
+      if not info.failed then succeed() end
+    end
+    if info.answered and not info.failed and not (before and before.answered) then answers() end
+    changed[#changed + 1] = info
+    count(sum, info, 1)
+    store(info)
     if meta('concurrency') ~= info.concurrency then setMeta('concurrency', info.concurrency) end
     local itsOwn = info.startId and redis.call('ZREM', STARTING, info.startId) == 1
     if not itsOwn and not before then endOneOfSeveral(info.startId) end

@@ -18,4 +18,5 @@ if sum.ready < tonumber(ARGV[3]) then return 0 end
 local draining = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1)
 redis.call('HSET', INSTANCES, ARGV[2], draining)
 keepSupply(sum)
+ended(instance)
 return 1
