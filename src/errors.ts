@@ -39,6 +39,14 @@ export const ERRORS = {
     retrySafe: false,
     message: 'no application has this name',
   },
+  wrong_protocol: {
+    status: 421,
+    proxyStatus: 'http_request_denied',
+    details: 'wrong_protocol',
+    side: 'client',
+    retrySafe: true,
+    message: 'the application of this name does not speak HTTP',
+  },
   head_timeout: {
     status: 408,
     proxyStatus: 'http_request_error',

@@ -1,7 +1,7 @@
 /** The settings of whatever clients connect to: ports, certificates, and what a client may do. */
 import { addressRange } from './address-range.ts';
 import { formatHostPort } from './host-port.ts';
-import { directoryPath, duration, filePath, listenAddress, problem, size, text, whole } from './kinds.ts';
+import { choice, directoryPath, duration, filePath, listenAddress, problem, size, text, whole } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
 import { many, optional, secret, setting } from './settings.ts';
 
@@ -46,6 +46,12 @@ export const CLIENT_SIDE = {
     'hsts',
     duration(0, HSTS_MS_MAX),
     'tells browsers by Strict-Transport-Security to come by https only, for so long; 0s takes that back',
+  ),
+  via: setting(
+    'via',
+    choice('on', 'off'),
+    'on',
+    'whether requests get a Via, as RFC 9110 asks of gateways. nginx does not compress answers to requests that have one, unless it says gzip_proxied',
   ),
   headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
   keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),

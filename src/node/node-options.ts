@@ -43,6 +43,8 @@ export interface NodeOptions extends HeldLimits {
   /** Of each address; absent: as many as all together may have. */
   readonly connectionsPerAddressMax?: number;
   readonly entranceTimeoutMs?: number;
+  /** Whether requests get a `Via`; absent: they do. */
+  readonly via?: 'on' | 'off';
   readonly headBytesMax: number;
   readonly headTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;

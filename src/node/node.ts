@@ -77,7 +77,11 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
     const trusted = new TrustedProxies(options.trustedProxies ?? []);
     const addressLimit = new AddressLimit(options.connectionsPerAddressMax ?? Number.POSITIVE_INFINITY, trusted);
-    const surroundings = { ...options, trusted, addressLimit };
+    const additions = {
+      via: options.via !== 'off',
+      traceparent: options.watchers?.some(({ beginsTraces }) => beginsTraces === true) === true,
+    };
+    const surroundings = { ...options, trusted, addressLimit, additions };
     this.#ports = options.listen.map((url) => portFor(url, this, surroundings));
     const { secrets, linkTiming: timing, backendTls: tls, log } = options;
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, tls, log });
@@ -234,6 +238,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     const route = this.routes.match(visit.head.host);
     if (httpsRedirect !== undefined && visit.head.proto !== 'https') visit.refuse(toHttps(visit.head, httpsRedirect));
     else if (visit instanceof Exchange && isHttp2(route)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));
+    // The bytes of a request would be a line protocol's commands to it.
+    else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
     else this.#admit(visit, visit.head.host, route);
   }
 

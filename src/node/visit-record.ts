@@ -76,6 +76,8 @@ export interface Handoff {
 
 /** Who is told of visits. Called synchronously; must not throw. */
 export interface VisitWatcher {
+  /** It records traces: a request without a `traceparent` is given one, for it to fill in. */
+  readonly beginsTraces?: boolean;
   began?(record: VisitRecord): void;
   /** It begins to wait for a slot. */
   held?(record: VisitRecord): void;

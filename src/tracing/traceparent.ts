@@ -24,7 +24,7 @@ export function readTraceparent({ bytes }: RequestHead): SpanContext | null {
 }
 
 /**
- * The application's parent is `span`. Every head has a traceparent, and it has the same length whoever is meant: it is written over in
+ * The application's parent is `span`. Where traces are recorded every head has a traceparent, and it has the same length whoever is meant: it is written over in
  * place. A version that is newer than ours keeps what else it says.
  */
 export function passOn({ bytes }: RequestHead, { traceId, spanId, traceFlags }: SpanContext): void {

@@ -22,6 +22,7 @@ interface Spans {
 }
 
 export class VisitSpans implements VisitWatcher {
+  readonly beginsTraces = true;
   readonly #tracer: Tracer;
   readonly #spans = new WeakMap<VisitRecord, Spans>();
 

@@ -25,6 +25,13 @@ export interface HttpMessage {
   readonly head: string;
 }
 
+/** The head of an answer without the `Date` that it must have. */
+export function undated(head: string): string {
+  const parts = head.split(/^Date: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/m);
+  if (parts.length !== 2) throw new Error(`not one Date in ${JSON.stringify(head)}`);
+  return parts.join('');
+}
+
 export async function readRequest(source: ByteSource): Promise<HttpMessage> {
   const head = await source.takeThrough('\r\n\r\n');
   return message(head, source, () => Promise.resolve(Buffer.alloc(0)));

@@ -8,8 +8,8 @@ export interface Additions {
   readonly lines: string;
   readonly requestId: boolean;
   readonly traceparent: boolean;
-  /** Of HTTP, as `Via` says it. */
-  readonly version: string;
+  /** The version of HTTP that `Via` names; empty: there is no such line. */
+  readonly via: string;
 }
 
 /** nanoid's default: 126 random bits. */
@@ -38,7 +38,7 @@ interface Template extends Additions {
   readonly traceAt: number;
 }
 
-let last: Template = makeTemplate({ lines: '', requestId: false, traceparent: false, version: '' });
+let last: Template = makeTemplate({ lines: '', requestId: false, traceparent: false, via: '' });
 
 /** Valid until the next call. */
 export function addedLines(additions: Additions): Buffer {
@@ -46,7 +46,7 @@ export function addedLines(additions: Additions): Buffer {
     last.lines === additions.lines &&
     last.requestId === additions.requestId &&
     last.traceparent === additions.traceparent &&
-    last.version === additions.version;
+    last.via === additions.via;
   if (!isAsBefore) last = makeTemplate(additions);
   const { bytes, requestIdAt, traceAt } = last;
   if (used > POOL_BYTES - BYTES_A_REQUEST) {
@@ -61,14 +61,14 @@ export function addedLines(additions: Additions): Buffer {
   return bytes;
 }
 
-function makeTemplate({ lines, requestId, traceparent, version }: Additions): Template {
+function makeTemplate({ lines, requestId, traceparent, via }: Additions): Template {
   const before = lines + (requestId ? REQUEST_ID_TEMPLATE : '');
-  const text = `${before}${traceparent ? TRACE_TEMPLATE : ''}Via: ${version} pullproxy\r\n`;
+  const text = `${before}${traceparent ? TRACE_TEMPLATE : ''}${via === '' ? '' : `Via: ${via} pullproxy\r\n`}`;
   return {
     lines,
     requestId,
     traceparent,
-    version,
+    via,
     bytes: Buffer.from(text, 'latin1'),
     requestIdAt: requestId ? lines.length + REQUEST_ID_BEGINS.length : 0,
     traceAt: traceparent ? before.length + TRACE_BEGINS.length : 0,

@@ -1,7 +1,8 @@
 import { Body } from './body.ts';
+import { dateLine } from './date.ts';
 import { parseHead } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
-import { type ResponseHead, readResponseHead, rewriteResponseHead } from './response-head.ts';
+import { type ResponseHead, readResponseHead, rewriteResponseHead, withLineEnds } from './response-head.ts';
 
 const RESPONSE_HEAD_BYTES_MAX = 65_536;
 /** Head and first body bytes leave in one write up to this size. */
@@ -61,9 +62,15 @@ export class Answer {
    */
   take(chunk: Buffer, closing: boolean, requestComplete: boolean): Taken | null {
     if (this.state === 'body') return this.#takeBody(chunk);
-    const bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
-    const parsed = parseHead('response', bytes);
-    if (parsed.kind === 'invalid') return null;
+    let bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
+    let parsed = parseHead('response', bytes);
+    if (parsed.kind === 'invalid') {
+      const repaired = withLineEnds(bytes);
+      if (repaired === null) return null;
+      bytes = repaired;
+      parsed = parseHead('response', bytes);
+      if (parsed.kind === 'invalid') return null;
+    }
     if (parsed.kind === 'incomplete') {
       this.#partial = bytes;
       return bytes.length >= RESPONSE_HEAD_BYTES_MAX ? null : NOTHING;
@@ -85,7 +92,7 @@ export class Answer {
     this.#body = new Body(head.framing, head.contentLength, parsed.parser);
     this.#unchunks = this.#request.http10 && head.framing === 'chunked';
     this.#closes = closing || this.#unchunks || head.framing === 'until-close';
-    return this.#begin(bytes, parsed.bytes, head.start, this.#body);
+    return this.#begin(bytes, parsed.bytes, head, this.#body);
   }
 
   /** The application closed its connection: a legal end? */
@@ -108,9 +115,9 @@ export class Answer {
   }
 
   /** The head, and the part of the body that came with it if that is small. */
-  #begin(bytes: Buffer, headBytes: number, start: number, body: Body): Taken | null {
+  #begin(bytes: Buffer, headBytes: number, { start, dated }: ResponseHead, body: Body): Taken | null {
     this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
-    const connection = this.#connectionHeader() + (this.addedLines?.() ?? '');
+    const connection = this.#connectionHeader() + (dated || this.status < 200 ? '' : dateLine()) + (this.addedLines?.() ?? '');
     const restBytes = bytes.length - headBytes;
     const joins = restBytes > 0 && restBytes <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
     const taken = !joins ? 0 : body.isCounted ? body.count(restBytes) : body.take(bytes.subarray(headBytes));

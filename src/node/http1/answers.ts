@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { PullproxyError } from '../../errors.ts';
+import { dateLine } from './date.ts';
 import { WAITING_PAGE } from './waiting-page.ts';
 
 /** The answers that pullproxy gives itself, with `Proxy-Status` (RFC 9209). `lines`: more headers, each with its CRLF. */
@@ -7,7 +8,7 @@ export function errorAnswer(error: PullproxyError, method: string, keepAlive: bo
   const { status, proxyStatus, details, retryAfter } = error.kind;
   const isPage = error.code === 'waiting_page';
   const body = isPage ? WAITING_PAGE : `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\nDate: ${new Date().toUTCString()}\r\n`;
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${dateLine()}`;
   head += `Content-Type: text/${isPage ? 'html' : 'plain'}; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
   head += `Proxy-Status: pullproxy; error=${proxyStatus}${details === undefined ? '' : `; details=${details}`}\r\n`;
   if (retryAfter !== undefined) head += `Retry-After: ${retryAfter}\r\n`;

@@ -2,6 +2,13 @@
 import { isIPv6 } from 'node:net';
 import type { Origin } from '../listeners/origin.ts';
 
+/** What this node adds to each request's head, besides the forwarding headers. */
+export interface HeadAdditions {
+  readonly via: boolean;
+  /** This node records traces: a request without a `traceparent` begins one. */
+  readonly traceparent: boolean;
+}
+
 export interface ForwardedFrom {
   /** The client's connection, or that of the proxy in front. */
   readonly origin: Pick<Origin, 'address' | 'text'>;
@@ -10,6 +17,7 @@ export interface ForwardedFrom {
   readonly trusted?: boolean;
   /** Of HTTP, where the request itself does not say it. */
   readonly version?: '2.0';
+  readonly additions?: HeadAdditions;
 }
 
 /** Of a request that came through a trusted proxy: what was said before us, which our own word is added to. */

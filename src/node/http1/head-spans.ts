@@ -1,5 +1,5 @@
-/** A head with more headers is refused. */
-export const HEADERS_MAX = 128;
+/** A head with more headers is not read. Applications send more than clients do: nginx and HAProxy pass hundreds of Set-Cookie. */
+export const HEADERS_MAX = 1_024;
 
 /** Where the words of a head lie, as offsets into the buffer that it was parsed in: nothing is copied out that nobody asks for. */
 export class HeadSpans {

@@ -1,10 +1,12 @@
 /** Which headers a proxy looks at, and the bytes of heads without those that end here. */
 import { Buffer } from 'node:buffer';
+import { HEADERS_MAX } from './head-spans.ts';
 import { spans } from './llhttp.ts';
 
 /** The headers that mean something to a proxy. Everything else passes as it came. */
 export type KnownHeader =
   | 'te'
+  | 'date'
   | 'host'
   | 'expect'
   | 'upgrade'
@@ -15,6 +17,11 @@ export type KnownHeader =
   | 'tracestate'
   | 'traceparent'
   | 'x-request-id'
+  | 'authorization'
+  | 'persistent-auth'
+  | 'www-authenticate'
+  | 'proxy-authenticate'
+  | 'proxy-authorization'
   | 'content-length'
   | 'proxy-connection'
   | 'transfer-encoding'
@@ -28,7 +35,7 @@ const BY_LENGTH: readonly (readonly KnownHeader[])[] = [
   [],
   ['te'],
   [],
-  ['host'],
+  ['host', 'date'],
   [],
   ['expect'],
   ['upgrade', 'trailer'],
@@ -37,11 +44,13 @@ const BY_LENGTH: readonly (readonly KnownHeader[])[] = [
   ['connection', 'keep-alive', 'tracestate'],
   ['traceparent'],
   ['x-request-id'],
-  [],
+  ['authorization'],
   ['content-length'],
-  [],
-  ['proxy-connection'],
+  ['persistent-auth'],
+  ['proxy-connection', 'www-authenticate'],
   ['transfer-encoding'],
+  ['proxy-authenticate'],
+  ['proxy-authorization'],
 ];
 const NONE: readonly KnownHeader[] = [];
 const FORWARDED_PREFIX = 'x-forwarded-';
@@ -134,6 +143,25 @@ export function listMembers(value: string): readonly string[] {
     .filter((member) => member !== '');
 }
 
+/**
+ * Schemes that authenticate the connection, not the request (RFC 4559 section 6, MS-NTHT): after the handshake the application serves
+ * that user whatever comes on the same connection.
+ */
+const BINDING_SCHEMES = /(?:^|,)[ \t]*(?:ntlm|negotiate|kerberos|nego2)(?![\w-])/i;
+const LETTER_K = 0x6b;
+const LETTER_N = 0x6e;
+
+/** Whether header `i`, credentials, names such a scheme. No string is made of the usual Basic and Bearer. */
+export function bindsConnection(bytes: Buffer, i: number): boolean {
+  const first = (bytes[valueStart(bytes, i)] as number) | 0x20;
+  return (first === LETTER_N || first === LETTER_K) && BINDING_SCHEMES.test(headerValue(bytes, i));
+}
+
+/** Whether header `i`, a list of challenges, names such a scheme. */
+export function offersBinding(bytes: Buffer, i: number): boolean {
+  return BINDING_SCHEMES.test(headerValue(bytes, i));
+}
+
 const CONTENT_LENGTH_DIGITS_MAX = 16;
 
 /** The value of header `i`, a Content-Length: a whole, safe number of bytes; -1: malformed. */
@@ -150,7 +178,7 @@ export function contentLengthAt(bytes: Buffer, i: number): number {
   return Number.isSafeInteger(length) ? length : -1;
 }
 
-const removed = new Uint8Array(256);
+const removed = new Uint8Array(HEADERS_MAX);
 
 /** Marks headers of the last parsed head for removal; used within one synchronous rewrite. */
 export const removal = {

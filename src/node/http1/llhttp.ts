@@ -3,6 +3,7 @@
  * so that headers are offsets into it and nothing is copied out that is not needed; the bytes of a body are shown
  * to the parser only when they are chunked.
  */
+import { METHODS } from 'node:http';
 import { createRequire } from 'node:module';
 import { HeadSpans } from './head-spans.ts';
 
@@ -37,6 +38,14 @@ const PAUSED = 21;
 const INPUT_BYTES = 65_536;
 /** Of what begins with a head less is shown at a time: the bytes behind a head need not be copied. */
 const HEAD_PIECE_BYTES = 4_096;
+/** Longer methods are refused: VERSION-CONTROL and UPDATEREDIRECTREF are the longest that have a name. */
+const METHOD_BYTES_MAX = 64;
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const SPACE = 0x20;
+/** PRI begins HTTP/2 and nothing else (RFC 9113 section 11.6). */
+const KNOWN_METHODS: ReadonlySet<string> = new Set([...METHODS, 'PRI']);
+/** What llhttp is shown in the place of a method that it does not know: a method without rules of its own. */
+const STAND_IN = Buffer.from('POST');
 /** Idle parsers kept for the next messages. */
 const POOL_MAX = 1_024;
 
@@ -110,6 +119,8 @@ function load(bytes: Buffer, start: number, end: number): void {
 export class Parser {
   readonly pointer: number;
   readonly type: number;
+  /** The request's method where llhttp does not know it and read another one in its place. */
+  unknownMethod: string | null = null;
 
   constructor(type: number) {
     this.type = type;
@@ -126,6 +137,7 @@ export class Parser {
 
   /** Of a request. */
   get method(): string {
+    if (this.unknownMethod !== null) return this.unknownMethod;
     const number = wasm.llhttp_get_method(this.pointer);
     methodNames[number] ??= cString(wasm.llhttp_method_name(number));
     return methodNames[number];
@@ -179,6 +191,7 @@ export class Parser {
   }
 
   release(): void {
+    this.unknownMethod = null;
     const pool = pools[this.type] as Parser[];
     if (pool.length < POOL_MAX) {
       wasm.llhttp_reset(this.pointer);
@@ -199,6 +212,34 @@ function cString(pointer: number): string {
   return Buffer.from(memory.subarray(pointer, memory.indexOf(0, pointer))).toString('latin1');
 }
 
+/** Shows the parser the bytes of a head from offset `from` on. Returns llhttp's code. */
+function executeHead(parser: Parser, bytes: Buffer, from: number, before: number): number {
+  const end = Math.min(bytes.length, INPUT_BYTES);
+  spans.clear();
+  collecting = true;
+  let code = before;
+  for (let at = from; at < end && code === OK; at += HEAD_PIECE_BYTES) {
+    const next = Math.min(end, at + HEAD_PIECE_BYTES);
+    load(bytes, at, next);
+    inputBase = input - at;
+    code = wasm.llhttp_execute(parser.pointer, input, next - at);
+  }
+  collecting = false;
+  return code;
+}
+
+/**
+ * The method of a request that llhttp refused, if that may be because llhttp does not know it: a method is any token (RFC 9110 section
+ * 9.1). 'incomplete': it may become one. Null: something else is wrong.
+ */
+function unknownMethodOf(bytes: Buffer): string | 'incomplete' | null {
+  const end = bytes.indexOf(SPACE);
+  const method = bytes.toString('latin1', 0, Math.min(METHOD_BYTES_MAX + 1, end === -1 ? bytes.length : end));
+  if (method.length > METHOD_BYTES_MAX || !TOKEN.test(method)) return null;
+  if (end === -1) return 'incomplete';
+  return KNOWN_METHODS.has(method) ? null : method;
+}
+
 /**
  * Parses the head at the beginning of `bytes`; its offsets are in `spans` until the next call. A head that is not complete is to be
  * parsed again, from its first byte, when more is there. The caller owns the parser of a complete head.
@@ -206,18 +247,22 @@ function cString(pointer: number): string {
 export function parseHead(kind: 'request' | 'response', bytes: Buffer): HeadResult {
   const type = kind === 'request' ? TYPE_REQUEST : TYPE_RESPONSE;
   const parser = (pools[type] as Parser[]).pop() ?? new Parser(type);
-  const end = Math.min(bytes.length, INPUT_BYTES);
-  spans.clear();
-  collecting = true;
-  let code = OK;
-  let at = 0;
-  for (; at < end && code === OK; at += HEAD_PIECE_BYTES) {
-    const next = Math.min(end, at + HEAD_PIECE_BYTES);
-    load(bytes, at, next);
-    inputBase = input - at;
-    code = wasm.llhttp_execute(parser.pointer, input, next - at);
+  let code = executeHead(parser, bytes, 0, OK);
+  if (code !== OK && code !== PAUSED && kind === 'request') {
+    const method = unknownMethodOf(bytes);
+    if (method === 'incomplete') {
+      parser.release();
+      return INCOMPLETE;
+    }
+    if (method !== null) {
+      wasm.llhttp_reset(parser.pointer);
+      memory.set(STAND_IN, input);
+      inputBase = input;
+      code = wasm.llhttp_execute(parser.pointer, input, STAND_IN.length);
+      code = executeHead(parser, bytes, method.length, code);
+      parser.unknownMethod = method;
+    }
   }
-  collecting = false;
   if (code === PAUSED) return { kind: 'complete', bytes: wasm.llhttp_get_error_pos(parser.pointer) - inputBase, parser };
   if (code === OK) {
     parser.release();

@@ -4,6 +4,7 @@ import type { Framing } from './body.ts';
 import { type ForwardedFrom, Forwarding, forwardingLines } from './forwarding.ts';
 import {
   assembleHead,
+  bindsConnection,
   contentLengthAt,
   headerName,
   headerValue,
@@ -37,13 +38,17 @@ export interface RequestHead {
   readonly contentLength: number;
   /** RFC 9110 section 9.2.2: may be sent again when the connection broke. */
   readonly idempotent: boolean;
-  /** Its `traceparent` came with it; otherwise it was begun here. */
+  /** Its `traceparent` came with it. */
   readonly traced: boolean;
+  /** It authenticates the connection that carries it, see `bindsConnection()`. */
+  readonly bindsConnection: boolean;
   /** The head as the application gets it. */
   readonly bytes: Buffer;
 }
 
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
+/** As HAProxy's 101 and Apache's 100: no client needs more. */
+const REQUEST_HEADERS_MAX = 128;
 /** A `Connection` header that names more is refused: each name is looked for among the headers. */
 const CONNECTION_MEMBERS_MAX = 16;
 const NO_MEMBERS: readonly string[] = [];
@@ -64,6 +69,8 @@ interface Facts {
   contentLength: number;
   requestId: boolean;
   traceparent: boolean;
+  /** The application's connection is not to serve another client afterwards. */
+  bindsConnection: boolean;
   tracestate: boolean;
   /** Null: nobody is believed. */
   readonly forwarding: Forwarding | null;
@@ -78,7 +85,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
   const { method, minorVersion } = parser;
   const http10 = minorVersion === 0;
   if (minorVersion === -1) throw new PullproxyError('bad_request', 'not HTTP/1.0 or HTTP/1.1');
-  if (spans.tooMany) throw new PullproxyError('head_too_large', 'too many headers');
+  if (spans.count > REQUEST_HEADERS_MAX) throw new PullproxyError('head_too_large', 'too many headers');
   if (method === 'CONNECT') throw new PullproxyError('bad_request', 'CONNECT is not served here');
   const facts = collectFacts(bytes, from.trusted === true);
   if (facts.host === null && !http10) throw new PullproxyError('bad_request', 'no Host');
@@ -101,8 +108,8 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     lines:
       ownLines(writesHost, upgrade, host) + (facts.forwarding?.lines(from, host) ?? forwardingLines(from.origin.address, from.proto, host)),
     requestId: !facts.requestId,
-    traceparent: !facts.traceparent,
-    version,
+    traceparent: !facts.traceparent && from.additions?.traceparent === true,
+    via: from.additions?.via === false ? '' : version,
   });
   // In the usual form the request line passes as it came.
   const asItCame = target.replacement === null && !http10;
@@ -122,6 +129,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     contentLength: facts.contentLength,
     idempotent: IDEMPOTENT.has(method),
     traced: facts.traceparent,
+    bindsConnection: facts.bindsConnection,
     bytes: assembleHead(bytes, headBytes, start, copyFrom, added, 0),
   };
 }
@@ -141,6 +149,7 @@ function collectFacts(bytes: Buffer, trusted: boolean): Facts {
     contentLength: 0,
     requestId: false,
     traceparent: false,
+    bindsConnection: false,
     tracestate: false,
     forwarding: trusted ? new Forwarding() : null,
   };
@@ -189,6 +198,10 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
     case 'traceparent':
       if (facts.traceparent || !isTraceparent(headerValue(bytes, i))) removal.add(i);
       else facts.traceparent = true;
+      return;
+    case 'authorization':
+    case 'proxy-authorization':
+      facts.bindsConnection ||= bindsConnection(bytes, i);
       return;
     case 'tracestate':
       facts.tracestate = true;

@@ -1,5 +1,15 @@
 import type { Framing } from './body.ts';
-import { assembleHead, contentLengthAt, headerName, headerValue, isChunked, knownHeader, listMembers, removal } from './headers.ts';
+import {
+  assembleHead,
+  contentLengthAt,
+  headerName,
+  headerValue,
+  isChunked,
+  knownHeader,
+  listMembers,
+  offersBinding,
+  removal,
+} from './headers.ts';
 import { type Parser, spans } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
 
@@ -10,6 +20,8 @@ export interface ResponseHead {
   readonly contentLength: number;
   /** The application will take another request on this connection. */
   readonly keepAlive: boolean;
+  /** It has a `Date`. */
+  readonly dated: boolean;
   /** Offset of the status line. */
   readonly start: number;
 }
@@ -18,6 +30,7 @@ const NO_MEMBERS: readonly string[] = [];
 const VERSION = Buffer.from('HTTP/1.1');
 const CR = 0x0d;
 const LF = 0x0a;
+const CRLF = Buffer.from('\r\n');
 /** What answers said last, and the next one probably says, too. */
 let lastConnection = '';
 
@@ -32,6 +45,9 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
   const bodiless = status < 200 || status === 204;
   let contentLength = -1;
   let chunked = false;
+  let dated = false;
+  // Whoever comes next on this connection would be taken for the user who authenticates now.
+  let binding = request.bindsConnection;
   let connection = NO_MEMBERS;
   removal.clear();
   for (let i = 0; i < spans.count; i++) {
@@ -48,6 +64,16 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
         break;
       case 'trailer':
         if (request.http10) removal.add(i);
+        break;
+      case 'date':
+        dated = true;
+        break;
+      case 'www-authenticate':
+      case 'proxy-authenticate':
+        binding ||= offersBinding(bytes, i);
+        break;
+      case 'persistent-auth':
+        binding = true;
         break;
       case 'connection':
         lastConnection = headerValue(bytes, i, lastConnection);
@@ -69,8 +95,9 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
     status,
     contentLength: Math.max(0, contentLength),
     framing: framingOf(status, request.method, chunked, contentLength),
+    dated,
     start,
-    keepAlive: minorVersion === 1 ? !connection.includes('close') : connection.includes('keep-alive') && !chunked,
+    keepAlive: !binding && (minorVersion === 1 ? !connection.includes('close') : connection.includes('keep-alive') && !chunked),
   };
 }
 
@@ -99,6 +126,30 @@ function statusLineAt(bytes: Buffer): number {
   const isHttp1 =
     bytes.length - start > VERSION.length && VERSION.compare(bytes, start, start + VERSION.length - 1, 0, VERSION.length - 1) === 0;
   return isHttp1 ? start : -1;
+}
+
+/**
+ * A head whose lines end with LF alone, with CRLF instead: a recipient may take such a line for ended (RFC 9112 section 2.2), nginx and
+ * HAProxy do, and what goes on is in the one form that nobody reads otherwise. Null: its lines are in order, so that is not what is wrong.
+ */
+export function withLineEnds(bytes: Buffer): Buffer | null {
+  const parts: Buffer[] = [];
+  let copied = 0;
+  for (let lineStart = 0; lineStart < bytes.length; ) {
+    const end = bytes.indexOf(LF, lineStart);
+    if (end === -1) break;
+    const isBare = end === 0 || bytes[end - 1] !== CR;
+    if (isBare) {
+      parts.push(bytes.subarray(copied, end), CRLF);
+      copied = end + 1;
+    }
+    const isEmpty = end === lineStart || (end === lineStart + 1 && !isBare);
+    lineStart = end + 1;
+    // The body is the application's own.
+    if (isEmpty && lineStart > 2) break;
+  }
+  if (parts.length === 0) return null;
+  return Buffer.concat([...parts, bytes.subarray(copied)]);
 }
 
 /** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the first bytes of the body that follow it. */

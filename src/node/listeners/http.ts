@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { ClientConnection } from '../http1/connection.ts';
-import type { ForwardedFrom } from '../http1/forwarding.ts';
+import type { ForwardedFrom, HeadAdditions } from '../http1/forwarding.ts';
 import { beginsHttp2, Http2Connection } from '../http2/session.ts';
 import type { Http2Service } from '../http2/stream-client.ts';
 import type { Certificates } from './certificates.ts';
@@ -10,10 +10,15 @@ import { type Step, tlsStep } from './entrance.ts';
 import type { Origin } from './origin.ts';
 import type { TrustedProxies } from './trusted-proxies.ts';
 
+interface HttpSurroundings extends PortLimits {
+  readonly trusted: TrustedProxies;
+  readonly additions: HeadAdditions;
+}
+
 /** A port on which clients speak HTTP/1.1 in the clear, or HTTP/2 if they know beforehand that they may. */
-export function httpPort(service: Http2Service, limits: PortLimits, steps: readonly Step[], trusted: TrustedProxies): ClientPort {
-  return new ClientPort('http', limits, steps, (socket, origin, gone) => {
-    return plainClient(socket, fromOf(origin, 'http', trusted), service, gone);
+export function httpPort(service: Http2Service, surroundings: HttpSurroundings, steps: readonly Step[]): ClientPort {
+  return new ClientPort('http', surroundings, steps, (socket, origin, gone) => {
+    return plainClient(socket, fromOf(origin, 'http', surroundings), service, gone);
   });
 }
 
@@ -27,9 +32,8 @@ function plainClient(socket: Socket, from: ForwardedFrom, service: Http2Service,
 /** The same behind TLS, which ends here. */
 export function httpsPort(
   service: Http2Service,
-  limits: PortLimits,
+  surroundings: HttpSurroundings,
   steps: readonly Step[],
-  trusted: TrustedProxies,
   certificates: Certificates,
 ): ClientPort {
   const tls = createTlsServer({
@@ -39,13 +43,13 @@ export function httpsPort(
     allowHalfOpen: true,
   });
   certificates.onReplaced((first) => tls.setSecureContext(first));
-  return new ClientPort('https', limits, [...steps, tlsStep(tls)], (socket, origin, gone) => {
-    const from = fromOf(origin, 'https', trusted);
+  return new ClientPort('https', surroundings, [...steps, tlsStep(tls)], (socket, origin, gone) => {
+    const from = fromOf(origin, 'https', surroundings);
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
     return isHttp2 ? new Http2Connection(socket, from, service, gone) : new ClientConnection(socket, from, service, gone);
   });
 }
 
-function fromOf(origin: Origin, proto: 'http' | 'https', trusted: TrustedProxies): ForwardedFrom {
-  return { origin, proto, trusted: trusted.has(origin.address) };
+function fromOf(origin: Origin, proto: 'http' | 'https', { trusted, additions }: HttpSurroundings): ForwardedFrom {
+  return { origin, proto, trusted: trusted.has(origin.address), additions };
 }

@@ -1,5 +1,6 @@
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
 import type { Log } from '../../log.ts';
+import type { HeadAdditions } from '../http1/forwarding.ts';
 import type { Http2Service } from '../http2/stream-client.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClientPort, PortLimits } from './client-port.ts';
@@ -10,6 +11,7 @@ import type { TrustedProxies } from './trusted-proxies.ts';
 
 export interface PortSurroundings extends PortLimits {
   readonly trusted: TrustedProxies;
+  readonly additions: HeadAdditions;
   /** Of https listeners. */
   readonly certificates?: Certificates;
   readonly log: Log;
@@ -17,14 +19,14 @@ export interface PortSurroundings extends PortLimits {
 
 /** The port that a listen URL describes, not bound yet. */
 export function portFor(url: ListenUrl, service: Http2Service & TcpService, surroundings: PortSurroundings): ClientPort {
-  const { trusted, certificates } = surroundings;
+  const { certificates } = surroundings;
   const steps = proxySteps(url, surroundings);
   switch (url.protocol) {
     case 'http':
-      return httpPort(service, surroundings, steps, trusted);
+      return httpPort(service, surroundings, steps);
     case 'https':
       if (certificates === undefined) throw new Error('an https listener needs a certificate');
-      return httpsPort(service, surroundings, steps, trusted, certificates);
+      return httpsPort(service, surroundings, steps, certificates);
     case 'tls':
       return tlsPort(service, surroundings, steps);
     case 'tcp':

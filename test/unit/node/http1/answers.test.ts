@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { undated } from '../../../support/http-message.ts';
 import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
@@ -31,7 +32,7 @@ describe('an answer without a body', () => {
     const { client, connection, linker } = await exchange(`${method} / HTTP/1.1\r\nHost: app.test\r\n\r\n`);
     connection.send(answer);
     const first = await client.response(method);
-    expect(first.head).toBe(answer);
+    expect(undated(first.head)).toBe(answer);
     expect(first.status).toBe(status);
     client.send(GET);
     await connection.request();
@@ -43,7 +44,7 @@ describe('an answer without a body', () => {
   test('keeps no header that some would read a body by', async () => {
     const { client, connection, linker } = await exchange();
     connection.send('HTTP/1.1 204 No Content\r\nX-A: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n');
-    expect((await client.response()).head).toBe('HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n');
+    expect(undated((await client.response()).head)).toBe('HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n');
     // What looks like a body is nobody's.
     expect(await linker.ends(1)).toEqual({ kept: 0, closed: 1, reset: 0 });
     expect(client.unread).toHaveLength(0);
@@ -150,7 +151,7 @@ describe('an answer under another version', () => {
   test('is HTTP/1.1 for the client', async () => {
     const { client, connection } = await exchange();
     connection.send('HTTP/1.0 200 Fine\r\nContent-Length: 2\r\n\r\nok');
-    expect((await client.response()).head).toBe('HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\n');
+    expect(undated((await client.response()).head)).toBe('HTTP/1.1 200 Fine\r\nContent-Length: 2\r\n\r\n');
   });
 
   test('of 1.0 is the last one on its connection, unless it says keep-alive', async () => {
@@ -174,6 +175,63 @@ describe('an answer under another version', () => {
   });
 });
 
+describe('an answer whose lines end with a line feed alone', () => {
+  const HEAD = 'HTTP/1.1 200 OK\nX-A: 1\r\nX-B: 2\nContent-Length: 7\n\n';
+
+  test('reaches the client with whole line ends, and its body as it came', async () => {
+    const { client, connection, linker } = await exchange();
+    connection.send(`${HEAD}a\nb\n\nc\n`);
+    const answer = await client.response();
+    expect(undated(answer.head)).toBe('HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2\r\nContent-Length: 7\r\n\r\n');
+    expect(answer.text).toBe('a\nb\n\nc\n');
+    expect((await linker.ends(1)).kept).toBe(1);
+  });
+
+  test('is the same however it is split', async () => {
+    const { client, connection } = await exchange();
+    for (let split = 1; split < HEAD.length; split++) {
+      connection.send(HEAD.slice(0, split));
+      await turns(2);
+      connection.send(`${HEAD.slice(split)}content`);
+      expect((await client.response()).text).toBe('content');
+      client.send(GET);
+      await connection.request();
+    }
+  });
+
+  test('may follow an interim answer and empty lines', async () => {
+    const { client, connection } = await exchange();
+    connection.send('\nHTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 204 No Content\n\n');
+    expect((await client.response()).status).toBe(103);
+    expect((await client.response()).status).toBe(204);
+  });
+});
+
+test('an answer of a thousand headers reaches the client whole', async () => {
+  const { client, connection } = await exchange();
+  connection.send(`HTTP/1.1 200 OK\r\n${'Set-Cookie: a=b\r\n'.repeat(1_000)}Content-Length: 2\r\n\r\nok`);
+  const answer = await client.response();
+  expect(answer.values('set-cookie')).toHaveLength(1_000);
+  expect(answer.text).toBe('ok');
+});
+
+describe('the Date of an answer', () => {
+  test('is added where the application has sent none', async () => {
+    const { client, connection } = await exchange();
+    const before = Math.floor(Date.now() / 1_000) * 1_000;
+    connection.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    const [date = ''] = (await client.response()).values('date');
+    expect(Date.parse(date)).toBeGreaterThanOrEqual(before);
+    expect(Date.parse(date)).toBeLessThanOrEqual(Date.now());
+  });
+
+  test("is the application's where it has sent one", async () => {
+    const { client, connection } = await exchange();
+    connection.send('HTTP/1.1 200 OK\r\nDATE: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n');
+    expect((await client.response()).values('date')).toEqual(['Thu, 01 Jan 1970 00:00:00 GMT']);
+  });
+});
+
 describe('a malformed answer', () => {
   const malformed: [string, string][] = [
     ['no HTTP', 'SSH-2.0-OpenSSH_9.6\r\n'],
@@ -185,7 +243,10 @@ describe('a malformed answer', () => {
     ['HTTP/0.9', 'HTTP/0.9 200 OK\r\n\r\n'],
     ['a version in small letters', 'http/1.1 200 OK\r\n\r\n'],
     ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n'],
-    ['a line feed alone', 'HTTP/1.1 200 OK\nContent-Length: 0\n\n'],
+    ['a carriage return alone', 'HTTP/1.1 200 OK\rContent-Length: 0\r\r'],
+    ['a line feed alone before a folded line', 'HTTP/1.1 200 OK\nX-A: a\n b\n\n'],
+    ['two lengths in lines that end with a line feed', 'HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 2\n\nab'],
+    ['a line feed alone within chunks', 'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n1\na\n0\n\n'],
     ['a space before the colon', 'HTTP/1.1 200 OK\r\nContent-Length : 0\r\n\r\n'],
     ['a NUL', 'HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\n\r\n'],
     ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab'],
@@ -197,7 +258,7 @@ describe('a malformed answer', () => {
     ['broken chunks right behind the head', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnope\r\n'],
     ['101 that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'],
     ['a folded header', 'HTTP/1.1 200 OK\r\nX-A: a\r\n b\r\nContent-Length: 0\r\n\r\n'],
-    ['more headers than are looked at', `HTTP/1.1 200 OK\r\n${'A: b\r\n'.repeat(200)}\r\n`],
+    ['more headers than are looked at', `HTTP/1.1 200 OK\r\n${'A: b\r\n'.repeat(1_025)}\r\n`],
     ['a head without end', `HTTP/1.1 200 OK\r\n${`X-A: ${'b'.repeat(1_000)}\r\n`.repeat(70)}`],
   ];
   test.each(malformed)('(%s) is a 502, and the client’s connection goes on', async (_what, bytes) => {
