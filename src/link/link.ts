@@ -2,9 +2,10 @@ import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
 import type { ReadMemory } from '../reused-reads.ts';
 import type { TurnoverMap } from '../turnover.ts';
+import type { FrameBudget } from './frame-budget.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
-import type { Stream } from './stream.ts';
+import { type Stream, WINDOW_BYTES } from './stream.ts';
 
 export interface LinkTiming {
   /** A silent peer is asked for a sign of life after this, and one that was told nothing for as long is given one. */
@@ -20,6 +21,8 @@ type LinkState = 'handshake' | 'up' | 'down';
 /** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
 export interface LinkRole {
   readonly streams: TurnoverMap<number, Stream>;
+  /** What the peer may still say that is no payload of a living stream. The role spends it for the frames that it receives. */
+  readonly budget: FrameBudget;
   /** A frame that is not the same for both ends. Returns whether the payload's memory is used beyond the call. @throws LinkProtocolError */
   receive(type: number, flags: number, streamId: number, payload: Buffer): boolean;
   /** The link is gone, and with it every stream. */
@@ -143,19 +146,30 @@ export class Link {
       return false;
     }
     switch (type) {
-      case Frame.DATA:
-        return role.streams.get(streamId)?.receiveData(payload) ?? false;
-      case Frame.WINDOW:
-        role.streams.get(streamId)?.receiveWindow(readU32(payload));
+      case Frame.DATA: {
+        const stream = role.streams.get(streamId);
+        // No peer of ours sends an empty one. One that crossed the end of its stream is paid for by that stream's OPEN.
+        if (stream === undefined || payload.length === 0) role.budget.spend();
+        return stream?.receiveData(payload) ?? false;
+      }
+      case Frame.WINDOW: {
+        const bytes = readU32(payload);
+        // Credit comes in halves of a window: then there is no more of it than of what was sent.
+        if (bytes < WINDOW_BYTES / 2 || !role.streams.has(streamId)) role.budget.spend();
+        role.streams.get(streamId)?.receiveWindow(bytes);
         return false;
+      }
       case Frame.END:
+        role.budget.spend();
         role.streams.get(streamId)?.receiveEnd();
         return false;
       case Frame.PING:
+        role.budget.spend();
         // While it has not read what was sent before, that is sign of life enough: its pings can't fill the memory here.
         if (this.writer.backlogBytes === 0) this.writer.frame(Frame.PONG, 0, 0, null);
         return false;
       case Frame.PONG:
+        role.budget.spend();
         return false;
       default:
         return role.receive(type, flags, streamId, payload);
@@ -172,6 +186,7 @@ export class Link {
     if (silentMs >= this.#timing.deadAfterMs) this.close(`the peer is silent for ${Math.round(silentMs)} ms`);
     else if (silentMs >= this.#timing.pingAfterMs * 0.9 || this.socket.bytesWritten === this.#toldBytes) {
       // A peer's own question may be waiting behind megabytes on a slow network, while all we do is read them.
+      this.#role?.budget.earn(1);
       this.writer.frame(Frame.PING, 0, 0, null);
       this.writer.flush();
     }

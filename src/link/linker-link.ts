@@ -1,9 +1,11 @@
 import { LinkProtocolError } from '../errors.ts';
 import { TurnoverMap } from '../turnover.ts';
 import { readClientText } from './client-ends.ts';
+import { FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
+import { readMove, writeMove } from './move.ts';
 import { Stream } from './stream.ts';
 
 /**
@@ -33,6 +35,7 @@ export interface LinkerLinkEvents {
 export class LinkerLink implements LinkRole {
   readonly link: Link;
   readonly streams = new TurnoverMap<number, Stream>();
+  readonly budget = linkBudget(Number.POSITIVE_INFINITY);
   /** Slots lent to this node, those in use included. */
   lent = 0;
   /** Of the stream that the next OPEN begins. */
@@ -48,6 +51,8 @@ export class LinkerLink implements LinkRole {
   grant(count: number): void {
     if (count < 1) return;
     this.lent += count;
+    // Each of them may be returned by itself.
+    this.budget.earn(count);
     this.link.writer.number(Frame.GRANT, 0, 0, count);
   }
 
@@ -57,10 +62,7 @@ export class LinkerLink implements LinkRole {
   }
 
   moveFailed(count: number, address: string): void {
-    const payload = Buffer.allocUnsafe(4 + Buffer.byteLength(address));
-    payload.writeUInt32BE(count, 0);
-    payload.write(address, 4);
-    this.link.writer.frame(Frame.MOVE_FAILED, 0, 0, payload);
+    this.link.writer.frame(Frame.MOVE_FAILED, 0, 0, writeMove({ count, address }));
   }
 
   report(report: InstanceReport): void {
@@ -89,6 +91,7 @@ export class LinkerLink implements LinkRole {
   }
 
   #receiveWord(type: number, flags: number, streamId: number, payload: Buffer): void {
+    this.budget.spend();
     switch (type) {
       case Frame.CLIENT:
         this.#client = { streamId, text: readClient(payload) };
@@ -103,11 +106,12 @@ export class LinkerLink implements LinkRole {
         this.#takeBack(readU32(payload));
         this.#events.returned(readU32(payload));
         return;
-      case Frame.MOVE:
-        if (payload.length < 5) throw new LinkProtocolError('MOVE without an address');
-        this.#takeBack(payload.readUInt32BE(0));
-        this.#events.moveWanted(payload.readUInt32BE(0), payload.toString('utf8', 4));
+      case Frame.MOVE: {
+        const { count, address } = readMove(payload, 'MOVE');
+        this.#takeBack(count);
+        this.#events.moveWanted(count, address);
         return;
+      }
       case Frame.NEWEST:
         this.#events.newest((flags & Flag.YES) !== 0);
         return;
@@ -129,7 +133,7 @@ export class LinkerLink implements LinkRole {
 
   /** The node is the one that decides whether a slot is idle, but it can't return what it was not lent or still uses. */
   #takeBack(count: number): void {
-    if (count > this.lent - this.streams.size)
+    if (count < 1 || count > this.lent - this.streams.size)
       throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.streams.size} are idle there`);
     this.lent -= count;
   }
@@ -139,6 +143,7 @@ export class LinkerLink implements LinkRole {
     if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
     if (this.streams.size >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
+    this.budget.earn(FRAMES_PER_STREAM);
     stream.tells = (flags & Flag.TELL) !== 0;
     if (this.#client?.streamId === streamId) stream.client = this.#client.text;
     this.#client = null;

@@ -1,9 +1,11 @@
 import { LinkProtocolError } from '../errors.ts';
 import { TurnoverMap } from '../turnover.ts';
+import { clusterBudget, FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { Hello } from './handshake.ts';
 import { type InstanceReport, parseReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
+import { type Move, MovedSlots, readMove, writeMove } from './move.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
 export type { InstanceReport };
@@ -13,7 +15,9 @@ export interface NodeLinkEvents {
   /** `idle` has grown: by a grant, or because a stream is over. */
   idle(): void;
   moveFailed(count: number, address: string): void;
+  /** The instance says how it is. */
   report(report: InstanceReport): void;
+  /** The instance wants to leave; not again before `answerRetire`. */
   retire(): void;
   /** One more, newer instance of the route is wanted. */
   startAnother(): void;
@@ -26,6 +30,11 @@ export interface NodeLinkEvents {
 export class NodeLink implements LinkRole {
   readonly link: Link;
   readonly streams = new TurnoverMap<number, Stream>();
+  readonly budget;
+  readonly #clusterBudget = clusterBudget();
+  readonly #moved = new MovedSlots();
+  /** The answer to its RETIRE is still to come. */
+  #retireAsked = false;
   /** The linker wants to hear whose each stream is. */
   readonly tellsClients: boolean;
   /** Slots that lie here and serve nobody. */
@@ -38,13 +47,17 @@ export class NodeLink implements LinkRole {
   /** `leaving`: what nobody here needs goes back at once. `dismissed`: everything does, as soon as it is idle. */
   #mode: 'lending' | 'leaving' | 'dismissed' = 'lending';
   readonly #concurrency: number;
+  /** The other end is a node that relays: it has nothing to say about the instance. */
+  readonly #relays: boolean;
   readonly #events: NodeLinkEvents;
 
   /** An instance can't lend more than the `concurrency` that its hello says. Stream ids count up from `lastStreamId`. */
-  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients'>, events: NodeLinkEvents, lastStreamId = 0) {
+  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients' | 'relay'>, events: NodeLinkEvents, lastStreamId = 0) {
     this.link = link;
+    this.budget = linkBudget(hello.concurrency);
     this.#concurrency = hello.concurrency;
     this.tellsClients = hello.tellClients === true;
+    this.#relays = hello.relay === true;
     this.#lastId = lastStreamId;
     this.#events = events;
     link.begin(this);
@@ -88,6 +101,7 @@ export class NodeLink implements LinkRole {
   #openStream(handler: StreamHandler, flags: number, opening: Buffer | null, client: string): Stream {
     const id = this.#newId();
     const stream = new Stream(id, this.link.writer);
+    this.budget.earn(FRAMES_PER_STREAM);
     stream.handler = handler;
     this.streams.set(id, stream);
     if (client !== '' && this.tellsClients) this.link.writer.frame(Frame.CLIENT, 0, id, Buffer.from(client, 'latin1'));
@@ -129,8 +143,13 @@ export class NodeLink implements LinkRole {
     this.link.writer.number(Frame.RESET, 0, stream.id, code);
   }
 
-  /** Returns idle slots to the linker. */
+  /** Returns idle slots to the linker, which may grant them again. */
   giveBack(count: number): void {
+    this.budget.earn(Math.min(count, this.idle));
+    this.#return(count);
+  }
+
+  #return(count: number): void {
     const given = Math.min(count, this.idle);
     if (given === 0) return;
     this.idle -= given;
@@ -141,10 +160,10 @@ export class NodeLink implements LinkRole {
   move(count: number, address: string): void {
     if (count < 1 || count > this.idle) throw new Error(`can't move ${count} of ${this.idle} idle slots`);
     this.idle -= count;
-    const payload = Buffer.allocUnsafe(4 + Buffer.byteLength(address));
-    payload.writeUInt32BE(count, 0);
-    payload.write(address, 4);
-    this.link.writer.frame(Frame.MOVE, 0, 0, payload);
+    this.#moved.add(count, address);
+    // For each of them it may say that the move has failed, and grant it here again.
+    this.budget.earn(2 * count);
+    this.link.writer.frame(Frame.MOVE, 0, 0, writeMove({ count, address }));
   }
 
   newest(yes: boolean): void {
@@ -152,6 +171,7 @@ export class NodeLink implements LinkRole {
   }
 
   answerRetire(yes: boolean): void {
+    this.#retireAsked = false;
     this.link.writer.frame(Frame.RETIRE_ANSWER, yes ? Flag.YES : 0, 0, null);
   }
 
@@ -168,7 +188,7 @@ export class NodeLink implements LinkRole {
   #sendAway(mode: 'leaving' | 'dismissed'): void {
     this.#mode = mode;
     this.link.writer.frame(Frame.GOAWAY, mode === 'dismissed' ? Flag.ANEW : Flag.NONE, 0, null);
-    this.giveBack(this.idle);
+    this.#return(this.idle);
   }
 
   receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
@@ -177,6 +197,7 @@ export class NodeLink implements LinkRole {
   }
 
   #receiveWord(type: number, flags: number, streamId: number, payload: Buffer): void {
+    this.budget.spend();
     switch (type) {
       case Frame.GRANT:
         this.#granted(readU32(payload));
@@ -191,20 +212,26 @@ export class NodeLink implements LinkRole {
         this.streams.get(streamId)?.handler?.onConnected?.(readU32(payload));
         return;
       case Frame.MOVE_FAILED:
-        if (payload.length < 5) throw new LinkProtocolError('MOVE_FAILED without an address');
-        this.#events.moveFailed(payload.readUInt32BE(0), payload.toString('utf8', 4));
+        this.#moveFailed(readMove(payload, 'MOVE_FAILED'));
         return;
       case Frame.STATE:
-        this.#events.report(parseReport(payload));
-        return;
       case Frame.RETIRE:
-        this.#events.retire();
-        return;
       case Frame.START:
-        this.#events.startAnother();
+        this.#receiveForCluster(type, payload);
         return;
       default:
         throw new LinkProtocolError(`frame type ${type} from a linker`);
+    }
+  }
+
+  #receiveForCluster(type: number, payload: Buffer): void {
+    if (this.#relays) throw new LinkProtocolError(`frame type ${type} from a relay`);
+    this.#clusterBudget.spend();
+    if (type === Frame.STATE) this.#events.report(parseReport(payload));
+    else if (type === Frame.START) this.#events.startAnother();
+    else if (!this.#retireAsked) {
+      this.#retireAsked = true;
+      this.#events.retire();
     }
   }
 
@@ -221,9 +248,15 @@ export class NodeLink implements LinkRole {
     this.#offerIdle();
   }
 
+  /** Only what this node has moved there can have failed: a linker does not choose whom a node dials. */
+  #moveFailed({ count, address }: Move): void {
+    if (!this.#moved.failed(count, address)) throw new LinkProtocolError(`MOVE_FAILED of ${count} slots that were not moved there`);
+    this.#events.moveFailed(count, address);
+  }
+
   #recall(count: number): void {
     const now = Math.min(count, this.idle);
-    this.giveBack(now);
+    this.#return(now);
     const later = count - now;
     this.#owed = Math.min(this.#owed + later, this.streams.size + this.#reserved);
     if (later > 0) this.#events.recalled(later);
@@ -254,7 +287,7 @@ export class NodeLink implements LinkRole {
     this.idle++;
     if (this.#owed > 0) {
       this.#owed--;
-      this.giveBack(1);
+      this.#return(1);
       return;
     }
     this.#offerIdle();
@@ -262,7 +295,7 @@ export class NodeLink implements LinkRole {
 
   #offerIdle(): void {
     if (this.#mode !== 'dismissed') this.#events.idle();
-    if (this.#mode !== 'lending') this.giveBack(this.idle);
+    if (this.#mode !== 'lending') this.#return(this.idle);
   }
 
   #mayEnd(stream: Stream): boolean {

@@ -125,9 +125,12 @@ export class Stream {
   /** Frames from the peer; called by the link. Returns whether the chunk's memory is used beyond the call. */
   receiveData(chunk: Buffer): boolean {
     if (!this.receiving) {
-      // What was on its way when this side gave the stream up, or a first chunk whose stream was refused at once.
-      if (this.state === 'abandoned' || this.state === 'closed') return false;
-      throw new LinkProtocolError(`data on stream ${this.id} after its end`);
+      if (this.state === 'closed') return false;
+      if (this.state !== 'abandoned') throw new LinkProtocolError(`data on stream ${this.id} after its end`);
+      // It was on its way when this side gave the stream up: no more than the peer had credit for.
+      this.#unconsumed += chunk.length;
+      if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
+      return false;
     }
     const waiting = this.#unconsumed > 0;
     this.#unconsumed += chunk.length;

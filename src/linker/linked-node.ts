@@ -1,4 +1,4 @@
-import { type HostPort, parseHostPort } from '../config/host-port.ts';
+import { type HostPort, parseDialAddress } from '../config/host-port.ts';
 import type { ResetCodeValue } from '../link/frames.ts';
 import type { Link } from '../link/link.ts';
 import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../link/linker-link.ts';
@@ -111,7 +111,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
 
   moveWanted(count: number, said: string): void {
     this.#takeBack(count);
-    this.#events.moveWanted(this, count, parseHostPort(said), said);
+    this.#events.moveWanted(this, count, parseDialAddress(said), said);
   }
 
   newest(yes: boolean): void {

@@ -122,7 +122,7 @@ export class Dispatcher {
       const kept = lender.relayed || (lender.trust?.state === 'suspect' && route.hasOther(lender.instance));
       const moving = kept ? 0 : Math.min(left, lender.link.idle);
       if (moving === 0) continue;
-      if (relays.needed(lender, address)) {
+      if (relays.needed(route.name, lender, address)) {
         left -= this.relay(route, lender, moving, address, relays);
       } else {
         lender.link.move(moving, address);

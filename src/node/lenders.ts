@@ -31,7 +31,7 @@ export interface Leaver {
 
 export class Lenders implements LenderEvents {
   readonly #context: LendersContext;
-  /** Instances whose home link is here: what the cluster was told last. */
+  /** By route and instance, those whose home link is here: what the cluster was told last. Instance ids are unique only within their route. */
   readonly #homes = new Map<string, Lender>();
   /** Slots that their linker could not move and is about to lend here again: they are relayed. */
   readonly #failedMoves = new Map<Lender, { readonly count: number; readonly address: string }>();
@@ -43,8 +43,8 @@ export class Lenders implements LenderEvents {
     this.#context = context;
   }
 
-  isHome(lender: Lender): boolean {
-    return this.#homes.get(lender.instance) === lender;
+  isHome(route: string, lender: Lender): boolean {
+    return this.#homes.get(homeKey(route, lender)) === lender;
   }
 
   linked(name: string, lender: Lender): boolean {
@@ -68,17 +68,18 @@ export class Lenders implements LenderEvents {
     if (this.#failedMoves.size > 0) this.#relayInstead(route, lender);
   }
 
-  moveFailed(_name: string, lender: Lender, count: number, address: string): void {
+  moveFailed(name: string, lender: Lender, count: number, address: string): void {
     this.#context.handoffs.results.failed += count;
-    this.#context.relays.markUnreachable(lender, address);
+    this.#context.relays.markUnreachable(name, lender, address);
     this.#failedMoves.set(lender, { count, address });
   }
 
   report(name: string, lender: Lender, { home, state, active, answered, failure }: InstanceReport): void {
     const { instance: id, seq, concurrency, startId, version } = lender;
     if (home) {
-      this.#homes.set(id, lender);
-      this.#context.cluster.instance(name, { id, seq, concurrency, state, active, startId, version, answered, failure });
+      this.#homes.set(homeKey(name, lender), lender);
+      const info = { id, seq, concurrency, state, active: Math.min(active, concurrency), startId, version, answered, failure };
+      this.#context.cluster.instance(name, info);
     } else {
       this.#leaveHome(name, lender);
     }
@@ -86,6 +87,11 @@ export class Lenders implements LenderEvents {
 
   retire(name: string, lender: Lender): void {
     const { cluster, routes } = this.#context;
+    // An instance asks at its home: another linker with its id has no say in whether it leaves.
+    if (!this.isHome(name, lender)) {
+      lender.link.answerRetire(false);
+      return;
+    }
     const minInstances = routes.get(name)?.settings.minInstances ?? 0;
     void cluster
       .mayRetire(name, lender.instance, minInstances)
@@ -132,8 +138,8 @@ export class Lenders implements LenderEvents {
   }
 
   #leaveHome(name: string, lender: Lender): void {
-    if (!this.isHome(lender)) return;
-    this.#homes.delete(lender.instance);
+    if (!this.isHome(name, lender)) return;
+    this.#homes.delete(homeKey(name, lender));
     this.#context.cluster.instanceGone(name, lender.instance);
   }
 
@@ -144,4 +150,9 @@ export class Lenders implements LenderEvents {
     const count = Math.min(failed.count, lender.link.idle);
     if (count > 0) this.#context.dispatcher.relay(route, lender, count, failed.address, this.#context.relays);
   }
+}
+
+/** No id and no route's name has a space in it. */
+function homeKey(route: string, { instance }: Lender): string {
+  return `${route} ${instance}`;
 }

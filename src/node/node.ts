@@ -1,4 +1,5 @@
 import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluster.ts';
+import { parseDialAddress } from '../config/host-port.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
 import { type ColdStart, roundedStages } from './cold-start.ts';
@@ -171,7 +172,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   /** Instances of the route that have their home link here. */
   homes(route: Route): number {
     let homes = 0;
-    for (const lender of route.slots.lenders) if (this.#lenders.isHome(lender)) homes++;
+    for (const lender of route.slots.lenders) if (this.#lenders.isHome(route.name, lender)) homes++;
     return homes;
   }
 
@@ -305,7 +306,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   // ── the cluster (ClusterListener) ──
 
   onWant(name: string, count: number, asker: Peer): void {
-    const route = this.routes.get(name);
+    // An address that no linker can dial would cost the link on which it is said.
+    const route = parseDialAddress(asker.address) === null ? undefined : this.routes.get(name);
     const left = route === undefined ? count : this.#dispatcher.moveAway(route, count, asker.address, this.#relays);
     if (left > 0) this.#cluster.short(name, left, asker);
   }

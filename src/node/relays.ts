@@ -22,7 +22,7 @@ export class Relays {
   #options: RelayOptions;
   /** By instance and address; a linker that links anew has another lender and other relays. */
   readonly #relays = new Map<Lender, Map<string, Relay>>();
-  /** `instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
+  /** `route instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
   readonly #unreachable = new Map<string, { readonly until: number; readonly retried: boolean }>();
   /** `route address` → until when; performance.now() in ms. */
   readonly #failed = new Map<string, number>();
@@ -38,16 +38,16 @@ export class Relays {
   }
 
   /** The lender's linker could not dial `address`. */
-  markUnreachable(lender: Lender, address: string): void {
-    this.#remember(unreachableKey(lender, address), UNREACHABLE_MS, false);
+  markUnreachable(route: string, lender: Lender, address: string): void {
+    this.#remember(unreachableKey(route, lender, address), UNREACHABLE_MS, false);
   }
 
   /**
    * Whether the lender's linker is known not to reach the node at `address`. After a while it is asked to try again, once: an address
    * from which nothing comes back takes the slots that move there out of service until the linker gives up.
    */
-  needed(lender: Lender, address: string): boolean {
-    const key = unreachableKey(lender, address);
+  needed(route: string, lender: Lender, address: string): boolean {
+    const key = unreachableKey(route, lender, address);
     const known = this.#unreachable.get(key);
     if (known === undefined) return false;
     if (performance.now() < known.until) return true;
@@ -66,7 +66,7 @@ export class Relays {
     const relay = new Relay(route, lender, at, this.#options, (reached, nobodyListens) => {
       if (!reached) keep(this.#failed, `${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS), FAILED_MAX);
       // Not the linker's way there is broken.
-      if (nobodyListens) this.#unreachable.delete(unreachableKey(lender, address));
+      if (nobodyListens) this.#unreachable.delete(unreachableKey(route, lender, address));
       this.#forget(lender, address);
     });
     const relays = this.#relays.get(lender) ?? new Map<string, Relay>();
@@ -112,8 +112,8 @@ export class Relays {
   }
 }
 
-function unreachableKey(lender: Lender, address: string): string {
-  return `${lender.instance} ${address}`;
+function unreachableKey(route: string, { instance }: Lender, address: string): string {
+  return `${route} ${instance} ${address}`;
 }
 
 /** Of too many the one that was set longest ago goes. */

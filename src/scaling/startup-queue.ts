@@ -124,7 +124,7 @@ export class StartupQueue {
 
   /** An instance has left for good: its route's stop command is to be run. */
   left(route: string, leaver: Leaver): void {
-    const added = this.#queue.add('stop', { route, force: 0, startIds: [], leaver }, { jobId: `stop-${leaver.instance}` });
+    const added = this.#queue.add('stop', { route, force: 0, startIds: [], leaver }, { jobId: `stop-${route}-${leaver.instance}` });
     added.catch((error) => this.#failed(error));
   }
 

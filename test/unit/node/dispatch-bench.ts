@@ -19,7 +19,7 @@ class StandInRelays {
   readonly lent: { readonly by: Lender; readonly count: number }[] = [];
   takes = Number.POSITIVE_INFINITY;
 
-  needed(by: Lender): boolean {
+  needed(_route: string, by: Lender): boolean {
     return this.neededFor.has(by);
   }
 

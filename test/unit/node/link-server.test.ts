@@ -135,6 +135,10 @@ describe('a linker', () => {
     const one = await startSomeNode({ cluster: () => cluster });
     const linker = await dialRawLinker(one.backendPort);
     linker.link.askRetire();
+    await eventually('not where it has no home', () => linker.said.includes('retire false'));
+    linker.said.length = 0;
+    linker.link.report({ home: true, state: 'ready', active: 0 });
+    linker.link.askRetire();
     await eventually('it may', () => linker.said.includes('retire true'));
     cluster.answerRetire = () => Promise.reject(new Error('away'));
     linker.link.askRetire();

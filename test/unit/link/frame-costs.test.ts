@@ -1,0 +1,202 @@
+/**
+ * Every frame, from either side, a hundred thousand times: what it costs and what bounds it. A flood has to end its link, with a reason,
+ * before it has made the other end do more than the row says. `does`: how often the end's owner is told, which for the words to the
+ * cluster is what Redis could be asked.
+ */
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { Frame, u32 } from '../../../src/link/frames.ts';
+import { linkerAndRawNode, nodeAndRawLinker, Recorder } from './pair.ts';
+import { destroySockets, EMPTY, frameBytes, until } from './wire.ts';
+
+const FLOOD = 100_000;
+/** With the two slots of these links: 2,000 and four for each slot at once, and 8 for the stream that is open. */
+const FRAMES_MAX = 2_000 + 4 * 2 + 8;
+const CLUSTER_WORDS_MAX = 1_000;
+/** A linker counts with the most slots that there can be. */
+const NODE_FRAMES_MAX = 2_000 + 4 * 10_000 + 8 + 3;
+/** By which the budgets grow while a flood lasts. */
+const FRAMES_PER_SECOND = 200 + 2;
+const NODE_FRAMES_PER_SECOND = 200 + 10_000;
+const BYTES_MAX = 24 * 1_048_576;
+
+afterEach(destroySockets);
+
+interface Row {
+  readonly frame: keyof typeof Frame;
+  readonly about: string;
+  readonly payload?: Buffer;
+  readonly streamId?: number;
+  readonly flags?: number;
+  /** Why the link ends. */
+  readonly reason: string;
+  /** How often the owner of the end is told at most. */
+  readonly does: number;
+}
+
+const budget = 'too many control frames';
+const move = (count: number, address: string): Buffer => Buffer.concat([u32(count), Buffer.from(address)]);
+const refused = (frame: keyof typeof Frame): Row => ({ frame, about: 'it is not for this side', reason: 'frame type', does: 0 });
+
+const FROM_LINKER: readonly Row[] = [
+  ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME', 'REFUSE'] as const).map(refused),
+  ...(['RETURN', 'MOVE', 'OPEN', 'DONE', 'NEWEST', 'GOAWAY', 'RETIRE_ANSWER', 'CLIENT'] as const).map(refused),
+  { frame: 'GRANT', about: 'of nothing', payload: u32(0), reason: budget, does: FRAMES_MAX },
+  { frame: 'GRANT', about: 'of more than the instance has', payload: u32(1), reason: 'slots granted', does: 2 },
+  { frame: 'RECALL', about: 'of what is in use', payload: u32(1), reason: budget, does: FRAMES_MAX },
+  { frame: 'MOVE_FAILED', about: 'of what was never moved', payload: move(1, '127.0.0.1:1'), reason: 'not moved there', does: 0 },
+  { frame: 'MOVE_FAILED', about: 'an address of 60 KB', payload: move(1, 'a'.repeat(60_000)), reason: 'at most 260', does: 0 },
+  { frame: 'DATA', about: 'empty', streamId: 1, reason: budget, does: FRAMES_MAX },
+  { frame: 'DATA', about: 'on no stream', payload: Buffer.alloc(1), streamId: 9, reason: budget, does: 0 },
+  { frame: 'DATA', about: 'more than the window', payload: Buffer.alloc(65_536), streamId: 1, reason: 'exceeds its window', does: 64 },
+  {
+    frame: 'DATA',
+    about: 'more than the window of a given-up stream',
+    payload: Buffer.alloc(65_536),
+    streamId: 2,
+    reason: 'exceeds its window',
+    does: 0,
+  },
+  { frame: 'END', about: 'again and again', streamId: 1, reason: budget, does: 1 },
+  { frame: 'RESET', about: 'again and again', payload: u32(0), streamId: 1, reason: budget, does: 2 },
+  { frame: 'RESET', about: 'on no stream', payload: u32(0), streamId: 9, reason: budget, does: 0 },
+  { frame: 'WINDOW', about: 'of nothing', payload: u32(0), streamId: 1, reason: budget, does: 0 },
+  { frame: 'WINDOW', about: 'on no stream', payload: u32(500_000), streamId: 9, reason: budget, does: 0 },
+  { frame: 'WINDOW', about: 'more than was sent', payload: u32(300_000), streamId: 1, reason: 'more credit than its window', does: 0 },
+  { frame: 'CONNECTED', about: 'again and again', payload: u32(1), streamId: 1, reason: budget, does: FRAMES_MAX },
+  { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
+  { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
+  {
+    frame: 'STATE',
+    about: 'that changes nothing',
+    payload: Buffer.from('{"home":true,"state":"ready","active":0}'),
+    reason: 'too many reports',
+    does: CLUSTER_WORDS_MAX,
+  },
+  { frame: 'RETIRE', about: 'before its answer', reason: 'too many reports', does: 1 },
+  { frame: 'START', about: 'again and again', reason: 'too many reports', does: CLUSTER_WORDS_MAX },
+];
+
+const FROM_NODE: readonly Row[] = [
+  ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME', 'REFUSE'] as const).map(refused),
+  ...(['GRANT', 'RECALL', 'MOVE_FAILED', 'CONNECTED', 'STATE', 'RETIRE', 'START'] as const).map(refused),
+  { frame: 'RETURN', about: 'of nothing', payload: u32(0), reason: 'slots returned', does: 0 },
+  { frame: 'RETURN', about: 'of more than it has', payload: u32(1), reason: 'slots returned', does: 2 },
+  { frame: 'MOVE', about: 'of more than it has', payload: move(1, '127.0.0.1:1'), reason: 'slots returned', does: 2 },
+  { frame: 'MOVE', about: 'an address of 60 KB', payload: move(1, 'a'.repeat(60_000)), reason: 'at most 260', does: 0 },
+  { frame: 'OPEN', about: 'without a slot', streamId: 1, reason: 'opened twice', does: 0 },
+  { frame: 'DATA', about: 'empty', streamId: 1, reason: budget, does: NODE_FRAMES_MAX },
+  { frame: 'DATA', about: 'on no stream', payload: Buffer.alloc(1), streamId: 9, reason: budget, does: 0 },
+  { frame: 'DATA', about: 'more than the window', payload: Buffer.alloc(65_536), streamId: 1, reason: 'exceeds its window', does: 64 },
+  { frame: 'END', about: 'again and again', streamId: 1, reason: budget, does: 1 },
+  { frame: 'RESET', about: 'again and again', payload: u32(0), streamId: 1, reason: budget, does: 1 },
+  { frame: 'WINDOW', about: 'of nothing', payload: u32(0), streamId: 1, reason: budget, does: 0 },
+  { frame: 'WINDOW', about: 'more than was sent', payload: u32(300_000), streamId: 1, reason: 'more credit than its window', does: 0 },
+  { frame: 'DONE', about: 'of no stream', streamId: 9, reason: budget, does: 0 },
+  { frame: 'NEWEST', about: 'again and again', reason: budget, does: NODE_FRAMES_MAX },
+  { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
+  { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
+  { frame: 'GOAWAY', about: 'again and again', reason: budget, does: NODE_FRAMES_MAX },
+  { frame: 'RETIRE_ANSWER', about: 'that nobody asked for', reason: budget, does: NODE_FRAMES_MAX },
+  {
+    frame: 'CLIENT',
+    about: 'of streams that are never opened',
+    payload: Buffer.from('192.0.2.1 1 192.0.2.2 2'),
+    streamId: 5,
+    reason: budget,
+    does: 0,
+  },
+];
+
+test('the tables have every frame', () => {
+  const all = Object.keys(Frame).sort();
+  expect([...new Set(FROM_LINKER.map(({ frame }) => frame))].sort()).toEqual(all);
+  expect([...new Set(FROM_NODE.map(({ frame }) => frame))].sort()).toEqual(all);
+});
+
+/** Writes until the flood is over, or its link. */
+async function flood(
+  socket: { write(bytes: Buffer): boolean; once(event: 'drain', then: () => void): unknown },
+  row: Row,
+  over: () => boolean,
+): Promise<void> {
+  const one = frameBytes(Frame[row.frame], row.payload ?? EMPTY, row.streamId ?? 0, row.flags ?? 0);
+  const many = Math.max(1, Math.min(FLOOD, Math.floor(1_048_576 / one.length)));
+  const bytes = Buffer.concat(Array.from({ length: many }, () => one));
+  for (let sent = 0; sent < FLOOD && !over(); sent += many) {
+    if (!socket.write(bytes)) await Promise.race([new Promise<void>((resolve) => socket.once('drain', resolve)), until(over)]);
+  }
+  await until(over, 'the link is over');
+}
+
+function held(): number {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+describe('a flood of', () => {
+  test.each(FROM_LINKER)('$frame from a linker, $about', async (row) => {
+    const began = performance.now();
+    let told = 0;
+    const tell = (): void => void told++;
+    const { node, peer } = await nodeAndRawLinker({
+      hello: { route: 'app.example.com', instance: 'i1', seq: 1, concurrency: 2 },
+      node: { idle: tell, moveFailed: tell, report: tell, retire: tell, startAnother: tell, recalled: tell },
+    });
+    peer.send(Frame.GRANT, u32(2));
+    await until(() => node.link.idle === 2);
+    const handler = new Recorder();
+    const [first, second] = [node.link.open(handler, 0, EMPTY), node.link.open(new Recorder(), 0, EMPTY)];
+    for (const event of ['onData', 'onEnd', 'onReset', 'onConnected'] as const) Object.assign(handler, { [event]: () => void told++ });
+    expect([first.id, second.id]).toEqual([1, 2]);
+    if (row.streamId === 2) node.link.reset(second, 3);
+    if (row.frame === 'GRANT') {
+      await peer.take(Frame.OPEN);
+      peer.send(Frame.RESET, u32(0), 1);
+      await until(() => node.link.idle === 1);
+    }
+    told = 0;
+    const before = held();
+    await flood(peer.socket, row, () => node.downs.length > 0);
+    const growth = (FRAMES_PER_SECOND * (performance.now() - began)) / 1_000;
+    expect(node.downs).toEqual([expect.stringContaining(row.reason)]);
+    expect(told).toBeLessThanOrEqual(row.does + (row.reason.startsWith('too many') ? growth : 0) + 1);
+    expect(held() - before).toBeLessThan(BYTES_MAX);
+  });
+
+  test.each(FROM_NODE)('$frame from a node, $about', async (row) => {
+    const began = performance.now();
+    let told = 0;
+    const tell = (): void => void told++;
+    const { linker, peer } = await linkerAndRawNode({
+      linker: { done: tell, returned: tell, moveWanted: tell, newest: tell, retireAnswer: tell, goAway: tell },
+    });
+    linker.link.grant(3);
+    await peer.take(Frame.GRANT);
+    peer.send(Frame.OPEN, EMPTY, 1);
+    await until(() => linker.opened.length === 1);
+    const handler = linker.opened[0]?.handler as Recorder;
+    for (const event of ['onData', 'onEnd', 'onReset'] as const) Object.assign(handler, { [event]: () => void told++ });
+    const before = held();
+    await flood(peer.socket, row, () => linker.downs.length > 0);
+    const growth = (NODE_FRAMES_PER_SECOND * (performance.now() - began)) / 1_000;
+    expect(linker.downs).toEqual([expect.stringContaining(row.reason)]);
+    expect(told).toBeLessThanOrEqual(row.does + (row.reason.startsWith('too many') ? growth : 0) + 1);
+    expect(held() - before).toBeLessThan(BYTES_MAX);
+  });
+});
+
+test('a legitimate linker does not reach the budget: ten thousand slots that go and come back one by one', async () => {
+  const { node, peer } = await nodeAndRawLinker({ hello: { route: 'app.example.com', instance: 'i1', seq: 1, concurrency: 10_000 } });
+  for (let round = 0; round < 2; round++) {
+    for (let slot = 0; slot < 10_000; slot++) peer.send(Frame.GRANT, u32(1));
+    await until(() => node.link.idle === 10_000);
+    for (let slot = 0; slot < 10_000; slot++) node.link.move(1, 'other.test:9080');
+    for (let slot = 0; slot < 10_000; slot++) {
+      peer.send(Frame.MOVE_FAILED, move(1, 'other.test:9080'));
+      peer.send(Frame.GRANT, u32(1));
+    }
+    await until(() => node.link.idle === 10_000);
+    node.link.giveBack(10_000);
+  }
+  expect(node.downs).toEqual([]);
+});
