@@ -118,6 +118,13 @@ export const ERRORS = {
     retryAfter: 2,
     message: 'the application is starting',
   },
+  internal_error: {
+    status: 500,
+    proxyStatus: 'proxy_internal_error',
+    side: 'pullproxy',
+    retrySafe: false,
+    message: 'an internal error of the proxy',
+  },
   draining: {
     status: 503,
     proxyStatus: 'proxy_internal_response',

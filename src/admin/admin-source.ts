@@ -1,3 +1,4 @@
+import type { InternalErrors } from '../boundary.ts';
 import type { ClusterSnapshot } from '../cluster/cluster.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
@@ -28,6 +29,8 @@ export interface AdminSource {
   readonly redisConnected: boolean | null;
   /** Why Redis refuses to write although it answers; null when it does not. */
   readonly redisRefusal: string | null;
+  /** Of this process and its workers, by where they happened. */
+  readonly internalErrors: Readonly<Record<string, InternalErrors>>;
   state(): Promise<ClusterState>;
   /** At most `max` startup jobs in each state. Null when nobody can say. */
   jobs(max: number): Promise<StartupJobs | null>;

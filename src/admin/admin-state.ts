@@ -38,11 +38,11 @@ const OUTPUT_LETTERS_MAX = 600;
 export function adminState(
   state: ClusterState,
   jobs: StartupJobs | null,
-  process: Pick<AdminSource, 'version' | 'startedBy' | 'routeDefaults' | 'draining' | 'redisRefusal'>,
+  process: Pick<AdminSource, 'version' | 'startedBy' | 'routeDefaults' | 'draining' | 'redisRefusal' | 'internalErrors'>,
   waits: Waits,
   now: number,
 ): AdminState {
-  const { version, startedBy, routeDefaults, draining, redisRefusal } = process;
+  const { version, startedBy, routeDefaults, draining, redisRefusal, internalErrors } = process;
   return {
     ...state,
     at: now,
@@ -51,7 +51,7 @@ export function adminState(
     startedBy,
     routeDefaults,
     scalers: jobs?.scalers ?? null,
-    troubles: findTroubles(state, { jobs, startedBy, redisRefusal, now }),
+    troubles: findTroubles(state, { jobs, startedBy, redisRefusal, internalErrors, now }),
     jobs: shown(jobs?.jobs ?? []).map(summary),
     waits,
   };

@@ -43,6 +43,8 @@ export interface MetricsSnapshot {
   readonly startupCommands?: ReadonlyMap<string, Readonly<Record<string, number>>>;
   /** Lines of the access log that found no room; absent without one. */
   readonly accessLogDropped?: number;
+  /** Of this process, by where they happened. */
+  readonly internalErrors?: Readonly<Record<string, number>>;
   readonly redisCommands: number;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;

@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import { PLACES } from '../boundary.ts';
 import type { HistogramNumbers, MetricsSnapshot, RouteNumbers } from './metrics-source.ts';
 import { RouteLabels } from './route-labels.ts';
 
@@ -77,6 +78,12 @@ const DEFINITIONS: readonly Definition[] = [
     type: 'counter',
     help: 'Lines of the access log for which there was no room; absent without one',
     collect: ({ accessLogDropped }) => (accessLogDropped === undefined ? [] : [{ value: accessLogDropped, labels: {} }]),
+  },
+  {
+    name: 'pullproxy_internal_errors_total',
+    type: 'counter',
+    help: 'Errors of our own, each of which ended the one thing in which it happened',
+    collect: ({ internalErrors = {} }) => Object.keys(PLACES).map((where) => ({ value: internalErrors[where] ?? 0, labels: { where } })),
   },
   {
     name: 'pullproxy_redis_commands_total',

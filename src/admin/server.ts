@@ -1,6 +1,7 @@
 /** The admin port: health, metrics, the API and the dashboard. */
 import type { AddressInfo } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { internalError } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { ConfigError } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -126,7 +127,8 @@ export class AdminServer {
     if (error.name === 'DirectoryUnavailable') return sendError(reply, 503, 'redis_unavailable', error.message);
     const status = error.statusCode ?? 500;
     if (status < 500) return sendError(reply, status, 'bad_request', error.message);
-    this.#options.log.error({ err: error, method: request.method, url: request.url }, 'admin request failed');
+    internalError('admin', error);
+    this.#options.log.error({ method: request.method, url: request.url }, 'admin request failed');
     return sendError(reply, 500, 'internal', 'this failed; the log says why');
   }
 }

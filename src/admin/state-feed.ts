@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { attempt, guard, unawaited } from '../boundary.ts';
 import type { StateReader } from './state-reader.ts';
 
 /** Each listener costs a socket and a copy of the state a second. */
@@ -30,8 +31,9 @@ export class StateFeed {
     // What a reader that comes back waits before it does.
     response.write('retry: 1000\n\n');
     this.#listeners.add(response);
-    response.once('close', () => this.#remove(response));
-    response.once('error', () => this.#remove(response));
+    const remove = guard('admin', () => this.#remove(response));
+    response.once('close', remove);
+    response.on('error', remove);
     if (this.#last !== '') response.write(this.#last);
     if (this.#timer === null) this.#next(0);
     return true;
@@ -56,7 +58,8 @@ export class StateFeed {
   }
 
   #next(afterMs: number): void {
-    this.#timer = setTimeout(() => void this.#look(), afterMs);
+    const look = guard('timer', () => unawaited('timer', this.#look()));
+    this.#timer = setTimeout(look, afterMs);
   }
 
   async #look(): Promise<void> {
@@ -66,7 +69,7 @@ export class StateFeed {
     // A directory that does not answer is seen by the silence; the comment says that the stream itself lives.
     this.#last = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
     for (const response of this.#listeners) {
-      if (response.writableLength < UNREAD_BYTES_MAX) response.write(this.#last || ':\n\n');
+      if (response.writableLength < UNREAD_BYTES_MAX) attempt('admin', () => response.write(this.#last || ':\n\n'));
     }
     this.#next(this.#everyMs);
   }

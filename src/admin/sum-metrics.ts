@@ -15,6 +15,7 @@ export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapsh
     unrouted: sumMaps(snapshots.map(({ unrouted }) => unrouted ?? new Map())),
     handoffs: sumRecords(snapshots.map(({ handoffs }) => handoffs)),
     ...(dropped.length === 0 ? {} : { accessLogDropped: dropped.reduce((sum, lines) => sum + lines, 0) }),
+    internalErrors: sumRecords(snapshots.map(({ internalErrors }) => internalErrors ?? {})),
     redisCommands: snapshots.reduce((sum, { redisCommands }) => sum + redisCommands, 0),
     redisConnected: connected.length === 0 ? null : connected.every(Boolean),
     redisRefuses: snapshots.some(({ redisRefuses }) => redisRefuses === true),

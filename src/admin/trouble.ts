@@ -1,3 +1,4 @@
+import type { InternalErrors } from '../boundary.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { AdminSource } from './admin-source.ts';
 
@@ -20,6 +21,8 @@ export interface TroubleContext {
   readonly startedBy: AdminSource['startedBy'];
   /** Why Redis refuses to write although it answers; null when it does not. */
   readonly redisRefusal: string | null;
+  /** Of the process that answers, by where they happened. */
+  readonly internalErrors: Readonly<Record<string, InternalErrors>>;
   /** ms since the epoch. */
   readonly now: number;
 }

@@ -1,12 +1,15 @@
 /** What is wrong now, in words: a pure function of one picture of the cluster. The page, the API and the command line say the same. */
+import type { InternalErrors } from '../boundary.ts';
 import type { NodeSnapshot } from '../cluster/cluster.ts';
 import type { ClusterState } from './admin-source.ts';
 import { routeTroubles } from './route-troubles.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
-import { about, firstLine } from './words.ts';
+import { about, counted, firstLine } from './words.ts';
 
 const LATE_HEARTBEAT_MS = 2_000;
 const REASON_LETTERS_MAX = 160;
+/** An internal error is shown for so long after it happened last. */
+const INTERNAL_ERROR_SHOWN_MS = 15 * 60_000;
 const ORDER = { error: 0, warning: 1, note: 2 } as const;
 
 /** The worst first. */
@@ -16,6 +19,7 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
   return [
     ...(redis.connected === false ? [redisAway(state.node)] : []),
     ...(context.redisRefusal === null ? [] : [redisRefuses(context.redisRefusal)]),
+    ...Object.entries(context.internalErrors).flatMap(([where, errors]) => internalErrorsAt(where, errors, state.node)),
     ...routes.flatMap((route) => routeTroubles(route, context)),
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
@@ -44,6 +48,21 @@ function redisRefuses(reason: string): Trouble {
     text: `Redis answers and refuses to write: ${firstLine(reason, REASON_LETTERS_MAX)}`,
     advice: 'Nothing is registered and nothing is started until it takes writes again. Is it full (maxmemory), or a replica?',
   };
+}
+
+function internalErrorsAt(where: string, { count, ageMs, message }: InternalErrors, node: string | null): Trouble[] {
+  if (ageMs > INTERNAL_ERROR_SHOWN_MS) return [];
+  const at = node === null ? 'this process' : `node ${node}`;
+  return [
+    {
+      severity: 'error',
+      code: 'internal_error',
+      route: null,
+      node,
+      text: `${at}: ${counted(count, 'internal error')} (${where}), the last one ${about(ageMs)} ago: ${firstLine(message, REASON_LETTERS_MAX)}`,
+      advice: `A fault in pullproxy. Only what it happened in has ended, the rest goes on. The log has its stack ("where":"${where}"): please report it.`,
+    },
+  ];
 }
 
 function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[] {

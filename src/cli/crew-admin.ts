@@ -2,9 +2,12 @@
 import type { AdminSource } from '../admin/admin-source.ts';
 import type { MetricsSnapshot } from '../admin/metrics-source.ts';
 import { countersOnly, sumMetrics } from '../admin/sum-metrics.ts';
+import { type InternalErrors, internalErrorCounts, internalErrors } from '../boundary.ts';
 import type { Crew } from '../workers/crew.ts';
 import type { WorkerProcess } from '../workers/worker-process.ts';
 import type { WorkerFacts } from './worker.ts';
+
+const NOTHING: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: null };
 
 /** Counters go on where they were when a worker is replaced: what it had counted stays in the sums. */
 export class CrewMetrics {
@@ -19,7 +22,8 @@ export class CrewMetrics {
         if (snapshot !== null && worker.state !== 'over') this.#last.set(worker, snapshot as MetricsSnapshot);
       }),
     );
-    return sumMetrics(this.#gone === null ? [...this.#last.values()] : [...this.#last.values(), this.#gone]);
+    const own: MetricsSnapshot = { ...NOTHING, internalErrors: internalErrorCounts() };
+    return sumMetrics([own, ...this.#last.values(), ...(this.#gone === null ? [] : [this.#gone])]);
   }
 
   gone(worker: WorkerProcess): void {
@@ -56,6 +60,10 @@ export function crewAdminSource(crew: Crew, metrics: CrewMetrics, leave: () => v
     get redisRefusal() {
       return facts().find(({ redisRefusal }) => redisRefusal !== null)?.redisRefusal ?? null;
     },
+    /** Of the supervisor, and of the workers that are there now. */
+    get internalErrors() {
+      return sumErrors([internalErrors(), ...facts().map((worker) => worker.internalErrors)]);
+    },
     drain() {
       draining = true;
       leave();
@@ -69,4 +77,14 @@ export function crewAdminSource(crew: Crew, metrics: CrewMetrics, leave: () => v
     start: async (name) => (await one().call('start', [name])) as Awaited<ReturnType<AdminSource['start']>>,
     restart: async (name) => (await one().call('restart', [name])) as Awaited<ReturnType<AdminSource['restart']>>,
   };
+}
+
+function sumErrors(all: readonly Readonly<Record<string, InternalErrors>>[]): Record<string, InternalErrors> {
+  const sums: Record<string, InternalErrors> = {};
+  for (const [where, errors] of all.flatMap((one) => Object.entries(one))) {
+    const before = sums[where];
+    const latest = before === undefined || errors.ageMs <= before.ageMs ? errors : before;
+    sums[where] = { ...latest, count: errors.count + (before?.count ?? 0) };
+  }
+  return sums;
 }

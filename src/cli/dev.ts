@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { AdminServer } from '../admin/server.ts';
+import { unawaited } from '../boundary.ts';
 import { MemoryDirectory } from '../cluster/memory/directory.ts';
 import { createMemoryCluster } from '../cluster/memory/memory-cluster.ts';
 import { DEV, routeDefaultsOf } from '../config/commands.ts';
@@ -11,12 +12,13 @@ import { createLog } from '../log.ts';
 import { ProxyNode } from '../node/node.ts';
 import { LocalScaler } from '../scaling/local.ts';
 import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
+import { installLastNet } from './last-net.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { openObservation } from './observation.ts';
 import { restartWith } from './restart-with.ts';
 import { showHelp } from './show-help.ts';
-import { onSignals } from './signals.ts';
+import { logIgnoredSignals, onSignals } from './signals.ts';
 import { welcome } from './welcome.ts';
 
 const BACKEND: HostPort = { host: '127.0.0.1', port: 0 };
@@ -29,6 +31,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
 
   const leaving = Promise.withResolvers<void>();
   const log = createLog('dev', settings.logLevel);
+  const net = installLastNet(log);
   const version = readVersion();
   const certificates = readHttpsFiles(settings);
   const secret = randomBytes(32).toString('base64url');
@@ -56,7 +59,15 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const proxy = parseHostPort(bound.backend) ?? BACKEND;
   const instances = new LocalInstances({ proxy, route, concurrency, secret, command, proxyProtocol, times: settings, log });
   const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
-  onSignals(leaving.resolve, (code) => void instances.drain().then(() => process.exit(code)));
+  onSignals(leaving.resolve, (code) =>
+    unawaited(
+      'application',
+      instances.drain().then(() => process.exit(code)),
+    ),
+  );
+  logIgnoredSignals(log, ['SIGHUP']);
+  // The terminal is gone, and with it whoever would stop the instances.
+  process.on('SIGHUP', () => leaving.resolve());
 
   const source = nodeAdminSource({
     node,
@@ -76,13 +87,13 @@ export async function dev(argv: readonly string[]): Promise<number> {
   log.info({ ...bound, admin: adminAddress }, 'ready');
   process.stderr.write(welcome({ listen: bound.listen, admin: adminAddress, route, command, minInstances: settings.minInstances }));
 
-  await leaving.promise;
+  await Promise.race([leaving.promise, net.broken]);
   log.info('draining');
-  await node.drain(settings.drainTimeoutMs);
+  await node.drain(net.drainMs(settings.drainTimeoutMs));
   await scaler.close();
   await instances.drain();
   await admin.stop();
   await observation.close();
   log.info('over');
-  return 0;
+  return net.exitCode(0);
 }

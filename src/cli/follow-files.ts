@@ -1,5 +1,6 @@
 /** Files that are replaced while a process runs. */
 import { statSync } from 'node:fs';
+import { guard } from '../boundary.ts';
 
 /** Looked at this often: also where a directory is replaced by a link (Kubernetes' secrets), or no event comes (network file systems). */
 const LOOK_EVERY_MS = 1_000;
@@ -7,12 +8,13 @@ const LOOK_EVERY_MS = 1_000;
 /** Calls `changed` after any of the files that `paths` names has become another. Keeps no process alive. */
 export function followFiles(paths: () => readonly string[], changed: () => void): void {
   let seen = fingerprint(paths);
-  const timer = setInterval(() => {
+  const look = guard('file', () => {
     const now = fingerprint(paths);
     if (now === seen) return;
     seen = now;
     changed();
-  }, LOOK_EVERY_MS);
+  });
+  const timer = setInterval(look, LOOK_EVERY_MS);
   timer.unref();
 }
 

@@ -1,3 +1,4 @@
+import { unawaited } from '../boundary.ts';
 import { LINKER } from '../config/commands.ts';
 import { inheritedEnvironment } from '../config/environment.ts';
 import { loadCommand } from '../config/load.ts';
@@ -5,15 +6,19 @@ import { readPemFile } from '../config/pem-file.ts';
 import { readVersion } from '../config/version.ts';
 import { Linker } from '../linker/linker.ts';
 import { createLog } from '../log.ts';
+import { installLastNet, SHORT_DRAIN_MS } from './last-net.ts';
 import { secretOf } from './secrets.ts';
 import { showHelp } from './show-help.ts';
-import { onSignals } from './signals.ts';
+import { logIgnoredSignals, onSignals } from './signals.ts';
 
 /** The sidecar: one instance of an application. Ends with the application's exit code when that ended by itself, else with 0. */
 export async function linker(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(LINKER, argv);
   if (loaded === null) return showHelp(LINKER);
   const { values: settings, tail: command } = loaded;
+  const log = createLog('linker', settings.logLevel);
+  const net = installLastNet(log);
+  logIgnoredSignals(log, ['SIGHUP']);
   const instance = new Linker({
     proxies: settings.proxy,
     route: settings.route,
@@ -25,7 +30,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     startId: settings.startId,
     version: readVersion(),
     tls: tlsOf(settings),
-    log: createLog('linker', settings.logLevel),
+    log,
     startTimeoutMs: settings.startTimeoutMs,
     idleTimeoutMs: settings.idleTimeoutMs,
     oldIdleTimeoutMs: settings.oldIdleTimeoutMs,
@@ -41,7 +46,11 @@ export async function linker(argv: readonly string[]): Promise<number> {
     () => instance.drain(),
   );
   process.on('SIGHUP', () => instance.startAnother());
-  return instance.run();
+  unawaited(
+    'unknown',
+    net.broken.then(() => instance.drain(SHORT_DRAIN_MS)),
+  );
+  return net.exitCode(await instance.run());
 }
 
 /** As the files are when it dials. */

@@ -1,4 +1,5 @@
 /** Instances of one application in this process: each a linker, which runs the application as its child. */
+import { unawaited } from '../boundary.ts';
 import { inheritedEnvironment } from '../config/environment.ts';
 import type { HostPort } from '../config/host-port.ts';
 import { readVersion } from '../config/version.ts';
@@ -44,7 +45,8 @@ export class LocalInstances {
     const linker = new Linker({ ...times, ...same, proxies: [proxy], env, startId, version, log: own });
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);
-    void over.then((code) => log.info({ route: same.route, instance: linker.instance, code }, 'instance has left'));
+    const said = over.then((code) => log.info({ route: same.route, instance: linker.instance, code }, 'instance has left'));
+    unawaited('application', said);
     await linker.ready.catch((error: unknown) => {
       this.#results.failed++;
       throw error;

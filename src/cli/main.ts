@@ -5,6 +5,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import { refusalText } from './refusal.ts';
+import { ignoreSignals } from './signals.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
 /** Takes what stands after the command's name, runs until the work is done and gives the exit code. */
@@ -27,6 +28,9 @@ const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
   worker: async () => (await import('./worker.ts')).worker,
 };
 
+/** They run until they are told to end. */
+const SERVERS: ReadonlySet<string> = new Set(['dev', 'node', 'linker', 'scaler', 'worker']);
+
 /** As package.json says in `engines`, which npm only warns of. */
 const NODE_MAJOR_MIN = 24;
 
@@ -36,7 +40,11 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
 }
 
 // `pullproxy status | head` is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A server serves on when nobody reads its output any more.
+  if (!SERVERS.has(process.argv[2] ?? '')) process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
+process.stderr.on('error', () => {});
 process.exit(await main(process.argv.slice(2)));
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
@@ -56,6 +64,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     console.error(`pullproxy: "${name}": expected a command, one of ${Object.keys(COMMANDS).join(', ')}. "pullproxy --help" says more.`);
     return 2;
   }
+  if (SERVERS.has(name)) ignoreSignals();
   if (name === 'node') boundYoungGeneration();
   try {
     const run = await load();

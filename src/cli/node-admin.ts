@@ -1,6 +1,7 @@
 /** What the admin port shows of a node, and how it changes it. */
 import type { AdminSource, ClusterState } from '../admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../admin/metrics-source.ts';
+import { internalErrorCounts, internalErrors } from '../boundary.ts';
 import type { RouteSnapshot } from '../cluster/cluster.ts';
 import { type RouteSettings, writeRouteSettings } from '../config/route-settings.ts';
 import type { ProxyNode } from '../node/node.ts';
@@ -47,6 +48,9 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     get redisRefusal() {
       return cluster.refusal;
     },
+    get internalErrors() {
+      return internalErrors();
+    },
     drain() {
       draining = true;
       leave();
@@ -67,6 +71,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
         handoffs: node.handoffs.results,
         startupCommands: parts.startupCommands?.(),
         accessLogDropped: parts.accessLogDropped?.(),
+        internalErrors: internalErrorCounts(),
         redisCommands: cluster.commands,
         redisConnected: redisConnected(),
         redisRefuses: cluster.refusal !== null,

@@ -2,9 +2,10 @@ import { AdminServer } from '../admin/server.ts';
 import { NODE } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
 import { createLog } from '../log.ts';
+import { installLastNet } from './last-net.ts';
 import { newNodeId, openNode, warnOfNoSecret } from './open-node.ts';
 import { showHelp } from './show-help.ts';
-import { firstSignal } from './signals.ts';
+import { firstSignal, logIgnoredSignals } from './signals.ts';
 import { supervise } from './supervise.ts';
 
 /** One proxy process: node and admin port, until it is told to leave. With `--workers` it only looks after those. */
@@ -13,7 +14,9 @@ export async function node(argv: readonly string[]): Promise<number> {
   if (loaded === null) return showHelp(NODE);
   const { values: settings } = loaded;
   const log = createLog('node', settings.logLevel);
-  if (settings.workers > 1) return supervise(argv, settings, log);
+  const net = installLastNet(log);
+  if (settings.workers > 1) return supervise(argv, settings, log, net);
+  logIgnoredSignals(log);
 
   const signalled = firstSignal();
   const { listen, backend, advertise, id = newNodeId() } = settings;
@@ -22,9 +25,9 @@ export async function node(argv: readonly string[]): Promise<number> {
   log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
   warnOfNoSecret(settings, log);
 
-  await Promise.race([signalled, open.leaveAsked]);
-  await open.close();
+  await Promise.race([signalled, open.leaveAsked, net.broken]);
+  await open.close(net.drainMs(settings.drainTimeoutMs));
   await admin.stop();
   log.info('over');
-  return 0;
+  return net.exitCode(0);
 }

@@ -39,8 +39,8 @@ export interface OpenNode {
   readonly source: AdminSource;
   /** Resolves when somebody asks it to leave, here or at another node. */
   readonly leaveAsked: Promise<void>;
-  /** Leaves gracefully; resolves when all is over. */
-  close(): Promise<void>;
+  /** Leaves gracefully, within `drainMs`; resolves when all is over. */
+  close(drainMs: number): Promise<void>;
 }
 
 /** Resolves when it serves. */
@@ -93,11 +93,11 @@ export async function openNode({ values: settings, routes }: NodeLoaded, place: 
       leave: asked.resolve,
       accessLogDropped: observation.dropped,
     }),
-    async close() {
+    async close(drainMs) {
       log.info('draining');
       settingRoutes.abort();
       await routesSet;
-      await node.drain(settings.drainTimeoutMs);
+      await node.drain(drainMs);
       await membership.close();
       await observation.close();
     },

@@ -1,5 +1,6 @@
 /** What the admin port shows of a scaler: the cluster as the directory has it, and the commands that it ran. */
 import type { AdminSource } from '../admin/admin-source.ts';
+import { internalErrorCounts, internalErrors } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../config/route-settings.ts';
 import type { CommandCount } from '../scaling/command-runner.ts';
@@ -33,6 +34,9 @@ export function scalerAdminSource({ directory, worker, queue, jobs, version, lea
     get redisRefusal() {
       return directory.refusal;
     },
+    get internalErrors() {
+      return internalErrors();
+    },
     drain() {
       draining = true;
       leave();
@@ -46,6 +50,7 @@ export function scalerAdminSource({ directory, worker, queue, jobs, version, lea
         routes: [],
         handoffs: {},
         startupCommands: commandCounts(worker.stats().commands),
+        internalErrors: internalErrorCounts(),
         redisCommands: directory.commands,
         redisConnected: directory.connected,
         redisRefuses: directory.refusal !== null,

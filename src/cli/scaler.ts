@@ -11,10 +11,11 @@ import { selectCommandEnvironment } from '../scaling/command-environment.ts';
 import { Scaler } from '../scaling/scaler.ts';
 import { StartupJobReader } from '../scaling/startup-job-reader.ts';
 import { StartupQueue } from '../scaling/startup-queue.ts';
+import { installLastNet } from './last-net.ts';
 import { openTracing } from './observation.ts';
 import { scalerAdminSource } from './scaler-admin.ts';
 import { showHelp } from './show-help.ts';
-import { firstSignal } from './signals.ts';
+import { firstSignal, logIgnoredSignals } from './signals.ts';
 
 /** After the last command has ended, or was ended. */
 const LEAVE_MS = 10_000;
@@ -28,6 +29,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const signalled = firstSignal();
   const asked = Promise.withResolvers<void>();
   const log = createLog('scaler', settings.logLevel);
+  const net = installLastNet(log);
+  logIgnoredSignals(log);
   const tracing = await openTracing(settings.tracing, hostname(), log);
   const directory = createRedisDirectory({ url: settings.redis, log });
   const worker = new Scaler({
@@ -49,18 +52,18 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const admin = settings.admin === undefined ? null : new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
   // Before the worker: while Redis is away, health and metrics say so.
   const bound = await admin?.start();
-  const leaving = Promise.race([signalled, asked.promise]);
+  const leaving = Promise.race([signalled, asked.promise, net.broken]);
   const ready = worker.start().then(() => log.info({ admin: bound }, 'ready'));
   await Promise.race([leaving, ready.then(() => leaving)]);
 
   log.info('draining');
   // Its commands end by their timeout; what comes of them can't be told to a Redis that is away.
-  await Promise.race([worker.close(), delay(settings.commandTimeoutMs + LEAVE_MS)]);
+  await Promise.race([worker.close(), delay(net.drainMs(settings.commandTimeoutMs + LEAVE_MS))]);
   await queue.close();
   await reader.close();
   await directory.close();
   await admin?.stop();
   await tracing?.close();
   log.info('over');
-  return 0;
+  return net.exitCode(0);
 }

@@ -1,9 +1,12 @@
-/** SIGTERM and SIGINT: the first one asks to leave gracefully, each further one to leave at once. */
+import type { Log } from '../log.ts';
+
+/** SIGTERM, SIGINT and SIGQUIT (as nginx means it): the first one asks to leave gracefully, each further one to leave at once. */
 export function onSignals(leave: () => void, atOnce: (exitCode: number) => void): void {
   let leaving = false;
   for (const [signal, number] of [
     ['SIGTERM', 15],
     ['SIGINT', 2],
+    ['SIGQUIT', 3],
   ] as const) {
     process.on(signal, () => {
       if (leaving) return atOnce(128 + number);
@@ -16,4 +19,19 @@ export function onSignals(leave: () => void, atOnce: (exitCode: number) => void)
 /** Resolves with the first signal; the second one ends the process. */
 export function firstSignal(): Promise<void> {
   return new Promise((resolve) => onSignals(resolve, (code) => process.exit(code)));
+}
+
+/**
+ * Signals that mean nothing to a server would end it, and SIGUSR1 would open Node's inspector at a port of this machine's loopback: whoever
+ * reaches that (every container of a pod does) runs code here. They are ignored from the first moment on.
+ */
+export function ignoreSignals(): void {
+  for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {});
+}
+
+/** Says in the log that such a signal came. `meaningful`: those that mean something to this command. */
+export function logIgnoredSignals(log: Log, meaningful: readonly NodeJS.Signals[] = []): void {
+  for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+    if (!meaningful.includes(signal)) process.on(signal, () => log.info({ signal }, 'a signal that means nothing here'));
+  }
 }

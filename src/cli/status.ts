@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AdminState, adminState } from '../admin/admin-state.ts';
 import { WaitWindow } from '../admin/waits.ts';
+import { internalErrors } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { STATUS } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
@@ -50,7 +51,7 @@ function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
     return adminState(
       state,
       found,
-      { version, ...THIS_PROCESS, redisRefusal: directory.refusal },
+      { version, ...THIS_PROCESS, redisRefusal: directory.refusal, internalErrors: internalErrors() },
       waits.add(snapshot.nodes, performance.now()),
       Date.now(),
     );

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { AdminServer } from '../admin/server.ts';
+import { unawaited } from '../boundary.ts';
 import type { NODE } from '../config/commands.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { formatListenUrl, type ListenUrl } from '../config/listen-url.ts';
@@ -8,8 +9,9 @@ import type { Log } from '../log.ts';
 import { Crew } from '../workers/crew.ts';
 import { WorkerProcess } from '../workers/worker-process.ts';
 import { CrewMetrics, crewAdminSource } from './crew-admin.ts';
+import type { LastNet } from './last-net.ts';
 import { type NodePlace, newNodeId, warnOfNoSecret } from './open-node.ts';
-import { onSignals } from './signals.ts';
+import { logIgnoredSignals, onSignals } from './signals.ts';
 
 type NodeSettings = Values<(typeof NODE)['settings']>;
 
@@ -20,7 +22,7 @@ const OVERDUE_MS = 10_000;
  * Several nodes on one machine, each a process and a node of its own in the directory. They share the ports for clients and the
  * backend port; each has a backend port of its own besides, at which linkers find it when slots are moved there.
  */
-export async function supervise(argv: readonly string[], settings: NodeSettings, log: Log): Promise<number> {
+export async function supervise(argv: readonly string[], settings: NodeSettings, log: Log, net: LastNet): Promise<number> {
   const asked = Promise.withResolvers<void>();
   const id = settings.id ?? newNodeId();
   const listen = await Promise.all(settings.listen.map(fixedListen));
@@ -46,7 +48,13 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
     crew.kill();
     process.exit(code);
   });
-  process.on('SIGHUP', () => void crew.restartAll().then(() => log.info('all workers were restarted')));
+  logIgnoredSignals(log, ['SIGHUP']);
+  process.on('SIGHUP', () =>
+    unawaited(
+      'worker',
+      crew.restartAll().then(() => log.info('all workers were restarted')),
+    ),
+  );
 
   await crew.start();
   const source = crewAdminSource(crew, metrics, asked.resolve);
@@ -55,12 +63,12 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   log.info({ ...bound, id, workers: settings.workers }, 'ready');
   warnOfNoSecret(settings, log);
 
-  await asked.promise;
+  await Promise.race([asked.promise, net.broken]);
   log.info('draining');
-  await crew.leave(settings.drainTimeoutMs + OVERDUE_MS);
+  await crew.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS);
   await admin.stop();
   log.info('over');
-  return 0;
+  return net.exitCode(0);
 }
 
 /** The ports after the given ones are the workers' own; where any port will do, any will do for them. */

@@ -1,7 +1,9 @@
+import { type InternalErrors, internalErrors } from '../boundary.ts';
 import { NODE } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
 import { createLog } from '../log.ts';
 import { SupervisorChannel } from '../workers/supervisor-channel.ts';
+import { installLastNet } from './last-net.ts';
 import { type NodePlace, openNode } from './open-node.ts';
 
 /** What a worker says of itself. */
@@ -9,6 +11,7 @@ export interface WorkerFacts {
   readonly id: string;
   readonly redisConnected: boolean | null;
   readonly redisRefusal: string | null;
+  readonly internalErrors: Readonly<Record<string, InternalErrors>>;
   readonly source: Pick<OpenSource, 'version' | 'startedBy' | 'routeDefaults'>;
 }
 
@@ -21,14 +24,15 @@ export async function worker([placed = '', ...argv]: readonly string[]): Promise
   const loaded = await loadCommand(NODE, argv);
   if (loaded === null) return 2;
   const log = createLog('node', loaded.values.logLevel).child({ worker: number });
+  const net = installLastNet(log);
   // A terminal's Ctrl-C comes to all processes; the supervisor tells when to leave, and how fast.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
 
   const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log);
   const { version, startedBy, routeDefaults } = source;
   const facts = (): WorkerFacts => {
     const { redisConnected, redisRefusal } = source;
-    return { id: place.id, redisConnected, redisRefusal, source: { version, startedBy, routeDefaults } };
+    return { id: place.id, redisConnected, redisRefusal, internalErrors: internalErrors(), source: { version, startedBy, routeDefaults } };
   };
   channel.ready(facts, {
     state: () => source.state(),
@@ -42,9 +46,9 @@ export async function worker([placed = '', ...argv]: readonly string[]): Promise
   });
   log.info({ ...bound, id: place.id, advertise }, 'worker ready');
 
-  await Promise.race([channel.left, leaveAsked]);
-  await close();
+  await Promise.race([channel.left, leaveAsked, net.broken]);
+  await close(net.drainMs(loaded.values.drainTimeoutMs));
   channel.close();
   log.info('worker over');
-  return 0;
+  return net.exitCode(0);
 }

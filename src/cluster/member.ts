@@ -3,6 +3,7 @@
  * route is a `RoutePresence`; here is what belongs to the node: joining, beating, burying the dead, hearing the bell.
  */
 
+import { attempt, guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { Log } from '../log.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
@@ -100,8 +101,10 @@ export class ClusterMember implements Cluster {
     this.#directory.onConnected((connected) => this.#onConnected(connected));
     listener.onConnected(this.connected);
     if (this.connected) await this.#join();
-    this.#beatTimer = setInterval(() => void this.#beat(), beatMs);
-    this.#routesTimer = setInterval(() => this.#loadRoutes(), routesCheckMs);
+    const beat = guard('timer', () => unawaited('directory', this.#beat()));
+    const loadRoutes = guard('timer', () => this.#loadRoutes());
+    this.#beatTimer = setInterval(beat, beatMs);
+    this.#routesTimer = setInterval(loadRoutes, routesCheckMs);
   }
 
   async stop(): Promise<void> {
@@ -208,6 +211,7 @@ export class ClusterMember implements Cluster {
       await Promise.all([this.#beat(), this.#active?.routes.load()]);
     } catch (error) {
       this.#membership = 'none';
+      if (isBug(error)) internalError('directory', error);
       this.#log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'could not join; trying again with the next beat');
     }
   }
@@ -218,7 +222,7 @@ export class ClusterMember implements Cluster {
       // It may be another directory, or an empty one.
       this.#clock.forget();
       if (this.#membership !== 'joining') for (const presence of this.#presences.values()) presence.recover();
-      void this.#beat();
+      unawaited('directory', this.#beat());
       this.#loadRoutes();
     } else {
       this.#demand.clear();
@@ -230,7 +234,7 @@ export class ClusterMember implements Cluster {
   async #beat(): Promise<void> {
     if (this.#active === null || !this.connected || this.#membership === 'joining') return;
     if (this.#membership === 'none') return this.#join();
-    for (const presence of this.#presences.values()) presence.beat();
+    for (const presence of this.#presences.values()) attempt('directory', () => presence.beat());
     const sentAt = monotonicMs();
     // Who was heard by the directory all the time can tell the dead from those who could not be heard.
     if (sentAt - this.#beatenAt > 2 * beatMs) this.#heardSince = sentAt;
@@ -246,8 +250,9 @@ export class ClusterMember implements Cluster {
       this.#membership = 'known';
       if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
       for (const node of dead) await this.#bury(node);
-    } catch {
+    } catch (error) {
       // The next beat says the same.
+      if (isBug(error)) internalError('directory', error);
     }
   }
 

@@ -1,4 +1,5 @@
 /** Rings those who must act on what a search found. */
+import { unawaited } from '../boundary.ts';
 import type { ClusterListener, Peer } from './cluster.ts';
 import type { Bell, Directory, Move } from './directory.ts';
 
@@ -31,9 +32,9 @@ export class Moves {
   act(route: string, moves: readonly Move[]): void {
     for (const move of moves) {
       if (move.from === this.#self.id) this.#listener.onWant(route, move.count, move.to);
-      else void this.#want(route, move);
+      else unawaited('bell', this.#want(route, move));
       if (move.to.id === this.#self.id) this.#listener.onComing(route, move.count, move.from);
-      else void this.#bell.ring(move.to.id, { t: 'coming', route, count: move.count, from: move.from });
+      else unawaited('bell', this.#bell.ring(move.to.id, { t: 'coming', route, count: move.count, from: move.from }));
     }
   }
 

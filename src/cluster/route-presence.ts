@@ -8,6 +8,7 @@
  * One at a time bounds what is under way to a slow directory, and batches more the slower it is. What fails is said anew
  * after the next beat.
  */
+import { caught, guard, unawaited } from '../boundary.ts';
 import type { ClusterListener, InstanceInfo, Peer } from './cluster.ts';
 import type { Bell, Matched } from './directory.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
@@ -57,7 +58,7 @@ export class RoutePresence {
     this.#emptySince = context.now();
     this.#sweep = new Sweep(() => this.look(), context.now);
     this.#offers = new SlotOffers(route, context, {
-      enter: () => void this.#enter(),
+      enter: () => unawaited('directory', this.#enter()),
       found: (answer, sentAt) => this.#found(answer, sentAt),
       rematch: () => this.rematch(),
     });
@@ -115,7 +116,8 @@ export class RoutePresence {
   pull(count: number): void {
     const { bell, self } = this.#context;
     const from = this.#newestNode;
-    if (from !== null && from !== self.id) void bell.ring(from, { t: 'want', route: this.#route, count, asker: self });
+    if (from === null || from === self.id) return;
+    unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self }));
   }
 
   /** Starts under way in the cluster, as of the last beat; undefined before the first. */
@@ -174,7 +176,8 @@ export class RoutePresence {
       this.#schedule();
     } else if (this.#exchange === 'none') {
       this.#exchange = 'delayed';
-      this.#delay = setTimeout(() => this.#schedule(), holdsGapMs);
+      const due = guard('timer', () => this.#schedule());
+      this.#delay = setTimeout(due, holdsGapMs);
     }
   }
 
@@ -183,7 +186,7 @@ export class RoutePresence {
     this.#stopDelay();
     this.#exchange = 'scheduled';
     // After the turn's I/O: clients that came in one turn are one call, those that came and went are none.
-    setImmediate(() => void this.#run());
+    setImmediate(this.#runSoon);
   }
 
   #stopDelay(): void {
@@ -191,13 +194,21 @@ export class RoutePresence {
     this.#delay = null;
   }
 
+  readonly #runSoon = (): void => unawaited('directory', this.#run());
+
   async #run(): Promise<void> {
     if (this.#hasEnded()) return;
     this.#exchange = 'running';
-    while (this.#context.directory.connected && !this.#hasEnded()) {
-      const calls = this.#sendDue();
-      if (calls.length === 0) break;
-      await Promise.all(calls);
+    try {
+      while (this.#context.directory.connected && !this.#hasEnded()) {
+        const calls = this.#sendDue();
+        if (calls.length === 0) break;
+        await Promise.all(calls);
+      }
+    } catch (error) {
+      // What of it the directory has heard is not certain: the next beat says all of it again.
+      caught('directory', error);
+      this.#held.lose();
     }
     if (this.#hasEnded()) return;
     this.#exchange = 'none';

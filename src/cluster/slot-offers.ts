@@ -2,6 +2,7 @@
  * Idle slots of one route at this node, and clients of it that wait at others. One offer is under way at a time; none is made
  * while nobody is known to wait elsewhere, so that slots which come and go in warm traffic cost nothing.
  */
+import { caught, guard, unawaited } from '../boundary.ts';
 import type { Peer } from './cluster.ts';
 import type { Demand } from './demand.ts';
 import type { Directory, Matched } from './directory.ts';
@@ -70,7 +71,7 @@ export class SlotOffers {
     if (this.#state === 'running') this.#state = 'again';
     if (this.#state !== 'none') return;
     this.#state = 'scheduled';
-    setImmediate(() => void this.#run());
+    setImmediate(this.#runSoon);
   }
 
   olderElsewhere(heldMs: number): boolean {
@@ -85,13 +86,15 @@ export class SlotOffers {
   /** `count` slots promised to `asker` can't be moved. */
   short(count: number, asker: Peer): void {
     // At the turn's end the number of idle slots is the one after all that happened in it.
-    if (this.#short.size === 0) setImmediate(() => this.#sayShort());
+    if (this.#short.size === 0) setImmediate(this.#sayShort);
     this.#short.set(asker.id, (this.#short.get(asker.id) ?? 0) + count);
   }
 
   end(): void {
     this.#state = 'ended';
   }
+
+  readonly #runSoon = (): void => unawaited('directory', this.#run());
 
   async #run(): Promise<void> {
     const { directory, self, demand } = this.#context;
@@ -104,7 +107,7 @@ export class SlotOffers {
       const answer = await directory.offer(this.#route, self, this.#idle).catch(() => null);
       // Unreachable: nobody can be known to be older elsewhere.
       if (answer === null) demand.forget(this.#route);
-      else this.#found(answer, sentAt);
+      else if (!this.#follow(answer, sentAt)) break;
       if (!this.#isDueAgain()) break;
     }
     if (this.#hasEnded()) return;
@@ -112,7 +115,19 @@ export class SlotOffers {
     this.#rematch();
   }
 
-  #sayShort(): void {
+  /** False: it could not be followed, and the next one is not asked for at once. */
+  #follow(answer: Matched, sentAt: number): boolean {
+    try {
+      this.#found(answer, sentAt);
+      return true;
+    } catch (error) {
+      caught('directory', error);
+      this.#pausedUntil = this.#context.now() + offerPauseMs;
+      return false;
+    }
+  }
+
+  readonly #sayShort = guard('timer', (): void => {
     const { now, moves, self } = this.#context;
     const shorts = [...this.#short];
     this.#short.clear();
@@ -122,10 +137,10 @@ export class SlotOffers {
     if (this.#idle > 0) this.#shortAt = now();
     if (isStuck) this.#pausedUntil = now() + offerPauseMs;
     for (const [asker, count] of shorts) {
-      void moves.short(this.#route, { from: self.id, asker, count, idle: this.#idle, look: !isStuck });
+      unawaited('directory', moves.short(this.#route, { from: self.id, asker, count, idle: this.#idle, look: !isStuck }));
     }
     this.#rematch();
-  }
+  });
 
   #isWantedElsewhere(): boolean {
     return this.#context.demand.oldest(this.#route, this.#context.now()) !== null;

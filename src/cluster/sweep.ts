@@ -1,10 +1,15 @@
 /** When the clients held at a route are looked for again, whether or not anybody rang. */
+import { guard } from '../boundary.ts';
 import { sweepMaxMs, sweepMinMs } from './limits.ts';
 
 export class Sweep {
   readonly #look: () => void;
   readonly #now: () => number;
   #timer: NodeJS.Timeout | null = null;
+  readonly #due = guard('timer', () => {
+    this.stop();
+    this.#look();
+  });
   #dueAt = Number.POSITIVE_INFINITY;
 
   /** `now`: local monotonic ms. */
@@ -24,10 +29,7 @@ export class Sweep {
     if (at >= this.#dueAt) return;
     this.stop();
     this.#dueAt = at;
-    this.#timer = setTimeout(() => {
-      this.stop();
-      this.#look();
-    }, delayMs).unref();
+    this.#timer = setTimeout(this.#due, delayMs).unref();
   }
 
   stop(): void {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { guard, internalError } from '../boundary.ts';
 import { FRAME_HEAD_BYTES } from './frames.ts';
 
 const ARENA_BYTES = 131_072;
@@ -8,6 +9,8 @@ const OWN_ARENA_BYTES = 1_024;
 const SPARE_ARENAS_MAX = 32;
 /** How long a frame that nobody waits for may wait for one that has to go. */
 const LAZY_MS = 2;
+
+const NOBODY = { breakOff: (): void => {} };
 
 /** Memory in which frames are put together. Written from `start` on when it is flushed; used again when all of it is with the kernel. */
 interface Arena {
@@ -35,16 +38,23 @@ export class FrameWriter {
   readonly #written: Arena[] = [];
   #scheduled = false;
   #closed = false;
+  readonly #owner: { breakOff(): void };
   #lazyTimer: NodeJS.Timeout | null = null;
 
   readonly #flushNow = (): void => this.flush();
-  readonly #wroteOne = (): void => {
+  readonly #flushLate = (): void => {
+    this.#lazyTimer = null;
+    this.flush();
+  };
+  readonly #wroteOne = guard('link', () => {
     const arena = this.#written.shift();
     if (arena !== undefined) this.#wrote(arena);
-  };
+  });
 
-  constructor(socket: Duplex) {
+  /** `owner` is broken off when a frame could not be put together: what the peer knows of slots is not certain any more. */
+  constructor(socket: Duplex, owner: { breakOff(): void } = NOBODY) {
     this.#socket = socket;
+    this.#owner = owner;
   }
 
   /** Bytes that the socket has not passed to the kernel yet. */
@@ -53,26 +63,35 @@ export class FrameWriter {
   }
 
   frame(type: number, flags: number, streamId: number, payload: Buffer | null): void {
-    const length = payload === null ? 0 : payload.length;
-    if (this.#arena === this.#own) this.#reserve(FRAME_HEAD_BYTES + length);
-    this.#head(type, flags, streamId, length);
-    if (payload !== null && length > 0) this.#append(payload, length);
-    this.#schedule();
+    try {
+      const length = payload === null ? 0 : payload.length;
+      if (this.#arena === this.#own) this.#reserve(FRAME_HEAD_BYTES + length);
+      this.#head(type, flags, streamId, length);
+      if (payload !== null && length > 0) this.#append(payload, length);
+      this.#schedule();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   number(type: number, flags: number, streamId: number, value: number): void {
-    this.#putNumber(type, flags, streamId, value);
-    this.#schedule();
+    try {
+      this.#putNumber(type, flags, streamId, value);
+      this.#schedule();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** A number that the peer does not wait for: it leaves with the next frame, in the order in which they were queued. */
   lazily(type: number, flags: number, streamId: number, value: number): void {
-    this.#putNumber(type, flags, streamId, value);
-    if (this.#scheduled || this.#lazyTimer !== null) return;
-    this.#lazyTimer = setTimeout(() => {
-      this.#lazyTimer = null;
-      this.flush();
-    }, LAZY_MS);
+    try {
+      this.#putNumber(type, flags, streamId, value);
+      if (this.#scheduled || this.#lazyTimer !== null) return;
+      this.#lazyTimer = setTimeout(this.#flushLate, LAZY_MS);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Sends what is queued now; what is queued later is dropped. */
@@ -83,16 +102,28 @@ export class FrameWriter {
 
   flush(): void {
     this.#scheduled = false;
-    const full = this.#full;
-    if (full.length === 0) {
+    try {
+      const full = this.#full;
+      if (full.length === 0) {
+        this.#write(this.#arena);
+        return;
+      }
+      this.#full = [];
+      this.#socket.cork();
+      for (const arena of full) this.#write(arena);
       this.#write(this.#arena);
-      return;
+      this.#socket.uncork();
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#full = [];
-    this.#socket.cork();
-    for (const arena of full) this.#write(arena);
-    this.#write(this.#arena);
-    this.#socket.uncork();
+  }
+
+  /** The frames that are queued are not to be sent: one of them may be incomplete. */
+  #fail(error: unknown): void {
+    internalError('link', error);
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#owner.breakOff();
   }
 
   #write(arena: Arena): void {

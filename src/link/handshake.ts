@@ -8,6 +8,7 @@
  *       │◀────────────────────────── WELCOME {}│   or, from either side at any point, REFUSE {reason}
  */
 import type { Socket } from 'node:net';
+import { guard } from '../boundary.ts';
 import { isInstanceId, isStartId } from '../config/ids.ts';
 import { isRouteName } from '../config/route-name.ts';
 import { LinkProtocolError } from '../errors.ts';
@@ -136,7 +137,8 @@ class Handshake {
     this.link = new Link(socket, step, options.timing, options.memory);
     this.link.onHandshakeDown = (reason) => this.#end(() => this.#failed(reason));
     const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
-    this.#deadline = setTimeout(() => this.link.close(`no handshake within ${timeoutMs} ms`), timeoutMs);
+    const overdue = guard(this.link, () => this.link.close(`no handshake within ${timeoutMs} ms`));
+    this.#deadline = setTimeout(overdue, timeoutMs);
   }
 
   succeed(ready: () => void): void {

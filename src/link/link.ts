@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
+import { caught, type FailureDomain, guard, internalError } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { ReadMemory } from '../reused-reads.ts';
 import type { TurnoverMap } from '../turnover.ts';
 import type { FrameBudget } from './frame-budget.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
-import { type Stream, WINDOW_BYTES } from './stream.ts';
+import { Stream, WINDOW_BYTES } from './stream.ts';
 
 export interface LinkTiming {
   /** A silent peer is asked for a sign of life after this, and one that was told nothing for as long is given one. */
@@ -36,7 +37,8 @@ export type HandshakeSink = (type: number, payload: Buffer) => void;
  * One connection between a linker and a node: frames in and out, liveness, and the end of everything when it breaks.
  * It starts in the handshake (see handshake.ts) and is given its role when both sides are proved.
  */
-export class Link {
+export class Link implements FailureDomain {
+  readonly where = 'link';
   readonly socket: Socket;
   readonly writer: FrameWriter;
   readonly #reader: FrameReader;
@@ -59,16 +61,25 @@ export class Link {
   constructor(socket: Socket, handshake: HandshakeSink, timing: LinkTiming = LINK_TIMING, memory: ReadMemory | null = null) {
     this.socket = socket;
     this.#memory = memory;
-    this.writer = new FrameWriter(socket);
+    this.writer = new FrameWriter(socket, this);
     this.#handshake = handshake;
     this.#timing = timing;
     this.#tickMs = Math.min(timing.pingAfterMs, timing.deadAfterMs / 3);
     this.#reader = new FrameReader((type, flags, id, payload) => this.#receive(type, flags, id, payload), HANDSHAKE_PAYLOAD_BYTES_MAX);
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('error', (error) => this.close(error.message));
-    socket.on('end', () => this.close('the peer closed the link'));
-    socket.on('close', () => this.close('the connection was closed'));
+    socket.on(
+      'error',
+      guard(this, (error: Error) => this.close(error.message)),
+    );
+    socket.on(
+      'end',
+      guard(this, () => this.close('the peer closed the link')),
+    );
+    socket.on(
+      'close',
+      guard(this, () => this.close('the connection was closed')),
+    );
   }
 
   get isUp(): boolean {
@@ -88,7 +99,8 @@ export class Link {
     this.#reader.passesParts = true;
     this.#memory?.grow();
     this.#heardAt = this.#tickAt = performance.now();
-    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
+    const tick = guard(this, () => this.#tick());
+    this.#timer = setInterval(tick, this.#tickMs);
   }
 
   sendJson(type: number, value: unknown): Buffer {
@@ -114,12 +126,27 @@ export class Link {
     }
     const streams = [...role.streams.values()];
     role.streams.clear();
-    role.down(reason);
+    try {
+      role.down(reason);
+    } catch (error) {
+      internalError(this.where, error);
+    }
     for (const stream of streams) {
       const handler = stream.handler;
       stream.close();
-      handler?.onReset(ResetCode.LINK_LOST, true, false);
+      Stream.tellReset(handler, ResetCode.LINK_LOST, true, false);
     }
+  }
+
+  /** After an error of ours: slots may be counted wrong, so all of them go home. */
+  fail(): void {
+    this.close('an internal error');
+  }
+
+  /** The same after this turn of the event loop: who uses the link now must not see it end within the call. */
+  breakOff(): void {
+    this.writer.close();
+    setImmediate(guard(this, () => this.fail()));
   }
 
   get downReason(): string | null {
@@ -132,7 +159,10 @@ export class Link {
     try {
       if (this.#reader.push(chunk)) this.#memory?.keep();
     } catch (error) {
-      if (!(error instanceof LinkProtocolError)) throw error;
+      if (!(error instanceof LinkProtocolError)) {
+        caught(this, error);
+        return;
+      }
       if (this.#role === null) this.sendJson(Frame.REFUSE, { reason: error.message });
       this.close(`protocol error: ${error.message}`);
     }

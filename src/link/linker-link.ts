@@ -175,7 +175,7 @@ export class LinkerLink implements LinkRole {
     const handler = stream.handler;
     stream.abandon();
     if (handler === null) this.free(stream, ResetCode.CLOSED, true, false);
-    else handler.onReset(code, true, false);
+    else Stream.tellReset(handler, code, true, false);
   }
 }
 

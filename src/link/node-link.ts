@@ -1,3 +1,4 @@
+import { caught } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import { TurnoverMap } from '../turnover.ts';
 import { clusterBudget, FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
@@ -209,7 +210,7 @@ export class NodeLink implements LinkRole {
         this.#resetByLinker(streamId, flags, readResetCode(payload));
         return;
       case Frame.CONNECTED:
-        this.streams.get(streamId)?.handler?.onConnected?.(readU32(payload));
+        this.#connected(this.streams.get(streamId)?.handler ?? null, readU32(payload));
         return;
       case Frame.MOVE_FAILED:
         this.#moveFailed(readMove(payload, 'MOVE_FAILED'));
@@ -241,6 +242,14 @@ export class NodeLink implements LinkRole {
     this.#events.down(reason);
   }
 
+  #connected(handler: StreamHandler | null, microseconds: number): void {
+    try {
+      handler?.onConnected?.(microseconds);
+    } catch (error) {
+      if (handler !== null) caught(handler, error);
+    }
+  }
+
   #granted(count: number): void {
     const lent = this.idle + this.#reserved + this.streams.size + count;
     if (lent > this.#concurrency) throw new LinkProtocolError(`${lent} slots granted by an instance of concurrency ${this.#concurrency}`);
@@ -270,7 +279,7 @@ export class NodeLink implements LinkRole {
     const handler = stream.handler;
     stream.close();
     // Before the slot is offered: a client that goes back to its place in the queue is older than those who wait for the slot.
-    handler?.onReset(code, (flags & Flag.REACHED) !== 0, (flags & Flag.REUSED) !== 0);
+    Stream.tellReset(handler, code, (flags & Flag.REACHED) !== 0, (flags & Flag.REUSED) !== 0);
     this.#over(stream);
   }
 

@@ -1,3 +1,4 @@
+import { caught, type FailureDomain } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue } from './frames.ts';
@@ -14,7 +15,8 @@ const PINNED_SHARE_MIN = 4;
  */
 export type StreamState = 'open' | 'half-closed-local' | 'half-closed-remote' | 'closing' | 'abandoned' | 'closed';
 
-export interface StreamHandler {
+/** What it throws ends it and its stream. The other streams of the link go on. */
+export interface StreamHandler extends FailureDomain {
   /**
    * `stream.consumed(chunk.length)` says when it was passed on. Returns whether the chunk's memory is used beyond the call: it may be used
    * again otherwise.
@@ -137,15 +139,31 @@ export class Stream {
     this.receivedBytes += chunk.length;
     if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
     // What a slow reader leaves lying must not keep the whole read alive of which it was a small part.
-    if (!waiting || chunk.length * PINNED_SHARE_MIN >= chunk.buffer.byteLength) return this.handler?.onData(chunk) ?? false;
-    this.handler?.onData(Buffer.from(chunk));
-    return false;
+    const isPart = waiting && chunk.length * PINNED_SHARE_MIN < chunk.buffer.byteLength;
+    const keeps = this.#give(isPart ? Buffer.from(chunk) : chunk);
+    return keeps && !isPart;
+  }
+
+  #give(chunk: Buffer): boolean {
+    const { handler } = this;
+    if (handler === null) return false;
+    try {
+      return handler.onData(chunk);
+    } catch (error) {
+      caught(handler, error);
+      return true;
+    }
   }
 
   receiveEnd(): void {
     if (!this.receiving) return;
     this.state = this.state === 'open' ? 'half-closed-remote' : 'closing';
-    this.handler?.onEnd();
+    const { handler } = this;
+    try {
+      handler?.onEnd();
+    } catch (error) {
+      if (handler !== null) caught(handler, error);
+    }
   }
 
   receiveWindow(bytes: number): void {
@@ -162,7 +180,21 @@ export class Stream {
       this.#endPending = false;
       this.end();
     }
-    this.handler?.onDrain();
+    const { handler } = this;
+    try {
+      handler?.onDrain();
+    } catch (error) {
+      if (handler !== null) caught(handler, error);
+    }
+  }
+
+  /** The stream is over for `handler`, which it had until now. */
+  static tellReset(handler: StreamHandler | null, code: ResetCodeValue, reached: boolean, reused: boolean): void {
+    try {
+      handler?.onReset(code, reached, reused);
+    } catch (error) {
+      if (handler !== null) caught(handler, error);
+    }
   }
 
   /** Nothing is sent or heard any more. */

@@ -3,6 +3,7 @@
  * answers a request for its ready path with 2xx.
  */
 import { connect, type Socket } from 'node:net';
+import { guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import { isSelfConnected } from './app-connection.ts';
 
@@ -70,7 +71,7 @@ export class AcceptWatch {
     const probe = connect({ host, port, noDelay: true });
     const overdue = setTimeout(() => probe.destroy(), CONNECT_TIMEOUT_MS);
     this.#probe = probe;
-    probe.once('connect', () => {
+    const connected = guard('application', () => {
       if (isSelfConnected(probe)) {
         probe.destroy();
         return;
@@ -79,26 +80,28 @@ export class AcceptWatch {
       if (this.#options.readyRequest === undefined) this.#found(probe);
       else this.#ask(probe, this.#options.readyRequest);
     });
-    probe.on('error', () => {});
-    probe.once('close', () => {
+    const closed = guard('application', () => {
       clearTimeout(overdue);
       this.#probe = null;
       release();
       if (this.#state === 'looking') this.#later();
     });
+    probe.once('connect', connected);
+    probe.on('error', () => {});
+    probe.once('close', closed);
   }
 
   #ask(probe: Socket, request: string): void {
     this.#accepted = true;
     let answer = '';
-    const read = (chunk: Buffer): void => {
+    const read = guard('application', (chunk: Buffer) => {
       answer += chunk.toString('latin1');
       const status = STATUS_LINE.exec(answer)?.[1];
       if (status === undefined && answer.length < STATUS_LINE_BYTES_MAX) return;
       probe.off('data', read);
       if (status?.startsWith('2')) this.#found(probe);
       else probe.destroy();
-    };
+    });
     probe.on('data', read);
     probe.write(request);
   }
@@ -118,7 +121,8 @@ export class AcceptWatch {
     const { candidates, pauseMs } = this.#options;
     const round = Math.floor(this.#attempts / candidates.length);
     const waitMs = this.#attempts % candidates.length === 0 ? pauseMs(round) : 0;
-    this.#timer = setTimeout(() => this.#try(), this.#accepted ? Math.max(waitMs, NOT_READY_PAUSE_MS) : waitMs);
+    const again = guard('timer', () => this.#try());
+    this.#timer = setTimeout(again, this.#accepted ? Math.max(waitMs, NOT_READY_PAUSE_MS) : waitMs);
     this.#accepted = false;
   }
 }

@@ -9,6 +9,7 @@
  * is over only when the application has closed too, and only then is the slot free.
  */
 import { connect, type Socket } from 'node:net';
+import { guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
@@ -86,12 +87,30 @@ export class AppConnection implements AppSide {
     const onread = sharedReads(() => socket);
     const socket: Socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread });
     this.#socket = socket;
-    socket.on('connect', () => this.#connected());
-    socket.on('data', (chunk: Buffer) => this.#appData(chunk));
-    socket.on('drain', () => this.#appDrained());
-    socket.on('end', () => this.#appEnded());
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#failed(error));
-    socket.on('close', () => this.#closed());
+    socket.on(
+      'connect',
+      guard(this, () => this.#connected()),
+    );
+    socket.on(
+      'data',
+      guard(this, (chunk: Buffer) => this.#appData(chunk)),
+    );
+    socket.on(
+      'drain',
+      guard(this, () => this.#appDrained()),
+    );
+    socket.on(
+      'end',
+      guard(this, () => this.#appEnded()),
+    );
+    socket.on(
+      'error',
+      guard(this, (error: NodeJS.ErrnoException) => this.#failed(error)),
+    );
+    socket.on(
+      'close',
+      guard(this, () => this.#closed()),
+    );
     if (opening !== undefined) this.#say(opening);
   }
 
@@ -99,7 +118,16 @@ export class AppConnection implements AppSide {
   #say(opening: Buffer): void {
     this.#socket.cork();
     this.#socket.write(opening);
-    process.nextTick(() => this.#socket.uncork());
+    process.nextTick(guard(this, () => this.#socket.uncork()));
+  }
+
+  get where(): 'application' {
+    return 'application';
+  }
+
+  fail(): void {
+    if (this.#state === 'kept') this.#owner.spoiled(this);
+    this.abort();
   }
 
   get state(): ConnectionState {

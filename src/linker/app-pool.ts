@@ -3,6 +3,7 @@
  * that are closing. A stream for which there is no place waits until a connection is really closed. One that begins with a PROXY
  * header serves the client that it names, and nobody else.
  */
+import { attempt, guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
@@ -105,9 +106,9 @@ export class AppPool implements ConnectionOwner {
   /** Ends everything at once. */
   abort(): void {
     this.#state = 'shut';
-    for (const waiting of this.#waiting.splice(0)) waiting.refuse();
+    for (const waiting of this.#waiting.splice(0)) attempt(waiting, () => waiting.refuse());
     this.#kept.length = 0;
-    for (const connection of this.#connections) connection.abort();
+    for (const connection of this.#connections) attempt('application', () => connection.abort());
   }
 
   // ── what connections say ──
@@ -143,7 +144,9 @@ export class AppPool implements ConnectionOwner {
     connection.closeBy = performance.now() + (idle ? discardTimeoutMs : abortTimeoutMs);
     this.#closing.add(connection);
     // One timer for all of them: an application that ends each connection would otherwise cost a timer a request.
-    this.#sweep ??= setInterval(() => this.#destroyOverdue(), Math.min(250, this.#timing.discardTimeoutMs / 4));
+    if (this.#sweep !== null) return;
+    const sweep = guard('timer', () => this.#destroyOverdue());
+    this.#sweep = setInterval(sweep, Math.min(250, this.#timing.discardTimeoutMs / 4));
   }
 
   closed(connection: AppConnection, refused: boolean): void {
@@ -228,6 +231,15 @@ class WaitingStream implements AppSide {
     this.lender = lender;
     this.fresh = fresh;
     stream.handler = this;
+  }
+
+  get where(): 'application' {
+    return 'application';
+  }
+
+  fail(): void {
+    this.#leave();
+    this.refuse();
   }
 
   handOver(connection: AppConnection): void {

@@ -31,7 +31,8 @@ export class AppProcess {
     this.#child = spawn(file, args, { env: env as NodeJS.ProcessEnv, detached: true, stdio: ['ignore', 2, 2] });
     const child = this.#child;
     this.exited = new Promise((resolve) => {
-      child.once('error', (error: NodeJS.ErrnoException) => {
+      // Later ones too: a signal that could not be delivered is no reason to end.
+      child.on('error', (error: NodeJS.ErrnoException) => {
         if (child.pid === undefined)
           resolve({
             code: error.code === 'EACCES' ? NOT_EXECUTABLE_CODE : NOT_FOUND_CODE,

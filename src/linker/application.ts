@@ -1,4 +1,5 @@
 /** The application that a linker fronts: its own process, or one that runs by itself. */
+import { guard, unawaited } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { AcceptWatch } from './accept-watch.ts';
@@ -64,8 +65,10 @@ export class Application {
     if (command !== undefined) {
       const allowed = Object.entries(env).filter(([name]) => !SECRET_VARIABLES.has(name));
       this.#process = new AppProcess({ command, env: { ...Object.fromEntries(allowed), PORT: String(port) } });
-      void this.#process.exited.then((exit) => this.#events.ended(exit));
-      this.#deadline = setTimeout(() => this.#events.tooSlow(), startTimeoutMs);
+      const ended = this.#process.exited.then((exit) => this.#events.ended(exit));
+      unawaited('application', ended);
+      const tooSlow = guard('timer', () => this.#events.tooSlow());
+      this.#deadline = setTimeout(tooSlow, startTimeoutMs);
     }
     this.#watch = new AcceptWatch({
       candidates: app === undefined ? LOOPBACKS.map((host) => ({ host, port })) : [app],

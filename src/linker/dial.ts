@@ -2,6 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { type FailureDomain, guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { TLS_OPTIONS } from '../config/tls-options.ts';
 import { dialLink, type Hello } from '../link/handshake.ts';
@@ -87,7 +88,14 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
     };
     const onError = (error: Error): void => failed(error.message);
     socket.once('error', onError);
-    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
+    const domain: FailureDomain = {
+      where: 'link',
+      fail() {
+        socket.destroy();
+        failed('an internal error');
+      },
+    };
+    const connected = guard(domain, () => {
       socket.off('error', onError);
       dialLink(socket, {
         hello,
@@ -101,6 +109,7 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
         failed,
       });
     });
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', connected);
   });
 }
 

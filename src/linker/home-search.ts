@@ -1,5 +1,6 @@
 /** The search for a home node: every address of every proxy in random order, round after round, until one is linked. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { describeTarget, type Lookup, resolveTargets, type Target } from './dial.ts';
 
@@ -44,11 +45,12 @@ export class HomeSearch {
   begin(): void {
     if (this.#state === 'searching') return;
     this.#state = 'searching';
-    void this.#search().finally(() => {
+    const searched = this.#search().finally(() => {
       this.#state = 'resting';
       // Lost again between the last look and this turn.
       if (!this.#over()) this.begin();
     });
+    unawaited('link', searched);
   }
 
   async #search(): Promise<void> {

@@ -1,5 +1,6 @@
+import { caught, internalError } from '../boundary.ts';
 import { type HostPort, parseDialAddress } from '../config/host-port.ts';
-import type { ResetCodeValue } from '../link/frames.ts';
+import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { Link } from '../link/link.ts';
 import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../link/linker-link.ts';
 import type { InstanceReport } from '../link/node-link.ts';
@@ -92,12 +93,32 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   opened(stream: Stream, flags: number): void {
     this.#inUse++;
     this.#slots.streamBegan();
-    this.#pool.open(stream, flags, this);
+    try {
+      this.#pool.open(stream, flags, this);
+    } catch (error) {
+      this.#failed(stream, error);
+    }
+  }
+
+  /** The node hears that its stream is over: its slot must not stay in use for nothing. */
+  #failed(stream: Stream, error: unknown): void {
+    const { handler } = stream;
+    if (handler !== null) {
+      caught(handler, error);
+      return;
+    }
+    internalError('application', error);
+    this.free(stream, ResetCode.APP_REFUSED, false, false);
   }
 
   done(stream: Stream, how: DoneHow): void {
     // Each stream here has a handler that the pool gave it.
-    (stream.handler as AppSide).done(how);
+    const side = stream.handler as AppSide;
+    try {
+      side.done(how);
+    } catch (error) {
+      caught(side, error);
+    }
     if (how !== 'close') {
       this.#inUse--;
       this.#slots.streamEnded();

@@ -4,6 +4,7 @@
  * it may retire, or with the application.
  */
 import { customAlphabet } from 'nanoid';
+import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
@@ -150,14 +151,17 @@ export class Linker {
     return code;
   }
 
-  /** Leaves gracefully: streams in use are served to their end, within the drain timeout. A second call ends them, and the application, at once. */
-  drain(): void {
+  /**
+   * Leaves gracefully: streams in use are served to their end, within the drain timeout, or `withinMs` if that is less. A second call ends
+   * them, and the application, at once.
+   */
+  drain(withinMs = this.#times.drainTimeoutMs): void {
     this.#drains++;
     this.#told.resolve();
     if (this.#drains === 1) {
       this.#log.info({ instance: this.instance }, 'draining');
       this.#leave.resolve({ why: 'drain' });
-      this.#emptyWithin(this.#times.drainTimeoutMs);
+      this.#emptyWithin(Math.min(withinMs, this.#times.drainTimeoutMs));
     } else {
       this.#emptied.resolve();
       this.#application.kill();
@@ -227,7 +231,7 @@ export class Linker {
     this.#log.warn({ code: exit.code }, `the application ${exit.words}`);
     this.#leave.resolve({ why: 'ended', exit });
     this.#emptyWithin(this.#times.drainTimeoutMs);
-    void this.#application.stop(this.#times.stopTimeoutMs);
+    unawaited('application', this.#application.stop(this.#times.stopTimeoutMs));
   }
 
   get #appSaid(): string | null {

@@ -2,6 +2,7 @@
  * The nodes that this instance is linked to. One is its home: it is the one that tells the cluster of the instance, and it is lent
  * whatever lies at home. Slots leave it by the nodes' own wish (moves.ts) and come back when a link is lost or a node leaves.
  */
+import { attempt, guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { Link } from '../link/link.ts';
 import type { InstanceReport } from '../link/node-link.ts';
@@ -87,7 +88,8 @@ export class Links implements LinkedNodeEvents {
 
   start(): void {
     const { idleLinkTimeoutMs } = this.#options;
-    this.#idleCheck = setInterval(() => this.#closeIdle(), idleLinkTimeoutMs / 4);
+    const closeIdle = guard('timer', () => this.#closeIdle());
+    this.#idleCheck = setInterval(closeIdle, idleLinkTimeoutMs / 4);
     this.#search.begin();
   }
 
@@ -116,7 +118,7 @@ export class Links implements LinkedNodeEvents {
     this.#state = 'closed';
     this.#ended.abort(new Error(reason));
     if (this.#idleCheck !== null) clearInterval(this.#idleCheck);
-    for (const linked of this.#all) linked.close(reason);
+    for (const linked of this.#all) attempt('link', () => linked.close(reason));
   }
 
   get #all(): LinkedNode[] {

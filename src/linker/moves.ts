@@ -3,6 +3,7 @@
  * link is there, and lends it the slot. If it can't, the node that asked is told MOVE_FAILED and then lent the slot again, in
  * this order: it knows that the address is out of reach before it has a slot to send there once more.
  */
+import { unawaited } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { LinkedNode } from './linked-node.ts';
 import type { Slots } from './slots.ts';
@@ -69,11 +70,12 @@ export class Moves {
     }
     const asks = [ask];
     this.#waiting.set(said, asks);
-    void this.#reach(said, address).then((linked) => {
+    const settled = this.#reach(said, address).then((linked) => {
       this.#waiting.delete(said);
       if (linked !== null) this.#arrive(linked, asks);
       else this.#fail(said, asks);
     });
+    unawaited('link', settled);
   }
 
   /** Null when the node at the address can't be linked. */

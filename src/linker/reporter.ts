@@ -1,3 +1,5 @@
+import { guard } from '../boundary.ts';
+
 const REPORT_EVERY_MS = 500;
 
 /** Reports how many streams are in use, often enough to look at and seldom enough to cost nothing. */
@@ -18,7 +20,7 @@ export class Reporter {
     if (this.#timer !== null || inUse === this.#reported) return;
     const waitMs = this.#reportedAt + REPORT_EVERY_MS - performance.now();
     if (waitMs <= 0) this.now();
-    else this.#timer = setTimeout(() => this.#due(), waitMs);
+    else this.#timer = setTimeout(this.#due, waitMs);
   }
 
   /** The state has changed, which is not for waiting. */
@@ -32,8 +34,8 @@ export class Reporter {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
-  #due(): void {
+  readonly #due = guard('timer', () => {
     this.#timer = null;
     if (this.#inUse !== this.#reported) this.now();
-  }
+  });
 }

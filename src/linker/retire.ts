@@ -4,6 +4,8 @@
  * for a minute at least, nobody can want it: it leaves unasked, lest instances outlive the cluster that started them.
  */
 
+import { guard } from '../boundary.ts';
+
 /** A node that has not answered by then is asked again. */
 const ANSWER_TIMEOUT_MS = 5_000;
 const ASK_AGAIN_MS_MIN = 1_000;
@@ -46,6 +48,7 @@ export class Retire {
   /** When it wanted to ask first and there was no node; null: there was one since. */
   #aloneSince: number | null = null;
   #newest = true;
+  readonly #due = guard('timer', () => (this.#state === 'asked' ? this.refused() : this.#look()));
   #inUse = 0;
   #quietSince = 0;
   #refusedAt: number | null = null;
@@ -131,6 +134,6 @@ export class Retire {
 
   #lookIn(ms: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => (this.#state === 'asked' ? this.refused() : this.#look()), Math.min(TIMER_MS_MAX, Math.ceil(ms)));
+    this.#timer = setTimeout(this.#due, Math.min(TIMER_MS_MAX, Math.ceil(ms)));
   }
 }

@@ -3,7 +3,7 @@
  * node (in use there or idle), or orphaned: in use by a stream whose link is gone, until its application connection is
  * really closed. What is at home is derived from the rest, so that no slot can be forgotten or counted twice.
  */
-import assert from 'node:assert';
+import { BrokenInvariant } from '../boundary.ts';
 
 export class Slots {
   readonly concurrency: number;
@@ -45,22 +45,22 @@ export class Slots {
   }
 
   lend(count: number): void {
-    assert(count <= this.atHome, `${count} slots lent, ${this.atHome} are at home`);
+    hold(count <= this.atHome, `${count} slots lent, ${this.atHome} are at home`);
     this.#lent += count;
   }
 
   takeBack(count: number): void {
-    assert(count <= this.#lent, `${count} slots came back, ${this.#lent} are lent`);
+    hold(count <= this.#lent, `${count} slots came back, ${this.#lent} are lent`);
     this.#lent -= count;
   }
 
   beginMove(count: number): void {
-    assert(count <= this.atHome, `${count} slots to be moved, ${this.atHome} are at home`);
+    hold(count <= this.atHome, `${count} slots to be moved, ${this.atHome} are at home`);
     this.#moving += count;
   }
 
   endMove(count: number): void {
-    assert(count <= this.#moving, `${count} slots have moved, ${this.#moving} are moving`);
+    hold(count <= this.#moving, `${count} slots have moved, ${this.#moving} are moving`);
     this.#moving -= count;
   }
 
@@ -71,7 +71,7 @@ export class Slots {
   }
 
   orphanHome(): void {
-    assert(this.#orphaned > 0, 'an orphan came home that was not away');
+    hold(this.#orphaned > 0, 'an orphan came home that was not away');
     this.#orphaned--;
   }
 
@@ -80,7 +80,12 @@ export class Slots {
   }
 
   streamEnded(): void {
-    assert(this.#inUse > 0, 'a stream ended that had not begun');
+    hold(this.#inUse > 0, 'a stream ended that had not begun');
     this.#inUseChanged(--this.#inUse);
   }
+}
+
+/** Where it does not hold the application may get more than it can take, and no link's end would mend that: the instance ends. */
+function hold(rule: boolean, broken: string): void {
+  if (!rule) throw new BrokenInvariant(broken);
 }

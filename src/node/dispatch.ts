@@ -3,6 +3,7 @@
  * lies idle. All of it is synchronous: nothing else can happen between looking and taking.
  */
 import assert from 'node:assert';
+import { caught, guard } from '../boundary.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { PullproxyError } from '../errors.ts';
 import { type HandoffCounters, WaitCounters } from './counters.ts';
@@ -64,6 +65,14 @@ export class Dispatcher {
 
   /** A visit has arrived: it is served now, held, or refused. */
   admit(visit: Visit, route: Route): void {
+    try {
+      this.#admit(visit, route);
+    } catch (error) {
+      caught(visit, error);
+    }
+  }
+
+  #admit(visit: Visit, route: Route): void {
     visit.route = route;
     if (visit.record !== null) visit.record.route = route.name;
     const lender = route.held.size === 0 ? this.#choose(route, 0) : null;
@@ -86,7 +95,7 @@ export class Dispatcher {
   retry(visit: Visit): void {
     const route = visit.route as Route;
     // Not in this turn of the event loop: what broke its link may have broken others, and they are only about to be heard of.
-    setImmediate(() => this.match(route));
+    setImmediate(guard('visit', () => this.match(route)));
     this.#hold(visit, route, Number.MAX_SAFE_INTEGER);
   }
 
@@ -154,7 +163,7 @@ export class Dispatcher {
   expired(entry: HeldEntry): void {
     const visit = visitOf(entry);
     this.#over(visit);
-    visit.refuse(HOLD_TIMEOUT);
+    this.#refuse(visit, HOLD_TIMEOUT);
   }
 
   /** Starts keep failing, no instance is there and none on its way: nobody waits for `forMs`. */
@@ -173,7 +182,7 @@ export class Dispatcher {
     const visit = route.held.findYoungest((entry) => visitOf(entry).holdId === holdId);
     if (!(visit instanceof Visit)) return;
     this.leave(visit);
-    visit.refuse(QUEUE_FULL);
+    this.#refuse(visit, QUEUE_FULL);
   }
 
   /** The end of a drain: whoever is still held is told to come again. */
@@ -182,15 +191,19 @@ export class Dispatcher {
       for (let oldest = held.oldest; oldest !== null; oldest = held.oldest) {
         const visit = visitOf(oldest);
         this.leave(visit);
-        visit.refuse(DRAINING);
+        this.#refuse(visit, DRAINING);
       }
     }
   }
 
   #serve(visit: Visit, lender: Lender, route: Route): void {
-    visit.attempts++;
-    visit.record?.opened(lender);
-    visit.serve(lender);
+    try {
+      visit.attempts++;
+      visit.record?.opened(lender);
+      visit.serve(lender);
+    } catch (error) {
+      caught(visit, error);
+    }
     if (route.newest !== null && route.newest !== lender.instance) this.#pullNewest(route);
     this.slotsChanged(route);
   }
@@ -202,10 +215,11 @@ export class Dispatcher {
   #choose(route: Route, heldMs: number): Lender | null {
     const lender = route.slots.choose(route.settings.balance);
     if (lender?.trust?.state !== 'suspect' || heldMs >= SUSPECT_AFTER_MS || !route.hasOther(lender.instance)) return lender;
-    route.suspectTimer ??= setTimeout(() => {
+    const matchAgain = guard('timer', () => {
       route.suspectTimer = null;
       this.match(route);
-    }, SUSPECT_AFTER_MS - heldMs);
+    });
+    route.suspectTimer ??= setTimeout(matchAgain, SUSPECT_AFTER_MS - heldMs);
     return null;
   }
 
@@ -217,7 +231,7 @@ export class Dispatcher {
   #sendAway(visit: Visit, route: Route): void {
     this.#startNeeded(route.name);
     const retryAfter = Math.max(1, Math.ceil((route.failingUntil - performance.now()) / 1_000));
-    visit.refuse(new PullproxyError('start_failed', undefined, retryAfter));
+    this.#refuse(visit, new PullproxyError('start_failed', undefined, retryAfter));
   }
 
   /**
@@ -251,16 +265,29 @@ export class Dispatcher {
   #showPageLater(visit: Visit, afterMs: number | undefined): void {
     if (afterMs === undefined || !visit.takesPage) return;
     const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
-    visit.pageTimer = setTimeout(() => {
+    const showPage = guard(visit, () => {
       this.leave(visit);
       visit.refuse(new PullproxyError('waiting_page'));
-    }, waitMs);
+    });
+    visit.pageTimer = setTimeout(showPage, waitMs);
+  }
+
+  #refuse(visit: Visit, error: PullproxyError): void {
+    try {
+      visit.refuse(error);
+    } catch (thrown) {
+      caught(visit, thrown);
+    }
   }
 
   #over(visit: Visit): void {
     if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
     visit.pageTimer = null;
-    this.#cluster.unhold((visit.route as Route).name, visit.holdId);
+    try {
+      this.#cluster.unhold((visit.route as Route).name, visit.holdId);
+    } catch (error) {
+      caught('directory', error);
+    }
   }
 
   /**
@@ -271,11 +298,12 @@ export class Dispatcher {
     if (lender.relayed || this.#draining || !this.#cluster.olderElsewhere(route.name, heldMs)) return false;
     if (route.yieldTimer !== null) return true;
     if (performance.now() < route.yieldsAgainAt) return false;
-    route.yieldTimer = setTimeout(() => {
+    const stopWaiting = guard('timer', () => {
       route.yieldTimer = null;
       route.yieldsAgainAt = performance.now() + YIELD_PAUSE_MS;
       this.match(route);
-    }, YIELD_MS);
+    });
+    route.yieldTimer = setTimeout(stopWaiting, YIELD_MS);
     return true;
   }
 
@@ -290,7 +318,11 @@ export class Dispatcher {
     this.#changed = [];
     for (const route of changed) {
       route.slotsChanged = false;
-      this.#cluster.idle(route.name, route.movable, route.slots.active);
+      try {
+        this.#cluster.idle(route.name, route.movable, route.slots.active);
+      } catch (error) {
+        caught('directory', error);
+      }
     }
   };
 }

@@ -1,3 +1,5 @@
+import { attempt, guard } from '../boundary.ts';
+
 /** One queue may fill this share of the node's bytes for held requests. */
 const QUEUE_BYTES_SHARE = 0.5;
 
@@ -144,17 +146,17 @@ export class HeldQueue {
     this.#timer = null;
     if (this.#oldest === null) return;
     const dueMs = this.#oldest.arrivedAt + this.#holdTimeoutMs - performance.now();
-    this.#timer = setTimeout(() => this.#expire(), Math.max(1, dueMs));
+    this.#timer = setTimeout(this.#expire, Math.max(1, dueMs));
   }
 
-  #expire(): void {
+  readonly #expire = guard('timer', (): void => {
     this.#timer = null;
     const now = performance.now();
     while (this.#oldest !== null && this.#oldest.arrivedAt + this.#holdTimeoutMs <= now) {
       const entry = this.#oldest;
       this.remove(entry);
-      this.#expired(entry);
+      attempt('visit', () => this.#expired(entry));
     }
     this.#arm();
-  }
+  });
 }

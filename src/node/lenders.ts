@@ -1,4 +1,5 @@
 /** What linkers say on their links, and what this node makes of it. */
+import { unawaited } from '../boundary.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { InstanceReport } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
@@ -93,13 +94,14 @@ export class Lenders implements LenderEvents {
       return;
     }
     const minInstances = routes.get(name)?.settings.minInstances ?? 0;
-    void cluster
+    const answered = cluster
       .mayRetire(name, lender.instance, minInstances)
       .catch(() => false)
       .then((may) => {
         if (may) this.#retired.add(lender);
         lender.link.answerRetire(may);
       });
+    unawaited('directory', answered);
   }
 
   startAnother(name: string): void {
@@ -134,7 +136,8 @@ export class Lenders implements LenderEvents {
   /** Clients wait for it: their answers will say what that time went into. */
   #askWhenBegun(name: string, { startId, birth }: Lender): void {
     if (startId === undefined || birth === undefined) return;
-    void this.#context.cluster.startTimes(name, startId).then((times) => times && birth.begun(times));
+    const begun = this.#context.cluster.startTimes(name, startId).then((times) => times && birth.begun(times));
+    unawaited('directory', begun);
   }
 
   #leaveHome(name: string, lender: Lender): void {

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
+import { attempt, type FailureDomain } from '../boundary.ts';
 import { TLS_OPTIONS } from '../config/tls-options.ts';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
@@ -68,8 +69,8 @@ export class LinkServer {
   async listen(host: string, port: number, shared = false): Promise<string> {
     const { tls, log } = this.#options;
     const server = tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(tls);
-    server.on('connection', (socket: Socket) => this.#admit(socket));
-    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => this.#accept(socket));
+    server.on('connection', (socket: Socket) => bounded(socket, () => this.#admit(socket)));
+    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => bounded(socket, () => this.#accept(socket)));
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
@@ -99,7 +100,7 @@ export class LinkServer {
   goAway(): void {
     // Whoever looks for a node there shall find another one.
     for (const server of this.#shared) server.close();
-    for (const lender of this.#lenders.keys()) lender.link.goAway();
+    for (const lender of this.#lenders.keys()) attempt(lender.link.link, () => lender.link.goAway());
   }
 
   /**
@@ -121,7 +122,7 @@ export class LinkServer {
   close(): void {
     for (const server of [...this.#servers, ...this.#shared]) server.close();
     for (const socket of this.#unproved.values()) socket.destroy();
-    for (const lender of this.#lenders.keys()) lender.link.link.close('the node is leaving');
+    for (const lender of this.#lenders.keys()) attempt('link', () => lender.link.link.close('the node is leaving'));
   }
 
   #tlsServer({ cert, key, ca }: BackendTls): Server {
@@ -207,6 +208,12 @@ export class LinkServer {
     }
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');
   }
+}
+
+/** What goes wrong while a linker is accepted closes its connection. */
+function bounded(socket: Socket, accept: () => void): void {
+  const domain: FailureDomain = { where: 'listener', fail: () => void socket.destroy() };
+  attempt(domain, accept);
 }
 
 function peerOf(socket: Socket): string {

@@ -1,3 +1,4 @@
+import { unawaited } from '../boundary.ts';
 import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluster.ts';
 import { parseDialAddress } from '../config/host-port.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
@@ -257,7 +258,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#watch?.begin(visit, name);
     const route = this.routes.known(name);
     if (route !== null) this.#dispatcher.admit(visit, route);
-    else void this.#lookUp(visit, [name]);
+    else unawaited(visit, this.#lookUp(visit, [name]));
   }
 
   leave(visit: Visit): void {
@@ -292,7 +293,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   #admit(visit: Visit, host: string, route: Route | null): void {
     if (route !== null) this.#dispatcher.admit(visit, route);
-    else void this.#lookUp(visit, this.routes.candidates(host));
+    else unawaited(visit, this.#lookUp(visit, this.routes.candidates(host)));
   }
 
   async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { caught, type FailureDomain, guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { TLS_OPTIONS } from '../config/tls-options.ts';
 import { dialLink } from '../link/handshake.ts';
@@ -30,7 +31,7 @@ export interface RelayOptions {
  * in a stream, whatever the other node has said of it meanwhile: that node calls a slot idle, or returns it, as soon as it
  * has its answer, and here the application connection may have yet to close.
  */
-export class Relay {
+export class Relay implements FailureDomain {
   readonly lender: Lender;
   readonly #log: Log;
   readonly #over: (reached: boolean, nobodyListens: boolean) => void;
@@ -62,13 +63,23 @@ export class Relay {
       options.tls === undefined
         ? connect({ ...address, onread: this.#memory.options(() => this.#socket) })
         : connectWithTls(address, options.tls);
-    this.#deadline = setTimeout(() => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)), DIAL_TIMEOUT_MS);
-    const onError = (error: NodeJS.ErrnoException): void => this.#down(error.message, error.code === 'ECONNREFUSED');
+    const overdue = guard(this, () => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)));
+    this.#deadline = setTimeout(overdue, DIAL_TIMEOUT_MS);
+    const onError = guard(this, (error: NodeJS.ErrnoException) => this.#down(error.message, error.code === 'ECONNREFUSED'));
     this.#socket.on('error', onError);
-    this.#socket.once(options.tls === undefined ? 'connect' : 'secureConnect', () => {
+    const connected = guard(this, () => {
       this.#socket.off('error', onError);
       this.#shake(route, options);
     });
+    this.#socket.once(options.tls === undefined ? 'connect' : 'secureConnect', connected);
+  }
+
+  get where(): 'link' {
+    return 'link';
+  }
+
+  fail(): void {
+    this.close('an internal error');
   }
 
   /** Slots that are lent on, those in use included. */
@@ -149,14 +160,22 @@ export class Relay {
       return;
     }
     this.#inHand--;
-    stream.begin();
+    this.#begin(stream);
+  }
+
+  #begin(stream: RelayedStream): void {
+    try {
+      stream.begin();
+    } catch (error) {
+      caught(stream, error);
+    }
   }
 
   /** A stream has left a slot, which is reserved again. */
   #slotFree(): void {
     const next = this.#waiting.shift();
     if (next !== undefined) {
-      next.begin();
+      this.#begin(next);
     } else if (this.#state === 'down') {
       this.lender.link.release(1);
     } else if (this.#returnedEarly > 0) {
@@ -178,7 +197,9 @@ export class Relay {
   #watchIdleness(): void {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     this.#idleTimer = null;
-    if (this.lent === 0) this.#idleTimer = setTimeout(() => this.close('nothing is relayed'), IDLE_TIMEOUT_MS);
+    if (this.lent > 0) return;
+    const end = guard(this, () => this.close('nothing is relayed'));
+    this.#idleTimer = setTimeout(end, IDLE_TIMEOUT_MS);
   }
 
   #down(reason: string, nobodyListens = false): void {

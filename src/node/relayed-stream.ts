@@ -33,9 +33,21 @@ export class RelayedStream implements StreamHandler {
     this.#slot = slot;
   }
 
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  /** Each side is told by itself, and what the far one has to say of its slot still comes. */
+  fail(): void {
+    if (this.#far === null) this.#giveUp();
+    else this.#lender.link.reset(this.#far, ResetCode.CANCEL);
+  }
+
   /** Goes on to the lender, where a slot is reserved. */
   begin(): void {
     const handler: StreamHandler = {
+      where: 'visit',
+      fail: () => this.fail(),
       onData: (chunk) => this.#fromFar(chunk),
       onEnd: () => this.#near.end(),
       onConnected: (microseconds) => this.#near.connected(microseconds),

@@ -2,6 +2,7 @@
  * What is noted of one visit while an access log or traces are wanted; otherwise there is no record, and nothing is noted. Times are
  * performance.now() in ms.
  */
+import { internalError } from '../boundary.ts';
 import type { ErrorCode, PullproxyError } from '../errors.ts';
 import type { RequestHead } from './http1/request-head.ts';
 import type { Lender } from './slots.ts';
@@ -9,9 +10,9 @@ import type { Lender } from './slots.ts';
 /**
  * Who ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
  * by what it did not do in time. C, c: the client. S, s: the application, or that there was none. D: the link to the instance broke.
- * P: the proxy refused what it was sent. R: a limit was reached. L: answered here, by intention. K: the node was told to leave.
+ * P: the proxy refused what it was sent. I: an internal error. R: a limit was reached. L: answered here, by intention. K: the node was told to leave.
  */
-export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'R' | 'L' | 'K';
+export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'I' | 'R' | 'L' | 'K';
 
 /** Where it was then. R: its request. Q: held. C: connecting to the application. H: before the answer. D: within the answer, or passing bytes on. */
 export type Phase = '-' | 'R' | 'Q' | 'C' | 'H' | 'D';
@@ -33,6 +34,7 @@ const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
   queue_full: 'R',
   hold_timeout: 's',
   waiting_page: 'L',
+  internal_error: 'I',
   draining: 'K',
 };
 
@@ -74,7 +76,7 @@ export interface Handoff {
   readonly from: number;
 }
 
-/** Who is told of visits. Called synchronously; must not throw. */
+/** Who is told of visits. Called synchronously; what one throws is lost with what it was told. */
 export interface VisitWatcher {
   /** It records traces: a request without a `traceparent` is given one, for it to fill in. */
   readonly beginsTraces?: boolean;
@@ -136,7 +138,7 @@ export class VisitRecord {
     this.arrivedAt = arrivedAt;
     this.bytesIn = facts.head?.bytes.length ?? 0;
     this.#around = around;
-    for (const watcher of around.watchers) watcher.began?.(this);
+    this.#tell('began');
   }
 
   /** Of HTTP, without the query, in which there may be secrets; null otherwise. */
@@ -166,7 +168,7 @@ export class VisitRecord {
     this.#state = 'held';
     // The first wait began when it arrived.
     this.holds.push({ from: this.streams.length === 0 ? this.arrivedAt : now, to: null });
-    for (const watcher of this.#around.watchers) watcher.held?.(this);
+    this.#tell('held');
   }
 
   opened(lender: Lender): void {
@@ -178,7 +180,7 @@ export class VisitRecord {
     }
     this.#state = 'opened';
     this.streams.push({ lender, from: now, to: null, connectMs: null });
-    for (const watcher of this.#around.watchers) watcher.opened?.(this);
+    this.#tell('opened');
   }
 
   /** The linker has a connection to the application for it; 0: it was kept. */
@@ -230,7 +232,17 @@ export class VisitRecord {
     const hold = this.holds.at(-1);
     if (hold !== undefined) hold.to ??= this.endedAt;
     this.#state = 'over';
-    for (const watcher of this.#around.watchers) watcher.ended(this);
+    this.#tell('ended');
+  }
+
+  #tell(what: 'began' | 'held' | 'opened' | 'ended'): void {
+    for (const watcher of this.#around.watchers) {
+      try {
+        watcher[what]?.(this);
+      } catch (error) {
+        internalError('observer', error);
+      }
+    }
   }
 
   get #phase(): Phase {

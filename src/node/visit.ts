@@ -1,3 +1,4 @@
+import type { FailureDomain } from '../boundary.ts';
 import type { PullproxyError } from '../errors.ts';
 import { HeldEntry } from './held-queue.ts';
 import type { Route } from './routes.ts';
@@ -5,7 +6,7 @@ import type { Lender } from './slots.ts';
 import type { VisitFacts, VisitRecord } from './visit-record.ts';
 
 /** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
-export abstract class Visit extends HeldEntry {
+export abstract class Visit extends HeldEntry implements FailureDomain {
   route: Route | null = null;
   /** Its name in the directory while it is held. */
   holdId = '';
@@ -19,6 +20,10 @@ export abstract class Visit extends HeldEntry {
 
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;
+
+  get where(): 'visit' {
+    return 'visit';
+  }
 
   /** It comes from a browser that would rather see a page than wait. */
   get takesPage(): boolean {
@@ -36,4 +41,7 @@ export abstract class Visit extends HeldEntry {
 
   /** The end: nothing was opened, or everything failed before an answer began. */
   abstract refuse(error: PullproxyError): void;
+
+  /** After an error of ours: its place in the queue or its slot is given up first, then its client gets a 500 or a broken connection. */
+  abstract fail(): void;
 }

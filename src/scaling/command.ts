@@ -3,7 +3,8 @@
  * can become a command of its own.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { guard } from '../boundary.ts';
 import { OutputTail } from './output-tail.ts';
 
 /** What the command is told about this start, in its arguments and in its environment. */
@@ -113,8 +114,10 @@ async function spawnAndWait(
     // Node throws for what it refuses itself: an empty name, a NUL byte.
     return { exitCode: null, signal: null, endedFor: null, spawnError: error as NodeJS.ErrnoException };
   }
-  const pipes = [child.stdout, child.stderr].filter((pipe) => pipe !== null);
-  for (const pipe of pipes) pipe.on('data', (bytes: Buffer) => output.add(bytes));
+  // Without a descriptor for them Node makes no pipes at all, and says so by an 'error'.
+  const pipes = [child.stdout, child.stderr].filter((pipe) => pipe instanceof Readable);
+  const wrote = guard('command', (bytes: Buffer) => output.add(bytes));
+  for (const pipe of pipes) pipe.on('data', wrote);
 
   let endedFor: CommandEnd['endedFor'] = null;
   let killTimer: NodeJS.Timeout | undefined;

@@ -1,5 +1,7 @@
 /** The scaler of a single process: the same rounds as everywhere, without a queue, because everybody who asks is here. */
+
 import { setTimeout as delay } from 'node:timers/promises';
+import { unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
@@ -51,7 +53,7 @@ export class LocalScaler {
     }
     const first: Asked = { again: true, force };
     this.#asked.set(route, first);
-    void this.#serve(route, first);
+    unawaited('job', this.#serve(route, first));
   }
 
   /** Begins no more starts. Those that are under way belong to whoever started them. */

@@ -1,3 +1,4 @@
+import { unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings, type RouteRecord } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
@@ -21,9 +22,10 @@ export function watchMinimum(directory: Pick<StartDirectory, 'routes'>, request:
     } catch (error) {
       log.debug({ reason: reasonOf(error) }, 'the routes could not be read; again soon');
     }
-    if (!stopped) timer = setTimeout(look, CHECK_MS);
+    if (!stopped) timer = setTimeout(again, CHECK_MS);
   };
-  void look();
+  const again = (): void => unawaited('timer', look());
+  again();
   return () => {
     stopped = true;
     clearTimeout(timer);

@@ -1,6 +1,7 @@
 /** Takes startup jobs and runs the startup command for them. Several scalers share the work; none of them starts what another one did. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { DelayedError, type Job, Worker } from 'bullmq';
+import { guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
@@ -61,7 +62,7 @@ export class Scaler {
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
     this.#connection = connectBull(options.redisUrl);
-    this.#worker = new Worker<StartupJob, number>(QUEUE_NAME, (job, token, signal) => this.#work(job, token, signal), {
+    this.#worker = new Worker<StartupJob, number>(QUEUE_NAME, (job, token, signal) => counted(this.#work(job, token, signal)), {
       connection: this.#connection,
       prefix: QUEUE_PREFIX,
       autorun: false,
@@ -159,11 +160,12 @@ export class Scaler {
   /** Otherwise a few routes whose commands hang would take all places until their timeout, and no other route would start. */
   #leavePlaceWhenSlow(): () => void {
     let slow = false;
-    const timer = setTimeout(() => {
+    const isSlow = guard('timer', () => {
       slow = true;
       this.#countSlowJobs(1);
-      if (!this.#stopping.signal.aborted) void this.#lookForJobs();
-    }, SLOW_AFTER_MS);
+      if (!this.#stopping.signal.aborted) unawaited('job', this.#lookForJobs());
+    });
+    const timer = setTimeout(isSlow, SLOW_AFTER_MS);
     return () => {
       clearTimeout(timer);
       if (slow) this.#countSlowJobs(-1);
@@ -193,6 +195,16 @@ export class Scaler {
       if (!CONNECTION_TROUBLE.test(error.message)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
     });
     this.#connection.on('error', () => {});
+  }
+}
+
+/** BullMQ fails the job and tries it again, whatever was thrown; what is our own fault is counted. */
+async function counted<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (isBug(error)) internalError('job', error);
+    throw error;
   }
 }
 

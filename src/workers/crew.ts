@@ -3,6 +3,7 @@
  * lived; one that does not say that it lives is killed.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { guard, unawaited } from '../boundary.ts';
 import type { Log } from '../log.ts';
 import { BEAT_MS } from './messages.ts';
 import type { Exit, WorkerProcess } from './worker-process.ts';
@@ -53,14 +54,15 @@ export class Crew {
   /** Resolves when all serve. @throws when one of them can't, after all have been ended */
   async start(): Promise<void> {
     this.#state = 'working';
-    this.#watch = setInterval(() => this.#look(), BEAT_MS);
+    const look = guard('timer', () => this.#look());
+    this.#watch = setInterval(look, BEAT_MS);
     try {
       await Promise.all(this.#places.map((place) => this.#fill(place).ready));
     } catch (error) {
       await this.leave(0);
       throw error;
     }
-    for (const place of this.#places) void this.#keep(place);
+    for (const place of this.#places) unawaited('worker', this.#keep(place));
   }
 
   /** Replaces all workers, one after the other, by new ones: the others serve meanwhile. Calls that come meanwhile are this one. */
@@ -90,7 +92,8 @@ export class Crew {
   #fill(place: Place): WorkerProcess {
     const worker = this.#options.start(place.number);
     place.worker = worker;
-    void worker.ended.then(() => this.#options.ended?.(worker));
+    const counted = worker.ended.then(() => this.#options.ended?.(worker));
+    unawaited('worker', counted);
     return worker;
   }
 

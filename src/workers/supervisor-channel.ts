@@ -1,4 +1,5 @@
 /** A worker's end of the channel to its supervisor. */
+import { guard, unawaited } from '../boundary.ts';
 import { ConfigError } from '../errors.ts';
 import { BEAT_MS, type Failure, type FromWorker, type ToWorker } from './messages.ts';
 
@@ -16,11 +17,12 @@ export class SupervisorChannel {
     if (process.send === undefined) throw new Error('a worker is started by its supervisor only');
     this.left = new Promise((resolve) => {
       process.once('disconnect', resolve);
-      process.on('message', (message) => {
+      const heard = guard('worker', (message: unknown) => {
         const { t } = message as ToWorker;
         if (t === 'leave') resolve();
-        else void this.#answer(message as Extract<ToWorker, { t: 'call' }>);
+        else unawaited('worker', this.#answer(message as Extract<ToWorker, { t: 'call' }>));
       });
+      process.on('message', heard);
     });
   }
 
@@ -28,7 +30,8 @@ export class SupervisorChannel {
   ready(facts: () => unknown, questions: Questions): void {
     this.#questions = questions;
     say({ t: 'ready', facts: facts() });
-    this.#beat = setInterval(() => say({ t: 'beat', facts: facts() }), BEAT_MS);
+    const beat = guard('timer', () => say({ t: 'beat', facts: facts() }));
+    this.#beat = setInterval(beat, BEAT_MS);
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { guard } from '../boundary.ts';
 import { ConfigError } from '../errors.ts';
 import type { Failure, FromWorker, ToWorker } from './messages.ts';
 
@@ -41,10 +42,18 @@ export class WorkerProcess {
     // Whoever waits for it hears of it; nobody has to.
     this.ready.catch(() => {});
     this.ended = new Promise((resolve) => {
-      this.#child.once('error', (error) => this.#over({ code: 1, signal: null }, error.message, resolve));
-      this.#child.once('exit', (code, signal) => this.#over({ code, signal }, `it ended with ${code ?? signal}`, resolve));
+      const failed = guard('worker', (error: Error) => {
+        // Later errors (a message that could not be sent) leave the exit to tell the end.
+        if (this.#child.pid === undefined) this.#over({ code: 1, signal: null }, error.message, resolve);
+      });
+      const exited = guard('worker', (code: number | null, signal: NodeJS.Signals | null) =>
+        this.#over({ code, signal }, `it ended with ${code ?? signal}`, resolve),
+      );
+      this.#child.on('error', failed);
+      this.#child.once('exit', exited);
     });
-    this.#child.on('message', (message) => this.#hear(message as FromWorker));
+    const heard = guard('worker', (message: unknown) => this.#hear(message as FromWorker));
+    this.#child.on('message', heard);
   }
 
   get state(): State {

@@ -111,6 +111,7 @@ export class FakeLinker {
 
 /** One connection to the application. */
 class AppSocket implements StreamHandler {
+  readonly where = 'visit';
   readonly #linker: FakeLinker;
   readonly #socket: Socket;
   #stream: Stream | null = null;
@@ -176,6 +177,8 @@ class AppSocket implements StreamHandler {
   destroy(): void {
     this.#socket.destroy();
   }
+
+  fail(): void {}
 
   onData(chunk: Buffer): boolean {
     this.#wrote = true;

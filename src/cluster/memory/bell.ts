@@ -1,4 +1,5 @@
 /** Rings within one process. Each message has a turn of its own, as if it came over a wire: who rings back must not starve the event loop. */
+import { guard } from '../../boundary.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
 import type { MemoryDirectory } from './directory.ts';
 
@@ -18,12 +19,16 @@ export class MemoryBell implements Bell {
   async ring(node: string, ring: Ring): Promise<boolean> {
     const listener = this.#listeners.get(node);
     if (listener === undefined) return false;
-    setImmediate(() => listener.onRing(ring));
+    const deliver = guard('bell', () => listener.onRing(ring));
+    setImmediate(deliver);
     return true;
   }
 
   demand(notice: DemandNotice): void {
-    for (const listener of this.#listeners.values()) setImmediate(() => listener.onDemand(notice));
+    for (const listener of this.#listeners.values()) {
+      const deliver = guard('bell', () => listener.onDemand(notice));
+      setImmediate(deliver);
+    }
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,7 @@
 /** The directory of a single process: `dev`, a node without Redis, tests. Several members may share one. */
+
 import { setTimeout as delay } from 'node:timers/promises';
+import { guard } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, NodeSnapshot, Peer } from '../cluster.ts';
 import type {
@@ -95,7 +97,10 @@ export class MemoryDirectory implements Directory {
   async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
     if (settings === null) this.#configured.delete(route);
     else this.#configured.set(route, canonicalRouteRecord(settings));
-    for (const listener of this.listeners.values()) setImmediate(() => listener.onRoutesChanged());
+    for (const listener of this.listeners.values()) {
+      const deliver = guard('bell', () => listener.onRoutesChanged());
+      setImmediate(deliver);
+    }
   }
 
   async snapshot(): Promise<ClusterSnapshot> {

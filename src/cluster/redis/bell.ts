@@ -1,5 +1,6 @@
 /** The bell in Redis: pub/sub, on a Redis Cluster the sharded kind. */
 import { Cluster, type Redis } from 'ioredis';
+import { guard, unawaited } from '../../boundary.ts';
 import type { Log } from '../../log.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
 import { type RedisConnection, reasonOf } from './connection.ts';
@@ -29,7 +30,7 @@ export class RedisBell implements Bell {
   /** Resolves when subscribed, or at once when Redis is away: then it subscribes as soon as it is back. */
   async listen(node: string, listener: BellListener): Promise<void> {
     const channels = [nodeKey(node), demandChannel, routesKey];
-    const deliver = (channel: string, message: string): void => this.#deliver(channel, message, listener);
+    const deliver = guard('bell', (channel: string, message: string) => this.#deliver(channel, message, listener));
     const { client } = this.#redis;
     if (client instanceof Cluster) await this.#listenToShards(client, channels, deliver);
     else await this.#listenToServer(client, channels, deliver);
@@ -65,10 +66,12 @@ export class RedisBell implements Bell {
         (error: unknown) => this.#refused(error, () => subscriber.disconnect(true)),
       );
     const subscribed = new Promise<void>((resolve) => {
-      subscriber.on('ready', () => void subscribe().then(resolve));
+      const ready = guard('bell', () => unawaited('bell', subscribe().then(resolve)));
+      subscriber.on('ready', ready);
       setTimeout(resolve, this.#redis.connected ? SUBSCRIBE_WAIT_MS : 0).unref();
     });
-    this.#pingTimer = setInterval(() => void subscriber.ping().catch(() => undefined), PING_MS);
+    const ping = guard('timer', () => void subscriber.ping().catch(() => undefined));
+    this.#pingTimer = setInterval(ping, PING_MS);
     await subscribed;
   }
 
@@ -79,15 +82,16 @@ export class RedisBell implements Bell {
     };
     // Each channel may be at another shard. Once subscribed, the client follows the channel wherever it goes.
     const open = new Set(channels);
+    const again = guard('bell', () => unawaited('bell', subscribe()));
     const subscribe = async (): Promise<void> => {
       for (const channel of open) {
         await client.ssubscribe(channel).then(
           () => open.delete(channel),
-          (error: unknown) => this.#refused(error, () => setTimeout(() => void subscribe(), PING_MS).unref()),
+          (error: unknown) => this.#refused(error, () => setTimeout(again, PING_MS).unref()),
         );
       }
     };
-    client.on('ready', () => void subscribe());
+    client.on('ready', again);
     if (this.#redis.connected) await subscribe();
   }
 

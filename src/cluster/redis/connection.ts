@@ -3,6 +3,7 @@
  * a Redis that does not answer counts as disconnected soon.
  */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { attempt, guard } from '../../boundary.ts';
 import { parseRedisUrl } from '../../config/redis-url.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
@@ -42,9 +43,18 @@ export class RedisConnection {
     this.#log = log;
     this.client = connect(url);
     for (const [name, script] of Object.entries(SCRIPTS)) this.client.defineCommand(commandName(name), script);
-    this.client.on('ready', () => this.#became(true));
-    this.client.on('close', () => this.#became(false));
-    this.client.on('error', (error: Error) => this.#failed(error));
+    this.client.on(
+      'ready',
+      guard('directory', () => this.#became(true)),
+    );
+    this.client.on(
+      'close',
+      guard('directory', () => this.#became(false)),
+    );
+    this.client.on(
+      'error',
+      guard('directory', (error: Error) => this.#failed(error)),
+    );
   }
 
   get connected(): boolean {
@@ -121,7 +131,7 @@ export class RedisConnection {
     if (this.#closed) return;
     if (connected) this.#log.info('connected to Redis');
     else this.#log.warn('disconnected from Redis');
-    for (const callback of this.#callbacks) callback(connected);
+    for (const callback of this.#callbacks) attempt('directory', () => callback(connected));
   }
 
   /** Errors come with every attempt to reconnect; the first one after a success tells the reason. */

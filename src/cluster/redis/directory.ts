@@ -1,8 +1,19 @@
 /** The directory in Redis: one method a script, and a few plain commands where nothing must be atomic. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, Peer } from '../cluster.ts';
-import type { Directory, HoldAnswer, HoldChange, Matched, NodeBeat, NodeBeatAnswer, RouteBeat, RouteBeatAnswer } from '../directory.ts';
+import {
+  type Directory,
+  DirectoryUnavailable,
+  type HoldAnswer,
+  type HoldChange,
+  type Matched,
+  type NodeBeat,
+  type NodeBeatAnswer,
+  type RouteBeat,
+  type RouteBeatAnswer,
+} from '../directory.ts';
 import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import {
@@ -66,7 +77,7 @@ export class RedisDirectory implements Directory {
         this.#redis.call('pttl', lossKey),
         this.#redis.call('zcard', nodesKey),
       ]);
-      const plan = readPlan(answer);
+      const plan = read(readPlan, answer);
       // Clients are held, and nobody is there who holds them: it is so soon after a loss that no node has noticed.
       const waitMs = plan.held > 0 && nodes === 0 ? beatMs : Number(lossMs);
       if (waitMs <= 0) return plan;
@@ -94,7 +105,7 @@ export class RedisDirectory implements Directory {
   }
 
   async startTimes(route: string, startId: string): Promise<StartTimes | null> {
-    return readStartTimes(await this.#redis.run('startTimes', routeKeys(route), [startId]));
+    return read(readStartTimes, await this.#redis.run('startTimes', routeKeys(route), [startId]));
   }
 
   async wantInstances(route: string, count: number): Promise<void> {
@@ -160,7 +171,7 @@ export class RedisDirectory implements Directory {
       this.#redis.call('pexpire', nodeKey(id), keysLiveMs),
       this.#redis.call('pexpire', nodeRoutesKey(id), keysLiveMs),
     ]);
-    return readNodeBeat(answer, started, routesKnown);
+    return read((said) => readNodeBeat(said, started, routesKnown), answer);
   }
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
@@ -188,15 +199,15 @@ export class RedisDirectory implements Directory {
     const { idle, serving, add, remove, maxHeld, reset } = change;
     const args = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
     for (const { id, ageMs } of add) args.push(id, ageMs);
-    return readHoldAnswer(await this.#redis.run('hold', routeKeys(route), args));
+    return read(readHoldAnswer, await this.#redis.run('hold', routeKeys(route), args));
   }
 
   async offer(route: string, node: Peer, idle: number): Promise<Matched> {
-    return readMatched(await this.#redis.run('offer', routeKeys(route), [node.id, node.address, idle]));
+    return read(readMatched, await this.#redis.run('offer', routeKeys(route), [node.id, node.address, idle]));
   }
 
   async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {
-    return readMatched(await this.#redis.run('short', routeKeys(route), [from, asker, count, idle]));
+    return read(readMatched, await this.#redis.run('short', routeKeys(route), [from, asker, count, idle]));
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
@@ -204,7 +215,7 @@ export class RedisDirectory implements Directory {
     for (const { id, info, claim } of beat.instances) {
       args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
     }
-    return readRouteBeat(await this.#redis.run('beat', routeKeys(route), args));
+    return read(readRouteBeat, await this.#redis.run('beat', routeKeys(route), args));
   }
 
   async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
@@ -219,6 +230,16 @@ export class RedisDirectory implements Directory {
 
   async linked(route: string): Promise<boolean> {
     return (await this.#redis.run('linked', routeKeys(route), [])) === 1;
+  }
+}
+
+/** An answer that can't be read is as good as none: it is asked for again. */
+function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
+  try {
+    return reader(answer);
+  } catch (error) {
+    internalError('directory', error);
+    throw new DirectoryUnavailable('an answer of Redis can not be read', { cause: error });
   }
 }
 

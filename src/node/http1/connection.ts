@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { type FailureDomain, guard } from '../../boundary.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ownBytes } from '../../reused-reads.ts';
 import { errorAnswer } from './answers.ts';
@@ -46,7 +47,7 @@ const EMPTY = Buffer.alloc(0);
 const ignore = (): void => {};
 
 /** One client's connection: cuts its bytes into requests, one exchange after the other, and notices when the client goes. */
-export class ClientConnection extends ClientSocket implements ExchangeClient {
+export class ClientConnection extends ClientSocket implements ExchangeClient, FailureDomain {
   readonly #from: ForwardedFrom;
   readonly #service: HttpService;
   readonly #gone: (connection: ClientConnection) => void;
@@ -75,12 +76,33 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     this.#gone = gone;
     this.#other = other;
     this.#stallTimeoutMs = service.stallTimeoutMs;
-    socket.on('data', (chunk: Buffer) => this.#data(chunk));
-    socket.on('drain', () => this.#drained());
-    socket.on('end', () => this.#clientEnded());
+    socket.on(
+      'data',
+      guard(this, (chunk: Buffer) => this.#data(chunk)),
+    );
+    socket.on(
+      'drain',
+      guard(this, () => this.#drained()),
+    );
+    socket.on(
+      'end',
+      guard(this, () => this.#clientEnded()),
+    );
     // 'close' follows.
     socket.on('error', ignore);
-    socket.on('close', (broken: boolean) => this.#closed(!broken && socket.readableEnded && socket.writableFinished));
+    const closed = (broken: boolean): void => this.#closed(!broken && socket.readableEnded && socket.writableFinished);
+    socket.on('close', guard(this, closed));
+  }
+
+  get where(): 'client' {
+    return 'client';
+  }
+
+  /** The request that is under way is answered, if that is still possible: it may have nothing to do with the error. */
+  fail(): void {
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.isOver || this.socket.destroyed) this.abort();
+    else exchange.fail();
   }
 
   // ── for the exchange ──
@@ -210,10 +232,10 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     this.#state = 'closed';
     const exchange = this.#exchange;
     this.#exchange = null;
-    exchange?.clientGone();
-    this.#tunnel?.clientGone(inOrder);
     this.#rest = EMPTY;
     this.#gone(this);
+    exchange?.clientGone();
+    this.#tunnel?.clientGone(inOrder);
   }
 
   // ── requests ──
@@ -237,8 +259,11 @@ export class ClientConnection extends ClientSocket implements ExchangeClient {
     if (this.#pumping) return;
     this.#pumping = true;
     // A client that asks without reading its answers waits here until it has read them.
-    while (this.#state === 'head' && this.#rest.length > 0 && !this.isFull && this.#begin());
-    this.#pumping = false;
+    try {
+      while (this.#state === 'head' && this.#rest.length > 0 && !this.isFull && this.#begin());
+    } finally {
+      this.#pumping = false;
+    }
   }
 
   /** Returns false when the head is not complete or was refused. */

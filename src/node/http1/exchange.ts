@@ -189,6 +189,20 @@ export class Exchange extends Visit implements StreamHandler {
     this.#client.finished(keepAlive);
   }
 
+  /** Also within `refuse`, or within the end itself: then the answer is not to be trusted. */
+  override fail(): void {
+    if (this.#state === 'over') {
+      this.#client.abort();
+      return;
+    }
+    try {
+      this.#breakOff('internal_error');
+    } catch (error) {
+      this.#client.abort();
+      throw error;
+    }
+  }
+
   // ── the application's side ──
 
   onData(chunk: Buffer): boolean {

@@ -36,6 +36,18 @@ export class Tunnel implements StreamHandler {
     stream.handler = this;
   }
 
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  fail(): void {
+    const stream = this.#stream;
+    this.#stream = null;
+    if (stream !== null) this.#link.reset(stream, ResetCode.CANCEL);
+    this.#client.abort();
+    this.record?.end('I', 'internal_error');
+  }
+
   // ── the client's side ──
 
   clientData(chunk: Buffer): void {

@@ -1,4 +1,5 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { type FailureDomain, guard } from '../../boundary.ts';
 import { headerName, headerValue } from '../http1/headers.ts';
 import { parseHead, spans } from '../http1/llhttp.ts';
 import { Dechunker } from './dechunker.ts';
@@ -13,13 +14,16 @@ type State = 'head' | 'body' | 'ended';
 export class AnswerWriter {
   readonly #stream: ServerHttp2Stream;
   readonly #method: string;
+  readonly #owner: FailureDomain;
   #state: State = 'head';
   #chunks: Dechunker | null = null;
   /** Of a body with a length; Infinity: it ends with the exchange. */
   #remaining = Number.POSITIVE_INFINITY;
   #said: (() => void) | null = null;
 
-  constructor(stream: ServerHttp2Stream, method: string) {
+  /** `owner` ends when trailers can't be said: nobody is there to tell. */
+  constructor(stream: ServerHttp2Stream, method: string, owner: FailureDomain) {
+    this.#owner = owner;
     this.#stream = stream;
     this.#method = method;
   }
@@ -79,12 +83,13 @@ export class AnswerWriter {
     if (chunked) {
       const chunks = new Dechunker();
       this.#chunks = chunks;
-      this.#stream.once('wantTrailers', () => {
+      const sayTrailers = guard(this.#owner, () => {
         this.#stream.sendTrailers(trailersOf(chunks));
         this.#chunks = null;
         // A reset would overtake them in this turn.
         if (this.#said !== null) setImmediate(this.#said);
       });
+      this.#stream.once('wantTrailers', sayTrailers);
     } else if (typeof length === 'string') {
       // It was judged when the head was read.
       this.#remaining = Number(length);

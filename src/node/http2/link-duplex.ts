@@ -23,6 +23,15 @@ export class LinkDuplex extends Duplex implements StreamHandler {
     this.on('error', () => {});
   }
 
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  /** Its end is the session's, and that one's is the visit's. */
+  fail(): void {
+    this.destroy();
+  }
+
   attach(stream: Stream): void {
     this.#stream = stream;
   }

@@ -6,6 +6,7 @@ import {
   type IncomingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
+import { guard } from '../../boundary.ts';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
@@ -56,7 +57,8 @@ export class Passage extends Visit {
     this.#ended = ended;
     this.#events = events;
     this.heldBytes = head.bytes.length;
-    client.once('close', () => this.#clientGone());
+    const closed = guard(this, () => this.#clientGone());
+    client.once('close', closed);
     client.on('drain', () => {
       this.#moved = true;
     });
@@ -88,16 +90,19 @@ export class Passage extends Visit {
     // 'close' follows.
     session.on('error', () => {});
     // It speaks HTTP/2: before that nothing of the request is sent, so that another instance may have it.
-    const patience = setTimeout(() => session.destroy(), this.#events.headTimeoutMs);
-    session.once('remoteSettings', () => {
+    const giveUp = guard(this, () => session.destroy());
+    const patience = setTimeout(giveUp, this.#events.headTimeoutMs);
+    const settled = guard(this, () => {
       clearTimeout(patience);
       lender.trust?.answered(200);
       this.#pass(session);
     });
-    session.once('close', () => {
+    const closed = guard(this, () => {
       clearTimeout(patience);
       if (this.#session === session) this.#broken();
     });
+    session.once('remoteSettings', settled);
+    session.once('close', closed);
   }
 
   override refuse(error: PullproxyError): void {
@@ -107,10 +112,23 @@ export class Passage extends Visit {
     const answer = errorAnswer(error, this.head.method, true, false);
     this.record?.refused(error, answer.length);
     if (this.#client.destroyed) return;
-    const writer = new AnswerWriter(this.#client, this.head.method);
+    const writer = new AnswerWriter(this.#client, this.head.method, this);
     writer.write(answer);
-    if (!this.#client.readableEnded) writer.whenSaid(() => this.#client.close(constants.NGHTTP2_NO_ERROR));
+    if (!this.#client.readableEnded) writer.whenSaid(guard(this, () => this.#client.close(constants.NGHTTP2_NO_ERROR)));
     this.#client.resume();
+  }
+
+  override fail(): void {
+    const was = this.#state;
+    if (was === 'waiting' || was === 'opening') {
+      if (was === 'waiting') this.#events.leave(this);
+      this.#leaveApplication();
+      this.refuse(new PullproxyError('internal_error'));
+      return;
+    }
+    this.#over();
+    this.#client.destroy(new Error('an internal error'));
+    this.record?.end('I', 'internal_error');
   }
 
   /** Looked at now and then: a client that does not read its answer occupies no slot. One that has nothing to read may wait. */
@@ -133,10 +151,11 @@ export class Passage extends Visit {
     request.on('error', () => {});
     this.#passRequest(client, request);
     let trailers: IncomingHttpHeaders = {};
-    request.on('headers', (headers: IncomingHttpHeaders) => {
+    const interim = guard(this, (headers: IncomingHttpHeaders) => {
       if (!client.destroyed) client.additionalHeaders(passableFields(headers));
     });
-    request.on('response', (headers: IncomingHttpHeaders, flags: number) => {
+    request.on('headers', interim);
+    const answered = guard(this, (headers: IncomingHttpHeaders, flags: number) => {
       this.record?.began(Number(headers[constants.HTTP2_HEADER_STATUS]));
       this.#events.answered(this, Number(headers[constants.HTTP2_HEADER_STATUS]));
       const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
@@ -145,14 +164,17 @@ export class Passage extends Visit {
       if (endStream) this.#allSaid();
       else this.#passAnswer(client, request);
     });
+    request.on('response', answered);
     request.on('trailers', (headers: IncomingHttpHeaders) => {
       trailers = headers;
     });
-    client.once('wantTrailers', () => {
+    const sayTrailers = guard(this, () => {
       client.sendTrailers(passableFields(trailers));
       this.#allSaid();
     });
-    request.once('close', () => this.#requestClosed(request.rstCode));
+    client.once('wantTrailers', sayTrailers);
+    const requestClosed = guard(this, () => this.#requestClosed(request.rstCode));
+    request.once('close', requestClosed);
   }
 
   #passRequest(client: ServerHttp2Stream, request: ClientHttp2Stream): void {
@@ -161,7 +183,8 @@ export class Passage extends Visit {
     client.on('trailers', (headers: IncomingHttpHeaders) => {
       trailers = headers;
     });
-    request.once('wantTrailers', () => request.sendTrailers(passableFields(trailers)));
+    const sayTrailers = guard(this, () => request.sendTrailers(passableFields(trailers)));
+    request.once('wantTrailers', sayTrailers);
     const { record } = this;
     if (record !== null) {
       client.on('data', (chunk: Buffer) => {
@@ -193,7 +216,8 @@ export class Passage extends Visit {
   /** Answered before its request was complete: the rest is not wanted (RFC 9113 section 8.1). */
   #stopBody(): void {
     // A reset would overtake trailers of this turn.
-    const stop = (): void => void setImmediate(() => this.#client.close(constants.NGHTTP2_NO_ERROR));
+    const reset = guard(this, () => this.#client.close(constants.NGHTTP2_NO_ERROR));
+    const stop = (): void => void setImmediate(reset);
     if (this.#said) stop();
     else this.#whenSaid = stop;
   }
@@ -250,7 +274,9 @@ export class Passage extends Visit {
   #leaveApplication(): void {
     const session = this.#session;
     this.#session = null;
-    if (session !== null) setImmediate(() => session.destroy());
+    if (session === null) return;
+    const end = guard('visit', () => session.destroy());
+    setImmediate(end);
   }
 
   /** Resets without ending the body: see `StreamClient.abort`. */

@@ -1,5 +1,6 @@
-import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { attempt, caught, type FailureDomain, guard } from '../../boundary.ts';
 import { TurnoverSet } from '../../turnover.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import type { PortClient } from '../listeners/port-client.ts';
@@ -30,7 +31,7 @@ const CONTROL_WINDOW_MS = 10_000;
 const FIELD_OVERHEAD_BYTES = 32;
 
 /** One client's HTTP/2 connection: each of its streams is an exchange of its own. */
-export class Http2Connection implements PortClient {
+export class Http2Connection implements PortClient, FailureDomain {
   readonly socket: Socket;
   readonly paused = false;
   deadline: number;
@@ -52,15 +53,25 @@ export class Http2Connection implements PortClient {
     // Here a half-close is an end.
     socket.allowHalfOpen = false;
     this.#session = performServerHandshake(socket, optionsFor(service.headBytesMax));
-    this.#session.on('stream', (stream, headers, flags, fields?: string[]) => {
+    const streamed = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, fields?: string[]): void =>
       this.#streamed(stream, String(headers[':method']), flags, fields ?? []);
-    });
-    this.#session.on('remoteSettings', () => this.#countControlFrame());
-    this.#session.on('ping', () => this.#countControlFrame());
+    const countControlFrame = guard(this, () => this.#countControlFrame());
+    this.#session.on('stream', guard(this, streamed));
+    this.#session.on('remoteSettings', countControlFrame);
+    this.#session.on('ping', countControlFrame);
     // 'close' follows.
     this.#session.on('error', () => {});
     socket.on('error', () => {});
-    socket.once('close', () => gone(this));
+    const closed = guard(this, () => gone(this));
+    socket.once('close', closed);
+  }
+
+  get where(): 'client' {
+    return 'client';
+  }
+
+  fail(): void {
+    this.socket.destroy();
   }
 
   timeOut(now: number): void {
@@ -68,7 +79,7 @@ export class Http2Connection implements PortClient {
       if (this.#session.closed) this.#session.destroy();
       else this.#session.close();
     }
-    for (const client of this.#clients) client.lookForProgress();
+    for (const client of this.#clients) attempt(client, () => client.lookForProgress());
     this.deadline = now + this.#stallTimeoutMs;
   }
 
@@ -86,11 +97,16 @@ export class Http2Connection implements PortClient {
     const client = new StreamClient(stream, method, this.#service);
     if (this.#clients.size === 0) this.deadline = performance.now() + this.#stallTimeoutMs;
     this.#clients.add(client);
-    stream.once('close', () => {
+    const closed = guard(this, () => {
       this.#clients.delete(client);
       if (this.#clients.size === 0) this.deadline = performance.now() + this.#service.keepAliveTimeoutMs;
     });
-    client.begin(fields, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#from);
+    stream.once('close', closed);
+    try {
+      client.begin(fields, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#from);
+    } catch (error) {
+      caught(client, error);
+    }
   }
 
   #countControlFrame(): void {

@@ -1,4 +1,5 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { type FailureDomain, guard } from '../../boundary.ts';
 import { PullproxyError } from '../../errors.ts';
 import { errorAnswer } from '../http1/answers.ts';
 import type { HttpService } from '../http1/connection.ts';
@@ -16,7 +17,7 @@ export interface Http2Service extends HttpService {
 }
 
 /** One HTTP/2 stream: the client's side of one exchange, which goes on in HTTP/1.1. */
-export class StreamClient implements ExchangeClient {
+export class StreamClient implements ExchangeClient, FailureDomain {
   readonly #stream: ServerHttp2Stream;
   readonly #service: Http2Service;
   readonly #writer: AnswerWriter;
@@ -31,14 +32,27 @@ export class StreamClient implements ExchangeClient {
   constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
     this.#stream = stream;
     this.#service = service;
-    this.#writer = new AnswerWriter(stream, method);
+    this.#writer = new AnswerWriter(stream, method, this);
     // 'close' follows.
     stream.on('error', () => {});
-    stream.on('close', () => this.#gone());
-    stream.on('drain', () => {
+    const gone = guard(this, () => this.#gone());
+    const drained = guard(this, () => {
       this.#moved = true;
       this.#exchange?.clientDrained();
     });
+    stream.on('close', gone);
+    stream.on('drain', drained);
+  }
+
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  /** The connection and its other streams go on. */
+  fail(): void {
+    const visit = this.#exchange ?? this.#passage;
+    if (visit === null || visit.isOver || this.#stream.destroyed) this.abort();
+    else visit.fail();
   }
 
   /** Begins the exchange. `fields`: the head's names and values, one after the other; `ended`: there is no body. */
@@ -67,10 +81,12 @@ export class StreamClient implements ExchangeClient {
     this.#stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, fields?: string[]) => {
       this.#trailers = fields ?? [];
     });
-    this.#stream.on('data', (piece: Buffer) => this.#requestData(this.#framing === 'chunked' ? chunkOf(piece) : piece));
-    this.#stream.on('end', () => {
+    const sent = guard(this, (piece: Buffer) => this.#requestData(this.#framing === 'chunked' ? chunkOf(piece) : piece));
+    const complete = guard(this, () => {
       if (this.#framing === 'chunked') this.#requestData(lastChunk(this.#trailers));
     });
+    this.#stream.on('data', sent);
+    this.#stream.on('end', complete);
     this.#service.visit(exchange);
   }
 
@@ -151,6 +167,6 @@ export class StreamClient implements ExchangeClient {
 
   /** Answered before its request was complete: the rest is not wanted (RFC 9113 section 8.1). */
   #stopBody(): void {
-    this.#writer.whenSaid(() => this.#stream.close(constants.NGHTTP2_NO_ERROR));
+    this.#writer.whenSaid(guard(this, () => this.#stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 }

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { attempt, type FailureDomain, guard } from '../../boundary.ts';
 import { formatHostPort } from '../../config/host-port.ts';
 import { reuseReads } from '../../reused-reads.ts';
 import type { AddressLimit } from './address-limit.ts';
@@ -50,14 +51,16 @@ export class ClientPort {
     this.#steps = steps;
     this.#accept = accept;
     // Half-open sockets: a tunnel passes half-closes on.
-    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      this.#accepted++;
-      const origin = new Origin(socket);
-      const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(origin.address);
-      if (release === null) socket.destroy();
-      else if (steps.length === 0) this.#admit(socket, origin, release);
-      else this.#receive(socket, origin, release);
-    });
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      accepted(socket, () => {
+        this.#accepted++;
+        const origin = new Origin(socket);
+        const release = this.#clients.size >= limits.connectionsMax ? null : limits.addressLimit.reserve(origin.address);
+        if (release === null) socket.destroy();
+        else if (steps.length === 0) this.#admit(socket, origin, release);
+        else this.#receive(socket, origin, release);
+      }),
+    );
   }
 
   /** Returns the URL that it listens at; other processes may listen there, too, if it is `shared`. */
@@ -88,7 +91,7 @@ export class ClientPort {
     await this.#takeWaiting();
     this.#server.close();
     const now = performance.now();
-    for (const client of this.#clients.all()) client.drain(now);
+    for (const client of this.#clients.all()) attempt(client, () => client.drain(now));
   }
 
   close(): void {
@@ -130,9 +133,10 @@ export class ClientPort {
     const newcomer = new Newcomer(socket, performance.now() + (this.#limits.entranceTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
     this.#clients.add(newcomer);
     socket.on('error', () => {});
-    socket.once('close', () => {
+    const closed = guard('listener', () => {
       if (this.#clients.delete(newcomer)) releasePeer();
     });
+    socket.once('close', closed);
     const take = (at: number, current: Socket, origin: Origin): void => {
       const step = this.#steps[at];
       if (step !== undefined) step(current, origin, (next, from) => take(at + 1, next, from));
@@ -150,4 +154,10 @@ export class ClientPort {
     if (release === null) socket.destroy();
     else this.#admit(socket, origin, release);
   }
+}
+
+/** What goes wrong while a connection is accepted closes that connection. */
+function accepted(socket: Socket, admit: () => void): void {
+  const domain: FailureDomain = { where: 'listener', fail: () => void socket.destroy() };
+  attempt(domain, admit);
 }

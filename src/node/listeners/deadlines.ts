@@ -1,3 +1,4 @@
+import { attempt, guard } from '../../boundary.ts';
 import type { PortClient } from './port-client.ts';
 import type { PortClients } from './port-clients.ts';
 import { VanishedClients } from './vanished.ts';
@@ -25,7 +26,8 @@ export class Deadlines {
   constructor(clients: PortClients) {
     this.#clients = clients;
     // After what has arrived by now was read: no connection ends as idle whose next request is there already.
-    this.#timer = setInterval(() => setImmediate(() => this.#look()), ROUND_MS / PARTS);
+    const look = guard('timer', () => this.#look());
+    this.#timer = setInterval(() => setImmediate(look), ROUND_MS / PARTS);
   }
 
   stop(): void {
@@ -51,9 +53,9 @@ export class Deadlines {
     }
   }
 
-  #timeOut(): void {
+  readonly #timeOut = guard('timer', (): void => {
     const now = performance.now();
-    for (const client of this.#due.splice(0, TIMEOUTS_A_TURN)) if (client.deadline <= now) client.timeOut(now);
-    if (this.#due.length > 0) setImmediate(() => this.#timeOut());
-  }
+    for (const client of this.#due.splice(0, TIMEOUTS_A_TURN)) if (client.deadline <= now) attempt(client, () => client.timeOut(now));
+    if (this.#due.length > 0) setImmediate(this.#timeOut);
+  });
 }

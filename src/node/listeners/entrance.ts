@@ -1,6 +1,7 @@
 /** What comes before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
 import type { Socket } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import { type FailureDomain, guard } from '../../boundary.ts';
 import type { ProxyVersion } from '../../config/proxy-protocol.ts';
 import { Origin } from './origin.ts';
 import { readProxyHeader } from './proxy-header.ts';
@@ -23,7 +24,7 @@ export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, 
       return;
     }
     let came: Buffer = Buffer.alloc(0);
-    const read = (): void => {
+    const read = guard(entranceOf(socket), () => {
       // Once per piece: 'readable' comes again for what follows.
       for (let piece: Buffer | null = socket.read(); piece !== null; piece = socket.read()) {
         came = came.length === 0 ? piece : Buffer.concat([came, piece]);
@@ -37,7 +38,7 @@ export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, 
       }
       if (came.length > header.bytes) socket.unshift(came.subarray(header.bytes));
       next(socket, header.client === null ? origin : new Origin(socket, header.client));
-    };
+    });
     const ended = (): void => {
       socket.destroy();
     };
@@ -55,9 +56,12 @@ export function tlsStep(server: TlsServer): Step {
   /** Connections within their handshake, by both ends: the server does not say of which one a TLS socket was made. */
   const waiting = new Map<string, (socket: TLSSocket) => void>();
   server.on('secureConnection', (socket) => {
-    const pass = waiting.get(endsOf(socket));
-    if (pass === undefined) socket.destroy();
-    else pass(socket);
+    const shaken = guard(entranceOf(socket), () => {
+      const pass = waiting.get(endsOf(socket));
+      if (pass === undefined) socket.destroy();
+      else pass(socket);
+    });
+    shaken();
   });
   // A client that breaks off its handshake concerns nobody else.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -74,6 +78,10 @@ export function tlsStep(server: TlsServer): Step {
     socket.once('close', forget);
     server.emit('connection', socket);
   };
+}
+
+function entranceOf(socket: Socket): FailureDomain {
+  return { where: 'listener', fail: () => void socket.destroy() };
 }
 
 function endsOf({ localAddress, remoteAddress, remotePort }: Socket): string {

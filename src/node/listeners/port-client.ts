@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
+import type { FailureDomain } from '../../boundary.ts';
 
 /** A client's connection, whatever it speaks, as its port sees it. */
-export interface PortClient {
+export interface PortClient extends FailureDomain {
   readonly socket: Socket;
   /** When it is to be looked at again, on the monotonic clock; Infinity: not at all. */
   readonly deadline: number;
@@ -27,6 +28,14 @@ export class Newcomer implements PortClient {
   constructor(socket: Socket, deadline: number) {
     this.socket = socket;
     this.deadline = deadline;
+  }
+
+  get where(): 'listener' {
+    return 'listener';
+  }
+
+  fail(): void {
+    this.socket.destroy();
   }
 
   timeOut(): void {

@@ -1,5 +1,6 @@
 /** Connections whose bytes are passed on as they are: one slot each, for as long as they last. */
 import type { Socket } from 'node:net';
+import { type FailureDomain, guard } from '../../boundary.ts';
 import type { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
@@ -78,7 +79,7 @@ function alert(description: number): Buffer {
 type State = 'early' | 'tunnel' | 'closed';
 
 /** The client's connection. */
-class TcpClient extends ClientSocket implements PortClient {
+class TcpClient extends ClientSocket implements PortClient, FailureDomain {
   readonly visit: TcpVisit;
   #state: State = 'early';
   #tunnel: Tunnel | null = null;
@@ -97,17 +98,36 @@ class TcpClient extends ClientSocket implements PortClient {
     super(socket, deadline);
     this.#announce = announce;
     this.visit = new TcpVisit(this, service, origin, protocol);
-    socket.on('data', (chunk: Buffer) => this.#data(chunk));
-    socket.on('drain', () => this.#tunnel?.clientDrained());
-    socket.on('end', () => this.#ended());
+    socket.on(
+      'data',
+      guard(this, (chunk: Buffer) => this.#data(chunk)),
+    );
+    socket.on(
+      'drain',
+      guard(this, () => this.#tunnel?.clientDrained()),
+    );
+    socket.on(
+      'end',
+      guard(this, () => this.#ended()),
+    );
     socket.on('error', () => {});
-    socket.on('close', () => {
+    const closed = (): void => {
       const inOrder = this.#inputEnded && socket.writableFinished;
       this.#state = 'closed';
+      gone(this);
       this.visit.clientGone();
       this.#tunnel?.clientGone(inOrder);
-      gone(this);
-    });
+    };
+    socket.on('close', guard(this, closed));
+  }
+
+  get where(): 'client' {
+    return 'client';
+  }
+
+  fail(): void {
+    if (this.#tunnel !== null) this.#tunnel.fail();
+    else this.visit.fail();
   }
 
   /** It is known where it wants to go. */
@@ -226,6 +246,16 @@ class TcpVisit extends Visit implements StreamHandler {
     this.#state = 'over';
     if (said.length > 0) this.#client.socket.write(said);
     this.#client.socket.destroySoon();
+  }
+
+  override fail(): void {
+    const [state, stream] = [this.#state, this.#stream];
+    this.#state = 'over';
+    this.#stream = null;
+    if (state === 'waiting') this.#service.leave(this);
+    else if (state === 'opened' && stream !== null) this.#link?.reset(stream, ResetCode.CANCEL);
+    this.#client.abort();
+    this.record?.end('I', 'internal_error');
   }
 
   clientGone(): void {

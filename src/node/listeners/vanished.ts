@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { isIPv6, type Socket } from 'node:net';
+import { attempt, type FailureDomain, unawaited } from '../../boundary.ts';
 import { ipv4Word, ipv6Words } from '../../config/ip-words.ts';
 
 /** The kernel's states of a connection in /proc/net/tcp (include/net/tcp_states.h). */
@@ -10,7 +11,7 @@ const SHARE_MAX = 0.1;
 /** Looked at in one turn of the event loop: a long table must not make everybody wait. */
 const LINES_A_TURN = 500;
 
-interface PausedClient {
+interface PausedClient extends FailureDomain {
   readonly socket: Socket;
   readonly paused: boolean;
   /** `ended`: it has sent FIN. Otherwise its connection does not exist any more. */
@@ -33,11 +34,12 @@ export class VanishedClients {
     this.#looking = true;
     // Where there is no /proc (a restricted container) the hold deadline remains.
     const done = this.#check(clients).catch(() => {});
-    void done.then(() => {
+    const rested = done.then(() => {
       this.#looking = false;
       const now = performance.now();
       this.#notBefore = now + (now - began) * (1 / SHARE_MAX - 1);
     });
+    unawaited('timer', rested);
   }
 
   async #check(clients: readonly PausedClient[]): Promise<void> {
@@ -46,20 +48,19 @@ export class VanishedClients {
       const key = tableKey(client.socket);
       if (key !== null) asked.set(key, client);
       // A socket without ends has lost them to a reset.
-      else if (client.paused) client.clientVanished(false);
+      else if (client.paused) attempt(client, () => client.clientVanished(false));
     }
     const states = await statesOf(asked);
     for (const [key, client] of asked) {
       const state = states.get(key);
       if (state === undefined) continue;
       asked.delete(key);
-      if (state === CLOSE_WAIT && client.paused) client.clientVanished(true);
-      else if (state !== ESTABLISHED && client.paused) client.clientVanished(false);
+      if (client.paused && state !== ESTABLISHED) attempt(client, () => client.clientVanished(state === CLOSE_WAIT));
     }
     if (asked.size === 0) return;
     // The kernel does not show its table in one piece, and may leave out what was there all the time: who is missing is looked for again.
     const again = await statesOf(asked);
-    for (const [key, client] of asked) if (!again.has(key) && client.paused) client.clientVanished(false);
+    for (const [key, client] of asked) if (!again.has(key) && client.paused) attempt(client, () => client.clientVanished(false));
   }
 }
 

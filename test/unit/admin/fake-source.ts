@@ -26,6 +26,7 @@ export class FakeSource implements AdminSource {
   draining = false;
   redisConnected: boolean | null = true;
   redisRefusal: string | null = null;
+  internalErrors = {};
   numbers: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: true };
   picture: ClusterState = aState();
   startupJobs: StartupJobs | null = { jobs: [], scalers: 1 };

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { Metrics } from '../../../src/admin/metrics.ts';
 import type { MetricsSnapshot } from '../../../src/admin/metrics-source.ts';
 import { ROUTE_LABELS_MAX } from '../../../src/admin/route-labels.ts';
+import { PLACES } from '../../../src/boundary.ts';
 import { routeNumbers } from './fake-source.ts';
 
 let numbers: MetricsSnapshot;
@@ -41,6 +42,7 @@ describe('metrics', () => {
       startupCommands: new Map([['app.example.com', { ok: 11, failed: 12 }]]),
       redisCommands: 13,
       redisConnected: true,
+      internalErrors: { link: 3 },
     };
     expect(await lines()).toEqual([
       'pullproxy_held{route="app.example.com"} 1',
@@ -65,6 +67,7 @@ describe('metrics', () => {
       'pullproxy_handoffs_total{result="failed"} 0',
       'pullproxy_startup_commands_total{route="app.example.com",result="ok"} 11',
       'pullproxy_startup_commands_total{route="app.example.com",result="failed"} 12',
+      ...Object.keys(PLACES).map((where) => `pullproxy_internal_errors_total{where="${where}"} ${where === 'link' ? 3 : 0}`),
       'pullproxy_redis_commands_total 13',
       'pullproxy_redis_connected 1',
       'pullproxy_redis_refuses 0',

@@ -5,6 +5,7 @@ import { AdminServer } from '../../../src/admin/server.ts';
 import { LISTENERS_MAX } from '../../../src/admin/state-feed.ts';
 import { createLog } from '../../../src/log.ts';
 import { eventually } from '../../support/eventually.ts';
+import { expectInternalErrors } from '../../support/internal-errors.ts';
 import { FakeSource, routeNumbers } from './fake-source.ts';
 
 const log = createLog('test', 'silent');
@@ -105,6 +106,7 @@ describe('state', () => {
   });
 
   test('is 500, without what failed, when something else failed', async () => {
+    expectInternalErrors({ admin: 1 });
     source.failure = new Error('a secret');
     const response = await fetch(`${base}/api/v1/state`);
     expect(response.status).toBe(500);

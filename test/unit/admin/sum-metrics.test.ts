@@ -49,6 +49,7 @@ test('of nobody there is nothing', () => {
     routes: [],
     unrouted: new Map(),
     handoffs: {},
+    internalErrors: {},
     redisCommands: 0,
     redisConnected: null,
     redisRefuses: false,

@@ -5,7 +5,7 @@ import { findTroubles } from '../../../src/admin/troubles.ts';
 import type { RouteSnapshot } from '../../../src/cluster/cluster.ts';
 import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from './pictures.ts';
 
-const CALM: TroubleContext = { jobs: { jobs: [], scalers: 1 }, startedBy: 'scalers', redisRefusal: null, now: NOW };
+const CALM: TroubleContext = { jobs: { jobs: [], scalers: 1 }, startedBy: 'scalers', redisRefusal: null, internalErrors: {}, now: NOW };
 
 function find(state: Partial<ClusterState>, context: Partial<TroubleContext> = {}): readonly Trouble[] {
   return findTroubles(aState(state), { ...CALM, ...context });

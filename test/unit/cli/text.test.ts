@@ -58,7 +58,14 @@ describe('a table', () => {
 
 describe('status', () => {
   const at = 1_700_000_000_000;
-  const THIS = { version: '1.2.3', startedBy: 'scalers', draining: false, routeDefaults: {}, redisRefusal: null } as const;
+  const THIS = {
+    version: '1.2.3',
+    startedBy: 'scalers',
+    draining: false,
+    routeDefaults: {},
+    redisRefusal: null,
+    internalErrors: {},
+  } as const;
   const waits = new WaitWindow().add([], 0);
   const text = (picture: Partial<ClusterState>, jobs: StartupJobs | null, width: number, paint?: Paint) =>
     statusText(adminState(aState(picture), jobs, THIS, waits, at), width, paint);

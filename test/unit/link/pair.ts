@@ -19,6 +19,7 @@ export interface SeenReset {
 
 /** A stream's handler that remembers; it passes on nothing by itself. */
 export class Recorder implements StreamHandler {
+  readonly where = 'visit';
   readonly chunks: Buffer[] = [];
   readonly resets: SeenReset[] = [];
   ends = 0;
@@ -27,6 +28,8 @@ export class Recorder implements StreamHandler {
   get bytes(): number {
     return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   }
+
+  fail(): void {}
 
   onData(chunk: Buffer): boolean {
     this.chunks.push(chunk);

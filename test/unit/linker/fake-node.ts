@@ -169,6 +169,7 @@ export class FakeInstance {
 
 /** One stream, as a node sees it. What comes is consumed at once, unless `greedy` is false. */
 export class FakeVisit implements StreamHandler {
+  readonly where = 'visit';
   readonly number: number;
   stream!: Stream;
   text = '';
@@ -190,6 +191,8 @@ export class FakeVisit implements StreamHandler {
     this.#instance = instance;
     this.number = number;
   }
+
+  fail(): void {}
 
   onData(chunk: Buffer): boolean {
     this.bytes += chunk.length;

@@ -153,7 +153,14 @@ export async function dialRawLinker(backendPort: number, over: Partial<Hello> = 
                 if (request !== null) paths.push(request[1] as string);
                 return false;
               };
-              stream.handler = { onData, onEnd: () => {}, onDrain: () => {}, onReset: (code) => raw.link.free(stream, code, true, false) };
+              stream.handler = {
+                where: 'visit',
+                fail: () => {},
+                onData,
+                onEnd: () => {},
+                onDrain: () => {},
+                onReset: (code) => raw.link.free(stream, code, true, false),
+              };
             },
             done: (stream, how) => how !== 'close' || raw.link.free(stream, ResetCode.CLOSED, true, false),
             returned: (count) => {

@@ -88,6 +88,10 @@ export class StandInVisit extends Visit {
     this.whenRefused();
   }
 
+  override fail(): void {
+    this.left = true;
+  }
+
   get codes(): string[] {
     return this.refused.map(({ code }) => code);
   }

@@ -47,7 +47,14 @@ test('a held request’s body is read up to a bound, and all of it arrives', asy
   // The only slot is taken.
   let free = (): void => {};
   linker.intercept = (stream, _flags, link) => {
-    stream.handler = { onData: () => false, onEnd: () => {}, onDrain: () => {}, onReset: () => link.free(stream, 0, true, false) };
+    stream.handler = {
+      where: 'visit',
+      fail: () => {},
+      onData: () => false,
+      onEnd: () => {},
+      onDrain: () => {},
+      onReset: () => link.free(stream, 0, true, false),
+    };
     free = () => link.free(stream, 2, true, false);
     return true;
   };

@@ -7,6 +7,7 @@ import { eventually } from '../../../support/eventually.ts';
 
 class Client implements PortClient {
   readonly socket = {} as Socket;
+  readonly where = 'client';
   readonly paused = false;
   readonly told: string[];
   readonly name: string;
@@ -18,6 +19,8 @@ class Client implements PortClient {
     this.deadline = deadline;
     this.told = told;
   }
+
+  fail(): void {}
 
   timeOut(): void {
     this.told.push(this.name);

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { FailureDomain } from '../../../../src/boundary.ts';
 import { tableAddress, VanishedClients } from '../../../../src/node/listeners/vanished.ts';
 import { eventually } from '../../../support/eventually.ts';
 
-interface Client {
+interface Client extends FailureDomain {
   /** Its end of the connection. */
   readonly far: Socket;
   readonly socket: Socket;
@@ -13,6 +14,7 @@ interface Client {
   clientVanished(ended: boolean): void;
 }
 
+const NO_FAULT: FailureDomain = { where: 'client', fail: () => {} };
 const open: Socket[] = [];
 let vanished: VanishedClients;
 
@@ -36,7 +38,7 @@ async function connectPaused(count: number, host: string): Promise<Client[]> {
     socket.on('error', () => {});
     open.push(far, socket);
     const seen: string[] = [];
-    clients.push({ far, socket, paused: true, seen, clientVanished: (ended) => seen.push(ended ? 'ended' : 'broken') });
+    clients.push({ ...NO_FAULT, far, socket, paused: true, seen, clientVanished: (ended) => seen.push(ended ? 'ended' : 'broken') });
   }
   server.close();
   return clients;
@@ -78,7 +80,7 @@ test('an IPv4 client at a port of both is found', async () => {
   socket.on('error', () => {});
   open.push(far, socket);
   const seen: string[] = [];
-  const client: Client = { far, socket, paused: true, seen, clientVanished: (ended) => seen.push(ended ? 'ended' : 'broken') };
+  const client: Client = { ...NO_FAULT, far, socket, paused: true, seen, clientVanished: (ended) => seen.push(ended ? 'ended' : 'broken') };
   far.resetAndDestroy();
   await look([client], () => seen.length > 0);
   expect(seen).toEqual(['broken']);
