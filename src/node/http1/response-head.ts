@@ -38,7 +38,9 @@ let lastConnection = '';
 export function readResponseHead(bytes: Buffer, parser: Parser, request: RequestHead): ResponseHead | null {
   const status = spans.status;
   const { minorVersion } = parser;
-  if (spans.tooMany || status < 100 || status > 999 || minorVersion === -1) return null;
+  // Statuses above 599 mean nothing (RFC 9110 section 15). They pass, but Node can't say them in HTTP/2.
+  const statusMax = request.version === '2.0' ? 599 : 999;
+  if (spans.tooMany || status < 100 || status > statusMax || minorVersion === -1) return null;
   const start = statusLineAt(bytes);
   if (start === -1) return null;
   // Such an answer has no body, and a header that speaks of one is misread by some (RFC 9110 section 8.6, RFC 9112 section 6.1).

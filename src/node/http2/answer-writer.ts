@@ -1,39 +1,31 @@
-import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { type FailureDomain, guard } from '../../boundary.ts';
 import { headerName, headerValue } from '../http1/headers.ts';
 import { parseHead, spans } from '../http1/llhttp.ts';
+import type { ClientStream } from './client-stream.ts';
 import { Dechunker } from './dechunker.ts';
-
-/** What frames an HTTP/1.1 message or speaks of its connection (RFC 9113 section 8.2.2). */
-const HTTP1_ONLY: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
-const NO_TRAILERS: ReadonlySet<string> = new Set([...HTTP1_ONLY, 'content-length', 'host', 'trailer', 'te']);
+import { passesInAnswer } from './fields.ts';
 
 type State = 'head' | 'body' | 'ended';
 
 /** Says in HTTP/2 what an exchange writes in HTTP/1.1. Each head comes in one piece, and all of it was checked before. */
 export class AnswerWriter {
-  readonly #stream: ServerHttp2Stream;
+  readonly #stream: ClientStream;
   readonly #method: string;
-  readonly #owner: FailureDomain;
   #state: State = 'head';
   #chunks: Dechunker | null = null;
   /** Of a body with a length; Infinity: it ends with the exchange. */
   #remaining = Number.POSITIVE_INFINITY;
-  #said: (() => void) | null = null;
 
-  /** `owner` ends when trailers can't be said: nobody is there to tell. */
-  constructor(stream: ServerHttp2Stream, method: string, owner: FailureDomain) {
-    this.#owner = owner;
+  constructor(stream: ClientStream, method: string) {
     this.#stream = stream;
     this.#method = method;
   }
 
-  /** False: wait for the stream's `drain`. */
+  /** False: wait for the stream to be drained. */
   write(bytes: Buffer): boolean {
     let rest = bytes;
     while (rest.length > 0 && this.#state === 'head') rest = this.#head(rest);
     if (rest.length > 0 && this.#state === 'body') this.#body(rest);
-    return !this.#stream.writableNeedDrain;
+    return !this.#stream.isFull;
   }
 
   /** The exchange is over. */
@@ -43,82 +35,75 @@ export class AnswerWriter {
     this.#stream.end();
   }
 
-  /** Calls `said` once, when everything up to the last trailer is on its way. */
-  whenSaid(said: () => void): void {
-    if (this.#chunks !== null) this.#said = said;
-    else if (this.#stream.writableFinished) said();
-    else this.#stream.once('finish', said);
-  }
-
   #head(bytes: Buffer): Buffer {
     const parsed = parseHead('response', bytes);
-    if (parsed.kind !== 'complete') throw new Error('an answer without its head');
+    if (parsed.kind !== 'complete') {
+      this.#breakOff();
+      return bytes;
+    }
     parsed.parser.release();
     const { status } = spans;
-    const headers: OutgoingHttpHeaders = { [constants.HTTP2_HEADER_STATUS]: status };
+    const fields: string[] = [];
     let chunked = false;
+    let length = -1;
     for (let i = 0; i < spans.count; i++) {
       const name = headerName(bytes, i);
       if (name === 'transfer-encoding') chunked = true;
-      if (!HTTP1_ONLY.has(name)) addField(headers, name, headerValue(bytes, i));
+      if (!passesInAnswer(name)) continue;
+      // It was judged when the head was read.
+      if (name === 'content-length') length = Number(headerValue(bytes, i));
+      // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
+      if (name === 'content-length' && status === 205) continue;
+      fields.push(name, withoutLines(headerValue(bytes, i)));
     }
-    const rest = bytes.subarray(parsed.bytes);
-    if (status < 200) {
-      this.#stream.additionalHeaders(headers);
-      return rest;
-    }
-    this.#begin(status, headers, chunked);
-    return rest;
+    if (status < 200) this.#stream.inform(status, fields);
+    else this.#begin(status, fields, chunked, length);
+    return bytes.subarray(parsed.bytes);
   }
 
-  #begin(status: number, headers: OutgoingHttpHeaders, chunked: boolean): void {
-    const length = headers['content-length'];
-    const bodiless = this.#method === 'HEAD' || status === 204 || status === 304 || (!chunked && length === '0');
+  #begin(status: number, fields: readonly string[], chunked: boolean, length: number): void {
+    const bodiless = this.#method === 'HEAD' || status === 204 || status === 205 || status === 304 || (!chunked && length === 0);
     if (bodiless) {
       this.#state = 'ended';
-      this.#stream.respond(headers, { endStream: true });
+      this.#stream.respond(status, fields, true);
       return;
     }
     this.#state = 'body';
     if (chunked) {
       const chunks = new Dechunker();
       this.#chunks = chunks;
-      const sayTrailers = guard(this.#owner, () => {
-        this.#stream.sendTrailers(trailersOf(chunks));
-        this.#chunks = null;
-        // A reset would overtake them in this turn.
-        if (this.#said !== null) setImmediate(this.#said);
-      });
-      this.#stream.once('wantTrailers', sayTrailers);
-    } else if (typeof length === 'string') {
-      // It was judged when the head was read.
-      this.#remaining = Number(length);
+      this.#stream.respond(status, fields, false, () => chunks.trailers);
+      return;
     }
-    this.#stream.respond(headers, { waitForTrailers: chunked });
+    if (length !== -1) this.#remaining = length;
+    this.#stream.respond(status, fields, false);
   }
 
   #body(bytes: Buffer): void {
     if (this.#chunks !== null) {
-      for (const content of this.#chunks.take(bytes)) this.#stream.write(content);
-      if (this.#chunks.complete) this.end();
+      this.#chunk(bytes, this.#chunks);
       return;
     }
     this.#remaining -= bytes.length;
     this.#stream.write(bytes);
     if (this.#remaining === 0) this.end();
   }
+
+  #chunk(bytes: Buffer, chunks: Dechunker): void {
+    const contents = chunks.take(bytes);
+    // Each write costs much more than a chunk of one byte has.
+    if (contents.length === 1) this.#stream.write(contents[0] as Buffer);
+    else if (contents.length > 1) this.#stream.write(Buffer.concat(contents));
+    if (chunks.malformed) this.#breakOff();
+    else if (chunks.complete) this.end();
+  }
+
+  #breakOff(): void {
+    this.#state = 'ended';
+    this.#stream.breakOff();
+  }
 }
 
-function trailersOf({ trailers }: Dechunker): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {};
-  for (const [name, value] of trailers) if (!NO_TRAILERS.has(name)) addField(headers, name, value);
-  return headers;
-}
-
-/** Several fields of one name are one list, as RFC 9110 section 5.3 says; cookies are not. */
-function addField(headers: OutgoingHttpHeaders, name: string, given: string): void {
-  const value = given.replace(/[\r\n\0]+/g, ' ');
-  const before = headers[name];
-  if (name === 'set-cookie') headers[name] = [...(Array.isArray(before) ? before : []), value];
-  else headers[name] = before === undefined ? value : `${String(before)}, ${value}`;
+function withoutLines(value: string): string {
+  return value.replace(/[\r\n\0]+/g, ' ');
 }

@@ -1,23 +1,21 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { guard } from '../../boundary.ts';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
 import type { RequestHead } from '../http1/request-head.ts';
+import { isForbiddenTrailer } from '../http1/trailers.ts';
 import { isNavigation } from '../http1/waiting-page.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { factsOf, type VisitFacts } from '../visit-record.ts';
 import { AnswerWriter } from './answer-writer.ts';
+import { ApplicationStream, type ApplicationStreamOwner } from './application-stream.ts';
+import { type ClientStream, canRespond } from './client-stream.ts';
+import { BLOCK_BYTES_MAX, type Fields, isConnectionSpecific, NO_FIELDS, only, passesInAnswer } from './fields.ts';
+import type { StreamOwner } from './guarded-stream.ts';
 import { LinkDuplex } from './link-duplex.ts';
-import { fieldsOf, passableFields } from './passage-fields.ts';
+import { fieldsOf } from './passage-fields.ts';
 
 export interface PassageEvents {
   /** An application that has not said its first words by then does not speak HTTP/2. */
@@ -29,39 +27,47 @@ export interface PassageEvents {
 
 const ATTEMPTS_MAX = 3;
 const EMPTY = Buffer.alloc(0);
+/** Fields of an answer's head; its bytes are bounded by Node's default, 64 KiB. */
+const ANSWER_FIELDS_MAX = 1_024;
+/** What the session needs to be told beside each request's own fields. */
+const APPLICATION = 'http://application';
+const SESSION_OPTIONS = {
+  maxHeaderListPairs: ANSWER_FIELDS_MAX,
+  maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
+  strictSingleValueFields: false,
+  // Nobody would read what is pushed.
+  settings: { enablePush: false },
+} as const;
 
 /** `waiting`: no slot yet. `opening`: the application's first words are awaited, nothing is sent. `passing`: both sides are joined. */
 type State = 'waiting' | 'opening' | 'passing' | 'over';
 
 /** One request of HTTP/2 for an application that speaks it, too: passed on as it is, by a connection of its own. */
-export class Passage extends Visit {
+export class Passage extends Visit implements StreamOwner {
   readonly head: RequestHead;
-  readonly #client: ServerHttp2Stream;
-  readonly #ended: boolean;
+  readonly #client: ClientStream;
+  /** The client has said all of its request. */
+  #requestEnded: boolean;
   readonly #events: PassageEvents;
   #state: State = 'waiting';
   #session: ClientHttp2Session | null = null;
-  #request: ClientHttp2Stream | null = null;
+  #request: ApplicationStream | null = null;
   #verdict: ErrorCode = 'application_broke_off';
   #linkLost = false;
-  /** The answer's last word is on its way. */
-  #said = false;
-  #whenSaid: (() => void) | null = null;
+  /** The application has said all of its answer, and with which trailers. */
+  #complete = false;
+  #trailers: Fields = NO_FIELDS;
   #moved = false;
 
   /** `ended`: the request has no body. */
-  constructor(client: ServerHttp2Stream, head: RequestHead, ended: boolean, events: PassageEvents) {
+  constructor(client: ClientStream, head: RequestHead, ended: boolean, events: PassageEvents) {
     super(performance.now());
     this.head = head;
     this.#client = client;
-    this.#ended = ended;
+    this.#requestEnded = ended;
     this.#events = events;
     this.heldBytes = head.bytes.length;
-    const closed = guard(this, () => this.#clientGone());
-    client.once('close', closed);
-    client.on('drain', () => {
-      this.#moved = true;
-    });
+    client.owner = this;
   }
 
   override get takesPage(): boolean {
@@ -85,7 +91,7 @@ export class Passage extends Visit {
     );
     const client = lender.link.tellsClients ? this.head.origin.text : '';
     duplex.attach(lender.link.open(duplex, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, EMPTY, client));
-    const session = connect(`http://${this.head.host}`, { createConnection: () => duplex });
+    const session = connect(APPLICATION, { ...SESSION_OPTIONS, createConnection: () => duplex });
     this.#session = session;
     // 'close' follows.
     session.on('error', () => {});
@@ -111,10 +117,8 @@ export class Passage extends Visit {
     this.#events.answered(this, error.kind.status);
     const answer = errorAnswer(error, this.head.method, true, false);
     this.record?.refused(error, answer.length);
-    if (this.#client.destroyed) return;
-    const writer = new AnswerWriter(this.#client, this.head.method, this);
-    writer.write(answer);
-    if (!this.#client.readableEnded) writer.whenSaid(guard(this, () => this.#client.close(constants.NGHTTP2_NO_ERROR)));
+    new AnswerWriter(this.#client, this.head.method).write(answer);
+    if (!this.#requestEnded) this.#client.stopBody();
     this.#client.resume();
   }
 
@@ -127,7 +131,7 @@ export class Passage extends Visit {
       return;
     }
     this.#over();
-    this.#client.destroy(new Error('an internal error'));
+    this.#client.breakOff();
     this.record?.end('I', 'internal_error');
   }
 
@@ -135,91 +139,108 @@ export class Passage extends Visit {
   lookForProgress(): void {
     const moved = this.#moved;
     this.#moved = false;
-    if (moved || !this.#client.writableNeedDrain) return;
+    if (moved || !this.#client.isFull) return;
     this.record?.blame('c', 'client_stalled');
-    this.#client.destroy(new Error('not read'));
+    this.#client.breakOff();
   }
 
   // ── both sides are there ──
 
   #pass(session: ClientHttp2Session): void {
     if (this.#state !== 'opening') return;
-    this.#state = 'passing';
-    const client = this.#client;
-    const request = session.request(fieldsOf(this.head), { endStream: this.#ended, waitForTrailers: !this.#ended });
-    this.#request = request;
-    request.on('error', () => {});
-    this.#passRequest(client, request);
-    let trailers: IncomingHttpHeaders = {};
-    const interim = guard(this, (headers: IncomingHttpHeaders) => {
-      if (!client.destroyed) client.additionalHeaders(passableFields(headers));
-    });
-    request.on('headers', interim);
-    const answered = guard(this, (headers: IncomingHttpHeaders, flags: number) => {
-      this.record?.began(Number(headers[constants.HTTP2_HEADER_STATUS]));
-      this.#events.answered(this, Number(headers[constants.HTTP2_HEADER_STATUS]));
-      const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-      if (client.destroyed) return;
-      client.respond(passableFields(headers), { endStream, waitForTrailers: !endStream });
-      if (endStream) this.#allSaid();
-      else this.#passAnswer(client, request);
-    });
-    request.on('response', answered);
-    request.on('trailers', (headers: IncomingHttpHeaders) => {
-      trailers = headers;
-    });
-    const sayTrailers = guard(this, () => {
-      client.sendTrailers(passableFields(trailers));
-      this.#allSaid();
-    });
-    client.once('wantTrailers', sayTrailers);
-    const requestClosed = guard(this, () => this.#requestClosed(request.rstCode));
-    request.once('close', requestClosed);
-  }
-
-  #passRequest(client: ServerHttp2Stream, request: ClientHttp2Stream): void {
-    if (this.#ended) return;
-    let trailers: IncomingHttpHeaders = {};
-    client.on('trailers', (headers: IncomingHttpHeaders) => {
-      trailers = headers;
-    });
-    const sayTrailers = guard(this, () => request.sendTrailers(passableFields(trailers)));
-    request.once('wantTrailers', sayTrailers);
-    const { record } = this;
-    if (record !== null) {
-      client.on('data', (chunk: Buffer) => {
-        record.bytesIn += chunk.length;
-      });
+    const request = ApplicationStream.open(session, fieldsOf(this.head), !this.#requestEnded, this.#answerOwner());
+    if (request === null) {
+      this.#leaveApplication();
+      this.refuse(new PullproxyError('bad_request', 'it can not be said in HTTP/2'));
+      return;
     }
-    client.pipe(request);
+    this.#state = 'passing';
+    this.#request = request;
+    if (!this.#requestEnded) this.#client.read();
   }
 
-  /** The application has said its last word, or has reset the stream: so it is for the client. */
-  #requestClosed(code: number | undefined): void {
+  // ── the client's side ──
+
+  data(piece: Buffer): void {
+    if (this.record !== null) this.record.bytesIn += piece.length;
+    if (this.#request?.write(piece) === false) this.#client.pause();
+  }
+
+  ended(trailers: Fields): void {
+    this.#requestEnded = true;
+    this.#request?.endWith(only(trailers, (name) => isTrailer(name, 'request')));
+  }
+
+  drained(): void {
+    this.#moved = true;
+    this.#request?.resume();
+  }
+
+  closed(code: number): void {
+    if (this.#state === 'waiting') this.#events.leave(this);
+    if (this.#state === 'over') return;
+    // Counted as for HTTP/1.1: it left before it had an answer.
+    if (!this.#client.hasResponded) this.#events.answered(this, 499);
+    this.record?.end(this.#complete ? '-' : 'C', this.#complete ? null : 'client_closed');
+    this.#request?.reset(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
+    this.#over();
+  }
+
+  // ── the application's side ──
+
+  #answerOwner(): ApplicationStreamOwner {
+    return {
+      where: 'visit',
+      fail: () => this.fail(),
+      informed: (status, fields) => this.#client.inform(status, only(fields, passesInAnswer)),
+      responded: (status, fields, ends) => this.#responded(status, only(fields, passesInAnswer), ends),
+      data: (piece) => this.#answerData(piece),
+      ended: (trailers) => this.#answerEnded(trailers),
+      drained: () => this.#client.resume(),
+      closed: (code) => this.#requestClosed(code),
+    };
+  }
+
+  #responded(status: number, fields: Fields, ends: boolean): void {
     if (this.#state !== 'passing') return;
-    if (!this.#client.headersSent && code === constants.NGHTTP2_NO_ERROR) {
+    if (!canRespond(status, fields)) {
+      this.#request?.reset(constants.NGHTTP2_CANCEL);
+      this.#leaveApplication();
+      this.refuse(new PullproxyError('application_bad_answer'));
+      return;
+    }
+    this.record?.began(status);
+    this.#events.answered(this, status);
+    // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
+    const bodiless = status === 205;
+    const said = bodiless ? only(fields, (name) => name !== 'content-length') : fields;
+    const isWhole = ends || bodiless;
+    this.#client.respond(status, said, isWhole, isWhole ? null : () => this.#trailers);
+    this.#request?.read();
+  }
+
+  #answerData(piece: Buffer): void {
+    this.record?.passed(piece.length);
+    if (!this.#client.write(piece)) this.#request?.pause();
+  }
+
+  #answerEnded(trailers: Fields): void {
+    this.#complete = true;
+    this.#trailers = only(trailers, (name) => isTrailer(name, 'response'));
+    this.#client.end();
+  }
+
+  /** The application's stream is over: after the whole answer, or it was reset. So it is for the client. */
+  #requestClosed(code: number): void {
+    if (this.#state !== 'passing') return;
+    if (!this.#complete && (this.#request?.isUnsent === true || (!this.#client.hasResponded && code === constants.NGHTTP2_NO_ERROR))) {
       this.#broken();
       return;
     }
-    const inOrder = code === undefined || code === constants.NGHTTP2_NO_ERROR;
-    this.record?.end(inOrder ? '-' : 'S', inOrder ? null : 'application_broke_off');
+    this.record?.end(this.#complete ? '-' : 'S', this.#complete ? null : 'application_broke_off');
     this.#over();
-    if (!inOrder) this.#reset(code);
-    else if (!this.#client.readableEnded) this.#stopBody();
-  }
-
-  #allSaid(): void {
-    this.#said = true;
-    this.#whenSaid?.();
-  }
-
-  /** Answered before its request was complete: the rest is not wanted (RFC 9113 section 8.1). */
-  #stopBody(): void {
-    // A reset would overtake trailers of this turn.
-    const reset = guard(this, () => this.#client.close(constants.NGHTTP2_NO_ERROR));
-    const stop = (): void => void setImmediate(reset);
-    if (this.#said) stop();
-    else this.#whenSaid = stop;
+    if (!this.#complete) this.#client.reset(code);
+    else if (!this.#requestEnded) this.#client.stopBody();
   }
 
   // ── ends ──
@@ -235,34 +256,14 @@ export class Passage extends Visit {
     if (this.#state === 'opening' && this.attempts < ATTEMPTS_MAX) {
       this.#state = 'waiting';
       this.#events.retry(this);
-    } else if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.headersSent)) {
-      this.#request?.destroy();
+    } else if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.hasResponded)) {
       if (this.#linkLost) this.record?.blame('D', 'link_lost');
       this.refuse(new PullproxyError(this.#verdict));
     } else if (this.#state === 'passing') {
       this.record?.end(this.#linkLost ? 'D' : 'S', this.#linkLost ? 'link_lost' : 'application_broke_off');
       this.#over();
-      this.#reset(constants.NGHTTP2_INTERNAL_ERROR);
+      this.#client.breakOff();
     }
-  }
-
-  #clientGone(): void {
-    const code = this.#client.rstCode;
-    if (this.#state === 'waiting') this.#events.leave(this);
-    // Counted as for HTTP/1.1: it left before it had an answer.
-    if (this.#state !== 'over' && !this.#client.headersSent) this.#events.answered(this, 499);
-    const isOver = this.#state === 'over';
-    if (!isOver) this.record?.end(this.#said ? '-' : 'C', this.#said ? null : 'client_closed');
-    this.#state = 'over';
-    if (!isOver) this.#request?.close(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
-    this.#leaveApplication();
-  }
-
-  /** A listener starts the flow: it comes with the pipe, not before. */
-  #passAnswer(client: ServerHttp2Stream, request: ClientHttp2Stream): void {
-    const { record } = this;
-    if (record !== null) request.on('data', (chunk: Buffer) => record.passed(chunk.length));
-    request.pipe(client);
   }
 
   #over(): void {
@@ -278,11 +279,8 @@ export class Passage extends Visit {
     const end = guard('visit', () => session.destroy());
     setImmediate(end);
   }
+}
 
-  /** Resets without ending the body: see `StreamClient.abort`. */
-  #reset(code: number): void {
-    const client = this.#client;
-    if (client.writableEnded || code !== constants.NGHTTP2_INTERNAL_ERROR) client.close(code);
-    else client.destroy(new Error('broken off'));
-  }
+function isTrailer(name: string, message: 'request' | 'response'): boolean {
+  return !name.startsWith(':') && !isConnectionSpecific(name) && !isForbiddenTrailer(name, message);
 }

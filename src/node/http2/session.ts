@@ -4,6 +4,7 @@ import { attempt, caught, type FailureDomain, guard } from '../../boundary.ts';
 import { TurnoverSet } from '../../turnover.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import type { PortClient } from '../listeners/port-client.ts';
+import { BLOCK_BYTES_MAX } from './fields.ts';
 import { type Http2Service, StreamClient } from './stream-client.ts';
 
 /** What one connection may do. Each was the way of an attack. */
@@ -123,6 +124,8 @@ export class Http2Connection implements PortClient, FailureDomain {
 function optionsFor(headBytesMax: number) {
   return {
     maxSettings: HTTP2_LIMITS.settingsMax,
+    maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
+    strictSingleValueFields: false,
     maxSessionMemory: HTTP2_LIMITS.sessionMegabytesMax,
     maxHeaderListPairs: HTTP2_LIMITS.fieldsMax,
     maxSessionInvalidFrames: HTTP2_LIMITS.invalidFramesMax,

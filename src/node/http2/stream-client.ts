@@ -1,5 +1,4 @@
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { type FailureDomain, guard } from '../../boundary.ts';
+import type { ServerHttp2Stream } from 'node:http2';
 import { PullproxyError } from '../../errors.ts';
 import { errorAnswer } from '../http1/answers.ts';
 import type { HttpService } from '../http1/connection.ts';
@@ -7,6 +6,9 @@ import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
 import { AnswerWriter } from './answer-writer.ts';
+import { ClientStream } from './client-stream.ts';
+import type { Fields } from './fields.ts';
+import type { StreamOwner } from './guarded-stream.ts';
 import { Passage } from './passage.ts';
 import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
 
@@ -17,31 +19,20 @@ export interface Http2Service extends HttpService {
 }
 
 /** One HTTP/2 stream: the client's side of one exchange, which goes on in HTTP/1.1. */
-export class StreamClient implements ExchangeClient, FailureDomain {
-  readonly #stream: ServerHttp2Stream;
+export class StreamClient implements ExchangeClient, StreamOwner {
+  readonly #stream: ClientStream;
   readonly #service: Http2Service;
   readonly #writer: AnswerWriter;
   #exchange: Exchange | null = null;
   /** Instead of an exchange, where the application speaks HTTP/2. */
   #passage: Passage | null = null;
   #framing: RequestFraming = 'none';
-  #trailers: readonly string[] = [];
   #moved = false;
 
-  /** `fields`: the head's names and values, one after the other. */
   constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
-    this.#stream = stream;
+    this.#stream = new ClientStream(stream, this);
     this.#service = service;
-    this.#writer = new AnswerWriter(stream, method, this);
-    // 'close' follows.
-    stream.on('error', () => {});
-    const gone = guard(this, () => this.#gone());
-    const drained = guard(this, () => {
-      this.#moved = true;
-      this.#exchange?.clientDrained();
-    });
-    stream.on('close', gone);
-    stream.on('drain', drained);
+    this.#writer = new AnswerWriter(this.#stream, method);
   }
 
   get where(): 'visit' {
@@ -51,7 +42,7 @@ export class StreamClient implements ExchangeClient, FailureDomain {
   /** The connection and its other streams go on. */
   fail(): void {
     const visit = this.#exchange ?? this.#passage;
-    if (visit === null || visit.isOver || this.#stream.destroyed) this.abort();
+    if (visit === null || visit.isOver || !this.#stream.isOpen) this.abort();
     else visit.fail();
   }
 
@@ -78,15 +69,7 @@ export class StreamClient implements ExchangeClient, FailureDomain {
     }
     const exchange = new Exchange(this, this.#service, next.head, next.parser);
     this.#exchange = exchange;
-    this.#stream.on('trailers', (_headers: IncomingHttpHeaders, _flags: number, fields?: string[]) => {
-      this.#trailers = fields ?? [];
-    });
-    const sent = guard(this, (piece: Buffer) => this.#requestData(this.#framing === 'chunked' ? chunkOf(piece) : piece));
-    const complete = guard(this, () => {
-      if (this.#framing === 'chunked') this.#requestData(lastChunk(this.#trailers));
-    });
-    this.#stream.on('data', sent);
-    this.#stream.on('end', complete);
+    this.#stream.read();
     this.#service.visit(exchange);
   }
 
@@ -96,8 +79,8 @@ export class StreamClient implements ExchangeClient, FailureDomain {
     const moved = this.#moved;
     this.#moved = false;
     if (moved) return;
-    if (this.#stream.writableNeedDrain) this.#giveUp();
-    else if (!this.#stream.isPaused() && this.#exchange?.awaitsBody === true) this.#exchange.bodyTooSlow();
+    if (this.#stream.isFull) this.#giveUp();
+    else if (!this.#stream.isPaused && this.#exchange?.awaitsBody === true) this.#exchange.bodyTooSlow();
   }
 
   #giveUp(): void {
@@ -111,7 +94,6 @@ export class StreamClient implements ExchangeClient, FailureDomain {
   readonly hasUnsent = true;
 
   write(bytes: Buffer): boolean {
-    if (this.#stream.destroyed) return true;
     return this.#writer.write(bytes);
   }
 
@@ -127,16 +109,15 @@ export class StreamClient implements ExchangeClient, FailureDomain {
     this.#stream.resume();
   }
 
-  /** By destroying it: `close` would end the body before the reset, and the client could take what it has for the whole. */
   abort(): void {
-    this.#stream.destroy(new Error('broken off'));
+    this.#stream.breakOff();
   }
 
   finished(): void {
     const complete = this.#exchange?.requestComplete ?? true;
     this.#exchange = null;
     this.#writer.end();
-    if (!complete) this.#stopBody();
+    if (!complete) this.#stream.stopBody();
     this.#stream.resume();
   }
 
@@ -147,26 +128,34 @@ export class StreamClient implements ExchangeClient, FailureDomain {
 
   // ── the stream's events ──
 
-  #requestData(bytes: Buffer): void {
-    this.#moved = true;
-    if (this.#exchange !== null && !this.#exchange.requestComplete) this.#exchange.requestData(bytes);
+  data(piece: Buffer): void {
+    this.#requestData(this.#framing === 'chunked' ? chunkOf(piece) : piece);
   }
 
-  #gone(): void {
+  ended(trailers: Fields): void {
+    if (this.#framing === 'chunked') this.#requestData(lastChunk(trailers));
+  }
+
+  drained(): void {
+    this.#moved = true;
+    this.#exchange?.clientDrained();
+  }
+
+  closed(): void {
     const exchange = this.#exchange;
     this.#exchange = null;
     exchange?.clientGone();
   }
 
+  #requestData(bytes: Buffer): void {
+    this.#moved = true;
+    if (this.#exchange !== null && !this.#exchange.requestComplete) this.#exchange.requestData(bytes);
+  }
+
   #refuse(error: PullproxyError, from: ForwardedFrom): void {
     this.#service.turnedAway(error, from);
     this.#writer.write(errorAnswer(error, 'GET', true, false));
-    this.#stopBody();
+    this.#stream.stopBody();
     this.#stream.resume();
-  }
-
-  /** Answered before its request was complete: the rest is not wanted (RFC 9113 section 8.1). */
-  #stopBody(): void {
-    this.#writer.whenSaid(guard(this, () => this.#stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 }

@@ -1,0 +1,159 @@
+/**
+ * Streams of Node's HTTP/2, with every call and every event in one place. The calls of Node's API throw: on a stream that the peer has
+ * reset in the meantime, for a field or status that it does not like. Here none does: what can't be said resets this one stream.
+ */
+import { constants, type Http2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { type FailureDomain, guard, internalError } from '../../boundary.ts';
+import { type Fields, fieldsFrom, NO_FIELDS } from './fields.ts';
+
+const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
+
+/** What is done about a stream's events. After `closed` there is none. An error of ours in one of them ends it. */
+export interface StreamOwner extends FailureDomain {
+  data(piece: Buffer): void;
+  /** The peer has sent END_STREAM: its message is complete. A reset is no end. */
+  ended(trailers: Fields): void;
+  drained(): void;
+  /** Once: the stream was reset by the peer or by us, broke with its session, or both sides have ended. */
+  closed(code: number): void;
+}
+
+const ignore = (): void => {};
+
+export abstract class GuardedStream<S extends Http2Stream> {
+  owner: StreamOwner;
+  protected readonly stream: S;
+  /** Of the owner that it has when an error happens. */
+  protected readonly domain: FailureDomain = { where: 'visit', fail: () => this.owner.fail() };
+  readonly #readsToEnd: boolean;
+  readonly #tellClosed = guard(this.domain, () => this.#closed());
+  #trailers: Fields = NO_FIELDS;
+  #peerEnded = false;
+  #toldClosed = false;
+
+  /** `readsToEnd`: a complete message is still read after the stream has closed. Otherwise whoever closes it is gone. */
+  constructor(stream: S, owner: StreamOwner, readsToEnd: boolean) {
+    this.stream = stream;
+    this.owner = owner;
+    this.#readsToEnd = readsToEnd;
+    // 'close' follows.
+    stream.on('error', ignore);
+    const drained = guard(this.domain, () => this.owner.drained());
+    stream.on('drain', drained);
+    stream.on('close', this.#tellClosed);
+    stream.on('trailers', (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
+      this.#trailers = fieldsFrom(raw, headers);
+    });
+    this.#watchEnd();
+    // It may have been reset in the same piece of bytes that opened it.
+    if (stream.closed) process.nextTick(this.#tellClosed);
+  }
+
+  /** Something can be said on it. */
+  get isOpen(): boolean {
+    return !this.stream.destroyed && !this.stream.closed;
+  }
+
+  /** What was written waits for the peer: `drained` follows. */
+  get isFull(): boolean {
+    return this.stream.writableNeedDrain;
+  }
+
+  get isPaused(): boolean {
+    return this.stream.isPaused();
+  }
+
+  /** From now on the owner gets the peer's bytes. */
+  read(): void {
+    const came = guard(this.domain, (piece: Buffer) => {
+      if (!this.#toldClosed && piece.length > 0) this.owner.data(piece);
+    });
+    const ended = guard(this.domain, () => {
+      if (this.#toldClosed || (this.stream.closed && !(this.#readsToEnd && this.#peerEnded))) return;
+      this.owner.ended(this.#trailers);
+    });
+    this.stream.on('data', came);
+    this.stream.on('end', ended);
+  }
+
+  pause(): void {
+    this.stream.pause();
+  }
+
+  /** Also for bytes that nobody reads: they are dropped, so that the stream can close. */
+  resume(): void {
+    this.stream.resume();
+  }
+
+  /** False: wait for `drained`. */
+  write(bytes: Buffer): boolean {
+    if (!this.isOpen || this.stream.writableEnded) return true;
+    try {
+      return this.stream.write(bytes);
+    } catch (error) {
+      this.#failed(error);
+      return true;
+    }
+  }
+
+  end(): void {
+    if (this.isOpen && !this.stream.writableEnded) this.attempt(() => this.stream.end());
+  }
+
+  /** Resets the stream so that the peer can't take what it has for the whole. */
+  reset(code: number): void {
+    if (!this.isOpen) return;
+    // `close` ends the writable side first, and that END_STREAM would overtake the reset. Without this step it says nothing.
+    this.stream._final = (done) => done();
+    this.attempt(() => this.stream.close(code === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : code));
+  }
+
+  /** The same, for a stream that can't go on. */
+  breakOff(): void {
+    this.stream.destroy(new Error('broken off'));
+  }
+
+  /** Makes a call of Node's API; what it throws ends this stream and nothing else. */
+  protected attempt(call: () => void): boolean {
+    try {
+      call();
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  #failed(error: unknown): void {
+    internalError('visit', error);
+    this.stream.destroy(error instanceof Error ? error : new Error('broken off'));
+  }
+
+  /**
+   * Node ends the readable side by `push(null)` at END_STREAM, and in the same way at a reset with NO_ERROR or when the session breaks;
+   * but then the stream is `closed` already. A paused stream that was reset emits nothing else: not 'end', not 'close' and, when its
+   * writable side has ended, not 'aborted'.
+   */
+  #watchEnd(): void {
+    const { stream } = this;
+    const { push } = stream;
+    stream.push = (piece, encoding) => {
+      if (piece === null) this.#pushedEnd();
+      return push.call(stream, piece, encoding);
+    };
+  }
+
+  #pushedEnd(): void {
+    if (!this.stream.closed) this.#peerEnded = true;
+    // Not on nghttp2's stack: what its owner does about it may end the session.
+    else if (!(this.#readsToEnd && this.#peerEnded)) process.nextTick(this.#tellClosed);
+  }
+
+  #closed(): void {
+    if (this.#toldClosed) return;
+    this.#toldClosed = true;
+    this.owner.closed(this.stream.rstCode ?? NGHTTP2_NO_ERROR);
+    // What it has in its buffer would keep it for ever.
+    this.stream.destroy();
+  }
+}

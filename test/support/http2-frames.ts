@@ -1,0 +1,183 @@
+/** One end of an HTTP/2 connection that a test plays frame by frame, as a client or as an application. */
+import { connectClient } from './raw-client.ts';
+import type { RawSocket } from './raw-socket.ts';
+
+export const Type = {
+  DATA: 0,
+  HEADERS: 1,
+  PRIORITY: 2,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+  ALTSVC: 10,
+  ORIGIN: 12,
+  PRIORITY_UPDATE: 16,
+} as const;
+
+export const Flag = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;
+
+export interface Frame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
+
+const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+const FRAME_PAYLOAD_MAX = 16_384;
+const EMPTY = Buffer.alloc(0);
+
+export function frameBytes(type: number, flags: number, stream: number, payload: Buffer = EMPTY): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+export function uint32(number: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(number >>> 0);
+  return bytes;
+}
+
+/** One SETTINGS payload. */
+export function settings(...entries: readonly (readonly [id: number, value: number])[]): Buffer {
+  return Buffer.concat(entries.map(([id, value]) => Buffer.concat([Buffer.from([id >> 8, id & 255]), uint32(value)])));
+}
+
+/** Fields without compression (RFC 7541 section 6.2.2), of any length and repeated as they are given. */
+export function block(fields: readonly (readonly [name: string, value: string])[]): Buffer {
+  return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value, 'latin1');
+  if (bytes.length < 127) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  const length = [127];
+  let rest = bytes.length - 127;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) length.push((rest % 128) + 128);
+  return Buffer.concat([Buffer.from([...length, rest]), bytes]);
+}
+
+/** A request's fields. */
+export function requestBlock(fields: Readonly<Record<string, string>> = {}, ...more: readonly (readonly [string, string])[]): Buffer {
+  const all = { ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'app.test', ...fields };
+  return block([...Object.entries(all), ...more]);
+}
+
+export class FramePeer {
+  readonly raw: RawSocket;
+  /** All that came, in order. */
+  readonly frames: Frame[] = [];
+
+  constructor(raw: RawSocket) {
+    this.raw = raw;
+  }
+
+  /** A client that has said the preface. */
+  static async client(port: number, first: Buffer = EMPTY): Promise<FramePeer> {
+    const peer = new FramePeer(await connectClient(port));
+    peer.raw.send(Buffer.concat([Buffer.from(PREFACE), frameBytes(Type.SETTINGS, 0, 0, first)]));
+    return peer;
+  }
+
+  /** The application's side of a connection that was accepted: it has said its SETTINGS and has read the preface. */
+  static async application(raw: RawSocket, first: Buffer = EMPTY): Promise<FramePeer> {
+    const peer = new FramePeer(raw);
+    raw.send(frameBytes(Type.SETTINGS, 0, 0, first));
+    await raw.take(PREFACE.length);
+    return peer;
+  }
+
+  send(type: number, flags: number, stream: number, payload: Buffer = EMPTY): void {
+    this.raw.send(frameBytes(type, flags, stream, payload));
+  }
+
+  headers(stream: number, fields: Buffer, ends = false): void {
+    const pieces: Buffer[] = [];
+    for (let at = 0; at === 0 || at < fields.length; at += FRAME_PAYLOAD_MAX) pieces.push(fields.subarray(at, at + FRAME_PAYLOAD_MAX));
+    const bytes = pieces.map((piece, i) => {
+      const last = i === pieces.length - 1 ? Flag.END_HEADERS : 0;
+      return i === 0
+        ? frameBytes(Type.HEADERS, last | (ends ? Flag.END_STREAM : 0), stream, piece)
+        : frameBytes(Type.CONTINUATION, last, stream, piece);
+    });
+    this.raw.send(Buffer.concat(bytes));
+  }
+
+  data(stream: number, payload: string | Buffer, ends = false): void {
+    this.send(Type.DATA, ends ? Flag.END_STREAM : 0, stream, typeof payload === 'string' ? Buffer.from(payload) : payload);
+  }
+
+  reset(stream: number, code: number): void {
+    this.send(Type.RST_STREAM, 0, stream, uint32(code));
+  }
+
+  goAway(code: number, lastStream = 0): void {
+    this.send(Type.GOAWAY, 0, 0, Buffer.concat([uint32(lastStream), uint32(code)]));
+  }
+
+  /** Lets the other side send more on the connection and on `streams`. */
+  open(bytes: number, ...streams: readonly number[]): void {
+    for (const stream of [0, ...streams]) this.send(Type.WINDOW_UPDATE, 0, stream, uint32(bytes));
+  }
+
+  /** The next frame. PINGs and SETTINGS are acknowledged. */
+  async next(): Promise<Frame> {
+    const head = await this.raw.take(9);
+    const payload = await this.raw.take(head.readUIntBE(0, 3));
+    const frame = { type: head[3] as number, flags: head[4] as number, stream: head.readUInt32BE(5) & 0x7fffffff, payload };
+    this.frames.push(frame);
+    const { type, flags } = frame;
+    if ((type === Type.SETTINGS || type === Type.PING) && (flags & Flag.ACK) === 0) {
+      this.send(type, Flag.ACK, 0, type === Type.PING ? payload : EMPTY);
+    }
+    return frame;
+  }
+
+  /** The next frame of this kind, and on this stream if one is given. */
+  async until(type: number, stream?: number): Promise<Frame> {
+    for (;;) {
+      const frame = await this.next();
+      if (frame.type === type && (stream === undefined || frame.stream === stream)) return frame;
+    }
+  }
+
+  /** How a stream ends: `end` by END_STREAM, or the code of its reset. */
+  async endOf(stream: number): Promise<'end' | number> {
+    for (;;) {
+      const frame = await this.next();
+      if (frame.stream !== stream) continue;
+      if (frame.type === Type.RST_STREAM) return frame.payload.readUInt32BE(0);
+      if ((frame.type === Type.DATA || frame.type === Type.HEADERS) && (frame.flags & Flag.END_STREAM) !== 0) return 'end';
+    }
+  }
+
+  /** Reads until a PING of ours comes back: everything that was sent before it has been judged, and no connection error came of it. */
+  async judged(): Promise<void> {
+    this.send(Type.PING, 0, 0, Buffer.from('judged!!'));
+    for (;;) {
+      const frame = await this.next();
+      if (frame.type === Type.GOAWAY) throw new Error(`GOAWAY ${frame.payload.readUInt32BE(4)}`);
+      if (frame.type === Type.PING && frame.flags === Flag.ACK && frame.payload.toString() === 'judged!!') return;
+    }
+  }
+
+  /** What came on the stream so far, of bodies. */
+  contentOf(stream: number): Buffer {
+    return Buffer.concat(this.frames.filter((frame) => frame.type === Type.DATA && frame.stream === stream).map(({ payload }) => payload));
+  }
+
+  /** Whether END_STREAM came on the stream. */
+  hasEnded(stream: number): boolean {
+    return this.frames.some(
+      ({ type, flags, stream: id }) => id === stream && (type === Type.DATA || type === Type.HEADERS) && (flags & Flag.END_STREAM) !== 0,
+    );
+  }
+}
