@@ -1,12 +1,33 @@
 /** Inputs on file: one JSON string a line, each letter a byte. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { latin1, type Target } from './target.ts';
+import { APPLICATION_ANSWER } from './targets/application-answer.ts';
 import { CONFIG } from './targets/config.ts';
+import { DIRECTORY } from './targets/directory.ts';
 import { REQUEST_HEAD, RESPONSE_HEAD } from './targets/http1.ts';
+import { HTTP2_APPLICATION } from './targets/http2-application.ts';
+import { HTTP2_CLIENT } from './targets/http2-client.ts';
 import { HANDSHAKE, LINK_FRAMES } from './targets/link.ts';
+import { LINKER_LINK_END, NODE_LINK_END } from './targets/link-ends.ts';
 import { CLIENT_HELLO, PROXY_HEADER } from './targets/listeners.ts';
+import { RECIPE_INPUTS } from './targets/recipes.ts';
 
-export const TARGETS: readonly Target[] = [REQUEST_HEAD, RESPONSE_HEAD, LINK_FRAMES, HANDSHAKE, CLIENT_HELLO, PROXY_HEADER, CONFIG];
+export const TARGETS: readonly Target[] = [
+  REQUEST_HEAD,
+  RESPONSE_HEAD,
+  LINK_FRAMES,
+  HANDSHAKE,
+  CLIENT_HELLO,
+  PROXY_HEADER,
+  CONFIG,
+  HTTP2_CLIENT,
+  APPLICATION_ANSWER,
+  HTTP2_APPLICATION,
+  DIRECTORY,
+  NODE_LINK_END,
+  LINKER_LINK_END,
+  RECIPE_INPUTS,
+];
 
 /** `crashes`: what has once broken something. */
 type Kind = 'corpus' | 'crashes';

@@ -15,10 +15,37 @@ export function randomOf(seed: number): Random {
 export const INPUT_BYTES_MAX = 8_192;
 const CHANGES_MAX = 6;
 
-export function mutate(input: Buffer, other: Buffer, words: readonly string[], random: Random): Buffer {
+/** `lines`: the input is a list of lines, which are moved about as well. */
+export function mutate(input: Buffer, other: Buffer, words: readonly string[], random: Random, lines = false): Buffer {
   let bytes = input;
-  for (let changes = 1 + below(CHANGES_MAX, random); changes > 0; changes--) bytes = change(bytes, other, words, random);
+  for (let changes = 1 + below(CHANGES_MAX, random); changes > 0; changes--) {
+    bytes = lines && random() < 0.5 ? changeLines(bytes, other, random) : change(bytes, other, words, random);
+  }
   return bytes.subarray(0, INPUT_BYTES_MAX);
+}
+
+function changeLines(bytes: Buffer, other: Buffer, random: Random): Buffer {
+  const lines = bytes.toString('latin1').split('\n');
+  const theirs = other.toString('latin1').split('\n');
+  const at = below(lines.length, random);
+  const to = below(lines.length + 1, random);
+  switch (below(5, random)) {
+    case 0:
+      lines.splice(at, 1 + below(3, random));
+      break;
+    case 1:
+      lines.splice(to, 0, lines[at] as string);
+      break;
+    case 2:
+      lines.splice(to, 0, ...lines.splice(at, 1));
+      break;
+    case 3:
+      lines.splice(to, 0, theirs[below(theirs.length, random)] as string);
+      break;
+    default:
+      lines.splice(to, lines.length, ...theirs.slice(below(theirs.length, random)));
+  }
+  return Buffer.from(lines.join('\n'), 'latin1');
 }
 
 function change(bytes: Buffer, other: Buffer, words: readonly string[], random: Random): Buffer {

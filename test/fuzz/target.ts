@@ -7,8 +7,14 @@ export interface Target {
   readonly seeds: readonly Buffer[];
   /** Words of the language that mutations put in. */
   readonly words: readonly string[];
+  /** Set where an input is a list of lines: lines are moved, copied and dropped as well. */
+  readonly lines?: boolean;
+  /** How many inputs a second it takes, roughly: real sockets are slower than a function call. Default: thousands. */
+  readonly pace?: 'sockets';
   /** Throws when something does not hold. */
   run(bytes: Buffer): void | Promise<void>;
+  /** After a failure: what is left of the last input goes. */
+  restart?(): Promise<void>;
 }
 
 export function latin1(text: string): Buffer {

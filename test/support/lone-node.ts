@@ -16,7 +16,7 @@ export interface LoneNode {
   readonly backendPort: number;
 }
 
-export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend' | 'cluster'>> {
+export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend'>> {
   /** What differs from HTTP at 127.0.0.1. */
   readonly listen?: Partial<ListenUrl>;
   /** Configured routes, as users write them. */
