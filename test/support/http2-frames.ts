@@ -169,6 +169,29 @@ export class FramePeer {
     }
   }
 
+  /** Sends DATA for as long as the windows of the connection and the stream let it. Returns how many bytes that were. */
+  async fill(stream: number): Promise<number> {
+    let sent = 0;
+    for (;;) {
+      await this.judged();
+      const room = Math.min(this.#windowOf(0), this.#windowOf(stream)) - sent;
+      if (room <= 0) return sent;
+      for (let left = room; left > 0; left -= FRAME_PAYLOAD_MAX) this.data(stream, Buffer.alloc(Math.min(left, FRAME_PAYLOAD_MAX)));
+      sent += room;
+    }
+  }
+
+  /** All that the other side has ever given, by its WINDOW_UPDATEs and its SETTINGS. */
+  #windowOf(stream: number): number {
+    let bytes = 65_535;
+    for (const { type, flags, stream: id, payload } of this.frames) {
+      if (type === Type.WINDOW_UPDATE && id === stream) bytes += payload.readUInt32BE(0);
+      if (type !== Type.SETTINGS || flags !== 0 || stream === 0) continue;
+      for (let at = 0; at < payload.length; at += 6) if (payload.readUInt16BE(at) === 4) bytes += payload.readUInt32BE(at + 2) - 65_535;
+    }
+    return bytes;
+  }
+
   /** What came on the stream so far, of bodies. */
   contentOf(stream: number): Buffer {
     return Buffer.concat(this.frames.filter((frame) => frame.type === Type.DATA && frame.stream === stream).map(({ payload }) => payload));

@@ -51,6 +51,8 @@ export class Passage extends Visit implements StreamOwner {
   readonly #events: PassageEvents;
   #state: State = 'waiting';
   #session: ClientHttp2Session | null = null;
+  /** Carries the session. */
+  #duplex: LinkDuplex | null = null;
   #request: ApplicationStream | null = null;
   #verdict: ErrorCode = 'application_broke_off';
   #linkLost = false;
@@ -89,6 +91,7 @@ export class Passage extends Visit implements StreamOwner {
       (code) => this.#wasReset(code),
       (microseconds) => this.record?.connected(microseconds),
     );
+    this.#duplex = duplex;
     const client = lender.link.tellsClients ? this.head.origin.text : '';
     duplex.attach(lender.link.open(duplex, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, EMPTY, client));
     const session = connect(APPLICATION, { ...SESSION_OPTIONS, createConnection: () => duplex });
@@ -252,7 +255,7 @@ export class Passage extends Visit implements StreamOwner {
 
   /** The application's connection is gone before its answer was complete. */
   #broken(): void {
-    this.#session = null;
+    this.#leaveApplication();
     if (this.#state === 'opening' && this.attempts < ATTEMPTS_MAX) {
       this.#state = 'waiting';
       this.#events.retry(this);
@@ -273,10 +276,15 @@ export class Passage extends Visit implements StreamOwner {
 
   /** What was written last, a reset maybe, goes out first. */
   #leaveApplication(): void {
-    const session = this.#session;
-    this.#session = null;
+    const [session, duplex] = [this.#session, this.#duplex];
+    this.#session = this.#duplex = null;
     if (session === null) return;
-    const end = guard('visit', () => session.destroy());
+    // Node leaves the connection of a session that has seen a GOAWAY to its peer: one that stays open would keep the slot.
+    const leave = guard('visit', () => duplex?.destroy());
+    const end = guard('visit', () => {
+      session.destroy();
+      setImmediate(leave);
+    });
     setImmediate(end);
   }
 }

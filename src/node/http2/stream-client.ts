@@ -48,6 +48,8 @@ export class StreamClient implements ExchangeClient, StreamOwner {
 
   /** Begins the exchange. `fields`: the head's names and values, one after the other; `ended`: there is no body. */
   begin(fields: readonly string[], ended: boolean, from: ForwardedFrom): void {
+    // Reset in the same bytes that opened it: an application need not hear of it (CVE-2023-44487, rapid reset).
+    if (!this.#stream.isOpen) return;
     let next: ReturnType<typeof nextRequest>;
     try {
       const { bytes, framing } = requestText(fields, ended);

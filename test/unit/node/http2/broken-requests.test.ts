@@ -2,6 +2,8 @@
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { ResetCode } from '../../../../src/link/frames.ts';
+import { WINDOW_BYTES } from '../../../../src/link/stream.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/fake-linker.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
@@ -51,18 +53,19 @@ describe.each(['POST', 'HEAD'])('a held %s whose body is not read any further', 
   });
 });
 
-test('a client that breaks off in the bytes with which it began is gone', async () => {
-  const { port, node } = await startLoneNode({ routes: { 'app.test': {} } });
+test('a request that is broken off in the bytes with which it began reaches nobody', async () => {
+  const app = await ScriptedApp.serving(({ startLine }) => ok(startLine));
+  const { port } = await startServedNode(app.port);
   const client = await FramePeer.client(port);
   client.raw.socket.cork();
   client.headers(1, POST);
   client.data(1, 'some');
   client.reset(1, 0);
-  client.headers(3, requestBlock(), true);
+  client.headers(3, requestBlock({ ':path': '/other' }), true);
   client.raw.socket.uncork();
-  await eventually('the other one is held', () => node.held === 1);
-  await client.judged();
-  expect(node.held).toBe(1);
+  expect(await client.endOf(3)).toBe('end');
+  expect(client.contentOf(3).toString()).toBe('GET /other HTTP/1.1');
+  expect(app.connections).toHaveLength(1);
 });
 
 describe.each(['http1', 'h2c'] as const)('where the application (%s) does not read a body', (protocol) => {
@@ -78,6 +81,26 @@ describe.each(['http1', 'h2c'] as const)('where the application (%s) does not re
     const connection = await app.next();
     if (protocol === 'h2c') await FramePeer.application(connection, settings([4, 0]));
     await client.judged();
+    expect(node.active).toBe(1);
+    breaking(client);
+    await eventually('the slot is idle', () => node.active === 0);
+  });
+});
+
+describe('where more was sent than fits all windows on the way', () => {
+  test.each(BREAKINGS)('a client loses its slot at once after %s', async (_what, breaking) => {
+    const { port, node, backendPort } = await startLoneNode();
+    const linker = await FakeLinker.dial({ backendPort, appPort: 1, concurrency: 1 });
+    // Reads nothing at all.
+    linker.intercept = (stream, _flags, { free }) => {
+      const onReset = (): void => free.call(linker.link, stream, ResetCode.CLOSED, true, false);
+      stream.handler = { where: 'application', fail: onReset, onData: () => false, onEnd: () => {}, onDrain: () => {}, onReset };
+      return true;
+    };
+    const client = await FramePeer.client(port);
+    client.headers(1, POST);
+    const sent = await client.fill(1);
+    expect(sent).toBeGreaterThan(WINDOW_BYTES);
     expect(node.active).toBe(1);
     breaking(client);
     await eventually('the slot is idle', () => node.active === 0);
