@@ -81,6 +81,25 @@ export const CLIENT_SIDE = {
     'the same for WebSockets and whatever else begins with an Upgrade; an answer has no such limit, however long it takes',
   ),
   headBytesMax: setting('head-bytes-max', size(1024, 65_536), 16_384, 'largest head of a request; a larger one is answered with 431'),
+  http2StreamsMax: setting('http2-streams-max', whole(1, 10_000), 100, 'requests at once on one connection of HTTP/2'),
+  http2ResetsMax: setting(
+    'http2-resets-max',
+    whole(10, 1_000_000),
+    1_000,
+    'requests that a client may cancel at once on one connection of HTTP/2, and a tenth of it in each second (rapid reset, CVE-2023-44487); each one that was answered is worth another',
+  ),
+  http2ControlFramesMax: setting(
+    'http2-control-frames-max',
+    whole(10, 1_000_000),
+    200,
+    'frames that carry nothing (SETTINGS, PING, empty DATA and others) at once on one connection of HTTP/2, and a tenth of it in each second; each frame that is sent to the client is worth three more',
+  ),
+  http2WindowBytesMax: setting(
+    'http2-window-bytes-max',
+    size(0, Number.MAX_SAFE_INTEGER),
+    256 * 1024 ** 2,
+    'memory by which the windows of HTTP/2 uploads may grow in one process, all together; each begins with 64 KiB, and grows to 16 MiB at most while the application takes what comes',
+  ),
   connectionsMax: setting(
     'connections-max',
     whole(1, 1_000_000),

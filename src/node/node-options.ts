@@ -6,13 +6,16 @@ import type { RouteSettings } from '../config/route-settings.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
 import type { HeldLimits } from './dispatch.ts';
+import type { Http2Limits } from './http2/http2-limits.ts';
 import type { Leaver } from './lenders.ts';
 import type { BackendTls } from './link-server.ts';
 import type { Certificates } from './listeners/certificates.ts';
 import type { VisitWatcher } from './visit-watchers.ts';
 
 /** What a node is made with. */
-export interface NodeOptions extends HeldLimits {
+export interface NodeOptions extends HeldLimits, Http2Limits {
+  /** By which windows of HTTP/2 uploads may grow, all together. */
+  readonly http2WindowBytesMax: number;
   readonly id: string;
   readonly listen: readonly ListenUrl[];
   /** Of https listeners. */

@@ -10,7 +10,9 @@ import { HeldTally } from './held-queue.ts';
 import { Exchange, type HttpVisit } from './http1/exchange.ts';
 import type { ForwardedFrom } from './http1/forwarding.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
+import type { Http2Settings } from './http2/http2-limits.ts';
 import type { Http2Service } from './http2/stream-client.ts';
+import { WindowBudget } from './http2/upload-windows.ts';
 import { Leaving } from './leaving.ts';
 import { Lenders } from './lenders.ts';
 import { type BackendTls, LinkServer } from './link-server.ts';
@@ -43,6 +45,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   readonly tcpIdleTimeoutMs: number;
   readonly upgradeIdleTimeoutMs: number;
   readonly httpsLines: string;
+  readonly http2: Http2Settings;
   readonly handoffs = new HandoffCounters();
   /** Answers to requests that belong to no route. */
   readonly unrouted = new RouteCounters();
@@ -73,6 +76,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.tcpIdleTimeoutMs = options.tcpIdleTimeoutMs;
     this.upgradeIdleTimeoutMs = options.upgradeIdleTimeoutMs;
     this.httpsLines = options.hstsMs === undefined ? '' : hstsLine(options.hstsMs);
+    const { http2StreamsMax, http2ResetsMax, http2ControlFramesMax, http2WindowBytesMax } = options;
+    this.http2 = { http2StreamsMax, http2ResetsMax, http2ControlFramesMax, windows: new WindowBudget(http2WindowBytesMax) };
     this.#watch = options.watchers?.length ? new VisitWatchers(options.watchers) : null;
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;

@@ -23,6 +23,14 @@ export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'b
   readonly routes?: Readonly<Record<string, RouteRecord>>;
 }
 
+/** As users have it. */
+export const HTTP2 = {
+  http2StreamsMax: 100,
+  http2ResetsMax: 1_000,
+  http2ControlFramesMax: 200,
+  http2WindowBytesMax: 256 * 1_048_576,
+} as const;
+
 const nodes = new Set<ProxyNode>();
 
 export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
@@ -36,6 +44,7 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
     secrets: () => ['s'],
     connectionsMax: 10_000,
     headBytesMax: 16_384,
+    ...HTTP2,
     headTimeoutMs: 10_000,
     keepAliveTimeoutMs: 75_000,
     stallTimeoutMs: 60_000,

@@ -1,40 +1,27 @@
 import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { attempt, caught, type FailureDomain, guard } from '../../boundary.ts';
+import { PullproxyError } from '../../errors.ts';
 import { TurnoverSet } from '../../turnover.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
+import { HEADERS_MAX } from '../http1/head-spans.ts';
 import type { PortClient } from '../listeners/port-client.ts';
+import { ClientWire } from './client-wire.ts';
 import { BLOCK_BYTES_MAX } from './fields.ts';
+import { HTTP2_LIMITS, wireLimits } from './http2-limits.ts';
 import { type Http2Service, StreamClient } from './stream-client.ts';
 
-/** What one connection may do. Each was the way of an attack. */
-export const HTTP2_LIMITS = {
-  /** Requests at once. */
-  concurrentStreamsMax: 100,
-  /** Streams that a client may break off at once, and then in each second (CVE-2023-44487, rapid reset). */
-  resetsMax: 200,
-  resetsPerSecondMax: 20,
-  /** SETTINGS and PING frames within CONTROL_WINDOW_MS (CVE-2019-9512, CVE-2019-9515). */
-  controlFramesMax: 200,
-  /** Entries of one SETTINGS frame. */
-  settingsMax: 32,
-  /** Fields of one head; its bytes are bounded as those of HTTP/1.1 are. */
-  fieldsMax: 128,
-  /** Frames that mean nothing to us, and streams that were refused. */
-  invalidFramesMax: 100,
-  rejectedStreamsMax: 100,
-  /** Memory that one session may occupy, in MB. */
-  sessionMegabytesMax: 4,
-} as const;
-
-const CONTROL_WINDOW_MS = 10_000;
+/** The wire counts, not Node, which does over a connection's whole life. */
+const UNLIMITED = 2 ** 32 - 1;
+const WINDOW_BYTES_MAX = 2 ** 31 - 1;
+/** Node takes what comes off the connection's window at once: this one only has to fill the line. */
+const CONNECTION_WINDOW_BYTES = 32 * 1_048_576;
 /** Of each field, by which RFC 9113 section 10.5.1 counts a head. */
 const FIELD_OVERHEAD_BYTES = 32;
 
 /** One client's HTTP/2 connection: each of its streams is an exchange of its own. */
 export class Http2Connection implements PortClient, FailureDomain {
   readonly socket: Socket;
-  readonly paused = false;
   deadline: number;
   place: number | null = null;
   readonly #session: ServerHttp2Session;
@@ -42,8 +29,7 @@ export class Http2Connection implements PortClient, FailureDomain {
   readonly #from: ForwardedFrom;
   readonly #clients = new TurnoverSet<StreamClient>();
   readonly #stallTimeoutMs: number;
-  #controlFrames = 0;
-  #controlSince = performance.now();
+  readonly #wire: ClientWire;
 
   constructor(socket: Socket, from: ForwardedFrom, service: Http2Service, gone: (connection: Http2Connection) => void) {
     this.socket = socket;
@@ -53,13 +39,14 @@ export class Http2Connection implements PortClient, FailureDomain {
     this.deadline = performance.now() + service.headTimeoutMs;
     // Here a half-close is an end.
     socket.allowHalfOpen = false;
-    this.#session = performServerHandshake(socket, optionsFor(service.headBytesMax));
+    this.#wire = new ClientWire(socket, wireLimits(service.http2), service.http2.windows, this, (code, reason) => {
+      if (!this.#session.destroyed) this.#session.destroy(new Error(reason), code);
+    });
+    this.#session = performServerHandshake(this.#wire, optionsFor(service));
+    this.#session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     const streamed = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, fields?: string[]): void =>
       this.#streamed(stream, String(headers[':method']), flags, fields ?? []);
-    const countControlFrame = guard(this, () => this.#countControlFrame());
     this.#session.on('stream', guard(this, streamed));
-    this.#session.on('remoteSettings', countControlFrame);
-    this.#session.on('ping', countControlFrame);
     // 'close' follows.
     this.#session.on('error', () => {});
     socket.on('error', () => {});
@@ -73,6 +60,10 @@ export class Http2Connection implements PortClient, FailureDomain {
 
   fail(): void {
     this.socket.destroy();
+  }
+
+  get paused(): boolean {
+    return this.socket.isPaused();
   }
 
   timeOut(now: number): void {
@@ -103,38 +94,59 @@ export class Http2Connection implements PortClient, FailureDomain {
       if (this.#clients.size === 0) this.deadline = performance.now() + this.#service.keepAliveTimeoutMs;
     });
     stream.once('close', closed);
+    const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     try {
-      client.begin(fields, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#from);
+      if (!ended) this.#receiveBody(stream);
+      if (this.#wire.judge.isMalformed(stream.id as number))
+        client.refuse(new PullproxyError('bad_request', 'a malformed field'), this.#from);
+      else client.begin(fields, ended, this.#from);
     } catch (error) {
       caught(client, error);
     }
   }
 
-  #countControlFrame(): void {
-    const now = performance.now();
-    if (now - this.#controlSince > CONTROL_WINDOW_MS) {
-      this.#controlSince = now;
-      this.#controlFrames = 0;
-    }
-    if (++this.#controlFrames <= HTTP2_LIMITS.controlFramesMax) return;
-    this.#session.destroy(new Error('too many SETTINGS or PING frames'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  #receiveBody(stream: ServerHttp2Stream): void {
+    const id = stream.id as number;
+    const upload = this.#wire.judge.uploadOf(id);
+    if (upload === null) return;
+    // Asked whenever something of the body was taken, whoever takes it.
+    const read = stream._read.bind(stream);
+    const renew = guard(this, () => this.#wire.judge.renew(id, upload, stream.readableLength));
+    stream._read = (size) => {
+      renew();
+      read(size);
+    };
+    const release = guard(this, () => upload.release());
+    stream.once('close', release);
+    // Malformed trailers make the whole request malformed (RFC 9113 section 8.1.1).
+    const trailers = guard(this, () => {
+      if (!this.#wire.judge.isMalformed(id)) return;
+      stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+      // Its body would end otherwise as if it were whole.
+      stream.destroy(new Error('malformed trailers'));
+    });
+    stream.prependListener('trailers', trailers);
   }
 }
 
-function optionsFor(headBytesMax: number) {
+function optionsFor({ headBytesMax, http2 }: Http2Service) {
+  const fieldsMax = HEADERS_MAX + HTTP2_LIMITS.cookieCrumbsMax;
   return {
     maxSettings: HTTP2_LIMITS.settingsMax,
     maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
     strictSingleValueFields: false,
     maxSessionMemory: HTTP2_LIMITS.sessionMegabytesMax,
-    maxHeaderListPairs: HTTP2_LIMITS.fieldsMax,
-    maxSessionInvalidFrames: HTTP2_LIMITS.invalidFramesMax,
-    maxSessionRejectedStreams: HTTP2_LIMITS.rejectedStreamsMax,
-    streamResetBurst: HTTP2_LIMITS.resetsMax,
-    streamResetRate: HTTP2_LIMITS.resetsPerSecondMax,
+    maxHeaderListPairs: fieldsMax,
+    maxSessionInvalidFrames: UNLIMITED,
+    maxSessionRejectedStreams: UNLIMITED,
+    streamResetBurst: UNLIMITED,
+    streamResetRate: UNLIMITED,
+    // White space around a value is taken off where the head is read, as that of HTTP/1.1 is; nghttp2 would drop the field.
+    strictFieldWhitespaceValidation: false,
     settings: {
-      maxConcurrentStreams: HTTP2_LIMITS.concurrentStreamsMax,
-      maxHeaderListSize: headBytesMax + HTTP2_LIMITS.fieldsMax * FIELD_OVERHEAD_BYTES,
+      maxConcurrentStreams: http2.http2StreamsMax,
+      maxHeaderListSize: headBytesMax + fieldsMax * FIELD_OVERHEAD_BYTES,
+      initialWindowSize: WINDOW_BYTES_MAX,
       enablePush: false,
     },
   };

@@ -9,11 +9,13 @@ import { AnswerWriter } from './answer-writer.ts';
 import { ClientStream } from './client-stream.ts';
 import type { Fields } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
+import type { Http2Settings } from './http2-limits.ts';
 import { Passage } from './passage.ts';
 import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
 
 /** What a connection of HTTP/2 needs from the node around it. */
 export interface Http2Service extends HttpService {
+  readonly http2: Http2Settings;
   /** The application behind this host speaks HTTP/2 itself. */
   speaksHttp2(host: string): boolean;
 }
@@ -60,7 +62,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
       next = { kind: 'refused', error };
     }
     if (next.kind !== 'complete') {
-      this.#refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'), from);
+      this.refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'), from);
       return;
     }
     if (this.#service.speaksHttp2(next.head.host)) {
@@ -154,7 +156,8 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     if (this.#exchange !== null && !this.#exchange.requestComplete) this.#exchange.requestData(bytes);
   }
 
-  #refuse(error: PullproxyError, from: ForwardedFrom): void {
+  /** Instead of `begin`: no request is made of it. */
+  refuse(error: PullproxyError, from: ForwardedFrom): void {
     this.#service.turnedAway(error, from);
     this.#writer.write(errorAnswer(error, 'GET', true, false));
     this.#stream.stopBody();

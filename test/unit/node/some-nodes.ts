@@ -17,6 +17,7 @@ import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { ProxyNode } from '../../../src/node/node.ts';
 import type { NodeOptions } from '../../../src/node/node-options.ts';
 import { eventually } from '../../support/eventually.ts';
+import { HTTP2 } from '../../support/lone-node.ts';
 
 export const SECRET = 's';
 export const ROUTE = 'app.example.com';
@@ -60,6 +61,7 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
     secrets: () => [SECRET],
     connectionsMax: 20_000,
     headBytesMax: 16_384,
+    ...HTTP2,
     headTimeoutMs: 10_000,
     keepAliveTimeoutMs: 75_000,
     stallTimeoutMs: 60_000,

@@ -1,0 +1,52 @@
+import type { WindowBudget } from './upload-windows.ts';
+
+/** What one connection may do. Each was the way of an attack. */
+export interface Http2Limits {
+  /** Requests at once. */
+  readonly http2StreamsMax: number;
+  /** Requests that a client may cancel at once, and a tenth of it in each second (CVE-2023-44487, rapid reset). */
+  readonly http2ResetsMax: number;
+  /** SETTINGS, PING and whatever else carries nothing, at once, and a tenth of it in each second (CVE-2019-9512, -9515, -9518). */
+  readonly http2ControlFramesMax: number;
+}
+
+export interface Http2Settings extends Http2Limits {
+  readonly windows: WindowBudget;
+}
+
+export const HTTP2_LIMITS = {
+  /** Entries of one SETTINGS frame. */
+  settingsMax: 32,
+  /** Pieces of cookies, which a client may cut as it likes (RFC 9113 section 8.2.3); they count as one field. */
+  cookieCrumbsMax: 1_000,
+  /** Streams that are refused or reset for the client's fault, at once, and a tenth of it in each second. */
+  faultsMax: 100,
+  /** Memory that one session may occupy, in MB. */
+  sessionMegabytesMax: 4,
+} as const;
+
+const RATE_SHARE = 0.1;
+
+/** What the frames of one connection may do. */
+export interface WireLimits {
+  /** Streams that a client may cancel at once, and in each second. Each one that was answered is worth another. */
+  readonly resetsMax: number;
+  readonly resetsPerSecondMax: number;
+  /** Frames that carry nothing, at once and in each second; what is sent to the client earns it more. */
+  readonly controlFramesMax: number;
+  readonly controlFramesPerSecondMax: number;
+  /** Streams that are reset for the client's fault. Each one that was answered is worth another. */
+  readonly faultsMax: number;
+  readonly faultsPerSecondMax: number;
+}
+
+export function wireLimits({ http2ResetsMax, http2ControlFramesMax }: Http2Limits): WireLimits {
+  return {
+    resetsMax: http2ResetsMax,
+    resetsPerSecondMax: http2ResetsMax * RATE_SHARE,
+    controlFramesMax: http2ControlFramesMax,
+    controlFramesPerSecondMax: http2ControlFramesMax * RATE_SHARE,
+    faultsMax: HTTP2_LIMITS.faultsMax,
+    faultsPerSecondMax: HTTP2_LIMITS.faultsMax * RATE_SHARE,
+  };
+}

@@ -1,0 +1,80 @@
+/** A client of HTTP/2 that speaks in frames, and remembers what it was told of each stream. */
+import { eventually } from './eventually.ts';
+import { connectFrames, FrameType, frame } from './http2-client.ts';
+import type { RawSocket } from './raw-socket.ts';
+
+const END_STREAM = 1;
+const END_HEADERS = 4;
+/** By its index in HPACK's static table (RFC 7541 appendix A). */
+const STATUSES: Readonly<Record<number, number>> = { 136: 200, 137: 204, 138: 206, 139: 304, 140: 400, 141: 404, 142: 500 };
+
+export interface Told {
+  /** Of its answer; 0: another than those of the static table. */
+  status: number | null;
+  bytes: number;
+  complete: boolean;
+  /** Error code of a RST_STREAM. */
+  reset: number | null;
+  /** By WINDOW_UPDATE. */
+  credit: number;
+}
+
+export class FrameTalk {
+  readonly client: RawSocket;
+  /** Error code of a GOAWAY. */
+  goAway: number | null = null;
+  pongs = 0;
+  readonly #told = new Map<number, Told>();
+
+  private constructor(client: RawSocket) {
+    this.client = client;
+    void this.#listen().catch(() => {});
+  }
+
+  static async connect(port: number): Promise<FrameTalk> {
+    return new FrameTalk(await connectFrames(port));
+  }
+
+  /** What it was told of this stream so far. */
+  of(stream: number): Told {
+    const told = this.#told.get(stream) ?? { status: null, bytes: 0, complete: false, reset: null, credit: 0 };
+    this.#told.set(stream, told);
+    return told;
+  }
+
+  /** Resolves when its answer is complete, or it was reset. */
+  async end(stream: number): Promise<Told> {
+    const isOver = (): boolean => this.of(stream).complete || this.of(stream).reset !== null;
+    await eventually(`the end of stream ${stream}`, () => isOver() || this.goAway !== null);
+    return this.of(stream);
+  }
+
+  headers(stream: number, block: Buffer, flags = END_STREAM): void {
+    this.client.send(frame(FrameType.HEADERS, END_HEADERS | flags, stream, block));
+  }
+
+  data(stream: number, content: Buffer | string, flags = 0): void {
+    this.client.send(frame(FrameType.DATA, flags, stream, Buffer.from(content)));
+  }
+
+  reset(stream: number): void {
+    this.client.send(frame(FrameType.RST_STREAM, 0, stream, Buffer.from([0, 0, 0, 8])));
+  }
+
+  async #listen(): Promise<void> {
+    for (;;) {
+      const head = await this.client.take(9);
+      const payload = await this.client.take(head.readUIntBE(0, 3));
+      const [type, flags, stream] = [head[3], head[4] as number, head.readUInt32BE(5)];
+      const told = this.of(stream);
+      if (type === FrameType.HEADERS) told.status ??= STATUSES[payload[0] as number] ?? 0;
+      if (type === FrameType.DATA) told.bytes += payload.length;
+      if (type === FrameType.RST_STREAM) told.reset ??= payload.readUInt32BE(0);
+      if (type === FrameType.WINDOW_UPDATE) told.credit += payload.readUInt32BE(0);
+      if (type === FrameType.GOAWAY) this.goAway = payload.readUInt32BE(4);
+      if (type === FrameType.PING) this.pongs++;
+      const ends = (type === FrameType.HEADERS || type === FrameType.DATA) && (flags & END_STREAM) !== 0;
+      told.complete ||= ends;
+    }
+  }
+}
