@@ -107,7 +107,7 @@ export function internalError(place: Place, thrown: unknown): void {
     const unlogged = tally.unlogged === 0 ? {} : { unlogged: tally.unlogged };
     tally.unlogged = 0;
     try {
-      log?.error({ where: place, count: tally.count, ...unlogged, err: { type: name, message, stack } }, 'internal error');
+      log?.error({ where: place, count: tally.count, ...unlogged, err: plain({ name, message, stack }) }, 'internal error');
     } catch {
       // The counter tells of it.
     }
@@ -172,6 +172,11 @@ const OUR_FAULTS: ReadonlySet<string> = new Set([
   'AssertionError',
   'BrokenInvariant',
 ]);
+
+/** The log takes the name of an error from its constructor, where it has one. */
+function plain(words: { name: string; message: string; stack: string }): object {
+  return Object.assign(Object.create(null), words);
+}
 
 /** Anything can be thrown, also what throws when it is looked at. */
 function wordsOf(thrown: unknown): { name: string; message: string; stack: string } {

@@ -1,23 +1,37 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isatty } from 'node:tty';
 import pino from 'pino';
 
 export type Log = pino.Logger;
 
-/** JSON lines on stdout. Secrets are never passed to it. */
-export function createLog(name: string, level = 'info'): Log {
-  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime });
-}
-
 /** The kernel takes this much in one piece (PIPE_BUF): lines of several processes, or of the log, do not end up inside each other. */
 const WRITE_BYTES_MAX = 4_096;
-/** Fewer bytes wait for FLUSH_MS. */
+/** The access log: fewer bytes wait for FLUSH_MS. */
 const FLUSH_BYTES = 2_048;
 const FLUSH_MS = 250;
 /** What waits for a slow disk or reader; further lines are dropped. */
 const WAITING_BYTES_MAX = 4 * 1_048_576;
+/** A reader that does not read is tried again after this, a disk that is full after that. */
+const RETRY_MS = 100;
+const FAILED_MS = 1_000;
 /** At the end: how long what still waits may take. */
 const CLOSE_MS = 2_000;
+const STDOUT = 1;
+
+let ownLines: LineSink | null = null;
+
+/** JSON lines on stdout. Secrets are never passed to it. Neither a reader that does not read nor a full disk holds the process up. */
+export function createLog(name: string, level = 'info'): Log {
+  ownLines ??= openStdout();
+  const lines = ownLines;
+  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line) => lines.write(line) });
+}
+
+/** Resolves when the log is written, or could not be in CLOSE_MS. */
+export async function closeLog(): Promise<void> {
+  await ownLines?.close();
+}
 
 export interface LineFile {
   /** One line with its newline. Never blocks; what does not fit is dropped. */
@@ -34,42 +48,180 @@ export interface LineFile {
  * @throws Error when the file can't be opened
  */
 export function openLineFile(target: 'stdout' | { readonly path: string }, failed: (error: Error) => void): LineFile {
-  // Opened once to see whether it can be: pino opens it later, when nobody listens any more.
-  if (target !== 'stdout') closeSync(openSync(target.path, 'a'));
-  const destination = pino.destination({
-    dest: target === 'stdout' ? 1 : target.path,
-    sync: false,
-    minLength: FLUSH_BYTES,
-    maxLength: WAITING_BYTES_MAX,
-    maxWrite: WRITE_BYTES_MAX,
-    periodicFlush: FLUSH_MS,
-  });
-  let dropped = 0;
-  let failing = false;
-  let closing = false;
-  destination.on('drop', () => {
-    dropped++;
-  });
-  destination.on('write', () => {
-    failing = false;
-  });
-  destination.on('error', (error: Error) => {
-    if (!failing) failed(error);
-    failing = true;
-  });
-  return {
-    write(line) {
-      // What ends after the end is not written.
-      if (!closing) destination.write(line);
-    },
-    get dropped() {
-      return dropped;
-    },
-    async close() {
-      closing = true;
-      const closed = new Promise((resolve) => destination.once('close', resolve));
-      destination.end();
-      await Promise.race([closed, delay(CLOSE_MS, undefined, { ref: false })]);
-    },
-  };
+  const fd = target === 'stdout' ? STDOUT : openSync(target.path, 'a');
+  return new LineSink(withoutBlocking(fd) ?? fd, { sync: false, gatherBytes: FLUSH_BYTES, failed });
+}
+
+/** Lines are written at once, where that can't block: those before a crash are there. */
+function openStdout(): LineSink {
+  const fd = withoutBlocking(STDOUT);
+  const sync = fd !== null || !canBlock(STDOUT);
+  const lines = new LineSink(fd ?? STDOUT, { sync, gatherBytes: 0, failed: () => {} });
+  process.on('exit', () => lines.lastWords());
+  return lines;
+}
+
+function canBlock(fd: number): boolean {
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFIFO() || stat.isSocket() || isatty(fd);
+  } catch {
+    return false;
+  }
+}
+
+/** The same pipe or terminal, opened once more so that writing to it never blocks; null: it is none, or it can't be. */
+function withoutBlocking(fd: number): number | null {
+  try {
+    if (!fstatSync(fd).isFIFO() && !isatty(fd)) return null;
+    return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_APPEND | constants.O_NOCTTY);
+  } catch {
+    return null;
+  }
+}
+
+interface SinkOptions {
+  /** Writes in the turn in which a line comes. */
+  readonly sync: boolean;
+  /** Fewer bytes wait for FLUSH_MS. */
+  readonly gatherBytes: number;
+  readonly failed: (error: Error) => void;
+}
+
+/** `waiting`: for a reader, or for room on a disk. */
+type SinkState = 'idle' | 'writing' | 'waiting';
+
+class LineSink implements LineFile {
+  dropped = 0;
+  readonly #fd: number;
+  readonly #options: SinkOptions;
+  readonly #lines: string[] = [];
+  /** Of all that is not written yet. */
+  #bytes = 0;
+  /** What is being written. */
+  #chunk: Buffer | null = null;
+  #chunkLines = 0;
+  #state: SinkState = 'idle';
+  #failing = false;
+  #closing = false;
+  #timer: NodeJS.Timeout | null = null;
+  #emptied: (() => void) | null = null;
+
+  constructor(fd: number, options: SinkOptions) {
+    this.#fd = fd;
+    this.#options = options;
+  }
+
+  write(line: string): void {
+    // What ends after the end is not written.
+    if (this.#closing) return;
+    const bytes = Buffer.byteLength(line);
+    if (this.#bytes + bytes > WAITING_BYTES_MAX) {
+      this.dropped++;
+      return;
+    }
+    this.#lines.push(line);
+    this.#bytes += bytes;
+    if (this.#state !== 'idle') return;
+    if (this.#bytes >= this.#options.gatherBytes) this.#pump();
+    else this.#pumpIn(FLUSH_MS);
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (this.#state === 'idle') this.#pump();
+    if (this.#bytes > 0) {
+      const emptied = new Promise<void>((resolve) => {
+        this.#emptied = resolve;
+      });
+      const patience = new AbortController();
+      const overdue = delay(CLOSE_MS, undefined, { signal: patience.signal }).catch(() => {});
+      await Promise.race([emptied, overdue]);
+      patience.abort();
+    }
+    if (this.#fd !== STDOUT && this.#state !== 'writing') closeSync(this.#fd);
+  }
+
+  /** At the process' end: what can be written without waiting. */
+  lastWords(): void {
+    if (!this.#options.sync || this.#closing) return;
+    this.#state = 'idle';
+    this.#pump();
+  }
+
+  #pumpIn(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      if (this.#state === 'waiting') this.#state = 'idle';
+      if (this.#state === 'idle') this.#pump();
+    }, ms).unref();
+  }
+
+  #pump(): void {
+    while (this.#state === 'idle' && this.#bytes > 0) {
+      const chunk = this.#chunk ?? this.#nextChunk();
+      this.#chunk = chunk;
+      this.#state = 'writing';
+      if (this.#options.sync) this.#writeNow(chunk);
+      else this.#writeSoon(chunk);
+    }
+    if (this.#bytes === 0) this.#emptied?.();
+  }
+
+  #writeNow(chunk: Buffer): void {
+    try {
+      this.#wrote(writeSync(this.#fd, chunk));
+    } catch (error) {
+      this.#failed(error as NodeJS.ErrnoException);
+    }
+  }
+
+  #writeSoon(chunk: Buffer): void {
+    write(this.#fd, chunk, (error, bytes) => {
+      if (error === null) this.#wrote(bytes);
+      else this.#failed(error);
+      this.#pump();
+    });
+  }
+
+  #nextChunk(): Buffer {
+    let count = 0;
+    for (let bytes = 0; count < this.#lines.length; count++) {
+      bytes += Buffer.byteLength(this.#lines[count] as string);
+      if (bytes > WRITE_BYTES_MAX && count > 0) break;
+    }
+    this.#chunkLines = count;
+    return Buffer.from(this.#lines.splice(0, count).join(''));
+  }
+
+  #wrote(bytes: number): void {
+    const chunk = this.#chunk as Buffer;
+    this.#state = 'idle';
+    this.#failing = false;
+    this.#bytes -= bytes;
+    this.#chunk = bytes === chunk.length ? null : chunk.subarray(bytes);
+  }
+
+  /** Nobody waits for a disk at the end. */
+  #giveUp(): void {
+    this.dropped += this.#lines.length;
+    this.#lines.length = 0;
+    this.#bytes = 0;
+    this.#emptied?.();
+  }
+
+  #failed(error: NodeJS.ErrnoException): void {
+    this.#state = 'waiting';
+    if (error.code === 'EAGAIN') {
+      this.#pumpIn(RETRY_MS);
+      return;
+    }
+    this.dropped += this.#chunkLines;
+    this.#bytes -= (this.#chunk as Buffer).length;
+    this.#chunk = null;
+    if (!this.#failing) this.#options.failed(error);
+    this.#failing = true;
+    if (this.#closing) this.#giveUp();
+    else this.#pumpIn(FAILED_MS);
+  }
 }

@@ -4,6 +4,7 @@
  * the time that a client waits.
  */
 import { ConfigError } from '../errors.ts';
+import { closeLog } from '../log.ts';
 import { refusalText } from './refusal.ts';
 import { ignoreSignals } from './signals.ts';
 import { boundYoungGeneration } from './young-generation.ts';
@@ -45,7 +46,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (!SERVERS.has(process.argv[2] ?? '')) process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
 process.stderr.on('error', () => {});
-process.exit(await main(process.argv.slice(2)));
+const exitCode = await main(process.argv.slice(2));
+await closeLog();
+process.exit(exitCode);
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
   if (name === '--version') {

@@ -31,7 +31,7 @@ export async function openObservation(settings: ObservationSettings, node: strin
   const watchers: VisitWatcher[] = [];
   // First: the access log names the trace.
   if (tracing !== null) watchers.push(tracing.visits);
-  if (lines !== null) watchers.push(new AccessLog({ node, sample, write: lines.write }));
+  if (lines !== null) watchers.push(new AccessLog({ node, sample, write: (line) => lines.write(line) }));
   return {
     watchers,
     dropped: () => lines?.dropped,

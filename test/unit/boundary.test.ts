@@ -29,7 +29,7 @@ describe('a boundary', () => {
     expect(internalErrors().visit?.message).toBe('TypeError: a fault');
     expect(loggedInternalErrors().at(-1)).toMatchObject({
       where: 'visit',
-      err: { type: 'TypeError', stack: expect.stringContaining('boundary.test.ts') },
+      err: { name: 'TypeError', stack: expect.stringContaining('boundary.test.ts') },
     });
   });
 
