@@ -19,6 +19,7 @@ import { openObservation } from './observation.ts';
 import { restartWith } from './restart-with.ts';
 import { showHelp } from './show-help.ts';
 import { logIgnoredSignals, onSignals } from './signals.ts';
+import { ticketKeys } from './ticket-keys.ts';
 import { welcome } from './welcome.ts';
 
 const BACKEND: HostPort = { host: '127.0.0.1', port: 0 };
@@ -33,7 +34,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const log = createLog('dev', settings.logLevel);
   const net = installLastNet(log);
   const version = readVersion();
-  const certificates = readHttpsFiles(settings);
+  const certificates = readHttpsFiles(settings, ticketKeys(settings, log));
   const secret = randomBytes(32).toString('base64url');
   const { route, concurrency, appProxyProtocol: proxyProtocol } = settings;
   const routeDefaults = { ...routeDefaultsOf(settings), concurrency };

@@ -6,6 +6,7 @@ import { readPemFile } from '../config/pem-file.ts';
 import { ConfigError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Certificates, type HttpsCertificate } from '../node/listeners/certificates.ts';
+import type { TicketKeys } from '../node/listeners/ticket-keys.ts';
 import { followFiles } from './follow-files.ts';
 
 export interface HttpsFiles {
@@ -21,7 +22,7 @@ interface Pair {
 }
 
 /** Undefined when no files are given. @throws ConfigError when they can't be read, or don't belong together. */
-export function readHttpsFiles(files: HttpsFiles): Certificates | undefined {
+export function readHttpsFiles(files: HttpsFiles, ticketKeys?: TicketKeys): Certificates | undefined {
   const pairs = pairsOf(files);
   const [first, ...others] = pairs.map(readPair);
   if (first === undefined) {
@@ -29,7 +30,7 @@ export function readHttpsFiles(files: HttpsFiles): Certificates | undefined {
     return undefined;
   }
   try {
-    return new Certificates([first, ...others]);
+    return new Certificates([first, ...others], ticketKeys);
   } catch (error) {
     const [flag, value] = files.tlsCert.length > 0 ? ['--tls-cert', files.tlsCert.join(',')] : ['--tls-dir', files.tlsDir];
     throw new ConfigError([problem(flag, value, `certificates, each with its own key (${(error as Error).message})`)]);

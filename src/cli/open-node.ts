@@ -19,6 +19,7 @@ import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { openObservation } from './observation.ts';
 import { type SecretSettings, Secrets } from './secrets.ts';
+import { ticketKeys } from './ticket-keys.ts';
 
 export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
 
@@ -43,12 +44,17 @@ export interface OpenNode {
   close(drainMs: number): Promise<void>;
 }
 
-/** Resolves when it serves. */
-export async function openNode({ values: settings, routes }: NodeLoaded, place: NodePlace, log: Log): Promise<OpenNode> {
+/** Resolves when it serves. `keys`: those of TLS session tickets, which several nodes of one machine share. */
+export async function openNode(
+  { values: settings, routes }: NodeLoaded,
+  place: NodePlace,
+  log: Log,
+  keys = ticketKeys(settings, log),
+): Promise<OpenNode> {
   const asked = Promise.withResolvers<void>();
   const version = readVersion();
   const { id } = place;
-  const certificates = readHttpsFiles(settings);
+  const certificates = readHttpsFiles(settings, keys);
   const secrets = new Secrets(settings);
   const host = await advertisedHost(place.backend.host, settings.redis);
   const membership =

@@ -12,6 +12,7 @@ import { CrewMetrics, crewAdminSource } from './crew-admin.ts';
 import type { LastNet } from './last-net.ts';
 import { type NodePlace, newNodeId, warnOfNoSecret } from './open-node.ts';
 import { logIgnoredSignals, onSignals } from './signals.ts';
+import { rotateTicketKeys } from './ticket-keys.ts';
 
 type NodeSettings = Values<(typeof NODE)['settings']>;
 
@@ -28,20 +29,27 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   const listen = await Promise.all(settings.listen.map(fixedListen));
   const sharedBackend = await fixedPort(settings.backend);
   const metrics = new CrewMetrics();
+  const workers = new Set<WorkerProcess>();
+  let keys: readonly Buffer[] = [];
+  rotateTicketKeys((made) => {
+    keys = made;
+    for (const worker of workers) worker.giveTicketKeys(keys);
+  });
   const crew = new Crew({
     size: settings.workers,
     start: (number) => {
       const place: NodePlace & { number: number } = { ...placeOf(number, id, settings), listen, sharedBackend, number };
-      return new WorkerProcess([
-        process.execPath,
-        ...process.execArgv,
-        process.argv[1] as string,
-        'worker',
-        JSON.stringify(place),
-        ...argv,
-      ]);
+      const self = [...process.execArgv, process.argv[1] as string];
+      const worker = new WorkerProcess([process.execPath, ...self, 'worker', JSON.stringify(place), ...argv]);
+      workers.add(worker);
+      // Not by its command line, which others on this machine can read.
+      worker.giveTicketKeys(keys);
+      return worker;
     },
-    ended: (worker) => metrics.gone(worker),
+    ended: (worker) => {
+      workers.delete(worker);
+      metrics.gone(worker);
+    },
     log,
   });
   onSignals(asked.resolve, (code) => {

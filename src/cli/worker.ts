@@ -2,9 +2,11 @@ import { type InternalErrors, internalErrors } from '../boundary.ts';
 import { NODE } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
 import { createLog } from '../log.ts';
+import { TicketKeys } from '../node/listeners/ticket-keys.ts';
 import { SupervisorChannel } from '../workers/supervisor-channel.ts';
 import { installLastNet } from './last-net.ts';
 import { type NodePlace, openNode } from './open-node.ts';
+import { followTicketKeyFiles } from './ticket-keys.ts';
 
 /** What a worker says of itself. */
 export interface WorkerFacts {
@@ -28,7 +30,15 @@ export async function worker([placed = '', ...argv]: readonly string[]): Promise
   // A terminal's Ctrl-C comes to all processes; the supervisor tells when to leave, and how fast.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
 
-  const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log);
+  const keys = new TicketKeys();
+  if (loaded.values.tlsTicketKeys.length > 0) {
+    followTicketKeyFiles(loaded.values, keys, log);
+  } else {
+    // A ticket of another worker has to be understood by this one from its first connection on.
+    await Promise.race([channel.ticketKeysGiven, channel.left]);
+    channel.followTicketKeys((given) => keys.use(given));
+  }
+  const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log, keys);
   const { version, startedBy, routeDefaults } = source;
   const facts = (): WorkerFacts => {
     const { redisConnected, redisRefusal } = source;

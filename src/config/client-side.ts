@@ -37,6 +37,12 @@ export const CLIENT_SIDE = {
   ),
   tlsKey: many('tls-key', filePath, [], `${PRIVATE_KEY} of https listeners; the first belongs to the first --tls-cert`),
   tlsDir: optional('tls-dir', directoryPath, 'directory with more certificates: NAME.crt or NAME.pem, each with its NAME.key'),
+  tlsTicketKeys: many(
+    'tls-ticket-keys',
+    filePath,
+    [],
+    'file with 48 random bytes (openssl rand 48) by which sessions of TLS are resumed; may be repeated: the first one encrypts, all decrypt. Nodes that serve the same names should have the same ones; without it each node has its own, changed every 12 h and shared by its workers. Files that change are read again',
+  ),
   httpsRedirect: optional(
     'https-redirect',
     whole(1, 65_535),

@@ -2,7 +2,10 @@
 
 export type ToWorker =
   /** Leave gracefully. */
-  { readonly t: 'leave' } | { readonly t: 'call'; readonly call: number; readonly method: string; readonly args: readonly unknown[] };
+  | { readonly t: 'leave' }
+  /** Of TLS session tickets; the first one encrypts. */
+  | { readonly t: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
+  | { readonly t: 'call'; readonly call: number; readonly method: string; readonly args: readonly unknown[] };
 
 export type FromWorker =
   /** It serves; `facts` are whatever it says of itself. */

@@ -9,21 +9,38 @@ export type Questions = Readonly<Record<string, (...args: never[]) => unknown>>;
 export class SupervisorChannel {
   /** Resolves when the supervisor wants this process to leave, or is gone itself. */
   readonly left: Promise<void>;
+  /** Resolves when the supervisor has given keys of TLS session tickets for the first time. */
+  readonly ticketKeysGiven: Promise<void>;
+  #ticketKeys: readonly Buffer[] = [];
+  #useTicketKeys: (keys: readonly Buffer[]) => void = () => {};
   #questions: Questions = {};
   #beat: NodeJS.Timeout | null = null;
 
   /** @throws when nobody supervises this process */
   constructor() {
     if (process.send === undefined) throw new Error('a worker is started by its supervisor only');
+    const given = Promise.withResolvers<void>();
+    this.ticketKeysGiven = given.promise;
     this.left = new Promise((resolve) => {
       process.once('disconnect', resolve);
       const heard = guard('worker', (message: unknown) => {
-        const { t } = message as ToWorker;
-        if (t === 'leave') resolve();
-        else unawaited('worker', this.#answer(message as Extract<ToWorker, { t: 'call' }>));
+        const told = message as ToWorker;
+        if (told.t === 'leave') resolve();
+        else if (told.t === 'call') unawaited('worker', this.#answer(told));
+        else {
+          this.#ticketKeys = told.keys.map((key) => Buffer.from(key));
+          this.#useTicketKeys(this.#ticketKeys);
+          given.resolve();
+        }
       });
       process.on('message', heard);
     });
+  }
+
+  /** Calls `use` with the keys that were given, and with those that follow. */
+  followTicketKeys(use: (keys: readonly Buffer[]) => void): void {
+    this.#useTicketKeys = use;
+    if (this.#ticketKeys.length > 0) use(this.#ticketKeys);
   }
 
   /** This process serves; `facts` is read again with each beat. */

@@ -88,6 +88,11 @@ export class WorkerProcess {
     this.#say({ t: 'leave' });
   }
 
+  /** Keys of TLS session tickets, as all workers have them. */
+  giveTicketKeys(keys: readonly Buffer[]): void {
+    this.#say({ t: 'ticket-keys', keys });
+  }
+
   kill(): void {
     this.#child.kill('SIGKILL');
   }

@@ -1,6 +1,7 @@
-import { randomBytes, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { TLS_OPTIONS } from '../../config/tls-options.ts';
+import { TicketKeys } from './ticket-keys.ts';
 
 export interface HttpsCertificate {
   /** PEM, with the chain. */
@@ -8,19 +9,20 @@ export interface HttpsCertificate {
   readonly key: Buffer;
 }
 
-/** RFC 5077's name, key and HMAC key, as OpenSSL takes them. */
-const TICKET_KEYS_BYTES = 48;
+/** Sessions are resumed by whatever process has the keys of their tickets; Node would tell processes apart by their command lines. */
+const SESSION_ID_CONTEXT = 'https';
 
 /** The certificates of https listeners, each for the names that it carries. They may be replaced while connections last. */
 export class Certificates {
   /** Sessions are resumed with them also after certificates were replaced. */
-  readonly #ticketKeys = randomBytes(TICKET_KEYS_BYTES);
+  readonly ticketKeys: TicketKeys;
   readonly #replaced: ((first: SecureContextOptions) => void)[] = [];
   #first!: SecureContextOptions;
   #byName: ReadonlyMap<string, SecureContext> = new Map();
 
   /** @throws Error when one is no certificate, or its key belongs to another. */
-  constructor(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]]) {
+  constructor(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]], ticketKeys = new TicketKeys()) {
+    this.ticketKeys = ticketKeys;
     this.replace(certificates);
   }
 
@@ -33,12 +35,12 @@ export class Certificates {
   replace(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]]): void {
     const byName = new Map<string, SecureContext>();
     for (const certificate of certificates) {
-      const context = createSecureContext(this.#optionsFor(certificate));
+      const context = createSecureContext(optionsFor(certificate));
       // The one that was given first counts.
       for (const name of namesOf(certificate.cert)) if (!byName.has(name)) byName.set(name, context);
     }
     this.#byName = byName;
-    this.#first = this.#optionsFor(certificates[0]);
+    this.#first = optionsFor(certificates[0]);
     for (const tell of this.#replaced) tell(this.#first);
   }
 
@@ -53,10 +55,10 @@ export class Certificates {
     // A wildcard stands for one label (RFC 9525 section 6.3).
     return this.#byName.get(asked) ?? this.#byName.get(`*${asked.slice(asked.indexOf('.'))}`);
   }
+}
 
-  #optionsFor({ cert, key }: HttpsCertificate): SecureContextOptions {
-    return { cert, key, ticketKeys: this.#ticketKeys, honorCipherOrder: true, ...TLS_OPTIONS };
-  }
+function optionsFor({ cert, key }: HttpsCertificate): SecureContextOptions {
+  return { cert, key, sessionIdContext: SESSION_ID_CONTEXT, honorCipherOrder: true, ...TLS_OPTIONS };
 }
 
 /** Its DNS names, lower-cased; the common name only where it has none (RFC 9525 section 2). */

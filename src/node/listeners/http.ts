@@ -42,7 +42,11 @@ export function httpsPort(
     ALPNProtocols: ['h2', 'http/1.1'],
     allowHalfOpen: true,
   });
-  certificates.onReplaced((first) => tls.setSecureContext(first));
+  certificates.ticketKeys.arm(tls);
+  certificates.onReplaced((first) => {
+    tls.setSecureContext(first);
+    certificates.ticketKeys.arm(tls);
+  });
   return new ClientPort('https', surroundings, [...steps, tlsStep(tls)], (socket, origin, gone) => {
     const from = fromOf(origin, 'https', surroundings);
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
