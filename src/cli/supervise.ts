@@ -52,10 +52,13 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
     },
     log,
   });
-  onSignals(asked.resolve, (code) => {
-    crew.kill();
-    process.exit(code);
-  });
+  onSignals(
+    () => asked.resolve(),
+    (code) => {
+      crew.kill();
+      process.exit(code);
+    },
+  );
   logIgnoredSignals(log, ['SIGHUP']);
   process.on('SIGHUP', () =>
     unawaited(

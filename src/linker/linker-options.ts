@@ -28,6 +28,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly linkTiming?: LinkTiming;
   /** How names are resolved; as the system does it unless a test knows better. */
   readonly lookup?: Lookup;
+  /** Told when the application can't be run at all as it is, and why: another start of it would end in the same way. */
+  readonly impossible?: (why: string) => void;
   readonly log: Log;
 }
 

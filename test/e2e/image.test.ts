@@ -65,6 +65,20 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
     await eventually('it is healthy again', () => health() === 'healthy', 60_000);
   });
 
+  test('collects what applications leave behind', async () => {
+    const orphans = `for (let n = 0; n < 20; n++) require('node:child_process').spawn('sh', ['-c', 'sleep 0.2 & exit 0'], { stdio: 'ignore' });
+      require('node:http').createServer((q, r) => r.end('ok')).listen(process.env.PORT, '127.0.0.1');`;
+    const url = await run(LOCKED, 'dev', '--concurrency', '1', '--', 'node', '--eval', orphans);
+    expect((await ask(url, { host: 'app.example.com' })).body).toBe('ok');
+    const processes = (): string => docker('exec', container, 'node', '--eval', PROCESSES);
+    await eventually('the orphans have ended', () => !processes().includes('S sleep'));
+    expect(
+      processes()
+        .split('\n')
+        .filter((line) => line.startsWith('Z')),
+    ).toEqual([]);
+  });
+
   test.each([[[]], [['--init']]])('drains on SIGTERM: who is served or held gets an answer, and it ends with 0 (%j)', async (init) => {
     const url = await run([...LOCKED, ...init], 'dev', '--concurrency', '1', '--max-instances', '1', '--', ...DEMO);
     expect((await ask(url, { host: 'app.example.com' })).status).toBe(200);
@@ -80,4 +94,15 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
 const HELD = `
   const { routes } = await (await fetch('http://127.0.0.1:9090/api/v1/state')).json();
   console.log(routes.reduce((sum, { held }) => sum + held, 0));
+`;
+
+/** State and name of each process, asked inside. */
+const PROCESSES = `
+  const { readdirSync, readFileSync } = require('node:fs');
+  for (const pid of readdirSync('/proc').filter((entry) => /^[0-9]+$/.test(entry))) {
+    try {
+      const [, name, state] = /[(](.*)[)] (.)/.exec(readFileSync('/proc/' + pid + '/stat', 'utf8'));
+      console.log(state + ' ' + name);
+    } catch {}
+  }
 `;
