@@ -37,6 +37,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     startId: settings.startId,
     version: readVersion(),
     tls: tlsOf(settings),
+    linkVersionMin: settings.linkVersionMin,
     log,
     startTimeoutMs: settings.startTimeoutMs,
     idleTimeoutMs: settings.idleTimeoutMs,
@@ -61,12 +62,18 @@ export async function linker(argv: readonly string[]): Promise<number> {
 }
 
 /** As the files are when it dials. */
-function tlsOf(settings: { proxyTlsCa?: string | undefined; proxyTlsCert?: string | undefined; proxyTlsKey?: string | undefined }) {
+function tlsOf(settings: {
+  proxyTlsCa?: string | undefined;
+  proxyTlsCert?: string | undefined;
+  proxyTlsKey?: string | undefined;
+  proxyTlsName?: string | undefined;
+}) {
   if (settings.proxyTlsCa === undefined && settings.proxyTlsCert === undefined) return undefined;
   const read = () => ({
     ca: readPemFile('--proxy-tls-ca', settings.proxyTlsCa),
     cert: readPemFile('--proxy-tls-cert', settings.proxyTlsCert),
     key: readPemFile('--proxy-tls-key', settings.proxyTlsKey),
+    ...(settings.proxyTlsName === undefined ? {} : { name: settings.proxyTlsName }),
   });
   // What is wrong is said at the start.
   read();

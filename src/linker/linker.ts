@@ -71,7 +71,19 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const { proxies, route, concurrency, secret, startId, version, proxyProtocol, tls, linkTiming: timing, lookup } = options;
+    const {
+      proxies,
+      route,
+      concurrency,
+      secret,
+      startId,
+      version,
+      proxyProtocol,
+      tls,
+      linkTiming: timing,
+      linkVersionMin: versionMin,
+      lookup,
+    } = options;
     this.#options = options;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
@@ -106,6 +118,7 @@ export class Linker {
       secret,
       tls,
       timing,
+      versionMin,
       slots: this.#slots,
       pool: this.#pool,
       log: this.#log,

@@ -42,7 +42,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
   test('is its base and little more: no tools of the build', async () => {
     const size = (image: string): number => Number(docker('image', 'inspect', '--format', '{{.Size}}', image));
     expect(size(IMAGE) - size(BASE)).toBeLessThan(ABOVE_BASE_BYTES_MAX);
-    await run([], 'node');
+    await run([], 'node', '--backend', '127.0.0.1:9080');
     expect(docker('exec', container, 'ls')).toBe('deploy\ndist\nnode_modules\npackage.json');
     expect(docker('exec', container, 'ls', 'node_modules').split('\n')).not.toContain('typescript');
   });
@@ -56,7 +56,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
 
   test('is healthy while it answers at its admin port, and not when it hangs', async () => {
     const often = ['--health-interval', '1s', '--health-timeout', '4s', '--health-retries', '1'];
-    await run([...LOCKED, ...often], 'node', '--admin', '0.0.0.0:9999');
+    await run([...LOCKED, ...often], 'node', '--backend', '127.0.0.1:9080', '--admin', '0.0.0.0:9999');
     const health = (): string => inspect('{{.State.Health.Status}}');
     await eventually('it is healthy', () => health() === 'healthy', 60_000);
     docker('kill', '--signal', 'STOP', container);
