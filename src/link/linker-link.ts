@@ -20,6 +20,10 @@ export interface LinkerLinkEvents {
   opened(stream: Stream, flags: number): void;
   /** The node needs no more of the stream and saw it complete. */
   done(stream: Stream, how: DoneHow): void;
+  /** The exchange is over, and the stream stays with its application connection, without a slot. Absent: the hello did not say `parks`. */
+  parked?(stream: Stream): void;
+  /** A parked stream begins its next exchange. */
+  unparked?(stream: Stream): void;
   /** `count` lent slots came back. */
   returned(count: number): void;
   /** `count` lent slots came back, and the node at `address` wants them. */
@@ -38,6 +42,7 @@ export class LinkerLink implements LinkRole {
   readonly budget = linkBudget(Number.POSITIVE_INFINITY);
   /** Slots lent to this node, those in use included. */
   lent = 0;
+  #parked = 0;
   /** Of the stream that the next OPEN begins. */
   #client: { readonly streamId: number; readonly text: string } | null = null;
   readonly #events: LinkerLinkEvents;
@@ -80,6 +85,7 @@ export class LinkerLink implements LinkRole {
   /** The stream's application connection is closed (or was never there): its slot is idle again at the node. */
   free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void {
     if (!this.streams.delete(stream.id)) return;
+    if (stream.parked) this.#parked--;
     stream.close();
     this.link.writer.number(Frame.RESET, (reached ? Flag.REACHED : 0) | (reused ? Flag.REUSED : 0), stream.id, code);
   }
@@ -98,6 +104,12 @@ export class LinkerLink implements LinkRole {
         return;
       case Frame.DONE:
         this.#done(streamId, (flags & Flag.KEEP) !== 0, payload);
+        return;
+      case Frame.PARK:
+        this.#park(streamId);
+        return;
+      case Frame.UNPARK:
+        this.#unpark(streamId);
         return;
       case Frame.RESET:
         this.#reset(streamId, readResetCode(payload));
@@ -133,15 +145,15 @@ export class LinkerLink implements LinkRole {
 
   /** The node is the one that decides whether a slot is idle, but it can't return what it was not lent or still uses. */
   #takeBack(count: number): void {
-    if (count < 1 || count > this.lent - this.streams.size)
-      throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.streams.size} are idle there`);
+    if (count < 1 || count > this.lent - this.inUse)
+      throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.inUse} are idle there`);
     this.lent -= count;
   }
 
   /** Returns whether the opening's memory is used beyond the call. */
   #open(streamId: number, flags: number, opening: Buffer): boolean {
     if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
-    if (this.streams.size >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
+    if (this.inUse >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
     this.budget.earn(FRAMES_PER_STREAM);
     stream.tells = (flags & Flag.TELL) !== 0;
@@ -166,6 +178,33 @@ export class LinkerLink implements LinkRole {
       return;
     }
     this.#events.done(stream, 'close');
+  }
+
+  /** The stream may have been freed here just before: then the node hears of that, and its slot is idle for both. */
+  #park(streamId: number): void {
+    if (this.#events.parked === undefined) throw new LinkProtocolError('PARK to a linker that does not understand it');
+    const stream = this.streams.get(streamId);
+    if (stream === undefined || stream.handler === null) return;
+    if (stream.parked) throw new LinkProtocolError(`stream ${streamId} parked twice`);
+    stream.parked = true;
+    this.#parked++;
+    this.#events.parked(stream);
+  }
+
+  #unpark(streamId: number): void {
+    const stream = this.streams.get(streamId);
+    if (stream === undefined) return;
+    if (!stream.parked) throw new LinkProtocolError(`stream ${streamId} is not parked`);
+    if (this.inUse >= this.lent) throw new LinkProtocolError(`stream ${streamId} unparked without an idle slot`);
+    stream.parked = false;
+    this.#parked--;
+    this.budget.earn(FRAMES_PER_STREAM);
+    this.#events.unparked?.(stream);
+  }
+
+  /** Streams that occupy a slot. */
+  get inUse(): number {
+    return this.streams.size - this.#parked;
   }
 
   #reset(streamId: number, code: ResetCodeValue): void {

@@ -38,10 +38,13 @@ export class NodeLink implements LinkRole {
   #retireAsked = false;
   /** The linker wants to hear whose each stream is. */
   readonly tellsClients: boolean;
+  /** The linker understands PARK. */
+  readonly parks: boolean;
   /** Slots that lie here and serve nobody. */
   idle = 0;
   /** Slots lent on to another node through a relay, and idle there as far as is known here. */
   #reserved = 0;
+  #parked = 0;
   /** Slots that the linker wants back and that were in use when it asked: paid as streams end. */
   #owed = 0;
   #lastId: number;
@@ -53,19 +56,21 @@ export class NodeLink implements LinkRole {
   readonly #events: NodeLinkEvents;
 
   /** An instance can't lend more than the `concurrency` that its hello says. Stream ids count up from `lastStreamId`. */
-  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients' | 'relay'>, events: NodeLinkEvents, lastStreamId = 0) {
+  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients' | 'parks' | 'relay'>, events: NodeLinkEvents, lastStreamId = 0) {
     this.link = link;
     this.budget = linkBudget(hello.concurrency);
     this.#concurrency = hello.concurrency;
     this.tellsClients = hello.tellClients === true;
+    this.parks = hello.parks === true;
     this.#relays = hello.relay === true;
     this.#lastId = lastStreamId;
     this.#events = events;
     link.begin(this);
   }
 
+  /** Streams that occupy a slot. */
   get active(): number {
-    return this.streams.size;
+    return this.streams.size - this.#parked;
   }
 
   /** Takes one idle slot for a stream; `opening` are its first bytes, `client` says whose it is where the linker wants to hear that. */
@@ -128,6 +133,30 @@ export class NodeLink implements LinkRole {
     // It drops what still comes on this stream, and that may lie in the next answer's place: the linker compares what it sent.
     this.link.writer.lazily(Frame.DONE, Flag.KEEP, stream.id, stream.receivedBytes % 2 ** 32);
     this.#over(stream);
+  }
+
+  /**
+   * The exchange is complete in both directions and the stream stays, without a slot, with the application connection that it has. False:
+   * it can't stay. Only where `parks` says that the linker understands it. The linker may reset a parked stream at any moment.
+   */
+  park(stream: Stream): boolean {
+    if (stream.state !== 'open' || stream.pendingBytes > 0 || stream.onOver !== null || !this.streams.has(stream.id)) return false;
+    stream.parked = true;
+    this.#parked++;
+    // As DONE: the linker must hear of it before the next frame of the link, and waits for nothing.
+    this.link.writer.lazily(Frame.PARK, 0, stream.id, 0);
+    this.#slotIdle();
+    return true;
+  }
+
+  /** Takes one idle slot for a parked stream. */
+  unpark(stream: Stream): void {
+    if (this.idle < 1) throw new Error('no idle slot on this link');
+    if (!stream.parked) throw new Error(`stream ${stream.id} is not parked`);
+    this.idle--;
+    this.#parked--;
+    stream.parked = false;
+    this.link.writer.frame(Frame.UNPARK, 0, stream.id, null);
   }
 
   /** The exchange is complete but its application connection is not to be used again: idle once the linker has seen it closed. */
@@ -251,7 +280,7 @@ export class NodeLink implements LinkRole {
   }
 
   #granted(count: number): void {
-    const lent = this.idle + this.#reserved + this.streams.size + count;
+    const lent = this.idle + this.#reserved + this.active + count;
     if (lent > this.#concurrency) throw new LinkProtocolError(`${lent} slots granted by an instance of concurrency ${this.#concurrency}`);
     this.idle += count;
     this.#offerIdle();
@@ -267,7 +296,7 @@ export class NodeLink implements LinkRole {
     const now = Math.min(count, this.idle);
     this.#return(now);
     const later = count - now;
-    this.#owed = Math.min(this.#owed + later, this.streams.size + this.#reserved);
+    this.#owed = Math.min(this.#owed + later, this.active + this.#reserved);
     if (later > 0) this.#events.recalled(later);
   }
 
@@ -284,6 +313,10 @@ export class NodeLink implements LinkRole {
   }
 
   #over(stream: Stream): void {
+    if (stream.parked) {
+      this.#parked--;
+      return;
+    }
     if (stream.onOver === null) {
       this.#slotIdle();
       return;

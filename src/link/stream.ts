@@ -41,6 +41,8 @@ export class Stream {
   tells = false;
   /** Whose it is, as client-ends.ts writes it; '' where that is not known, or the linker did not ask. */
   client = '';
+  /** It occupies no slot: its application connection is kept for the node's next exchange. */
+  parked = false;
   /** Set for a relayed stream: its slot goes back to the relay. */
   onOver: (() => void) | null = null;
   /** Bytes of DATA that came. */

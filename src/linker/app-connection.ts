@@ -2,6 +2,7 @@
  * One connection to the application, and the pump between it and the stream that it serves.
  *
  *     connecting ──▶ serving ◀──▶ kept        a new one serves, is kept after a DONE with KEEP, and serves again
+ *                       ◀──▶ parked           after PARK it stays with its stream, which occupies no slot until UNPARK
  *          │            │          │
  *          └────────────┴──────────┴──▶ closing ──▶ closed
  *
@@ -15,10 +16,9 @@ import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../link/stream.ts';
 import { sharedReads } from '../reused-reads.ts';
-import { outOfFilesWords } from './open-files.ts';
 import { cameBefore, readTurn } from './read-turn.ts';
 
-export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'closing' | 'closed';
+export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'closing' | 'closed';
 
 /** A write up to this on a connection whose send buffer is empty is taken by the kernel as a whole, or not at all. */
 const WHOLE_WRITE_BYTES_MAX = 16_384;
@@ -32,6 +32,10 @@ export interface Lender {
 export interface AppSide extends StreamHandler {
   /** The node's DONE. */
   done(how: DoneHow): void;
+  /** The node's PARK: the stream occupies no slot any more, and stays. */
+  park(): void;
+  /** The node's UNPARK: the stream's next exchange begins. */
+  unpark(): void;
 }
 
 /** What a connection tells the pool that it belongs to. */
@@ -40,6 +44,10 @@ export interface ConnectionOwner {
   keep(connection: AppConnection): boolean;
   /** The node has seen a whole answer of the application. */
   answered(): void;
+  /** It waits with its stream for the next exchange. It may be closed when its place is needed. */
+  parked(connection: AppConnection): void;
+  /** It is parked no longer. */
+  unparked(connection: AppConnection): void;
   /** A kept one is not to be used again. */
   spoiled(connection: AppConnection): void;
   /** Its FIN is on the way; `idle`: the application had nothing to do for it. */
@@ -57,8 +65,6 @@ export class AppConnection implements AppSide {
   keptAt = 0;
   /** When it is destroyed although the application has not closed it. */
   closeBy = Number.POSITIVE_INFINITY;
-  /** It could not even be tried, for want of file descriptors: in words. */
-  starved: string | null = null;
   /** Bytes came after our FIN: the application does not compute in silence, it writes. */
   discards = false;
   readonly #owner: ConnectionOwner;
@@ -70,6 +76,8 @@ export class AppConnection implements AppSide {
   #verdict: ResetCodeValue = ResetCode.CLOSED;
   /** It was kept before: the application may have closed it at the very moment of its reuse. */
   #reused = false;
+  /** It belongs to one stream for all of its life: what the node and the application say to each other there has no end between exchanges. */
+  #hasParked = false;
   /** In which it was taken for the stream. */
   #takenInTurn = 0;
   // Of the stream that it serves:
@@ -130,6 +138,7 @@ export class AppConnection implements AppSide {
 
   fail(): void {
     if (this.#state === 'kept') this.#owner.spoiled(this);
+    if (this.#state === 'parked') this.#owner.unparked(this);
     this.abort();
   }
 
@@ -168,7 +177,8 @@ export class AppConnection implements AppSide {
   /** Sends FIN and waits for the application's; the stream is told `verdict` then. */
   close(verdict: ResetCodeValue = ResetCode.CLOSED): void {
     if (this.#state === 'closing' || this.#state === 'closed') return;
-    const idle = this.#state === 'kept';
+    const idle = this.#state === 'kept' || this.#state === 'parked';
+    if (this.#state === 'parked') this.#owner.unparked(this);
     this.#verdict = verdict;
     this.#state = 'closing';
     this.#owner.closing(this, idle);
@@ -239,6 +249,27 @@ export class AppConnection implements AppSide {
     this.close();
   }
 
+  park(): void {
+    // One that is closing has been given up here: its stream is freed when the application has closed.
+    if (this.#state !== 'serving') return;
+    if (this.#answered) this.#owner.answered();
+    this.#state = 'parked';
+    this.#hasParked = true;
+    this.#owner.parked(this);
+  }
+
+  unpark(): void {
+    this.#reused = true;
+    this.#writes = 0;
+    this.#writtenBytes = 0;
+    // Of this exchange: where the connection is closing by now, nothing of it gets to the application.
+    this.#reached = false;
+    this.#answered = false;
+    if (this.#state !== 'parked') return;
+    this.#owner.unparked(this);
+    this.#state = 'serving';
+  }
+
   /** The node needs no more of the stream. */
   #over(): void {
     if (this.#state === 'closed') this.#free(ResetCode.CLOSED);
@@ -270,6 +301,10 @@ export class AppConnection implements AppSide {
   }
 
   #appData(chunk: Buffer): void {
+    if (this.#hasParked) {
+      this.#passOnData(chunk);
+      return;
+    }
     const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.#answered;
     if (this.#state === 'serving' && isUnasked) {
       // The answer of nobody's request, or a 408 because none came: it must not answer this one. As if it had closed then.
@@ -284,6 +319,16 @@ export class AppConnection implements AppSide {
     }
     this.#spoil();
     this.discards = true;
+  }
+
+  /** Between exchanges, too: HTTP/2 has frames that belong to none of them. */
+  #passOnData(chunk: Buffer): void {
+    if (this.#state !== 'serving' && this.#state !== 'parked') {
+      this.discards = true;
+      return;
+    }
+    if (this.#state === 'serving') this.#answered = true;
+    if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
   }
 
   #measureGap(): void {
@@ -302,13 +347,17 @@ export class AppConnection implements AppSide {
   }
 
   #appEnded(): void {
+    if (this.#state === 'parked') {
+      this.close(ResetCode.APP_CLOSED);
+      return;
+    }
     if (this.#state !== 'serving') {
       this.#spoil();
       return;
     }
     if (this.#answered || !this.#reused) {
       this.#stream?.end();
-    } else if (this.#writes === 0) {
+    } else if (this.#writes === 0 && !this.#hasParked) {
       this.#passOn();
       this.close();
     } else {
@@ -333,7 +382,6 @@ export class AppConnection implements AppSide {
   }
 
   #failed(error: NodeJS.ErrnoException): void {
-    if (this.#state === 'connecting') this.starved = outOfFilesWords(error.code);
     // 'close' follows. A write that failed at once was refused as a whole, because the application had closed before.
     if (error.syscall === 'write' && this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
   }
@@ -342,7 +390,8 @@ export class AppConnection implements AppSide {
     const was = this.#state;
     this.#state = 'closed';
     if (was === 'kept') this.#owner.spoiled(this);
-    if (was === 'serving' && this.#reused && this.#writes === 0) this.#passOn();
+    if (was === 'parked') this.#owner.unparked(this);
+    if (was === 'serving' && this.#reused && this.#writes === 0 && !this.#hasParked) this.#passOn();
     const refused = was === 'connecting';
     this.#owner.closed(this, refused);
     const stream = this.#stream;

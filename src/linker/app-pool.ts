@@ -25,8 +25,8 @@ export interface PoolTiming {
 }
 
 export interface PoolEvents {
-  /** The application did not accept a connection; or `starved`, in words, because this process has no file descriptor left for one. */
-  refused(starved: string | null): void;
+  /** The application did not accept a connection. */
+  refused(): void;
   /** From now on no connection is kept: the application's answers stall on them. */
   stalls(): void;
   /** A connection is closed, or a reserved place is free. */
@@ -48,6 +48,8 @@ export class AppPool implements ConnectionOwner {
   readonly #proxyProtocol: ProxyVersion | undefined;
   readonly #events: PoolEvents;
   readonly #connections = new TurnoverSet<AppConnection>();
+  /** The one that has waited longest first. */
+  readonly #parked = new TurnoverSet<AppConnection>();
   /** The most recently used last. */
   readonly #kept: AppConnection[] = [];
   readonly #closing = new TurnoverSet<AppConnection>();
@@ -101,6 +103,7 @@ export class AppPool implements ConnectionOwner {
     if (this.#state !== 'open') return;
     this.#state = 'emptying';
     for (const connection of this.#kept.splice(0)) connection.close();
+    for (const connection of this.#parked) connection.close();
   }
 
   /** Ends everything at once. */
@@ -134,6 +137,15 @@ export class AppPool implements ConnectionOwner {
     this.#events.answered();
   }
 
+  parked(connection: AppConnection): void {
+    this.#parked.add(connection);
+    if (this.#state !== 'open' || this.#waiting.length > 0) connection.close();
+  }
+
+  unparked(connection: AppConnection): void {
+    this.#parked.delete(connection);
+  }
+
   spoiled(connection: AppConnection): void {
     const at = this.#kept.lastIndexOf(connection);
     if (at !== -1) this.#kept.splice(at, 1);
@@ -156,7 +168,7 @@ export class AppPool implements ConnectionOwner {
       clearInterval(this.#sweep);
       this.#sweep = null;
     }
-    if (refused) this.#events.refused(connection.starved);
+    if (refused) this.#events.refused();
     this.#placeFree();
   }
 
@@ -183,7 +195,19 @@ export class AppPool implements ConnectionOwner {
 
   #wait(stream: Stream, lender: Lender, fresh: boolean): void {
     this.#waiting.push(new WaitingStream(this.#waiting, stream, lender, fresh));
-    this.#kept.shift()?.close();
+    this.#closeOneIdle();
+  }
+
+  #closeOneIdle(): void {
+    const kept = this.#kept.shift();
+    if (kept !== undefined) {
+      kept.close();
+      return;
+    }
+    for (const parked of this.#parked) {
+      parked.close();
+      return;
+    }
   }
 
   #stalled(connection: AppConnection): boolean {
@@ -266,6 +290,14 @@ class WaitingStream implements AppSide {
     this.#leave();
     this.lender.free(this.stream, ResetCode.CLOSED, false, false);
   }
+
+  /** Only a node that is out of order parks what has not been answered. */
+  park(): void {
+    this.#leave();
+    this.lender.free(this.stream, ResetCode.CLOSED, false, false);
+  }
+
+  unpark(): void {}
 
   done(how: DoneHow): void {
     this.#leave();

@@ -125,6 +125,18 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     }
   }
 
+  parked(stream: Stream): void {
+    this.#inUse--;
+    this.#slots.streamEnded();
+    (stream.handler as AppSide).park();
+  }
+
+  unparked(stream: Stream): void {
+    this.#inUse++;
+    this.#slots.streamBegan();
+    (stream.handler as AppSide | null)?.unpark();
+  }
+
   returned(count: number): void {
     this.#takeBack(count);
     this.#events.slotsHome();
@@ -159,6 +171,10 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   // ── the pool's word ──
 
   free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void {
+    if (stream.parked) {
+      this.#link.free(stream, code, reached, reused);
+      return;
+    }
     this.#inUse--;
     if (this.#state === 'down') {
       this.#slots.orphanHome();

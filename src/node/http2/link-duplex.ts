@@ -3,10 +3,10 @@ import type { ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 
-/** A link's stream as Node's streams are: what an HTTP/2 session towards an application is carried by. Its end gives the slot back. */
+/** A link's stream as Node's streams are: what an HTTP/2 session towards an application is carried by. Its end gives the slot back, if it has one. */
 export class LinkDuplex extends Duplex implements StreamHandler {
   readonly #link: NodeLink;
-  readonly #wasReset: (code: ResetCodeValue) => void;
+  readonly #wasReset: (code: ResetCodeValue, reached: boolean) => void;
   readonly onConnected: (microseconds: number) => void;
   #stream: Stream | null = null;
   /** Received, and not yet read. */
@@ -14,7 +14,7 @@ export class LinkDuplex extends Duplex implements StreamHandler {
   #written: (() => void) | null = null;
 
   /** `wasReset` is told when the linker ends the stream. */
-  constructor(link: NodeLink, wasReset: (code: ResetCodeValue) => void, connected: (microseconds: number) => void) {
+  constructor(link: NodeLink, wasReset: (code: ResetCodeValue, reached: boolean) => void, connected: (microseconds: number) => void) {
     super({ allowHalfOpen: true });
     this.#link = link;
     this.#wasReset = wasReset;
@@ -36,6 +36,18 @@ export class LinkDuplex extends Duplex implements StreamHandler {
     this.#stream = stream;
   }
 
+  /** Gives the slot back and stays. False: it can't. */
+  park(): boolean {
+    return this.#written === null && this.#stream !== null && this.#link.park(this.#stream);
+  }
+
+  /** Takes an idle slot again. False: the linker has ended it. */
+  unpark(): boolean {
+    if (this.#stream === null) return false;
+    this.#link.unpark(this.#stream);
+    return true;
+  }
+
   // ── the link's side ──
 
   onData(chunk: Buffer): boolean {
@@ -55,9 +67,9 @@ export class LinkDuplex extends Duplex implements StreamHandler {
     written?.();
   }
 
-  onReset(code: ResetCodeValue): void {
+  onReset(code: ResetCodeValue, reached: boolean): void {
     this.#stream = null;
-    this.#wasReset(code);
+    this.#wasReset(code, reached);
     this.destroy();
   }
 

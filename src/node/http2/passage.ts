@@ -1,7 +1,6 @@
-import { type ClientHttp2Session, connect, constants } from 'node:http2';
-import { guard } from '../../boundary.ts';
-import { type ErrorCode, PullproxyError } from '../../errors.ts';
-import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+import { constants } from 'node:http2';
+import { PullproxyError } from '../../errors.ts';
+import { ResetCode } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import { isForbiddenTrailer } from '../http1/trailers.ts';
@@ -10,11 +9,11 @@ import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { factsOf, type VisitFacts } from '../visit-record.ts';
 import { AnswerWriter } from './answer-writer.ts';
-import { ApplicationStream, type ApplicationStreamOwner } from './application-stream.ts';
+import { ApplicationSession, type SessionOwner } from './application-session.ts';
+import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
 import { type ClientStream, canRespond } from './client-stream.ts';
-import { BLOCK_BYTES_MAX, type Fields, isConnectionSpecific, NO_FIELDS, only, passesInAnswer } from './fields.ts';
+import { type Fields, isConnectionSpecific, NO_FIELDS, only, passesInAnswer } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
-import { LinkDuplex } from './link-duplex.ts';
 import { fieldsOf } from './passage-fields.ts';
 
 export interface PassageEvents {
@@ -26,36 +25,32 @@ export interface PassageEvents {
 }
 
 const ATTEMPTS_MAX = 3;
-const EMPTY = Buffer.alloc(0);
-/** Fields of an answer's head; its bytes are bounded by Node's default, 64 KiB. */
-const ANSWER_FIELDS_MAX = 1_024;
-/** What the session needs to be told beside each request's own fields. */
-const APPLICATION = 'http://application';
-const SESSION_OPTIONS = {
-  maxHeaderListPairs: ANSWER_FIELDS_MAX,
-  maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
-  strictSingleValueFields: false,
-  // Nobody would read what is pushed.
-  settings: { enablePush: false },
-} as const;
+/** A longer body is not kept for another attempt. */
+const REPLAY_BYTES_MAX = 32_768;
 
 /** `waiting`: no slot yet. `opening`: the application's first words are awaited, nothing is sent. `passing`: both sides are joined. */
 type State = 'waiting' | 'opening' | 'passing' | 'over';
 
-/** One request of HTTP/2 for an application that speaks it, too: passed on as it is, by a connection of its own. */
-export class Passage extends Visit implements StreamOwner {
+/** One request of HTTP/2 for an application that speaks it, too: passed on as it is. */
+export class Passage extends Visit implements StreamOwner, SessionOwner {
   readonly head: RequestHead;
   readonly #client: ClientStream;
   /** The client has said all of its request. */
   #requestEnded: boolean;
   readonly #events: PassageEvents;
   #state: State = 'waiting';
-  #session: ClientHttp2Session | null = null;
-  /** Carries the session. */
-  #duplex: LinkDuplex | null = null;
+  #session: ApplicationSession | null = null;
+  #lender: Lender | null = null;
   #request: ApplicationStream | null = null;
-  #verdict: ErrorCode = 'application_broke_off';
-  #linkLost = false;
+  readonly #hasBody: boolean;
+  /** The client's bytes are asked for. */
+  #reads = false;
+  /** What was read of the body; null: too much to say it again. */
+  #replay: Buffer[] | null = [];
+  #replayBytes = 0;
+  #requestTrailers: Fields = NO_FIELDS;
+  /** A kept session has failed it: only a new one will do. */
+  #fresh = false;
   /** The application has said all of its answer, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
@@ -67,6 +62,7 @@ export class Passage extends Visit implements StreamOwner {
     this.head = head;
     this.#client = client;
     this.#requestEnded = ended;
+    this.#hasBody = !ended;
     this.#events = events;
     this.heldBytes = head.bytes.length;
     client.owner = this;
@@ -86,32 +82,17 @@ export class Passage extends Visit implements StreamOwner {
 
   override serve(lender: Lender): void {
     this.#state = 'opening';
-    const duplex = new LinkDuplex(
-      lender.link,
-      (code) => this.#wasReset(code),
-      (microseconds) => this.record?.connected(microseconds),
-    );
-    this.#duplex = duplex;
+    this.#lender = lender;
+    const kept = this.#fresh ? null : ApplicationSession.take(lender.link, this);
+    if (kept !== null) {
+      this.#session = kept;
+      this.record?.connected(0);
+      this.#pass(kept);
+      return;
+    }
     const client = lender.link.tellsClients ? this.head.origin.text : '';
-    duplex.attach(lender.link.open(duplex, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, EMPTY, client));
-    const session = connect(APPLICATION, { ...SESSION_OPTIONS, createConnection: () => duplex });
-    this.#session = session;
-    // 'close' follows.
-    session.on('error', () => {});
-    // It speaks HTTP/2: before that nothing of the request is sent, so that another instance may have it.
-    const giveUp = guard(this, () => session.destroy());
-    const patience = setTimeout(giveUp, this.#events.headTimeoutMs);
-    const settled = guard(this, () => {
-      clearTimeout(patience);
-      lender.trust?.answered(200);
-      this.#pass(session);
-    });
-    const closed = guard(this, () => {
-      clearTimeout(patience);
-      if (this.#session === session) this.#broken();
-    });
-    session.once('remoteSettings', settled);
-    session.once('close', closed);
+    const patienceMs = this.#events.headTimeoutMs;
+    this.#session = new ApplicationSession(lender.link, this, { client, tells: this.record !== null, patienceMs });
   }
 
   override refuse(error: PullproxyError): void {
@@ -129,7 +110,7 @@ export class Passage extends Visit implements StreamOwner {
     const was = this.#state;
     if (was === 'waiting' || was === 'opening') {
       if (was === 'waiting') this.#events.leave(this);
-      this.#leaveApplication();
+      this.#leaveApplication(false);
       this.refuse(new PullproxyError('internal_error'));
       return;
     }
@@ -149,29 +130,65 @@ export class Passage extends Visit implements StreamOwner {
 
   // ── both sides are there ──
 
-  #pass(session: ClientHttp2Session): void {
+  // It speaks HTTP/2: before that nothing of the request is sent, so that another instance may have it.
+  sessionReady(): void {
+    this.#lender?.trust?.answered(200);
+    if (this.#session !== null) this.#pass(this.#session);
+  }
+
+  sessionConnected(microseconds: number): void {
+    this.record?.connected(microseconds);
+  }
+
+  sessionClosed(): void {
+    const session = this.#session;
+    if (session !== null) this.#broken(session);
+  }
+
+  #pass(session: ApplicationSession): void {
     if (this.#state !== 'opening') return;
-    const request = ApplicationStream.open(session, fieldsOf(this.head), !this.#requestEnded, this.#answerOwner());
+    const request = session.request(fieldsOf(this.head), this.#hasBody, this.#answerOwner());
     if (request === null) {
-      this.#leaveApplication();
+      this.#leaveApplication(false);
       this.refuse(new PullproxyError('bad_request', 'it can not be said in HTTP/2'));
       return;
     }
     this.#state = 'passing';
     this.#request = request;
-    if (!this.#requestEnded) this.#client.read();
+    if (this.#hasBody) this.#passBody(request);
+  }
+
+  /** What was read for an attempt that failed goes first. */
+  #passBody(request: ApplicationStream): void {
+    if (!this.#reads) {
+      this.#reads = true;
+      this.#client.read();
+      return;
+    }
+    for (const piece of this.#replay ?? []) request.write(piece);
+    if (this.#requestEnded) request.endWith(this.#requestTrailers);
   }
 
   // ── the client's side ──
 
   data(piece: Buffer): void {
     if (this.record !== null) this.record.bytesIn += piece.length;
+    if (this.#session?.reused === true) this.#keepForReplay(piece);
+    else this.#replay = null;
     if (this.#request?.write(piece) === false) this.#client.pause();
   }
 
   ended(trailers: Fields): void {
     this.#requestEnded = true;
-    this.#request?.endWith(only(trailers, (name) => isTrailer(name, 'request')));
+    this.#requestTrailers = only(trailers, (name) => isTrailer(name, 'request'));
+    this.#request?.endWith(this.#requestTrailers);
+  }
+
+  /** An application may close a kept connection at the moment of its reuse. */
+  #keepForReplay(piece: Buffer): void {
+    this.#replayBytes += piece.length;
+    if (this.#replayBytes > REPLAY_BYTES_MAX || this.#client.hasResponded) this.#replay = null;
+    else this.#replay?.push(piece);
   }
 
   drained(): void {
@@ -192,6 +209,7 @@ export class Passage extends Visit implements StreamOwner {
   // ── the application's side ──
 
   #answerOwner(): ApplicationStreamOwner {
+    const { attempts } = this;
     return {
       where: 'visit',
       fail: () => this.fail(),
@@ -200,7 +218,10 @@ export class Passage extends Visit implements StreamOwner {
       data: (piece) => this.#answerData(piece),
       ended: (trailers) => this.#answerEnded(trailers),
       drained: () => this.#client.resume(),
-      closed: (code) => this.#requestClosed(code),
+      closed: (code) => {
+        // One of an attempt before says nothing about this one.
+        if (attempts === this.attempts) this.#requestClosed(code);
+      },
     };
   }
 
@@ -208,7 +229,7 @@ export class Passage extends Visit implements StreamOwner {
     if (this.#state !== 'passing') return;
     if (!canRespond(status, fields)) {
       this.#request?.reset(constants.NGHTTP2_CANCEL);
-      this.#leaveApplication();
+      this.#leaveApplication(false);
       this.refuse(new PullproxyError('application_bad_answer'));
       return;
     }
@@ -236,56 +257,69 @@ export class Passage extends Visit implements StreamOwner {
   /** The application's stream is over: after the whole answer, or it was reset. So it is for the client. */
   #requestClosed(code: number): void {
     if (this.#state !== 'passing') return;
-    if (!this.#complete && (this.#request?.isUnsent === true || (!this.#client.hasResponded && code === constants.NGHTTP2_NO_ERROR))) {
-      this.#broken();
+    const session = this.#session;
+    // It went with its session.
+    if (session?.isGone === true && !this.#complete) return;
+    const isRefused = code === constants.NGHTTP2_REFUSED_STREAM && session?.reused === true;
+    if (session !== null && !this.#complete && (isRefused || this.#request?.isUnsent === true || this.#isSilent(code))) {
+      this.#leaveApplication(false);
+      if (isRefused) session.reached = false;
+      this.#broken(session);
       return;
     }
     this.record?.end(this.#complete ? '-' : 'S', this.#complete ? null : 'application_broke_off');
-    this.#over();
+    this.#over(this.#complete && this.#requestEnded && code === constants.NGHTTP2_NO_ERROR);
     if (!this.#complete) this.#client.reset(code);
     else if (!this.#requestEnded) this.#client.stopBody();
   }
 
-  // ── ends ──
-
-  #wasReset(code: ResetCodeValue): void {
-    if (code === ResetCode.APP_REFUSED) this.#verdict = 'application_refused';
-    this.#linkLost = code === ResetCode.LINK_LOST;
+  /** It closed the stream without a word. */
+  #isSilent(code: number): boolean {
+    return !this.#client.hasResponded && code === constants.NGHTTP2_NO_ERROR;
   }
 
+  // ── ends ──
+
   /** The application's connection is gone before its answer was complete. */
-  #broken(): void {
-    this.#leaveApplication();
-    if (this.#state === 'opening' && this.attempts < ATTEMPTS_MAX) {
-      this.#state = 'waiting';
-      this.#events.retry(this);
-    } else if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.hasResponded)) {
-      if (this.#linkLost) this.record?.blame('D', 'link_lost');
-      this.refuse(new PullproxyError(this.#verdict));
+  #broken(session: ApplicationSession): void {
+    const isLinkLost = session.verdict === ResetCode.LINK_LOST;
+    this.#leaveApplication(false);
+    if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.hasResponded)) {
+      if (this.attempts < ATTEMPTS_MAX && (this.#state === 'opening' || this.#mayBeSentAgain(session))) {
+        this.#again();
+        return;
+      }
+      if (isLinkLost) this.record?.blame('D', 'link_lost');
+      this.refuse(new PullproxyError(session.verdict === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off'));
     } else if (this.#state === 'passing') {
-      this.record?.end(this.#linkLost ? 'D' : 'S', this.#linkLost ? 'link_lost' : 'application_broke_off');
+      this.record?.end(isLinkLost ? 'D' : 'S', isLinkLost ? 'link_lost' : 'application_broke_off');
       this.#over();
       this.#client.breakOff();
     }
   }
 
-  #over(): void {
-    this.#state = 'over';
-    this.#leaveApplication();
+  #again(): void {
+    this.#fresh = true;
+    this.#request = null;
+    this.#state = 'waiting';
+    this.#events.retry(this);
   }
 
-  /** What was written last, a reset maybe, goes out first. */
-  #leaveApplication(): void {
-    const [session, duplex] = [this.#session, this.#duplex];
-    this.#session = this.#duplex = null;
-    if (session === null) return;
-    // Node leaves the connection of a session that has seen a GOAWAY to its peer: one that stays open would keep the slot.
-    const leave = guard('visit', () => duplex?.destroy());
-    const end = guard('visit', () => {
-      session.destroy();
-      setImmediate(leave);
-    });
-    setImmediate(end);
+  /** RFC 9110 section 9.2.2, and RFC 9113 section 8.7: what a kept connection did not get may be said again whatever it is. */
+  #mayBeSentAgain(session: ApplicationSession): boolean {
+    const isWhole = !this.#hasBody || (this.#requestEnded && this.#replay !== null);
+    return session.reused && isWhole && (!session.reached || this.head.idempotent);
+  }
+
+  #over(clean = false): void {
+    this.#state = 'over';
+    this.#leaveApplication(clean);
+  }
+
+  #leaveApplication(clean: boolean): void {
+    const session = this.#session;
+    this.#session = null;
+    session?.release(clean);
   }
 }
 

@@ -18,6 +18,10 @@ interface Ends {
   readonly used: { readonly stream: Stream; readonly handler: Recorder }[];
   /** Streams whose application connection is still open. */
   readonly served: Set<Stream>;
+  /** Of them those that occupy no slot at the linker. */
+  readonly parkedThere: Set<Stream>;
+  /** Streams that the node has parked. */
+  readonly parkedHere: { readonly stream: Stream; readonly handler: Recorder }[];
   /** As the linker counts them by its events; it must agree with what the link says. */
   lent: number;
 }
@@ -37,7 +41,9 @@ class World {
       const handler = new Recorder();
       handler.onReset = (code) => {
         // The application connection is closed some time later, by the step 'close'; without a link there is no later.
-        if (code === ResetCode.LINK_LOST) ends?.served.delete(stream);
+        if (code !== ResetCode.LINK_LOST) return;
+        ends?.served.delete(stream);
+        ends?.parkedThere.delete(stream);
       };
       stream.handler = handler;
       ends?.served.add(stream);
@@ -46,6 +52,8 @@ class World {
       linker: {
         opened: serve,
         done: (stream, how) => void (how !== 'close' && ends?.served.delete(stream)),
+        parked: (stream) => void (ends?.served.delete(stream) && ends.parkedThere.add(stream)),
+        unparked: (stream) => void (ends?.parkedThere.delete(stream) && ends.served.add(stream)),
         returned: back,
         moveWanted: (count, address) => {
           back(count);
@@ -59,7 +67,7 @@ class World {
         down: () => back(ends?.lent ?? 0),
       },
     });
-    ends = { ...pair, used: [], served: new Set(), lent: 0 };
+    ends = { ...pair, used: [], served: new Set(), parkedThere: new Set(), parkedHere: [], lent: 0 };
     this.ends[at] = ends;
   }
 
@@ -72,7 +80,8 @@ class World {
 
   /** Breaks a link with whatever is under way on it, and links again. */
   async lose(at: number): Promise<void> {
-    const { node, linker, sockets, used } = this.ends[at] as Ends;
+    const { node, linker, sockets, parkedHere } = this.ends[at] as Ends;
+    const used = [...(this.ends[at] as Ends).used, ...parkedHere];
     const before = used.map(({ handler }) => handler.resets.length);
     sockets.accepted.resetAndDestroy();
     await until(() => !node.link.link.isUp && !linker.link.link.isUp);
@@ -93,7 +102,7 @@ class World {
       const { node, linker, served } = ends;
       expect([node.link.link.downReason, linker.link.link.downReason]).toEqual([null, null]);
       expect(linker.link.lent).toBe(ends.lent);
-      expect(linker.link.streams.size).toBeLessThanOrEqual(linker.link.lent);
+      expect(linker.link.inUse).toBeLessThanOrEqual(linker.link.lent);
       expect(served.size).toBeLessThanOrEqual(linker.link.lent);
       expect(node.link.idle + node.link.active).toBeLessThanOrEqual(linker.link.lent);
       expect(node.link.idle).toBeGreaterThanOrEqual(0);
@@ -115,10 +124,11 @@ class World {
       await until(() => heard.every((both) => both()), 'everything was heard');
     }
     this.check();
-    for (const { node, linker, served } of this.ends) {
+    for (const { node, linker, served, parkedThere } of this.ends) {
       expect(node.link.idle + node.link.active).toBe(linker.link.lent);
-      expect(node.link.active).toBe(linker.link.streams.size);
-      expect([...served].map(({ id }) => id).sort()).toEqual([...node.link.streams.values()].map(({ id }) => id).sort());
+      expect(node.link.active).toBe(linker.link.inUse);
+      expect(node.link.streams.size).toBe(linker.link.streams.size);
+      expect([...served, ...parkedThere].map(({ id }) => id).sort()).toEqual([...node.link.streams.values()].map(({ id }) => id).sort());
     }
   }
 }
@@ -180,16 +190,37 @@ const ACTS: Record<string, Act> = {
   keep: ending('doneAndKeep'),
   close: ending('doneAndClose'),
   reset: ending('reset'),
+  park: (_world, { node, used, parkedHere }, pick) => {
+    const at = pick % Math.max(1, used.length);
+    const one = used[at];
+    // Nothing may be on its way on a stream that is parked: the node has seen the whole answer.
+    if (one === undefined || !node.link.park(one.stream)) return;
+    used.splice(at, 1);
+    parkedHere.push(one);
+  },
+  unpark: (_world, { node, used, parkedHere }, pick) => {
+    if (node.link.idle === 0) return;
+    const [one] = parkedHere.splice(pick % Math.max(1, parkedHere.length), 1);
+    // The linker may have ended it.
+    if (one === undefined || !one.stream.parked || one.handler.resets.length > 0) return;
+    node.link.unpark(one.stream);
+    used.push(one);
+  },
+  resetParked: (_world, { node, parkedHere }, pick) => {
+    const [one] = parkedHere.splice(pick % Math.max(1, parkedHere.length), 1);
+    if (one !== undefined) node.link.reset(one.stream, ResetCode.CANCEL);
+  },
   /** The application closes a connection: because it was told to, or of its own accord. */
-  applicationCloses: (_world, { linker, served }, pick) => {
-    const stream = [...served][pick % Math.max(1, served.size)];
+  applicationCloses: (_world, { linker, served, parkedThere }, pick) => {
+    const stream = [...served, ...parkedThere][pick % Math.max(1, served.size + parkedThere.size)];
     if (stream === undefined) return;
     served.delete(stream);
+    parkedThere.delete(stream);
     linker.link.free(stream, ResetCode.APP_CLOSED, true, false);
   },
   /** The linker gives a stream up by itself; its application connection takes a while to close. */
-  linkerGivesUp: (_world, { served }, pick) => {
-    const stream = [...served][pick % Math.max(1, served.size)];
+  linkerGivesUp: (_world, { served, parkedThere }, pick) => {
+    const stream = [...served, ...parkedThere][pick % Math.max(1, served.size + parkedThere.size)];
     if (stream === undefined) return;
     const { handler } = stream;
     stream.abandon();
