@@ -1,6 +1,14 @@
 import type { Parser } from './llhttp.ts';
 import { TrailerSection } from './trailers.ts';
 
+/**
+ * A sender may send single bytes as chunks, and chunk extensions; not endless lines that nobody ever reads. Each piece of content forgives
+ * some bytes of framing, as in Go's net/http, and so many more are tolerated.
+ */
+const FRAMING_BYTES_PER_PIECE = 16;
+const FRAMING_BYTES_PER_CONTENT_BYTE = 2;
+const FRAMING_EXCESS_BYTES_MAX = 16_384;
+
 /** How a message's body ends (RFC 9112 section 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
 
@@ -10,6 +18,8 @@ export class Body {
   #remaining: number;
   #parser: Parser | null;
   #complete: boolean;
+  /** Bytes of chunk framing beyond what the content forgives. */
+  #framingExcess = 0;
   readonly #message: 'request' | 'response';
   #trailers: TrailerSection | null = null;
   /** Where the trailers begin in the piece that was taken last. */
@@ -93,10 +103,20 @@ export class Body {
     let bytes = this.#parser.follow(chunk, contents);
     if (bytes >= 0) {
       this.#complete = this.#parser.isComplete;
-      if (!this.#addTrailers(chunk, bytes, this.#parser.trailerAt)) bytes = -1;
+      const inBounds = this.#addTrailers(chunk, bytes, this.#parser.trailerAt) && this.#countFraming(bytes, this.#parser);
+      if (!inBounds) bytes = -1;
     }
     if (bytes < 0 || this.#complete) this.release();
     return bytes;
+  }
+
+  /** Returns false when there is too much of it. */
+  #countFraming(bytes: number, { contentBytes, contentPieces }: Parser): boolean {
+    // They have a bound of their own.
+    if (this.#trailers !== null) return true;
+    const forgiven = contentBytes * FRAMING_BYTES_PER_CONTENT_BYTE + contentPieces * FRAMING_BYTES_PER_PIECE;
+    this.#framingExcess = Math.max(0, this.#framingExcess + bytes - contentBytes - forgiven);
+    return this.#framingExcess <= FRAMING_EXCESS_BYTES_MAX;
   }
 
   /** Returns false when there are too many of them. */

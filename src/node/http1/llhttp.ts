@@ -67,6 +67,9 @@ let followed: Buffer | null = null;
 /** Where the first trailer field of the followed chunk begins; -1: it has none. */
 let trailerAt = -1;
 let content: Buffer[] | null = null;
+/** How much content the followed chunk has, and in how many pieces the parser has reported it. */
+let contentBytes = 0;
+let contentPieces = 0;
 let alive = 0;
 
 const wasm = instantiate();
@@ -82,6 +85,8 @@ function instantiate(): Exports {
       wasm_on_message_begin: () => OK,
       wasm_on_status: () => OK,
       wasm_on_body: (_parser: number, at: number, length: number) => {
+        contentBytes += length;
+        contentPieces++;
         if (content !== null && followed !== null) content.push(followed.subarray(at - inputBase, at - inputBase + length));
         return OK;
       },
@@ -158,6 +163,7 @@ export class Parser {
     content = contents;
     messageComplete = false;
     trailerAt = -1;
+    contentBytes = contentPieces = 0;
     const bytes = this.#execute(chunk);
     followed = content = null;
     return bytes;
@@ -171,6 +177,16 @@ export class Parser {
   /** Where in the chunk of the last `follow`, of this parser, the first trailer field begins; -1: it has none. */
   get trailerAt(): number {
     return trailerAt;
+  }
+
+  /** Content in the chunk of the last `follow`, of this parser. */
+  get contentBytes(): number {
+    return contentBytes;
+  }
+
+  /** In how many pieces it was. */
+  get contentPieces(): number {
+    return contentPieces;
   }
 
   #execute(chunk: Buffer): number {

@@ -143,3 +143,41 @@ function head(): Buffer {
 function chunk(content: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${content.length.toString(16)}\r\n`), content, Buffer.from('\r\n')]);
 }
+
+describe('the framing of a chunked body', () => {
+  const SINGLES = '1\r\nx\r\n'.repeat(20_000);
+  const EXTENDED = `5;a=${'b'.repeat(200)}\r\nhello\r\n`.repeat(50);
+
+  test.each([
+    ['may be much more than its content', SINGLES, 20_000],
+    ['may have extensions', EXTENDED, 250],
+  ])('%s', async (_what, chunks, bytes) => {
+    const app = await ScriptedApp.serving(
+      ({ body }) => `HTTP/1.1 200 OK\r\nX-Came: ${body.length}\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`,
+    );
+    const { port } = await startServedNode(app.port);
+    const client = await connectClient(port);
+    client.send(`POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`);
+    const { values, body } = await client.response();
+    expect([values('x-came'), body.length]).toEqual([[String(bytes)], bytes]);
+  });
+
+  test.each([
+    ['an extension', `1;a=${'b'.repeat(40_000)}`],
+    ['many extensions', `1;a=${'b'.repeat(1_000)}\r\nx\r\n`.repeat(40)],
+    ['zeros', '0'.repeat(40_000)],
+  ])('is malformed when %s is much more than its content', async (_what, chunks) => {
+    const app = await ScriptedApp.listen();
+    const { port } = await startServedNode(app.port);
+    const client = await connectClient(port);
+    client.send(`POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n${chunks}`);
+    expect((await client.response()).status).toBe(400);
+    const other = await connectClient(port);
+    other.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
+    const connection = await app.next();
+    connection.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n');
+    await other.until(() => other.receivedBytes > 0);
+    connection.send(chunks);
+    expect(await other.ended()).toBe('reset');
+  });
+});
