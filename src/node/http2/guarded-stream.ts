@@ -27,6 +27,8 @@ export abstract class GuardedStream<S extends Http2Stream> {
   protected readonly domain: FailureDomain = { where: 'visit', fail: () => this.owner.fail() };
   readonly #readsToEnd: boolean;
   readonly #tellClosed = guard(this.domain, () => this.#closed());
+  readonly #tellEnded = guard(this.domain, () => this.#ended());
+  #reads = false;
   #trailers: Fields = NO_FIELDS;
   #peerEnded = false;
   #toldClosed = false;
@@ -40,6 +42,7 @@ export abstract class GuardedStream<S extends Http2Stream> {
     stream.on('error', ignore);
     const drained = guard(this.domain, () => this.owner.drained());
     stream.on('drain', drained);
+    stream.on('end', this.#tellEnded);
     stream.on('close', this.#tellClosed);
     stream.on('trailers', (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
       this.#trailers = fieldsFrom(raw, headers);
@@ -68,12 +71,10 @@ export abstract class GuardedStream<S extends Http2Stream> {
     const came = guard(this.domain, (piece: Buffer) => {
       if (!this.#toldClosed && piece.length > 0) this.owner.data(piece);
     });
-    const ended = guard(this.domain, () => {
-      if (this.#toldClosed || (this.stream.closed && !(this.#readsToEnd && this.#peerEnded))) return;
-      this.owner.ended(this.#trailers);
-    });
+    this.#reads = true;
     this.stream.on('data', came);
-    this.stream.on('end', ended);
+    // A body without a byte has ended already.
+    if (this.stream.readableEnded) process.nextTick(this.#tellEnded);
   }
 
   pause(): void {
@@ -147,6 +148,11 @@ export abstract class GuardedStream<S extends Http2Stream> {
     if (!this.stream.closed) this.#peerEnded = true;
     // Not on nghttp2's stack: what its owner does about it may end the session.
     else if (!(this.#readsToEnd && this.#peerEnded)) process.nextTick(this.#tellClosed);
+  }
+
+  #ended(): void {
+    if (!this.#reads || this.#toldClosed || (this.stream.closed && !(this.#readsToEnd && this.#peerEnded))) return;
+    this.owner.ended(this.#trailers);
   }
 
   #closed(): void {

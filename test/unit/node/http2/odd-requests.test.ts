@@ -5,7 +5,7 @@ import { createServer, type Http2Server, type IncomingHttpHeaders } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { FakeLinker } from '../../../support/fake-linker.ts';
-import { FramePeer, requestBlock } from '../../../support/http2-frames.ts';
+import { block, FramePeer, requestBlock } from '../../../support/http2-frames.ts';
 import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
 
 let app: Http2Server;
@@ -81,6 +81,34 @@ describe('a request to an application of HTTP/2', () => {
     expect(names.map((name) => Object.entries(came[0] ?? {}).find(([key]) => key === name)?.[1])).toEqual(
       names.map((name) => `value of ${name}`),
     );
+  });
+
+  test.each([
+    ['an empty DATA frame', (client: FramePeer) => client.data(1, '', true)],
+    ['trailers', (client: FramePeer) => client.headers(1, block([['x-sum', '1']]), true)],
+    [
+      'several DATA frames, empty and not',
+      (client: FramePeer) => {
+        for (const piece of ['', 'a', '', '']) client.data(1, piece);
+        client.data(1, '', true);
+      },
+    ],
+  ])('may end with %s right behind its head, or later', async (_what, ending) => {
+    app.removeAllListeners('stream');
+    app.on('stream', (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.resume().once('end', () => stream.end('ok'));
+    });
+    for (const corks of [true, false]) {
+      const client = await connected();
+      if (corks) client.raw.socket.cork();
+      client.headers(1, requestBlock({ ':method': 'POST' }));
+      if (!corks) await client.judged();
+      ending(client);
+      client.raw.socket.uncork();
+      expect(await client.endOf(1)).toBe('end');
+      expect(client.contentOf(1).toString()).toBe('ok');
+    }
   });
 
   test('may use any method and any path', async () => {
