@@ -30,8 +30,8 @@ export interface MeaningApp {
 }
 
 const LARGE = Buffer.alloc(200_000, 'l');
-/** How a connection that is cut looks from here. */
-const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'HPE_INVALID_EOF_STATE']);
+/** How a connection that is cut looks from here, and a method that Node does not know. Both are allowed. */
+const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'HPE_INVALID_EOF_STATE', 'HPE_INVALID_METHOD']);
 
 export function tagOf({ fields }: Pick<GotRequest, 'fields'>): string {
   return fields.find(([name]) => name.toLowerCase() === TAG)?.[1] ?? '';
