@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the base images of docker-compose.yml, deploy/Dockerfile and the tests from what this machine has, where they
 # are missing: for machines that can't pull. They hold the program, its shared libraries and a shell, nothing else.
-# Needs Docker, Debian's redis-server, busybox (with all its tools: busybox-static), npm, and node_modules (for its pinned Node).
+# Needs Docker, Debian's redis-server, tini, busybox (with all its tools: busybox-static), npm, and node_modules (for its pinned Node).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -53,6 +53,7 @@ fi
 
 if ! present node:24-slim; then
   base "$work/node"
+  copy_program "$work/node" "$(command -v tini)" /usr/bin/tini
   copy_program "$work/node" node_modules/node/bin/node /usr/local/bin/node
   mkdir -p "$work/node/usr/local/lib/node_modules"
   cp -r "$(npm root -g)/npm" "$work/node/usr/local/lib/node_modules/npm"

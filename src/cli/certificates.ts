@@ -7,6 +7,7 @@ export interface BackendTlsFiles {
   readonly backendTlsCert?: string;
   readonly backendTlsKey?: string;
   readonly backendTlsCa?: string;
+  readonly backendTlsName?: string;
 }
 
 /** The contents of the files that `--backend-tls-cert`, `-key` and `-ca` name. */
@@ -14,7 +15,8 @@ export function backendTls(settings: BackendTlsFiles): BackendTls | undefined {
   const cert = readPemFile('--backend-tls-cert', settings.backendTlsCert);
   const key = readPemFile('--backend-tls-key', settings.backendTlsKey);
   const ca = readPemFile('--backend-tls-ca', settings.backendTlsCa);
-  return cert === undefined || key === undefined ? undefined : { cert, key, ca };
+  const name = settings.backendTlsName;
+  return cert === undefined || key === undefined ? undefined : { cert, key, ca, ...(name === undefined ? {} : { name }) };
 }
 
 /** Calls `replace` whenever these files have changed and can be used. */

@@ -13,9 +13,11 @@ import { ProxyNode } from '../node/node.ts';
 import { LocalScaler } from '../scaling/local.ts';
 import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { installLastNet } from './last-net.ts';
+import { leavingWords } from './leaving-words.ts';
 import { LocalInstances } from './local-instances.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { openObservation } from './observation.ts';
+import { watchParent } from './parent-watch.ts';
 import { restartWith } from './restart-with.ts';
 import { showHelp } from './show-help.ts';
 import { logIgnoredSignals, onSignals } from './signals.ts';
@@ -31,6 +33,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const { values: settings, tail: command } = loaded;
 
   const leaving = Promise.withResolvers<void>();
+  let exitCode = 0;
   const log = createLog('dev', settings.logLevel);
   const net = installLastNet(log);
   const version = readVersion();
@@ -58,17 +61,27 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const bound = await node.start();
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
   const proxy = parseHostPort(bound.backend) ?? BACKEND;
-  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, proxyProtocol, times: settings, log });
+  const impossible = (why: string): void => {
+    if (exitCode === 0) process.stderr.write(`pullproxy dev: ${why}.\n`);
+    exitCode = 1;
+    scaler.close();
+    leaving.resolve();
+  };
+  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, proxyProtocol, times: settings, impossible, log });
   const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
-  onSignals(leaving.resolve, (code) =>
+  const leave = (why: string): void => {
+    process.stderr.write(leavingWords({ why, active: node.active, held: node.held, instances: instances.size, ...settings }));
+    leaving.resolve();
+  };
+  const atOnce = (code: number): void =>
     unawaited(
       'application',
-      instances.drain().then(() => process.exit(code)),
-    ),
-  );
+      instances.end().then(() => process.exit(code)),
+    );
+  // SIGHUP: the terminal is gone, and with it whoever would stop the instances.
+  onSignals(leave, atOnce, ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']);
   logIgnoredSignals(log, ['SIGHUP']);
-  // The terminal is gone, and with it whoever would stop the instances.
-  process.on('SIGHUP', () => leaving.resolve());
+  watchParent(() => leave('the process that started this one has ended'));
 
   const source = nodeAdminSource({
     node,
@@ -90,11 +103,12 @@ export async function dev(argv: readonly string[]): Promise<number> {
 
   await Promise.race([leaving.promise, net.broken]);
   log.info('draining');
-  await node.drain(net.drainMs(settings.drainTimeoutMs));
+  // Where nothing can be started, nobody waits for it.
+  await node.drain(exitCode === 0 ? net.drainMs(settings.drainTimeoutMs) : 0);
   await scaler.close();
   await instances.drain();
   await admin.stop();
   await observation.close();
   log.info('over');
-  return net.exitCode(0);
+  return net.exitCode(exitCode);
 }

@@ -5,6 +5,7 @@ import { loadCommand } from '../config/load.ts';
 import { readPemFile } from '../config/pem-file.ts';
 import { readVersion } from '../config/version.ts';
 import { Linker } from '../linker/linker.ts';
+import { affordableSlots, openFilesLimit } from '../linker/open-files.ts';
 import { createLog } from '../log.ts';
 import { installLastNet, SHORT_DRAIN_MS } from './last-net.ts';
 import { secretOf } from './secrets.ts';
@@ -19,10 +20,16 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const log = createLog('linker', settings.logLevel);
   const net = installLastNet(log);
   logIgnoredSignals(log, ['SIGHUP']);
+  const limit = openFilesLimit();
+  const concurrency = affordableSlots(settings.concurrency, limit);
+  if (concurrency < settings.concurrency) {
+    const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
+    log.warn({ concurrency, asked: settings.concurrency, reason }, 'fewer requests at once than --concurrency says');
+  }
   const instance = new Linker({
     proxies: settings.proxy,
     route: settings.route,
-    concurrency: settings.concurrency,
+    concurrency,
     secret: secretOf(settings),
     app: settings.app,
     command: command.length > 0 ? command : undefined,
@@ -30,6 +37,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     startId: settings.startId,
     version: readVersion(),
     tls: tlsOf(settings),
+    linkVersionMin: settings.linkVersionMin,
     log,
     startTimeoutMs: settings.startTimeoutMs,
     idleTimeoutMs: settings.idleTimeoutMs,
@@ -54,12 +62,18 @@ export async function linker(argv: readonly string[]): Promise<number> {
 }
 
 /** As the files are when it dials. */
-function tlsOf(settings: { proxyTlsCa?: string | undefined; proxyTlsCert?: string | undefined; proxyTlsKey?: string | undefined }) {
+function tlsOf(settings: {
+  proxyTlsCa?: string | undefined;
+  proxyTlsCert?: string | undefined;
+  proxyTlsKey?: string | undefined;
+  proxyTlsName?: string | undefined;
+}) {
   if (settings.proxyTlsCa === undefined && settings.proxyTlsCert === undefined) return undefined;
   const read = () => ({
     ca: readPemFile('--proxy-tls-ca', settings.proxyTlsCa),
     cert: readPemFile('--proxy-tls-cert', settings.proxyTlsCert),
     key: readPemFile('--proxy-tls-key', settings.proxyTlsKey),
+    ...(settings.proxyTlsName === undefined ? {} : { name: settings.proxyTlsName }),
   });
   // What is wrong is said at the start.
   read();

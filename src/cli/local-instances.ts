@@ -1,4 +1,5 @@
 /** Instances of one application in this process: each a linker, which runs the application as its child. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { unawaited } from '../boundary.ts';
 import { inheritedEnvironment } from '../config/environment.ts';
 import type { HostPort } from '../config/host-port.ts';
@@ -17,8 +18,13 @@ export interface LocalOptions {
   readonly command: readonly string[];
   readonly proxyProtocol: LinkerOptions['proxyProtocol'];
   readonly times: Partial<LinkerTimes>;
+  /** The application can't be run at all, and why. */
+  readonly impossible: NonNullable<LinkerOptions['impossible']>;
   readonly log: Log;
 }
+
+/** How long instances that are ended at once are waited for: their applications are killed by then. */
+const AT_ONCE_MS = 1_000;
 
 export class LocalInstances {
   readonly #options: LocalOptions;
@@ -65,9 +71,22 @@ export class LocalInstances {
     return this.#results;
   }
 
-  /** Lets all of them end what they serve, and stops their applications. Called again, it does so at once. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Lets all of them end what they serve, and stops their applications. */
   async drain(): Promise<void> {
     for (const linker of this.#running.keys()) linker.drain();
     await Promise.all(this.#running.values());
+  }
+
+  /** Kills their applications, whether they drain already or not. */
+  async end(): Promise<void> {
+    for (const linker of this.#running.keys()) {
+      linker.drain();
+      linker.drain();
+    }
+    await Promise.race([Promise.all(this.#running.values()), delay(AT_ONCE_MS)]);
   }
 }

@@ -40,6 +40,9 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
   process.exit(2);
 }
 
+/** They start processes, whose orphans the first process of a container has to collect. */
+const STARTS_PROCESSES = new Set(['dev', 'linker', 'scaler']);
+
 // `pullproxy status | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // A server serves on when nobody reads its output any more.
@@ -69,6 +72,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   }
   if (SERVERS.has(name)) ignoreSignals();
   if (name === 'node') boundYoungGeneration();
+  if (process.pid === 1 && STARTS_PROCESSES.has(name)) (await import('./init.ts')).runUnderInit(process.argv.slice(1));
   try {
     const run = await load();
     return await run(argv);

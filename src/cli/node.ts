@@ -3,7 +3,8 @@ import { NODE } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
 import { createLog } from '../log.ts';
 import { installLastNet } from './last-net.ts';
-import { newNodeId, openNode, warnOfNoSecret } from './open-node.ts';
+import { newNodeId, openNode } from './open-node.ts';
+import { warnOfWeakSecrets } from './secrets.ts';
 import { showHelp } from './show-help.ts';
 import { firstSignal, logIgnoredSignals } from './signals.ts';
 import { supervise } from './supervise.ts';
@@ -23,7 +24,7 @@ export async function node(argv: readonly string[]): Promise<number> {
   const open = await openNode(loaded, { id, listen, backend, advertise }, log);
   const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source: open.source });
   log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
-  warnOfNoSecret(settings, log);
+  warnOfWeakSecrets(settings, log);
 
   await Promise.race([signalled, open.leaveAsked, net.broken]);
   await open.close(net.drainMs(settings.drainTimeoutMs));

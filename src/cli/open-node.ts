@@ -18,7 +18,7 @@ import { followHttpsFiles, readHttpsFiles } from './https-files.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
 import { openObservation } from './observation.ts';
-import { type SecretSettings, Secrets } from './secrets.ts';
+import { Secrets } from './secrets.ts';
 import { ticketKeys } from './ticket-keys.ts';
 
 export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
@@ -108,11 +108,6 @@ export async function openNode(
       await observation.close();
     },
   };
-}
-
-export function warnOfNoSecret({ secret, secretFile }: SecretSettings, log: Log): void {
-  if (secret === undefined && secretFile === undefined)
-    log.warn('without --secret or --secret-file, whoever reaches the backend port can be a linker');
 }
 
 /** Says which machine it is, and differs after each start: what a former process left in the directory is not its own. */

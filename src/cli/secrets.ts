@@ -50,3 +50,18 @@ export function secretOf({ secret, secretFile }: SecretSettings): () => string {
   read();
   return read;
 }
+
+/** Whoever a linker dials, or listens in between, can try guesses at home: this many characters of `openssl rand -hex` are beyond that. */
+const SECRET_LETTERS_MIN = 16;
+
+/** Says what does not keep strangers out. */
+export function warnOfWeakSecrets({ secret, secretFile }: SecretSettings, log: Log): void {
+  const secrets = secretFile === undefined ? [secret] : readSecretFile(secretFile).map((entry) => entry.secret);
+  if (secrets[0] === undefined) {
+    log.warn('without --secret or --secret-file, whoever reaches the backend port can be a linker');
+    return;
+  }
+  const short = secrets.filter((one) => one !== undefined && one.length < SECRET_LETTERS_MIN).length;
+  if (short > 0)
+    log.warn({ short }, `a secret of fewer than ${SECRET_LETTERS_MIN} characters can be guessed: openssl rand -hex 24 makes a good one`);
+}

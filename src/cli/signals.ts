@@ -1,24 +1,28 @@
+import { constants } from 'node:os';
 import type { Log } from '../log.ts';
 
-/** SIGTERM, SIGINT and SIGQUIT (as nginx means it): the first one asks to leave gracefully, each further one to leave at once. */
-export function onSignals(leave: () => void, atOnce: (exitCode: number) => void): void {
+const TO_LEAVE: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT'];
+
+/** SIGTERM, SIGINT and SIGQUIT (as nginx means it), or `signals`: the first one asks to leave gracefully, each further one to leave at once. */
+export function onSignals(leave: (signal: NodeJS.Signals) => void, atOnce: (exitCode: number) => void, signals = TO_LEAVE): void {
   let leaving = false;
-  for (const [signal, number] of [
-    ['SIGTERM', 15],
-    ['SIGINT', 2],
-    ['SIGQUIT', 3],
-  ] as const) {
+  for (const signal of signals) {
     process.on(signal, () => {
-      if (leaving) return atOnce(128 + number);
+      if (leaving) return atOnce(128 + constants.signals[signal]);
       leaving = true;
-      leave();
+      leave(signal);
     });
   }
 }
 
 /** Resolves with the first signal; the second one ends the process. */
 export function firstSignal(): Promise<void> {
-  return new Promise((resolve) => onSignals(resolve, (code) => process.exit(code)));
+  return new Promise((resolve) =>
+    onSignals(
+      () => resolve(),
+      (code) => process.exit(code),
+    ),
+  );
 }
 
 /**

@@ -10,7 +10,8 @@ import { Crew } from '../workers/crew.ts';
 import { WorkerProcess } from '../workers/worker-process.ts';
 import { CrewMetrics, crewAdminSource } from './crew-admin.ts';
 import type { LastNet } from './last-net.ts';
-import { type NodePlace, newNodeId, warnOfNoSecret } from './open-node.ts';
+import { type NodePlace, newNodeId } from './open-node.ts';
+import { warnOfWeakSecrets } from './secrets.ts';
 import { logIgnoredSignals, onSignals } from './signals.ts';
 import { rotateTicketKeys } from './ticket-keys.ts';
 
@@ -52,10 +53,13 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
     },
     log,
   });
-  onSignals(asked.resolve, (code) => {
-    crew.kill();
-    process.exit(code);
-  });
+  onSignals(
+    () => asked.resolve(),
+    (code) => {
+      crew.kill();
+      process.exit(code);
+    },
+  );
   logIgnoredSignals(log, ['SIGHUP']);
   process.on('SIGHUP', () =>
     unawaited(
@@ -69,7 +73,7 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
   const bound = { listen: listen.map(formatListenUrl), backend: formatHostPort(sharedBackend), admin: await admin.start() };
   log.info({ ...bound, id, workers: settings.workers }, 'ready');
-  warnOfNoSecret(settings, log);
+  warnOfWeakSecrets(settings, log);
 
   await Promise.race([asked.promise, net.broken]);
   log.info('draining');

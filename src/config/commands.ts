@@ -4,7 +4,7 @@
  */
 import { CERTIFICATE, CLIENT_SIDE, PRIVATE_KEY, pairProblems, tlsProblems } from './client-side.ts';
 import { command } from './command-spec.ts';
-import { formatHostPort, type HostPort } from './host-port.ts';
+import { formatHostPort, type HostPort, isLoopback } from './host-port.ts';
 import {
   choice,
   dialAddress,
@@ -73,6 +73,12 @@ const SECRET_FILE = optional(
   filePath,
   'file with secrets instead, one a line; routes behind one say what it is good for, and without them it is for all. Read again when it changes; linkers use its first',
 );
+const LINK_VERSION_MIN = setting(
+  'link-version-min',
+  whole(1, 2),
+  2,
+  'oldest version of the protocol between nodes and linkers that is taken. 1 lets pullproxy 0.1 in, for the time of an upgrade: its proofs can be passed on by others, and are given to strangers',
+);
 const REDIS = setting('redis', redisUrls, REDIS_DEFAULT, 'the Redis that the nodes share');
 
 export const DEV = command({
@@ -118,8 +124,15 @@ export const NODE = command({
     backendTlsCert: optional('backend-tls-cert', filePath, `${CERTIFICATE} of the backend port: turns TLS on there`),
     backendTlsKey: optional('backend-tls-key', filePath, `${PRIVATE_KEY} of the backend port`),
     backendTlsCa: optional('backend-tls-ca', filePath, 'file with the authorities (PEM) of which linkers must have a certificate'),
+    backendTlsName: optional(
+      'backend-tls-name',
+      text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
+      "name that every node's backend certificate has: what nodes look for when they relay to each other",
+    ),
     secret: SECRET,
     secretFile: SECRET_FILE,
+    insecure: onOff('insecure', yesNo, 'listen for linkers beyond this machine without a secret: whoever reaches the port can be one'),
+    linkVersionMin: LINK_VERSION_MIN,
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
     id: optional('id', nodeId, "the node's name; made up when absent"),
     workers: setting(
@@ -136,9 +149,12 @@ export const NODE = command({
   operands: false,
   routes: true,
   examples: [
-    ['pullproxy node', 'one node, no Redis: clients at port 8080, linkers at port 9080'],
-    ['pullproxy node --redis redis://redis.example.com --advertise proxy1.example.com:9080', 'one of several nodes'],
-    ['pullproxy node --listen http://0.0.0.0:80 --listen "tcp://0.0.0.0:5432?route=database"', 'web and TCP'],
+    ['pullproxy node --backend 127.0.0.1:9080', 'one node, no Redis: clients at port 8080, linkers of this machine at port 9080'],
+    [
+      'pullproxy node --secret-file secrets --redis redis://redis.example.com --advertise proxy1.example.com:9080',
+      'one of several nodes, for linkers anywhere',
+    ],
+    ['pullproxy node --secret-file secrets --listen http://0.0.0.0:80 --listen "tcp://0.0.0.0:5432?route=database"', 'web and TCP'],
   ],
   check: (values) => [
     ...tlsProblems(values),
@@ -146,7 +162,11 @@ export const NODE = command({
     ...(values.backendTlsCa !== undefined && values.backendTlsCert === undefined
       ? [problem('--backend-tls-ca', values.backendTlsCa, '--backend-tls-cert and --backend-tls-key with it')]
       : []),
+    ...(values.backendTlsName !== undefined && values.backendTlsCert === undefined
+      ? [problem('--backend-tls-name', values.backendTlsName, '--backend-tls-cert and --backend-tls-key with it')]
+      : []),
     ...secretProblems(values),
+    ...openBackendProblems(values),
     ...instanceProblems(values),
     ...workersProblems(values),
   ],
@@ -182,6 +202,12 @@ export const LINKER = command({
     proxyTlsCa: optional('proxy-tls-ca', filePath, 'file with the authorities (PEM) that nodes must be certified by: turns TLS on'),
     proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
     proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
+    proxyTlsName: optional(
+      'proxy-tls-name',
+      text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
+      "name that every node's certificate has; without it the name that is dialled, or for an IP address the extended key usage serverAuth",
+    ),
+    linkVersionMin: LINK_VERSION_MIN,
     ...SERVER,
   },
   tail: 'optional',
@@ -199,6 +225,9 @@ export const LINKER = command({
       ? ['--app is missing: expected the address of the running application, or its command after --']
       : []),
     ...pairProblems(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
+    ...(values.proxyTlsName !== undefined && values.proxyTlsCa === undefined
+      ? [problem('--proxy-tls-name', values.proxyTlsName, '--proxy-tls-ca with it')]
+      : []),
     ...secretProblems(values),
   ],
 });
@@ -314,4 +343,24 @@ function instanceProblems({ minInstances, maxInstances }: { minInstances: number
 
 function secretProblems({ secret: one, secretFile }: { secret?: string | undefined; secretFile?: string | undefined }): string[] {
   return one === undefined || secretFile === undefined ? [] : [problem('--secret-file', secretFile, 'no --secret with it')];
+}
+
+/** Without a secret everybody is a linker: that is for those on this machine, unless the operator wants it. */
+function openBackendProblems(values: {
+  readonly backend: HostPort;
+  readonly secret?: string | undefined;
+  readonly secretFile?: string | undefined;
+  readonly insecure: boolean;
+}): string[] {
+  const { backend, secret: one, secretFile, insecure } = values;
+  const isOpen = backend.host !== 'localhost' && !isLoopback(backend.host);
+  if (!isOpen || insecure || one !== undefined || secretFile !== undefined) return [];
+  const port = formatHostPort({ host: '127.0.0.1', port: backend.port });
+  return [
+    problem(
+      '--backend',
+      formatHostPort(backend),
+      `a secret with it (PULLPROXY_SECRET or --secret-file), since whoever reaches it could be a linker; or ${port}, for linkers of this machine only; or --insecure`,
+    ),
+  ];
 }

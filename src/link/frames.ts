@@ -9,7 +9,13 @@
  */
 import { LinkProtocolError } from '../errors.ts';
 
-export const PROTOCOL_VERSION = 1;
+/**
+ * 2: the linker proves the secret first, and proofs are bound to what was dialled. 1 is that of pullproxy 0.1.
+ * What is new within a version is announced by a key of HELLO (what the linker understands) or of CHALLENGE (what the node does); keys that
+ * a peer does not know are ignored, and the proofs cover both payloads, so nobody in between adds or removes one. A frame type that the peer
+ * may not know is sent only where the peer has announced it: an unknown one ends the link. Types up to 31 are left.
+ */
+export const PROTOCOL_VERSION = 2;
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
 /** Before a peer has proved the secret it may send only hellos and proofs, and those are short. */

@@ -1,52 +1,43 @@
 /**
  * How a link begins:
  *
- *     linker                                node
- *       │ HELLO {v, route, instance, nonce …} ▶│
- *       │◀ CHALLENGE {v, node, nonce, proofs}  │   the node proves the secret first: an address may come from a directory
- *       │ PROOF {proof} ──────────────────────▶│
- *       │◀────────────────────────── WELCOME {}│   or, from either side at any point, REFUSE {reason}
+ *     linker                                     node
+ *       │ HELLO {v, max, route, instance, nonce, at …} ▶│
+ *       │◀ CHALLENGE {v, node, nonce}                   │   the same for every HELLO, whether the route has a secret or not
+ *       │ PROOF {proof} ───────────────────────────────▶│   the linker proves the secret first, see proof.ts
+ *       │◀ WELCOME {proof}                              │   the node does: an address may come from a directory
+ *                                                           or, from either side at any point, REFUSE {reason}
+ *
+ * In version 1 CHALLENGE has the node's proofs, and WELCOME has none.
  */
 import type { Socket } from 'node:net';
 import { guard } from '../boundary.ts';
-import { isInstanceId, isStartId } from '../config/ids.ts';
-import { isRouteName } from '../config/route-name.ts';
+import { isNodeId } from '../config/ids.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { ReadMemory } from '../reused-reads.ts';
 import { Frame, PROTOCOL_VERSION } from './frames.ts';
+import { type Hello, parseHello, type SaidHello } from './hello.ts';
 import { parseJson } from './json.ts';
 import { Link, type LinkTiming } from './link.ts';
-import { newNonce, prove, proves, type Transcript } from './proof.ts';
+import { channelBinding, newNonce, prove, provenSecret, SECRETS_MAX, type Transcript } from './proof.ts';
+import { nodeProofsV1, provesV1, proveV1, type TranscriptV1 } from './proof-v1.ts';
+
+export type { Hello };
 
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** A node accepts several secrets of one route while they are being rotated. */
-export const SECRETS_MAX = 8;
-const CONCURRENCY_MAX = 1_000_000;
 /** How much of a peer's REFUSE is reported. */
 const REASON_LETTERS_MAX = 200;
-
-/** What a linker says of itself. */
-export interface Hello {
-  readonly route: string;
-  readonly instance: string;
-  /** Start time in ms: larger is newer. */
-  readonly seq: number;
-  readonly concurrency: number;
-  readonly startId?: string;
-  /** Of the linker's package, for people to see */
-  readonly version?: string;
-  /** Before each stream the linker is to hear whose it is (CLIENT). A node that does not know this key says nothing. */
-  readonly tellClients?: boolean;
-  /** The linker understands PARK and UNPARK. */
-  readonly parks?: boolean;
-  /** The dialling side is a node that relays for a linker which can't dial here itself. */
-  readonly relay?: boolean;
-}
+/** Nothing in it depends on whether the route, or a secret of it, exists. */
+const NOT_PROVED = 'the linker has not proved a secret that counts for its route here';
 
 export interface AcceptOptions {
   readonly node: string;
+  /** HOST:PORT at which the directory says that this node is. */
+  readonly address?: () => string;
   /** The secrets that allow a linker to serve `route`; none: nobody may. */
   readonly secrets: (route: string) => readonly string[];
+  /** The oldest protocol version that a linker may speak; without it the newest. */
+  readonly versionMin?: number;
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
   /** What the socket reads into, if that is used again. */
@@ -58,7 +49,11 @@ export interface AcceptOptions {
 
 export interface DialOptions {
   readonly hello: Hello;
+  /** HOST:PORT that was dialled, where another node or the directory said it: only the node that is known by it there may answer. */
+  readonly at?: string;
   readonly secret: string;
+  /** The oldest protocol version that the node may speak; without it the newest. */
+  readonly versionMin?: number;
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
   /** What the socket reads into, if that is used again. */
@@ -68,59 +63,91 @@ export interface DialOptions {
   readonly failed: (reason: string) => void;
 }
 
+type Step = (type: number, payload: Buffer) => void;
+
 /** The node's side, on a socket that has just been accepted. */
 export function acceptLink(socket: Socket, options: AcceptOptions): void {
-  const nonce = newNonce();
-  let hello: { said: Transcript; value: Hello; secrets: readonly string[] } | null = null;
+  let next: Step | null = null;
   const shake = new Handshake(socket, options, (type, payload) => {
-    if (type === Frame.HELLO && hello === null) {
-      const value = parseHello(payload);
-      const secrets = options.secrets(value.route).slice(0, SECRETS_MAX);
-      if (secrets.length === 0) return shake.refuse(`no linker may serve the route ${value.route}`);
-      const said = { hello: Buffer.from(payload), node: options.node, nonce };
-      hello = { said, value, secrets };
-      const proofs = secrets.map((secret) => prove(secret, 'node', said));
-      shake.link.sendJson(Frame.CHALLENGE, { v: PROTOCOL_VERSION, node: options.node, nonce, proofs });
-      return;
-    }
-    if (type === Frame.PROOF && hello !== null) {
-      const { said, value, secrets } = hello;
-      const { proof } = parseJson(payload);
-      const secret = secrets.find((one) => proves(proof, one, 'linker', said));
-      if (secret === undefined) return shake.refuse('the linker does not know the secret');
-      shake.link.sendJson(Frame.WELCOME, {});
-      shake.succeed(() => options.ready(shake.link, value, secret));
-      return;
-    }
-    shake.unexpected(type, payload);
+    if (type === Frame.HELLO && next === null) next = challenge(shake, payload, options);
+    else if (type === Frame.PROOF && next !== null) next(type, payload);
+    else shake.unexpected(type, payload);
   });
+}
+
+/** Answers a HELLO; returns what takes the linker's PROOF. */
+function challenge(shake: Handshake, payload: Buffer, options: AcceptOptions): Step {
+  const { node, versionMin = PROTOCOL_VERSION } = options;
+  const said = parseHello(payload);
+  const version = Math.min(said.most, PROTOCOL_VERSION);
+  if (version < said.least || version < versionMin)
+    throw new LinkProtocolError(`the linker speaks link protocol ${rangeOf(said)}, this node ${rangeOf({ least: versionMin })}`);
+  const hello = Buffer.from(payload);
+  const secrets = options.secrets(said.hello.route).slice(0, SECRETS_MAX);
+  const nonce = newNonce();
+  if (version === 1) return challengeV1(shake, said, { hello, node, nonce }, secrets, options);
+  const sent = shake.link.sendJson(Frame.CHALLENGE, { v: version, node, nonce });
+  return (_type, answer) => {
+    const transcript: Transcript = { hello, challenge: sent, channel: channelBinding(shake.link.socket) };
+    const secret = provenSecret(parseJson(answer).proof, secrets, 'linker', transcript);
+    if (secret === undefined) return shake.refuse(NOT_PROVED, `${NOT_PROVED}: ${said.hello.route}`);
+    const { at } = said;
+    // Somebody else is where the linker dialled, and passes on what it says; or the address in the directory is old.
+    if (at !== null && at !== options.address?.())
+      return shake.refuse(`the linker dialled ${at}, which is not the address of node ${node}`);
+    shake.link.sendJson(Frame.WELCOME, { proof: prove(secret, 'node', transcript) });
+    shake.succeed(() => options.ready(shake.link, said.hello, secret));
+  };
+}
+
+function challengeV1(shake: Handshake, { hello }: SaidHello, said: TranscriptV1, secrets: readonly string[], options: AcceptOptions): Step {
+  shake.link.sendJson(Frame.CHALLENGE, { v: 1, node: said.node, nonce: said.nonce, proofs: nodeProofsV1(secrets, said) });
+  return (_type, answer) => {
+    const { proof } = parseJson(answer);
+    const secret = secrets.find((one) => provesV1(proof, one, 'linker', said));
+    if (secret === undefined) return shake.refuse(NOT_PROVED, `${NOT_PROVED}: ${hello.route}`);
+    shake.link.sendJson(Frame.WELCOME, {});
+    shake.succeed(() => options.ready(shake.link, hello, secret));
+  };
 }
 
 /** The linker's side, on a socket that has just connected. */
 export function dialLink(socket: Socket, options: DialOptions): void {
-  let node: string | null = null;
+  const { versionMin = PROTOCOL_VERSION, at } = options;
+  let next: Step | null = null;
   const shake = new Handshake(socket, options, (type, payload) => {
-    if (type === Frame.CHALLENGE && node === null) {
-      const challenge = parseJson(payload);
-      if (challenge.v !== PROTOCOL_VERSION)
-        throw new LinkProtocolError(`the node speaks ${versionWords(challenge.v)}, this linker ${PROTOCOL_VERSION}`);
-      if (typeof challenge.node !== 'string' || typeof challenge.nonce !== 'string' || !Array.isArray(challenge.proofs))
-        throw new LinkProtocolError('malformed CHALLENGE');
-      const said = { hello, node: challenge.node, nonce: challenge.nonce };
-      const known = challenge.proofs.slice(0, SECRETS_MAX).some((proof) => proves(proof, options.secret, 'node', said));
-      if (!known) return shake.refuse('the node does not know the secret');
-      node = challenge.node;
-      shake.link.sendJson(Frame.PROOF, { proof: prove(options.secret, 'linker', said) });
-      return;
-    }
-    if (type === Frame.WELCOME && node !== null) {
-      const id = node;
-      shake.succeed(() => options.ready(shake.link, id));
-      return;
-    }
-    shake.unexpected(type, payload);
+    if (type === Frame.CHALLENGE && next === null) next = answerChallenge(shake, hello, payload, options);
+    else if (type === Frame.WELCOME && next !== null) next(type, payload);
+    else shake.unexpected(type, payload);
   });
-  const hello = shake.link.sendJson(Frame.HELLO, { v: PROTOCOL_VERSION, ...options.hello, nonce: newNonce() });
+  // A node of 0.1 takes nothing but its own version, and does not look at `max`. The proofs cover it: to leave it out is no way to an older version.
+  const said = { v: versionMin, max: PROTOCOL_VERSION, ...options.hello, ...(at === undefined ? {} : { at }), nonce: newNonce() };
+  const hello = shake.link.sendJson(Frame.HELLO, said);
+}
+
+/** Proves the secret to the node; returns what takes its WELCOME. */
+function answerChallenge(shake: Handshake, hello: Buffer, payload: Buffer, options: DialOptions): Step {
+  const { versionMin = PROTOCOL_VERSION, secret } = options;
+  const { v, node, nonce, proofs } = parseJson(payload);
+  if (v !== 1 && v !== PROTOCOL_VERSION) throw new LinkProtocolError('CHALLENGE without a protocol version that this linker knows');
+  if (v < versionMin) throw new LinkProtocolError(`the node speaks link protocol ${v}, this linker ${rangeOf({ least: versionMin })}`);
+  if (!isNodeId(node) || typeof nonce !== 'string') throw new LinkProtocolError('malformed CHALLENGE');
+  if (v === 1) return answerChallengeV1(shake, { hello, node, nonce }, proofs, options);
+  const transcript: Transcript = { hello, challenge: Buffer.from(payload), channel: channelBinding(shake.link.socket) };
+  shake.link.sendJson(Frame.PROOF, { proof: prove(secret, 'linker', transcript) });
+  return (_type, answer) => {
+    if (provenSecret(parseJson(answer).proof, [secret], 'node', transcript) === undefined)
+      return shake.refuse('the node does not know the secret');
+    shake.succeed(() => options.ready(shake.link, node));
+  };
+}
+
+function answerChallengeV1(shake: Handshake, said: TranscriptV1, proofs: unknown, { secret, ready }: DialOptions): Step {
+  if (!Array.isArray(proofs)) throw new LinkProtocolError('malformed CHALLENGE');
+  const known = proofs.slice(0, SECRETS_MAX).some((proof) => provesV1(proof, secret, 'node', said));
+  if (known) shake.link.sendJson(Frame.PROOF, { proof: proveV1(secret, 'linker', said) });
+  else shake.refuse('the node does not know the secret');
+  return () => shake.succeed(() => ready(shake.link, said.node));
 }
 
 /** What both sides share: the deadline, refusing, and that exactly one of `ready` and `failed` is called. */
@@ -130,11 +157,7 @@ class Handshake {
   readonly #deadline: NodeJS.Timeout;
   #over = false;
 
-  constructor(
-    socket: Socket,
-    options: Pick<DialOptions, 'timing' | 'timeoutMs' | 'memory' | 'failed'>,
-    step: (type: number, payload: Buffer) => void,
-  ) {
+  constructor(socket: Socket, options: Pick<DialOptions, 'timing' | 'timeoutMs' | 'memory' | 'failed'>, step: Step) {
     this.#failed = options.failed;
     this.link = new Link(socket, step, options.timing, options.memory);
     this.link.onHandshakeDown = (reason) => this.#end(() => this.#failed(reason));
@@ -147,9 +170,10 @@ class Handshake {
     this.#end(ready);
   }
 
-  refuse(reason: string): void {
+  /** `reason` is what the peer hears, `why` what this side logs. */
+  refuse(reason: string, why = reason): void {
     this.link.sendJson(Frame.REFUSE, { reason });
-    this.link.close(reason);
+    this.link.close(why);
   }
 
   unexpected(type: number, payload: Buffer): void {
@@ -166,34 +190,6 @@ class Handshake {
   }
 }
 
-function parseHello(payload: Buffer): Hello {
-  const value = parseJson(payload);
-  if (value.v !== PROTOCOL_VERSION)
-    throw new LinkProtocolError(`the linker speaks ${versionWords(value.v)}, this node ${PROTOCOL_VERSION}`);
-  const { route, instance, seq, concurrency, startId, version, tellClients, parks, relay, nonce } = value;
-  if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
-  if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
-  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
-  if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
-    throw new LinkProtocolError('HELLO with a malformed concurrency');
-  if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
-  if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
-    throw new LinkProtocolError('HELLO with a malformed version');
-  if (typeof nonce !== 'string' || nonce.length < 16) throw new LinkProtocolError('HELLO without a nonce');
-  return {
-    route,
-    instance,
-    seq,
-    concurrency,
-    ...(startId === undefined ? {} : { startId }),
-    ...(version === undefined ? {} : { version }),
-    ...(tellClients === true ? { tellClients } : {}),
-    ...(parks === true ? { parks } : {}),
-    ...(relay === true ? { relay } : {}),
-  };
-}
-
-/** A stranger's JSON is never turned into text unseen: `{"toString":1}` makes String() throw, and a text may be of any length. */
-function versionWords(version: unknown): string {
-  return `protocol version ${typeof version === 'number' ? version : '?'}`;
+function rangeOf({ least, most = PROTOCOL_VERSION }: { readonly least: number; readonly most?: number }): string {
+  return least === most ? String(least) : `${least} to ${most}`;
 }

@@ -1,36 +1,76 @@
 /**
- * Both sides of a link prove that they know the secret, over fresh challenges of both and over everything that the hello
- * said (challenge-response with HMAC-SHA-256, RFC 2104): a recorded proof is worth nothing on another link, and neither
- * side can be used as an oracle for the other's role.
+ * Both sides of a link prove that they know the secret (challenge-response with HMAC-SHA-256, RFC 2104). A proof is worth nothing
+ * anywhere else: it covers the fresh nonces of both sides, everything that HELLO and CHALLENGE say, which is also where the linker
+ * dialled and which node answered, and the TLS channel where there is one (RFC 9266).
+ *
+ * The linker proves first, and the node answers every HELLO alike: a stranger who dials a node hears nothing that depends on a secret,
+ * so it can neither guess secrets offline nor learn which routes have one. Whoever makes a linker dial him hears one proof, against which
+ * he can try guesses: with TLS only a node gets that far, and without it a secret has to be too long to be guessed.
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { LinkProtocolError } from '../errors.ts';
 
 export type ProofRole = 'node' | 'linker';
 
-/** What both proofs cover: the HELLO payload as sent (with the linker's challenge in it), and the node's id and challenge. */
+/** A node accepts several secrets of one route while they are being rotated. */
+export const SECRETS_MAX = 8;
+
+/** What both proofs cover. */
 export interface Transcript {
+  /** The payloads as they were sent. */
   readonly hello: Buffer;
-  readonly node: string;
-  readonly nonce: string;
+  readonly challenge: Buffer;
+  /** See `channelBinding`. */
+  readonly channel: Buffer;
 }
+
+/** Nobody knows it. Stands in for secrets that a route does not have, so that a refusal takes as long as any. */
+const NOBODYS = randomBytes(32).toString('base64url');
+const NO_CHANNEL = Buffer.alloc(0);
 
 export function newNonce(): string {
   return randomBytes(24).toString('base64url');
 }
 
-export function prove(secret: string, role: ProofRole, said: Transcript): string {
-  const hmac = createHmac('sha256', secret);
-  hmac
-    .update(`pullproxy link ${role}\n${said.hello.length}\n`)
-    .update(said.hello)
-    .update(`\n${said.node.length}\n${said.node}\n${said.nonce}`);
-  return hmac.digest('base64url');
+/**
+ * RFC 9266 `tls-exporter`: differs on the two sides of whoever stands between them. Empty without TLS.
+ * @throws LinkProtocolError when the channel is gone.
+ */
+export function channelBinding(socket: Socket): Buffer {
+  if (!(socket instanceof TLSSocket)) return NO_CHANNEL;
+  try {
+    return socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0));
+  } catch {
+    throw new LinkProtocolError('the TLS channel can not be bound');
+  }
 }
 
-/** Constant time in the proof's content. */
-export function proves(proof: unknown, secret: string, role: ProofRole, said: Transcript): boolean {
-  if (typeof proof !== 'string') return false;
-  const expected = Buffer.from(prove(secret, role, said));
-  const given = Buffer.from(proof);
-  return given.length === expected.length && timingSafeEqual(given, expected);
+export function prove(secret: string, role: ProofRole, said: Transcript): string {
+  return proofOver(digestOf(said), secret, role);
+}
+
+/** The secret that the proof shows, of as many as a node may have; undefined when it shows none. Takes as long for one as for all, and for none. */
+export function provenSecret(proof: unknown, secrets: readonly string[], role: ProofRole, said: Transcript): string | undefined {
+  const digest = digestOf(said);
+  const given = Buffer.from(typeof proof === 'string' ? proof : '');
+  let proven: string | undefined;
+  for (let at = 0; at < SECRETS_MAX; at++) {
+    const secret = secrets[at];
+    const expected = Buffer.from(proofOver(digest, secret ?? NOBODYS, role));
+    const same = given.length === expected.length && timingSafeEqual(given, expected);
+    if (same && secret !== undefined) proven ??= secret;
+  }
+  return proven;
+}
+
+function digestOf({ hello, challenge, channel }: Transcript): Buffer {
+  const hash = createHash('sha256').update('pullproxy link 2\n');
+  for (const part of [hello, challenge, channel]) hash.update(`${part.length}\n`).update(part);
+  return hash.digest();
+}
+
+function proofOver(digest: Buffer, secret: string, role: ProofRole): string {
+  return createHmac('sha256', secret).update(`${role}\n`).update(digest).digest('base64url');
 }

@@ -39,6 +39,8 @@ export class AcceptWatch {
   #attempts = 0;
   /** The last one was accepted, and the application was not ready. */
   #accepted = false;
+  /** The application has accepted a connection, and was not ready. */
+  hasAccepted = false;
   #timer: NodeJS.Timeout | null = null;
   #probe: Socket | null = null;
 
@@ -93,6 +95,7 @@ export class AcceptWatch {
 
   #ask(probe: Socket, request: string): void {
     this.#accepted = true;
+    this.hasAccepted = true;
     let answer = '';
     const read = guard('application', (chunk: Buffer) => {
       answer += chunk.toString('latin1');

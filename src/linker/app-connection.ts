@@ -16,6 +16,7 @@ import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../link/stream.ts';
 import { sharedReads } from '../reused-reads.ts';
+import { outOfFilesWords } from './open-files.ts';
 import { cameBefore, readTurn } from './read-turn.ts';
 
 export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'closing' | 'closed';
@@ -65,6 +66,8 @@ export class AppConnection implements AppSide {
   keptAt = 0;
   /** When it is destroyed although the application has not closed it. */
   closeBy = Number.POSITIVE_INFINITY;
+  /** It could not even be tried, for want of file descriptors: in words. */
+  starved: string | null = null;
   /** Bytes came after our FIN: the application does not compute in silence, it writes. */
   discards = false;
   readonly #owner: ConnectionOwner;
@@ -382,6 +385,7 @@ export class AppConnection implements AppSide {
   }
 
   #failed(error: NodeJS.ErrnoException): void {
+    if (this.#state === 'connecting') this.starved = outOfFilesWords(error.code);
     // 'close' follows. A write that failed at once was refused as a whole, because the application had closed before.
     if (error.syscall === 'write' && this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
   }

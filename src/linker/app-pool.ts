@@ -25,8 +25,8 @@ export interface PoolTiming {
 }
 
 export interface PoolEvents {
-  /** The application did not accept a connection. */
-  refused(): void;
+  /** The application did not accept a connection; or `starved`, in words, because this process has no file descriptor left for one. */
+  refused(starved: string | null): void;
   /** From now on no connection is kept: the application's answers stall on them. */
   stalls(): void;
   /** A connection is closed, or a reserved place is free. */
@@ -168,7 +168,7 @@ export class AppPool implements ConnectionOwner {
       clearInterval(this.#sweep);
       this.#sweep = null;
     }
-    if (refused) this.#events.refused();
+    if (refused) this.#events.refused(connection.starved);
     this.#placeFree();
   }
 

@@ -1,8 +1,10 @@
 /** The application's process and its group: what the application starts belongs to it and ends with it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Guard } from './guard.ts';
+import { outOfFilesWords } from './open-files.ts';
+import { groupLives } from './process-table.ts';
 
 /** What shells say of a command that is not there, or not executable. */
 const NOT_FOUND_CODE = 127;
@@ -13,19 +15,26 @@ export interface AppExit {
   /** As shells say it: 128 and the signal's number when a signal ended it. */
   readonly code: number;
   readonly words: string;
+  /** It has gone to the background: what the linker watched has ended, and something of it runs on. */
+  readonly daemon?: boolean;
 }
 
 export interface AppCommand {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** From SIGTERM to SIGKILL when the linker is killed. */
+  readonly stopTimeoutMs: number;
+  /** Nothing would end the application if the linker were killed. */
+  readonly unguarded: (reason: string) => void;
 }
 
 export class AppProcess {
   readonly exited: Promise<AppExit>;
   readonly #child: ChildProcess;
+  readonly #guard: Guard | null;
   #stopping: Promise<void> | null = null;
 
-  constructor({ command, env }: AppCommand) {
+  constructor({ command, env, stopTimeoutMs, unguarded }: AppCommand) {
     const [file = '', ...args] = command;
     // Standard output is the linker's log: what the application writes goes to standard error, all of it.
     this.#child = spawn(file, args, { env: env as NodeJS.ProcessEnv, detached: true, stdio: ['ignore', 2, 2] });
@@ -36,7 +45,7 @@ export class AppProcess {
         if (child.pid === undefined)
           resolve({
             code: error.code === 'EACCES' ? NOT_EXECUTABLE_CODE : NOT_FOUND_CODE,
-            words: `could not be started: ${error.message}`,
+            words: `could not be started: ${outOfFilesWords(error.code) ?? error.message}`,
           });
       });
       child.once('exit', (code, signal) => {
@@ -44,6 +53,8 @@ export class AppProcess {
         else resolve({ code: 128 + constants.signals[signal], words: `was ended by ${signal}` });
       });
     });
+    // After the application: it must not wait for its guard.
+    this.#guard = child.pid === undefined ? null : new Guard(child.pid, stopTimeoutMs, unguarded);
   }
 
   get pid(): number | undefined {
@@ -72,6 +83,7 @@ export class AppProcess {
     await this.exited;
     while (this.#groupLives()) await sleep(LEFTOVERS_POLL_MS);
     clearTimeout(killer);
+    this.#guard?.release();
   }
 
   #signalGroup(name: NodeJS.Signals | 0): boolean {
@@ -84,27 +96,6 @@ export class AppProcess {
   }
 
   #groupLives(): boolean {
-    return this.#signalGroup(0) && !this.#onlyZombies();
-  }
-
-  /** In a container whose first process does not collect orphans the dead stay in the group for good. */
-  #onlyZombies(): boolean {
-    if (process.platform !== 'linux') return false;
-    for (const entry of readdirSync('/proc')) {
-      if (!/^\d/.test(entry)) continue;
-      const [state, , group] = statOf(entry);
-      if (group === String(this.pid) && state !== 'Z' && state !== 'X') return false;
-    }
-    return true;
-  }
-}
-
-/** State, parent and group: the fields after the name in parentheses (proc(5)). */
-function statOf(pid: string): string[] {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ');
-  } catch {
-    return [];
+    return this.pid !== undefined && this.#signalGroup(0) && groupLives(this.pid);
   }
 }

@@ -1,10 +1,12 @@
 /** The application that a linker fronts: its own process, or one that runs by itself. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { guard, unawaited } from '../boundary.ts';
-import type { HostPort } from '../config/host-port.ts';
+import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { AcceptWatch } from './accept-watch.ts';
 import { type AppExit, AppProcess } from './app-process.ts';
 import { freePort } from './free-port.ts';
+import { groupMembers, portsOf, strays } from './process-table.ts';
 import { proxyHeader } from './proxy-header.ts';
 
 const START_POLL_MS = 5;
@@ -14,6 +16,11 @@ const EAGER_ROUNDS = 20;
 const LOOPBACKS = ['127.0.0.1', '::1'];
 /** What the linker was told and the application is not. */
 const SECRET_VARIABLES = new Set(['PULLPROXY_SECRET']);
+/** Names the instance to the application, and what the application has started to us. */
+const INSTANCE_VARIABLE = 'PULLPROXY_INSTANCE';
+const STRAYS_POLL_MS = 50;
+const DAEMON_LOOKS = 4;
+const DAEMON_CODE = 1;
 
 export interface ApplicationOptions {
   /** Where it accepts; without it the application is given a free port in PORT. */
@@ -21,7 +28,9 @@ export interface ApplicationOptions {
   /** Its argument vector; without it the application runs by itself. */
   readonly command?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly instance: string;
   readonly startTimeoutMs: number;
+  readonly stopTimeoutMs: number;
   /** It is ready when it answers a GET of this path with 2xx; absent: when it accepts. */
   readonly readyPath?: string | undefined;
   /** Its connections begin with a PROXY header. */
@@ -35,8 +44,10 @@ export interface ApplicationEvents {
   reserve(): (() => void) | null;
   accepts(address: HostPort): void;
   ended(exit: AppExit): void;
-  /** It has not accepted within the start timeout. */
-  tooSlow(): void;
+  /** It has not become ready within the start timeout; `words` say what it has not done. */
+  tooSlow(words: string): void;
+  /** Nothing would end it if this process were killed. */
+  unguarded(reason: string): void;
 }
 
 function readyRequest(path: string, route: string): string {
@@ -51,6 +62,9 @@ export class Application {
   #process: AppProcess | null = null;
   #watch: AcceptWatch | null = null;
   #deadline: NodeJS.Timeout | null = null;
+  #port = 0;
+  /** It has gone to the background, and left its group. */
+  #isDaemon = false;
   #stopped = false;
 
   constructor(options: ApplicationOptions, events: ApplicationEvents) {
@@ -59,15 +73,21 @@ export class Application {
   }
 
   async start(): Promise<void> {
-    const { app, command, env, startTimeoutMs, readyPath, proxyProtocol, route } = this.#options;
+    const { app, command, env, instance, startTimeoutMs, stopTimeoutMs, readyPath, proxyProtocol, route } = this.#options;
     const port = app?.port ?? (await freePort());
+    this.#port = port;
     if (this.#stopped) return;
     if (command !== undefined) {
       const allowed = Object.entries(env).filter(([name]) => !SECRET_VARIABLES.has(name));
-      this.#process = new AppProcess({ command, env: { ...Object.fromEntries(allowed), PORT: String(port) } });
-      const ended = this.#process.exited.then((exit) => this.#events.ended(exit));
+      this.#process = new AppProcess({
+        command,
+        env: { ...Object.fromEntries(allowed), PORT: String(port), [INSTANCE_VARIABLE]: instance },
+        stopTimeoutMs,
+        unguarded: (reason) => this.#events.unguarded(reason),
+      });
+      const ended = this.#process.exited.then(async (exit) => this.#events.ended((await this.#asDaemon(exit)) ?? exit));
       unawaited('application', ended);
-      const tooSlow = guard('timer', () => this.#events.tooSlow());
+      const tooSlow = guard('timer', () => this.#events.tooSlow(this.#notReadyWords()));
       this.#deadline = setTimeout(tooSlow, startTimeoutMs);
     }
     this.#watch = new AcceptWatch({
@@ -106,7 +126,50 @@ export class Application {
 
   /** SIGTERM and, after `timeoutMs`, SIGKILL. Resolves when nothing of it is left; one that runs by itself runs on. */
   async stop(timeoutMs: number): Promise<void> {
-    await this.#process?.stop(timeoutMs);
+    await Promise.all([this.#process?.stop(timeoutMs), this.#endStrays(timeoutMs)]);
+  }
+
+  /**
+   * An application that ends well before it has accepted, and runs on all the same, has gone to the background (daemon(3)). Nobody can see
+   * there when it ends, or end it with its group: it can't be run like that. Null: it has not.
+   */
+  async #asDaemon(exit: AppExit): Promise<AppExit | null> {
+    const { pid } = this.#process ?? {};
+    if (exit.code !== 0 || this.#deadline === null || pid === undefined) return null;
+    let runsOn: number | undefined;
+    // It forks twice while it is looked for, and one that is born between two lines of the table is in neither.
+    for (let look = 0; look < DAEMON_LOOKS && runsOn === undefined; look++) {
+      if (look > 0) await sleep(STRAYS_POLL_MS);
+      [runsOn] = [...strays(`${INSTANCE_VARIABLE}=${this.#options.instance}`, pid), ...groupMembers(pid)];
+    }
+    if (runsOn === undefined) return null;
+    this.#isDaemon = true;
+    const words = `has gone to the background: its command ended with code 0, and process ${runsOn} runs on. It has to stay in the foreground, as for nginx by -g 'daemon off;'. What runs on is stopped`;
+    return { code: DAEMON_CODE, words, daemon: true };
+  }
+
+  #notReadyWords(): string {
+    const { app, readyPath } = this.#options;
+    const place = app === undefined ? `port ${this.#port} (PORT)` : formatHostPort(app);
+    if (this.#watch?.hasAccepted === true) return `accepts at ${place}, and has not answered GET ${readyPath ?? '/'} with 2xx in time`;
+    const { pid } = this.#process ?? {};
+    const elsewhere = pid === undefined ? [] : portsOf(groupMembers(pid));
+    const hint = elsewhere.length === 0 ? '' : `: it listens at port ${elsewhere.join(', ')}`;
+    return `has not accepted a connection at ${place} in time${hint}`;
+  }
+
+  async #endStrays(timeoutMs: number): Promise<void> {
+    const group = this.#process?.pid;
+    if (!this.#isDaemon || group === undefined) return;
+    const killAt = performance.now() + timeoutMs;
+    const told = new Set<number>();
+    for (let quiet = 0; quiet < DAEMON_LOOKS; await sleep(STRAYS_POLL_MS)) {
+      const left = strays(`${INSTANCE_VARIABLE}=${this.#options.instance}`, group);
+      quiet = left.length === 0 ? quiet + 1 : 0;
+      const late = performance.now() >= killAt;
+      for (const pid of left) if (late || !told.has(pid)) signal(pid, late ? 'SIGKILL' : 'SIGTERM');
+      for (const pid of left) told.add(pid);
+    }
   }
 
   #disarm(): void {
@@ -118,5 +181,13 @@ export class Application {
   #pauseMs(round: number): number {
     if (this.#deadline !== null || round <= EAGER_ROUNDS) return START_POLL_MS;
     return Math.min(ABSENT_POLL_MS_MAX, START_POLL_MS * 2 ** (round - EAGER_ROUNDS));
+  }
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It is gone, or has become another user's.
   }
 }

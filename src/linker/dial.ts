@@ -1,20 +1,12 @@
 /** From an address to a link that is up. */
 import { lookup } from 'node:dns/promises';
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { isIP } from 'node:net';
 import { type FailureDomain, guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import { TLS_OPTIONS } from '../config/tls-options.ts';
+import { connectedEvent, connectToNode, type NodeTls } from '../link/connect.ts';
 import { dialLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { ReadMemory } from '../reused-reads.ts';
-
-/** Contents, not paths. */
-export interface LinkTls {
-  readonly ca?: string | Buffer;
-  readonly cert?: string | Buffer;
-  readonly key?: string | Buffer;
-}
 
 /** A function is asked at each dial: files are replaced while an instance runs. */
 export type Changing<T> = T | (() => T);
@@ -22,7 +14,9 @@ export type Changing<T> = T | (() => T);
 export interface DialSettings {
   readonly hello: Hello;
   readonly secret: Changing<string>;
-  readonly tls?: Changing<LinkTls>;
+  /** The oldest version of the link protocol that a node may speak; without it the newest. */
+  readonly versionMin?: number;
+  readonly tls?: Changing<NodeTls>;
   readonly timing?: LinkTiming;
 }
 
@@ -34,6 +28,8 @@ export interface Target {
   /** What the name resolved to. */
   readonly ip: string;
   readonly port: number;
+  /** `said` comes from another node, which has it from the directory: only the node that is known by it there may answer. */
+  readonly learnt: boolean;
 }
 
 /** All addresses of a name. */
@@ -42,12 +38,17 @@ export type Lookup = (name: string) => Promise<readonly { readonly address: stri
 const systemLookup: Lookup = (name) => lookup(name, { all: true });
 
 /** All addresses of a node's name. @throws when it does not resolve, or `signal` aborts before. */
-export async function resolveTargets(address: HostPort, signal: AbortSignal, resolve: Lookup = systemLookup): Promise<Target[]> {
+export async function resolveTargets(
+  address: HostPort,
+  signal: AbortSignal,
+  resolve: Lookup = systemLookup,
+  learnt = false,
+): Promise<Target[]> {
   const { host: name, port } = address;
   const said = formatHostPort(address);
-  if (isIP(name) !== 0) return [{ said, name, ip: name, port }];
+  if (isIP(name) !== 0) return [{ said, name, ip: name, port, learnt }];
   const found = await unlessAborted(resolve(name), signal);
-  return found.map(({ address: ip }) => ({ said, name, ip, port }));
+  return found.map(({ address: ip }) => ({ said, name, ip, port, learnt }));
 }
 
 /** Where the connection goes, in one spelling for every name of it. */
@@ -67,14 +68,11 @@ export function describeTarget(target: Target): string {
  */
 export function dial<T>(target: Target, settings: DialSettings, signal: AbortSignal, ready: (link: Link, node: string) => T): Promise<T> {
   return new Promise((resolve, reject) => {
-    const { hello, timing } = settings;
+    const { hello, timing, versionMin } = settings;
     const secret = typeof settings.secret === 'function' ? settings.secret() : settings.secret;
     const tls = typeof settings.tls === 'function' ? settings.tls() : settings.tls;
     const memory = new ReadMemory();
-    const socket: Socket =
-      tls === undefined
-        ? connect({ port: target.port, host: target.ip, onread: memory.options(() => socket) })
-        : connectWithTls(target, tls);
+    const socket = connectToNode(target, tls, memory);
     const abort = (): void => {
       reject(signal.reason);
       socket.destroy();
@@ -99,7 +97,9 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
       socket.off('error', onError);
       dialLink(socket, {
         hello,
+        ...(target.learnt ? { at: target.said } : {}),
         secret,
+        versionMin,
         timing,
         memory,
         ready: (link, node) => {
@@ -109,23 +109,7 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
         failed,
       });
     });
-    socket.once(tls === undefined ? 'connect' : 'secureConnect', connected);
-  });
-}
-
-/**
- * A node that is dialled by a name must have a certificate for it. One that is dialled by an IP address, as nodes
- * advertise themselves, must have one from the given authority; which node it is, the handshake proves.
- */
-function connectWithTls({ name, ip, port }: Target, tls: LinkTls): Socket {
-  const byAddress = isIP(name) !== 0;
-  return connectTls({
-    ...TLS_OPTIONS,
-    ...tls,
-    host: ip,
-    port,
-    ...(byAddress ? {} : { servername: name }),
-    ...(byAddress && tls.ca !== undefined ? { checkServerIdentity: () => undefined } : {}),
+    socket.once(connectedEvent(tls), connected);
   });
 }
 

@@ -30,6 +30,7 @@ async function bind(port: number): Promise<number | null> {
       const { code } = error as NodeJS.ErrnoException;
       // A machine without IPv6.
       if (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL') continue;
+      if (code === 'EMFILE' || code === 'ENFILE') throw error;
       return null;
     }
     const bound = (server.address() as AddressInfo).port;

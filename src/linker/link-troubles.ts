@@ -1,4 +1,5 @@
 import type { Log } from '../log.ts';
+import { outOfFilesWords } from './open-files.ts';
 
 const REPEAT_AFTER_MS = 60_000;
 const ADDRESSES_MAX = 1_000;
@@ -25,5 +26,6 @@ export class LinkTroubles {
 
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  return error.name === 'TimeoutError' ? 'it does not answer in time' : error.message;
+  if (error.name === 'TimeoutError') return 'it does not answer in time';
+  return outOfFilesWords(/\bE[MN]FILE\b/.exec(error.message)?.[0]) ?? error.message;
 }

@@ -1,8 +1,9 @@
 import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
+import type { NodeTls } from '../link/connect.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import type { Changing, LinkTls, Lookup } from './dial.ts';
+import type { Changing, Lookup } from './dial.ts';
 
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */
@@ -24,10 +25,14 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly startId?: string;
   /** Of this package, for people to see at the nodes. */
   readonly version?: string;
-  readonly tls?: Changing<LinkTls>;
+  readonly tls?: Changing<NodeTls>;
   readonly linkTiming?: LinkTiming;
+  /** The oldest version of the link protocol that a node may speak; without it the newest. */
+  readonly linkVersionMin?: number;
   /** How names are resolved; as the system does it unless a test knows better. */
   readonly lookup?: Lookup;
+  /** Told when the application can't be run at all as it is, and why: another start of it would end in the same way. */
+  readonly impossible?: (why: string) => void;
   readonly log: Log;
 }
 

@@ -39,7 +39,7 @@ const FOLLOWS: Readonly<Record<Phase, readonly Phase[]>> = {
 type Leave =
   | { readonly why: 'drain' }
   | { readonly why: 'retire' }
-  | { readonly why: 'too slow' }
+  | { readonly why: 'too slow'; readonly words: string }
   | { readonly why: 'ended'; readonly exit: AppExit };
 
 export class Linker {
@@ -71,7 +71,19 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const { proxies, route, concurrency, secret, startId, version, proxyProtocol, tls, linkTiming: timing, lookup } = options;
+    const {
+      proxies,
+      route,
+      concurrency,
+      secret,
+      startId,
+      version,
+      proxyProtocol,
+      tls,
+      linkTiming: timing,
+      linkVersionMin: versionMin,
+      lookup,
+    } = options;
     this.#options = options;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
@@ -80,7 +92,7 @@ export class Linker {
     this.#log = options.log;
     this.#slots = new Slots(concurrency, (inUse) => this.#inUse(inUse));
     this.#pool = new AppPool(concurrency, this.#times, proxyProtocol, {
-      refused: () => this.#refused(),
+      refused: (starved) => this.#refused(starved),
       stalls: () =>
         this.#log.info('the application gets a new connection for each stream: on kept ones it waits for acknowledgements (TCP_NODELAY)'),
       placeFree: () => this.#lookIfEmpty(),
@@ -107,6 +119,7 @@ export class Linker {
       secret,
       tls,
       timing,
+      versionMin,
       slots: this.#slots,
       pool: this.#pool,
       log: this.#log,
@@ -121,12 +134,13 @@ export class Linker {
       },
     });
     this.#application = new Application(
-      { ...options, ...this.#times },
+      { ...options, ...this.#times, instance: this.instance },
       {
         reserve: () => this.#pool.reserve(),
         accepts: (address) => this.#accepts(address),
         ended: (exit) => this.#ended(exit),
-        tooSlow: () => this.#leave.resolve({ why: 'too slow' }),
+        tooSlow: (words) => this.#leave.resolve({ why: 'too slow', words }),
+        unguarded: (reason) => this.#log.warn({ reason }, 'no shell watches over this linker: if it is killed, its application runs on'),
       },
     );
   }
@@ -199,9 +213,10 @@ export class Linker {
   }
 
   /** The slots are called back before the node hears of the failed stream, so that it does not send the next one here. */
-  #refused(): void {
+  #refused(starved: string | null): void {
     if (this.#phase !== 'ready') return;
-    this.#log.warn({ app: this.#appSaid }, 'the application does not accept connections');
+    if (starved === null) this.#log.warn({ app: this.#appSaid }, 'the application does not accept connections');
+    else this.#log.error({ app: this.#appSaid, reason: starved }, 'no connection to the application can be made');
     this.#transition('refusing');
     this.#links.withhold();
     this.#application.lookAgain();
@@ -230,6 +245,7 @@ export class Linker {
   #ended(exit: AppExit): void {
     if (this.#phase === 'stopping' || this.#phase === 'over') return;
     this.#log.warn({ code: exit.code }, `the application ${exit.words}`);
+    if (exit.daemon === true) this.#options.impossible?.(`the application ${exit.words}`);
     this.#leave.resolve({ why: 'ended', exit });
     this.#emptyWithin(this.#times.drainTimeoutMs);
     unawaited('application', this.#application.stop(this.#times.stopTimeoutMs));
@@ -242,14 +258,15 @@ export class Linker {
   // ── the end ──
 
   /** Resolves when nothing is in use any more, or its time is up. */
-  async #empty({ why }: Leave): Promise<void> {
+  async #empty(leave: Leave): Promise<void> {
     this.#transition('emptying');
     this.#retire.stop();
     this.#links.leave();
     this.#application.stopLooking();
     this.#pool.empty();
-    if (why === 'too slow') {
-      this.#log.error({ timeoutMs: this.#times.startTimeoutMs }, 'the application has not accepted a connection in time');
+    if (leave.why === 'too slow') {
+      const facts = { timeoutMs: this.#times.startTimeoutMs, reason: `it ${leave.words}` };
+      this.#log.error(facts, 'the application has not accepted a connection in time');
       this.#application.kill();
     }
     this.#lookIfEmpty();
@@ -320,7 +337,7 @@ export class Linker {
   /** An application that ends by itself with code 0 after it has answered may mean it: one process a request, for one. */
   #failure(): { failure?: string } {
     const leaving = this.#leaving;
-    if (leaving?.why === 'too slow') return { failure: 'the application has not accepted a connection in time' };
+    if (leaving?.why === 'too slow') return { failure: `the application ${leaving.words}` };
     if (leaving?.why !== 'ended' || (leaving.exit.code === 0 && this.#pool.hasAnswered)) return {};
     return { failure: `the application ${leaving.exit.words}` };
   }

@@ -190,7 +190,7 @@ export class Links implements LinkedNodeEvents {
   async #dialAddress(address: HostPort, signal: AbortSignal): Promise<LinkedNode> {
     if (this.#linked.size >= LINKS_MAX && !this.#closeOneWithoutSlots()) throw new Error(`there are ${LINKS_MAX} links already`);
     let last: unknown = new Error('the name has no address');
-    for (const target of await resolveTargets(address, signal, this.#options.lookup)) {
+    for (const target of await resolveTargets(address, signal, this.#options.lookup, true)) {
       try {
         return await this.#dial(target, signal);
       } catch (error) {

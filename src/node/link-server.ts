@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
 import { attempt, type FailureDomain } from '../boundary.ts';
-import { TLS_OPTIONS } from '../config/tls-options.ts';
+import { LINK_TLS_OPTIONS } from '../link/connect.ts';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { type InstanceReport, NodeLink } from '../link/node-link.ts';
@@ -17,10 +17,16 @@ export interface BackendTls {
   readonly key: Buffer;
   /** Authorities of which linkers must have a certificate; none: no certificate is asked for. */
   readonly ca?: Buffer;
+  /** Every node's certificate has this name. */
+  readonly name?: string;
 }
 
 export interface LinkServerOptions {
   readonly nodeId: string;
+  /** HOST:PORT at which the directory says that this node is. */
+  readonly address?: () => string;
+  /** The oldest version of the link protocol that a linker may speak; without it the newest. */
+  readonly versionMin?: number;
   readonly secrets: (route: string) => readonly string[];
   readonly timing?: LinkTiming;
   readonly tls?: BackendTls;
@@ -110,7 +116,7 @@ export class LinkServer {
   renewed(tls?: BackendTls): void {
     if (tls !== undefined) {
       for (const server of [...this.#servers, ...this.#shared])
-        if (server instanceof TlsServer) server.setSecureContext({ ...tls, ...TLS_OPTIONS });
+        if (server instanceof TlsServer) server.setSecureContext({ ...tls, ...LINK_TLS_OPTIONS });
     }
     for (const [lender, { route, secret }] of this.#lenders) {
       if (this.#options.secrets(route).includes(secret)) continue;
@@ -131,7 +137,7 @@ export class LinkServer {
       cert,
       key,
       ...mutual,
-      ...TLS_OPTIONS,
+      ...LINK_TLS_OPTIONS,
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });
@@ -166,6 +172,8 @@ export class LinkServer {
     const peer = peerOf(socket);
     acceptLink(socket, {
       node: this.#options.nodeId,
+      address: this.#options.address,
+      versionMin: this.#options.versionMin,
       secrets: this.#options.secrets,
       timing: this.#options.timing,
       memory: memoryOf(socket),

@@ -57,6 +57,8 @@ export interface NodeOptions extends HeldLimits, Http2Limits {
   readonly tcpIdleTimeoutMs: number;
   readonly upgradeIdleTimeoutMs: number;
   readonly linkTiming?: LinkTiming;
+  /** The oldest version of the link protocol that linkers and other nodes may speak; without it the newest. */
+  readonly linkVersionMin?: number;
   /** Access log, traces; without them nothing is noted of visits. */
   readonly watchers?: readonly VisitWatcher[];
   readonly log: Log;

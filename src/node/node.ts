@@ -90,9 +90,17 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     };
     const surroundings = { ...options, trusted, addressLimit, additions };
     this.#ports = options.listen.map((url) => portFor(url, this, surroundings));
-    const { secrets, linkTiming: timing, backendTls: tls, log } = options;
-    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, tls, log });
-    this.#linkServer = new LinkServer({ nodeId: options.id, secrets, timing, tls, log });
+    const { secrets, linkTiming: timing, linkVersionMin: versionMin, backendTls: tls, log } = options;
+    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls, log });
+    this.#linkServer = new LinkServer({
+      nodeId: options.id,
+      address: () => this.#cluster.self.address,
+      secrets,
+      timing,
+      versionMin,
+      tls,
+      log,
+    });
   }
 
   /** Binds all ports and joins the cluster. Linkers are accepted first, clients last. */

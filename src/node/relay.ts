@@ -1,8 +1,7 @@
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import type { Socket } from 'node:net';
 import { caught, type FailureDomain, guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import { TLS_OPTIONS } from '../config/tls-options.ts';
+import { connectedEvent, connectToNode, type NodeTls } from '../link/connect.ts';
 import { dialLink } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { LinkerLink } from '../link/linker-link.ts';
@@ -21,6 +20,8 @@ const IDLE_TIMEOUT_MS = 30_000;
 export interface RelayOptions {
   readonly secret: (route: string) => string;
   readonly timing?: LinkTiming;
+  /** The oldest version of the link protocol that the other node may speak; without it the newest. */
+  readonly versionMin?: number;
   /** Backend ports speak TLS, and trust each other by the same authority, or by the same certificate. */
   readonly tls?: BackendTls;
   readonly log: Log;
@@ -59,19 +60,17 @@ export class Relay implements FailureDomain {
     this.lender = lender;
     this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
     this.#over = over;
-    this.#socket =
-      options.tls === undefined
-        ? connect({ ...address, onread: this.#memory.options(() => this.#socket) })
-        : connectWithTls(address, options.tls);
+    const tls = options.tls && asNodes(options.tls);
+    this.#socket = connectToNode({ name: address.host, ip: address.host, port: address.port }, tls, this.#memory);
     const overdue = guard(this, () => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)));
     this.#deadline = setTimeout(overdue, DIAL_TIMEOUT_MS);
     const onError = guard(this, (error: NodeJS.ErrnoException) => this.#down(error.message, error.code === 'ECONNREFUSED'));
     this.#socket.on('error', onError);
     const connected = guard(this, () => {
       this.#socket.off('error', onError);
-      this.#shake(route, options);
+      this.#shake(route, formatHostPort(address), options);
     });
-    this.#socket.once(options.tls === undefined ? 'connect' : 'secureConnect', connected);
+    this.#socket.once(connectedEvent(tls), connected);
   }
 
   get where(): 'link' {
@@ -114,11 +113,13 @@ export class Relay implements FailureDomain {
     this.#down(reason);
   }
 
-  #shake(route: string, { secret, timing }: RelayOptions): void {
+  #shake(route: string, at: string, { secret, timing, versionMin }: RelayOptions): void {
     const { instance, seq, concurrency, link } = this.lender;
     dialLink(this.#socket, {
       hello: { route, instance, seq, concurrency, relay: true, ...(link.tellsClients ? { tellClients: true } : {}) },
+      at,
       secret: secret(route),
+      versionMin,
       timing,
       memory: this.#memory,
       ready: (link) => this.#up(link),
@@ -218,8 +219,7 @@ export class Relay implements FailureDomain {
   }
 }
 
-/** As linkers do: a node that is dialled by a name must have a certificate for it, one that is dialled by its IP address one that is trusted. */
-function connectWithTls({ host, port }: HostPort, { cert, key, ca }: BackendTls): Socket {
-  const identity = isIP(host) === 0 ? { servername: host } : { checkServerIdentity: () => undefined };
-  return connectTls({ ...TLS_OPTIONS, host, port, cert, key, ca: ca ?? cert, ...identity });
+/** Nodes show each other the certificate of their backend port. A linker's, which --backend-tls-ca may name one by one, is none. */
+function asNodes({ cert, key, ca, name }: BackendTls): NodeTls {
+  return { cert, key, ca: ca ?? cert, pinned: cert, ...(name === undefined ? {} : { name }) };
 }

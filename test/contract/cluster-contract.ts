@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
 import { configuredRoutes } from './suite/configured-routes.ts';
+import { failingStarts } from './suite/failing-starts.ts';
 import { handoff } from './suite/handoff.ts';
 import { holding } from './suite/holding.ts';
 import { instances } from './suite/instances.ts';
@@ -24,6 +25,7 @@ export function describeCluster(twin: Twin): void {
     holding(world);
     instances(world);
     starts(world);
+    failingStarts(world);
     configuredRoutes(world);
     pictures(world);
     membership(world);

@@ -42,7 +42,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
   test('is its base and little more: no tools of the build', async () => {
     const size = (image: string): number => Number(docker('image', 'inspect', '--format', '{{.Size}}', image));
     expect(size(IMAGE) - size(BASE)).toBeLessThan(ABOVE_BASE_BYTES_MAX);
-    await run([], 'node');
+    await run([], 'node', '--backend', '127.0.0.1:9080');
     expect(docker('exec', container, 'ls')).toBe('deploy\ndist\nnode_modules\npackage.json');
     expect(docker('exec', container, 'ls', 'node_modules').split('\n')).not.toContain('typescript');
   });
@@ -56,13 +56,27 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
 
   test('is healthy while it answers at its admin port, and not when it hangs', async () => {
     const often = ['--health-interval', '1s', '--health-timeout', '4s', '--health-retries', '1'];
-    await run([...LOCKED, ...often], 'node', '--admin', '0.0.0.0:9999');
+    await run([...LOCKED, ...often], 'node', '--backend', '127.0.0.1:9080', '--admin', '0.0.0.0:9999');
     const health = (): string => inspect('{{.State.Health.Status}}');
     await eventually('it is healthy', () => health() === 'healthy', 60_000);
     docker('kill', '--signal', 'STOP', container);
     await eventually('it is unhealthy', () => health() === 'unhealthy', 60_000);
     docker('kill', '--signal', 'CONT', container);
     await eventually('it is healthy again', () => health() === 'healthy', 60_000);
+  });
+
+  test('collects what applications leave behind', async () => {
+    const orphans = `for (let n = 0; n < 20; n++) require('node:child_process').spawn('sh', ['-c', 'sleep 0.2 & exit 0'], { stdio: 'ignore' });
+      require('node:http').createServer((q, r) => r.end('ok')).listen(process.env.PORT, '127.0.0.1');`;
+    const url = await run(LOCKED, 'dev', '--concurrency', '1', '--', 'node', '--eval', orphans);
+    expect((await ask(url, { host: 'app.example.com' })).body).toBe('ok');
+    const processes = (): string => docker('exec', container, 'node', '--eval', PROCESSES);
+    await eventually('the orphans have ended', () => !processes().includes('S sleep'));
+    expect(
+      processes()
+        .split('\n')
+        .filter((line) => line.startsWith('Z')),
+    ).toEqual([]);
   });
 
   test.each([[[]], [['--init']]])('drains on SIGTERM: who is served or held gets an answer, and it ends with 0 (%j)', async (init) => {
@@ -80,4 +94,15 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
 const HELD = `
   const { routes } = await (await fetch('http://127.0.0.1:9090/api/v1/state')).json();
   console.log(routes.reduce((sum, { held }) => sum + held, 0));
+`;
+
+/** State and name of each process, asked inside. */
+const PROCESSES = `
+  const { readdirSync, readFileSync } = require('node:fs');
+  for (const pid of readdirSync('/proc').filter((entry) => /^[0-9]+$/.test(entry))) {
+    try {
+      const [, name, state] = /[(](.*)[)] (.)/.exec(readFileSync('/proc/' + pid + '/stat', 'utf8'));
+      console.log(state + ' ' + name);
+    } catch {}
+  }
 `;

@@ -25,6 +25,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'config/host-port.ts',
     'config/ids.ts',
     'config/route-name.ts',
+    'config/tls-options.ts',
   ],
   cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'turnover.ts', 'config'],
   scaling: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster'],

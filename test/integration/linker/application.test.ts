@@ -88,7 +88,29 @@ describe('the start', () => {
     const node = await FakeNode.start();
     const running = new RunningLinker({ proxies: [node.address], command: script('setInterval(() => {}, 1000)'), startTimeoutMs: 300 });
     expect(await running.exit).toBe(1);
-    expect(running.said('the application has not accepted a connection in time')).toMatchObject([{ level: 50 }]);
+    const reason = expect.stringMatching(/^it has not accepted a connection at port \d+ \(PORT\) in time$/);
+    expect(running.said('the application has not accepted a connection in time')).toMatchObject([{ level: 50, reason }]);
+  });
+
+  test('one that listens elsewhere is told where it should, and where it does', async () => {
+    const node = await FakeNode.start();
+    const elsewhere = await freePort();
+    const command = script(SERVE.replace('Number(process.env.PORT)', String(elsewhere)));
+    const running = new RunningLinker({ proxies: [node.address], command, startTimeoutMs: 2_000 });
+    expect(await running.exit).toBe(1);
+    const [{ reason } = {}] = running.said('the application has not accepted a connection in time');
+    expect(reason).toMatch(
+      new RegExp(`^it has not accepted a connection at port \\d+ \\(PORT\\) in time: it listens at port ${elsewhere}$`),
+    );
+  });
+
+  test('one that accepts and is not ready is told what is missing', async () => {
+    const node = await FakeNode.start();
+    const command = script(SERVE.replace('r.end(', 'r.writeHead(503).end('));
+    const running = new RunningLinker({ proxies: [node.address], command, readyPath: '/healthz', startTimeoutMs: 1_000 });
+    expect(await running.exit).toBe(1);
+    const [{ reason } = {}] = running.said('the application has not accepted a connection in time');
+    expect(reason).toMatch(/^it accepts at port \d+ \(PORT\), and has not answered GET \/healthz with 2xx in time$/);
   });
 
   test.each([

@@ -18,8 +18,11 @@ function file(content: string): string {
   return path;
 }
 
+/** A node on all addresses needs a secret, or this; its own tests are below. */
+const OPEN = { PULLPROXY_INSECURE: 'true' };
+
 async function load<const S extends Settings>(spec: CommandSpec<S>, argv: readonly string[], environment: Record<string, string> = {}) {
-  const loaded = await loadCommand(spec, argv, environment);
+  const loaded = await loadCommand(spec, argv, { ...OPEN, ...environment });
   if (loaded === null) throw new Error('it asked for help');
   return loaded;
 }
@@ -29,7 +32,7 @@ async function problemsOf<const S extends Settings>(
   argv: readonly string[],
   environment: Record<string, string> = {},
 ): Promise<readonly string[]> {
-  const error: unknown = await loadCommand(spec, argv, environment).then(
+  const error: unknown = await loadCommand(spec, argv, { ...OPEN, ...environment }).then(
     () => null,
     (reason: unknown) => reason,
   );
@@ -212,12 +215,29 @@ describe('problems', () => {
     expect(await problemsOf(NODE, ['--workers', '0'])).toEqual([expect.stringMatching(/^--workers "0": expected a whole number/)]);
   });
 
+  test('a backend port beyond this machine needs a secret, or the word that it shall have none', async () => {
+    const closed = { PULLPROXY_INSECURE: 'false' };
+    for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'host.test', '127.0.0.1.nip.io']) {
+      const problems = await problemsOf(NODE, ['--backend', `${host}:9080`], closed);
+      expect(problems).toEqual([
+        expect.stringContaining(`--backend "${host}:9080": expected a secret with it (PULLPROXY_SECRET or --secret-file)`),
+      ]);
+    }
+    expect(await problemsOf(NODE, [], closed)).toEqual([
+      expect.stringContaining('or 127.0.0.1:9080, for linkers of this machine only; or --insecure'),
+    ]);
+    for (const host of ['127.0.0.1', '127.0.0.2', '[::1]', 'localhost']) await load(NODE, ['--backend', `${host}:9080`], closed);
+    await load(NODE, ['--insecure']);
+    await load(NODE, [], { ...closed, PULLPROXY_SECRET: 's' });
+    await load(NODE, ['--secret-file', 'secrets'], closed);
+  });
+
   test('a certificate needs its key, and https both', async () => {
     expect(await problemsOf(NODE, ['--tls-cert', 'c'])).toEqual(['--tls-cert "c": expected --tls-key with it']);
     expect(await problemsOf(NODE, ['--tls-cert', 'c', '--tls-key', 'k', '--tls-key', 'l'])).toEqual([
       '--tls-key "l": expected --tls-cert with it',
     ]);
-    expect((await loadCommand(NODE, ['--listen', 'https://a:1', '--tls-dir', 'd'], {}))?.values.tlsDir).toBe('d');
+    expect((await load(NODE, ['--listen', 'https://a:1', '--tls-dir', 'd'])).values.tlsDir).toBe('d');
     expect(await problemsOf(NODE, ['--backend-tls-key', 'k'])).toEqual(['--backend-tls-key "k": expected --backend-tls-cert with it']);
     expect(await problemsOf(NODE, ['--backend-tls-ca', 'k'])).toHaveLength(1);
     expect(await problemsOf(NODE, ['--listen', 'https://a:1'])).toEqual([

@@ -1,12 +1,22 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Frame, HANDSHAKE_PAYLOAD_BYTES_MAX } from '../../../src/link/frames.ts';
+import { Frame } from '../../../src/link/frames.ts';
 import type { Hello } from '../../../src/link/handshake.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import { accept, both, dial } from './outcome.ts';
 import { HELLO, linkPair, SECRET, shakeAsLinker } from './pair.ts';
-import { destroySockets, frameBytes, RawPeer, socketPair, until } from './wire.ts';
+import { destroySockets, EMPTY, frameBytes, RawPeer, type SocketPair, socketPair, until } from './wire.ts';
+
+const NOT_PROVED = 'the linker has not proved a secret that counts for its route here';
+const NOT_PROVED_HERE = `${NOT_PROVED}: app.example.com`;
 
 afterEach(destroySockets);
+
+/** Two connections whose bytes a man in the middle passes on: the linker's end, and the node's. */
+async function relayed(): Promise<SocketPair> {
+  const [near, far] = [await socketPair(), await socketPair()];
+  near.accepted.pipe(far.dialled).pipe(near.accepted);
+  return { dialled: near.dialled, accepted: far.accepted };
+}
 
 describe('a handshake', () => {
   test('links both sides and tells each who the other is', async () => {
@@ -19,51 +29,40 @@ describe('a handshake', () => {
     for (const secret of secrets.slice(0, 8)) {
       expect(await both({ secrets: () => secrets }, { secret })).toMatchObject({ linker: 'ready n1' });
     }
-    expect(await both({ secrets: () => secrets }, { secret: 'secret 8' })).toMatchObject({ linker: 'the node does not know the secret' });
-  });
-
-  test('never gives more than eight proofs, which fit into the payload that a handshake may have', async () => {
-    const sockets = await socketPair();
-    accept(sockets, { secrets: () => Array.from({ length: 20 }, (_, at) => `secret ${at}`), node: 'n'.repeat(64) });
-    const peer = new RawPeer(sockets.dialled);
-    peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
-    const { payload } = await peer.take(Frame.CHALLENGE);
-    expect(payload.length).toBeLessThan(HANDSHAKE_PAYLOAD_BYTES_MAX);
-    expect(JSON.parse(payload.toString()).proofs).toHaveLength(8);
+    expect(await both({ secrets: () => secrets }, { secret: 'secret 8' })).toMatchObject({ node: NOT_PROVED_HERE });
   });
 
   test('asks for the secrets of the route that the linker names', async () => {
     const secrets = (route: string): readonly string[] => (route === 'b.example.com' ? ['of b'] : ['of others']);
     const hello = { ...HELLO, route: 'b.example.com' };
     expect((await both({ secrets }, { hello, secret: 'of b' })).linker).toBe('ready n1');
-    expect((await both({ secrets }, { hello, secret: 'of others' })).linker).toBe('the node does not know the secret');
+    expect((await both({ secrets }, { hello, secret: 'of others' })).linker).toBe(`refused by the peer: ${NOT_PROVED}`);
   });
 
-  test('fails with a reason on both sides when the secrets differ', async () => {
-    expect(await both({}, { secret: 'another' })).toEqual({
-      linker: 'the node does not know the secret',
-      node: 'refused by the peer: the node does not know the secret',
-    });
+  test('fails with the same words for a wrong secret and for a route that has none', async () => {
+    const refused = { node: NOT_PROVED_HERE, linker: `refused by the peer: ${NOT_PROVED}` };
+    expect(await both({}, { secret: 'another' })).toEqual(refused);
+    expect(await both({ secrets: () => [] }, {})).toEqual(refused);
   });
 
-  test('fails with a reason on both sides when a node has no secret for the route', async () => {
-    expect(await both({ secrets: () => [] }, {})).toEqual({
-      node: 'no linker may serve the route app.example.com',
-      linker: 'refused by the peer: no linker may serve the route app.example.com',
-    });
-  });
-
-  test('is refused to a linker that proves a secret that it does not know', async () => {
-    const sockets = await socketPair();
-    const node = accept(sockets);
-    const peer = new RawPeer(sockets.dialled);
-    await shakeAsLinker(peer, HELLO, 'a guess');
-    expect(await peer.takeJson(Frame.REFUSE)).toEqual({ reason: 'the linker does not know the secret' });
-    expect(await node.reason()).toBe('the linker does not know the secret');
-    await peer.end();
+  test('says nothing that depends on a secret to a stranger, who gets the same bytes whether the route has one', async () => {
+    const heard = [];
+    for (const secrets of [[SECRET], [], Array.from({ length: 8 }, (_, at) => `secret ${at}`)]) {
+      const sockets = await socketPair();
+      accept(sockets, { secrets: () => secrets });
+      const peer = new RawPeer(sockets.dialled);
+      peer.sendJson(Frame.HELLO, { v: 2, ...HELLO, nonce: newNonce() });
+      const challenge = await peer.takeJson(Frame.CHALLENGE);
+      peer.sendJson(Frame.PROOF, { proof: 'x'.repeat(43) });
+      const refusal = await peer.takeJson(Frame.REFUSE);
+      heard.push({ keys: Object.keys(challenge), v: challenge.v, node: challenge.node, refusal });
+    }
+    const one = { keys: ['v', 'node', 'nonce'], v: 2, node: 'n1', refusal: { reason: NOT_PROVED } };
+    expect(heard).toEqual([one, one, one]);
   });
 
   test.each([
+    ['a guess', 'x'.repeat(43)],
     ['nothing', undefined],
     ['no text', 17],
     ['an empty text', ''],
@@ -73,10 +72,21 @@ describe('a handshake', () => {
     const sockets = await socketPair();
     const node = accept(sockets);
     const peer = new RawPeer(sockets.dialled);
-    peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
+    peer.sendJson(Frame.HELLO, { v: 2, ...HELLO, nonce: newNonce() });
     await peer.take(Frame.CHALLENGE);
     peer.sendJson(Frame.PROOF, { proof });
-    expect(await node.reason()).toBe('the linker does not know the secret');
+    expect(await node.reason()).toBe(NOT_PROVED_HERE);
+  });
+
+  test.each([['x'.repeat(43)], [undefined], [17], [[SECRET]]])('is refused to a node whose proof is %j', async (proof) => {
+    const sockets = await socketPair();
+    const linker = dial(sockets);
+    const peer = new RawPeer(sockets.accepted);
+    await peer.take(Frame.HELLO);
+    peer.sendJson(Frame.CHALLENGE, { v: 2, node: 'n1', nonce: newNonce() });
+    await peer.take(Frame.PROOF);
+    peer.sendJson(Frame.WELCOME, { proof });
+    expect(await linker.reason()).toBe('the node does not know the secret');
   });
 
   test('gives up when it is not complete in time, on either side', async () => {
@@ -130,9 +140,9 @@ describe('a proof', () => {
     const first = await socketPair();
     const node = accept(first);
     const victim = new RawPeer(first.dialled);
-    const hello = victim.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
-    const { nonce } = await victim.takeJson(Frame.CHALLENGE);
-    const proof = prove(SECRET, 'linker', { hello, node: 'n1', nonce: String(nonce) });
+    const hello = victim.sendJson(Frame.HELLO, { v: 2, ...HELLO, nonce: newNonce() });
+    const challenge = (await victim.take(Frame.CHALLENGE)).payload;
+    const proof = prove(SECRET, 'linker', { hello, challenge, channel: EMPTY });
     victim.sendJson(Frame.PROOF, { proof });
     expect(await node.reason()).toMatch(/^ready/);
 
@@ -142,65 +152,80 @@ describe('a proof', () => {
     thief.send(Frame.HELLO, hello);
     await thief.take(Frame.CHALLENGE);
     thief.sendJson(Frame.PROOF, { proof });
-    expect(await again.reason()).toBe('the linker does not know the secret');
+    expect(await again.reason()).toBe(NOT_PROVED_HERE);
   });
 
   test('of a node that was recorded is refused by a linker that dials again', async () => {
     const first = await socketPair();
     accept(first);
     const said = new RawPeer(first.dialled);
-    said.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
-    const recorded = (await said.take(Frame.CHALLENGE)).payload;
+    await shakeAsLinker(said);
+    const recorded = (await said.take(Frame.WELCOME)).payload;
 
     const second = await socketPair();
     const linker = dial(second);
-    new RawPeer(second.accepted).send(Frame.CHALLENGE, recorded);
+    const thief = new RawPeer(second.accepted);
+    thief.sendJson(Frame.CHALLENGE, { v: 2, node: 'n1', nonce: newNonce() });
+    await thief.take(Frame.PROOF);
+    thief.send(Frame.WELCOME, recorded);
     expect(await linker.reason()).toBe('the node does not know the secret');
   });
 
-  test('of the node is refused as that of the linker', async () => {
-    const sockets = await socketPair();
-    const node = accept(sockets);
-    const peer = new RawPeer(sockets.dialled);
-    peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
-    const { proofs } = await peer.takeJson(Frame.CHALLENGE);
-    peer.sendJson(Frame.PROOF, { proof: (proofs as string[])[0] });
-    expect(await node.reason()).toBe('the linker does not know the secret');
-  });
-
-  test('covers everything that the hello says', async () => {
-    const sockets = await socketPair();
-    const node = accept(sockets);
-    const peer = new RawPeer(sockets.dialled);
-    const nonce = newNonce();
-    peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, route: 'other.example.com', nonce });
-    const challenge = await peer.takeJson(Frame.CHALLENGE);
-    const hello = Buffer.from(JSON.stringify({ v: 1, ...HELLO, nonce }));
-    peer.sendJson(Frame.PROOF, { proof: prove(SECRET, 'linker', { hello, node: 'n1', nonce: String(challenge.nonce) }) });
-    expect(await node.reason()).toBe('the linker does not know the secret');
-  });
-
-  test('is not given by a linker to a node that has not proved itself first', async () => {
+  test("of the linker is refused as the node's", async () => {
     const sockets = await socketPair();
     const linker = dial(sockets);
     const peer = new RawPeer(sockets.accepted);
-    await peer.take(Frame.HELLO);
-    peer.sendJson(Frame.CHALLENGE, { v: 1, node: 'n1', nonce: newNonce(), proofs: ['x'.repeat(43)] });
+    peer.sendJson(Frame.CHALLENGE, { v: 2, node: 'n1', nonce: newNonce() });
+    peer.send(Frame.WELCOME, (await peer.take(Frame.PROOF)).payload);
     expect(await linker.reason()).toBe('the node does not know the secret');
-    await peer.end();
-    expect(peer.frames.map((frame) => frame.type)).toEqual([Frame.REFUSE]);
   });
 
-  test('is looked for among eight proofs of a node, not in a longer list', async () => {
+  test.each([
+    ['route', { route: 'other.example.com' }],
+    ['address', { at: '192.0.2.1:9080' }],
+    ['highest version', { max: 3 }],
+    ['relay', { relay: true }],
+  ])('covers the %s that the hello says', async (_what, changed) => {
+    const sockets = await socketPair();
+    const node = accept(sockets, { address: () => '192.0.2.1:9080' });
+    const peer = new RawPeer(sockets.dialled);
+    const nonce = newNonce();
+    peer.sendJson(Frame.HELLO, { v: 2, ...HELLO, nonce, ...changed });
+    const challenge = (await peer.take(Frame.CHALLENGE)).payload;
+    const hello = Buffer.from(JSON.stringify({ v: 2, ...HELLO, nonce }));
+    peer.sendJson(Frame.PROOF, { proof: prove(SECRET, 'linker', { hello, challenge, channel: EMPTY }) });
+    expect(await node.reason()).toContain(NOT_PROVED);
+  });
+
+  test('covers the node id that the challenge says', async () => {
     const sockets = await socketPair();
     const linker = dial(sockets);
     const peer = new RawPeer(sockets.accepted);
     const hello = (await peer.take(Frame.HELLO)).payload;
     const nonce = newNonce();
-    const right = prove(SECRET, 'node', { hello, node: 'n1', nonce });
-    peer.sendJson(Frame.CHALLENGE, { v: 1, node: 'n1', nonce, proofs: [...Array.from({ length: 8 }, () => 'x'), right] });
+    peer.sendJson(Frame.CHALLENGE, { v: 2, node: 'evil', nonce });
+    await peer.take(Frame.PROOF);
+    const challenge = Buffer.from(JSON.stringify({ v: 2, node: 'n1', nonce }));
+    peer.sendJson(Frame.WELCOME, { proof: prove(SECRET, 'node', { hello, challenge, channel: EMPTY }) });
     expect(await linker.reason()).toBe('the node does not know the secret');
   });
+});
+
+describe('an address that came from the directory', () => {
+  test('leads to the node that is known by it', async () => {
+    const linked = await both({ address: () => 'n1.test:9080' }, { at: 'n1.test:9080' });
+    expect(linked).toMatchObject({ linker: 'ready n1' });
+  });
+
+  test.each([['n1.test:9080'], ['evil.test:9081']])(
+    '%s does not lead to one that is known by another, however the bytes get there',
+    async (at) => {
+      const sockets = await relayed();
+      const [node, linker] = [accept(sockets, { address: () => 'n2.test:9080' }), dial(sockets, { at })];
+      expect(await node.reason()).toBe(`the linker dialled ${at}, which is not the address of node n1`);
+      expect(await linker.reason()).toBe(`refused by the peer: the linker dialled ${at}, which is not the address of node n1`);
+    },
+  );
 });
 
 test('a link that fails to begin does not disturb one that is up', async () => {

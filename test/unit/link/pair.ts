@@ -6,7 +6,7 @@ import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../../../src/li
 import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
-import { RawPeer, type SocketPair, slowSocketPair, socketPair, until } from './wire.ts';
+import { EMPTY, RawPeer, type SocketPair, slowSocketPair, socketPair, until } from './wire.ts';
 
 export const SECRET = 'the secret of this route';
 export const HELLO: Hello = { route: 'app.example.com', instance: 'i1', seq: 1_700_000_000_000, concurrency: 8 };
@@ -170,19 +170,18 @@ export async function opened(linker: LinkerEnd, count = 1): Promise<OpenedStream
 }
 
 /** HELLO and a right PROOF, by hand; the node's WELCOME is left to be taken. */
-export async function shakeAsLinker(peer: RawPeer, said: Hello = HELLO, secret = SECRET): Promise<void> {
-  const hello = peer.sendJson(Frame.HELLO, { v: 1, ...said, nonce: newNonce() });
-  const { node, nonce } = await peer.takeJson(Frame.CHALLENGE);
-  peer.sendJson(Frame.PROOF, { proof: prove(secret, 'linker', { hello, node: String(node), nonce: String(nonce) }) });
+export async function shakeAsLinker(peer: RawPeer, said: object = HELLO, secret = SECRET): Promise<void> {
+  const hello = peer.sendJson(Frame.HELLO, { v: 2, ...said, nonce: newNonce() });
+  const challenge = (await peer.take(Frame.CHALLENGE)).payload;
+  peer.sendJson(Frame.PROOF, { proof: prove(secret, 'linker', { hello, challenge, channel: EMPTY }) });
 }
 
-/** CHALLENGE with a right proof and WELCOME, by hand. */
+/** CHALLENGE, and WELCOME with a right proof, by hand. */
 export async function shakeAsNode(peer: RawPeer, { welcome = true } = {}): Promise<void> {
   const hello = (await peer.take(Frame.HELLO)).payload;
-  const nonce = newNonce();
-  peer.sendJson(Frame.CHALLENGE, { v: 1, node: 'n1', nonce, proofs: [prove(SECRET, 'node', { hello, node: 'n1', nonce })] });
+  const challenge = peer.sendJson(Frame.CHALLENGE, { v: 2, node: 'n1', nonce: newNonce() });
   await peer.take(Frame.PROOF);
-  if (welcome) peer.sendJson(Frame.WELCOME, {});
+  if (welcome) peer.sendJson(Frame.WELCOME, { proof: prove(SECRET, 'node', { hello, challenge, channel: EMPTY }) });
 }
 
 function acceptNode({ accepted }: SocketPair, options: LinkOptions): Promise<NodeEnd> {

@@ -32,7 +32,7 @@ describe('before its proof a peer', () => {
     const sockets = await socketPair();
     const node = accept(sockets);
     const peer = new RawPeer(sockets.dialled);
-    for (let times = 0; times < 2; times++) peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce() });
+    for (let times = 0; times < 2; times++) peer.sendJson(Frame.HELLO, { v: 2, ...HELLO, nonce: newNonce() });
     expect(await node.reason()).toContain('frame type 0 in the handshake');
   });
 
@@ -56,10 +56,16 @@ describe('before its proof a peer', () => {
 
 describe('a HELLO', () => {
   const cases: [string, Record<string, unknown>, string][] = [
-    ['another protocol version', { v: 2 }, 'the linker speaks protocol version 2, this node 1'],
-    ['no protocol version', { v: undefined }, 'the linker speaks protocol version ?, this node 1'],
-    ['a version that is no number', { v: { toString: 1, valueOf: 1 } }, 'the linker speaks protocol version ?, this node 1'],
-    ['a version of thousands of letters', { v: 'x'.repeat(3_900) }, 'the linker speaks protocol version ?, this node 1'],
+    ['a version that is to come', { v: 3 }, 'the linker speaks link protocol 3, this node 2'],
+    ['versions that are to come', { v: 3, max: 4 }, 'the linker speaks link protocol 3 to 4, this node 2'],
+    ['the version of 0.1', { v: 1 }, 'the linker speaks link protocol 1, this node 2'],
+    ['no protocol version', { v: undefined }, 'without a protocol version'],
+    ['versions in the wrong order', { v: 2, max: 1 }, 'without a protocol version'],
+    ['a version that is no number', { v: { toString: 1, valueOf: 1 } }, 'without a protocol version'],
+    ['a version of thousands of letters', { v: 'x'.repeat(3_900) }, 'without a protocol version'],
+    ['an address that is none', { at: 'nowhere' }, 'malformed address'],
+    ['an address of thousands of letters', { at: `${'x'.repeat(3_000)}:1` }, 'malformed address'],
+    ['an address that is no text', { at: { toString: 1 } }, 'malformed address'],
     ['a route in upper case', { route: 'App' }, 'malformed route'],
     ['a route of 254 letters', { route: 'a'.repeat(254) }, 'malformed route'],
     ['a route that a command would take for an option', { route: '--privileged.shop.test' }, 'malformed route'],
@@ -84,7 +90,7 @@ describe('a HELLO', () => {
     const sockets = await socketPair();
     const node = accept(sockets);
     const peer = new RawPeer(sockets.dialled);
-    peer.sendJson(Frame.HELLO, { v: 1, ...HELLO, nonce: newNonce(), ...said });
+    peer.sendJson(Frame.HELLO, { v: 2, ...HELLO, nonce: newNonce(), ...said });
     expect((await peer.takeJson(Frame.REFUSE)).reason).toContain(words);
     expect(await node.reason()).toContain(words);
   });
@@ -104,11 +110,12 @@ describe('a HELLO', () => {
 
 describe('a CHALLENGE', () => {
   const cases: [string, Record<string, unknown>, string][] = [
-    ['another protocol version', { v: 2 }, 'the node speaks protocol version 2, this linker 1'],
+    ['a version that was not offered', { v: 3 }, 'a protocol version that this linker knows'],
+    ['no version', { v: undefined }, 'a protocol version that this linker knows'],
+    ['the version of 0.1', { v: 1 }, 'the node speaks link protocol 1, this linker 2'],
     ['no node id', { node: undefined }, 'malformed CHALLENGE'],
+    ['a node id of thousands of letters', { node: 'x'.repeat(3_000) }, 'malformed CHALLENGE'],
     ['a nonce that is no text', { nonce: {} }, 'malformed CHALLENGE'],
-    ['a proof instead of proofs', { proofs: 'x' }, 'malformed CHALLENGE'],
-    ['proofs of all kinds', { proofs: [null, 1, {}, [], { toString: 1 }] }, 'the node does not know the secret'],
   ];
 
   test.each(cases)('with %s is refused with words', async (_what, said, words) => {
@@ -116,7 +123,7 @@ describe('a CHALLENGE', () => {
     const linker = dial(sockets);
     const peer = new RawPeer(sockets.accepted);
     await peer.take(Frame.HELLO);
-    peer.sendJson(Frame.CHALLENGE, { v: 1, node: 'n1', nonce: newNonce(), proofs: [], ...said });
+    peer.sendJson(Frame.CHALLENGE, { v: 2, node: 'n1', nonce: newNonce(), ...said });
     expect((await peer.takeJson(Frame.REFUSE)).reason).toContain(words);
     expect(await linker.reason()).toContain(words);
   });
@@ -146,7 +153,7 @@ describe('a REFUSE', () => {
   test('gets through before the connection is closed', async () => {
     for (let times = 0; times < 20; times++) {
       const { linker } = await both({ secrets: () => [] }, {});
-      expect(linker).toBe('refused by the peer: no linker may serve the route app.example.com');
+      expect(linker).toBe('refused by the peer: the linker has not proved a secret that counts for its route here');
     }
   });
 });

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import type { HostPort } from '../../../src/config/host-port.ts';
+import { formatHostPort, type HostPort } from '../../../src/config/host-port.ts';
 import { Flag, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, type Hello } from '../../../src/link/handshake.ts';
 import type { Link, LinkTiming } from '../../../src/link/link.ts';
@@ -16,6 +16,8 @@ const nodes = new Set<FakeNode>();
 
 export interface FakeNodeOptions {
   readonly id?: string;
+  /** At which the directory says that it is; without it where it listens. */
+  readonly address?: string;
   readonly port?: number;
   readonly host?: string;
   readonly secrets?: readonly string[];
@@ -64,7 +66,7 @@ export class FakeNode {
   }
 
   get said(): string {
-    return `${this.address.host}:${this.address.port}`;
+    return formatHostPort(this.address);
   }
 
   /** Links that are up. */
@@ -104,6 +106,7 @@ export class FakeNode {
     }
     acceptLink(socket, {
       node: this.id,
+      address: () => this.#options.address ?? this.said,
       secrets: () => this.#options.secrets ?? [SECRET],
       timing: this.#options.timing,
       ready: (link, hello) => this.instances.push(new FakeInstance(link, hello, this.#options.idle ?? (() => {}))),

@@ -27,7 +27,7 @@ function lendersOf({ node }: SomeNode): number {
 describe('a linker that does not know the secret', () => {
   test('gets nothing: no slot of it is used, its route stays unknown', async () => {
     const one = await startSomeNode();
-    await expect(dialRawLinker(one.backendPort, {}, 'wrong')).rejects.toThrow('the node does not know the secret');
+    await expect(dialRawLinker(one.backendPort, {}, 'wrong')).rejects.toThrow('has not proved a secret that counts for its route');
     expect([one.node.routes.get(ROUTE), lendersOf(one)]).toEqual([undefined, 0]);
     const client = await connectClient(one.port);
     client.send(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
@@ -39,8 +39,12 @@ describe('a linker that does not know the secret', () => {
       secrets: (route) => (route === 'theirs.example.com' ? ['theirs'] : route === ROUTE ? ['ours'] : []),
     });
     await dialRawLinker(one.backendPort, { route: 'theirs.example.com' }, 'theirs');
-    await expect(dialRawLinker(one.backendPort, { route: ROUTE }, 'theirs')).rejects.toThrow('the node does not know the secret');
-    await expect(dialRawLinker(one.backendPort, { route: 'nobody.example.com' }, '')).rejects.toThrow('no linker may serve the route');
+    await expect(dialRawLinker(one.backendPort, { route: ROUTE }, 'theirs')).rejects.toThrow(
+      'has not proved a secret that counts for its route',
+    );
+    await expect(dialRawLinker(one.backendPort, { route: 'nobody.example.com' }, '')).rejects.toThrow(
+      'has not proved a secret that counts for its route',
+    );
     expect(one.node.routes.get('theirs.example.com')?.slots.lenders.length).toBe(1);
   });
 

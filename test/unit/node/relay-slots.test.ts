@@ -204,7 +204,9 @@ describe('a node to which no relay can be made', () => {
     expect(statuses(answers)).toEqual({ 503: 5 });
     expect(other.lines.filter(({ msg }) => msg === 'linker linked')).toEqual([]);
     const attempts = home.lines.filter(({ msg }) => msg === 'can not relay');
-    expect(attempts.map(({ reason }) => reason)).toEqual(['the node does not know the secret']);
+    expect(attempts.map(({ reason }) => reason)).toEqual([
+      'refused by the peer: the linker has not proved a secret that counts for its route here',
+    ]);
     expect(JSON.stringify([...home.lines, ...other.lines])).not.toContain('another secret');
     await expectQuiet(other);
     await expectQuiet(home, CONCURRENCY);

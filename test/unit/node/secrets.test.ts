@@ -16,8 +16,8 @@ describe('a linker', () => {
   test('serves no route that its secret does not allow', async () => {
     const { backendPort } = await nodeWith({ [ROUTE]: ['mine'], 'other.test': ['theirs'] });
     await dialRawLinker(backendPort, {}, 'mine');
-    await expect(dialRawLinker(backendPort, { route: 'other.test' }, 'mine')).rejects.toThrow(/does not know the secret/);
-    await expect(dialRawLinker(backendPort, { route: 'third.test' }, 'mine')).rejects.toThrow(/no linker may serve/);
+    await expect(dialRawLinker(backendPort, { route: 'other.test' }, 'mine')).rejects.toThrow(/has not proved a secret/);
+    await expect(dialRawLinker(backendPort, { route: 'third.test' }, 'mine')).rejects.toThrow(/has not proved a secret/);
   });
 
   test('whose secret is taken away gets nothing more, however often it lends slots, and ends what it serves', async () => {

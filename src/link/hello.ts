@@ -1,0 +1,71 @@
+/** What a linker says of itself before it is believed. */
+import { parseDialAddress } from '../config/host-port.ts';
+import { isInstanceId, isStartId } from '../config/ids.ts';
+import { isRouteName } from '../config/route-name.ts';
+import { LinkProtocolError } from '../errors.ts';
+import { parseJson } from './json.ts';
+
+const CONCURRENCY_MAX = 1_000_000;
+const NONCE_LETTERS_MIN = 16;
+
+/** What a linker says of itself. */
+export interface Hello {
+  readonly route: string;
+  readonly instance: string;
+  /** Start time in ms: larger is newer. */
+  readonly seq: number;
+  readonly concurrency: number;
+  readonly startId?: string;
+  /** Of the linker's package, for people to see */
+  readonly version?: string;
+  /** Before each stream the linker is to hear whose it is (CLIENT). A node that does not know this key says nothing. */
+  readonly tellClients?: boolean;
+  /** The linker understands PARK and UNPARK. */
+  readonly parks?: boolean;
+  /** The dialling side is a node that relays for a linker which can't dial here itself. */
+  readonly relay?: boolean;
+}
+
+/** A HELLO: the linker, and how it wants to speak. */
+export interface SaidHello {
+  readonly hello: Hello;
+  /** Protocol versions that the linker speaks. */
+  readonly least: number;
+  readonly most: number;
+  /** HOST:PORT that the linker has from another node, which has it from the directory; null: its operator said where to dial. */
+  readonly at: string | null;
+}
+
+/** @throws LinkProtocolError */
+export function parseHello(payload: Buffer): SaidHello {
+  const value = parseJson(payload);
+  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, parks, relay, nonce, at } = value;
+  if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
+  if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
+  if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
+  if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
+    throw new LinkProtocolError('HELLO with a malformed concurrency');
+  if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
+  if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
+    throw new LinkProtocolError('HELLO with a malformed version');
+  if (typeof nonce !== 'string' || nonce.length < NONCE_LETTERS_MIN) throw new LinkProtocolError('HELLO without a nonce');
+  if (at !== undefined && (typeof at !== 'string' || parseDialAddress(at) === null))
+    throw new LinkProtocolError('HELLO with a malformed address');
+  const hello: Hello = {
+    route,
+    instance,
+    seq,
+    concurrency,
+    ...(startId === undefined ? {} : { startId }),
+    ...(version === undefined ? {} : { version }),
+    ...(tellClients === true ? { tellClients } : {}),
+    ...(parks === true ? { parks } : {}),
+    ...(relay === true ? { relay } : {}),
+  };
+  return { hello, least: v, most: max, at: at ?? null };
+}
+
+function isVersion(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1;
+}

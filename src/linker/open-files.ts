@@ -1,0 +1,30 @@
+/** File descriptors: each slot in use takes one for the application's connection, and the linker needs some for itself. */
+import { readFileSync } from 'node:fs';
+
+/** For links to nodes, names that are looked up, logs, the application's start. Of a low limit a part of it. */
+const KEPT_BACK = 128;
+const KEPT_BACK_LEAST = 24;
+
+/** How many slots fit into the limit of open files; `limit` null: it is not known. */
+export function affordableSlots(concurrency: number, limit: number | null): number {
+  if (limit === null) return concurrency;
+  const keptBack = Math.min(KEPT_BACK, KEPT_BACK_LEAST + Math.floor(limit / 4));
+  return Math.max(1, Math.min(concurrency, limit - keptBack));
+}
+
+/** This process's limit of open files; null where the system does not say it. */
+export function openFilesLimit(): number | null {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+    return soft === undefined ? null : Number(soft);
+  } catch {
+    return null;
+  }
+}
+
+/** What such an error is, in words that name no one else; null: it is another one. */
+export function outOfFilesWords(code: string | undefined): string | null {
+  if (code === 'EMFILE')
+    return `this process is out of file descriptors: raise its limit (ulimit -n, LimitNOFILE=), now ${openFilesLimit() ?? 'unknown'}`;
+  return code === 'ENFILE' ? 'this machine is out of file descriptors (fs.file-max)' : null;
+}
