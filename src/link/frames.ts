@@ -9,13 +9,13 @@
  */
 import { LinkProtocolError } from '../errors.ts';
 
-/**
- * 2: the linker proves the secret first, and proofs are bound to what was dialled. 1 is that of pullproxy 0.1.
- * What is new within a version is announced by a key of HELLO (what the linker understands) or of CHALLENGE (what the node does); keys that
- * a peer does not know are ignored, and the proofs cover both payloads, so nobody in between adds or removes one. A frame type that the peer
- * may not know is sent only where the peer has announced it: an unknown one ends the link. Types up to 31 are left.
- */
+/** 2: the linker proves the secret first, and proofs are bound to what was dialled. 1 is that of pullproxy 0.1. */
 export const PROTOCOL_VERSION = 2;
+/**
+ * What this version can beside that, by name: each side says it in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only where
+ * both have it (`link.features`), since an unknown frame type ends the link. The proofs cover both lists, so nobody in between adds or removes one.
+ */
+export const FEATURES: readonly string[] = [];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
 /** Before a peer has proved the secret it may send only hellos and proofs, and those are short. */

@@ -2,8 +2,8 @@
  * How a link begins:
  *
  *     linker                                     node
- *       │ HELLO {v, max, route, instance, nonce, at …} ▶│
- *       │◀ CHALLENGE {v, node, nonce}                   │   the same for every HELLO, whether the route has a secret or not
+ *       │ HELLO {v, max, can, route, nonce, at …} ─────▶│
+ *       │◀ CHALLENGE {v, can, node, nonce}              │   the same for every HELLO, whether the route has a secret or not
  *       │ PROOF {proof} ───────────────────────────────▶│   the linker proves the secret first, see proof.ts
  *       │◀ WELCOME {proof}                              │   the node does: an address may come from a directory
  *                                                           or, from either side at any point, REFUSE {reason}
@@ -15,8 +15,8 @@ import { guard } from '../boundary.ts';
 import { isNodeId } from '../config/ids.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { ReadMemory } from '../reused-reads.ts';
-import { Frame, PROTOCOL_VERSION } from './frames.ts';
-import { type Hello, parseHello, type SaidHello } from './hello.ts';
+import { FEATURES, Frame, PROTOCOL_VERSION } from './frames.ts';
+import { type Hello, parseHello, type SaidHello, sharedFeatures } from './hello.ts';
 import { parseJson } from './json.ts';
 import { Link, type LinkTiming } from './link.ts';
 import { channelBinding, newNonce, prove, provenSecret, SECRETS_MAX, type Transcript } from './proof.ts';
@@ -86,7 +86,8 @@ function challenge(shake: Handshake, payload: Buffer, options: AcceptOptions): S
   const secrets = options.secrets(said.hello.route).slice(0, SECRETS_MAX);
   const nonce = newNonce();
   if (version === 1) return challengeV1(shake, said, { hello, node, nonce }, secrets, options);
-  const sent = shake.link.sendJson(Frame.CHALLENGE, { v: version, node, nonce });
+  const sent = shake.link.sendJson(Frame.CHALLENGE, { v: version, can: FEATURES, node, nonce });
+  shake.link.features = said.features;
   return (_type, answer) => {
     const transcript: Transcript = { hello, challenge: sent, channel: channelBinding(shake.link.socket) };
     const secret = provenSecret(parseJson(answer).proof, secrets, 'linker', transcript);
@@ -121,18 +122,26 @@ export function dialLink(socket: Socket, options: DialOptions): void {
     else shake.unexpected(type, payload);
   });
   // A node of 0.1 takes nothing but its own version, and does not look at `max`. The proofs cover it: to leave it out is no way to an older version.
-  const said = { v: versionMin, max: PROTOCOL_VERSION, ...options.hello, ...(at === undefined ? {} : { at }), nonce: newNonce() };
+  const said = {
+    v: versionMin,
+    max: PROTOCOL_VERSION,
+    can: FEATURES,
+    ...options.hello,
+    ...(at === undefined ? {} : { at }),
+    nonce: newNonce(),
+  };
   const hello = shake.link.sendJson(Frame.HELLO, said);
 }
 
 /** Proves the secret to the node; returns what takes its WELCOME. */
 function answerChallenge(shake: Handshake, hello: Buffer, payload: Buffer, options: DialOptions): Step {
   const { versionMin = PROTOCOL_VERSION, secret } = options;
-  const { v, node, nonce, proofs } = parseJson(payload);
+  const { v, node, nonce, proofs, can } = parseJson(payload);
   if (v !== 1 && v !== PROTOCOL_VERSION) throw new LinkProtocolError('CHALLENGE without a protocol version that this linker knows');
   if (v < versionMin) throw new LinkProtocolError(`the node speaks link protocol ${v}, this linker ${rangeOf({ least: versionMin })}`);
   if (!isNodeId(node) || typeof nonce !== 'string') throw new LinkProtocolError('malformed CHALLENGE');
   if (v === 1) return answerChallengeV1(shake, { hello, node, nonce }, proofs, options);
+  shake.link.features = sharedFeatures(can);
   const transcript: Transcript = { hello, challenge: Buffer.from(payload), channel: channelBinding(shake.link.socket) };
   shake.link.sendJson(Frame.PROOF, { proof: prove(secret, 'linker', transcript) });
   return (_type, answer) => {

@@ -3,6 +3,7 @@ import { parseDialAddress } from '../config/host-port.ts';
 import { isInstanceId, isStartId } from '../config/ids.ts';
 import { isRouteName } from '../config/route-name.ts';
 import { LinkProtocolError } from '../errors.ts';
+import { FEATURES } from './frames.ts';
 import { parseJson } from './json.ts';
 
 const CONCURRENCY_MAX = 1_000_000;
@@ -34,12 +35,19 @@ export interface SaidHello {
   readonly most: number;
   /** HOST:PORT that the linker has from another node, which has it from the directory; null: its operator said where to dial. */
   readonly at: string | null;
+  /** What both sides can. */
+  readonly features: ReadonlySet<string>;
+}
+
+/** Of a peer's list, what this side can, too. Names that are to come are ignored, whatever they are. */
+export function sharedFeatures(can: unknown): ReadonlySet<string> {
+  return new Set(Array.isArray(can) ? FEATURES.filter((feature) => can.includes(feature)) : []);
 }
 
 /** @throws LinkProtocolError */
 export function parseHello(payload: Buffer): SaidHello {
   const value = parseJson(payload);
-  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, parks, relay, nonce, at } = value;
+  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, parks, relay, nonce, at, can } = value;
   if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
   if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
@@ -63,7 +71,7 @@ export function parseHello(payload: Buffer): SaidHello {
     ...(parks === true ? { parks } : {}),
     ...(relay === true ? { relay } : {}),
   };
-  return { hello, least: v, most: max, at: at ?? null };
+  return { hello, least: v, most: max, at: at ?? null, features: sharedFeatures(can) };
 }
 
 function isVersion(value: unknown): value is number {

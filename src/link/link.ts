@@ -17,6 +17,8 @@ export interface LinkTiming {
 
 export const LINK_TIMING: LinkTiming = { pingAfterMs: 1_000, deadAfterMs: 3_000 };
 
+const NO_FEATURES: ReadonlySet<string> = new Set();
+
 type LinkState = 'handshake' | 'up' | 'down';
 
 /** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
@@ -54,6 +56,8 @@ export class Link implements FailureDomain {
   #timer: NodeJS.Timeout | null = null;
   #downReason: string | null = null;
   readonly #tickMs: number;
+  /** What both sides can, by the handshake. */
+  features: ReadonlySet<string> = NO_FEATURES;
   /** Why the link broke while it was still in the handshake. */
   onHandshakeDown: (reason: string) => void = () => {};
 

@@ -39,6 +39,8 @@ export interface LinkerLinkEvents {
 export class LinkerLink implements LinkRole {
   readonly link: Link;
   readonly streams = new TurnoverMap<number, Stream>();
+  /** RETIRE was said, and its answer is to come. */
+  #retireAsked = false;
   readonly budget = linkBudget(Number.POSITIVE_INFINITY);
   /** Slots lent to this node, those in use included. */
   lent = 0;
@@ -75,6 +77,7 @@ export class LinkerLink implements LinkRole {
   }
 
   askRetire(): void {
+    this.#retireAsked = true;
     this.link.writer.frame(Frame.RETIRE, 0, 0, null);
   }
 
@@ -128,7 +131,9 @@ export class LinkerLink implements LinkRole {
         this.#events.newest((flags & Flag.YES) !== 0);
         return;
       case Frame.RETIRE_ANSWER:
-        this.#events.retireAnswer((flags & Flag.YES) !== 0);
+        // An instance does not leave by a node's wish.
+        if (this.#retireAsked) this.#events.retireAnswer((flags & Flag.YES) !== 0);
+        this.#retireAsked = false;
         return;
       case Frame.GOAWAY:
         this.#events.goAway((flags & Flag.ANEW) !== 0);

@@ -156,6 +156,7 @@ export class NodeLink implements LinkRole {
     this.idle--;
     this.#parked--;
     stream.parked = false;
+    this.budget.earn(FRAMES_PER_STREAM);
     this.link.writer.frame(Frame.UNPARK, 0, stream.id, null);
   }
 

@@ -102,7 +102,7 @@ const FROM_NODE: readonly Row[] = [
   { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
   { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
   { frame: 'GOAWAY', about: 'again and again', reason: budget, does: NODE_FRAMES_MAX },
-  { frame: 'RETIRE_ANSWER', about: 'that nobody asked for', reason: budget, does: NODE_FRAMES_MAX },
+  { frame: 'RETIRE_ANSWER', about: 'that nobody asked for', flags: 1, reason: budget, does: 0 },
   {
     frame: 'CLIENT',
     about: 'of streams that are never opened',

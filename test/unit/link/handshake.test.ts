@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Frame } from '../../../src/link/frames.ts';
+import { FEATURES, Frame } from '../../../src/link/frames.ts';
 import type { Hello } from '../../../src/link/handshake.ts';
+import { sharedFeatures } from '../../../src/link/hello.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import { accept, both, dial } from './outcome.ts';
 import { HELLO, linkPair, SECRET, shakeAsLinker } from './pair.ts';
@@ -57,7 +58,7 @@ describe('a handshake', () => {
       const refusal = await peer.takeJson(Frame.REFUSE);
       heard.push({ keys: Object.keys(challenge), v: challenge.v, node: challenge.node, refusal });
     }
-    const one = { keys: ['v', 'node', 'nonce'], v: 2, node: 'n1', refusal: { reason: NOT_PROVED } };
+    const one = { keys: ['v', 'can', 'node', 'nonce'], v: 2, node: 'n1', refusal: { reason: NOT_PROVED } };
     expect(heard).toEqual([one, one, one]);
   });
 
@@ -135,6 +136,31 @@ describe('a handshake', () => {
   });
 });
 
+describe('features', () => {
+  test.each([
+    [undefined],
+    ['x'],
+    [{ includes: 1 }],
+    [[null, {}, 'one-that-is-to-come', '__proto__']],
+    [Array.from({ length: 900 }, () => 'x')],
+  ])('that only the other side has are ignored: %j', async (can) => {
+    const sockets = await socketPair();
+    let features: ReadonlySet<string> | null = null;
+    accept(sockets, {
+      ready: (link) => {
+        features = link.features;
+      },
+    });
+    await shakeAsLinker(new RawPeer(sockets.dialled), { ...HELLO, can });
+    await until(() => features !== null);
+    expect([...(features ?? ['none'])]).toEqual([]);
+  });
+
+  test('are what both sides have', () => {
+    expect([...sharedFeatures(FEATURES)]).toEqual(FEATURES);
+  });
+});
+
 describe('a proof', () => {
   test('that was recorded on one link is refused on the next', async () => {
     const first = await socketPair();
@@ -185,6 +211,7 @@ describe('a proof', () => {
     ['address', { at: '192.0.2.1:9080' }],
     ['highest version', { max: 3 }],
     ['relay', { relay: true }],
+    ['list of features', { can: ['x'] }],
   ])('covers the %s that the hello says', async (_what, changed) => {
     const sockets = await socketPair();
     const node = accept(sockets, { address: () => '192.0.2.1:9080' });
