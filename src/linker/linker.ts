@@ -228,10 +228,7 @@ export class Linker {
   }
 
   #retireAnswer(yes: boolean): void {
-    if (!yes) {
-      this.#retire.refused();
-      return;
-    }
+    if (!this.#retire.answered(yes)) return;
     this.#log.info({ instance: this.instance }, 'retiring');
     this.#leave.resolve({ why: 'retire' });
   }

@@ -48,6 +48,8 @@ export class Retire {
   /** When it wanted to ask first and there was no node; null: there was one since. */
   #aloneSince: number | null = null;
   #newest = true;
+  /** A question is out, also one whose answer is late. */
+  #unanswered = false;
   readonly #due = guard('timer', () => (this.#state === 'asked' ? this.refused() : this.#look()));
   #inUse = 0;
   #quietSince = 0;
@@ -86,6 +88,14 @@ export class Retire {
     if (this.#state === 'watching') this.#look();
   }
 
+  /** A node has answered. Returns whether the instance may leave: an answer to no question means nothing. */
+  answered(yes: boolean): boolean {
+    const mayLeave = yes && this.#unanswered;
+    this.#unanswered = false;
+    if (!mayLeave) this.refused();
+    return mayLeave;
+  }
+
   /** The instance is to stay. */
   refused(): void {
     if (this.#state !== 'asked') return;
@@ -119,6 +129,7 @@ export class Retire {
     this.#state = 'asked';
     if (this.#ask()) {
       this.#aloneSince = null;
+      this.#unanswered = true;
       this.#lookIn(ANSWER_TIMEOUT_MS);
     } else if (this.#isAbandoned()) {
       this.#leave();

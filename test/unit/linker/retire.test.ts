@@ -106,6 +106,14 @@ describe('retiring', () => {
     expect(running.code).toBeNull();
   });
 
+  test('an answer to no question means nothing', async () => {
+    const { running, instance } = await ready({ idleTimeoutMs: 60_000 });
+    instance.link.answerRetire(true);
+    expect((await instance.get()).body).toBe('ok');
+    expect(running.code).toBeNull();
+    expect(running.said('retiring')).toEqual([]);
+  });
+
   test('an older instance leaves sooner', async () => {
     const { instance } = await ready({ idleTimeoutMs: 60_000, oldIdleTimeoutMs: 200 });
     instance.link.newest(false);
