@@ -91,6 +91,11 @@ export class Exchange extends Visit implements StreamHandler {
     return this.#state === 'over';
   }
 
+  /** It has no slot yet: what it is given of its body is kept. */
+  get isHeld(): boolean {
+    return this.#state === 'waiting';
+  }
+
   get requestComplete(): boolean {
     return this.#body.complete;
   }

@@ -11,6 +11,8 @@ const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 /** What is done about a stream's events. After `closed` there is none. An error of ours in one of them ends it. */
 export interface StreamOwner extends FailureDomain {
   data(piece: Buffer): void;
+  /** What it got it can't pass on yet: the peer may not send more. */
+  readonly keepsBody?: boolean;
   /** The peer has sent END_STREAM: its message is complete. A reset is no end. */
   ended(trailers: Fields): void;
   drained(): void;
@@ -22,6 +24,8 @@ const ignore = (): void => {};
 
 export abstract class GuardedStream<S extends Http2Stream> {
   owner: StreamOwner;
+  /** Called whenever the owner has got a piece and passed it on: the peer may send more. */
+  taken: () => void = ignore;
   protected readonly stream: S;
   /** Of the owner that it has when an error happens. */
   protected readonly domain: FailureDomain = { where: 'visit', fail: () => this.owner.fail() };
@@ -69,7 +73,9 @@ export abstract class GuardedStream<S extends Http2Stream> {
   /** From now on the owner gets the peer's bytes. */
   read(): void {
     const came = guard(this.domain, (piece: Buffer) => {
-      if (!this.#toldClosed && piece.length > 0) this.owner.data(piece);
+      if (this.#toldClosed || piece.length === 0) return;
+      this.owner.data(piece);
+      if (this.owner.keepsBody !== true) this.taken();
     });
     this.#reads = true;
     this.stream.on('data', came);

@@ -96,7 +96,7 @@ export class Http2Connection implements PortClient, FailureDomain {
     stream.once('close', closed);
     const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     try {
-      if (!ended) this.#receiveBody(stream);
+      if (!ended) this.#receiveBody(stream, client);
       if (this.#wire.judge.isMalformed(stream.id as number))
         client.refuse(new PullproxyError('bad_request', 'a malformed field'), this.#from);
       else client.begin(fields, ended, this.#from);
@@ -105,17 +105,11 @@ export class Http2Connection implements PortClient, FailureDomain {
     }
   }
 
-  #receiveBody(stream: ServerHttp2Stream): void {
+  #receiveBody(stream: ServerHttp2Stream, client: StreamClient): void {
     const id = stream.id as number;
     const upload = this.#wire.judge.uploadOf(id);
     if (upload === null) return;
-    // Asked whenever something of the body was taken, whoever takes it.
-    const read = stream._read.bind(stream);
-    const renew = guard(this, () => this.#wire.judge.renew(id, upload, stream.readableLength));
-    stream._read = (size) => {
-      renew();
-      read(size);
-    };
+    client.whenTaken(() => this.#wire.judge.renew(id, upload, stream.readableLength));
     const release = guard(this, () => upload.release());
     stream.once('close', release);
     // Malformed trailers make the whole request malformed (RFC 9113 section 8.1.1).

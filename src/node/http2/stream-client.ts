@@ -37,6 +37,16 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     this.#writer = new AnswerWriter(this.#stream, method);
   }
 
+  /** Of a request that has no slot yet. */
+  get keepsBody(): boolean {
+    return this.#exchange?.isHeld === true;
+  }
+
+  /** Calls `taken` whenever a part of the request's body was taken from the stream. */
+  whenTaken(taken: () => void): void {
+    this.#stream.taken = taken;
+  }
+
   get where(): 'visit' {
     return 'visit';
   }
@@ -110,6 +120,8 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   resume(): void {
+    // What it kept before it had a slot is passed on now.
+    if (!this.keepsBody) this.#stream.taken();
     this.#stream.resume();
   }
 
