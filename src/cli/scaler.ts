@@ -1,13 +1,17 @@
-import { hostname } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdminServer } from '../admin/server.ts';
 import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
 import { SCALER } from '../config/commands.ts';
 import { inheritedEnvironment } from '../config/environment.ts';
+import { problem } from '../config/kinds.ts';
 import { loadCommand } from '../config/load.ts';
 import { readVersion } from '../config/version.ts';
-import { createLog } from '../log.ts';
+import { ConfigError } from '../errors.ts';
+import { createLog, type Log } from '../log.ts';
 import { selectCommandEnvironment } from '../scaling/command-environment.ts';
+import { OutputFiles } from '../scaling/output-files.ts';
 import { Scaler } from '../scaling/scaler.ts';
 import { StartupJobReader } from '../scaling/startup-job-reader.ts';
 import { StartupQueue } from '../scaling/startup-queue.ts';
@@ -32,6 +36,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const net = installLastNet(log);
   logIgnoredSignals(log);
   const tracing = await openTracing(settings.tracing, hostname(), log);
+  const outputs = openOutputs(settings.outputDir, log);
   const directory = createRedisDirectory({ url: settings.redis, log });
   const worker = new Scaler({
     redisUrl: settings.redis,
@@ -41,6 +46,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     rate: { count: settings.rate.count, perMs: settings.rate.durationMs },
     parallel: settings.parallel,
     commandTimeoutMs: settings.commandTimeoutMs,
+    outputs,
     environment: selectCommandEnvironment(inheritedEnvironment(), settings.commandEnv),
     ...(tracing === null ? {} : { began: (facts) => tracing.commands.begin(facts) }),
     log,
@@ -62,8 +68,26 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   await queue.close();
   await reader.close();
   await directory.close();
+  outputs?.close();
   await admin?.stop();
   await tracing?.close();
   log.info('over');
   return net.exitCode(0);
+}
+
+/** Null: nothing can be written there, as on a read-only file system, and nobody asked for it. @throws ConfigError when somebody did */
+function openOutputs(asked: string | undefined, log: Log): OutputFiles | null {
+  const directory = asked ?? join(tmpdir(), `pullproxy-${process.getuid?.() ?? 'output'}`);
+  try {
+    return new OutputFiles(directory, log);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (asked !== undefined)
+      throw new ConfigError([problem('--output-dir', asked, `a directory of this user's that can be written (${reason})`)]);
+    log.warn(
+      { directory, reason },
+      'startup commands write into pipes of this process: what they leave running may break with it (--output-dir)',
+    );
+    return null;
+  }
 }

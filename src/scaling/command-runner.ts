@@ -2,6 +2,7 @@
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import { type CommandResult, type CommandValues, runCommand } from './command.ts';
+import type { OutputFiles } from './output-files.ts';
 import type { StartOrder } from './start-round.ts';
 
 export interface CommandRunnerOptions {
@@ -12,6 +13,8 @@ export interface CommandRunnerOptions {
   readonly commandTimeoutMs: number;
   /** What a command sees beside the start's own variables, see `selectCommandEnvironment`. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Where commands write to; absent: into pipes of this process, which break with it. */
+  readonly outputs?: OutputFiles | null;
   /** A startup command begins; what it returns is called when it has ended. */
   readonly began?: (facts: StartedCommand) => (exitCode: number | null, failure: string | null) => void;
   readonly log: Log;
@@ -108,9 +111,20 @@ export class CommandRunner {
     return command ?? own;
   }
 
-  #run(command: readonly string[], values: CommandValues, signal: AbortSignal | undefined): Promise<CommandResult> {
-    const { commandTimeoutMs: timeoutMs, environment: env } = this.#options;
-    return runCommand(command, values, { timeoutMs, env, outputBytesMax: OUTPUT_BYTES_MAX, ...(signal ? { signal } : {}) });
+  async #run(command: readonly string[], values: CommandValues, signal: AbortSignal | undefined): Promise<CommandResult> {
+    const { commandTimeoutMs: timeoutMs, environment: env, outputs } = this.#options;
+    const outputFile = outputs?.open(values.instance === undefined ? values.startId : `stop-${values.instance}`) ?? null;
+    try {
+      return await runCommand(command, values, {
+        timeoutMs,
+        env,
+        outputBytesMax: OUTPUT_BYTES_MAX,
+        outputFile,
+        ...(signal ? { signal } : {}),
+      });
+    } finally {
+      outputFile?.close();
+    }
   }
 
   #count(route: string, result: CommandOutcome): void {

@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
 import { guard } from '../boundary.ts';
+import type { OutputFile } from './output-files.ts';
 import { OutputTail } from './output-tail.ts';
 
 /** What the command is told about this start, in its arguments and in its environment. */
@@ -28,6 +29,8 @@ export interface CommandLimits {
   readonly env: Readonly<Record<string, string>>;
   /** Of the output only the end is kept: an error's last lines say most. */
   readonly outputBytesMax: number;
+  /** Where it writes to, so that what it leaves running depends on nothing here; without it, pipes. */
+  readonly outputFile?: OutputFile | null;
   /** Ends the command's process group, as the timeout does. */
   readonly signal?: AbortSignal;
 }
@@ -59,7 +62,7 @@ export async function runCommand(argv: readonly string[], values: CommandValues,
     exitCode: end.exitCode,
     signal: end.signal,
     timedOut: end.endedFor === 'timeout',
-    output: output.text(),
+    output: limits.outputFile?.tail(limits.outputBytesMax) ?? output.text(),
     durationMs: Math.round(performance.now() - begun),
     failure: describeFailure(`${values.instance === undefined ? 'startup' : 'stop'} command "${file}"`, end, limits.timeoutMs),
   };
@@ -103,13 +106,14 @@ async function spawnAndWait(
   file: string,
   args: readonly string[],
   env: Record<string, string>,
-  { timeoutMs, signal }: CommandLimits,
+  { timeoutMs, outputFile, signal }: CommandLimits,
   output: OutputTail,
 ): Promise<CommandEnd> {
+  const to = outputFile?.descriptor ?? 'pipe';
   let child: ChildProcess;
   try {
     // A process group of its own, so that a timeout reaches what the command has started, and a Ctrl-C at our terminal doesn't.
-    child = spawn(file, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = spawn(file, args, { env, detached: true, stdio: ['ignore', to, to] });
   } catch (error) {
     // Node throws for what it refuses itself: an empty name, a NUL byte.
     return { exitCode: null, signal: null, endedFor: null, spawnError: error as NodeJS.ErrnoException };

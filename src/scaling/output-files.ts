@@ -1,0 +1,169 @@
+/**
+ * Where startup commands write to: a file for each run, not a pipe of the scaler's. What a command leaves running, `linker &` in a script,
+ * goes on writing there whatever becomes of the scaler; a pipe would break, and its writer with it.
+ *
+ * The files are bounded by whichever scaler runs with the same directory, also those that another one has left: a file that has grown too
+ * large keeps its end, and one that no process writes to any more is removed after an hour, or sooner when there are too many of these.
+ */
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { readdir, readlink, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { guard, unawaited } from '../boundary.ts';
+import type { Log } from '../log.ts';
+import { reasonOf } from './reason.ts';
+
+export const fileBytesMax = 1_048_576;
+/** What is left of a file that has grown beyond that. */
+export const keptBytes = 65_536;
+/** Files that nobody writes to any more. */
+export const idleFilesMax = 100;
+export const idleLivesMs = 3_600_000;
+const LOOK_MS = 1_000;
+/** Who writes to what is looked up less often: that reads two links of each process. */
+const TIDY_MS = 60_000;
+const SUFFIX = '.log';
+const NAME_LETTERS_MAX = 64;
+/** A start that is run again after its scaler has died has files of the same name. */
+const NAMES_MAX = 1_000;
+/** O_APPEND: several processes write, and a file that is cut short goes on at its new end. */
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+
+export interface OutputFile {
+  /** For the command's stdout and stderr. */
+  readonly descriptor: number;
+  /** The last bytes that were written so far, at most `bytesMax`: whole lines where something is left out. */
+  tail(bytesMax: number): string;
+  /** This process is done with it; those that write to it are not. */
+  close(): void;
+}
+
+export class OutputFiles {
+  readonly #directory: string;
+  readonly #log: Log;
+  readonly #timer: NodeJS.Timeout;
+  #looking = false;
+  #tidiedAt = Number.NEGATIVE_INFINITY;
+
+  /** @throws Error when the directory can't be made, or is not this user's own */
+  constructor(directory: string, log: Log) {
+    this.#directory = directory;
+    this.#log = log;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const found = lstatSync(directory);
+    // In /tmp anybody may have made it before, or a link in its place.
+    if (!found.isDirectory()) throw new Error(`${directory} is no directory`);
+    if (process.getuid !== undefined && found.uid !== process.getuid()) throw new Error(`${directory} belongs to another user`);
+    const look = guard('timer', () => this.#look());
+    this.#timer = setInterval(look, LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** Null when there is none to be had: disk full, no descriptors. It was said. */
+  open(name: string): OutputFile | null {
+    // Ids come from Redis.
+    const safe = name.replace(/[^a-z0-9]/gi, '_').slice(0, NAME_LETTERS_MAX);
+    for (let n = 0; n < NAMES_MAX; n++) {
+      try {
+        const path = join(this.#directory, `${safe}${n === 0 ? '' : `-${n}`}${SUFFIX}`);
+        return new OpenOutput(openSync(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
+        this.#log.warn(
+          { reason: reasonOf(error) },
+          'the output of a startup command has no file: what it leaves running may end with the scaler',
+        );
+        return null;
+      }
+    }
+    return null;
+  }
+
+  /** The files stay. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    const looked = this.#bound()
+      .catch((error: unknown) => this.#log.warn({ reason: reasonOf(error) }, 'the output of startup commands could not be bounded'))
+      .finally(() => {
+        this.#looking = false;
+      });
+    unawaited('timer', looked);
+  }
+
+  async #bound(): Promise<void> {
+    const files = await this.#files();
+    for (const { path, bytes } of files) if (bytes > fileBytesMax) cutShort(path);
+    const now = performance.now();
+    if (now - this.#tidiedAt < TIDY_MS && files.length <= 2 * idleFilesMax) return;
+    this.#tidiedAt = now;
+    const written = await filesInUse();
+    const idle = files.filter(({ path, ageMs }) => ageMs > LOOK_MS && !written.has(path)).sort((a, b) => a.ageMs - b.ageMs);
+    for (const [at, { path, ageMs }] of idle.entries()) if (at >= idleFilesMax || ageMs > idleLivesMs) await rm(path, { force: true });
+  }
+
+  async #files(): Promise<{ path: string; bytes: number; ageMs: number }[]> {
+    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(SUFFIX));
+    const found = await Promise.all(
+      names.map(async (name) => {
+        const path = join(this.#directory, name);
+        const facts = await stat(path).catch(() => null);
+        // Of one machine's clock only: a file is as old as its last line.
+        return facts?.isFile() ? [{ path, bytes: facts.size, ageMs: Date.now() - facts.mtimeMs }] : [];
+      }),
+    );
+    return found.flat();
+  }
+}
+
+class OpenOutput implements OutputFile {
+  readonly descriptor: number;
+
+  constructor(descriptor: number) {
+    this.descriptor = descriptor;
+  }
+
+  tail(bytesMax: number): string {
+    try {
+      const end = readEnd(this.descriptor, bytesMax);
+      const text = end.bytes.toString('utf8');
+      return text.slice(end.whole ? 0 : text.indexOf('\n') + 1).trimEnd();
+    } catch (error) {
+      return `(its output can't be read: ${reasonOf(error)})`;
+    }
+  }
+
+  close(): void {
+    closeSync(this.descriptor);
+  }
+}
+
+function readEnd(descriptor: number, bytesMax: number): { readonly bytes: Buffer; readonly whole: boolean } {
+  const { size } = fstatSync(descriptor);
+  const bytes = Buffer.alloc(Math.min(size, bytesMax));
+  const read = readSync(descriptor, bytes, 0, bytes.length, size - bytes.length);
+  return { bytes: bytes.subarray(0, read), whole: size <= bytesMax };
+}
+
+/** What is written between the two calls is lost: it is one of many lines. */
+function cutShort(path: string): void {
+  const descriptor = openSync(path, O_RDWR | O_APPEND | O_NOFOLLOW);
+  try {
+    const { bytes } = readEnd(descriptor, keptBytes);
+    ftruncateSync(descriptor, 0);
+    writeSync(descriptor, bytes.subarray(bytes.indexOf(0x0a) + 1));
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Files that are some process's stdout or stderr, as far as this user may see. */
+async function filesInUse(): Promise<ReadonlySet<string>> {
+  const pids = await readdir('/proc').catch(() => []);
+  const links = pids.filter((pid) => /^\d+$/.test(pid)).flatMap((pid) => [`/proc/${pid}/fd/1`, `/proc/${pid}/fd/2`]);
+  const files = await Promise.all(links.map((link) => readlink(link).catch(() => '')));
+  return new Set(files);
+}
