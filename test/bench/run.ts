@@ -14,6 +14,7 @@ import { chart } from './report/chart.ts';
 import { line, type Report, table } from './report/table.ts';
 import { bodies } from './suites/bodies.ts';
 import { crossNode, workers } from './suites/cluster.ts';
+import { grpc } from './suites/grpc.ts';
 import { handoff } from './suites/handoff.ts';
 import { held } from './suites/held.ts';
 import { instructions } from './suites/instructions.ts';
@@ -33,6 +34,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   websocket: webSockets,
   tcp,
   tls,
+  grpc,
   'cross-node': crossNode,
   handoff,
   workers,

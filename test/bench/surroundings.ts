@@ -96,6 +96,15 @@ export class Surroundings {
     return { name: 'chain', address: `127.0.0.1:${outer}`, pids };
   }
 
+  /** One HAProxy process of one thread. */
+  async startHop(origin: number, template: string): Promise<Target> {
+    const port = await freePort();
+    const file = this.configFile(template, { LISTEN: port, SERVER: origin }, `hop-${port}.cfg`);
+    const hop = this.children.start('haproxy', ['-db', '-f', file]).pid as number;
+    await accepts(port);
+    return { name: 'hop', address: `127.0.0.1:${port}`, pids: { hop } };
+  }
+
   /** Two processes of `node:http` and undici each: the usual way in Node. */
   async startPair(origin: number): Promise<Target> {
     const inner = await this.startApp('forwarder.mjs', { TARGET: `http://127.0.0.1:${origin}` });
