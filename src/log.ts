@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'nod
 import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import pino from 'pino';
+import { RepeatedLines } from './repeated-lines.ts';
 
 export type Log = pino.Logger;
 
@@ -20,16 +21,27 @@ const CLOSE_MS = 2_000;
 const STDOUT = 1;
 
 let ownLines: LineSink | null = null;
+/** Of all loggers of this process. */
+const repeated = new RepeatedLines();
 
-/** JSON lines on stdout. Secrets are never passed to it. Neither a reader that does not read nor a full disk holds the process up. */
+/** Lets a line pass, unless too many say the same. */
+function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, level: number): void {
+  const [first, second] = args as readonly unknown[];
+  const message = typeof first === 'string' ? first : typeof second === 'string' ? second : null;
+  const write = (facts: object, summary: string): void => method.call(this, facts, summary);
+  if (message === null || repeated.take(level, message, write)) method.apply(this, args);
+}
+
+/** JSON lines on stdout. Secrets are never passed to it. Of lines that repeat themselves the first ones, and how many more. Neither a reader that does not read nor a full disk holds the process up. */
 export function createLog(name: string, level = 'info'): Log {
   ownLines ??= openStdout();
   const lines = ownLines;
-  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime }, { write: (line) => lines.write(line) });
+  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod } }, { write: (line) => lines.write(line) });
 }
 
 /** Resolves when the log is written, or could not be in CLOSE_MS. */
 export async function closeLog(): Promise<void> {
+  repeated.close();
   await ownLines?.close();
 }
 
