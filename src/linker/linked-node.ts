@@ -114,10 +114,13 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   done(stream: Stream, how: DoneHow): void {
     // Each stream here has a handler that the pool gave it.
     const side = stream.handler as AppSide;
+    const before = this.#inUse;
     try {
       side.done(how);
     } catch (error) {
       caught(side, error);
+      // Its end has freed the stream already.
+      if (this.#inUse < before) return;
     }
     if (how !== 'close') {
       this.#inUse--;

@@ -5,6 +5,7 @@
  */
 import { METHODS } from 'node:http';
 import { createRequire } from 'node:module';
+import { internalError } from '../../boundary.ts';
 import { HeadSpans } from './head-spans.ts';
 
 /** The few words of WebAssembly that are needed; its full types belong to browsers. */
@@ -33,6 +34,7 @@ const TYPE_REQUEST = 1;
 const TYPE_RESPONSE = 2;
 const OK = 0;
 const PAUSED = 21;
+const FAILED = -1;
 
 /** Bytes shown to the parser at a time. */
 const INPUT_BYTES = 65_536;
@@ -84,25 +86,25 @@ function instantiate(): Exports {
     env: {
       wasm_on_message_begin: () => OK,
       wasm_on_status: () => OK,
-      wasm_on_body: (_parser: number, at: number, length: number) => {
+      wasm_on_body: bounded((_parser: number, at: number, length: number) => {
         contentBytes += length;
         contentPieces++;
         if (content !== null && followed !== null) content.push(followed.subarray(at - inputBase, at - inputBase + length));
         return OK;
-      },
-      wasm_on_url: (_parser: number, at: number, length: number) => {
+      }),
+      wasm_on_url: bounded((_parser: number, at: number, length: number) => {
         spans.addUrl(at - inputBase, length);
         return OK;
-      },
-      wasm_on_header_field: (_parser: number, at: number, length: number) => {
+      }),
+      wasm_on_header_field: bounded((_parser: number, at: number, length: number) => {
         if (collecting) spans.addName(at - inputBase, length);
         else if (trailerAt === -1) trailerAt = at - inputBase;
         return OK;
-      },
-      wasm_on_header_value: (_parser: number, at: number, length: number) => {
+      }),
+      wasm_on_header_value: bounded((_parser: number, at: number, length: number) => {
         if (collecting) spans.addValue(at - inputBase, length);
         return OK;
-      },
+      }),
       wasm_on_headers_complete: (_parser: number, status: number) => {
         spans.status = status;
         return PAUSED;
@@ -114,6 +116,18 @@ function instantiate(): Exports {
     },
   });
   return instance.exports as Exports;
+}
+
+/** What a callback throws must not unwind through WebAssembly, whose stack would not be put back: it makes the message malformed. */
+function bounded(callback: (parser: number, at: number, length: number) => number): typeof callback {
+  return (parser, at, length) => {
+    try {
+      return callback(parser, at, length);
+    } catch (error) {
+      internalError('visit', error);
+      return FAILED;
+    }
+  };
 }
 
 function load(bytes: Buffer, start: number, end: number): void {
