@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, write, writeSync } from 'nod
 import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import pino from 'pino';
+import { printableLines } from './printable.ts';
 import { RepeatedLines } from './repeated-lines.ts';
 
 export type Log = pino.Logger;
@@ -36,7 +37,10 @@ function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, 
 export function createLog(name: string, level = 'info'): Log {
   ownLines ??= openStdout();
   const lines = ownLines;
-  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod } }, { write: (line) => lines.write(line) });
+  return pino(
+    { name, level, timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod } },
+    { write: (line) => lines.write(printableLines(line)) },
+  );
 }
 
 /** Resolves when the log is written, or could not be in CLOSE_MS. */

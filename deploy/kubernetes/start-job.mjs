@@ -8,21 +8,20 @@
  */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { parse } from 'yaml';
+import { instanceJob } from './instance-job.mjs';
 
 const PATIENCE_MS = 20_000;
-const { START_ID, ROUTE, KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port, NODE_EXTRA_CA_CERTS: authority } = process.env;
+const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port, NODE_EXTRA_CA_CERTS: authority } = process.env;
 
 const account = dirname(authority);
 const read = (name) => readFileSync(join(account, name), 'utf8').trim();
-// Neither holds more than letters, digits, dots, hyphens, underscores and a star: nothing that YAML takes for its own.
-const text = readFileSync(process.argv[2], 'utf8').replaceAll('__START_ID__', START_ID).replaceAll('__ROUTE__', ROUTE);
+const job = instanceJob(readFileSync(process.argv[2], 'utf8'), process.env);
 
 const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}/apis/batch/v1/namespaces/${read('namespace')}/jobs`;
 const response = await fetch(url, {
   method: 'POST',
   headers: { authorization: `Bearer ${read('token')}`, 'content-type': 'application/json' },
-  body: JSON.stringify(parse(text)),
+  body: JSON.stringify(job),
   signal: AbortSignal.timeout(PATIENCE_MS),
 });
 const answer = await response.text();

@@ -13,7 +13,7 @@ export interface StartupJobSummary extends Omit<StartupJobFacts, 'runs'> {
 }
 
 /** `/api/v1/state`. */
-export interface AdminState extends ClusterState {
+export interface AdminState extends Omit<ClusterState, 'aside'> {
   /** When this picture was taken: ms since the epoch, by the clock of the process that answers, whose version and state follow. */
   readonly at: number;
   readonly version: string;
@@ -43,8 +43,9 @@ export function adminState(
   now: number,
 ): AdminState {
   const { version, startedBy, routeDefaults, draining, redisRefusal, internalErrors } = process;
+  const { aside: _, ...seen } = state;
   return {
-    ...state,
+    ...seen,
     at: now,
     version,
     draining,

@@ -10,6 +10,8 @@ const LATE_HEARTBEAT_MS = 2_000;
 const REASON_LETTERS_MAX = 160;
 /** An internal error is shown for so long after it happened last. */
 const INTERNAL_ERROR_SHOWN_MS = 15 * 60_000;
+/** What was found in Redis longer ago is history. */
+const LATE_MS = 3_600_000;
 const ORDER = { error: 0, warning: 1, note: 2 } as const;
 
 /** The worst first. */
@@ -24,6 +26,7 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
     ...noScaler(state, context),
+    ...leftOut(state, context),
   ].sort((a, b) => ORDER[a.severity] - ORDER[b.severity] || (held.get(b.route ?? '') ?? 0) - (held.get(a.route ?? '') ?? 0));
 }
 
@@ -102,6 +105,24 @@ function versions(nodes: readonly NodeSnapshot[]): Trouble[] {
       node: null,
       text: `nodes of ${found.length} versions: ${found.join(', ')}`,
       advice: 'That is fine during an upgrade.',
+    },
+  ];
+}
+
+/** Somebody else writes into this Redis. What was found there lately is worth a word, what it was `inspect` shows. */
+function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble[] {
+  const late = aside.filter(({ at }) => now - at < LATE_MS);
+  const [first] = late.toSorted((a, b) => b.at - a.at);
+  if (first === undefined) return [];
+  const more = late.length === 1 ? '' : ` (and ${counted(late.length - 1, 'thing')} more)`;
+  return [
+    {
+      severity: 'warning',
+      code: 'redis_garbage',
+      route: null,
+      node: null,
+      text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_LETTERS_MAX),
+      advice: 'What was there before is said anew by the nodes. Who else writes into this Redis? "pullproxy inspect" shows what was found.',
     },
   ];
 }

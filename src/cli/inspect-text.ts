@@ -2,6 +2,7 @@ import { about, counted, number } from '../admin/words.ts';
 import type { Dump, Stored } from '../cluster/redis/inspect/dump.ts';
 import type { Finding } from '../cluster/redis/inspect/finding.ts';
 import { type Meaning, meaningOf, ROUTE_PARTS } from '../cluster/redis/inspect/meaning.ts';
+import { printableAll } from '../printable.ts';
 import { type Paint, plain } from './paint.ts';
 import { type Column, cut, table } from './table.ts';
 
@@ -34,7 +35,8 @@ const KEYS: readonly Column<Row>[] = [
 ];
 
 /** What Redis holds as a person reads it, at most `width` columns wide; what is wrong comes last, where it stays on the screen. */
-export function inspectionText({ dump, findings, route }: Inspection, width: number, paint: Paint = plain): string {
+export function inspectionText(inspection: Inspection, width: number, paint: Paint = plain): string {
+  const { dump, findings, route } = printableAll(inspection);
   const rows = [...dump.keys].map(([key, stored]) => ({ key, stored, meaning: meaningOf(key) }));
   const shown = route === null ? overview(rows, width, paint) : routeInFull(route, rows, dump.now, width, paint);
   return [summary(dump, rows), '', ...shown, ...told(findings, width, paint)].join('\n');

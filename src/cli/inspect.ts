@@ -10,6 +10,7 @@ import { INSPECT } from '../config/operator-commands.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { ConfigError } from '../errors.ts';
 import { createLog } from '../log.ts';
+import { printableLines } from '../printable.ts';
 import { inspectionText } from './inspect-text.ts';
 import { paintFor } from './paint.ts';
 import { showHelp } from './show-help.ts';
@@ -28,7 +29,7 @@ export async function inspect(argv: readonly string[]): Promise<number> {
   const inspector = new Inspector(redis, createLog('pullproxy', 'silent'));
   return answering(redis, inspector, async () => {
     const { dump, findings } = await look(inspector);
-    if (json) console.log(asJson(dump, findings));
+    if (json) console.log(printableLines(asJson(dump, findings)));
     else console.log(inspectionText({ dump, findings, route }, process.stdout.columns || WIDTH_OF_A_FILE, paintFor(process.stdout)));
     return findings.some(({ severity }) => severity === 'broken') ? 1 : 0;
   });

@@ -5,6 +5,7 @@
  */
 import { ConfigError } from '../errors.ts';
 import { closeLog } from '../log.ts';
+import { printable, printableLines } from '../printable.ts';
 import { refusalText } from './refusal.ts';
 import { ignoreSignals } from './signals.ts';
 import { boundYoungGeneration } from './young-generation.ts';
@@ -51,6 +52,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {});
 const exitCode = await main(process.argv.slice(2));
 await closeLog();
+// What was written to a pipe may still wait here, and would be lost.
+await Promise.all([process.stdout, process.stderr].map(written));
 process.exit(exitCode);
 
 async function main([name, ...argv]: readonly string[]): Promise<number> {
@@ -67,7 +70,9 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   }
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
   if (load === undefined) {
-    console.error(`pullproxy: "${name}": expected a command, one of ${Object.keys(COMMANDS).join(', ')}. "pullproxy --help" says more.`);
+    console.error(
+      `pullproxy: "${printable(name)}": expected a command, one of ${Object.keys(COMMANDS).join(', ')}. "pullproxy --help" says more.`,
+    );
     return 2;
   }
   if (SERVERS.has(name)) ignoreSignals();
@@ -81,16 +86,20 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   }
 }
 
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}
+
 /** 2: the command line is wrong. 1: the world is. */
 function failure(name: string, error: unknown): number {
   if (error instanceof ConfigError) {
     console.error(`pullproxy ${name}: can't start:`);
-    for (const problem of error.problems) console.error(`  ${problem}`);
+    for (const problem of error.problems) console.error(`  ${printableLines(problem)}`);
     console.error(`"pullproxy ${name} --help" explains every setting.`);
     return 2;
   }
   // The rest is a fault of ours.
   const fault = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  console.error(`pullproxy ${name}: ${refusalText(error) ?? fault}`);
+  console.error(`pullproxy ${name}: ${printableLines(refusalText(error) ?? fault)}`);
   return 1;
 }

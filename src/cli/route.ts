@@ -5,9 +5,16 @@ import { loadCommand } from '../config/load.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { canonicalRouteRecord, parseRouteSettings, ROUTE_KEYS, type RouteRecord, writeRouteSettings } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
+import { printable, printableLines } from '../printable.ts';
 import { restartRoute } from './restart.ts';
 import { showHelp } from './show-help.ts';
 import { withDirectory } from './with-directory.ts';
+
+/** Names and settings may be anybody's. */
+const say = {
+  log: (text: string): void => console.log(printableLines(text)),
+  error: (text: string): void => console.error(printableLines(text)),
+};
 
 type Action =
   | { readonly verb: 'list' }
@@ -47,9 +54,9 @@ function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
 async function perform(directory: StartDirectory, action: Action, redisUrl: string): Promise<number> {
   if (action.verb === 'list') {
     const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
-    if (routes.length === 0) console.error('No route has settings. "pullproxy route set NAME key=value..." gives one some.');
+    if (routes.length === 0) say.error('No route has settings. "pullproxy route set NAME key=value..." gives one some.');
     for (const [name, record] of routes) {
-      console.log([name, ...pairsOf(record)].join('  '));
+      say.log([printable(name), ...pairsOf(record)].join('  '));
     }
     return 0;
   }
@@ -59,23 +66,23 @@ async function perform(directory: StartDirectory, action: Action, redisUrl: stri
   if (action.verb === 'set') {
     const record = merged(stored ?? {}, action.changes);
     await directory.setRoute(name, record);
-    console.log([name, ...pairsOf(record)].join('  '));
+    say.log([name, ...pairsOf(record)].join('  '));
     return 0;
   }
   if (stored === null) {
-    console.error(`pullproxy route: ${name} has no settings`);
-    console.error(`  "pullproxy route list" shows who has some, "pullproxy route set ${name} key=value..." gives it some.`);
+    say.error(`pullproxy route: ${name} has no settings`);
+    say.error(`  "pullproxy route list" shows who has some, "pullproxy route set ${name} key=value..." gives it some.`);
     return 1;
   }
   if (action.verb === 'delete') await directory.setRoute(name, null);
-  else console.log(pairsOf(writeRouteSettings(parseRouteSettings(stored))).join('\n'));
+  else say.log(pairsOf(writeRouteSettings(parseRouteSettings(stored))).join('\n'));
   return 0;
 }
 
 async function restart(redisUrl: string, directory: StartDirectory, name: string): Promise<number> {
   const count = await restartRoute(redisUrl, directory, name);
-  if (count > 0) console.log(`${name}: ${count} ${count === 1 ? 'instance is' : 'instances are'} being replaced`);
-  else console.error(`pullproxy route: ${name} has no instance to replace`);
+  if (count > 0) say.log(`${name}: ${count} ${count === 1 ? 'instance is' : 'instances are'} being replaced`);
+  else say.error(`pullproxy route: ${name} has no instance to replace`);
   return count > 0 ? 0 : 1;
 }
 
@@ -90,5 +97,5 @@ export function merged(stored: RouteRecord, changes: ReadonlyMap<string, string>
 }
 
 function pairsOf(record: RouteRecord): string[] {
-  return Object.entries(record).map(([key, value]) => `${key}=${value}`);
+  return Object.entries(record).map(([key, value]) => printable(`${key}=${value}`));
 }

@@ -4,6 +4,7 @@ import type { Trouble } from '../admin/trouble.ts';
 import { about, counted, number } from '../admin/words.ts';
 import type { RouteSnapshot } from '../cluster/cluster.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
+import { printableAll } from '../printable.ts';
 import { type Paint, plain } from './paint.ts';
 import { type Column, cut, table } from './table.ts';
 
@@ -11,7 +12,8 @@ const SIGNS = { error: ['✗', 'red'], warning: ['!', 'yellow'], note: ['·', 'd
 const BAR = 10;
 
 /** The cluster as a person reads it, at most `width` columns wide: what is wrong first, then what is there. */
-export function statusText(state: AdminState, width: number, paint: Paint = plain): string {
+export function statusText(seen: AdminState, width: number, paint: Paint = plain): string {
+  const state = printableAll(seen);
   const { routes, nodes, jobs, at } = state;
   const instances = routes.flatMap((route) =>
     [...route.instances].sort((a, b) => b.seq - a.seq).map((one) => ({ route: route.name, age: about(at - one.seq), ...one })),

@@ -7,6 +7,7 @@ import { STATUS } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../config/route-settings.ts';
 import { readVersion } from '../config/version.ts';
+import { printableLines } from '../printable.ts';
 import { StartupJobReader } from '../scaling/startup-job-reader.ts';
 import { paintFor } from './paint.ts';
 import { showHelp } from './show-help.ts';
@@ -32,7 +33,7 @@ export async function status(argv: readonly string[]): Promise<number> {
     const jobs = new StartupJobReader(redis);
     const look = looker(directory, jobs);
     try {
-      if (!again) console.log(json ? JSON.stringify(await look(), null, 2) : statusText(await look(), width(), paint()));
+      if (!again) console.log(json ? asJson(await look(), 2) : statusText(await look(), width(), paint()));
       else if (json || !process.stdout.isTTY) await printAgain(look, json);
       else await watch(screen(look), WATCH_MS);
       return 0;
@@ -63,7 +64,7 @@ async function printAgain(look: Look, json: boolean): Promise<never> {
   for (;;) {
     const state = await look().catch(() => null);
     if (state === null) console.error('Redis does not answer.');
-    else console.log(json ? JSON.stringify(state) : statusText(state, width()));
+    else console.log(json ? asJson(state) : statusText(state, width()));
     await delay(WATCH_MS);
   }
 }
@@ -80,6 +81,10 @@ function screen(look: Look): (columns: number) => Promise<string> {
       state === null ? paint()('red', `Redis does not answer.${seen}`) : paint()('dim', `pullproxy at ${clock(state.at)}, q quits`);
     return last === null ? head : `${head}\n${statusText(last, columns, paint())}`;
   };
+}
+
+function asJson(state: AdminState, indent = 0): string {
+  return printableLines(JSON.stringify(state, null, indent));
 }
 
 function paint() {

@@ -1,6 +1,7 @@
 import type { StartDirectory } from '../cluster/directory.ts';
 import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
 import { createLog } from '../log.ts';
+import { printable } from '../printable.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
 
@@ -24,7 +25,7 @@ export async function answering(url: string, connection: Answering, use: () => P
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'DirectoryUnavailable') throw error;
     console.error(`pullproxy: Redis does not answer at ${withoutPassword(url)} (--redis, or PULLPROXY_REDIS)`);
-    console.error(`  ${whatToDo(url, error)}`);
+    console.error(`  ${printable(whatToDo(url, error))}`);
     return 1;
   } finally {
     await connection.close();

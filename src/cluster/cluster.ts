@@ -186,4 +186,14 @@ export interface NodeSnapshot extends Required<NodeLoad> {
 export interface ClusterSnapshot {
   readonly nodes: readonly NodeSnapshot[];
   readonly routes: readonly RouteSnapshot[];
+  /** What was found in the directory of late and could not be used: it was moved aside or taken out. Absent in memory. */
+  readonly aside?: readonly Aside[];
+}
+
+export interface Aside {
+  /** A key, or a key and an entry. */
+  readonly where: string;
+  readonly what: string;
+  /** ms since the epoch, by the clock of whoever found it. */
+  readonly at: number;
 }

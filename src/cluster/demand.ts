@@ -1,5 +1,5 @@
 /** What this node has heard of clients that are held at other nodes and that nobody has promised a slot. */
-import { demandMemoryMs, demandRoutesMax } from './limits.ts';
+import { demandMemoryMs, demandNodesMax, demandRoutesMax } from './limits.ts';
 
 interface Heard {
   readonly oldest: number;
@@ -19,6 +19,10 @@ export class Demand {
   notice(route: string, node: string, oldest: number, saidAt: number, now: number): void {
     const heard = this.#routes.get(route) ?? new Map<string, Heard>();
     heard.set(node, { oldest, saidAt, until: now + demandMemoryMs });
+    for (const eldest of heard.keys()) {
+      if (heard.size <= demandNodesMax) break;
+      heard.delete(eldest);
+    }
     this.#keep(route, heard);
   }
 

@@ -1,5 +1,7 @@
 /** Estimates the directory's clock from its answers, so that ages at different nodes can be compared without trusting the nodes' clocks. */
 
+import { clockStepMs } from './limits.ts';
+
 /** After this time a worse sample replaces a better one: clocks drift. */
 const SAMPLE_MS_MAX = 10_000;
 
@@ -11,8 +13,10 @@ export class DirectoryClock {
   /** An answer to what was sent at `sentAt` and came at `receivedAt` (local monotonic ms) said `directoryMs`. */
   sample(directoryMs: number, sentAt: number, receivedAt: number): void {
     const uncertaintyMs = receivedAt - sentAt;
-    if (uncertaintyMs > this.#uncertaintyMs && receivedAt - this.#sampledAt < SAMPLE_MS_MAX) return;
-    this.#offset = directoryMs - (sentAt + receivedAt) / 2;
+    const offset = directoryMs - (sentAt + receivedAt) / 2;
+    const wasSet = Math.abs(offset - this.#offset) > uncertaintyMs + this.#uncertaintyMs + clockStepMs;
+    if (!wasSet && uncertaintyMs > this.#uncertaintyMs && receivedAt - this.#sampledAt < SAMPLE_MS_MAX) return;
+    this.#offset = offset;
     this.#uncertaintyMs = uncertaintyMs;
     this.#sampledAt = receivedAt;
   }

@@ -179,6 +179,8 @@ export interface NodeBeatAnswer {
   readonly routesKnown: boolean;
   /** How many other nodes are known to live. */
   readonly others: number;
+  /** The directory's clock was set forward by so much; 0: it was not. Then nobody is dead, and what lapses by itself may have. */
+  readonly jumpedMs: number;
   /** Nodes that stopped beating and are now this caller's, and only this caller's, to clean up after. */
   readonly dead: readonly string[];
 }

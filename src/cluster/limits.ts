@@ -4,6 +4,8 @@
 export const beatMs = 1_000;
 /** A node that has not beaten for so long is dead, with all that it had registered. */
 export const deadAfterMs = 3_000;
+/** A clock that goes back by less, or that a message is ahead of by less, was not set. */
+export const clockStepMs = 1_000;
 /** After a loss, the directory is whole again when all nodes have beaten, some of them twice. */
 export const recoveryMs = 2 * beatMs;
 /** A promised slot that has not come by then is searched for anew. */
@@ -17,6 +19,8 @@ export const setAgeMs = 100;
 export const demandMemoryMs = 1_000;
 /** Demand notices that are remembered: beyond it the oldest route's are forgotten. */
 export const demandRoutesMax = 5_000;
+/** Nodes of which it is remembered at one route. */
+export const demandNodesMax = 1_000;
 /** At most one demand notice, and one `onStartNeeded`, in this time and route. */
 export const demandGapMs = 50;
 /** The same where nobody was held any more since the last one: who has a slot has not heard of the client that came now. */

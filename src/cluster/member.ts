@@ -10,7 +10,7 @@ import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
 import { type Bell, type DemandNotice, type Directory, DirectoryUnavailable, type Ring, type RouteRecord } from './directory.ts';
 import { DirectoryClock } from './directory-clock.ts';
-import { beatMs, deadAfterMs, routesCheckMs, startWaitMs } from './limits.ts';
+import { beatMs, clockStepMs, deadAfterMs, keepEveryMs, keysLiveMs, routesCheckMs, startWaitMs } from './limits.ts';
 import { LinkedRoutes } from './linked-routes.ts';
 import { Moves } from './moves.ts';
 import { type PresenceContext, RoutePresence } from './route-presence.ts';
@@ -241,10 +241,12 @@ export class ClusterMember implements Cluster {
     const spares = sentAt - this.#heardSince < deadAfterMs;
     const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs, spares };
     try {
-      const { now, known, startedBefore, routesKnown, others, dead } = await this.#directory.beatNode(beat);
+      const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
       this.#beatenAt = sentAt;
       this.#clock.sample(now, sentAt, monotonicMs());
-      if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss();
+      if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: saying everything again');
+      // What lapses by itself has lapsed.
+      else if (jumpedMs >= keysLiveMs - keepEveryMs) await this.#noteLoss("the directory's clock was set forward: saying everything again");
       // Whom it has taken the place of beats no more.
       if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#noteNamesake(startedBefore);
       this.#membership = 'known';
@@ -265,8 +267,8 @@ export class ClusterMember implements Cluster {
   }
 
   /** A node that was cut off for a while is forgotten too, but then the directory knows others. */
-  async #noteLoss(): Promise<void> {
-    this.#log.warn('the directory was lost: saying everything again');
+  async #noteLoss(what: string): Promise<void> {
+    this.#log.warn(what);
     await this.#directory.noteLoss();
   }
 
@@ -296,6 +298,9 @@ export class ClusterMember implements Cluster {
 
   #onDemand({ route, node, oldest, saidAt }: DemandNotice): void {
     if (node === this.self.id) return;
+    const now = this.#clock.at(monotonicMs());
+    // It is of a clock that is no longer that of the directory, or of nobody who asked it.
+    if (now !== null && saidAt > now + clockStepMs) return;
     this.#demand.notice(route, node, oldest, saidAt, monotonicMs());
     this.#presences.get(route)?.offer();
   }

@@ -10,7 +10,7 @@ export function isStartId(id: unknown): id is string {
   return isInstanceId(id);
 }
 
-/** A colon would divide a key of the directory. */
+/** `--id` has at most 64 letters, and a worker adds its number. A colon would divide a key of the directory. */
 export function isNodeId(id: unknown): id is string {
-  return typeof id === 'string' && /^[\w.-]{1,64}$/.test(id);
+  return typeof id === 'string' && /^[\w.-]{1,72}$/.test(id);
 }

@@ -1,4 +1,5 @@
 /** Runs the commands of routes: the scaler's own, or the route's where the scaler allows that; counts them and says what came of them. */
+import { instanceIdOf, routeNameOf, startIdOf } from '../cluster/values.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import { type CommandResult, type CommandValues, runCommand } from './command.ts';
@@ -69,6 +70,7 @@ export class CommandRunner {
     signal?: AbortSignal,
   ): Promise<void> {
     const { log } = this.#options;
+    refuseOthersValues(route, order.startId);
     const command = this.#startupCommand(route, settings);
     const over = this.#options.began?.({ route, startId: order.startId, count: order.count, desired: order.desired });
     const result = await this.#run(command, { route, ...order }, signal);
@@ -96,6 +98,7 @@ export class CommandRunner {
     if (stopCommand === undefined) return;
     if (this.#options.allowRouteCommands !== true) throw new Error(`the route's stopCommand is not run: ${NOT_ALLOWED}`);
     const { instance, startId = '' } = leaver;
+    refuseOthersValues(route, startId, instance);
     const result = await this.#run(stopCommand, { route, startId, instance, count: 1, ...counts }, signal);
     const { failure, exitCode, durationMs, output } = result;
     const facts = { route, instance, startId, exitCode, durationMs };
@@ -133,6 +136,21 @@ export class CommandRunner {
     if (counted) counted.count += 1;
     else this.#counts.set(key, { route, result, count: 1 });
   }
+}
+
+/** The last look before anything runs: these values come from Redis, and end up in the names of containers, units and manifests. */
+function refuseOthersValues(route: string, startId: string, instance?: string): void {
+  if (routeNameOf(route) === null) throw new Error(`no command is run for ${quoted(route)}: it is no name of a route`);
+  const isStart = startIdOf(startId) !== null && !startId.includes(':');
+  if (!isStart && (startId !== '' || instance === undefined))
+    throw new Error(`no command is run for ${quoted(startId)}: it is no start id`);
+  if (instance !== undefined && instanceIdOf(instance) === null) {
+    throw new Error(`no command is run for ${quoted(instance)}: it is no instance id`);
+  }
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 100));
 }
 
 const NOT_ALLOWED = "this scaler runs no routes' commands (--allow-route-commands)";

@@ -1,17 +1,21 @@
 /** Takes startup jobs and runs the startup command for them. Several scalers share the work; none of them starts what another one did. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { DelayedError, type Job, Worker } from 'bullmq';
+import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import { guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
-import type { RouteSettings } from '../config/route-settings.ts';
+import { LeftOut } from '../cluster/left-out.ts';
+import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import { type CommandCount, CommandRunner, type CommandRunnerOptions, type Leaver } from './command-runner.ts';
+import { readStartupJob } from './job-data.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
+import { QueueUpkeep } from './queue-upkeep.ts';
 import { reasonOf } from './reason.ts';
 import { type RoundResult, runRound } from './start-round.ts';
 import { runOf, runsKeptMax, type StartupRun } from './startup-job.ts';
-import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob, StartupQueue, settingsOf } from './startup-queue.ts';
+import { type StartupJob, StartupQueue } from './startup-queue.ts';
 
 export interface ScalerOptions extends CommandRunnerOptions {
   readonly redisUrl: string;
@@ -26,6 +30,10 @@ export interface ScalerOptions extends CommandRunnerOptions {
 const LOCK_MS = 10_000;
 const LOCK_RENEW_MS = 2_000;
 const STALLED_CHECK_MS = 3_000;
+/** How often it is looked whether the rate allows another job. */
+const LIMIT_LOOK_MS = 1_000;
+/** What expires later than this after its time was not meant to. */
+const LATE_MS = 1_000;
 /** A scaler that dies is not the job's fault. */
 const TAKEOVERS_MAX = 100;
 /** A command that takes longer waits for something: it leaves its place among the `parallel` ones to another route. */
@@ -46,6 +54,8 @@ export class Scaler {
   readonly #log: Log;
   readonly #connection: BullConnection;
   readonly #queue: StartupQueue;
+  readonly #upkeep: QueueUpkeep;
+  readonly #leftOut: LeftOut;
   readonly #worker: Worker<StartupJob, number>;
   readonly #lanes: LanePool;
   readonly #stopping = new AbortController();
@@ -62,6 +72,8 @@ export class Scaler {
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
     this.#connection = connectBull(options.redisUrl);
+    this.#leftOut = new LeftOut(options.log);
+    this.#upkeep = new QueueUpkeep(this.#connection, this.#leftOut);
     this.#worker = new Worker<StartupJob, number>(QUEUE_NAME, (job, token, signal) => counted(this.#work(job, token, signal)), {
       connection: this.#connection,
       prefix: QUEUE_PREFIX,
@@ -72,6 +84,8 @@ export class Scaler {
       lockRenewTime: LOCK_RENEW_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: TAKEOVERS_MAX,
+      // However long the limiter's key says that it lasts, see queue-upkeep.ts.
+      maximumRateLimitDelay: LIMIT_LOOK_MS,
     });
     this.#reportTrouble();
   }
@@ -81,12 +95,15 @@ export class Scaler {
     await this.#worker.waitUntilReady();
     if (this.#stopping.signal.aborted) return;
     this.#worker.run().catch((error) => this.#log.error({ reason: reasonOf(error) }, 'startup jobs are no longer taken'));
+    const { perMs } = this.#options.rate;
+    this.#upkeep.followClock({ limiterMs: perMs + LATE_MS, stalledCheckMs: STALLED_CHECK_MS + LATE_MS, lockMs: LOCK_MS });
     this.#stopWatching = watchMinimum(this.#options.directory, (route) => this.#queue.request(route), this.#log);
   }
 
   /** Takes no more jobs; resolves when the commands that run have ended, at the latest by their timeout. */
   async close(): Promise<void> {
     this.#stopWatching();
+    this.#upkeep.close();
     this.#stopping.abort();
     // How the jobs ended can't be told to a Redis that is away, and BullMQ would wait for it for ever.
     const away = this.#connection.status !== 'ready';
@@ -124,21 +141,24 @@ export class Scaler {
   async #round(job: Job<StartupJob, number>, signal: AbortSignal | undefined): Promise<RoundResult> {
     const { directory } = this.#options;
     const takenAt = performance.now();
-    const { route, defaults, leaver } = job.data;
-    const settings = settingsOf(await directory.route(route), defaults);
+    const data = readStartupJob(job.name, job.data);
+    // It would fail in the same way however often it is tried.
+    if (typeof data === 'string') throw new UnrecoverableError(`the job is not followed: ${data}`);
+    const { route, defaults, leaver } = data;
+    const settings = parseRouteSettings((await directory.route(route)) ?? defaults ?? {});
     if (leaver !== undefined) return this.#stop(route, settings, leaver, signal);
-    const runs = [...(job.data.runs ?? [])];
+    const runs = [...(data.runs ?? [])];
     return runRound({
       directory,
       route,
       settings,
       takenAt,
-      unfinished: job.data,
+      unfinished: data,
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
       run: (order) => this.#commands.start(route, settings, order, (result) => keepRun(runs, runOf(order, result, Date.now())), signal),
-      remember: (unfinished) => this.#remember(job, { ...job.data, ...unfinished, runs }),
+      remember: (unfinished) => this.#remember(job, { ...data, ...unfinished, runs }),
     });
   }
 
@@ -186,11 +206,13 @@ export class Scaler {
   #reportTrouble(): void {
     this.#worker.on('stalled', (jobId) => this.#log.warn({ jobId }, 'a startup job was cut off and begins anew'));
     this.#worker.on('failed', (job, error) => {
-      const route = job?.data.route;
+      if (error instanceof UnrecoverableError) return this.#leftOut.note(`startup job ${job?.id}`, error.message);
+      const route: unknown = job?.data?.route;
       const again = job?.finishedOn === undefined;
       this.#log.warn({ route, jobId: job?.id, attempt: job?.attemptsMade, reason: reasonOf(error), again }, 'startup job failed');
     });
     this.#worker.on('error', (error) => {
+      if (this.#upkeep.failed(error)) return;
       // That Redis is away, the queue that the scaler orders by says already, once.
       if (!CONNECTION_TROUBLE.test(error.message)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
     });

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Queue } from 'bullmq';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
+import { readStartupJob } from './job-data.ts';
 import { factsOf, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
-import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX, type StartupJob } from './startup-queue.ts';
+import type { StartupJob } from './startup-queue.ts';
 
 /** Redis that does not answer for so long is not waited for. */
 const ANSWER_MS_MAX = 2_000;
@@ -47,9 +49,20 @@ export class StartupJobReader {
   }
 
   async #inState(state: StartupJobState, max: number): Promise<StartupJobFacts[]> {
-    const jobs = await this.#queue().getJobs([state], 0, max - 1);
-    // One that was removed meanwhile is null, whatever the type says.
-    return jobs.filter((job) => job?.data?.route !== undefined).map((job) => factsOf(job, state));
+    // One that can't be read (it is of another type, or no JSON) must not hide the others, nor one such list the other states.
+    const ids = await this.#queue()
+      .getRanges([state], 0, max - 1)
+      .catch(unlessAway);
+    const found = await Promise.all((ids ?? []).slice(0, max).map((id) => this.#read(id, state)));
+    return found.flatMap((job) => job ?? []);
+  }
+
+  async #read(id: string, state: StartupJobState): Promise<StartupJobFacts | null> {
+    const job = await this.#queue().getJob(id).catch(unlessAway);
+    // It was removed meanwhile.
+    if (job === undefined || job === null) return null;
+    const said = readStartupJob(job.name, job.data);
+    return typeof said === 'string' ? null : factsOf(job, said, state);
   }
 
   async #countScalers(): Promise<number> {
@@ -68,6 +81,12 @@ export class StartupJobReader {
     }
     return this.#open.queue;
   }
+}
+
+/** Null for what Redis, or the client, refuses because of what is stored; other errors are of the connection. */
+function unlessAway(error: unknown): null {
+  if (error instanceof Error && /^(Connection|connect |read |Socket)|ECONN|closed/i.test(error.message)) throw error;
+  return null;
 }
 
 function lastSign({ endedAt, beganAt, orderedAt }: StartupJobFacts): number {

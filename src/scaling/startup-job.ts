@@ -64,10 +64,9 @@ export function runOf(
   return { startId: order.startId, count: order.count, endedAt, durationMs, exitCode, failure, output: output.slice(-runOutputCharsMax) };
 }
 
-/** A job as the queue has it. */
+/** A job as the queue has it, and what its data says. */
 interface QueuedJob {
   readonly id?: string;
-  readonly data: { readonly route: string; readonly force: number; readonly runs?: readonly StartupRun[] };
   readonly attemptsMade: number;
   readonly opts: { readonly attempts?: number };
   readonly timestamp: number;
@@ -77,22 +76,34 @@ interface QueuedJob {
   readonly failedReason?: string | null;
 }
 
-export function factsOf(job: QueuedJob, state: StartupJobState): StartupJobFacts {
-  const { route, force, runs = [] } = job.data;
-  const failure = state === 'completed' ? null : (job.failedReason?.split('\n', 1)[0] ?? null);
-  const lastEnd = runs.at(-1)?.endedAt ?? job.processedOn ?? job.timestamp;
+const FAILURE_LETTERS_MAX = 1_000;
+
+export function factsOf(
+  job: QueuedJob,
+  { route, force, runs = [] }: { readonly route: string; readonly force: number; readonly runs?: readonly StartupRun[] },
+  state: StartupJobState,
+): StartupJobFacts {
+  const failure = state === 'completed' ? '' : (job.failedReason?.slice(0, FAILURE_LETTERS_MAX).split('\n', 1)[0] ?? '');
+  const orderedAt = whole(job.timestamp) ?? 0;
+  const beganAt = whole(job.processedOn);
+  const lastEnd = runs.at(-1)?.endedAt ?? beganAt ?? orderedAt;
   return {
     id: job.id ?? '',
     route,
     state,
-    attempts: job.attemptsMade,
-    attemptsMax: job.opts.attempts ?? 1,
+    attempts: whole(job.attemptsMade) ?? 0,
+    attemptsMax: whole(job.opts.attempts) ?? 1,
     forced: force,
-    orderedAt: job.timestamp,
-    beganAt: job.processedOn ?? null,
-    endedAt: job.finishedOn ?? null,
-    nextTryAt: state === 'delayed' ? lastEnd + (job.delay ?? 0) : null,
+    orderedAt,
+    beganAt,
+    endedAt: whole(job.finishedOn),
+    nextTryAt: state === 'delayed' ? lastEnd + (whole(job.delay) ?? 0) : null,
     failure: failure === '' ? null : failure,
     runs,
   };
+}
+
+/** What was written into the queue by hand may be no number. */
+function whole(value: unknown): number | null {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }

@@ -4,9 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type JobsOptions, Queue } from 'bullmq';
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { StartDirectory } from '../cluster/directory.ts';
-import { parseRedisUrl } from '../config/redis-url.ts';
+import { LeftOut } from '../cluster/left-out.ts';
 import {
   DEFAULT_ROUTE_SETTINGS,
   parseRouteSettings,
@@ -15,14 +14,12 @@ import {
   writeRouteSettings,
 } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import type { Leaver } from './command-runner.ts';
+import { QueueUpkeep } from './queue-upkeep.ts';
 import { reasonOf } from './reason.ts';
 import { assess, RETRY, type Unfinished } from './start-round.ts';
 import type { StartupRun } from './startup-job.ts';
-
-export const QUEUE_NAME = 'startup';
-/** In braces, because all keys of a queue have to lie in one slot of a Redis Cluster. */
-export const QUEUE_PREFIX = '{pp-bull}';
 
 export interface StartupJob extends Unfinished {
   readonly route: string;
@@ -42,11 +39,6 @@ const REQUEST_GAP_MS = 100;
 const RETRY_MS = 1_000;
 /** How long closing waits for Redis. */
 const CLOSE_MS = 1_000;
-const CONNECT_TIMEOUT_MS = 2_000;
-/** A connection that owes an answer for so long is cut: longer than BullMQ's blocking wait for jobs, which takes up to 10 s. */
-const SILENCE_MS_MAX = 15_000;
-/** How long a connection that is ended may still linger. */
-const DISCONNECT_MS_MAX = 200;
 /** The events of BullMQ's stream that are kept. */
 const EVENTS_MAX = 1_000;
 
@@ -82,6 +74,7 @@ export class StartupQueue {
   readonly #log: Log;
   readonly #connection: BullConnection;
   readonly #queue: Queue<StartupJob>;
+  readonly #upkeep: QueueUpkeep;
   readonly #asked = new Map<string, Asked>();
   readonly #closing = new AbortController();
   #failing = false;
@@ -91,6 +84,7 @@ export class StartupQueue {
     this.#options = options;
     this.#log = log;
     this.#connection = connectBull(redisUrl);
+    this.#upkeep = new QueueUpkeep(this.#connection, new LeftOut(log));
     this.#queue = new Queue<StartupJob>(QUEUE_NAME, {
       connection: this.#connection,
       prefix: QUEUE_PREFIX,
@@ -160,7 +154,7 @@ export class StartupQueue {
       asked.wanted -= wanted;
       return true;
     } catch (error) {
-      this.#failed(error);
+      this.#failed(error, [`de:${route}`]);
       return false;
     }
   }
@@ -179,60 +173,18 @@ export class StartupQueue {
     this.#failing = false;
   }
 
-  #failed(error: unknown): void {
+  /** `keys`: keys of strings that were used, beside the queue's own. */
+  #failed(error: unknown, keys: readonly string[] = []): void {
+    if (this.#upkeep.failed(error, keys)) return;
     if (!this.#failing && !this.#closing.signal.aborted)
       this.#log.warn({ reason: reasonOf(error) }, 'startup jobs can not be ordered; trying again');
     this.#failing = true;
   }
 }
 
-export type BullConnection = Redis | Cluster;
-
-/**
- * A connection as BullMQ wants it: commands wait for the connection to come back instead of failing, so what uses it
- * has to bound what it sends. Several URLs, separated by commas, are nodes of a Redis Cluster.
- */
-export function connectBull(redisUrl: string): BullConnection {
-  const place = parseRedisUrl(redisUrl);
-  if (place === null) throw new RangeError('the URL does not say where Redis is');
-  const options: RedisOptions = {
-    maxRetriesPerRequest: null,
-    retryStrategy: reconnectMs,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS_MAX,
-    disconnectTimeout: DISCONNECT_MS_MAX,
-  };
-  if (place.kind === 'server') return new Redis(place.url, options);
-  const access = { username: place.username, password: place.password, tls: place.tls ? {} : undefined };
-  if (place.kind === 'cluster') {
-    return new Cluster([...place.nodes], { clusterRetryStrategy: reconnectMs, redisOptions: { ...options, ...access } });
-  }
-  return new Redis({
-    ...options,
-    ...access,
-    sentinels: [...place.sentinels],
-    name: place.name,
-    db: place.database,
-    sentinelTLS: access.tls,
-    enableTLSForSentinelMode: place.tls,
-    sentinelRetryStrategy: reconnectMs,
-    failoverDetector: true,
-  });
-}
-
-function reconnectMs(attempt: number): number {
-  return Math.min(50 * 2 ** Math.min(attempt, 10), 1_000);
-}
-
-/** A route's settings: its own, or those of the node that ordered the job. @throws ConfigError when they are bad */
-export function settingsOf(record: RouteRecord | null, defaults: RouteSettings | RouteRecord | undefined): RouteSettings {
-  if (record !== null) return parseRouteSettings(record);
-  if (defaults === undefined) return DEFAULT_ROUTE_SETTINGS;
-  return isSettings(defaults) ? defaults : parseRouteSettings(defaults);
-}
-
-function isSettings(defaults: RouteSettings | RouteRecord): defaults is RouteSettings {
-  return 'holdTimeoutMs' in defaults;
+/** A route's settings: its own, or `defaults`. @throws ConfigError when they are bad */
+function settingsOf(record: RouteRecord | null, defaults: RouteSettings | undefined): RouteSettings {
+  return record === null ? (defaults ?? DEFAULT_ROUTE_SETTINGS) : parseRouteSettings(record);
 }
 
 /** Of a node's settings for routes that have none, those that starting goes by. */

@@ -11,7 +11,8 @@ const LINES_USUAL = 250;
 /** Rooms of src/ → which other rooms they may look into. A path instead of a room opens that file alone. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'errors.ts': [],
-  'log.ts': ['repeated-lines.ts'],
+  'log.ts': ['printable.ts', 'repeated-lines.ts'],
+  'printable.ts': [],
   'repeated-lines.ts': [],
   'boundary.ts': ['log.ts'],
   'turnover.ts': [],
@@ -35,7 +36,21 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts'],
   workers: ['errors.ts', 'log.ts', 'boundary.ts'],
   tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visit-record.ts', 'node/http1/request-head.ts'],
-  cli: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'link', 'cluster', 'scaling', 'node', 'linker', 'admin', 'workers', 'tracing'],
+  cli: [
+    'errors.ts',
+    'log.ts',
+    'boundary.ts',
+    'config',
+    'link',
+    'cluster',
+    'scaling',
+    'node',
+    'linker',
+    'admin',
+    'workers',
+    'tracing',
+    'printable.ts',
+  ],
 };
 
 /** Each of these is used in one place. */
@@ -47,7 +62,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@opentelemetry/sdk-trace-base': ['tracing/'],
   bullmq: ['scaling/startup-queue.ts', 'scaling/startup-job-reader.ts', 'scaling/scaler.ts'],
   fastify: ['admin/'],
-  ioredis: ['cluster/redis/', 'scaling/startup-queue.ts', 'scaling/scaler.ts'],
+  ioredis: ['cluster/redis/', 'scaling/bull-connection.ts'],
   pino: ['log.ts'],
   'prom-client': ['admin/'],
   undici: ['node/http1/'],

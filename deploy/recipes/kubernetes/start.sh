@@ -3,10 +3,10 @@
 #
 #   pullproxy scaler -- deploy/recipes/kubernetes/start.sh deploy/recipes/kubernetes/instance.yaml
 #
-# in a Pod with the service account of rbac.yaml, and kubectl in its image. START_ID fits into a Job's name, and a route into an annotation.
+# in a Pod with the service account of rbac.yaml, and kubectl in its image.
 set -eu
 
-# Neither holds more than letters, digits, dots, hyphens, underscores and a star: nothing that YAML or sed takes for its own.
-sed -e "s/__START_ID__/$START_ID/g" -e "s/__ROUTE__/$ROUTE/g" "$1" |
-  # apply and not create: a scaler that took over from one that died may run this a second time, under the same id.
-  kubectl apply --filename -
+# By a program that knows YAML, so that a name stays a text: nothing in it becomes a part of the manifest, or of a command.
+job=$(node "$(dirname "$0")/../../kubernetes/instance-job.mjs" "$1")
+# apply and not create: a scaler that took over from one that died may run this a second time, under the same id.
+printf '%s\n' "$job" | kubectl apply --filename -

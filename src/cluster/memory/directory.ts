@@ -136,6 +136,7 @@ export class MemoryDirectory implements Directory {
       startedBefore,
       routesKnown: this.#routesOf.has(beat.id),
       others: this.#nodes.size - 1,
+      jumpedMs: 0,
       dead,
     };
   }

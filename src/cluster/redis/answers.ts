@@ -1,22 +1,36 @@
-/** Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. */
-import type { InstanceInfo, InstanceSnapshot, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
+/**
+ * Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. Names, addresses and JSON in them are what
+ * somebody wrote into Redis: what does not pass its check in values.ts is left out.
+ */
+import type { InstanceInfo, InstanceSnapshot, InstanceState, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
 import type { HoldAnswer, Matched, Move, NodeBeatAnswer, RouteBeatAnswer, RouteRecord } from '../directory.ts';
+import { reasonLettersMax } from '../start-limits.ts';
 import type { StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
+import { addressOf, concurrencyMax, countOf, instanceIdOf, nodeIdOf, objectOf, startIdOf, textOf, timeOf, versionOf } from '../values.ts';
+
+/** Bounds of a histogram. */
+const WAIT_COUNTS_MAX = 64;
+const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 
 export function readMatched(answer: unknown): Matched {
   const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs] = list(answer);
   return {
     now: Number(now),
     known: known === 1,
-    waiting: Number(waiting),
+    waiting: number(waiting),
     oldestHere: present(oldestHere),
     oldestElsewhere: present(oldestElsewhere),
-    failingMs: Number(failingMs),
-    moves: tuples(moves, 4).map(([from, to, address, count]): Move => {
-      return { from: String(from), to: { id: String(to), address: String(address) }, count: Number(count) };
-    }),
+    failingMs: number(failingMs),
+    moves: tuples(moves, 4).flatMap(readMove),
   };
+}
+
+/** Where the asker's address is missing or none, the promise lapses by itself. */
+function readMove([from, to, address, count]: readonly unknown[]): Move[] {
+  const [giver, asker, reached, slots] = [nodeIdOf(from), nodeIdOf(to), addressOf(address), countOf(count)];
+  if (giver === null || asker === null || reached === null || slots === null || slots === 0) return [];
+  return [{ from: giver, to: { id: asker, address: reached }, count: slots }];
 }
 
 export function readHoldAnswer(answer: unknown): HoldAnswer {
@@ -28,32 +42,32 @@ export function readRouteBeat(answer: unknown): RouteBeatAnswer {
   return {
     now: Number(now),
     known: known === 1,
-    held: Number(held),
+    held: number(held),
     missing: list(missing).map(String),
-    newest: newest === '' ? null : String(newest),
-    newestNode: newestNode === '' ? null : String(newestNode),
-    starting: Number(starting),
+    newest: instanceIdOf(newest),
+    newestNode: nodeIdOf(newestNode),
+    starting: number(starting),
   };
 }
 
 export function readPlan(answer: unknown): StartPlan {
   const parts = list(answer);
-  const number = (at: number): number => Number(parts[at] ?? 0);
+  const at = (index: number): number => number(parts[index]);
   return {
-    held: number(0),
-    promised: number(1),
-    slots: number(2),
-    free: number(3),
-    ready: number(4),
-    starting: number(5),
+    held: at(0),
+    promised: at(1),
+    slots: at(2),
+    free: at(3),
+    ready: at(4),
+    starting: at(5),
     concurrency: present(parts[6]),
-    begun: number(7),
+    begun: at(7),
     lastBegunMs: present(parts[8]),
-    begunInMinute: number(9),
+    begunInMinute: at(9),
     oldestBegunMs: present(parts[10]),
-    wanted: number(11),
-    old: number(12),
-    serving: number(13),
+    wanted: at(11),
+    old: at(12),
+    serving: at(13),
     trouble: readTrouble(parts[14]),
   };
 }
@@ -61,23 +75,25 @@ export function readPlan(answer: unknown): StartPlan {
 function readTrouble(answer: unknown): StartTrouble | null {
   const [failures, reason, ageMs, retryInMs] = list(answer);
   if (failures === undefined) return null;
-  return { failures: Number(failures), reason: String(reason), ageMs: Number(ageMs), retryInMs: Number(retryInMs) };
+  return { failures: number(failures), reason: textOf(reason, reasonLettersMax), ageMs: number(ageMs), retryInMs: number(retryInMs) };
 }
 
 export function readStartTimes(answer: unknown): StartTimes | null {
   const [jobAgeMs, commandAgeMs] = list(answer);
-  return jobAgeMs === undefined ? null : { jobAgeMs: Number(jobAgeMs), commandAgeMs: Number(commandAgeMs) };
+  return jobAgeMs === undefined ? null : { jobAgeMs: number(jobAgeMs), commandAgeMs: number(commandAgeMs) };
 }
 
 export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unknown): NodeBeatAnswer {
-  const [now, known, others, ...dead] = list(answer);
+  const [now, known, others, jumpedMs, ...dead] = list(answer);
   return {
     now: Number(now),
     known: known === 1,
-    startedBefore: started === null ? null : Number(started),
+    startedBefore: timeOf(started),
     routesKnown: routesKnown === 1,
-    others: Number(others),
-    dead: dead.map(String),
+    others: number(others),
+    jumpedMs: number(jumpedMs),
+    // What is no node's name was taken off the list, and has nothing that is to be cleaned up.
+    dead: dead.flatMap((node) => nodeIdOf(node) ?? []),
   };
 }
 
@@ -89,16 +105,19 @@ export function writeInstance(info: InstanceInfo, node: string): string {
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
   const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(answer);
-  const left = tuples(starts, 2).map(([id, leftMs]) => [String(id), Number(leftMs)] as const);
-  const instances = tuples(stored, 2).map(([, json]) => readInstance(String(json)));
+  const left = tuples(starts, 2).flatMap(([start, leftMs]) => {
+    const id = startIdOf(start);
+    return id === null ? [] : [[id, Math.max(0, Number(leftMs))] as const];
+  });
+  const instances = tuples(stored, 2).flatMap(([, json]) => readInstance(json) ?? []);
   return {
     name,
-    held: Number(held),
-    oldestHeldMs: Math.max(0, Number(oldestHeldMs)),
+    held: number(held),
+    oldestHeldMs: number(oldestHeldMs),
     active: instances.reduce((sum, { active }) => sum + active, 0),
     slots: instances.reduce((sum, { state, concurrency }) => sum + (state === 'ready' ? concurrency : 0), 0),
-    free: Number(free),
-    starting: Number(starting),
+    free: number(free),
+    starting: number(starting),
     starts: startsOf(left, settings),
     instances: instances.sort((a, b) => b.seq - a.seq),
     settings,
@@ -106,36 +125,47 @@ export function readRoute(name: string, answer: unknown, settings: RouteRecord |
   };
 }
 
-function readInstance(json: string): InstanceSnapshot {
-  const { id, seq, concurrency, active, node, state, version } = JSON.parse(json) as InstanceSnapshot;
-  return { id, seq, concurrency, active, node, state, ...(version === undefined ? {} : { version }) };
+/** An instance as it was stored; null when it is described by something else. */
+export function readInstance(json: unknown): InstanceSnapshot | null {
+  const said = objectOf(json);
+  if (said === null) return null;
+  const [id, node, seq] = [instanceIdOf(said.id), nodeIdOf(said.node), timeOf(said.seq)];
+  const [concurrency, active] = [countOf(said.concurrency, concurrencyMax), countOf(said.active)];
+  if (id === null || node === null || seq === null || concurrency === null || active === null) return null;
+  const version = versionOf(said.version);
+  return { id, seq, concurrency, active, node, state: readState(said.state), ...(version === null ? {} : { version }) };
 }
 
+/** A state of a later version is none in which it takes clients, as far as this one knows. */
+function readState(state: unknown): InstanceState {
+  return state === 'starting' || state === 'ready' ? state : 'draining';
+}
+
+/** `fields`: those of NODE_FIELDS, in their order. */
 export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): NodeSnapshot {
-  const node = readHash(fields);
+  const [address, version, held, active, links, draining, holds, coldStarts] = list(fields);
   return {
     id,
-    heartbeatAgeMs,
-    address: node.get('address') ?? '',
-    version: node.get('version') ?? '',
-    held: Number(node.get('held') ?? 0),
-    active: Number(node.get('active') ?? 0),
-    links: Number(node.get('links') ?? 0),
-    draining: node.get('draining') === '1',
-    holds: readCounts(node.get('holds')),
-    coldStarts: readCounts(node.get('coldStarts')),
+    heartbeatAgeMs: number(heartbeatAgeMs),
+    address: addressOf(address) ?? '',
+    version: versionOf(version) ?? '',
+    held: number(held),
+    active: number(active),
+    links: number(links),
+    draining: draining === '1',
+    holds: readCounts(holds),
+    coldStarts: readCounts(coldStarts),
   };
 }
 
+export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'draining', 'holds', 'coldStarts'] as const;
+
 /** What another version, or nobody, has written counts as nothing. */
-function readCounts(json = '{}'): WaitCounts {
-  try {
-    const counts: unknown = JSON.parse(json);
-    const entries = Object.entries(counts ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number');
-    return Object.fromEntries(entries);
-  } catch {
-    return {};
-  }
+function readCounts(json: unknown): WaitCounts {
+  const counts = Object.entries(objectOf(json) ?? {}).slice(0, WAIT_COUNTS_MAX);
+  return Object.fromEntries(
+    counts.flatMap(([bound, count]) => (WAIT_BOUND.test(bound) && countOf(count) !== null ? [[bound, Number(count)]] : [])),
+  );
 }
 
 /** What HGETALL answers; the client makes an object of it. */
@@ -155,7 +185,12 @@ export function list(answer: unknown): unknown[] {
   return Array.isArray(answer) ? answer : [];
 }
 
+/** Not a number, less than nothing, or more than there can be: nothing. */
+function number(value: unknown): number {
+  return present(value) ?? 0;
+}
+
 function present(value: unknown): number | null {
-  const number = Number(value);
-  return number < 0 ? null : number;
+  const read = Number(value ?? -1);
+  return Number.isFinite(read) && read >= 0 && read <= Number.MAX_SAFE_INTEGER ? read : null;
 }

@@ -5,6 +5,7 @@ import type { Log } from '../../log.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
 import { type RedisConnection, reasonOf } from './connection.ts';
 import { demandChannel, nodeKey, routesKey } from './keys.ts';
+import { readDemandNotice, readRing } from './messages.ts';
 import { publishCommand } from './publish.ts';
 
 /** A subscriber hears nothing for hours: only a question shows that its connection still lives. */
@@ -103,20 +104,16 @@ export class RedisBell implements Bell {
 
   #deliver(channel: string, message: string, listener: BellListener): void {
     if (this.#closed) return;
-    const content = parse(message);
-    if (channel === routesKey) listener.onRoutesChanged();
-    else if (content === null) return;
-    else if (channel === demandChannel) listener.onDemand(content as DemandNotice);
-    else listener.onRing(content as Ring);
-  }
-}
-
-/** Whoever can publish is trusted; a message of another version may still be something else. */
-function parse(message: string): object | null {
-  try {
-    const content: unknown = JSON.parse(message);
-    return typeof content === 'object' ? content : null;
-  } catch {
-    return null;
+    if (channel === routesKey) {
+      listener.onRoutesChanged();
+    } else if (channel === demandChannel) {
+      const notice = readDemandNotice(message);
+      if (notice === null) this.#redis.leftOut.note(channel, message);
+      else listener.onDemand(notice);
+    } else {
+      const ring = readRing(message);
+      if (ring === null) this.#redis.leftOut.note(channel, message);
+      else listener.onRing(ring);
+    }
   }
 }

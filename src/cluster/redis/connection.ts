@@ -7,6 +7,7 @@ import { attempt, guard } from '../../boundary.ts';
 import { parseRedisUrl } from '../../config/redis-url.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
+import { LeftOut } from '../left-out.ts';
 import { SCRIPTS, type ScriptName } from './scripts.ts';
 
 /** A connection that has commands out and brings no byte for so long is cut: Redis is frozen, or the path to it is. */
@@ -26,6 +27,8 @@ type Argument = string | number;
 
 export class RedisConnection {
   readonly client: Redis | Cluster;
+  /** Where it is said what was found in this Redis and is not used. */
+  readonly leftOut: LeftOut;
   readonly #log: Log;
   readonly #callbacks: ((connected: boolean) => void)[] = [];
   #commands = 0;
@@ -41,6 +44,7 @@ export class RedisConnection {
   /** `url`: as config/redis-url.ts says. */
   constructor(url: string, log: Log) {
     this.#log = log;
+    this.leftOut = new LeftOut(log);
     this.client = connect(url);
     for (const [name, script] of Object.entries(SCRIPTS)) this.client.defineCommand(commandName(name), script);
     this.client.on(
@@ -111,7 +115,7 @@ export class RedisConnection {
       return await command();
     } catch (error) {
       // A Redis that refuses: out of memory, read-only, without the rights. Otherwise the connection broke.
-      if (error instanceof Error && error.name === 'ReplyError') this.#refuses(error);
+      if (error instanceof Error && error.name === 'ReplyError' && !isDataFault(error)) this.#refuses(error);
       throw new DirectoryUnavailable(reasonOf(error), { cause: error });
     }
   }
@@ -140,6 +144,13 @@ export class RedisConnection {
     if (this.#closed || this.#failures++ > 0) return;
     this.#log.warn({ reason: reasonOf(error) }, 'Redis connection failed');
   }
+}
+
+/** Redis does what it is asked, and fails at what somebody has written there: a key of another type, a count that is no number. */
+export function isDataFault(error: unknown): boolean {
+  const reply = error instanceof DirectoryUnavailable ? error.cause : error;
+  if (!(reply instanceof Error) || reply.name !== 'ReplyError') return false;
+  return /^WRONGTYPE\b|^ERR .*(user_script|not an integer|not a valid float|would overflow|not a float)/.test(reply.message);
 }
 
 /** The client's errors carry the command with its arguments, and that may be the password: only the message is for the log. */

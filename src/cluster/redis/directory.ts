@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
-import type { ClusterSnapshot, Peer } from '../cluster.ts';
+import type { ClusterSnapshot, NodeSnapshot, Peer, RouteSnapshot } from '../cluster.ts';
 import {
   type Directory,
   DirectoryUnavailable,
@@ -16,8 +16,10 @@ import {
 } from '../directory.ts';
 import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
+import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import {
   list,
+  NODE_FIELDS,
   readHash,
   readHoldAnswer,
   readMatched,
@@ -30,18 +32,26 @@ import {
   tuples,
   writeInstance,
 } from './answers.ts';
-import type { RedisConnection } from './connection.ts';
-import { lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { isDataFault, type RedisConnection, reasonOf } from './connection.ts';
+import { asideKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { Mending } from './mending.ts';
 import { publishCommand } from './publish.ts';
+import type { ScriptName } from './scripts.ts';
 
+const ASIDE_SHOWN_MAX = 100;
+const ASIDE_LETTERS_MAX = 300;
 const NO_BOUND = -1;
 const AS_BEFORE = -1;
 
 export class RedisDirectory implements Directory {
   readonly #redis: RedisConnection;
+  readonly #mending: Mending;
+  /** The settings of routes as they were read last: written back when something else stands in their place. */
+  #routesRead: readonly string[] = [];
 
   constructor(redis: RedisConnection) {
     this.#redis = redis;
+    this.#mending = new Mending(redis);
   }
 
   get connected(): boolean {
@@ -73,13 +83,15 @@ export class RedisDirectory implements Directory {
   async startPlan(route: string): Promise<StartPlan> {
     for (;;) {
       const [answer, lossMs, nodes] = await Promise.all([
-        this.#redis.run('plan', routeKeys(route), []),
+        this.#route('plan', route),
         this.#redis.call('pttl', lossKey),
-        this.#redis.call('zcard', nodesKey),
+        this.#key(nodesKey, 'zset', 'zcard'),
       ]);
       const plan = read(readPlan, answer);
       // Clients are held, and nobody is there who holds them: it is so soon after a loss that no node has noticed.
-      const waitMs = plan.held > 0 && nodes === 0 ? beatMs : Number(lossMs);
+      // Redis' clock was set back, and the key would stay for as long as that.
+      if (Number(lossMs) > recoveryMs) await this.#redis.call('pexpire', lossKey, recoveryMs);
+      const waitMs = plan.held > 0 && nodes === 0 ? beatMs : Math.min(Number(lossMs), recoveryMs);
       if (waitMs <= 0) return plan;
       await delay(waitMs);
     }
@@ -93,65 +105,111 @@ export class RedisDirectory implements Directory {
     { wanted = 0, jobAgeMs = 0 }: StartFacts = {},
   ): Promise<boolean> {
     const args = [plan.ready + plan.starting, plan.begun, timeoutMs, wanted, Math.round(jobAgeMs), ...startIds];
-    return (await this.#redis.run('beginStarts', routeKeys(route), args)) === 1;
+    return (await this.#route('beginStarts', route, args)) === 1;
   }
 
   async endStart(route: string, startId: string, failure?: StartFailure): Promise<void> {
-    await this.#redis.run('endStart', routeKeys(route), [startId, failure?.reason ?? '', failure?.wantedAgain ? 1 : 0]);
+    await this.#route('endStart', route, [startId, failure?.reason ?? '', failure?.wantedAgain ? 1 : 0]);
   }
 
   async noteFailure(route: string, reason: string, instance = ''): Promise<void> {
-    await this.#redis.run('noteFailure', routeKeys(route), [reason, instance]);
+    await this.#route('noteFailure', route, [reason, instance]);
   }
 
   async startTimes(route: string, startId: string): Promise<StartTimes | null> {
-    return read(readStartTimes, await this.#redis.run('startTimes', routeKeys(route), [startId]));
+    return read(readStartTimes, await this.#route('startTimes', route, [startId]));
   }
 
   async wantInstances(route: string, count: number): Promise<void> {
-    await this.#redis.run('want', routeKeys(route), [count]);
+    await this.#route('want', route, [count]);
   }
 
   async restart(route: string): Promise<number> {
-    return Number(await this.#redis.run('restart', routeKeys(route), []));
+    return Number(await this.#route('restart', route));
   }
 
   // Configured routes.
 
   async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
-    const stored = readHash(await this.#redis.call('hgetall', routesKey));
-    return new Map([...stored].map(([route, json]) => [route, readRecord(json)]));
+    const stored = tuples(await this.#routes(() => this.#redis.run('routes', [routesKey], [])), 2);
+    const routes = new Map<string, RouteRecord>();
+    for (const [written, json] of stored) {
+      const name = routeNameOf(written);
+      if (name === null) this.#redis.leftOut.note(routesKey, written);
+      else routes.set(name, readRecord(json));
+    }
+    this.#routesRead = stored.flatMap(([name, json]) => (routes.has(String(name)) ? [String(name), String(json)] : []));
+    return routes;
   }
 
   async route(route: string): Promise<RouteRecord | null> {
-    const json = await this.#redis.call('hget', routesKey, route);
+    const json = await this.#routes(() => this.#redis.call('hget', routesKey, route));
     return typeof json === 'string' ? readRecord(json) : null;
   }
 
   async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
-    if (settings === null) await this.#redis.call('hdel', routesKey, route);
-    else await this.#redis.call('hset', routesKey, route, JSON.stringify(canonicalRouteRecord(settings)));
+    const stored = settings === null ? null : JSON.stringify(canonicalRouteRecord(settings));
+    await this.#routes(() =>
+      stored === null ? this.#redis.call('hdel', routesKey, route) : this.#redis.call('hset', routesKey, route, stored),
+    );
     await this.#redis.call(publishCommand(this.#redis.client), routesKey, route);
   }
 
+  /** Who knows the settings writes them again, those that are not there. */
+  #routes(send: () => Promise<unknown>): Promise<unknown> {
+    return this.#mending.ofKey(routesKey, 'hash', send, async () => {
+      const known = tuples(this.#routesRead, 2);
+      await Promise.all(known.map(([name, json]) => this.#redis.call('hsetnx', routesKey, String(name), String(json))));
+    });
+  }
+
   async snapshot(): Promise<ClusterSnapshot> {
-    const [configured, beats] = await Promise.all([this.routes(), this.#redis.run('nodes', [nodesKey], [])]);
+    const [configured, beats, aside] = await Promise.all([
+      this.routes(),
+      this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('nodes', [nodesKey], [])),
+      this.#aside(),
+    ]);
     const found = await Promise.all(
-      tuples(beats, 2).map(async ([node, ageMs]) => {
-        const id = String(node);
-        const [fields, routes] = await Promise.all([this.#redis.call('hgetall', nodeKey(id)), this.routesOf(id)]);
-        return { node: readNode(id, Number(ageMs), fields), routes };
+      tuples(beats, 2).flatMap(([node, ageMs]) => {
+        const id = nodeIdOf(node);
+        if (id === null) this.#redis.leftOut.note(nodesKey, node);
+        return id === null ? [] : [this.#readNode(id, Number(ageMs))];
       }),
     );
     const names = new Set([...configured.keys(), ...found.flatMap(({ routes }) => routes)]);
+    const routes = await Promise.all([...names].sort().map((name) => this.#readRoute(name, configured.get(name) ?? null)));
     return {
       nodes: found.map(({ node }) => node).sort((a, b) => (a.id < b.id ? -1 : 1)),
-      routes: await Promise.all(
-        [...names]
-          .sort()
-          .map(async (name) => readRoute(name, await this.#redis.run('snapshot', routeKeys(name), []), configured.get(name) ?? null)),
-      ),
+      routes: routes.flatMap((route) => route ?? []),
+      aside,
     };
+  }
+
+  async #readNode(id: string, ageMs: number): Promise<{ node: NodeSnapshot; routes: readonly string[] }> {
+    const fields = this.#mending.ofKey(nodeKey(id), 'hash', () => this.#redis.run('node', [nodeKey(id)], NODE_FIELDS));
+    const [said, routes] = await Promise.all([fields, this.routesOf(id)]);
+    return { node: readNode(id, ageMs, said), routes };
+  }
+
+  /** Null: what is there can't be read, and could not be mended either. The other routes are shown all the same. */
+  async #readRoute(name: string, settings: RouteRecord | null): Promise<RouteSnapshot | null> {
+    try {
+      return readRoute(name, await this.#route('snapshot', name), settings);
+    } catch (error) {
+      if (!isDataFault(error)) throw error;
+      this.#redis.leftOut.note(`pp:{${name}}`, reasonOf(error));
+      return null;
+    }
+  }
+
+  /** Nothing depends on these notes: whatever else stands there, there are none. */
+  async #aside(): Promise<ClusterSnapshot['aside']> {
+    const notes = await this.#mending.ofKey(asideKey, 'hash', () => this.#redis.call('hgetall', asideKey)).catch(() => null);
+    return [...readHash(notes)].slice(0, ASIDE_SHOWN_MAX).flatMap(([where, json]) => {
+      const note = objectOf(json);
+      const at = countOf(note?.at, Number.MAX_SAFE_INTEGER);
+      return at === null ? [] : [{ where: textOf(where, ASIDE_LETTERS_MAX), what: textOf(note?.what, ASIDE_LETTERS_MAX), at }];
+    });
   }
 
   // Nodes.
@@ -165,9 +223,9 @@ export class RedisDirectory implements Directory {
     const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts) };
     const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, ...counts };
     const [answer, started, , , routesKnown] = await Promise.all([
-      this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0]),
-      this.#redis.call('hget', nodeKey(id), 'started'),
-      this.#redis.call('hset', nodeKey(id), ...Object.entries(fields).flat()),
+      this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),
+      this.#key(nodeKey(id), 'hash', 'hget', 'started'),
+      this.#key(nodeKey(id), 'hash', 'hset', ...Object.entries(fields).flat()),
       this.#redis.call('pexpire', nodeKey(id), keysLiveMs),
       this.#redis.call('pexpire', nodeRoutesKey(id), keysLiveMs),
     ]);
@@ -176,18 +234,24 @@ export class RedisDirectory implements Directory {
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
     await Promise.all([
-      this.#redis.call('sadd', nodeRoutesKey(node), ...routes),
+      this.#key(nodeRoutesKey(node), 'set', 'sadd', ...routes),
       this.#redis.call('pexpire', nodeRoutesKey(node), keysLiveMs),
     ]);
   }
 
   async routesOf(node: string): Promise<readonly string[]> {
-    return list(await this.#redis.call('smembers', nodeRoutesKey(node))).map(String);
+    const key = nodeRoutesKey(node);
+    const stored = list(await this.#mending.ofKey(key, 'set', () => this.#redis.run('nodeRoutes', [key], [])));
+    return stored.flatMap((written) => {
+      const name = routeNameOf(written);
+      if (name === null) this.#redis.leftOut.note(key, written);
+      return name ?? [];
+    });
   }
 
   async removeNode(node: string): Promise<void> {
     await Promise.all([
-      this.#redis.call('zrem', nodesKey, node),
+      this.#key(nodesKey, 'zset', 'zrem', node),
       this.#redis.call('del', nodeKey(node)),
       this.#redis.call('del', nodeRoutesKey(node)),
     ]);
@@ -199,15 +263,15 @@ export class RedisDirectory implements Directory {
     const { idle, serving, add, remove, maxHeld, reset } = change;
     const args = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
     for (const { id, ageMs } of add) args.push(id, ageMs);
-    return read(readHoldAnswer, await this.#redis.run('hold', routeKeys(route), args));
+    return read(readHoldAnswer, await this.#route('hold', route, args));
   }
 
   async offer(route: string, node: Peer, idle: number): Promise<Matched> {
-    return read(readMatched, await this.#redis.run('offer', routeKeys(route), [node.id, node.address, idle]));
+    return read(readMatched, await this.#route('offer', route, [node.id, node.address, idle]));
   }
 
   async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {
-    return read(readMatched, await this.#redis.run('short', routeKeys(route), [from, asker, count, idle]));
+    return read(readMatched, await this.#route('short', route, [from, asker, count, idle]));
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
@@ -215,21 +279,34 @@ export class RedisDirectory implements Directory {
     for (const { id, info, claim } of beat.instances) {
       args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
     }
-    return read(readRouteBeat, await this.#redis.run('beat', routeKeys(route), args));
+    const answer = await this.#route('beat', route, args);
+    this.#mending.noteTakenOut(list(answer)[7]);
+    return read(readRouteBeat, answer);
   }
 
   async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
-    const left = [this.#redis.run('leave', routeKeys(route), [node, onlyDead ? 1 : 0])];
-    if (!onlyDead) left.push(this.#redis.call('srem', nodeRoutesKey(node), route));
+    const left = [this.#route('leave', route, [node, onlyDead ? 1 : 0])];
+    if (!onlyDead) left.push(this.#key(nodeRoutesKey(node), 'set', 'srem', route));
     await Promise.all(left);
   }
 
   async retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean> {
-    return (await this.#redis.run('retire', routeKeys(route), [node, instance, minInstances])) === 1;
+    return (await this.#route('retire', route, [node, instance, minInstances])) === 1;
   }
 
   async linked(route: string): Promise<boolean> {
-    return (await this.#redis.run('linked', routeKeys(route), [])) === 1;
+    return (await this.#route('linked', route)) === 1;
+  }
+
+  /** Runs a script of the route. */
+  #route(script: ScriptName, route: string, args: readonly (string | number)[] = []): Promise<unknown> {
+    const keys = routeKeys(route);
+    return this.#mending.ofRoute(route, () => this.#redis.run(script, keys, args));
+  }
+
+  /** Sends one command for a key of that type. */
+  #key(key: string, type: string, command: string, ...args: (string | number)[]): Promise<unknown> {
+    return this.#mending.ofKey(key, type, () => this.#redis.call(command, key, ...args));
   }
 }
 
@@ -243,12 +320,7 @@ function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
   }
 }
 
-/** Anyone may write into Redis; what is no object has no settings. */
-function readRecord(json: string): RouteRecord {
-  try {
-    const record: unknown = JSON.parse(json);
-    return typeof record === 'object' && record !== null && !Array.isArray(record) ? (record as RouteRecord) : { '': json };
-  } catch {
-    return { '': json };
-  }
+/** What is no object has no settings: it is shown as what it is. */
+function readRecord(json: unknown): RouteRecord {
+  return objectOf(json) ?? { '': textOf(json, ASIDE_LETTERS_MAX) };
 }

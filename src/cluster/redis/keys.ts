@@ -12,6 +12,9 @@ export const routesKey = 'pp:routes';
 /** STRING that lasts for as long as the directory is known to be incomplete after a loss. */
 export const lossKey = 'pp:loss';
 
+/** HASH: key → what was found there, when and what became of it: see mending.ts. */
+export const asideKey = 'pp:aside';
+
 /** HASH: what the node says of itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;
@@ -47,20 +50,23 @@ export const demandChannel = 'pp:demand';
 export function routeKeys(route: string): string[] {
   // Redis hashes what stands between the first { and the next }; a route with braces would scatter its keys.
   if (!/^[^{}]+$/.test(route)) throw new RangeError(`not a route's name: ${JSON.stringify(route)}`);
-  return ROUTE_PARTS.map((part) => `pp:{${route}}:${part}`);
+  return ROUTE_PARTS.map(([part]) => `pp:{${route}}:${part}`);
 }
 
+/** Each part and its type, in the order of the keys. */
 const ROUTE_PARTS = [
-  'nodes',
-  'peers',
-  'held',
-  'holders',
-  'promised',
-  'free',
-  'serving',
-  'instances',
-  'starting',
-  'begun',
-  'jobs',
-  'meta',
+  ['nodes', 'zset'],
+  ['peers', 'hash'],
+  ['held', 'zset'],
+  ['holders', 'hash'],
+  ['promised', 'zset'],
+  ['free', 'hash'],
+  ['serving', 'hash'],
+  ['instances', 'hash'],
+  ['starting', 'zset'],
+  ['begun', 'zset'],
+  ['jobs', 'hash'],
+  ['meta', 'hash'],
 ] as const;
+
+export const routeKeyTypes: readonly string[] = ROUTE_PARTS.map(([, type]) => type);

@@ -1,7 +1,19 @@
 /** The Lua scripts beside this file: one file a transition, read once. */
 import { readFileSync } from 'node:fs';
-import { concurrencyLivesMs, deadAfterMs, keepEveryMs, keysLiveMs, lookMax, promiseMs, scanMax, startsShownMax } from '../limits.ts';
+import { LONGEST_TIMER_MS } from '../../config/duration.ts';
+import {
+  clockStepMs,
+  concurrencyLivesMs,
+  deadAfterMs,
+  keepEveryMs,
+  keysLiveMs,
+  lookMax,
+  promiseMs,
+  scanMax,
+  startsShownMax,
+} from '../limits.ts';
 import * as startLimits from '../start-limits.ts';
+import { addressLettersMax, concurrencyMax, countMax, nodeLettersMax, wholeMax } from '../values.ts';
 import { routeKeys } from './keys.ts';
 
 export interface Script {
@@ -18,6 +30,22 @@ const CONSTANTS = Object.entries({
   keepEveryMs,
   concurrencyLivesMs,
   startsShownMax,
+  clockStepMs,
+  wholeMax,
+  countMax,
+  concurrencyMax,
+  nodeLettersMax,
+  addressLettersMax,
+  startTimeoutMaxMs: LONGEST_TIMER_MS,
+  /** Bounds of what is read at once, whoever wrote it. */
+  instanceLettersMax: 4_096,
+  routeLettersMax: 253,
+  settingsLettersMax: 65_536,
+  nodeFieldLettersMax: 8_192,
+  /** What was moved aside can be looked at for a day. */
+  asideLivesMs: 24 * 3_600_000,
+  auditedMax: 20,
+  auditedLettersMax: 100,
   ...startLimits,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
@@ -26,13 +54,14 @@ const CONSTANTS = Object.entries({
 /** What stands before a script: what all scripts of a route share, and what those share that search for slots. */
 const ROUTE = ['_route'];
 const SEARCH = ['_route', '_match'];
+const AUDIT = ['_route', '_audit'];
 const keysOfRoute = routeKeys('any').length;
 
 export const SCRIPTS = {
   hold: script('hold', SEARCH, keysOfRoute),
   offer: script('offer', SEARCH, keysOfRoute),
   short: script('short', SEARCH, keysOfRoute),
-  beat: script('beat', ROUTE, keysOfRoute),
+  beat: script('beat', AUDIT, keysOfRoute),
   leave: script('leave', ROUTE, keysOfRoute),
   retire: script('retire', ROUTE, keysOfRoute),
   linked: script('linked', ROUTE, keysOfRoute),
@@ -44,8 +73,13 @@ export const SCRIPTS = {
   want: script('want', ROUTE, keysOfRoute),
   restart: script('restart', ROUTE, keysOfRoute),
   snapshot: script('snapshot', ROUTE, keysOfRoute),
+  mend: script('mend', ['_aside', ...AUDIT], keysOfRoute),
   beatNode: script('beat-node', [], 1),
   nodes: script('nodes', [], 1),
+  node: script('node', [], 1),
+  nodeRoutes: script('node-routes', [], 1),
+  routes: script('routes', [], 1),
+  aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 
 export type ScriptName = keyof typeof SCRIPTS;

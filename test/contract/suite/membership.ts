@@ -11,7 +11,7 @@ export function membership(world: () => World): void {
   /** A client, an instance and two idle slots at one route. */
   async function settle(member: TestMember): Promise<void> {
     member.cluster.hold(route, 'c1', 0, 100);
-    member.cluster.instance(route, instance(`of-${member.peer.id}`, { concurrency: 3 }));
+    member.cluster.instance(route, instance(`of${member.peer.id}`, { concurrency: 3 }));
     member.idle(route, 2);
     await eventually('settled', async () => (await plan()).ready > 0 && (await plan()).free > 0);
   }
@@ -50,7 +50,7 @@ export function membership(world: () => World): void {
           starting: 0,
           starts: [],
           trouble: null,
-          instances: [expect.objectContaining({ id: 'of-a', node: 'a' })],
+          instances: [expect.objectContaining({ id: 'ofa', node: 'a' })],
           settings: null,
         },
       ]);
@@ -115,7 +115,7 @@ export function membership(world: () => World): void {
       const [a, b] = [await world().join('a'), await world().join('b')];
       await settle(a);
       for (let i = 2; i <= 1_200; i++) a.cluster.hold(route, `c${i}`, 0, 2_000);
-      b.cluster.instance('other.example.com', instance('of-b'));
+      b.cluster.instance('other.example.com', instance('ofb'));
       await eventually('known', async () => (await plan()).held === 1_200 && (await world().observer.linked('other.example.com')));
       await world().backing.lose();
       const began = performance.now();

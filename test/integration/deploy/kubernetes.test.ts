@@ -116,7 +116,11 @@ describe('what they run', () => {
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(loaded?.values.commandTimeoutMs ?? Infinity);
     const [program, script = '', file = ''] = loaded?.tail ?? [];
     expect([program, existsSync(join(ROOT, script))]).toEqual(['node', true]);
-    expect(readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8')).toContain(`COPY ${script} ${dirname(script)}/`);
+    const parts = [script, 'deploy/kubernetes/instance-job.mjs'];
+    for (const part of parts) {
+      expect(readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8')).toContain(`COPY ${part} ${dirname(part)}/`);
+      expect(readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n')).toContain(`!${part}`);
+    }
     const [volume] = pod.containers[0].volumeMounts;
     const { configMap } = pod.volumes.find(({ name }: { name: string }) => name === volume.name);
     expect(file).toBe(`${volume.mountPath}/${Object.keys(one('ConfigMap', configMap.name).data)[0]}`);
@@ -175,9 +179,9 @@ describe('start-job.mjs', () => {
     certificate.remove();
   });
 
-  async function start(): Promise<{ code: number; stderr: string }> {
+  async function start(route = '*.example.com', id = 'abc123'): Promise<{ code: number; stderr: string }> {
     const env = {
-      ...{ START_ID: 'abc123', ROUTE: '*.example.com', NODE_EXTRA_CA_CERTS: certificate.certFile },
+      ...{ START_ID: id, ROUTE: route, NODE_EXTRA_CA_CERTS: certificate.certFile },
       ...{ KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port) },
     };
     const argv = [join(FOLDER, 'start-job.mjs'), join(ROOT, 'deploy/recipes/kubernetes/instance.yaml')];
@@ -196,6 +200,20 @@ describe('start-job.mjs', () => {
     expect(await faultsOf(call?.job as Manifest)).toEqual([]);
     // The one right that this takes.
     expect(one('Role', 'pullproxy-scaler').rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }]);
+  });
+
+  test.each([
+    ['x/;e touch F #', 'abc123'],
+    ['a"\n---\nkind: Pod', 'abc123'],
+    ['', 'abc123'],
+    ['app.example.com', '--privileged'],
+    ['app.example.com', 'a\nb'],
+    ['__proto__', 'x'.repeat(64)],
+  ])('asks for nothing where the route is %j and the start %j', async (route, id) => {
+    status = 201;
+    const before = asked.length;
+    expect(await start(route, id)).toEqual({ code: 1, stderr: expect.stringMatching(/(ROUTE|START_ID) ".*": expected/) });
+    expect(asked.length).toBe(before);
   });
 
   test('is content when it is there already, and says why when it may not', async () => {

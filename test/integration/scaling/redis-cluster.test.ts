@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { connectBull } from '../../../src/scaling/bull-connection.ts';
 import { Scaler } from '../../../src/scaling/scaler.ts';
-import { connectBull, StartupQueue } from '../../../src/scaling/startup-queue.ts';
+import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';

@@ -5,15 +5,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Queue } from 'bullmq';
 import { DEFAULT_ROUTE_SETTINGS } from '../../../src/config/route-settings.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from '../../../src/scaling/bull-connection.ts';
 import { Scaler, type ScalerOptions } from '../../../src/scaling/scaler.ts';
-import {
-  type BullConnection,
-  connectBull,
-  QUEUE_NAME,
-  QUEUE_PREFIX,
-  type StartupJob,
-  StartupQueue,
-} from '../../../src/scaling/startup-queue.ts';
+import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';

@@ -4,15 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Queue, Worker } from 'bullmq';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from '../../../src/scaling/bull-connection.ts';
 import { Scaler, type ScalerOptions } from '../../../src/scaling/scaler.ts';
-import {
-  type BullConnection,
-  connectBull,
-  QUEUE_NAME,
-  QUEUE_PREFIX,
-  type StartupJob,
-  StartupQueue,
-} from '../../../src/scaling/startup-queue.ts';
+import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';

@@ -1,9 +1,10 @@
 /** What people see of startup jobs, over a real Redis and real scalers. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { connectBull } from '../../../src/scaling/bull-connection.ts';
 import { Scaler } from '../../../src/scaling/scaler.ts';
 import { runOutputCharsMax, runsKeptMax, type StartupJobFacts } from '../../../src/scaling/startup-job.ts';
 import { StartupJobReader } from '../../../src/scaling/startup-job-reader.ts';
-import { connectBull, StartupQueue } from '../../../src/scaling/startup-queue.ts';
+import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';

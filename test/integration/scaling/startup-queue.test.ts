@@ -1,14 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Queue, Worker } from 'bullmq';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../src/config/route-settings.ts';
-import {
-  type BullConnection,
-  connectBull,
-  QUEUE_NAME,
-  QUEUE_PREFIX,
-  type StartupJob,
-  StartupQueue,
-} from '../../../src/scaling/startup-queue.ts';
+import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from '../../../src/scaling/bull-connection.ts';
+import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';

@@ -2,7 +2,7 @@
 import { Cluster } from 'ioredis';
 import type { Log } from '../../../log.ts';
 import { list, readHash, tuples } from '../answers.ts';
-import { RedisConnection } from '../connection.ts';
+import { isDataFault, RedisConnection } from '../connection.ts';
 
 export interface Stored {
   /** As Redis names it. */
@@ -79,8 +79,15 @@ export class Inspector {
     return [...found].sort();
   }
 
-  /** Null when it is gone meanwhile. */
+  /** Null when it is gone meanwhile, or has become something else. */
   async #readKey(key: string): Promise<Stored | null> {
+    return this.#readWhatItIs(key).catch((error: unknown) => {
+      if (isDataFault(error)) return null;
+      throw error;
+    });
+  }
+
+  async #readWhatItIs(key: string): Promise<Stored | null> {
     const call = (command: string, ...args: (string | number)[]): Promise<unknown> => this.#connection.call(command, key, ...args);
     const [type, ttlMs] = await Promise.all([call('type').then(String), call('pttl').then(Number)]);
     if (type === 'none' || ttlMs === -2) return null;

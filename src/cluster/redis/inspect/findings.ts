@@ -1,8 +1,10 @@
 /** What in a Redis contradicts itself. Pure functions of a dump. */
+import { ROUTE_NAME_EXPECTED } from '../../../config/route-name.ts';
 import { parseRouteSettings, type RouteRecord } from '../../../config/route-settings.ts';
 import { ConfigError } from '../../../errors.ts';
 import { deadAfterMs } from '../../limits.ts';
-import { lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../keys.ts';
+import { nodeIdOf, objectOf, routeNameOf, textOf } from '../../values.ts';
+import { asideKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../keys.ts';
 import type { Dump } from './dump.ts';
 import type { Finding } from './finding.ts';
 import { type Meaning, meaningOf } from './meaning.ts';
@@ -11,6 +13,7 @@ import { routeFindings } from './route-findings.ts';
 
 /** A clock that differs by less proves nothing. */
 const CLOCK_TOLERANCE_MS = 1_000;
+const ASIDE_PREFIX = 'pp:aside:';
 
 const RENEWED_WITH_NODES: ReadonlySet<string> = new Set(['peers', 'held', 'holders', 'promised', 'free', 'serving', 'instances']);
 
@@ -21,6 +24,7 @@ export function findInconsistencies(dump: Dump): readonly Finding[] {
     ...keyFindings(dump),
     ...nodeFindings(dump),
     ...settingsFindings(dump),
+    ...asideFindings(dump),
     ...[...routes].flatMap((route) => routeFindings(route, dump)),
     ...queueFindings(dump),
   ].sort((a, b) => Number(a.severity === 'odd') - Number(b.severity === 'odd'));
@@ -85,6 +89,11 @@ function nodeFindings({ keys, now }: Dump): Finding[] {
   const beats = keys.get(nodesKey)?.entries ?? new Map<string, string>();
   const addresses = new Map<string, string>();
   for (const [node, beat] of beats) {
+    if (nodeIdOf(node) === null) {
+      const advice = 'It is left out everywhere, and goes by itself.';
+      found.push({ severity: 'odd', key: nodesKey, what: `${JSON.stringify(node.slice(0, 80))} is no name of a node`, advice });
+      continue;
+    }
     const ageMs = now - Number(beat);
     const said = keys.get(nodeKey(node));
     const key = nodeKey(node);
@@ -169,9 +178,30 @@ function leftBehind(keys: Dump['keys'], beats: ReadonlyMap<string, string>): Fin
   return found;
 }
 
+/** What a command could not use, and whether it is still there to be looked at. */
+function asideFindings({ keys }: Dump): Finding[] {
+  const found: Finding[] = [];
+  for (const [where, json] of keys.get(asideKey)?.entries ?? []) {
+    const advice = 'Somebody else writes into this Redis: give pullproxy one of its own, or its own user (deploy/redis.acl).';
+    found.push({ severity: 'odd', key: textOf(where, 200), what: `it could not be used: ${textOf(objectOf(json)?.what, 200)}`, advice });
+  }
+  for (const [key, { type, expiresInMs }] of keys) {
+    if (!key.startsWith(ASIDE_PREFIX)) continue;
+    const hours = expiresInMs === null ? '' : ` for ${Math.ceil(expiresInMs / 3_600_000)} hours more`;
+    const advice = `Look at it, and delete it: redis-cli del '${key}'`;
+    found.push({ severity: 'odd', key, what: `a ${type} that was moved aside is kept here${hours}`, advice });
+  }
+  return found;
+}
+
 function settingsFindings({ keys }: Dump): Finding[] {
   const found: Finding[] = [];
   for (const [route, json] of keys.get(routesKey)?.entries ?? []) {
+    if (routeNameOf(route) === null) {
+      const advice = `It is left out everywhere. A name is ${ROUTE_NAME_EXPECTED}.`;
+      found.push({ severity: 'broken', key: routesKey, what: `${JSON.stringify(route.slice(0, 80))} is no name of a route`, advice });
+      continue;
+    }
     const problem = badSettings(json);
     if (problem === null) continue;
     const advice = `Nobody follows them. Set them anew: pullproxy route set ${route} key=value...`;

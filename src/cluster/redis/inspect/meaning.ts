@@ -34,6 +34,7 @@ export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
 const CLUSTER: Readonly<Record<string, Row>> = {
   'pp:nodes': ['zset', false, 'all nodes, and when each last said that it lives'],
   'pp:routes': ['hash', false, 'settings of routes, as they were written'],
+  'pp:aside': ['hash', true, 'what was found in other keys and could not be used'],
   'pp:loss': ['string', true, 'Redis has lost its data a moment ago; nothing is started until all nodes have said theirs again'],
 };
 
@@ -51,7 +52,7 @@ const QUEUE: Readonly<Record<string, Row>> = {
 
 /** Null: not one of ours, as far as this version knows. */
 export function meaningOf(key: string): Meaning | null {
-  const cluster = CLUSTER[key];
+  const cluster = Object.hasOwn(CLUSTER, key) ? CLUSTER[key] : undefined;
   if (cluster !== undefined) return meaning('cluster', '', '', cluster);
   const node = /^pp:node:([^:]+)(:routes)?$/.exec(key);
   if (node !== null) {
@@ -60,14 +61,15 @@ export function meaningOf(key: string): Meaning | null {
     return meaning('node', node[1] ?? '', node[2] === undefined ? '' : 'routes', row);
   }
   const route = /^pp:\{([^{}]+)\}:(\w+)$/.exec(key);
-  const part = ROUTE_PARTS[route?.[2] ?? ''];
+  const part = Object.hasOwn(ROUTE_PARTS, route?.[2] ?? '') ? ROUTE_PARTS[route?.[2] ?? ''] : undefined;
   if (route !== null) return part === undefined ? null : meaning('route', route[1] ?? '', route[2] ?? '', part);
+  if (key.startsWith('pp:aside:')) return meaning('cluster', '', 'aside', ['', true, 'it stood where something of another type should be']);
   return key.startsWith('{pp-bull}:') ? queueMeaning(key) : null;
 }
 
 function queueMeaning(key: string): Meaning {
   const part = key.replace(/^\{pp-bull\}:startup:?/, '');
-  const known = QUEUE[part];
+  const known = Object.hasOwn(QUEUE, part) ? QUEUE[part] : undefined;
   if (known !== undefined) return meaning('queue', '', part, known);
   if (part.startsWith('de:'))
     return meaning('queue', part.slice(3), 'de', ['string', false, 'the job with which further orders for the route are merged']);

@@ -17,7 +17,7 @@ local function match(excluded)
   local idle, total = {}, 0
   local free = redis.call('HGETALL', FREE)
   for i = 1, #free, 2 do
-    local count = tonumber(free[i + 1])
+    local count = whole(free[i + 1])
     -- A node whose last slot was promised stays with 0 until it says how many it has: that is no slot of its own clients.
     if free[i] ~= excluded and count > 0 then
       idle[free[i]] = count

@@ -8,8 +8,24 @@ local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING,
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- Anyone may have written what is read here: a number is used when it is one.
+local function isWhole(value, most)
+  return type(value) == 'number' and value >= 0 and value <= most and value == math.floor(value)
+end
+
+local function whole(text)
+  local value = tonumber(text)
+  return isWhole(value, wholeMax) and value or 0
+end
+
+local function sumOf(counts)
+  local sum = 0
+  for _, count in ipairs(counts) do sum = sum + whole(count) end
+  return sum
+end
+
 local function holderOf(hold)
-  return string.sub(hold, 1, string.find(hold, ':', 1, true) - 1)
+  return string.sub(hold, 1, (string.find(hold, ':', 1, true) or 0) - 1)
 end
 
 local function isHeldBy(node, hold)
@@ -44,7 +60,7 @@ local function dropHolds(node)
 end
 
 local function meta(field)
-  return tonumber(redis.call('HGET', META, field)) or 0
+  return whole(redis.call('HGET', META, field))
 end
 
 local function setMeta(...)
@@ -52,12 +68,26 @@ local function setMeta(...)
   redis.call('PEXPIRE', META, concurrencyLivesMs)
 end
 
--- Returns what lives of the instances: a list of { id, decoded }.
+-- An instance as its node has described it; nil when it is something else.
+local function decode(json)
+  if not json or #json > instanceLettersMax then return nil end
+  local isJson, info = pcall(cjson.decode, json)
+  if not isJson or type(info) ~= 'table' or type(info.id) ~= 'string' or type(info.node) ~= 'string' or type(info.state) ~= 'string' then return nil end
+  if info.readyAt ~= nil and not isWhole(info.readyAt, wholeMax) then return nil end
+  return isWhole(info.concurrency, concurrencyMax) and isWhole(info.seq, wholeMax) and info or nil
+end
+
+-- Returns what lives of the instances: a list of { id, decoded }. What is described by something else goes: its node describes it anew.
 local function instances()
   local list = {}
   local stored = redis.call('HGETALL', INSTANCES)
   for i = 1, #stored, 2 do
-    list[#list + 1] = { id = stored[i], info = cjson.decode(stored[i + 1]) }
+    local info = decode(stored[i + 1])
+    if info and info.id == stored[i] then
+      list[#list + 1] = { id = stored[i], info = info }
+    else
+      redis.call('HDEL', INSTANCES, stored[i])
+    end
   end
   return list
 end
@@ -72,16 +102,19 @@ local function count(sum, info, change)
   end
 end
 
+local function countAll()
+  local sum = { ready = 0, slots = 0, warming = 0 }
+  for _, instance in ipairs(instances()) do count(sum, instance.info, 1) end
+  return sum
+end
+
 -- What the instances come to: { ready ones, their slots, those that are linked and not ready yet }. The sums are kept in META, since to look
 -- at all instances takes the longer the more there are. They are of no use when INSTANCES has lapsed meanwhile, and META has not.
 local function supply()
   local size = redis.call('HLEN', INSTANCES)
   local kept = redis.call('HMGET', META, 'counted', 'ready', 'slots', 'warming')
-  if tonumber(kept[1]) == size then return { ready = tonumber(kept[2]), slots = tonumber(kept[3]), warming = tonumber(kept[4]) } end
-  local sum = { ready = 0, slots = 0, warming = 0 }
-  if size == 0 then return sum end
-  for _, instance in ipairs(instances()) do count(sum, instance.info, 1) end
-  return sum
+  if tonumber(kept[1]) == size then return { ready = whole(kept[2]), slots = whole(kept[3]), warming = whole(kept[4]) } end
+  return countAll()
 end
 
 local function keepSupply(sum)
@@ -165,17 +198,57 @@ local function trouble()
   return { failures, redis.call('HGET', META, 'failure') or '', now - meta('failedAt'), math.max(0, meta('retryAt') - now) }
 end
 
+-- Moves all times of a sorted set by so many ms.
+local function shift(key, ms)
+  local at = 0
+  local moved = {}
+  while true do
+    local batch = redis.call('ZRANGE', key, at, at + 999, 'WITHSCORES')
+    for i = 1, #batch, 2 do moved[#moved + 1] = { tonumber(batch[i + 1]) + ms, batch[i] } end
+    if #batch < 2000 then break end
+    at = at + 1000
+  end
+  for _, one in ipairs(moved) do redis.call('ZADD', key, one[1], one[2]) end
+end
+
 -- Whether all nodes may have been silent because nobody could be heard: when even the last of them was silent for too long, it may be this
 -- Redis that stood still. Then they are given once more as long as a node is given always. Those that died are buried by others before.
 local function stoodStill()
   local last = tonumber(redis.call('ZREVRANGE', NODES, 0, 0, 'WITHSCORES')[2])
-  if last <= now - deadAfterMs and meta('silentSince') ~= last then setMeta('silentSince', last, 'sparedUntil', now + deadAfterMs) end
+  -- The keys of nodes that were silent for longer have lapsed.
+  if last <= now - deadAfterMs and last > now - keysLiveMs and meta('silentSince') ~= last then
+    setMeta('silentSince', last, 'sparedUntil', now + deadAfterMs)
+    -- Nothing could link meanwhile, or the clock was set forward.
+    shift(STARTING, now - last)
+  end
   return now < meta('sparedUntil')
+end
+
+-- Redis' clock was set back: what was noted by the clock before is moved to the one of now, so that who waits longest still does, and
+-- nothing is put off for an hour. Then all nodes were heard in the future; a single one that was is somebody's mistake, and is set to now.
+local function followClock()
+  local late = redis.call('ZRANGEBYSCORE', NODES, '(' .. now + clockStepMs, '+inf', 'WITHSCORES')
+  if #late == 0 then return end
+  local newest = 0
+  for i = 1, #late, 2 do
+    local at = tonumber(late[i + 1])
+    if at < wholeMax then newest = math.max(newest, at) end
+    redis.call('ZADD', NODES, now, late[i])
+  end
+  if newest == 0 or #late / 2 < redis.call('ZCARD', NODES) then return end
+  for _, key in ipairs({ HELD, STARTING, BEGUN }) do shift(key, now - newest) end
+  redis.call('UNLINK', PROMISED)
+  local jobs = redis.call('HGETALL', JOBS)
+  for i = 1, #jobs, 2 do redis.call('HSET', JOBS, jobs[i], whole(jobs[i + 1]) + now - newest) end
+  for _, field in ipairs({ 'failedAt', 'retryAt', 'wantedUntil', 'restartUntil', 'silentSince', 'sparedUntil' }) do
+    if meta(field) > 0 then setMeta(field, meta(field) + now - newest) end
+  end
 end
 
 -- Dead nodes go with all they had; promises and starts that nobody kept lapse. Comes first in every script, so that the rest
 -- sees only what lives.
 local function tend()
+  followClock()
   local dead = redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)
   if #dead > 0 and not stoodStill() then
     for _, node in ipairs(dead) do forget(node) end
@@ -191,9 +264,13 @@ local function tend()
   end
 end
 
+local function isKeepDue()
+  local left = redis.call('PTTL', NODES)
+  return left <= keysLiveMs - keepEveryMs or left > keysLiveMs
+end
+
 -- What is registered outlives the last beat by keysLiveMs, or by keepEveryMs less.
-local function keep(atOnce)
-  if not atOnce and redis.call('PTTL', NODES) > keysLiveMs - keepEveryMs then return end
+local function keep()
   for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
     redis.call('PEXPIRE', key, keysLiveMs)
   end

@@ -2,14 +2,22 @@
 --
 -- KEYS     1 the list of nodes
 -- ARGV     1 node  2 1 if nobody is to be taken for dead
--- returns  { now, known, how many other nodes live, dead node, dead node, ... }
+-- returns  { now, known, how many other nodes live, ms by which the clock was set forward, dead node, dead node, ... }
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local known = redis.call('ZADD', KEYS[1], now, ARGV[1]) == 0
-local answer = { now, known and 1 or 0, 0 }
-if ARGV[2] == '0' then
+-- Whoever was heard in the future, was heard before the clock was set back.
+for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + clockStepMs, '+inf')) do redis.call('ZADD', KEYS[1], now, node) end
+
+local before = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '')
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+local answer = { now, before and 1 or 0, 0, 0 }
+if ARGV[2] == '0' and before and now - before > deadAfterMs then
+  -- It has beaten all the time: the clock was set forward, and nobody's silence is known.
+  answer[4] = math.min(now - before, now)
+  for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], now, node) end
+elseif ARGV[2] == '0' then
   for _, dead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - deadAfterMs)) do
     redis.call('ZREM', KEYS[1], dead)
     answer[#answer + 1] = dead

@@ -4,14 +4,13 @@
 --          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
---            starts under way }
+--            starts under way, what was taken out as in audit() }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[5])
 
 local function stored(id)
-  local json = redis.call('HGET', INSTANCES, id)
-  return json and cjson.decode(json) or nil
+  return decode(redis.call('HGET', INSTANCES, id))
 end
 
 -- One command has begun several starts, and the instance can't tell which of them it is.
@@ -51,6 +50,8 @@ local function store(info)
 end
 
 tend()
+local isDue = isKeepDue()
+if isDue or not isCounted() then audit() end
 local sum = supply()
 local changed = {}
 local known = touch(node, ARGV[2])
@@ -130,5 +131,5 @@ end
 
 local newest = newestReady() or { id = '', node = '' }
 local starting = redis.call('ZCARD', STARTING) + sum.warming
-keep()
-return { now, known, tonumber(redis.call('HGET', HOLDERS, node)) or 0, missing, newest.id, newest.node, starting }
+if isDue then keep() end
+return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited }

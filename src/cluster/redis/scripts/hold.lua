@@ -38,5 +38,5 @@ if change ~= 0 and redis.call('HINCRBY', HOLDERS, node, change) <= 0 then redis.
 
 local answer = found(node, known, match(nil))
 answer[8] = refused
-if known == 0 then keep(true) end
+if known == 0 then keep() end
 return answer

@@ -7,5 +7,5 @@ tend()
 local known = touch(ARGV[1], ARGV[2])
 setIdle(ARGV[1], ARGV[3])
 local answer = found(ARGV[1], known, match(nil))
-if known == 0 then keep(true) end
+if known == 0 then keep() end
 return answer

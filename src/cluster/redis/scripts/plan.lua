@@ -6,10 +6,8 @@
 
 tend()
 local sum = supply()
-local free = 0
-for _, count in ipairs(redis.call('HVALS', FREE)) do free = free + count end
-local serving = 0
-for _, count in ipairs(redis.call('HVALS', SERVING)) do serving = serving + count end
+local free = sumOf(redis.call('HVALS', FREE))
+local serving = sumOf(redis.call('HVALS', SERVING))
 local starting = redis.call('ZCARD', STARTING) + sum.warming
 local concurrency = tonumber(redis.call('HGET', META, 'concurrency')) or -1
 

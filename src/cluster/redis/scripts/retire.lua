@@ -6,9 +6,8 @@
 
 tend()
 local json = redis.call('HGET', INSTANCES, ARGV[2])
-if not json then return 0 end
-local instance = cjson.decode(json)
-if instance.node ~= ARGV[1] then return 0 end
+local instance = decode(json)
+if not instance or instance.node ~= ARGV[1] then return 0 end
 -- The answer to the first time it asked may have been lost.
 if instance.state == 'draining' then return 1 end
 

@@ -7,8 +7,8 @@
 local from, asker, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 tend()
--- A node that is gone must not come back as a free slot.
-if redis.call('ZSCORE', NODES, from) then setIdle(from, ARGV[4]) end
+-- A node that is gone must not come back as a free slot, and what was never a node has none.
+if redis.call('ZSCORE', NODES, from) then setIdle(from, ARGV[4]) else redis.call('HDEL', FREE, from) end
 
 local mine = {}
 for _, hold in ipairs(redis.call('ZRANGE', PROMISED, 0, -1)) do

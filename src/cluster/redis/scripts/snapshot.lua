@@ -5,11 +5,18 @@
 
 tend()
 local oldest = redis.call('ZRANGE', HELD, 0, 0, 'WITHSCORES')[2]
-local free = 0
-for _, count in ipairs(redis.call('HVALS', FREE)) do free = free + count end
+local free = sumOf(redis.call('HVALS', FREE))
 local starts = redis.call('ZRANGE', STARTING, 0, startsShownMax - 1, 'WITHSCORES')
 for i = 2, #starts, 2 do starts[i] = starts[i] - now end
+local described = {}
+local stored = redis.call('HGETALL', INSTANCES)
+for i = 1, #stored, 2 do
+  if #stored[i + 1] <= instanceLettersMax then
+    described[#described + 1] = stored[i]
+    described[#described + 1] = stored[i + 1]
+  end
+end
 return {
   redis.call('ZCARD', HELD), oldest and now - oldest or 0, free, redis.call('ZCARD', STARTING) + supply().warming,
-  starts, redis.call('HGETALL', INSTANCES), trouble(),
+  starts, described, trouble(),
 }

@@ -1,0 +1,57 @@
+/** Logs what was found in Redis and is not used: each thing once, and few lines in all, since it is read again and again. */
+import type { Log } from '../log.ts';
+
+/** The same is said again after this time, if it is still there. */
+const AGAIN_MS = 600_000;
+/** Lines in one minute. */
+const LINES_MAX = 10;
+const MINUTE_MS = 60_000;
+/** Things that are remembered. */
+const REMEMBERED_MAX = 1_000;
+const LETTERS_MAX = 100;
+
+export class LeftOut {
+  readonly #log: Log;
+  readonly #now: () => number;
+  readonly #saidAt = new Map<string, number>();
+  #minuteBegan = Number.NEGATIVE_INFINITY;
+  #lines = 0;
+  #unsaid = 0;
+
+  /** `now`: local monotonic ms. */
+  constructor(log: Log, now: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** @param where the key or channel @param value what was found there, or its name */
+  note(where: string, value: unknown, message = 'Redis has something that can not be used: it is left out'): void {
+    const found = shown(value);
+    const now = this.#now();
+    const thing = `${where} ${found}`;
+    if (now - (this.#saidAt.get(thing) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
+    this.#saidAt.delete(thing);
+    this.#saidAt.set(thing, now);
+    if (this.#saidAt.size > REMEMBERED_MAX)
+      for (const eldest of [...this.#saidAt.keys()].slice(0, REMEMBERED_MAX / 10)) this.#saidAt.delete(eldest);
+    this.#say(now, { where: shown(where), found }, message);
+  }
+
+  #say(now: number, about: object, message: string): void {
+    if (now - this.#minuteBegan >= MINUTE_MS) {
+      this.#minuteBegan = now;
+      this.#lines = 0;
+    }
+    if (++this.#lines > LINES_MAX) {
+      this.#unsaid++;
+      return;
+    }
+    this.#log.warn({ ...about, ...(this.#unsaid === 0 ? {} : { notLogged: this.#unsaid }) }, message);
+    this.#unsaid = 0;
+  }
+}
+
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  return text.length <= LETTERS_MAX ? text : `${text.slice(0, LETTERS_MAX)}…`;
+}

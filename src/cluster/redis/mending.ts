@@ -1,0 +1,77 @@
+/**
+ * When a command fails at what somebody has written into Redis, the key is moved aside or the entry taken out, it is noted where everybody
+ * sees it, and the command runs again. What was there is soft state: its nodes say it anew with their next beats.
+ */
+
+import { list, tuples } from './answers.ts';
+import { isDataFault, type RedisConnection } from './connection.ts';
+import { asideKey, routeKeys, routeKeyTypes } from './keys.ts';
+
+/** Notes are kept for a day, and not more of them than this. */
+const NOTES_LIVE_MS = 24 * 3_600_000;
+const NOTES_MAX = 100;
+
+export class Mending {
+  readonly #redis: RedisConnection;
+  /** Under way: commands that fail together wait for the same one. */
+  readonly #running = new Map<string, Promise<void>>();
+
+  constructor(redis: RedisConnection) {
+    this.#redis = redis;
+  }
+
+  /** A script of the route. */
+  ofRoute<T>(route: string, send: () => Promise<T>): Promise<T> {
+    return this.#guard(`route ${route}`, send, () => this.#mendRoute(route));
+  }
+
+  /** A command for one key of the type. `moved` is called when something else was there. */
+  ofKey<T>(key: string, type: string, send: () => Promise<T>, moved?: () => Promise<void>): Promise<T> {
+    return this.#guard(`key ${key}`, send, async () => {
+      const aside = tuples(await this.#redis.run('aside', [key], [type]), 2);
+      this.#noteMoved(aside);
+      if (aside.length > 0) await moved?.();
+    });
+  }
+
+  /** Entries that were taken out of a route's keys: { key, entry, value, ... }. */
+  noteTakenOut(answer: unknown): void {
+    for (const [key, entry, value] of tuples(answer, 3)) {
+      this.#note(`${String(key)} ${String(entry)}`, `${String(value)}: taken out`);
+    }
+  }
+
+  async #guard<T>(what: string, send: () => Promise<T>, mend: () => Promise<void>): Promise<T> {
+    try {
+      return await send();
+    } catch (error) {
+      if (!isDataFault(error)) throw error;
+      const running = this.#running.get(what) ?? mend().finally(() => this.#running.delete(what));
+      this.#running.set(what, running);
+      await running;
+      return await send();
+    }
+  }
+
+  async #mendRoute(route: string): Promise<void> {
+    const [moved, takenOut] = list(await this.#redis.run('mend', routeKeys(route), routeKeyTypes));
+    this.#noteMoved(tuples(moved, 2));
+    this.noteTakenOut(takenOut);
+  }
+
+  #noteMoved(moved: readonly (readonly unknown[])[]): void {
+    for (const [key, type] of moved) this.#note(String(key), `a ${String(type)}: moved to pp:aside:...`);
+  }
+
+  #note(where: string, what: string): void {
+    this.#redis.leftOut.note(where, what, 'Redis had something that can not be used: it was moved aside or taken out');
+    void this.#keep(where, what).catch(() => undefined);
+  }
+
+  /** For `inspect` and the page, whoever found it. Nothing depends on it. */
+  async #keep(where: string, what: string): Promise<void> {
+    if (Number(await this.#redis.call('hlen', asideKey)) >= NOTES_MAX) return;
+    await this.#redis.call('hset', asideKey, where, JSON.stringify({ what, at: Date.now() }));
+    await this.#redis.call('pexpire', asideKey, NOTES_LIVE_MS);
+  }
+}

@@ -1,0 +1,43 @@
+/** Reads what is rung. Null: it is nothing that this version understands. */
+import type { DemandNotice, Ring } from '../directory.ts';
+import { addressOf, countOf, nodeIdOf, objectOf, routeNameOf, timeOf } from '../values.ts';
+
+/** A message is a few names and numbers. */
+export const messageLettersMax = 2_048;
+/** One ring is about that many slots at most. */
+const SLOTS_MAX = 1_000_000;
+
+export function readRing(message: string): Ring | null {
+  const said = contentOf(message);
+  if (said === null) return null;
+  if (said.t === 'leave') return { t: 'leave' };
+  const route = routeNameOf(said.route);
+  if (route === null) return null;
+  if (said.t === 'look') return { t: 'look', route };
+  const count = countOf(said.count, SLOTS_MAX);
+  if (count === null || count === 0) return null;
+  if (said.t === 'coming') {
+    const from = nodeIdOf(said.from);
+    return from === null ? null : { t: 'coming', route, count, from };
+  }
+  const asker = said.t === 'want' ? readPeer(said.asker) : null;
+  return asker === null ? null : { t: 'want', route, count, asker };
+}
+
+export function readDemandNotice(message: string): DemandNotice | null {
+  const said = contentOf(message);
+  if (said === null) return null;
+  const [route, node, oldest, saidAt] = [routeNameOf(said.route), nodeIdOf(said.node), timeOf(said.oldest), timeOf(said.saidAt)];
+  if (route === null || node === null || oldest === null || saidAt === null || oldest > saidAt) return null;
+  return { route, node, oldest, saidAt };
+}
+
+function readPeer(value: unknown): { id: string; address: string } | null {
+  const { id, address } = (typeof value === 'object' && value !== null ? value : {}) as { id?: unknown; address?: unknown };
+  const [known, reached] = [nodeIdOf(id), addressOf(address)];
+  return known === null || reached === null ? null : { id: known, address: reached };
+}
+
+function contentOf(message: string): Readonly<Record<string, unknown>> | null {
+  return message.length <= messageLettersMax ? objectOf(message) : null;
+}

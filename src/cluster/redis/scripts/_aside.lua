@@ -1,0 +1,13 @@
+-- A key that is of another type than it should be stops all that use it. It is moved aside, where people can look at it for a while; what
+-- should be there is made anew by those who know it.
+
+-- Returns the type that was found, or nil when the key is as it should be.
+local function moveAside(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  if found == 'none' or found == wanted then return nil end
+  -- In the same hash slot of a Redis Cluster.
+  local aside = 'pp:aside:' .. (string.find(key, '{', 1, true) and key or '{' .. key .. '}')
+  redis.call('RENAME', key, aside)
+  redis.call('PEXPIRE', aside, asideLivesMs)
+  return found
+end

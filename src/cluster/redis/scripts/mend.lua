@@ -1,0 +1,16 @@
+-- A script of the route has failed at what it found there. Keys of the wrong type are moved aside, entries that can't be ours are taken out.
+--
+-- ARGV     the type that each of the keys should have
+-- returns  { { key, type that it had, ... }, what was taken out as in audit() }
+
+local moved = {}
+for i, key in ipairs(KEYS) do
+  local type = moveAside(key, ARGV[i])
+  if type then
+    moved[#moved + 1] = key
+    moved[#moved + 1] = type
+  end
+end
+tend()
+audit(true)
+return { moved, audited }

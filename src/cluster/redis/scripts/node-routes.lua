@@ -1,0 +1,11 @@
+-- The routes at which a node has something, without what can be no route's name.
+--
+-- KEYS     1 the routes of the node
+-- ARGV     none
+-- returns  { route, ... }
+
+local routes = {}
+for _, route in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if #route <= routeLettersMax then routes[#routes + 1] = route end
+end
+return routes

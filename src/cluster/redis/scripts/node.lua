@@ -1,0 +1,11 @@
+-- What a node says of itself, without values that are longer than it says any.
+--
+-- KEYS     1 what the node says
+-- ARGV     the fields that are asked for
+-- returns  { value or '', ... }
+
+local values = redis.call('HMGET', KEYS[1], unpack(ARGV))
+for i = 1, #values do
+  if not values[i] or #values[i] > nodeFieldLettersMax then values[i] = '' end
+end
+return values

@@ -1,0 +1,12 @@
+-- The settings of all routes, without values that are too long for settings.
+--
+-- KEYS     1 the settings of routes
+-- ARGV     none
+-- returns  { route, JSON, ..., }, of what is too long the first letters
+
+local stored = redis.call('HGETALL', KEYS[1])
+for i = 1, #stored do
+  local most = i % 2 == 1 and routeLettersMax or settingsLettersMax
+  if #stored[i] > most then stored[i] = string.sub(stored[i], 1, auditedLettersMax) .. '...' end
+end
+return stored

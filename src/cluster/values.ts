@@ -1,0 +1,80 @@
+/**
+ * One check for each kind of value that is read from Redis. Everyone who may write into Redis can write anything there, so nothing is
+ * used before it passed its check here. Null: it is not one.
+ */
+import { parseHostPort } from '../config/host-port.ts';
+import { isInstanceId, isNodeId, isStartId } from '../config/ids.ts';
+import { isRouteName } from '../config/route-name.ts';
+
+/** Counts of clients, slots and starts: more than that no cluster has. */
+export const countMax = 1_000_000_000;
+/** What an instance may be said to take at once. */
+export const concurrencyMax = 1_000_000;
+/** Times and sequence numbers. JavaScript and Lua both keep whole numbers exactly up to here. */
+export const wholeMax = Number.MAX_SAFE_INTEGER;
+/** The longest id that a node can have, see config/ids.ts. */
+export const nodeLettersMax = 72;
+export const addressLettersMax = 260;
+const VERSION = /^[\w.+-]{1,64}$/;
+
+/** A route's name in the form in which every command writes it: nothing else gets keys of its own, or reaches a startup command. */
+export function routeNameOf(value: unknown): string | null {
+  return isRouteName(value) ? value : null;
+}
+
+export function nodeIdOf(value: unknown): string | null {
+  return isNodeId(value) ? value : null;
+}
+
+export function instanceIdOf(value: unknown): string | null {
+  return isInstanceId(value) ? value : null;
+}
+
+/** A start that is one of several adds its number: `k3x:2`. */
+export function startIdOf(value: unknown): string | null {
+  if (typeof value !== 'string') return null;
+  const [id, number, ...more] = value.split(':', 3);
+  return isStartId(id) && (number === undefined || /^\d{1,6}$/.test(number)) && more.length === 0 ? value : null;
+}
+
+/** HOST:PORT at which somebody can be dialled. */
+export function addressOf(value: unknown): string | null {
+  if (typeof value !== 'string' || value.length > addressLettersMax || value !== value.trim()) return null;
+  const parsed = parseHostPort(value);
+  return parsed !== null && parsed.port > 0 ? value : null;
+}
+
+export function versionOf(value: unknown): string | null {
+  return typeof value === 'string' && VERSION.test(value) ? value : null;
+}
+
+/** A whole number from 0 to `max`, as a number or as the text that Redis makes of one. */
+export function countOf(value: unknown, max = countMax): number | null {
+  const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
+  return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= max ? number : null;
+}
+
+/** A time in ms, or a sequence number. */
+export function timeOf(value: unknown): number | null {
+  return countOf(value, wholeMax);
+}
+
+/** Text for people, which is cut: an error, a reason. */
+export function textOf(value: unknown, lettersMax: number): string {
+  return typeof value === 'string' ? value.slice(0, lettersMax) : '';
+}
+
+/** What JSON says, when it is an object. Its names come from outside: look at them with `Object.hasOwn`. */
+export function objectOf(json: unknown): Readonly<Record<string, unknown>> | null {
+  if (typeof json !== 'string') return null;
+  try {
+    const value: unknown = JSON.parse(json);
+    return isObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
