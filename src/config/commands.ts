@@ -133,6 +133,12 @@ export const NODE = command({
     secretFile: SECRET_FILE,
     insecure: onOff('insecure', yesNo, 'listen for linkers beyond this machine without a secret: whoever reaches the port can be one'),
     linkVersionMin: LINK_VERSION_MIN,
+    routesPerSecretMax: setting(
+      'routes-per-secret-max',
+      whole(1, 100_000),
+      10_000,
+      'routes without settings that linkers with one secret may make known at this node; 100000 with all secrets together',
+    ),
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
     id: optional('id', nodeId, "the node's name; made up when absent"),
     workers: setting(

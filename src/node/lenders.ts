@@ -48,8 +48,8 @@ export class Lenders implements LenderEvents {
     return this.#homes.get(homeKey(route, lender)) === lender;
   }
 
-  linked(name: string, lender: Lender): boolean {
-    const route = this.#context.routes.linked(name);
+  linked(name: string, lender: Lender, secret: string): boolean {
+    const route = this.#context.routes.linked(name, secret);
     if (route === null) return false;
     route.slots.add(lender);
     if (route.newest !== null && !lender.relayed) lender.link.newest(route.newest === lender.instance);

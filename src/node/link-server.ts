@@ -36,7 +36,7 @@ export interface LinkServerOptions {
 /** What happens to lenders. */
 export interface LenderEvents {
   /** False refuses the linker: too many routes. */
-  linked(route: string, lender: Lender): boolean;
+  linked(route: string, lender: Lender, secret: string): boolean;
   idle(route: string, lender: Lender): void;
   /** The linker does not reach the node at `address`, and lends the `count` slots here again right after this. */
   moveFailed(route: string, lender: Lender, count: number, address: string): void;
@@ -210,8 +210,8 @@ export class LinkServer {
       }),
     };
     this.#lenders.set(lender, { route, secret });
-    if (!events.linked(route, lender)) {
-      link.close('this node knows too many routes');
+    if (!events.linked(route, lender, secret)) {
+      link.close('this node knows too many routes, or too many of this secret');
       return;
     }
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');

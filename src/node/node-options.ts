@@ -42,6 +42,8 @@ export interface NodeOptions extends HeldLimits, Http2Limits {
   /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
   readonly secrets: (route: string) => readonly string[];
   readonly routeDefaults?: RouteSettings;
+  /** Routes without settings that linkers with one secret may make known. */
+  readonly routesPerSecretMax?: number;
   readonly connectionsMax: number;
   /** Of each address; absent: as many as all together may have. */
   readonly connectionsPerAddressMax?: number;

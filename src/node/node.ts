@@ -81,7 +81,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#watch = options.watchers?.length ? new VisitWatchers(options.watchers) : null;
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
-    this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry));
+    const bounds = { perSecretMax: options.routesPerSecretMax };
+    this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry), bounds);
     const trusted = new TrustedProxies(options.trustedProxies ?? []);
     const addressLimit = new AddressLimit(options.connectionsPerAddressMax ?? Number.POSITIVE_INFINITY, trusted);
     const additions = {

@@ -11,6 +11,8 @@ const ROUTE_MEMORY_MS = 60_000;
 const FORGET_GAP_MS = 1_000;
 /** Routes that are known only because a linker serves them; configured ones are not counted. */
 const LINKED_ROUTES_MAX = 100_000;
+/** Of these, those that linkers with one secret made known: the secret of a wildcard allows any number of names. */
+const ROUTES_PER_SECRET_MAX = 10_000;
 /** Wildcards that are looked up for a host, the least specific ones: who asks for a host of a hundred labels must not cost a hundred questions. */
 const WILDCARD_LOOKUPS_MAX = 4;
 
@@ -45,6 +47,8 @@ export class Route {
   configured = false;
   /** A route without settings is forgotten after this, unless it has lenders or holds clients. */
   knownUntil = 0;
+  /** The secret of the linker that made it known; null: a configured route, or one that is served at another node. */
+  knownBy: string | null = null;
 
   constructor(name: string, settings: RouteSettings, tally: HeldTally, expired: (entry: HeldEntry) => void) {
     this.name = name;
@@ -83,13 +87,22 @@ export class Routes {
   readonly #tally: HeldTally;
   readonly #expired: (entry: HeldEntry) => void;
   readonly #now: () => number;
+  readonly #perSecretMax: number;
+  /** Secret → routes that it made known. */
+  readonly #counts = new Map<string, number>();
   #configured: ReadonlyMap<string, RouteSettings> = new Map();
   /** Known routes that are wildcards, `*` not counted: most nodes have none, and nobody looks for them then. */
   #wildcards = 0;
   #forgetsAt = Number.NEGATIVE_INFINITY;
 
   /** `now`: monotonic ms. */
-  constructor(defaults: RouteSettings, tally: HeldTally, expired: (entry: HeldEntry) => void, now = () => performance.now()) {
+  constructor(
+    defaults: RouteSettings,
+    tally: HeldTally,
+    expired: (entry: HeldEntry) => void,
+    { perSecretMax = ROUTES_PER_SECRET_MAX, now = () => performance.now() }: { perSecretMax?: number | undefined; now?: () => number } = {},
+  ) {
+    this.#perSecretMax = perSecretMax;
     this.#defaults = defaults;
     this.#tally = tally;
     this.#expired = expired;
@@ -135,13 +148,14 @@ export class Routes {
     return [host, ...names, '*'].filter(isRouteName);
   }
 
-  /** The route of a linker, made known by it. Null when too many are known already. */
-  linked(name: string): Route | null {
+  /** The route of a linker, made known by it and its `secret`. Null when too many are known already. */
+  linked(name: string, secret: string | null = null): Route | null {
     let route = this.#routes.get(name);
     if (route === undefined) {
       this.#forget();
-      if (this.#routes.size - this.#configured.size >= LINKED_ROUTES_MAX) return null;
+      if (this.#routes.size - this.#configured.size >= LINKED_ROUTES_MAX || this.#countOf(secret) >= this.#perSecretMax) return null;
       route = this.#add(name, this.#defaults);
+      this.#own(route, secret);
     }
     route.knownUntil = this.#now() + ROUTE_MEMORY_MS;
     return route;
@@ -153,6 +167,7 @@ export class Routes {
     for (const [name, settings] of configured) {
       const route = this.#routes.get(name) ?? this.#add(name, settings);
       route.configured = true;
+      this.#own(route, null);
       route.configure(settings);
     }
     for (const route of this.#routes.values()) {
@@ -161,6 +176,23 @@ export class Routes {
       route.configure(this.#defaults);
     }
     this.#forget();
+  }
+
+  #countOf(secret: string | null): number {
+    return secret === null ? 0 : (this.#counts.get(secret) ?? 0);
+  }
+
+  #own(route: Route, secret: string | null): void {
+    for (const [by, change] of [
+      [route.knownBy, -1],
+      [secret, 1],
+    ] as const) {
+      if (by === null) continue;
+      const count = this.#countOf(by) + change;
+      if (count > 0) this.#counts.set(by, count);
+      else this.#counts.delete(by);
+    }
+    route.knownBy = secret;
   }
 
   #isKnown({ configured, slots, held, knownUntil }: Route): boolean {
@@ -182,6 +214,7 @@ export class Routes {
     for (const route of this.#routes.values()) {
       if (this.#isKnown(route)) continue;
       this.#routes.delete(route.name);
+      this.#own(route, null);
       if (route.name.startsWith('*.')) this.#wildcards--;
     }
   }

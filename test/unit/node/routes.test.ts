@@ -10,12 +10,7 @@ const MEMORY_MS = 60_000;
 function routesAt(): { routes: Routes; clock: { now: number } } {
   const clock = { now: 0 };
   return {
-    routes: new Routes(
-      DEFAULT_ROUTE_SETTINGS,
-      new HeldTally(),
-      () => {},
-      () => clock.now,
-    ),
+    routes: new Routes(DEFAULT_ROUTE_SETTINGS, new HeldTally(), () => {}, { now: () => clock.now }),
     clock,
   };
 }
@@ -137,6 +132,25 @@ describe('a route that only its linkers make known', () => {
     clock.now = MEMORY_MS;
     expect(routes.linked('more.example.com')).not.toBeNull();
     expect([...routes.all()].map(({ name }) => name)).toEqual(['one.example.com', '*.two.example.com', 'more.example.com']);
+  });
+
+  test('is refused when its secret has made 10,000 known already, however many linkers come and go; those of other secrets are not', () => {
+    const { routes, clock } = routesAt();
+    let known = 0;
+    while (known < 20_000 && routes.linked(`r${known}.shop.test`, 'of the shop') !== null) known++;
+    expect(known).toBe(10_000);
+    expect(routes.linked('r7.shop.test', 'of the shop')).not.toBeNull();
+    expect(routes.linked('more.shop.test', 'another')).not.toBeNull();
+    expect(routes.linked('served.elsewhere.test')).not.toBeNull();
+    // A configured route is the operator's, whoever linked it first.
+    routes.configure(configured('r7.shop.test'));
+    expect(routes.linked('more1.shop.test', 'of the shop')).not.toBeNull();
+    expect(routes.linked('more2.shop.test', 'of the shop')).toBeNull();
+    clock.now = MEMORY_MS;
+    expect(routes.linked('more2.shop.test', 'of the shop')).not.toBeNull();
+    let again = 1;
+    while (again < 20_000 && routes.linked(`s${again}.shop.test`, 'of the shop') !== null) again++;
+    expect(again).toBe(10_000);
   });
 
   test('may be a wildcard, and is looked for only while it is known', () => {
