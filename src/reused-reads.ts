@@ -6,6 +6,8 @@ import { type OnReadOpts, type Server, Socket, type SocketConstructorOpts } from
 
 /** At most so much is read at a time. */
 export const READ_BYTES_MAX = 65_536;
+/** A client reads no more at a time as long as nobody is there to take its body. */
+export const PART_READ_BYTES = 16_384;
 /** A peer that has not proved anything costs no more. */
 const FIRST_BYTES = 4_096;
 
@@ -42,6 +44,17 @@ export class ReadMemory {
 }
 
 const shared = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
+const sharedPart = shared.subarray(0, PART_READ_BYTES);
+
+/** How much a client's socket reads at a time. All of them read into the same memory. */
+export class ClientReads {
+  /** As much as there is. Otherwise no more than a request that waits may keep: what was read can't be left in the kernel. */
+  isWide = false;
+
+  options(socket: () => Socket): OnReadOpts {
+    return { ...sharedReads(socket), buffer: () => (this.isWide ? shared : sharedPart) };
+  }
+}
 
 /** Options for net.connect, for a socket of whose 'data' nothing is ever used beyond its event: all such sockets read into the same memory. */
 export function sharedReads(socket: () => Socket): OnReadOpts {
@@ -61,7 +74,7 @@ export function ownBytes(bytes: Buffer): Buffer {
 
 /** What a server and a socket have that Node does not document. */
 interface Handled {
-  _handle: object | null;
+  _handle: { reading?: boolean } | null;
   _server: Server | null;
   _connections: number;
 }
@@ -69,10 +82,32 @@ interface Handled {
 type OnConnection = (this: object, error: number | undefined, handle: object | undefined) => void;
 
 const memories = new WeakMap<Socket, ReadMemory>();
+const clientReads = new WeakMap<Socket, ClientReads>();
 
 /** What an accepted socket reads into, if that is its own. */
 export function memoryOf(socket: Socket): ReadMemory | undefined {
   return memories.get(socket);
+}
+
+/** A paused TLS socket goes on reading until its own buffer is full, and nobody counts what is in there. This stops it at once. */
+export function stopReading(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as Handled;
+  if (handle === null || !('readStop' in handle) || typeof handle.readStop !== 'function') return;
+  handle.reading = false;
+  handle.readStop();
+}
+
+/** After `stopReading`, before the socket is resumed. */
+export function startReading(socket: Socket): void {
+  const { _handle: handle } = socket as unknown as Handled;
+  if (handle === null || handle.reading !== false || !('readStart' in handle) || typeof handle.readStart !== 'function') return;
+  handle.reading = true;
+  handle.readStart();
+}
+
+/** How much an accepted socket reads at a time, if that can be told. */
+export function readsOf(socket: Socket): ClientReads | undefined {
+  return clientReads.get(socket);
 }
 
 /**
@@ -88,10 +123,11 @@ export function reuseReads(server: Server, memory: 'own' | 'shared', allowHalfOp
       usual.call(this, error, handle);
       return;
     }
-    const own = memory === 'own' ? new ReadMemory() : null;
-    const onread = own === null ? sharedReads(() => socket) : own.options(() => socket);
+    const own = memory === 'own' ? new ReadMemory() : new ClientReads();
+    const onread = own.options(() => socket);
     const socket: Socket = new Socket({ handle, allowHalfOpen, onread } as unknown as SocketConstructorOpts);
-    if (own !== null) memories.set(socket, own);
+    if (own instanceof ReadMemory) memories.set(socket, own);
+    else clientReads.set(socket, own);
     socket.setNoDelay(true);
     // It is counted there until it is closed.
     (server as unknown as Handled)._connections++;

@@ -1,4 +1,5 @@
 import { attempt, guard } from '../boundary.ts';
+import { PART_READ_BYTES } from '../reused-reads.ts';
 
 /** One queue may fill this share of the node's bytes for held requests. */
 const QUEUE_BYTES_SHARE = 0.5;
@@ -9,10 +10,17 @@ export class HeldTally {
   bytes = 0;
   readonly bytesMax: number;
   readonly queueBytesMax: number;
+  /** Queues in which there are entries that read. */
+  readonly reading = new Set<HeldQueue>();
 
   constructor(bytesMax = Number.POSITIVE_INFINITY) {
     this.bytesMax = bytesMax;
     this.queueBytesMax = bytesMax * QUEUE_BYTES_SHARE;
+  }
+
+  /** No further read fits any more. */
+  get isFull(): boolean {
+    return this.bytes + PART_READ_BYTES > this.bytesMax;
   }
 }
 
@@ -37,6 +45,14 @@ export class HeldEntry {
     this.heldBytes += bytes;
     return this.queue === null || this.queue.grew(bytes);
   }
+
+  /** It waits from now on. Returns whether more of its request is read meanwhile. */
+  beginWaiting(): boolean {
+    return false;
+  }
+
+  /** There is no room for more of its request. */
+  stopReading(): void {}
 }
 
 /** The clients of one route that wait for a slot at this node, oldest first. Tells the time by one timer for all of them. */
@@ -45,6 +61,7 @@ export class HeldQueue {
   bytes = 0;
   readonly #tally: HeldTally;
   readonly #expired: (entry: HeldEntry) => void;
+  readonly #reading = new Set<HeldEntry>();
   #oldest: HeldEntry | null = null;
   #youngest: HeldEntry | null = null;
   /** The entry that was put in last: where the place of the next one that comes back is looked for. */
@@ -83,6 +100,10 @@ export class HeldQueue {
     this.#lastPlaced = entry;
     this.size++;
     this.#tally.size++;
+    if (entry.beginWaiting()) {
+      this.#reading.add(entry);
+      this.#tally.reading.add(this);
+    }
     this.grew(entry.heldBytes);
     if (this.#timer === null || older === null) this.#arm();
   }
@@ -100,6 +121,7 @@ export class HeldQueue {
     entry.newer = null;
     this.size--;
     this.#tally.size--;
+    if (this.#reading.delete(entry) && this.#reading.size === 0) this.#tally.reading.delete(this);
     this.grew(-entry.heldBytes);
     if (this.size === 0 && this.#timer !== null) {
       clearTimeout(this.#timer);
@@ -125,7 +147,18 @@ export class HeldQueue {
     const tally = this.#tally;
     this.bytes += bytes;
     tally.bytes += bytes;
-    return tally.bytes < tally.bytesMax && this.bytes < tally.queueBytesMax;
+    const isFull = this.bytes + PART_READ_BYTES > tally.queueBytesMax;
+    // A read can't be undone: all stop before the one that would be too much.
+    if (tally.isFull) for (const queue of tally.reading) queue.#stopReading();
+    else if (isFull) this.#stopReading();
+    return !isFull && !tally.isFull;
+  }
+
+  /** Each entry once. */
+  #stopReading(): void {
+    for (const entry of this.#reading) entry.stopReading();
+    this.#reading.clear();
+    this.#tally.reading.delete(this);
   }
 
   /**

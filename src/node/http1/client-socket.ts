@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { startReading, stopReading } from '../../reused-reads.ts';
 import type { TunnelClient } from './tunnel.ts';
 
 /**
@@ -29,6 +30,10 @@ export class ClientSocket implements TunnelClient {
   constructor(socket: Socket, deadline: number) {
     this.socket = socket;
     this.deadline = deadline;
+  }
+
+  get isEncrypted(): boolean {
+    return 'encrypted' in this.socket;
   }
 
   /** True while input is not read: then the socket itself reports neither FIN nor RST. */
@@ -62,11 +67,13 @@ export class ClientSocket implements TunnelClient {
     if (this.#paused) return;
     this.#paused = true;
     this.socket.pause();
+    if (this.isEncrypted) stopReading(this.socket);
   }
 
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    if (this.isEncrypted) startReading(this.socket);
     this.socket.resume();
   }
 
@@ -74,7 +81,7 @@ export class ClientSocket implements TunnelClient {
   abort(): void {
     // A TLS connection that ends without its closing alert is broken too, and Node resets no other than plain sockets; one whose FIN
     // is under way it would neither reset nor ever close.
-    if ('encrypted' in this.socket || this.socket.writableEnded) this.socket.destroy();
+    if (this.isEncrypted || this.socket.writableEnded) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { type FailureDomain, guard } from '../../boundary.ts';
 import { PullproxyError } from '../../errors.ts';
-import { ownBytes } from '../../reused-reads.ts';
+import { type ClientReads, ownBytes, readsOf } from '../../reused-reads.ts';
 import { errorAnswer } from './answers.ts';
 import { ClientSocket } from './client-socket.ts';
 import { Exchange, type ExchangeClient, type ExchangeEvents, type HttpVisit } from './exchange.ts';
@@ -54,6 +54,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   #other: OtherProtocol | null;
   readonly #stallTimeoutMs: number;
   #state: State = 'head';
+  readonly #reads: ClientReads | undefined;
   #rest: Buffer = EMPTY;
   #exchange: Exchange | null = null;
   #tunnel: Tunnel | null = null;
@@ -76,6 +77,8 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#gone = gone;
     this.#other = other;
     this.#stallTimeoutMs = service.stallTimeoutMs;
+    this.#reads = readsOf(socket);
+    if (this.isEncrypted) this.#watchPauses();
     socket.on(
       'data',
       guard(this, (chunk: Buffer) => this.#data(chunk)),
@@ -113,6 +116,15 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     return false;
   }
 
+  /** What a TLS socket reads at a time is not bounded by what there is room for. */
+  get readsInBulk(): boolean {
+    return this.isEncrypted;
+  }
+
+  get unreadBytes(): number {
+    return this.#rest.length + (this.paused ? this.socket.readableLength : 0);
+  }
+
   finished(keepAlive: boolean): void {
     this.#exchange = null;
     if (!keepAlive) {
@@ -131,6 +143,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#state = 'tunnel';
     this.#exchange = null;
     this.#tunnel = tunnel;
+    if (this.#reads !== undefined) this.#reads.isWide = true;
     this.watchIdle(this.#service.upgradeIdleTimeoutMs);
     this.probe();
     const rest = this.#rest;
@@ -181,6 +194,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
       case 'exchange': {
         const exchange = this.#exchange as Exchange;
         const used = exchange.requestComplete ? 0 : exchange.requestData(chunk);
+        if (this.#reads !== undefined) this.#reads.isWide = exchange.isServed && !exchange.requestComplete;
         if (used < chunk.length && this.#state === 'exchange') this.#readAhead(used === 0 ? chunk : chunk.subarray(used));
         return;
       }
@@ -192,6 +206,19 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
         return;
       default:
     }
+  }
+
+  /** A paused TLS socket goes on with what it has decrypted, and would read on until its own buffer is full. Other sockets stop at once. */
+  #watchPauses(): void {
+    const { socket } = this;
+    const { push, _read: read } = socket;
+    socket.push = (piece, encoding) => {
+      if (this.paused && Buffer.isBuffer(piece)) this.#exchange?.keptUnread(piece.length);
+      return push.call(socket, piece, encoding);
+    };
+    socket._read = (bytes) => {
+      if (!this.paused) read.call(socket, bytes);
+    };
   }
 
   #drained(): void {
@@ -252,6 +279,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   #readAhead(chunk: Buffer): void {
     this.#rest = this.#rest.length === 0 ? ownBytes(chunk) : Buffer.concat([this.#rest, chunk]);
     if (this.#rest.length > PIPELINED_BYTES_MAX) this.pause();
+    this.#exchange?.keptUnread(chunk.length);
   }
 
   /** Begins exchanges while complete requests are there. Not recursive: an exchange may finish while it begins. */
@@ -298,6 +326,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#state = 'closed';
     this.#rest = EMPTY;
     for (const event of ['data', 'drain', 'end', 'error', 'close']) this.socket.removeAllListeners(event);
+    if (this.#reads !== undefined) this.#reads.isWide = true;
     this.socket.pause();
     this.socket.unshift(ownBytes(bytes));
     takeOver(this);

@@ -12,7 +12,7 @@ import { Body } from './body.ts';
 import type { Parser } from './llhttp.ts';
 import { type BodyRate, RequestPace } from './pace.ts';
 import { RequestBytes } from './request-bytes.ts';
-import type { RequestHead } from './request-head.ts';
+import { mayAwaitContinue, type RequestHead } from './request-head.ts';
 import { Tunnel, type TunnelClient } from './tunnel.ts';
 import { isNavigation } from './waiting-page.ts';
 
@@ -44,6 +44,10 @@ export interface ExchangeEvents extends BodyRate {
 export interface ExchangeClient extends TunnelClient {
   /** The exchange's answer is complete: the next request may come, or the connection ends. */
   finished(keepAlive: boolean): void;
+  /** Bytes that it keeps for or behind the request that is being served. */
+  readonly unreadBytes: number;
+  /** How much comes at a time can't be bounded: it is not read while there is no instance. */
+  readonly readsInBulk: boolean;
   /** From now on all bytes belong to the tunnel. */
   enter(tunnel: Tunnel): void;
 }
@@ -100,6 +104,21 @@ export class Exchange extends Visit implements StreamHandler {
     return this.#body.complete;
   }
 
+  override beginWaiting(): boolean {
+    if (this.requestComplete) return false;
+    if (this.#client.readsInBulk) this.#client.pause();
+    return !this.#client.readsInBulk;
+  }
+
+  override stopReading(): void {
+    this.#client.pause();
+  }
+
+  /** It has an instance that takes its body. */
+  get isServed(): boolean {
+    return this.#state === 'open';
+  }
+
   /** The client has seen a part of the answer. */
   get answerBegan(): boolean {
     return this.#answer?.started === true;
@@ -111,10 +130,6 @@ export class Exchange extends Visit implements StreamHandler {
    */
   bodyDueMs(now: number): number {
     return this.#pace === null || this.answerBegan ? Number.POSITIVE_INFINITY : Math.max(0, this.#pace.leftMs(now));
-  }
-
-  get awaitsBody(): boolean {
-    return this.#state === 'open' && !this.requestComplete && !this.answerBegan;
   }
 
   // ── the client's side ──
@@ -129,6 +144,7 @@ export class Exchange extends Visit implements StreamHandler {
     if (bytes === 0) return 0;
     const part = this.#body.passable(chunk, bytes);
     if (part.length === 0) return bytes;
+    const keptBytes = this.#request.keptBytes;
     this.#request.add(part, this.#state !== 'waiting');
     if (this.requestComplete) this.#pace = null;
     else this.#pace?.got(bytes, performance.now());
@@ -138,10 +154,15 @@ export class Exchange extends Visit implements StreamHandler {
         this.#pace?.pause(performance.now());
       }
     } else if (this.#state === 'waiting') {
-      const hasRoom = this.grow(bytes);
+      const hasRoom = this.grow(this.#request.keptBytes - keptBytes);
       if (!hasRoom || this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
     }
     return bytes;
+  }
+
+  /** Its connection keeps so many bytes more: of the next requests, or such that could not be left unread. */
+  keptUnread(bytes: number): void {
+    if (this.#state === 'waiting' && !this.grow(bytes)) this.#breakOff('queue_full');
   }
 
   /** The client's connection is gone. */
@@ -178,7 +199,12 @@ export class Exchange extends Visit implements StreamHandler {
     const client = lender.link.tellsClients ? this.head.origin.text : '';
     // What was read fits the first window: it is bounded far below it.
     this.#stream = lender.link.open(this, flags | tell, this.#request.join(), client);
-    if (!this.requestComplete) this.#pace = new RequestPace(this.#events, performance.now(), this.#mayAwaitContinue);
+    if (!this.requestComplete)
+      this.#pace = new RequestPace(
+        this.#events,
+        performance.now(),
+        this.#request.total === this.head.bytes.length && mayAwaitContinue(this.head),
+      );
     this.#client.resume();
   }
 
@@ -279,7 +305,7 @@ export class Exchange extends Visit implements StreamHandler {
     this.#state = 'waiting';
     this.#pace = null;
     this.#fresh = true;
-    this.heldBytes = this.#request.total;
+    this.heldBytes = this.#request.keptBytes + this.#client.unreadBytes;
     this.#events.retry(this);
   }
 
@@ -289,10 +315,6 @@ export class Exchange extends Visit implements StreamHandler {
     const unproven = lender?.trust !== undefined && lender.trust.state !== 'proven';
     if (!unproven || this.route?.hasOther(lender.instance) !== true) return false;
     return this.head.idempotent && !this.answerBegan && this.#request.isWhole && this.attempts < ATTEMPTS_MAX;
-  }
-
-  get #mayAwaitContinue(): boolean {
-    return this.#request.total === this.head.bytes.length && /\r\nexpect:/i.test(this.head.bytes.toString('latin1'));
   }
 
   get #httpsLines(): string {

@@ -1,38 +1,60 @@
-import { ownBytes } from '../../reused-reads.ts';
-
 /** Beyond it a request can't be sent a second time. */
 const REPLAY_BYTES_MAX = 32_768;
+/** A body that comes byte by byte is not moved for each of them. */
+const BODY_BYTES_MIN = 256;
 
-/** What was read of a request, as long as it may have to be sent, or sent again. */
+/** What was read of a request, as long as it may have to be sent, or sent again. The body is kept in one piece: an object for each part of it would cost more than a small part itself. */
 export class RequestBytes {
   /** Everything that was read, kept or not. */
   total: number;
-  #parts: Buffer[] | null;
+  /** Null: not kept any more. */
+  #head: Buffer | null;
+  #body: Buffer | null = null;
+  #bodyBytes = 0;
 
   constructor(head: Buffer) {
     this.total = head.length;
-    this.#parts = [head];
+    this.#head = head;
+  }
+
+  /** Memory that it keeps. */
+  get keptBytes(): number {
+    return this.#head === null ? 0 : this.#head.length + (this.#body?.length ?? 0);
   }
 
   /** `sent`: it is on its way already and kept only for another attempt. */
   add(part: Buffer, sent: boolean): void {
     this.total += part.length;
-    if (this.#parts === null) return;
-    if (sent && this.total > REPLAY_BYTES_MAX) this.#parts = null;
-    else this.#parts.push(ownBytes(part));
+    if (this.#head === null) return;
+    if (sent && this.total > REPLAY_BYTES_MAX) this.drop();
+    else this.#keep(part);
   }
 
   get isWhole(): boolean {
-    return this.#parts !== null;
+    return this.#head !== null;
   }
 
   /** All of it. @throws Error when it was not kept. */
   join(): Buffer {
-    if (this.#parts === null) throw new Error('the request was not kept');
-    return this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.total);
+    if (this.#head === null) throw new Error('the request was not kept');
+    if (this.#body === null) return this.#head;
+    return Buffer.concat([this.#head, this.#body.subarray(0, this.#bodyBytes)], this.#head.length + this.#bodyBytes);
   }
 
   drop(): void {
-    this.#parts = null;
+    this.#head = null;
+    this.#body = null;
+  }
+
+  /** Copies it: the part may lie in memory that is used again, or be a small part of a large read. */
+  #keep(part: Buffer): void {
+    const bytes = this.#bodyBytes + part.length;
+    if (this.#body === null || bytes > this.#body.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(BODY_BYTES_MIN, bytes, Math.min(2 * this.#bodyBytes, REPLAY_BYTES_MAX)));
+      this.#body?.copy(grown, 0, 0, this.#bodyBytes);
+      this.#body = grown;
+    }
+    part.copy(this.#body, this.#bodyBytes);
+    this.#bodyBytes = bytes;
   }
 }

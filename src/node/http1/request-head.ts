@@ -134,6 +134,11 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
   };
 }
 
+/** Its client may send nothing of the body before it has an interim answer (RFC 9110 section 10.1.1). */
+export function mayAwaitContinue({ bytes }: RequestHead): boolean {
+  return /\r\nexpect:/i.test(bytes.toString('latin1'));
+}
+
 function headersStart(headBytes: number): number {
   return spans.count === 0 ? headBytes - 2 : (spans.headers[0] as number);
 }

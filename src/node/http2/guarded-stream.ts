@@ -16,9 +16,16 @@ export interface StreamOwner extends FailureDomain {
   /** The peer has sent END_STREAM: its message is complete. A reset is no end. */
   ended(trailers: Fields): void;
   drained(): void;
+  /** So many bytes came while the stream is not read: they lie in it, up to its window. */
+  unread(bytes: number): void;
   /** Once: the stream was reset by the peer or by us, broke with its session, or both sides have ended. */
   closed(code: number): void;
 }
+
+/** What a piece costs beside its bytes. */
+const PIECE_OVERHEAD_BYTES = 128;
+/** A piece that waits is copied when the memory that it is a part of is larger by more than this. */
+const PINNED_SHARE_MIN = 2;
 
 const ignore = (): void => {};
 
@@ -66,8 +73,9 @@ export abstract class GuardedStream<S extends Http2Stream> {
     return this.stream.writableNeedDrain;
   }
 
-  get isPaused(): boolean {
-    return this.stream.isPaused();
+  /** What came and was not read. */
+  get unreadBytes(): number {
+    return this.stream.readableLength;
   }
 
   /** From now on the owner gets the peer's bytes. */
@@ -146,8 +154,15 @@ export abstract class GuardedStream<S extends Http2Stream> {
     const { push } = stream;
     stream.push = (piece, encoding) => {
       if (piece === null) this.#pushedEnd();
+      else if (stream.readableFlowing !== true && Buffer.isBuffer(piece)) return push.call(stream, this.#unread(piece));
       return push.call(stream, piece, encoding);
     };
+  }
+
+  /** A piece is a part of what the session has read at a time, and what lies here must not keep all of that. */
+  #unread(piece: Buffer): Buffer {
+    if (!this.#toldClosed) this.owner.unread(piece.length + PIECE_OVERHEAD_BYTES);
+    return piece.length * PINNED_SHARE_MIN < piece.buffer.byteLength ? Buffer.from(piece) : piece;
   }
 
   #pushedEnd(): void {

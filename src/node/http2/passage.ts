@@ -1,8 +1,9 @@
 import { constants } from 'node:http2';
-import { PullproxyError } from '../../errors.ts';
+import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { ResetCode } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
-import type { RequestHead } from '../http1/request-head.ts';
+import { type BodyRate, ReadingPace, RequestPace } from '../http1/pace.ts';
+import { mayAwaitContinue, type RequestHead } from '../http1/request-head.ts';
 import { isForbiddenTrailer } from '../http1/trailers.ts';
 import { isNavigation } from '../http1/waiting-page.ts';
 import type { Lender } from '../slots.ts';
@@ -16,7 +17,7 @@ import { type Fields, isConnectionSpecific, NO_FIELDS, only, passesInAnswer } fr
 import type { StreamOwner } from './guarded-stream.ts';
 import { fieldsOf } from './passage-fields.ts';
 
-export interface PassageEvents {
+export interface PassageEvents extends BodyRate {
   /** An application that has not said its first words by then does not speak HTTP/2. */
   readonly headTimeoutMs: number;
   leave(visit: Visit): void;
@@ -54,7 +55,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   /** The application has said all of its answer, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
-  #moved = false;
+  /** While the application awaits the request's body, and has not begun to answer. */
+  #pace: RequestPace | null = null;
+  readonly #reading: ReadingPace;
 
   /** `ended`: the request has no body. */
   constructor(client: ClientStream, head: RequestHead, ended: boolean, events: PassageEvents) {
@@ -65,6 +68,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.#hasBody = !ended;
     this.#events = events;
     this.heldBytes = head.bytes.length;
+    this.#reading = new ReadingPace(events);
     client.owner = this;
   }
 
@@ -119,13 +123,15 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.record?.end('I', 'internal_error');
   }
 
-  /** Looked at now and then: a client that does not read its answer occupies no slot. One that has nothing to read may wait. */
-  lookForProgress(): void {
-    const moved = this.#moved;
-    this.#moved = false;
-    if (moved || !this.#client.isFull) return;
-    this.record?.blame('c', 'client_stalled');
-    this.#client.breakOff();
+  /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies no slot. One that has nothing to read may wait. */
+  lookForProgress(now: number): void {
+    if (this.#reading.leftMs(now, 0) === 0) {
+      this.record?.blame('c', 'client_stalled');
+      this.#client.breakOff();
+    } else if (this.#pace !== null && this.#pace.leftMs(now) <= 0) {
+      this.record?.blame('c', 'client_stalled');
+      this.#refuseWhilePassing('head_timeout', 'the request body came too slowly');
+    }
   }
 
   // ── both sides are there ──
@@ -160,6 +166,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   /** What was read for an attempt that failed goes first. */
   #passBody(request: ApplicationStream): void {
+    if (!this.#requestEnded && !isStream(this.head)) {
+      this.#pace = new RequestPace(this.#events, performance.now(), mayAwaitContinue(this.head));
+    }
     if (!this.#reads) {
       this.#reads = true;
       this.#client.read();
@@ -175,11 +184,22 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     if (this.record !== null) this.record.bytesIn += piece.length;
     if (this.#session?.reused === true) this.#keepForReplay(piece);
     else this.#replay = null;
-    if (this.#request?.write(piece) === false) this.#client.pause();
+    const now = performance.now();
+    this.#pace?.got(piece.length, now);
+    if (this.#request?.write(piece) !== false) return;
+    this.#client.pause();
+    this.#pace?.pause(now);
+  }
+
+  unread(bytes: number): void {
+    if (this.#state !== 'waiting' || this.grow(bytes)) return;
+    this.#events.leave(this);
+    this.refuse(new PullproxyError('queue_full'));
   }
 
   ended(trailers: Fields): void {
     this.#requestEnded = true;
+    this.#pace = null;
     this.#requestTrailers = only(trailers, (name) => isTrailer(name, 'request'));
     this.#request?.endWith(this.#requestTrailers);
   }
@@ -192,7 +212,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   }
 
   drained(): void {
-    this.#moved = true;
+    this.#reading.drained();
     this.#request?.resume();
   }
 
@@ -217,7 +237,11 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
       responded: (status, fields, ends) => this.#responded(status, only(fields, passesInAnswer), ends),
       data: (piece) => this.#answerData(piece),
       ended: (trailers) => this.#answerEnded(trailers),
-      drained: () => this.#client.resume(),
+      unread: () => {},
+      drained: () => {
+        this.#client.resume();
+        this.#pace?.resume(performance.now());
+      },
       closed: (code) => {
         // One of an attempt before says nothing about this one.
         if (attempts === this.attempts) this.#requestClosed(code);
@@ -228,11 +252,10 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   #responded(status: number, fields: Fields, ends: boolean): void {
     if (this.#state !== 'passing') return;
     if (!canRespond(status, fields)) {
-      this.#request?.reset(constants.NGHTTP2_CANCEL);
-      this.#leaveApplication(false);
-      this.refuse(new PullproxyError('application_bad_answer'));
+      this.#refuseWhilePassing('application_bad_answer');
       return;
     }
+    this.#pace = null;
     this.record?.began(status);
     this.#events.answered(this, status);
     // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
@@ -245,7 +268,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   #answerData(piece: Buffer): void {
     this.record?.passed(piece.length);
-    if (!this.#client.write(piece)) this.#request?.pause();
+    if (this.#client.write(piece)) return;
+    this.#reading.full(performance.now(), 0);
+    this.#request?.pause();
   }
 
   #answerEnded(trailers: Fields): void {
@@ -301,7 +326,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   #again(): void {
     this.#fresh = true;
     this.#request = null;
+    this.#pace = null;
     this.#state = 'waiting';
+    this.heldBytes = this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
     this.#events.retry(this);
   }
 
@@ -309,6 +336,13 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   #mayBeSentAgain(session: ApplicationSession): boolean {
     const isWhole = !this.#hasBody || (this.#requestEnded && this.#replay !== null);
     return session.reused && isWhole && (!session.reached || this.head.idempotent);
+  }
+
+  #refuseWhilePassing(code: ErrorCode, reason?: string): void {
+    this.#pace = null;
+    this.#request?.reset(constants.NGHTTP2_CANCEL);
+    this.#leaveApplication(false);
+    this.refuse(new PullproxyError(code, reason));
   }
 
   #over(clean = false): void {
@@ -325,4 +359,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
 function isTrailer(name: string, message: 'request' | 'response'): boolean {
   return !name.startsWith(':') && !isConnectionSpecific(name) && !isForbiddenTrailer(name, message);
+}
+
+/** Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own. */
+function isStream({ bytes }: RequestHead): boolean {
+  return /\r\ncontent-type:\s*application\/grpc/i.test(bytes.toString('latin1'));
 }

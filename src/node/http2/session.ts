@@ -5,6 +5,7 @@ import { PullproxyError } from '../../errors.ts';
 import { TurnoverSet } from '../../turnover.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import { HEADERS_MAX } from '../http1/head-spans.ts';
+import { firstLookMs } from '../http1/pace.ts';
 import type { PortClient } from '../listeners/port-client.ts';
 import { ClientWire } from './client-wire.ts';
 import { BLOCK_BYTES_MAX } from './fields.ts';
@@ -71,8 +72,8 @@ export class Http2Connection implements PortClient, FailureDomain {
       if (this.#session.closed) this.#session.destroy();
       else this.#session.close();
     }
-    for (const client of this.#clients) attempt(client, () => client.lookForProgress());
-    this.deadline = now + this.#stallTimeoutMs;
+    for (const client of this.#clients) attempt(client, () => client.lookForProgress(now));
+    this.deadline = now + firstLookMs(this.#service);
   }
 
   /** Streams that are there are served to their end; the client is told to open no more. */
@@ -87,7 +88,7 @@ export class Http2Connection implements PortClient, FailureDomain {
 
   #streamed(stream: ServerHttp2Stream, method: string, flags: number, fields: readonly string[]): void {
     const client = new StreamClient(stream, method, this.#service);
-    if (this.#clients.size === 0) this.deadline = performance.now() + this.#stallTimeoutMs;
+    if (this.#clients.size === 0) this.deadline = performance.now() + firstLookMs(this.#service);
     this.#clients.add(client);
     const closed = guard(this, () => {
       this.#clients.delete(client);

@@ -5,6 +5,7 @@ import type { HttpService } from '../http1/connection.ts';
 import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
+import { ReadingPace } from '../http1/pace.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { ClientStream } from './client-stream.ts';
 import type { Fields } from './fields.ts';
@@ -29,7 +30,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Instead of an exchange, where the application speaks HTTP/2. */
   #passage: Passage | null = null;
   #framing: RequestFraming = 'none';
-  #moved = false;
+  #reading: ReadingPace | null = null;
 
   constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
     this.#stream = new ClientStream(stream, this);
@@ -87,14 +88,12 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     this.#service.visit(exchange);
   }
 
-  /** Looked at now and then: a client for which nothing moves any more, and whose fault that is, occupies nothing. */
-  lookForProgress(): void {
-    this.#passage?.lookForProgress();
-    const moved = this.#moved;
-    this.#moved = false;
-    if (moved) return;
-    if (this.#stream.isFull) this.#giveUp();
-    else if (!this.#stream.isPaused && this.#exchange?.awaitsBody === true) this.#exchange.bodyTooSlow();
+  /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies nothing. */
+  lookForProgress(now: number): void {
+    this.#passage?.lookForProgress(now);
+    // How much of what was written is on its way, the session does not say: only that all of it is.
+    if (this.#reading?.leftMs(now, 0) === 0) this.#giveUp();
+    else if (this.#exchange?.bodyDueMs(now) === 0) this.#exchange.bodyTooSlow();
   }
 
   #giveUp(): void {
@@ -108,7 +107,17 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   readonly hasUnsent = true;
 
   write(bytes: Buffer): boolean {
-    return this.#writer.write(bytes);
+    if (this.#writer.write(bytes)) return true;
+    this.#reading ??= new ReadingPace(this.#service);
+    this.#reading.full(performance.now(), 0);
+    return false;
+  }
+
+  /** A client sends as much as the stream's window allows. */
+  readonly readsInBulk = true;
+
+  get unreadBytes(): number {
+    return this.#stream.unreadBytes;
   }
 
   end(): void {
@@ -152,8 +161,12 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     if (this.#framing === 'chunked') this.#requestData(lastChunk(trailers));
   }
 
+  unread(bytes: number): void {
+    this.#exchange?.keptUnread(bytes);
+  }
+
   drained(): void {
-    this.#moved = true;
+    this.#reading?.drained();
     this.#exchange?.clientDrained();
   }
 
@@ -164,7 +177,6 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   #requestData(bytes: Buffer): void {
-    this.#moved = true;
     if (this.#exchange !== null && !this.#exchange.requestComplete) this.#exchange.requestData(bytes);
   }
 

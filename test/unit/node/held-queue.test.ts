@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { HeldEntry, HeldQueue, HeldTally } from '../../../src/node/held-queue.ts';
+import { PART_READ_BYTES } from '../../../src/reused-reads.ts';
 
 function entriesOf(queue: HeldQueue): HeldEntry[] {
   const entries: HeldEntry[] = [];
@@ -12,6 +13,23 @@ function entryAt(arrivedAt: number, bytes = 0): HeldEntry {
   const entry = new HeldEntry(arrivedAt);
   entry.heldBytes = bytes;
   return entry;
+}
+
+class ReadingEntry extends HeldEntry {
+  readonly #stopped: () => void;
+
+  constructor(arrivedAt: number, stopped: () => void) {
+    super(arrivedAt);
+    this.#stopped = stopped;
+  }
+
+  override beginWaiting(): boolean {
+    return true;
+  }
+
+  override stopReading(): void {
+    this.#stopped();
+  }
 }
 
 function queueOf(holdTimeoutMs = 30_000, tally = new HeldTally()): { queue: HeldQueue; tally: HeldTally; expired: HeldEntry[] } {
@@ -92,21 +110,45 @@ describe('the order', () => {
 });
 
 describe('bytes', () => {
-  test('are counted over all queues of a node, and tell when there are too many', () => {
-    const tally = new HeldTally(100);
+  test('are counted over all queues of a node, and tell when no further read fits', () => {
+    const read = PART_READ_BYTES;
+    const tally = new HeldTally(4 * read);
     const [one, other] = [queueOf(30_000, tally).queue, queueOf(30_000, tally).queue];
     const [entry, another] = [entryAt(1, 20), entryAt(2, 30)];
     one.insert(entry);
     other.insert(another);
     expect([one.bytes, other.bytes, tally.bytes, tally.size]).toEqual([20, 30, 50, 2]);
     // One queue may keep half of it.
-    expect([entry.grow(29), entry.grow(1), another.grow(19)]).toEqual([true, false, true]);
-    expect([one.bytes, tally.bytes]).toEqual([50, 99]);
+    expect([entry.grow(read - 20), entry.grow(1), another.grow(read - 30)]).toEqual([true, false, true]);
+    expect([one.bytes, tally.bytes]).toEqual([read + 1, 2 * read + 1]);
     expect(another.grow(1)).toBe(false);
     one.remove(entry);
-    expect(entry.grow(1_000)).toBe(true);
-    expect([one.bytes, tally.bytes]).toEqual([0, 50]);
+    expect(entry.grow(1_000_000)).toBe(true);
+    expect([one.bytes, tally.bytes]).toEqual([0, read + 1]);
     expect(another.grow(-10)).toBe(true);
+  });
+
+  test('stop all that read in a queue, or at the node, before there are too many', () => {
+    const read = PART_READ_BYTES;
+    const tally = new HeldTally(6 * read);
+    const queues = [0, 1, 2].map(() => queueOf(30_000, tally).queue) as [HeldQueue, HeldQueue, HeldQueue];
+    const stopped: string[] = [];
+    const insert = (queue: HeldQueue, name: string): HeldEntry => {
+      const entry = new ReadingEntry(1, () => stopped.push(name));
+      queue.insert(entry);
+      return entry;
+    };
+    const [a, , b, c] = [insert(queues[0], 'a'), insert(queues[0], 'a2'), insert(queues[1], 'b'), insert(queues[2], 'c')];
+    expect(a.grow(2 * read)).toBe(true);
+    expect(stopped).toEqual([]);
+    expect(a.grow(1)).toBe(false);
+    expect(stopped).toEqual(['a', 'a2']);
+    expect(b.grow(2 * read)).toBe(true);
+    expect(c.grow(read)).toBe(false);
+    expect(stopped).toEqual(['a', 'a2', 'b', 'c']);
+    // Each once.
+    expect(c.grow(1)).toBe(false);
+    expect(stopped).toHaveLength(4);
   });
 });
 
