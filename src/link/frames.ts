@@ -15,7 +15,7 @@ export const PROTOCOL_VERSION = 2;
  * What this version can beside that, by name: each side says it in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only where
  * both have it (`link.features`), since an unknown frame type ends the link. The proofs cover both lists, so nobody in between adds or removes one.
  */
-export const FEATURES: readonly string[] = [];
+export const FEATURES: readonly string[] = ['park'];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
 /** Before a peer has proved the secret it may send only hellos and proofs, and those are short. */

@@ -21,8 +21,6 @@ export interface Hello {
   readonly version?: string;
   /** Before each stream the linker is to hear whose it is (CLIENT). A node that does not know this key says nothing. */
   readonly tellClients?: boolean;
-  /** The linker understands PARK and UNPARK. */
-  readonly parks?: boolean;
   /** The dialling side is a node that relays for a linker which can't dial here itself. */
   readonly relay?: boolean;
 }
@@ -47,7 +45,7 @@ export function sharedFeatures(can: unknown): ReadonlySet<string> {
 /** @throws LinkProtocolError */
 export function parseHello(payload: Buffer): SaidHello {
   const value = parseJson(payload);
-  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, parks, relay, nonce, at, can } = value;
+  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, relay, nonce, at, can } = value;
   if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
   if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
@@ -68,7 +66,6 @@ export function parseHello(payload: Buffer): SaidHello {
     ...(startId === undefined ? {} : { startId }),
     ...(version === undefined ? {} : { version }),
     ...(tellClients === true ? { tellClients } : {}),
-    ...(parks === true ? { parks } : {}),
     ...(relay === true ? { relay } : {}),
   };
   return { hello, least: v, most: max, at: at ?? null, features: sharedFeatures(can) };

@@ -20,7 +20,7 @@ export interface LinkerLinkEvents {
   opened(stream: Stream, flags: number): void;
   /** The node needs no more of the stream and saw it complete. */
   done(stream: Stream, how: DoneHow): void;
-  /** The exchange is over, and the stream stays with its application connection, without a slot. Absent: the hello did not say `parks`. */
+  /** The exchange is over, and the stream stays with its application connection, without a slot. Absent at a relay. */
   parked?(stream: Stream): void;
   /** A parked stream begins its next exchange. */
   unparked?(stream: Stream): void;

@@ -38,7 +38,7 @@ export class NodeLink implements LinkRole {
   #retireAsked = false;
   /** The linker wants to hear whose each stream is. */
   readonly tellsClients: boolean;
-  /** The linker understands PARK. */
+  /** Streams may be parked: not where a connection to the application serves one client only, nor at a relay. */
   readonly parks: boolean;
   /** Slots that lie here and serve nobody. */
   idle = 0;
@@ -56,12 +56,12 @@ export class NodeLink implements LinkRole {
   readonly #events: NodeLinkEvents;
 
   /** An instance can't lend more than the `concurrency` that its hello says. Stream ids count up from `lastStreamId`. */
-  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients' | 'parks' | 'relay'>, events: NodeLinkEvents, lastStreamId = 0) {
+  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients' | 'relay'>, events: NodeLinkEvents, lastStreamId = 0) {
     this.link = link;
     this.budget = linkBudget(hello.concurrency);
     this.#concurrency = hello.concurrency;
     this.tellsClients = hello.tellClients === true;
-    this.parks = hello.parks === true;
+    this.parks = link.features.has('park') && hello.relay !== true && !this.tellsClients;
     this.#relays = hello.relay === true;
     this.#lastId = lastStreamId;
     this.#events = events;
@@ -137,7 +137,7 @@ export class NodeLink implements LinkRole {
 
   /**
    * The exchange is complete in both directions and the stream stays, without a slot, with the application connection that it has. False:
-   * it can't stay. Only where `parks` says that the linker understands it. The linker may reset a parked stream at any moment.
+   * it can't stay. Only where `parks` says so. The linker may reset a parked stream at any moment.
    */
   park(stream: Stream): boolean {
     if (stream.state !== 'open' || stream.pendingBytes > 0 || stream.onOver !== null || !this.streams.has(stream.id)) return false;

@@ -113,8 +113,7 @@ export class Linker {
         concurrency,
         startId,
         version,
-        // With a PROXY header a connection serves one client, and a parked one would serve the node's next.
-        ...(proxyProtocol ? { tellClients: true } : { parks: true }),
+        ...(proxyProtocol && { tellClients: true }),
       },
       secret,
       tls,
