@@ -98,7 +98,7 @@ export const CLIENT_SIDE = {
     'http2-control-frames-max',
     whole(10, 1_000_000),
     200,
-    'frames that carry nothing (SETTINGS, PING, empty DATA and others) at once on one connection of HTTP/2, and a tenth of it in each second; each frame that is sent to the client is worth three more',
+    'frames that carry nothing (SETTINGS, PING, empty DATA and others) at once on one connection of HTTP/2, and a tenth of it in each second; each frame that is sent to the client is worth three more, each KiB of a body that comes one',
   ),
   http2WindowBytesMax: setting(
     'http2-window-bytes-max',

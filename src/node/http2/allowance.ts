@@ -21,7 +21,7 @@ export class Allowance {
 
   /** False: it is used up. `now` is asked only when nothing is left. */
   spend(now: () => number): boolean {
-    if (this.#earned > 0) {
+    if (this.#earned >= 1) {
       this.#earned--;
       return true;
     }

@@ -11,6 +11,8 @@ const WINDOW_BYTES_MAX = 2 ** 31 - 1;
 /** A frame that is sent is worth so many of the client's: a PING, and WINDOW_UPDATEs for the stream and for the connection. */
 const EARNED_BY_FRAME = 3;
 const EARNED_MAX = 10_000;
+/** So many bytes of a request's body are worth another one. */
+const CONTENT_BYTES_A_FRAME = 1_024;
 /** Streams that were reset here while their client still sent: its frames may be on their way. */
 const RESET_HERE_MAX = 1_000;
 const MALFORMED_MAX = 1_000;
@@ -161,6 +163,7 @@ export class FrameJudge {
       this.#refuse(stream, NGHTTP2_PROTOCOL_ERROR);
     } else {
       if (open.contentLeft >= 0) open.contentLeft -= content;
+      this.#control.earn(content / CONTENT_BYTES_A_FRAME);
       if (content === 0 && !ends) this.#spend(this.#control, EMPTY_FRAMES);
       if (ends) this.#requestEnded(stream, open);
     }

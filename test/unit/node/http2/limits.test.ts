@@ -64,7 +64,7 @@ describe('a connection of HTTP/2 is ended', () => {
   ])('after too many %s frames', async (_what, flood) => {
     const { port } = await holding();
     const client = await connectFrames(port);
-    for (let i = 0; i <= HTTP2.http2ControlFramesMax + 1; i++) client.send(flood);
+    for (let i = 0; i <= 3 * HTTP2.http2ControlFramesMax; i++) client.send(flood);
     expect(await goAwayCode(client)).toBe(NGHTTP2_ENHANCE_YOUR_CALM);
     await client.ended();
   });
@@ -80,7 +80,7 @@ describe('a connection of HTTP/2 is ended', () => {
   test('when it opens streams again and again that are refused', async () => {
     const { port, node } = await holding();
     const client = await connectFrames(port);
-    const streams = HTTP2.http2StreamsMax + HTTP2_LIMITS.faultsMax + 2;
+    const streams = HTTP2.http2StreamsMax + 3 * HTTP2_LIMITS.faultsMax;
     for (let id = 1; id < 2 * streams; id += 2) client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
     await goAwayCode(client);
     await eventually('nobody held', () => node.held === 0);
@@ -90,7 +90,7 @@ describe('a connection of HTTP/2 is ended', () => {
     const { port } = await holding();
     const client = await connectFrames(port);
     const none = literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', 'X-Upper': 'x' });
-    for (let id = 1; id < 2 * (HTTP2_LIMITS.faultsMax + 2); id += 2) {
+    for (let id = 1; id < 2 * (3 * HTTP2_LIMITS.faultsMax); id += 2) {
       client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, none));
     }
     await goAwayCode(client);
