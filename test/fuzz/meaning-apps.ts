@@ -142,6 +142,8 @@ export async function startHttp2App(): Promise<MeaningApp> {
 
 function answerHttp2(record: GotRequest, stream: ServerHttp2Stream, socket: Socket): void {
   const words = `echo ${tagOf(record)}`;
+  // Another one on this connection has cut it.
+  if (stream.destroyed) return;
   const answer = (act: () => void): void => {
     if (!stream.destroyed) act();
   };

@@ -3,7 +3,15 @@
  * somebody wrote into Redis: what does not pass its check in values.ts is left out.
  */
 import type { InstanceInfo, InstanceSnapshot, InstanceState, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
-import type { HoldAnswer, Matched, Move, NodeBeatAnswer, RouteBeatAnswer, RouteRecord } from '../directory.ts';
+import {
+  DirectoryUnavailable,
+  type HoldAnswer,
+  type Matched,
+  type Move,
+  type NodeBeatAnswer,
+  type RouteBeatAnswer,
+  type RouteRecord,
+} from '../directory.ts';
 import { reasonLettersMax } from '../start-limits.ts';
 import type { StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
@@ -16,7 +24,7 @@ const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 export function readMatched(answer: unknown): Matched {
   const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs] = list(answer);
   return {
-    now: Number(now),
+    now: clockOf(now),
     known: known === 1,
     waiting: number(waiting),
     oldestHere: present(oldestHere),
@@ -40,7 +48,7 @@ export function readHoldAnswer(answer: unknown): HoldAnswer {
 export function readRouteBeat(answer: unknown): RouteBeatAnswer {
   const [now, known, held, missing, newest, newestNode, starting] = list(answer);
   return {
-    now: Number(now),
+    now: clockOf(now),
     known: known === 1,
     held: number(held),
     missing: list(missing).map(String),
@@ -86,7 +94,7 @@ export function readStartTimes(answer: unknown): StartTimes | null {
 export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unknown): NodeBeatAnswer {
   const [now, known, others, jumpedMs, ...dead] = list(answer);
   return {
-    now: Number(now),
+    now: clockOf(now),
     known: known === 1,
     startedBefore: timeOf(started),
     routesKnown: routesKnown === 1,
@@ -183,6 +191,13 @@ export function tuples(answer: unknown, size: number): unknown[][] {
 
 export function list(answer: unknown): unknown[] {
   return Array.isArray(answer) ? answer : [];
+}
+
+/** What has no time of the directory was not said by one of its scripts: nothing of it is believed. */
+function clockOf(value: unknown): number {
+  const now = typeof value === 'number' ? present(value) : null;
+  if (now === null) throw new DirectoryUnavailable('an answer without a time');
+  return now;
 }
 
 /** Not a number, less than nothing, or more than there can be: nothing. */

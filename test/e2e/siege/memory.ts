@@ -10,8 +10,10 @@ const ERRORS = 3;
 /** Less than this over the whole time is not worth a word: resident memory is in pages and in what the allocator keeps. */
 const MATTERS_BYTES = 24 * 1_048_576;
 const SAMPLES_MIN = 20;
+/** Within less, code is still being compiled, and pools are being filled. */
+const HOURS_MIN = 1 / 6;
 
-/** `short`: there are too few samples to say. */
+/** `short`: it did not take long enough to say. */
 export type MemoryVerdict = 'flat' | 'grows' | 'short';
 
 export interface MemoryFigures {
@@ -67,6 +69,6 @@ function figuresOf(process: string, all: readonly (readonly [number, number])[])
     mostMb: mb(Math.max(0, ...all.map(([, bytes]) => bytes))),
     mbPerHour: mb(slope),
     errorMbPerHour: mb(error),
-    verdict: counted.length < SAMPLES_MIN ? 'short' : grows ? 'grows' : 'flat',
+    verdict: counted.length < SAMPLES_MIN || hours < HOURS_MIN ? 'short' : grows ? 'grows' : 'flat',
   };
 }

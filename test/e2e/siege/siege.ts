@@ -22,7 +22,10 @@ export interface SiegeOptions {
   readonly rate: number;
   /** Of the strikes in a second that each besieger is good for. */
   readonly share: number;
+  readonly only?: readonly string[] | undefined;
   readonly say: (line: string) => void;
+  /** Ends it before its time, with all that was started. */
+  readonly signal?: AbortSignal;
 }
 
 export interface SiegeReport {
@@ -49,7 +52,8 @@ export interface SiegeReport {
 }
 
 export async function runSiege(options: SiegeOptions): Promise<SiegeReport> {
-  const { seconds, seed, nodes, rate, share, say } = options;
+  const { seconds, seed, nodes, rate, share, only, say, signal } = options;
+  const wait = (ms: number): Promise<void> => delay(ms, undefined, { signal });
   const place = await Place.open(nodes);
   const besiegers = fork(new URL('./besiegers/main.ts', import.meta.url), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let strikes: Readonly<Record<string, number>> = {};
@@ -57,15 +61,15 @@ export async function runSiege(options: SiegeOptions): Promise<SiegeReport> {
     strikes = told.strikes ?? strikes;
   });
   try {
-    await command(besiegers, { ports: place.ports, seed, share });
+    await command(besiegers, { ports: place.ports, seed, share, only });
     await place.admitEvil();
     const honest = new Honest(place.ports, rate);
     const totalMs = seconds * 1_000;
     const aloneMs = Math.min(ALONE_MS_MAX, totalMs * ALONE_SHARE);
-    await delay(WARM_UP_MS);
+    await wait(WARM_UP_MS);
     honest.enter('before');
     honest.drop();
-    await delay(aloneMs);
+    await wait(aloneMs);
     const memory = new MemoryWatch(place.watched, Math.max(SAMPLE_MS_MIN, totalMs / SAMPLES));
     say(`alone: ${JSON.stringify(honest.figures('before'))}`);
     honest.enter('siege');
@@ -73,7 +77,7 @@ export async function runSiege(options: SiegeOptions): Promise<SiegeReport> {
     const siegeMs = totalMs - 2 * aloneMs;
     for (let gone = 0; gone < siegeMs; ) {
       const step = Math.min(60_000, siegeMs - gone);
-      await delay(step);
+      await wait(step);
       gone += step;
       say(
         `${Math.round(gone / 1_000)} s: ${JSON.stringify(honest.figures('siege'))}, ${honest.failures.length} failed, ended: ${place.ended.join('; ') || 'none'}`,
@@ -81,7 +85,7 @@ export async function runSiege(options: SiegeOptions): Promise<SiegeReport> {
     }
     besiegers.kill('SIGKILL');
     honest.enter('after');
-    await delay(aloneMs);
+    await wait(aloneMs);
     await honest.stop();
     const figures = memory.stop();
     const internalErrors = await internalErrorsOf(place);

@@ -15,6 +15,8 @@ export interface Orders {
   readonly seed: number;
   /** Of the strikes in a second that each is good for. */
   readonly share: number;
+  /** Names of those who strike; absent: all. */
+  readonly only?: readonly string[] | undefined;
 }
 
 /** What hurts the besiegers themselves is none of the cluster's faults. */
@@ -28,7 +30,9 @@ await applications(field);
 process.send?.({ ready: true });
 await once(process, 'message');
 const strikes = new Map<string, number>();
-for (const besieger of [...clients(field), ...linkers(field), ...redisWriters(field)]) besiege(besieger, orders.share);
+for (const besieger of [...clients(field), ...linkers(field), ...redisWriters(field)]) {
+  if (orders.only?.includes(besieger.name) ?? true) besiege(besieger, orders.share);
+}
 setInterval(() => process.send?.({ strikes: Object.fromEntries(strikes) }), 1_000);
 
 function besiege({ name, perSecond, atOnceMax, strike }: Besieger, share: number): void {
