@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { guard } from '../boundary.ts';
 import { Guard } from './guard.ts';
 import { outOfFilesWords } from './open-files.ts';
 import { groupLives } from './process-table.ts';
@@ -41,17 +42,19 @@ export class AppProcess {
     const child = this.#child;
     this.exited = new Promise((resolve) => {
       // Later ones too: a signal that could not be delivered is no reason to end.
-      child.on('error', (error: NodeJS.ErrnoException) => {
+      const failed = guard('application', (error: NodeJS.ErrnoException) => {
         if (child.pid === undefined)
           resolve({
             code: error.code === 'EACCES' ? NOT_EXECUTABLE_CODE : NOT_FOUND_CODE,
             words: `could not be started: ${outOfFilesWords(error.code) ?? error.message}`,
           });
       });
-      child.once('exit', (code, signal) => {
+      const ended = guard('application', (code: number | null, signal: NodeJS.Signals | null) => {
         if (signal === null) resolve({ code: code ?? 0, words: `ended with code ${code ?? 0}` });
         else resolve({ code: 128 + constants.signals[signal], words: `was ended by ${signal}` });
       });
+      child.on('error', failed);
+      child.once('exit', ended);
     });
     // After the application: it must not wait for its guard.
     this.#guard = child.pid === undefined ? null : new Guard(child.pid, stopTimeoutMs, unguarded);
@@ -78,7 +81,8 @@ export class AppProcess {
   }
 
   async #stop(timeoutMs: number): Promise<void> {
-    const killer = setTimeout(() => this.kill(), timeoutMs);
+    const overdue = guard('application', () => this.kill());
+    const killer = setTimeout(overdue, timeoutMs);
     this.#signalGroup('SIGTERM');
     await this.exited;
     while (this.#groupLives()) await sleep(LEFTOVERS_POLL_MS);

@@ -313,7 +313,7 @@ export class Dispatcher {
     route.yieldTimer = null;
   }
 
-  readonly #sayIdle = (): void => {
+  readonly #sayIdle = guard('timer', (): void => {
     const changed = this.#changed;
     this.#changed = [];
     for (const route of changed) {
@@ -324,7 +324,7 @@ export class Dispatcher {
         caught('directory', error);
       }
     }
-  };
+  });
 }
 
 function visitOf(entry: HeldEntry): Visit {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, Server as TlsServer } from 'node:tls';
-import { attempt, type FailureDomain } from '../boundary.ts';
+import { createServer as createTlsServer, type TLSSocket, Server as TlsServer } from 'node:tls';
+import { attempt, type FailureDomain, guard } from '../boundary.ts';
 import { LINK_TLS_OPTIONS } from '../link/connect.ts';
 import { acceptLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
@@ -83,7 +83,8 @@ export class LinkServer {
         server.off('error', reject);
         if (tls === undefined) reuseReads(server, 'own');
         // Out of file descriptors, for one: the next linker may find it better.
-        server.on('error', (error) => log.error({ err: error }, 'a linker could not be accepted'));
+        const failed = guard('listener', (error: Error) => log.error({ err: error }, 'a linker could not be accepted'));
+        server.on('error', failed);
         resolve();
       });
     });
@@ -141,10 +142,11 @@ export class LinkServer {
       handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
       noDelay: true,
     });
-    server.on('tlsClientError', (error, socket) => {
+    const broken = guard('listener', (error: Error, socket: TLSSocket) => {
       this.#options.log.warn({ peer: socket.remoteAddress, reason: error.message }, 'linker refused');
       socket.destroy();
     });
+    server.on('tlsClientError', broken);
     return server;
   }
 
@@ -161,9 +163,10 @@ export class LinkServer {
     }
     const peer = peerOf(socket);
     this.#unproved.set(peer, socket);
-    socket.once('close', () => {
+    const closed = guard('listener', () => {
       if (this.#unproved.get(peer) === socket) this.#unproved.delete(peer);
     });
+    socket.once('close', closed);
   }
 
   #accept(socket: Socket): void {

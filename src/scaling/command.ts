@@ -129,10 +129,12 @@ async function spawnAndWait(
     if (endedFor !== null) return;
     endedFor = why;
     signalGroup(child, 'SIGTERM');
-    killTimer = setTimeout(signalGroup, TERM_GRACE_MS, child, 'SIGKILL');
+    const kill = guard('command', () => signalGroup(child, 'SIGKILL'));
+    killTimer = setTimeout(kill, TERM_GRACE_MS);
   };
   const onAbort = (): void => endGroup('abort');
-  const timeout = setTimeout(endGroup, timeoutMs, 'timeout');
+  const overdue = guard('command', () => endGroup('timeout'));
+  const timeout = setTimeout(overdue, timeoutMs);
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted) onAbort();
 

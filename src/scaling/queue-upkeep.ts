@@ -2,6 +2,7 @@
  * Keeps the queue usable whatever is done to its keys and to Redis' clock: BullMQ's own scripts fail at a key of another type, and trust
  * that what expires does so in time.
  */
+import { guard } from '../boundary.ts';
 import type { LeftOut } from '../cluster/left-out.ts';
 import { type BullConnection, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import { reasonOf } from './reason.ts';
@@ -131,9 +132,9 @@ export class QueueUpkeep {
 
   /** Looks again and again whether something lives longer than it may: Redis' clock was set back. */
   followClock(lives: QueueLives): void {
-    const look = (): void => {
+    const look = guard('timer', () => {
       if (this.#connection.status === 'ready') this.#look(lives).catch((error: unknown) => this.failed(error));
-    };
+    });
     this.#timer = setInterval(look, EVERY_MS);
     look();
   }

@@ -204,18 +204,21 @@ export class Scaler {
   }
 
   #reportTrouble(): void {
-    this.#worker.on('stalled', (jobId) => this.#log.warn({ jobId }, 'a startup job was cut off and begins anew'));
-    this.#worker.on('failed', (job, error) => {
+    const stalled = guard('job', (jobId: string) => this.#log.warn({ jobId }, 'a startup job was cut off and begins anew'));
+    this.#worker.on('stalled', stalled);
+    const failed = guard('job', (job: Job<StartupJob, number> | undefined, error: Error) => {
       if (error instanceof UnrecoverableError) return this.#leftOut.note(`startup job ${job?.id}`, error.message);
       const route: unknown = job?.data?.route;
       const again = job?.finishedOn === undefined;
       this.#log.warn({ route, jobId: job?.id, attempt: job?.attemptsMade, reason: reasonOf(error), again }, 'startup job failed');
     });
-    this.#worker.on('error', (error) => {
+    this.#worker.on('failed', failed);
+    const troubled = guard('job', (error: Error) => {
       if (this.#upkeep.failed(error)) return;
       // That Redis is away, the queue that the scaler orders by says already, once.
       if (!CONNECTION_TROUBLE.test(error.message)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
     });
+    this.#worker.on('error', troubled);
     this.#connection.on('error', () => {});
   }
 }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type JobsOptions, Queue } from 'bullmq';
+import { guard } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { LeftOut } from '../cluster/left-out.ts';
 import {
@@ -91,7 +92,8 @@ export class StartupQueue {
       defaultJobOptions: JOB_OPTIONS,
       streams: { events: { maxLen: EVENTS_MAX } },
     });
-    this.#queue.on('error', (error) => this.#failed(error));
+    const failed = guard('job', (error: Error) => this.#failed(error));
+    this.#queue.on('error', failed);
   }
 
   /**

@@ -80,7 +80,8 @@ export class Crew {
     if (this.#watch !== null) clearInterval(this.#watch);
     const workers = this.#places.flatMap(({ worker }) => (worker === null ? [] : [worker]));
     for (const worker of workers) worker.leave();
-    const timer = setTimeout(() => this.kill(), timeoutMs);
+    const overdue = guard('worker', () => this.kill());
+    const timer = setTimeout(overdue, timeoutMs);
     await Promise.all(workers.map(({ ended }) => ended));
     clearTimeout(timer);
   }
@@ -97,6 +98,16 @@ export class Crew {
     return worker;
   }
 
+  #isFilled(place: Place): boolean {
+    try {
+      this.#fill(place);
+      return true;
+    } catch (error) {
+      this.#options.log.error({ err: error, worker: place.number }, 'a worker can not be started; trying again');
+      return false;
+    }
+  }
+
   /** Whoever works in this place and ends is followed by another one. */
   async #keep(place: Place): Promise<void> {
     while (this.#isWorking()) {
@@ -109,7 +120,9 @@ export class Crew {
       this.#say(place, worker, exit);
       const waitMs = place.deaths === 0 ? 0 : Math.min(RESTART_MS_MAX, RESTART_MS_MIN * 2 ** (place.deaths - 1));
       await delay(waitMs, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
-      if (this.#isWorking()) this.#fill(place);
+      // No memory, or no descriptor, for another process now.
+      while (this.#isWorking() && !this.#isFilled(place))
+        await delay(RESTART_MS_MAX, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
     }
   }
 

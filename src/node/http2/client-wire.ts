@@ -123,11 +123,12 @@ export class ClientWire extends Duplex {
     if (this.#state !== 'open') return;
     this.#state = 'over';
     // The session may be in the middle of writing.
-    setImmediate(() => {
+    const say = guard('client', () => {
       // Said here: while a write of its own is on its way, Node says nothing when it destroys a session.
       if (this.#outbound.between && this.#socket.writable) this.#socket.write(goAwayFrame(this.judge.lastStream, code));
       this.#state = 'silent';
       this.#ended(code, reason);
     });
+    setImmediate(say);
   }
 }

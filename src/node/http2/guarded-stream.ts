@@ -55,9 +55,10 @@ export abstract class GuardedStream<S extends Http2Stream> {
     stream.on('drain', drained);
     stream.on('end', this.#tellEnded);
     stream.on('close', this.#tellClosed);
-    stream.on('trailers', (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
+    const trailed = guard(this.domain, (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
       this.#trailers = fieldsFrom(raw, headers);
     });
+    stream.on('trailers', trailed);
     this.#watchEnd();
     // It may have been reset in the same piece of bytes that opened it.
     if (stream.closed) process.nextTick(this.#tellClosed);

@@ -1,7 +1,7 @@
 /** What comes before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
 import type { Socket } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
-import { type FailureDomain, guard } from '../../boundary.ts';
+import { attempt, type FailureDomain, guard } from '../../boundary.ts';
 import type { ProxyVersion } from '../../config/proxy-protocol.ts';
 import { Origin } from './origin.ts';
 import { readProxyHeader } from './proxy-header.ts';
@@ -39,9 +39,7 @@ export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, 
       if (came.length > header.bytes) socket.unshift(came.subarray(header.bytes));
       next(socket, header.client === null ? origin : new Origin(socket, header.client));
     });
-    const ended = (): void => {
-      socket.destroy();
-    };
+    const ended = guard(entranceOf(socket), () => void socket.destroy());
     const stop = (): void => {
       socket.off('readable', read);
       socket.off('end', ended);
@@ -55,21 +53,17 @@ export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, 
 export function tlsStep(server: TlsServer): Step {
   /** Connections within their handshake, by both ends: the server does not say of which one a TLS socket was made. */
   const waiting = new Map<string, (socket: TLSSocket) => void>();
-  server.on('secureConnection', (socket) => {
-    const shaken = guard(entranceOf(socket), () => {
-      const pass = waiting.get(endsOf(socket));
-      if (pass === undefined) socket.destroy();
-      else pass(socket);
-    });
-    shaken();
-  });
+  const shaken = (socket: TLSSocket): void => {
+    const pass = waiting.get(endsOf(socket));
+    if (pass === undefined) socket.destroy();
+    else pass(socket);
+  };
+  server.on('secureConnection', (socket) => attempt(entranceOf(socket), () => shaken(socket)));
   // A client that breaks off its handshake concerns nobody else.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   return (socket, origin, next) => {
     const key = endsOf(socket);
-    const forget = (): void => {
-      waiting.delete(key);
-    };
+    const forget = guard('listener', () => void waiting.delete(key));
     waiting.set(key, (secure) => {
       socket.off('close', forget);
       forget();

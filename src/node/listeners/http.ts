@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { createServer as createTlsServer, TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type SecureContext, TLSSocket } from 'node:tls';
+import { caught } from '../../boundary.ts';
 import { ClientConnection } from '../http1/connection.ts';
 import type { ForwardedFrom, HeadAdditions } from '../http1/forwarding.ts';
 import { beginsHttp2, Http2Connection } from '../http2/session.ts';
@@ -38,7 +39,7 @@ export function httpsPort(
 ): ClientPort {
   const tls = createTlsServer({
     ...certificates.first,
-    SNICallback: (name, choose) => choose(null, certificates.contextFor(name)),
+    SNICallback: (name, choose) => choose(null, contextFor(certificates, name)),
     ALPNProtocols: ['h2', 'http/1.1'],
     allowHalfOpen: true,
   });
@@ -52,6 +53,16 @@ export function httpsPort(
     const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2';
     return isHttp2 ? new Http2Connection(socket, from, service, gone) : new ClientConnection(socket, from, service, gone);
   });
+}
+
+/** Called by Node within a handshake. Undefined: the first certificate. */
+function contextFor(certificates: Certificates, name: string): SecureContext | undefined {
+  try {
+    return certificates.contextFor(name);
+  } catch (error) {
+    caught('listener', error);
+    return undefined;
+  }
 }
 
 function fromOf(origin: Origin, proto: 'http' | 'https', { trusted, additions }: HttpSurroundings): ForwardedFrom {
