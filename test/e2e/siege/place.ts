@@ -153,8 +153,19 @@ class Builder {
 
   async #linker(name: string, proxies: readonly string[], route: string, app: number, secret: string, slots: number): Promise<void> {
     const dial = proxies.flatMap((proxy) => ['--proxy', proxy]);
-    // The older one is idle while the newer one serves, and would leave.
-    const args = ['--route', route, '--app', `127.0.0.1:${app}`, '--concurrency', String(slots), '--old-idle-timeout', '24h'];
+    // One that is idle for a while would leave.
+    const args = [
+      '--route',
+      route,
+      '--app',
+      `127.0.0.1:${app}`,
+      '--concurrency',
+      String(slots),
+      '--idle-timeout',
+      '24h',
+      '--old-idle-timeout',
+      '24h',
+    ];
     await this.#pullproxy(name, ['linker', ...dial, ...args], { PULLPROXY_SECRET: secret });
   }
 

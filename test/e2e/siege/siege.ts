@@ -12,7 +12,7 @@ const ALONE_MS_MAX = 120_000;
 const SAMPLES = 400;
 const SAMPLE_MS_MIN = 500;
 /** Code that is not compiled yet takes longer, with and without neighbours. */
-const WARM_UP_MS = 3_000;
+const WARM_UP_MS = 5_000;
 
 export interface SiegeOptions {
   readonly seconds: number;
