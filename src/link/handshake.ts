@@ -17,7 +17,7 @@ import { LinkProtocolError } from '../errors.ts';
 import type { ReadMemory } from '../reused-reads.ts';
 import { FEATURES, Frame, PROTOCOL_VERSION } from './frames.ts';
 import { type Hello, parseHello, type SaidHello, sharedFeatures } from './hello.ts';
-import { parseJson } from './json.ts';
+import { parseJson, refusalWords } from './json.ts';
 import { Link, type LinkTiming } from './link.ts';
 import { channelBinding, newNonce, prove, provenSecret, SECRETS_MAX, type Transcript } from './proof.ts';
 import { nodeProofsV1, provesV1, proveV1, type TranscriptV1 } from './proof-v1.ts';
@@ -25,8 +25,6 @@ import { nodeProofsV1, provesV1, proveV1, type TranscriptV1 } from './proof-v1.t
 export type { Hello };
 
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** How much of a peer's REFUSE is reported. */
-const REASON_LETTERS_MAX = 200;
 /** Nothing in it depends on whether the route, or a secret of it, exists. */
 const NOT_PROVED = 'the linker has not proved a secret that counts for its route here';
 
@@ -181,14 +179,12 @@ class Handshake {
 
   /** `reason` is what the peer hears, `why` what this side logs. */
   refuse(reason: string, why = reason): void {
-    this.link.sendJson(Frame.REFUSE, { reason });
-    this.link.close(why);
+    this.link.refuse(reason, why);
   }
 
   unexpected(type: number, payload: Buffer): void {
     if (type !== Frame.REFUSE) throw new LinkProtocolError(`frame type ${type} in the handshake`);
-    const { reason } = parseJson(payload);
-    this.link.close(`refused by the peer: ${typeof reason === 'string' ? reason.slice(0, REASON_LETTERS_MAX) : 'no reason given'}`);
+    this.link.close(refusalWords(payload));
   }
 
   #end(how: () => void): void {

@@ -10,3 +10,12 @@ export function parseJson(payload: Buffer): Record<string, unknown> {
   }
   throw new LinkProtocolError('a payload that is not a JSON object');
 }
+
+/** How much of a peer's REFUSE is reported. */
+const REASON_LETTERS_MAX = 200;
+
+/** What a REFUSE says, in words for the log. @throws LinkProtocolError */
+export function refusalWords(payload: Buffer): string {
+  const { reason } = parseJson(payload);
+  return `refused by the peer: ${typeof reason === 'string' ? reason.slice(0, REASON_LETTERS_MAX) : 'no reason given'}`;
+}

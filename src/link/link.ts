@@ -6,6 +6,7 @@ import type { TurnoverMap } from '../turnover.ts';
 import type { FrameBudget } from './frame-budget.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
+import { refusalWords } from './json.ts';
 import { Stream, WINDOW_BYTES } from './stream.ts';
 
 export interface LinkTiming {
@@ -113,6 +114,13 @@ export class Link implements FailureDomain {
     return payload;
   }
 
+  /** Ends the link at once, and tells the peer why. Idempotent. `why`: what this side logs. */
+  refuse(reason: string, why = reason): void {
+    if (this.#state === 'down') return;
+    this.sendJson(Frame.REFUSE, { reason });
+    this.close(why);
+  }
+
   /** Ends the link at once. Idempotent; what was queued before is still handed to the kernel. */
   close(reason: string): void {
     if (this.#state === 'down') return;
@@ -167,8 +175,7 @@ export class Link implements FailureDomain {
         caught(this, error);
         return;
       }
-      if (this.#role === null) this.sendJson(Frame.REFUSE, { reason: error.message });
-      this.close(`protocol error: ${error.message}`);
+      this.refuse(error.message, `protocol error: ${error.message}`);
     }
   }
 
@@ -204,6 +211,9 @@ export class Link implements FailureDomain {
         return false;
       case Frame.PONG:
         role.budget.spend();
+        return false;
+      case Frame.REFUSE:
+        this.close(refusalWords(payload));
         return false;
       default:
         return role.receive(type, flags, streamId, payload);

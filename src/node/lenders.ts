@@ -122,8 +122,8 @@ export class Lenders implements LenderEvents {
     this.#leaveHome(name, lender);
     routes.get(name)?.slots.remove(lender);
     // Renews how long the route is remembered: whoever comes while its linker restarts is held.
-    const route = routes.linked(name);
-    if (route === null) return;
+    const route = routes.remembered(name);
+    if (route === undefined) return;
     route.lastGone = lender.instance;
     dispatcher.slotsChanged(route);
   }

@@ -214,7 +214,7 @@ export class LinkServer {
     };
     this.#lenders.set(lender, { route, secret });
     if (!events.linked(route, lender, secret)) {
-      link.close('this node knows too many routes, or too many of this secret');
+      link.refuse('this node knows too many routes, or too many of this secret');
       return;
     }
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');

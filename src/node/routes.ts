@@ -161,6 +161,13 @@ export class Routes {
     return route;
   }
 
+  /** The route of a linker that is gone, known for a while longer; undefined when it was too many to become known. */
+  remembered(name: string): Route | undefined {
+    const route = this.#routes.get(name);
+    if (route !== undefined) route.knownUntil = this.#now() + ROUTE_MEMORY_MS;
+    return route;
+  }
+
   /** Takes the whole set of configured routes. */
   configure(configured: ReadonlyMap<string, RouteSettings>): void {
     this.#configured = configured;

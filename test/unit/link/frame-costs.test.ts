@@ -40,7 +40,8 @@ const move = (count: number, address: string): Buffer => Buffer.concat([u32(coun
 const refused = (frame: keyof typeof Frame): Row => ({ frame, about: 'it is not for this side', reason: 'frame type', does: 0 });
 
 const FROM_LINKER: readonly Row[] = [
-  ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME', 'REFUSE'] as const).map(refused),
+  ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME'] as const).map(refused),
+  { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
   ...(['RETURN', 'MOVE', 'OPEN', 'DONE', 'NEWEST', 'GOAWAY', 'RETIRE_ANSWER', 'CLIENT', 'PARK', 'UNPARK'] as const).map(refused),
   { frame: 'GRANT', about: 'of nothing', payload: u32(0), reason: budget, does: FRAMES_MAX },
   { frame: 'GRANT', about: 'of more than the instance has', payload: u32(1), reason: 'slots granted', does: 2 },
@@ -79,7 +80,8 @@ const FROM_LINKER: readonly Row[] = [
 ];
 
 const FROM_NODE: readonly Row[] = [
-  ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME', 'REFUSE'] as const).map(refused),
+  ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME'] as const).map(refused),
+  { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
   ...(['GRANT', 'RECALL', 'MOVE_FAILED', 'CONNECTED', 'STATE', 'RETIRE', 'START'] as const).map(refused),
   { frame: 'RETURN', about: 'of nothing', payload: u32(0), reason: 'slots returned', does: 0 },
   { frame: 'RETURN', about: 'of more than it has', payload: u32(1), reason: 'slots returned', does: 2 },
@@ -193,6 +195,12 @@ describe('a flood of', () => {
     expect(told).toBeLessThanOrEqual(row.does + (row.reason.startsWith('too many') ? growth : 0) + 1);
     expect(held() - before).toBeLessThan(BYTES_MAX);
   });
+});
+
+test('whoever floods is told why the link ends', async () => {
+  const { node, peer } = await nodeAndRawLinker();
+  await flood(peer.socket, { frame: 'PING', about: '', reason: '', does: 0 }, () => node.downs.length > 0);
+  expect((await peer.takeJson(Frame.REFUSE)).reason).toMatch(/^too many control frames: more than \d+ at once and \d+ per second$/);
 });
 
 test('a legitimate linker does not reach the budget: ten thousand slots that go and come back one by one', async () => {

@@ -95,7 +95,9 @@ test('a linker for which there are too many routes is cut off', async () => {
   // As if 100,000 were known.
   one.node.routes.linked = () => null;
   const linker = await dialRawLinker(one.backendPort);
-  await eventually('it knows', () => linker.said.includes('down: the peer closed the link'));
+  await eventually('it knows', () =>
+    linker.said.some((said) => said.startsWith('down: refused by the peer: this node knows too many routes')),
+  );
   expect(one.node.routes.get(ROUTE)).toBeUndefined();
 });
 

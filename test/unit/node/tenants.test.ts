@@ -90,3 +90,14 @@ test('a relay says nothing about its instance', async () => {
   relay.link.report(HOME);
   await eventually('the link is over', () => relay.said.some((said) => said.startsWith('down')));
 });
+
+test('a linker does not fill the node with routes: those beyond its share do not become known, however often it comes', async () => {
+  const one = await startSomeNode({ cluster: () => new FakeCluster(), secrets: () => ['shop'], routesPerSecretMax: 2 });
+  for (const name of ['a', 'b']) await dialRawLinker(one.backendPort, { route: `${name}.shop.test` }, 'shop');
+  for (let times = 0; times < 3; times++) {
+    const more = await dialRawLinker(one.backendPort, { route: `more${times}.shop.test` }, 'shop');
+    await eventually('it is refused', () => more.said.some((said) => said.includes('too many of this secret')));
+    await eventually('it is gone', () => one.lines.filter(({ msg }) => msg === 'linker gone').length === times + 1);
+  }
+  expect([...one.node.routes.all()].map(({ name }) => name)).toEqual(['a.shop.test', 'b.shop.test']);
+});
