@@ -1,4 +1,5 @@
 /** `/api/v1`: what is there, and how it is changed. */
+import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { problem } from '../config/kinds.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
@@ -26,14 +27,27 @@ interface Named {
   Params: { name: string };
 }
 
-export function addApi(app: FastifyInstance, source: AdminSource, reader: StateReader, feed: StateFeed): void {
-  addState(app, source, reader, feed);
+/** `listens` is told of a connection whose answer has no end. */
+export function addApi(
+  app: FastifyInstance,
+  source: AdminSource,
+  reader: StateReader,
+  feed: StateFeed,
+  listens: (socket: Socket) => void,
+): void {
+  addState(app, source, reader, feed, listens);
   addRoutes(app, source, reader);
   addLeaving(app, source);
 }
 
-function addState(app: FastifyInstance, source: AdminSource, reader: StateReader, feed: StateFeed): void {
-  const asked = { querystring: NOTHING, tags: ['state'] };
+function addState(
+  app: FastifyInstance,
+  source: AdminSource,
+  reader: StateReader,
+  feed: StateFeed,
+  listens: (socket: Socket) => void,
+): void {
+  const asked = { querystring: NOTHING, tags: ['state'], security: [{ token: [] }] };
 
   app.get(
     '/api/v1/state',
@@ -49,11 +63,12 @@ function addState(app: FastifyInstance, source: AdminSource, reader: StateReader
   );
 
   const events = { operationId: 'events', summary: 'The same as server-sent events, whenever it changes', produces: ['text/event-stream'] };
-  app.get('/api/v1/events', { schema: { ...asked, ...events } }, (_request: FastifyRequest, reply: FastifyReply) => {
+  app.get('/api/v1/events', { schema: { ...asked, ...events } }, (request: FastifyRequest, reply: FastifyReply) => {
     const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
     if (!feed.add(reply.raw, headers)) {
       throw new RequestError(503, 'too_many_listeners', `${LISTENERS_MAX} listeners are there already`);
     }
+    listens(request.raw.socket);
     reply.hijack();
   });
 
@@ -70,12 +85,16 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
   const changes = { ...asked, tags: ['changes'], security: [{ token: [] }] };
 
   const get = { operationId: 'route', summary: "A route's settings", response: answers('ConfiguredRoute', 404, 503) };
-  app.get<Named>('/api/v1/routes/:name', { schema: { ...asked, tags: ['state'], ...get } }, async ({ params }) => {
-    const name = nameOf(params);
-    const route = (await reader.read()).routes.find((one) => one.name === name);
-    if (route === undefined) throw new RequestError(404, 'unknown_route', `no route ${name}`);
-    return { name, settings: route.settings, defaults: source.routeDefaults };
-  });
+  app.get<Named>(
+    '/api/v1/routes/:name',
+    { schema: { ...asked, tags: ['state'], security: [{ token: [] }], ...get } },
+    async ({ params }) => {
+      const name = nameOf(params);
+      const route = (await reader.read()).routes.find((one) => one.name === name);
+      if (route === undefined) throw new RequestError(404, 'unknown_route', `no route ${name}`);
+      return { name, settings: route.settings, defaults: source.routeDefaults };
+    },
+  );
 
   const put = {
     operationId: 'setRoute',

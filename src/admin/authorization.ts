@@ -6,6 +6,8 @@ import { isLoopback } from '../config/host-port.ts';
 export interface AdminRequest {
   /** False for GET and HEAD. */
   readonly changes: boolean;
+  /** It shows nothing of the cluster: the page itself, the description of the API. */
+  readonly tokenless?: boolean;
   /** Address of the connection's other end. */
   readonly peer: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -19,7 +21,7 @@ export interface Refusal {
 
 /**
  * Null when the request may go on.
- * @param token what changing calls must carry; without one they must come from this machine
+ * @param token what calls must carry; without one everybody may read, and changing calls must come from this machine
  * @param boundHost the host that the admin port listens at, as it was configured
  */
 export function refusal(request: AdminRequest, token: string | undefined, boundHost: string): Refusal | null {
@@ -28,13 +30,15 @@ export function refusal(request: AdminRequest, token: string | undefined, boundH
     // Somebody else's name that was made to point here (DNS rebinding) would let their page read answers as its own.
     return forbidden('without --admin-token, the Host must be an IP address, localhost or the address that --admin names');
   }
-  if (!request.changes) return null;
-  if (crossSite(headers)) return forbidden('not from a page of another site');
+  if (request.changes && crossSite(headers)) return forbidden('not from a page of another site');
+  // Whoever made a name point here does not know it, and may therefore come by any name.
   if (token !== undefined) {
+    if (request.tokenless) return null;
     const given = /^Bearer (.+)$/i.exec(single(headers.authorization))?.[1];
     if (given !== undefined && sameText(given, token)) return null;
     return { status: 401, code: 'unauthorized', message: 'needs "Authorization: Bearer" with the token that --admin-token names' };
   }
+  if (!request.changes) return null;
   // A proxy on this machine that passes strangers on is no permission.
   const passedOn = ['x-forwarded-for', 'forwarded', 'via'].some((name) => headers[name] !== undefined);
   return isLoopback(request.peer) && !passedOn ? null : forbidden('without --admin-token, changes are possible from the same machine only');

@@ -3,8 +3,8 @@ import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 
 const ABOUT = `What pullproxy shows and how it is changed, at the admin port of any node; all of it is of the whole cluster.
-Changing calls carry "Authorization: Bearer" with the token that --admin-token names. Where none is named they work from the same
-machine only. A page of another site is never let through.`;
+Calls carry "Authorization: Bearer" with the token that --admin-token names, those that only read too. Where none is named everybody
+reads, and changing calls work from the same machine only. A page of another site is never let through.`;
 
 /** Before the routes that it describes. */
 export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {

@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import type { AdminSource } from './admin-source.ts';
 import { addApi } from './api.ts';
 import { refusal } from './authorization.ts';
+import { Connections } from './connections.ts';
 import { CONTENT_SECURITY_POLICY, readDashboardFiles } from './dashboard-files.ts';
 import { Metrics } from './metrics.ts';
 import { addOpenApi } from './openapi.ts';
@@ -17,16 +18,27 @@ import { StateFeed } from './state-feed.ts';
 import { StateReader } from './state-reader.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
+const HEAD_TIMEOUT_MS = 5_000;
+/** With its body. */
 const REQUEST_TIMEOUT_MS = 10_000;
-const CONNECTIONS_MAX = 256;
+/** How often it is looked who is late. */
+const TIMEOUT_CHECK_MS = 1_000;
+const KEEP_ALIVE_MS = 5_000;
+const HEAD_BYTES_MAX = 16 * 1024;
+const HEADERS_MAX = 100;
 
-/** For probes and scrapers, which come by addresses of all kinds, from other machines, without a token. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
+/** For probes, which come by addresses of all kinds, from other machines, without a token. */
+const HEALTH_PATHS: readonly string[] = ['/healthz', '/readyz'];
+const METRICS_PATH = '/metrics';
+/** The same for everybody, and nothing of the cluster is in it. */
+const DESCRIPTION_PATH = '/api/v1/openapi.json';
 
 export interface AdminOptions {
   readonly listen: HostPort;
-  /** What changing calls must carry; without one they must come from this machine. */
+  /** What calls must carry; without one everybody may read, and changing calls must come from this machine. */
   readonly token?: string | undefined;
+  /** Metrics can be read without the token. */
+  readonly metricsOpen?: boolean;
   readonly source: AdminSource;
   readonly log: Log;
   /** How often `/api/v1/events` looks for a change. */
@@ -38,20 +50,32 @@ export class AdminServer {
   readonly #app: FastifyInstance;
   readonly #reader: StateReader;
   readonly #feed: StateFeed;
+  readonly #files = readDashboardFiles();
+  /** Health: from anywhere, by any name. */
+  readonly #open: ReadonlySet<string>;
+  /** By our own names, without the token: what shows nothing of the cluster, and the page at which the token is given. */
+  readonly #tokenless: ReadonlySet<string>;
+  readonly #connections: Connections;
 
   constructor(options: AdminOptions) {
     this.#options = options;
     this.#reader = new StateReader(options.source);
     this.#feed = new StateFeed(this.#reader, options.eventsEveryMs);
+    const { token, metricsOpen = false } = options;
+    this.#open = new Set([...HEALTH_PATHS, ...(token === undefined || metricsOpen ? [METRICS_PATH] : [])]);
+    this.#tokenless = new Set([DESCRIPTION_PATH, ...this.#files.map(({ path }) => path)]);
     this.#app = Fastify({
       logger: false,
       bodyLimit: BODY_BYTES_MAX,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS, maxHeaderSize: HEAD_BYTES_MAX },
       forceCloseConnections: true,
       // A wrong type is an error, not something to be guessed at; unknown properties are refused, not dropped.
       ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
     });
-    this.#app.server.maxConnections = CONNECTIONS_MAX;
+    this.#app.server.maxHeadersCount = HEADERS_MAX;
+    this.#connections = new Connections(this.#app.server);
     // The body that a foreign page can send without asking first.
     this.#app.removeContentTypeParser('text/plain');
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
@@ -80,8 +104,8 @@ export class AdminServer {
     for (const schema of SCHEMAS) app.addSchema(schema);
     await addOpenApi(app, source.version);
     this.#addHealth();
-    addApi(app, source, this.#reader, this.#feed);
-    for (const { path, contentType, content } of readDashboardFiles()) {
+    addApi(app, source, this.#reader, this.#feed, (socket) => this.#connections.listens(socket));
+    for (const { path, contentType, content } of this.#files) {
       app.get(path, { schema: { hide: true } }, (_request, reply) => reply.type(contentType).send(content));
     }
   }
@@ -102,7 +126,7 @@ export class AdminServer {
         .send({ draining: source.draining, redis: { connected: source.redisConnected, refusal: source.redisRefusal } }),
     );
     const text = { 200: { type: 'string' } };
-    app.get('/metrics', asked('metrics', 'Prometheus text', text), async (_request, reply) =>
+    app.get(METRICS_PATH, asked('metrics', 'Prometheus text', text), async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.text()),
     );
   }
@@ -114,9 +138,12 @@ export class AdminServer {
       'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
     });
-    if (OPEN_PATHS.has(request.url.split('?', 1)[0] ?? '')) return;
+    // What is really called, however the request wrote it.
+    const path = request.routeOptions.url ?? '';
+    if (this.#open.has(path)) return;
     const changes = request.method !== 'GET' && request.method !== 'HEAD';
-    const facts = { changes, peer: request.socket.remoteAddress ?? '', headers: request.headers };
+    const asked = { changes, tokenless: this.#tokenless.has(path) && !changes };
+    const facts = { ...asked, peer: request.socket.remoteAddress ?? '', headers: request.headers };
     const refused = refusal(facts, this.#options.token, this.#options.listen.host);
     if (refused !== null) throw new RequestError(refused.status, refused.code, refused.message);
   }

@@ -6,12 +6,15 @@ import type { StateReader } from './state-reader.ts';
 export const LISTENERS_MAX = 64;
 /** A listener that reads too slowly misses states instead of piling them up. */
 const UNREAD_BYTES_MAX = 1024 * 1024;
+/** States that it may miss in a row before it is closed: nobody reads there. */
+const MISSED_MAX = 10;
 
 /** `/api/v1/events`: the state as server-sent events, once a second. Asks for it only while somebody listens. */
 export class StateFeed {
   readonly #reader: Pick<StateReader, 'read'>;
   readonly #everyMs: number;
-  readonly #listeners = new Set<ServerResponse>();
+  /** And the states that each has missed in a row. */
+  readonly #listeners = new Map<ServerResponse, number>();
   #timer: NodeJS.Timeout | null = null;
   #last = '';
 
@@ -30,7 +33,7 @@ export class StateFeed {
     response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
     // What a reader that comes back waits before it does.
     response.write('retry: 1000\n\n');
-    this.#listeners.add(response);
+    this.#listeners.set(response, 0);
     const remove = guard('admin', () => this.#remove(response));
     response.once('close', remove);
     response.on('error', remove);
@@ -40,7 +43,7 @@ export class StateFeed {
   }
 
   close(): void {
-    for (const response of this.#listeners) response.end();
+    for (const response of this.#listeners.keys()) response.end();
     this.#listeners.clear();
     this.#rest();
   }
@@ -68,8 +71,11 @@ export class StateFeed {
     if (this.#timer !== mine) return;
     // A directory that does not answer is seen by the silence; the comment says that the stream itself lives.
     this.#last = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
-    for (const response of this.#listeners) {
-      if (response.writableLength < UNREAD_BYTES_MAX) attempt('admin', () => response.write(this.#last || ':\n\n'));
+    for (const [response, missed] of this.#listeners) {
+      const isRead = response.writableLength < UNREAD_BYTES_MAX;
+      this.#listeners.set(response, isRead ? 0 : missed + 1);
+      if (isRead) attempt('admin', () => response.write(this.#last || ':\n\n'));
+      else if (missed >= MISSED_MAX) response.destroy();
     }
     this.#next(this.#everyMs);
   }

@@ -96,7 +96,13 @@ export async function dev(argv: readonly string[]): Promise<number> {
     startupCommands: () => new Map([[route, instances.results]]),
     accessLogDropped: observation.dropped,
   });
-  const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
+  const admin = new AdminServer({
+    listen: settings.admin,
+    token: settings.adminToken,
+    metricsOpen: settings.adminMetricsOpen,
+    log,
+    source,
+  });
   const adminAddress = await admin.start();
   log.info({ ...bound, admin: adminAddress }, 'ready');
   process.stderr.write(welcome({ listen: bound.listen, admin: adminAddress, route, command, minInstances: settings.minInstances }));

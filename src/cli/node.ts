@@ -22,7 +22,13 @@ export async function node(argv: readonly string[]): Promise<number> {
   const signalled = firstSignal();
   const { listen, backend, advertise, id = newNodeId() } = settings;
   const open = await openNode(loaded, { id, listen, backend, advertise }, log);
-  const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source: open.source });
+  const admin = new AdminServer({
+    listen: settings.admin,
+    token: settings.adminToken,
+    metricsOpen: settings.adminMetricsOpen,
+    log,
+    source: open.source,
+  });
   log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
   warnOfWeakSecrets(settings, log);
 

@@ -55,7 +55,10 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const reader = new StartupJobReader(settings.redis);
   const jobs = (max: number) => reader.read(max);
   const source = scalerAdminSource({ directory, worker, queue, jobs, version: readVersion(), leave: asked.resolve });
-  const admin = settings.admin === undefined ? null : new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
+  const admin =
+    settings.admin === undefined
+      ? null
+      : new AdminServer({ listen: settings.admin, token: settings.adminToken, metricsOpen: settings.adminMetricsOpen, log, source });
   // Before the worker: while Redis is away, health and metrics say so.
   const bound = await admin?.start();
   const leaving = Promise.race([signalled, asked.promise, net.broken]);

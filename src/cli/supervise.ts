@@ -70,7 +70,13 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
 
   await crew.start();
   const source = crewAdminSource(crew, metrics, asked.resolve);
-  const admin = new AdminServer({ listen: settings.admin, token: settings.adminToken, log, source });
+  const admin = new AdminServer({
+    listen: settings.admin,
+    token: settings.adminToken,
+    metricsOpen: settings.adminMetricsOpen,
+    log,
+    source,
+  });
   const bound = { listen: listen.map(formatListenUrl), backend: formatHostPort(sharedBackend), admin: await admin.start() };
   log.info({ ...bound, id, workers: settings.workers }, 'ready');
   warnOfWeakSecrets(settings, log);

@@ -1,9 +1,9 @@
 /** The settings of whatever clients connect to: ports, certificates, and what a client may do. */
 import { addressRange } from './address-range.ts';
 import { formatHostPort } from './host-port.ts';
-import { choice, directoryPath, duration, filePath, listenAddress, problem, size, text, whole } from './kinds.ts';
+import { choice, directoryPath, duration, filePath, listenAddress, problem, size, text, whole, yesNo } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
-import { many, optional, secret, setting } from './settings.ts';
+import { many, onOff, optional, secret, setting } from './settings.ts';
 
 export const CERTIFICATE = 'file with the certificate (PEM)';
 export const PRIVATE_KEY = 'file with the private key (PEM)';
@@ -27,8 +27,9 @@ export const CLIENT_SIDE = {
   adminToken: secret(
     'admin-token',
     text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
-    'what changing calls at the admin port must carry; without it they work from this machine only',
+    'what calls at the admin port must carry, but for health; without it everybody who reaches it may read, and changes work from this machine only',
   ),
+  adminMetricsOpen: onOff('admin-metrics-open', yesNo, 'let /metrics be read without --admin-token'),
   tlsCert: many(
     'tls-cert',
     filePath,

@@ -267,6 +267,7 @@ export const SCALER = command({
     ),
     admin: optional('admin', listenAddress, 'where health, metrics and the API of the scaler are; without it there is no such port'),
     adminToken: CLIENT_SIDE.adminToken,
+    adminMetricsOpen: CLIENT_SIDE.adminMetricsOpen,
     ...TRACING,
     ...SERVER,
   },

@@ -10,6 +10,8 @@ import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { formatSize, parseSize } from './size.ts';
 
 const ARGUMENTS_MAX = 256;
+/** As an operator writes it: a worker adds its number. */
+const NODE_ID_LETTERS_MAX = 64;
 const ARGUMENT_LETTERS_MAX = 16_384;
 
 export interface Kind<T> {
@@ -134,7 +136,7 @@ export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
 export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
 
-export const nodeId: Kind<string> = checked('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', isNodeId);
+export const nodeId: Kind<string> = checked('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', isOperatorsNodeId);
 
 export const startId: Kind<string> = checked('ID', 'lower-case letters and digits, at most 64', isStartId);
 
@@ -194,4 +196,8 @@ function quote(value: unknown): string {
   // A URL may carry a password.
   const quoted = (JSON.stringify(value) ?? String(value)).replace(/(\/\/[^:@/\s]*):[^@/\s]*@/g, '$1:***@');
   return quoted.length > 200 ? `${quoted.slice(0, 200)}…` : quoted;
+}
+
+function isOperatorsNodeId(value: unknown): value is string {
+  return isNodeId(value) && value.length <= NODE_ID_LETTERS_MAX;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { Gate, startBreakableScaler } from '../support/breakable-scaler.ts';
-import { type Opened, saysEventually, TestBrowser, textOf } from '../support/browser.ts';
+import { type Look, type Opened, saysEventually, TestBrowser, textOf } from '../support/browser.ts';
 import { ask, crowd } from '../support/clients.ts';
 import { type ClusterNode, setRoute, startNode, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
@@ -37,6 +37,9 @@ afterAll(async () => {
 
 const routeCard = (page: Page, name: string) => page.locator(`[id="route-${name}"]`);
 
+/** A page in which the token was given. */
+const signedIn = (url: string, look: Look = {}): Promise<Opened> => browser.open(url, { token: TOKEN, ...look });
+
 /** Loaded nothing from elsewhere, and nothing went wrong. */
 function expectCalm({ complaints, requests }: Opened, node: ClusterNode): void {
   expect(complaints).toEqual([]);
@@ -46,7 +49,7 @@ function expectCalm({ complaints, requests }: Opened, node: ClusterNode): void {
 describe('the dashboard', () => {
   test('shows the whole cluster from any node, loads nothing from elsewhere, and is small', async () => {
     expect((await ask(nodes.a.url, { host: APP })).status).toBe(200);
-    const opened = await browser.open(nodes.b.admin);
+    const opened = await signedIn(nodes.b.admin);
     const { page } = opened;
     await saysEventually(page, '#now', /^Nothing is wrong\. Nobody waits; 3 nodes, 1 route, 1 instance\./);
     await saysEventually(page, '#nodes', /a .*b this one .*c /);
@@ -65,13 +68,13 @@ describe('the dashboard', () => {
   });
 
   test('shows a crowd while it is served: held clients, busy slots, new instances first', async () => {
-    const { page } = await browser.open(nodes.c.admin);
+    const { page } = await signedIn(nodes.c.admin);
     const answers = crowd(60, (i) => Object.values(nodes)[i % 3]?.url ?? '', { host: APP, path: '/slow?ms=700' });
     await saysEventually(page, '#totals', /held [1-9]/);
     await saysEventually(page, '#routes', /4 instances of at most 4/);
     await saysEventually(page, '#routes', /5 \/ 5/);
     expect((await answers).filter(({ status }) => status !== 200)).toEqual([]);
-    const { routes } = await state(nodes.a);
+    const { routes } = await state(nodes.a, TOKEN);
     const newestFirst = routes.find(({ name }) => name === APP)?.instances.toSorted((x, y) => y.seq - x.seq);
     expect(await routeCard(page, APP).locator('td:first-child code').allInnerTexts()).toEqual(newestFirst?.map(({ id }) => id));
     await saysEventually(page, '#charts', /Time held 50 % \d.* 99 % \d/);
@@ -83,7 +86,7 @@ describe('the dashboard', () => {
     // Of a route whose starts have failed three times in a row nobody is held: another attempt of this test needs another one.
     const route = `broken${++broken}.example.com`;
     await setRoute(redis.url, route, 'maxInstances=1', 'holdTimeout=60s');
-    const { page } = await browser.open(nodes.b.admin);
+    const { page } = await signedIn(nodes.b.admin);
     const waiting = crowd(7, () => nodes.a.url, { host: route });
     await saysEventually(
       page,
@@ -107,7 +110,7 @@ describe('the dashboard', () => {
   });
 
   test('updates in place: what is looked at stays the same element, focused and open', async () => {
-    const { page } = await browser.open(nodes.a.admin);
+    const { page } = await signedIn(nodes.a.admin);
     const button = page.locator(`[aria-label="Start one more instance of ${APP}"]`);
     await button.focus();
     await page.locator('#jobs summary').last().click();
@@ -127,18 +130,18 @@ describe('the dashboard', () => {
 });
 
 describe('changes from the page', () => {
-  test('need the token, which is asked for once', async () => {
-    const before = (await state(nodes.a)).routes.find(({ name }) => name === APP)?.instances.length ?? 0;
+  test('what is read needs the token, too, which is asked for once', async () => {
+    const before = (await state(nodes.a, TOKEN)).routes.find(({ name }) => name === APP)?.instances.length ?? 0;
     await setRoute(redis.url, APP, 'maxInstances=9');
-    const opened = await browser.open(nodes.a.admin);
-    const { page } = opened;
+    const { page } = await browser.open(nodes.a.admin, { asksToken: true });
     const more = page.locator(`[aria-label="Start one more instance of ${APP}"]`);
-    await more.press('Enter');
     await page.fill('dialog [name=token]', 'a-guess');
     await page.keyboard.press('Enter');
     await saysEventually(page, 'dialog', /That token was refused/);
     await page.fill('dialog [name=token]', TOKEN);
     await page.keyboard.press('Enter');
+    await saysEventually(page, '#nodes', /a this one/);
+    await more.press('Enter');
     await saysEventually(page, '#toasts', /One more instance of app\.example\.com was asked for/);
     await saysEventually(page, '#routes', new RegExp(`${before + 1} instances of at most 9`), 20_000);
     await more.press('Enter');
@@ -149,10 +152,9 @@ describe('changes from the page', () => {
 
   test('replace all instances, when that is confirmed', async () => {
     const newest = async () =>
-      (await state(nodes.a)).routes.find(({ name }) => name === APP)?.instances.toSorted((x, y) => y.seq - x.seq)[0]?.id ?? '';
+      (await state(nodes.a, TOKEN)).routes.find(({ name }) => name === APP)?.instances.toSorted((x, y) => y.seq - x.seq)[0]?.id ?? '';
     const before = await newest();
-    const { page } = await browser.open(nodes.a.admin);
-    await signIn(page);
+    const { page } = await signedIn(nodes.a.admin);
     await page.click(`[aria-label="Replace all instances of ${APP}"]`);
     await saysEventually(page, 'dialog', /Replace all instances of app\.example\.com\?/);
     await page.locator('dialog button.main').press('Enter');
@@ -162,8 +164,7 @@ describe('changes from the page', () => {
   });
 
   test('of settings reach the cluster, and what is wrong with them is said in the form', async () => {
-    const { page } = await browser.open(nodes.b.admin);
-    await signIn(page);
+    const { page } = await signedIn(nodes.b.admin);
     await page.click(`[aria-label="Settings of ${APP}"]`);
     expect(await page.inputValue('dialog [name=maxInstances]')).toBe('9');
     expect(await page.getAttribute('dialog [name=holdTimeout]', 'placeholder')).toBe('30s');
@@ -186,8 +187,7 @@ describe('changes from the page', () => {
   });
 
   test('add a route and delete it again, by keyboard', async () => {
-    const { page } = await browser.open(nodes.b.admin);
-    await signIn(page);
+    const { page } = await signedIn(nodes.b.admin);
     await page.focus('#add-route');
     await page.keyboard.press('Enter');
     await page.waitForSelector('dialog');
@@ -206,8 +206,7 @@ describe('changes from the page', () => {
   });
 
   test('drain a node at which the page is not, and say that it left', async () => {
-    const { page } = await browser.open(nodes.b.admin);
-    await signIn(page);
+    const { page } = await signedIn(nodes.b.admin);
     await page.click('[aria-label="Drain node c"]');
     await saysEventually(page, 'dialog', /Drain node c\?/);
     await page.locator('dialog button.main').press('Enter');
@@ -222,7 +221,7 @@ describe('changes from the page', () => {
 describe('for everybody', () => {
   test('fits a phone: no page is wider than the screen, nor is a dialog', async () => {
     for (const path of ['', '/jobs']) {
-      const { page } = await browser.open(`${nodes.b.admin}${path}`, { width: 360, height: 740 });
+      const { page } = await signedIn(`${nodes.b.admin}${path}`, { width: 360, height: 740 });
       await eventually('something is there', async () => (await textOf(page, '#jobs')).length > 10);
       expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
       if (path === '') {
@@ -235,7 +234,7 @@ describe('for everybody', () => {
   });
 
   test.each([false, true])('is readable (dark: %s): every text has enough contrast', async (dark) => {
-    const { page } = await browser.open(nodes.b.admin, { dark });
+    const { page } = await signedIn(nodes.b.admin, { dark });
     await eventually('something is there', async () => (await textOf(page, '#jobs')).length > 10);
     expect(await page.evaluate(LOW_CONTRASTS)).toEqual([]);
     await page.close();
@@ -244,7 +243,7 @@ describe('for everybody', () => {
   test('the filter is a key away when there are many routes', async () => {
     const names = Array.from({ length: 8 }, (_, i) => `r${i}.example.net`);
     for (const name of names) await setRoute(redis.url, name);
-    const { page } = await browser.open(nodes.b.admin);
+    const { page } = await signedIn(nodes.b.admin);
     await saysEventually(page, '#routes', /r7\.example\.net/);
     await page.keyboard.press('/');
     await page.keyboard.type('r3.');
@@ -255,7 +254,7 @@ describe('for everybody', () => {
 
 describe('when things break', () => {
   test('a node that was killed is missed, by name', async () => {
-    const { page } = await browser.open(nodes.b.admin);
+    const { page } = await signedIn(nodes.b.admin);
     await saysEventually(page, '#nodes', /a .*b /);
     nodes.a.kill('SIGKILL');
     await saysEventually(page, '#now', /node a is gone since \d\d:\d\d:\d\d: no heartbeat/);
@@ -266,7 +265,7 @@ describe('when things break', () => {
 
   test('that no scaler is there is said when somebody waits for one', async () => {
     await scaler.stop();
-    const { page } = await browser.open(nodes.b.admin);
+    const { page } = await signedIn(nodes.b.admin);
     const waiting = ask(nodes.b.url, { host: 'r1.example.net' }).catch(() => null);
     await saysEventually(page, '#now', /r1\.example\.net: 1 client held .*no scaler is there to start an instance/);
     await page.close();
@@ -275,7 +274,7 @@ describe('when things break', () => {
   });
 
   test('without Redis the page goes on with what the node knows, and says so', async () => {
-    const { page } = await browser.open(nodes.b.admin);
+    const { page } = await signedIn(nodes.b.admin);
     await redis.kill();
     await saysEventually(page, '#now > :first-child', /^Redis does not answer/);
     await saysEventually(page, '#nodes', /b this one/);
@@ -285,15 +284,10 @@ describe('when things break', () => {
 
 test('a node on its own has a page, too', async () => {
   const lone = await startNode(null, ['--id', 'lone']);
-  const opened = await browser.open(lone.admin);
+  const opened = await signedIn(lone.admin);
   await saysEventually(opened.page, '#now', /^Nothing is wrong\. Nobody waits; 1 node/);
   await saysEventually(opened.page, '#jobs', /this node has no Redis/);
   expectCalm(opened, lone);
   await lone.stop();
   await saysEventually(opened.page, '#connection', /trying again|no news/);
 });
-
-/** Lets the page keep the token as if it had been asked for. */
-async function signIn(page: Page): Promise<void> {
-  await page.evaluate(`sessionStorage.setItem('pullproxy-token', '${TOKEN}')`);
-}

@@ -22,6 +22,10 @@ export interface Look {
   readonly width?: number;
   readonly height?: number;
   readonly dark?: boolean;
+  /** What the page has kept, as if it had been asked for. */
+  readonly token?: string;
+  /** The page is to ask for the token. */
+  readonly asksToken?: boolean;
 }
 
 export interface Opened {
@@ -45,11 +49,13 @@ export class TestBrowser {
     return new TestBrowser(await chromium.launch({ executablePath: EXECUTABLE, args: ARGS }));
   }
 
-  /** Resolves when the page says that it is live. */
+  /** Resolves when the page says that it is live, or asks for the token. */
   async open(url: string, look: Look = {}): Promise<Opened> {
     for (let left = OPEN_TRIES - 1; ; left--) {
       const opened = await this.#load(url, look);
-      const live = await opened.page.waitForSelector('#connection[data-state=live]', { timeout: LIVE_MS }).catch(() => null);
+      const live = await opened.page
+        .waitForSelector(look.asksToken ? 'dialog [name=token]' : '#connection[data-state=live]', { timeout: LIVE_MS })
+        .catch(() => null);
       if (live !== null) return opened;
       if (left === 0 || !opened.complaints.some((text) => NETWORK_CHANGED.test(text))) {
         throw new Error(`${url} is not live: ${opened.complaints.join('; ') || 'no complaint'}`);
@@ -62,8 +68,9 @@ export class TestBrowser {
     return this.#browser.close();
   }
 
-  async #load(url: string, { width = 1280, height = 900, dark = false }: Look): Promise<Opened> {
+  async #load(url: string, { width = 1280, height = 900, dark = false, token }: Look): Promise<Opened> {
     const page = await this.#browser.newPage({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light' });
+    if (token !== undefined) await page.addInitScript(`sessionStorage.setItem('pullproxy-token', ${JSON.stringify(token)})`);
     const complaints: string[] = [];
     const requests: string[] = [];
     const bodies: Promise<number>[] = [];

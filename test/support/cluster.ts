@@ -109,8 +109,9 @@ export interface State {
   }[];
 }
 
-export async function state(node: ClusterNode): Promise<State> {
-  return (await (await fetch(`${node.admin}/api/v1/state`)).json()) as State;
+export async function state(node: ClusterNode, token?: string): Promise<State> {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  return (await (await fetch(`${node.admin}/api/v1/state`, { headers })).json()) as State;
 }
 
 /** The value of a metric's sample that has these labels; 0 when there is none. */

@@ -1,4 +1,4 @@
-/** Calls that change something, with the token if one is needed. */
+/** Calls, with the token if one is needed. */
 import { askToken, toast } from './dialogs.js';
 
 const KEPT = 'pullproxy-token';
@@ -7,16 +7,30 @@ export class Refused extends Error {}
 
 /** The answer's JSON. Throws `Refused` with what the server says, null when the person gave no token. */
 export async function call(method, path, body) {
-  let wrong = false;
+  const response = await answerOf(method, path, body);
+  if (response === null) return null;
+  if (response.ok) return response.status === 204 ? {} : response.json();
+  const { error } = await response.json().catch(() => ({}));
+  throw new Refused(error?.message ?? `answered with ${response.status}`);
+}
+
+/** The question that is open: several calls may need its answer. */
+let asking = null;
+
+/** The response, which is not one that asks for the token; null when the person gave none. */
+export async function answerOf(method, path, body) {
   for (;;) {
+    const used = kept();
     const response = await send(method, path, body);
-    if (response.ok) return response.status === 204 ? {} : response.json();
-    const { error } = await response.json().catch(() => ({}));
-    if (response.status !== 401) throw new Refused(error?.message ?? `answered with ${response.status}`);
-    const token = await askToken(wrong || kept() !== null);
+    if (response.status !== 401) return response;
+    // Another call has asked meanwhile.
+    if (kept() !== used) continue;
+    asking ??= askToken(used !== null).finally(() => {
+      asking = null;
+    });
+    const token = await asking;
     if (token === null) return null;
     sessionStorage.setItem(KEPT, token);
-    wrong = true;
   }
 }
 

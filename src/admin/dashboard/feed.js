@@ -1,4 +1,5 @@
 /** What /api/v1/events says, and whether it still says anything. */
+import { answerOf } from './calls.js';
 import { byId } from './dom.js';
 import { age } from './words.js';
 
@@ -10,25 +11,46 @@ const LATE_MS = 4000;
 export function follow(onState) {
   let lastAt = performance.now();
   let heard = false;
-  const listen = () => {
-    const events = new EventSource('api/v1/events');
-    events.onmessage = ({ data }) => {
-      lastAt = performance.now();
-      heard = true;
-      onState(JSON.parse(data));
-      connection('live', 'live');
-    };
-    events.onerror = () => {
-      connection('lost', heard ? 'connection lost, trying again' : 'not connected, trying again');
-      // After an answer that is an error the browser gives up; a node that restarts may give one.
-      if (events.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
-    };
+  const listen = async () => {
+    try {
+      // Not an EventSource: that carries no token.
+      const response = await answerOf('GET', 'api/v1/events');
+      if (response === null) {
+        connection('lost', 'needs the token: load the page again');
+        return;
+      }
+      if (response.ok && response.body !== null) {
+        for await (const data of messages(response.body)) {
+          lastAt = performance.now();
+          heard = true;
+          onState(JSON.parse(data));
+          connection('live', 'live');
+        }
+      }
+    } catch {
+      // It is tried again, as after an end.
+    }
+    connection('lost', heard ? 'connection lost, trying again' : 'not connected, trying again');
+    setTimeout(listen, AGAIN_MS);
   };
-  listen();
+  void listen();
   setInterval(() => {
     const silentMs = performance.now() - lastAt;
-    if (silentMs > LATE_MS) connection('lost', heard ? `no news for ${age(silentMs)}` : 'no answer yet');
+    if (heard && silentMs > LATE_MS) connection('lost', `no news for ${age(silentMs)}`);
   }, 1000);
+}
+
+/** The data of each server-sent event. */
+async function* messages(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const events = (text + value).split('\n\n');
+    text = events.pop() ?? '';
+    for (const event of events) if (event.startsWith('data: ')) yield event.slice('data: '.length);
+  }
 }
 
 export function connection(state, text) {

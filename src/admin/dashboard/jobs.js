@@ -1,4 +1,5 @@
 /** The page at `/jobs`: all startup jobs that the queue remembers. */
+import { answerOf } from './calls.js';
 import { byId, h, input, isTyping, show } from './dom.js';
 import { connection } from './feed.js';
 import { jobList, words } from './job-list.js';
@@ -22,7 +23,11 @@ void look();
 
 async function look() {
   try {
-    const response = await fetch('api/v1/jobs');
+    const response = await answerOf('GET', 'api/v1/jobs');
+    if (response === null) {
+      connection('lost', 'needs the token: load the page again');
+      return;
+    }
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.error?.message);
     latest = { ...answer, at: Date.parse(response.headers.get('date') ?? '') || Date.now() };

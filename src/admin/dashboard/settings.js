@@ -22,9 +22,9 @@ export async function editSettings(name) {
 
 async function current(name) {
   if (name === null) return { settings: null, defaults: {} };
-  const response = await fetch(`api/v1/routes/${encodeURIComponent(name)}`);
-  if (!response.ok) throw new Error(`answered with ${response.status}`);
-  return response.json();
+  const answer = await call('GET', `api/v1/routes/${encodeURIComponent(name)}`);
+  if (answer === null) throw new Error('it needs the token');
+  return answer;
 }
 
 function form({ name, keys, settings, defaults }, close) {

@@ -20,8 +20,11 @@ describe('with a token', () => {
     }
   });
 
-  test('reading needs none, by any name', () => {
-    expect(refusal({ changes: false, peer: REMOTE, headers: { host: 'node1.example.com:9090' } }, token, '0.0.0.0')).toBeNull();
+  test('reading needs it too, by any name, but for what shows nothing of the cluster', () => {
+    const reads = { changes: false, peer: REMOTE, headers: { host: 'node1.example.com:9090' } };
+    expect(refusal(reads, token, '0.0.0.0')?.status).toBe(401);
+    expect(refusal({ ...reads, headers: { ...reads.headers, authorization: `Bearer ${token}` } }, token, '0.0.0.0')).toBeNull();
+    expect(refusal({ ...reads, tokenless: true }, token, '0.0.0.0')).toBeNull();
   });
 
   test('a page of another site is refused although it has the token', () => {

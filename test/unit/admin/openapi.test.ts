@@ -47,10 +47,10 @@ describe('the description of the API', () => {
     );
     expect(calls.toSorted()).toEqual([
       'DELETE /api/v1/routes/{name} deleteRoute token',
-      'GET /api/v1/events events',
-      'GET /api/v1/jobs jobs',
-      'GET /api/v1/routes/{name} route',
-      'GET /api/v1/state state',
+      'GET /api/v1/events events token',
+      'GET /api/v1/jobs jobs token',
+      'GET /api/v1/routes/{name} route token',
+      'GET /api/v1/state state token',
       'GET /healthz healthz',
       'GET /metrics metrics',
       'GET /readyz readyz',

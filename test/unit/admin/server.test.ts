@@ -206,7 +206,8 @@ describe('authorization', () => {
     expect(source.draining).toBe(false);
     const headers = { authorization: 'Bearer the-token' };
     expect((await fetch(`${base}/api/v1/drain`, { method: 'POST', headers })).status).toBe(202);
-    expect((await fetch(`${base}/api/v1/state`)).status).toBe(200);
+    expect((await fetch(`${base}/api/v1/state`)).status).toBe(401);
+    expect((await fetch(`${base}/api/v1/state`, { headers })).status).toBe(200);
   });
 
   test('a page of another site changes nothing', async () => {

@@ -1,0 +1,87 @@
+/**
+ * Connections to the admin port: so many, and none of them can keep the others out by doing nothing. Whoever reaches the port may connect,
+ * and a probe that finds no place takes the node out of its load balancer.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { guard } from '../boundary.ts';
+
+export const CONNECTIONS_MAX = 256;
+/** An answer that is not read: after this its connection gives way to a new one, and without one it is closed by ANSWER_MS_MAX. */
+const SLOW_MS = 5_000;
+const ANSWER_MS_MAX = 30_000;
+
+interface Connection {
+  /** Since when: performance.now(). */
+  since: number;
+  /** `silent`: nothing is asked, or not in full yet; `asking`: one request is answered; `listening`: it is an endless one. */
+  state: 'silent' | 'asking' | 'listening';
+}
+
+export class Connections {
+  /** In the order in which they came into their state. */
+  readonly #open = new Map<Socket, Connection>();
+
+  constructor(server: Server) {
+    server.on(
+      'connection',
+      guard('admin', (socket: Socket) => this.#accept(socket)),
+    );
+    server.prependListener(
+      'request',
+      guard('admin', (request: IncomingMessage, response: ServerResponse) => this.#ask(request, response)),
+    );
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** The answer of this connection has no end. What does so has a bound of its own. */
+  listens(socket: Socket): void {
+    this.#become(socket, 'listening');
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#open.size >= CONNECTIONS_MAX && !this.#makeRoom()) {
+      socket.destroy();
+      return;
+    }
+    this.#become(socket, 'silent');
+    socket.once('close', () => this.#open.delete(socket));
+  }
+
+  #ask({ socket }: IncomingMessage, response: ServerResponse): void {
+    // Requests that do not wait for the answer to the one before: each would pile up an answer.
+    if (this.#open.get(socket)?.state !== 'silent') {
+      socket.destroy();
+      return;
+    }
+    this.#become(socket, 'asking');
+    const overdue = setTimeout(() => {
+      if (this.#open.get(socket)?.state === 'asking') socket.destroy();
+    }, ANSWER_MS_MAX).unref();
+    response.once('close', () => {
+      clearTimeout(overdue);
+      if (this.#open.has(socket)) this.#become(socket, 'silent');
+    });
+  }
+
+  /** The oldest silent one goes, else the oldest that does not read its answer. */
+  #makeRoom(): boolean {
+    const slowSince = performance.now() - SLOW_MS;
+    const [silent] = [...this.#open].find(([, { state }]) => state === 'silent') ?? [];
+    const [leaver = silent] = silent
+      ? [silent]
+      : ([...this.#open].find(([, { state, since }]) => state === 'asking' && since < slowSince) ?? []);
+    if (leaver === undefined) return false;
+    this.#open.delete(leaver);
+    leaver.destroy();
+    return true;
+  }
+
+  #become(socket: Socket, state: Connection['state']): void {
+    this.#open.delete(socket);
+    if (!socket.destroyed) this.#open.set(socket, { state, since: performance.now() });
+  }
+}
