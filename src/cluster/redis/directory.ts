@@ -125,7 +125,7 @@ export class RedisDirectory implements Directory {
   }
 
   async restart(route: string): Promise<number> {
-    return Number(await this.#route('restart', route));
+    return countOf(await this.#route('restart', route)) ?? 0;
   }
 
   // Configured routes.
@@ -315,6 +315,7 @@ function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
   try {
     return reader(answer);
   } catch (error) {
+    if (error instanceof DirectoryUnavailable) throw error;
     internalError('directory', error);
     throw new DirectoryUnavailable('an answer of Redis can not be read', { cause: error });
   }
