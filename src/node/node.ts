@@ -253,7 +253,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#watch?.begin(visit, visit.head.host);
     const route = this.routes.match(visit.head.host);
     if (httpsRedirect !== undefined && visit.head.proto !== 'https') visit.refuse(toHttps(visit.head, httpsRedirect));
-    else if (visit instanceof Exchange && isHttp2(route)) visit.refuse(new PullproxyError('bad_request', 'HTTP/2 only'));
+    else if (visit instanceof Exchange && isHttp2(route))
+      visit.refuse(new PullproxyError('bad_request', 'the application of this name speaks HTTP/2 only'));
     // The bytes of a request would be a line protocol's commands to it.
     else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
     else this.#admit(visit, visit.head.host, route);
