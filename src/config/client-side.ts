@@ -75,6 +75,12 @@ export const CLIENT_SIDE = {
     'bytes a second at which a client must send its body, once --body-grace has passed, and read its answer, over each --stall-timeout; slower ones are given up. 0: only silence is limited',
   ),
   bodyGraceMs: setting('body-grace', duration(1), 10_000, 'how long a body that has a slot may take before its rate counts'),
+  requestBufferBytes: setting(
+    'request-buffer',
+    size(0, 64 * 1024 ** 2),
+    0,
+    'a request has a slot only when its body is there, or so much of it, as nginx does it; what is buffered counts for --held-bytes-max. 0: a body may come while it has a slot',
+  ),
   tcpIdleTimeoutMs: setting(
     'tcp-idle-timeout',
     duration(0),

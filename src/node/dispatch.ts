@@ -9,6 +9,7 @@ import { PullproxyError } from '../errors.ts';
 import { type HandoffCounters, WaitCounters } from './counters.ts';
 import type { HeldEntry, HeldTally } from './held-queue.ts';
 import type { Relays } from './relays.ts';
+import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './routes.ts';
 import type { Lender } from './slots.ts';
 import { Visit } from './visit.ts';
@@ -43,6 +44,8 @@ export class Dispatcher {
   readonly #tally: HeldTally;
   readonly #handoffs: HandoffCounters;
   readonly #startNeeded: (route: string) => void;
+  /** Null: a request has a slot as soon as there is one, wherever its body is. */
+  readonly #buffers: RequestBuffers | null;
   /** Routes whose number of idle slots has changed in this turn. */
   #changed: Route[] = [];
   #nextHold = 0;
@@ -55,7 +58,9 @@ export class Dispatcher {
     tally: HeldTally,
     handoffs: HandoffCounters,
     startNeeded: (route: string) => void = () => {},
+    buffers: RequestBuffers | null = null,
   ) {
+    this.#buffers = buffers;
     this.#cluster = cluster;
     this.#startNeeded = startNeeded;
     this.#heldMax = heldMax;
@@ -75,6 +80,8 @@ export class Dispatcher {
   #admit(visit: Visit, route: Route): void {
     visit.route = route;
     if (visit.record !== null) visit.record.route = route.name;
+    const waitsForBody = this.#buffers !== null && !this.#draining && visit.collectBody(this.#buffers, () => this.admit(visit, route));
+    if (waitsForBody) return;
     const lender = route.held.size === 0 ? this.#choose(route, 0) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
     else if (lender === null && this.#isFailing(route)) this.#sendAway(visit, route);
@@ -156,6 +163,7 @@ export class Dispatcher {
   /** This node leaves: from now on slots serve who is held here, whoever waits elsewhere. */
   drain(routes: Iterable<Route>): void {
     this.#draining = true;
+    this.#buffers?.flush();
     for (const route of routes) this.match(route);
   }
 

@@ -22,12 +22,21 @@ export class HeldTally {
   get isFull(): boolean {
     return this.bytes + PART_READ_BYTES > this.bytesMax;
   }
+
+  /** So many bytes more are kept. False: nothing more may be. */
+  keep(bytes: number): boolean {
+    this.bytes += bytes;
+    if (!this.isFull) return true;
+    // A read can't be undone: all stop before the one that would be too much.
+    for (const queue of this.reading) queue.stopReading();
+    return false;
+  }
 }
 
 /** One place in a held queue. The queue's links live in the entry itself: 10,000 held clients cost no further object each. */
 export class HeldEntry {
   /** Milliseconds on the node's monotonic clock; the place in the queue, also after a failed attempt. */
-  readonly arrivedAt: number;
+  arrivedAt: number;
   /** Memory that the entry keeps while it waits. */
   heldBytes = 0;
   queue: HeldQueue | null = null;
@@ -144,18 +153,15 @@ export class HeldQueue {
 
   /** An entry here keeps `bytes` more. False: that is as much as may be kept, or more. */
   grew(bytes: number): boolean {
-    const tally = this.#tally;
     this.bytes += bytes;
-    tally.bytes += bytes;
-    const isFull = this.bytes + PART_READ_BYTES > tally.queueBytesMax;
-    // A read can't be undone: all stop before the one that would be too much.
-    if (tally.isFull) for (const queue of tally.reading) queue.#stopReading();
-    else if (isFull) this.#stopReading();
-    return !isFull && !tally.isFull;
+    const hasRoom = this.#tally.keep(bytes);
+    const isFull = this.bytes + PART_READ_BYTES > this.#tally.queueBytesMax;
+    if (isFull) this.stopReading();
+    return hasRoom && !isFull;
   }
 
-  /** Each entry once. */
-  #stopReading(): void {
+  /** Each entry is told once. */
+  stopReading(): void {
     for (const entry of this.#reading) entry.stopReading();
     this.#reading.clear();
     this.#tally.reading.delete(this);

@@ -56,6 +56,8 @@ export interface NodeOptions extends HeldLimits, Http2Limits {
   readonly stallTimeoutMs: number;
   readonly bodyRateMin: number;
   readonly bodyGraceMs: number;
+  /** Of a request's body that is there before it has a slot; 0 or absent: none has to be. */
+  readonly requestBufferBytes?: number;
   readonly tcpIdleTimeoutMs: number;
   readonly upgradeIdleTimeoutMs: number;
   readonly linkTiming?: LinkTiming;

@@ -23,6 +23,7 @@ import type { TcpService } from './listeners/tcp.ts';
 import { TrustedProxies } from './listeners/trusted-proxies.ts';
 import type { NodeAddresses, NodeOptions } from './node-options.ts';
 import { Relays } from './relays.ts';
+import { RequestBuffers } from './request-buffers.ts';
 import { RouteLookup } from './route-lookup.ts';
 import { type Route, Routes } from './routes.ts';
 import type { Lender } from './slots.ts';
@@ -126,7 +127,10 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#expectNotStopped();
     this.#cluster = this.#options.cluster(backend);
     this.#lookup = new RouteLookup(this.#cluster, this.#options.log);
-    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs, (route) => this.onStartNeeded(route));
+    const { requestBufferBytes = 0 } = this.#options;
+    const buffers = requestBufferBytes === 0 ? null : new RequestBuffers(requestBufferBytes, this.#tally);
+    const startNeeded = (route: string): void => this.onStartNeeded(route);
+    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs, startNeeded, buffers);
     this.#lenders = new Lenders({
       cluster: this.#cluster,
       dispatcher: this.#dispatcher,

@@ -1,6 +1,7 @@
 import type { FailureDomain } from '../boundary.ts';
 import type { PullproxyError } from '../errors.ts';
 import { HeldEntry } from './held-queue.ts';
+import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './routes.ts';
 import type { Lender } from './slots.ts';
 import type { VisitFacts, VisitRecord } from './visit-record.ts';
@@ -35,6 +36,13 @@ export abstract class Visit extends HeldEntry implements FailureDomain {
 
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;
+
+  /**
+   * Waits for its body, if that is still to come, and calls `collected` when enough of it is there. Returns whether it waits.
+   */
+  collectBody(_buffers: RequestBuffers, _collected: () => void): boolean {
+    return false;
+  }
 
   /** Opens its stream on the lender's link, which has an idle slot. */
   abstract serve(lender: Lender): void;

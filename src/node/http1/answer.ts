@@ -27,6 +27,8 @@ export class Answer {
   /** A byte of the answer was given out: nothing can be taken back. */
   started = false;
   status = 0;
+  /** The client has been told to go on: a 100 (Continue) of the application is one too many. */
+  continueSaid = false;
   /** Further header lines, asked for when the head is there. */
   addedLines: (() => string) | null = null;
   readonly #request: RequestHead;
@@ -85,7 +87,7 @@ export class Answer {
     }
     if (head.status < 200 && head.status !== 101) {
       parsed.parser.release();
-      return this.#interim(bytes, parsed.bytes, head.start);
+      return this.#interim(bytes, parsed.bytes, head);
     }
     this.#head = head;
     this.status = head.status;
@@ -106,10 +108,10 @@ export class Answer {
     this.#body?.release();
   }
 
-  #interim(bytes: Buffer, headBytes: number, start: number): Taken {
+  #interim(bytes: Buffer, headBytes: number, { start, status }: ResponseHead): Taken {
     const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
     // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
-    if (this.#request.http10) return { bytes: null, rest };
+    if (this.#request.http10 || (status === 100 && this.continueSaid)) return { bytes: null, rest };
     this.interim = true;
     return { bytes: rewriteResponseHead(bytes, headBytes, start, '', 0), rest };
   }

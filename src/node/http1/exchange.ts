@@ -3,6 +3,7 @@ import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { type ColdStart, serverTiming } from '../cold-start.ts';
+import type { RequestBuffers } from '../request-buffers.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { type EndedBy, type EndReason, factsOf, type VisitFacts } from '../visit-record.ts';
@@ -19,6 +20,7 @@ import { isNavigation } from './waiting-page.ts';
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
 const ATTEMPTS_MAX = 3;
+const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** A visit that begins with a request of HTTP. */
 export interface HttpVisit extends Visit {
@@ -72,6 +74,11 @@ export class Exchange extends Visit implements StreamHandler {
   #undrained = 0;
   /** While the stream is open and the request is not complete. */
   #pace: RequestPace | null = null;
+  /** While its body is awaited before it may have a slot. */
+  #collecting: { readonly buffers: RequestBuffers; readonly collected: () => void } | null = null;
+  #hasCollected = false;
+  /** A 100 (Continue) was said here: the application's is one too many. */
+  #saidContinue = false;
 
   constructor(client: ExchangeClient, events: ExchangeEvents, head: RequestHead, parser: Parser) {
     super(performance.now());
@@ -97,7 +104,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** It has no slot yet: what it is given of its body is kept. */
   get isHeld(): boolean {
-    return this.#state === 'waiting';
+    return this.#state === 'waiting' && this.#collecting === null;
   }
 
   get requestComplete(): boolean {
@@ -153,6 +160,8 @@ export class Exchange extends Visit implements StreamHandler {
         this.#client.pause();
         this.#pace?.pause(performance.now());
       }
+    } else if (this.#collecting !== null) {
+      this.#collected(this.#keep(this.#request.keptBytes - keptBytes));
     } else if (this.#state === 'waiting') {
       const hasRoom = this.grow(this.#request.keptBytes - keptBytes);
       if (!hasRoom || this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
@@ -162,7 +171,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** Its connection keeps so many bytes more: of the next requests, or such that could not be left unread. */
   keptUnread(bytes: number): void {
-    if (this.#state === 'waiting' && !this.grow(bytes)) this.#breakOff('queue_full');
+    if (this.#state === 'waiting' && !this.#keep(bytes)) this.#breakOff('queue_full');
   }
 
   /** The client's connection is gone. */
@@ -188,17 +197,59 @@ export class Exchange extends Visit implements StreamHandler {
 
   // ── the visit ──
 
+  override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
+    if (this.requestComplete || this.#hasCollected || this.#bodyBytes >= buffers.bytesMax || !buffers.begin(this, this.heldBytes))
+      return false;
+    this.#collecting = { buffers, collected };
+    this.#pace = new RequestPace(this.#events, performance.now(), false);
+    this.#hasCollected = true;
+    this.#saidContinue = this.#bodyBytes === 0 && mayAwaitContinue(this.head);
+    if (this.#saidContinue) this.#client.write(CONTINUE);
+    return true;
+  }
+
+  stopCollecting(): void {
+    this.#collected(false);
+  }
+
+  /** `hasRoom`: more of the body may be awaited. */
+  #collected(hasRoom: boolean): void {
+    const collecting = this.#collecting;
+    if (collecting === null || (hasRoom && !this.requestComplete && this.#bodyBytes < collecting.buffers.bytesMax)) return;
+    this.#endCollecting();
+    // It takes its place in the queue now: those whose bodies are there do not wait for it, and its hold begins.
+    this.arrivedAt = performance.now();
+    collecting.collected();
+  }
+
+  #endCollecting(): void {
+    this.#collecting?.buffers.end(this, this.heldBytes);
+    this.#collecting = null;
+    this.#pace = null;
+  }
+
+  #keep(bytes: number): boolean {
+    if (this.#collecting === null) return this.grow(bytes);
+    this.heldBytes += bytes;
+    return this.#collecting.buffers.keep(bytes);
+  }
+
+  get #bodyBytes(): number {
+    return this.#request.total - this.head.bytes.length;
+  }
+
   override serve(lender: Lender): void {
     this.#state = 'open';
     this.#answer = new Answer(this.head);
+    this.#answer.continueSaid = this.#saidContinue;
     if (this.cold) this.#answer.addedLines = () => this.#httpsLines + this.#tellColdStart(lender);
     else if (this.#httpsLines !== '') this.#answer.addedLines = () => this.#httpsLines;
     this.#lender = lender;
     const flags = this.#fresh ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     const tell = this.record === null ? Flag.NONE : Flag.TELL;
     const client = lender.link.tellsClients ? this.head.origin.text : '';
-    // What was read fits the first window: it is bounded far below it.
     this.#stream = lender.link.open(this, flags | tell, this.#request.join(), client);
+    this.#request.sent();
     if (!this.requestComplete)
       this.#pace = new RequestPace(
         this.#events,
@@ -387,6 +438,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   #end(): void {
     this.#state = 'over';
+    this.#endCollecting();
     this.#stream = null;
     this.#body.release();
     this.#answer?.release();

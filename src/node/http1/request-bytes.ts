@@ -2,6 +2,7 @@
 const REPLAY_BYTES_MAX = 32_768;
 /** A body that comes byte by byte is not moved for each of them. */
 const BODY_BYTES_MIN = 256;
+const GROWTH_BYTES_MAX = 262_144;
 
 /** What was read of a request, as long as it may have to be sent, or sent again. The body is kept in one piece: an object for each part of it would cost more than a small part itself. */
 export class RequestBytes {
@@ -41,6 +42,11 @@ export class RequestBytes {
     return Buffer.concat([this.#head, this.#body.subarray(0, this.#bodyBytes)], this.#head.length + this.#bodyBytes);
   }
 
+  /** It was sent: it is kept on only if it is small. */
+  sent(): void {
+    if (this.total > REPLAY_BYTES_MAX) this.drop();
+  }
+
   drop(): void {
     this.#head = null;
     this.#body = null;
@@ -50,7 +56,9 @@ export class RequestBytes {
   #keep(part: Buffer): void {
     const bytes = this.#bodyBytes + part.length;
     if (this.#body === null || bytes > this.#body.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(BODY_BYTES_MIN, bytes, Math.min(2 * this.#bodyBytes, REPLAY_BYTES_MAX)));
+      const grown = Buffer.allocUnsafeSlow(
+        Math.max(BODY_BYTES_MIN, bytes, Math.min(2 * this.#bodyBytes, this.#bodyBytes + GROWTH_BYTES_MAX)),
+      );
       this.#body?.copy(grown, 0, 0, this.#bodyBytes);
       this.#body = grown;
     }

@@ -6,6 +6,7 @@ import { type BodyRate, ReadingPace, RequestPace } from '../http1/pace.ts';
 import { mayAwaitContinue, type RequestHead } from '../http1/request-head.ts';
 import { isForbiddenTrailer } from '../http1/trailers.ts';
 import { isNavigation } from '../http1/waiting-page.ts';
+import type { RequestBuffers } from '../request-buffers.ts';
 import type { Lender } from '../slots.ts';
 import { Visit } from '../visit.ts';
 import { factsOf, type VisitFacts } from '../visit-record.ts';
@@ -55,6 +56,10 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   /** The application has said all of its answer, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
+  /** While its body is awaited before it may have a slot. */
+  #collecting: { readonly buffers: RequestBuffers; readonly collected: () => void } | null = null;
+  /** A 100 (Continue) was said here: the application's is one too many. */
+  #saidContinue = false;
   /** While the application awaits the request's body, and has not begun to answer. */
   #pace: RequestPace | null = null;
   readonly #reading: ReadingPace;
@@ -84,6 +89,47 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     return this.#state === 'over';
   }
 
+  override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
+    if (this.#requestEnded || this.#reads || isStream(this.head) || !buffers.begin(this, this.heldBytes)) return false;
+    this.#collecting = { buffers, collected };
+    this.#pace = new RequestPace(this.#events, performance.now(), false);
+    this.#reads = true;
+    this.#saidContinue = mayAwaitContinue(this.head);
+    if (this.#saidContinue) this.#client.inform(100, NO_FIELDS);
+    this.#client.read();
+    return true;
+  }
+
+  stopCollecting(): void {
+    this.#collected(false);
+  }
+
+  #collect(piece: Buffer, { buffers }: { readonly buffers: RequestBuffers }): void {
+    this.#pace?.got(piece.length, performance.now());
+    // Its own memory: it may be a small part of what was read at a time.
+    this.#replay?.push(Buffer.from(piece));
+    this.#replayBytes += piece.length;
+    this.heldBytes += piece.length;
+    this.#collected(buffers.keep(piece.length) && this.#replayBytes < buffers.bytesMax);
+  }
+
+  /** `goesOn`: more of the body is awaited. */
+  #collected(goesOn: boolean): void {
+    const collecting = this.#collecting;
+    if (collecting === null || goesOn) return;
+    this.#endCollecting();
+    if (!this.#requestEnded) this.#client.pause();
+    // It takes its place in the queue now, and its hold begins.
+    this.arrivedAt = performance.now();
+    collecting.collected();
+  }
+
+  #endCollecting(): void {
+    this.#collecting?.buffers.end(this, this.heldBytes);
+    this.#collecting = null;
+    this.#pace = null;
+  }
+
   override serve(lender: Lender): void {
     this.#state = 'opening';
     this.#lender = lender;
@@ -102,6 +148,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   override refuse(error: PullproxyError): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
+    this.#endCollecting();
     this.#events.answered(this, error.kind.status);
     const answer = errorAnswer(error, this.head.method, true, false);
     this.record?.refused(error, answer.length);
@@ -174,14 +221,20 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
       this.#client.read();
       return;
     }
-    for (const piece of this.#replay ?? []) request.write(piece);
+    let hasRoom = true;
+    for (const piece of this.#replay ?? []) hasRoom = request.write(piece);
     if (this.#requestEnded) request.endWith(this.#requestTrailers);
+    else if (hasRoom) this.#client.resume();
   }
 
   // ── the client's side ──
 
   data(piece: Buffer): void {
     if (this.record !== null) this.record.bytesIn += piece.length;
+    if (this.#collecting !== null) {
+      this.#collect(piece, this.#collecting);
+      return;
+    }
     if (this.#session?.reused === true) this.#keepForReplay(piece);
     else this.#replay = null;
     const now = performance.now();
@@ -192,7 +245,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   }
 
   unread(bytes: number): void {
-    if (this.#state !== 'waiting' || this.grow(bytes)) return;
+    if (this.#state !== 'waiting' || this.#collecting !== null || this.grow(bytes)) return;
     this.#events.leave(this);
     this.refuse(new PullproxyError('queue_full'));
   }
@@ -202,6 +255,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.#pace = null;
     this.#requestTrailers = only(trailers, (name) => isTrailer(name, 'request'));
     this.#request?.endWith(this.#requestTrailers);
+    this.#collected(false);
   }
 
   /** An application may close a kept connection at the moment of its reuse. */
@@ -233,7 +287,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     return {
       where: 'visit',
       fail: () => this.fail(),
-      informed: (status, fields) => this.#client.inform(status, only(fields, passesInAnswer)),
+      informed: (status, fields) => {
+        if (status !== 100 || !this.#saidContinue) this.#client.inform(status, only(fields, passesInAnswer));
+      },
       responded: (status, fields, ends) => this.#responded(status, only(fields, passesInAnswer), ends),
       data: (piece) => this.#answerData(piece),
       ended: (trailers) => this.#answerEnded(trailers),
@@ -347,6 +403,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   #over(clean = false): void {
     this.#state = 'over';
+    this.#endCollecting();
     this.#leaveApplication(clean);
   }
 

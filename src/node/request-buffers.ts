@@ -1,0 +1,43 @@
+import type { HeldTally } from './held-queue.ts';
+
+/** A request whose body is awaited before it may have a slot. */
+interface Collecting {
+  /** It goes on with what is there. */
+  stopCollecting(): void;
+}
+
+/** The bodies that are collected before their requests are given a slot: a client that sends slowly keeps nobody from one. */
+export class RequestBuffers {
+  /** Of one request. One with more goes on when so much of it is there. */
+  readonly bytesMax: number;
+  readonly #tally: HeldTally;
+  readonly #collecting = new Set<Collecting>();
+
+  constructor(bytesMax: number, tally: HeldTally) {
+    this.bytesMax = bytesMax;
+    this.#tally = tally;
+  }
+
+  /** It keeps so many bytes already. False: there is no room for more. */
+  begin(request: Collecting, bytes: number): boolean {
+    if (this.#tally.isFull) return false;
+    this.#collecting.add(request);
+    this.keep(bytes);
+    return true;
+  }
+
+  /** So many bytes more. False: there is no room for more. */
+  keep(bytes: number): boolean {
+    return this.#tally.keep(bytes);
+  }
+
+  /** What it kept is counted elsewhere from now on. */
+  end(request: Collecting, bytes: number): void {
+    if (this.#collecting.delete(request)) this.keep(-bytes);
+  }
+
+  /** The node leaves: nobody is waited for. */
+  flush(): void {
+    for (const request of [...this.#collecting]) request.stopCollecting();
+  }
+}
