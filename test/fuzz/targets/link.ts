@@ -96,8 +96,12 @@ function playHandshakes(bytes: Buffer): void {
     const ended: string[] = [];
     const failed = (): void => void ended.push('failed');
     const ready = (): void => void ended.push('ready');
-    if (side === 'node') acceptLink(socket as unknown as Socket, { node: 'n1', secrets: () => ['a secret'], ready, failed });
-    else dialLink(socket as unknown as Socket, { hello: HELLO, secret: 'a secret', ready, failed });
+    // Both versions, since 0.1 is let in where an operator says so.
+    const versionMin = 1;
+    const address = (): string => 'n1.test:9080';
+    if (side === 'node')
+      acceptLink(socket as unknown as Socket, { node: 'n1', address, secrets: () => ['a secret'], versionMin, ready, failed });
+    else dialLink(socket as unknown as Socket, { hello: HELLO, secret: 'a secret', versionMin, ready, failed });
     for (const piece of piecesOf(bytes)) socket.emit('data', piece);
     socket.emit('close');
     assert.deepEqual(ended, ['failed'], `the ${side}'s side, without the secret`);
@@ -119,7 +123,7 @@ function framesOf(pieces: readonly Buffer[]): string[] {
   return frames;
 }
 
-const HELLO_FRAME = frame(Frame.HELLO, JSON.stringify({ v: 1, ...HELLO, nonce: 'n'.repeat(32) }));
+const HELLO_FRAME = frame(Frame.HELLO, JSON.stringify({ v: 1, max: 2, can: [], ...HELLO, at: 'n1.test:9080', nonce: 'n'.repeat(32) }));
 
 export const LINK_FRAMES: Target = {
   name: 'link-frames',
@@ -146,10 +150,28 @@ export const LINK_FRAMES: Target = {
 export const HANDSHAKE: Target = {
   name: 'handshake',
   sources: ['/src/link/'],
-  words: [...WORDS, '{"v":1', '"nonce":"', '"proof":"', '"proofs":[', '"route":"*"', 'null', '{"toString":1}', ','],
+  words: [
+    ...WORDS,
+    '{"v":1',
+    '{"v":2',
+    '"max":2',
+    '"can":[',
+    '"at":"n1.test:1"',
+    '"nonce":"',
+    '"proof":"',
+    '"proofs":[',
+    '"route":"*"',
+    'null',
+    '{"toString":1}',
+    ',',
+  ],
   seeds: [
     HELLO_FRAME,
     Buffer.concat([HELLO_FRAME, frame(Frame.PROOF, JSON.stringify({ proof: 'x'.repeat(43) }))]),
+    Buffer.concat([
+      frame(Frame.CHALLENGE, JSON.stringify({ v: 2, can: [], node: 'n1', nonce: 'n'.repeat(32) })),
+      frame(Frame.WELCOME, JSON.stringify({ proof: 'x'.repeat(43) })),
+    ]),
     frame(Frame.CHALLENGE, JSON.stringify({ v: 1, node: 'n1', nonce: 'n'.repeat(32), proofs: ['x'.repeat(43)] })),
     frame(Frame.REFUSE, JSON.stringify({ reason: 'no' })),
   ],
