@@ -1,8 +1,9 @@
-/** The search for a home node: every address of every proxy in random order, round after round, until one is linked. */
+/** The search for a home node: every address of every proxy in random order, staggered, round after round, until one is linked. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { describeTarget, type Lookup, resolveTargets, type Target } from './dial.ts';
+import { race } from './race.ts';
 
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 5_000;
@@ -59,24 +60,20 @@ export class HomeSearch {
       // The first round is not waited for, unless homes come and go.
       if (this.#rounds > 0) await sleep(backoffMs(this.#rounds, random), undefined, { signal }).catch(() => {});
       this.#rounds++;
-      for (const target of await this.#targets()) {
-        if (this.#over()) return;
-        await this.#try(target);
-      }
+      await this.#raceThrough(await this.#targets());
     }
+  }
+
+  async #raceThrough(targets: readonly Target[]): Promise<void> {
+    const { dial, failed, signal } = this.#options;
+    const said = (target: Target, error: unknown): void => failed(describeTarget(target), error);
+    const isOver = (): boolean => this.#over();
+    // What has failed was said.
+    await race({ targets, attempt: dial, timeoutMs: TARGET_TIMEOUT_MS, failed: said, isOver, signal }).catch(() => null);
   }
 
   #over(): boolean {
     return this.#options.signal.aborted || this.#options.found();
-  }
-
-  async #try(target: Target): Promise<void> {
-    const { dial, failed, signal } = this.#options;
-    try {
-      await dial(target, AbortSignal.any([signal, AbortSignal.timeout(TARGET_TIMEOUT_MS)]));
-    } catch (error) {
-      if (!signal.aborted) failed(describeTarget(target), error);
-    }
   }
 
   async #targets(): Promise<Target[]> {
