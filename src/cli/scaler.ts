@@ -78,19 +78,22 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   return net.exitCode(0);
 }
 
-/** Null: nothing can be written there, as on a read-only file system, and nobody asked for it. @throws ConfigError when somebody did */
+/** A container whose file system can't be written to has this one all the same, in memory. */
+const SHARED_MEMORY = '/dev/shm';
+
+/** Null: nothing can be written anywhere, and nobody asked for it. @throws ConfigError when somebody did */
 function openOutputs(asked: string | undefined, log: Log): OutputFiles | null {
-  const directory = asked ?? join(tmpdir(), `pullproxy-${process.getuid?.() ?? 'output'}`);
-  try {
-    return new OutputFiles(directory, log);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    if (asked !== undefined)
-      throw new ConfigError([problem('--output-dir', asked, `a directory of this user's that can be written (${reason})`)]);
-    log.warn(
-      { directory, reason },
-      'startup commands write into pipes of this process: what they leave running may break with it (--output-dir)',
-    );
-    return null;
+  const name = `pullproxy-${process.getuid?.() ?? 'output'}`;
+  const reasons: string[] = [];
+  for (const directory of asked === undefined ? [join(tmpdir(), name), join(SHARED_MEMORY, name)] : [asked]) {
+    try {
+      return new OutputFiles(directory, log);
+    } catch (error) {
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
   }
+  if (asked !== undefined)
+    throw new ConfigError([problem('--output-dir', asked, `a directory of this user's that can be written (${reasons})`)]);
+  log.warn({ reasons }, 'startup commands write into pipes of this process: what they leave running may break with it (--output-dir)');
+  return null;
 }

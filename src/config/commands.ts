@@ -263,7 +263,7 @@ export const SCALER = command({
     outputDir: optional(
       'output-dir',
       text('DIR', 'a directory', /^[^\0]{1,4096}$/),
-      'where startup commands write to, a file for each run (at most 1 MiB of it is kept; removed an hour after the last process that writes to it, and beyond 100 of these); by default pullproxy-UID in the directory for temporary files',
+      'where startup commands write to, a file for each run (at most 1 MiB of it is kept; removed an hour after the last process that writes to it, and beyond 100 of these); by default pullproxy-UID in the directory for temporary files, or in /dev/shm where that is read-only',
     ),
     admin: optional('admin', listenAddress, 'where health, metrics and the API of the scaler are; without it there is no such port'),
     adminToken: CLIENT_SIDE.adminToken,

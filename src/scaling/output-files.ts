@@ -5,7 +5,7 @@
  * The files are bounded by whichever scaler runs with the same directory, also those that another one has left: a file that has grown too
  * large keeps its end, and one that no process writes to any more is removed after an hour, or sooner when there are too many of these.
  */
-import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, ftruncateSync, lstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { readdir, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guard, unawaited } from '../boundary.ts';
@@ -53,6 +53,7 @@ export class OutputFiles {
     // In /tmp anybody may have made it before, or a link in its place.
     if (!found.isDirectory()) throw new Error(`${directory} is no directory`);
     if (process.getuid !== undefined && found.uid !== process.getuid()) throw new Error(`${directory} belongs to another user`);
+    accessSync(directory, constants.W_OK | constants.X_OK);
     const look = guard('timer', () => this.#look());
     this.#timer = setInterval(look, LOOK_MS);
     this.#timer.unref();
