@@ -92,7 +92,7 @@ export const SCHEMAS: readonly Schema[] = [
     'Instance',
     {
       id: text(),
-      seq: whole(`when it was started: ${MOMENT}, by its own clock; larger is newer`),
+      seq: whole(`its number from the directory, about when it linked: ${MOMENT}; larger is newer`),
       concurrency: whole('slots'),
       active: whole('slots in use'),
       node: text('its home'),

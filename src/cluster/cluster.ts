@@ -20,7 +20,7 @@ export type InstanceState = 'starting' | 'ready' | 'draining';
 
 export interface InstanceInfo {
   readonly id: string;
-  /** Start time in ms: larger is newer. */
+  /** Larger is newer. 0: the directory is to give it its number, which is larger than that of every instance of its route before. */
   readonly seq: number;
   readonly concurrency: number;
   readonly state: InstanceState;
@@ -50,6 +50,8 @@ export interface ClusterListener {
   onStartNeeded(route: string): void;
   /** Starts of `route` keep failing, no instance is there and none on its way: nobody is to wait for `forMs`. Repeated while clients are held all the same. */
   onStartsFailing?(route: string, forMs: number): void;
+  /** The directory has numbered an instance that has its home here and came with the number 0: `seq`, the same at all nodes from now on. */
+  onNumbered?(route: string, instanceId: string, seq: number): void;
   /** The newest ready instance of `route` is now `instanceId`. */
   onNewest(route: string, instanceId: string): void;
   /** The configured routes changed; `routes` is the whole set. */

@@ -151,6 +151,8 @@ export interface RouteBeatAnswer {
   readonly held: number;
   /** Instances of which the directory knows nothing: to be said in full again. */
   readonly missing: readonly string[];
+  /** Instances that were said with the number 0, and the numbers that they have. */
+  readonly numbered?: readonly (readonly [id: string, seq: number])[];
   /** The newest ready instance of the route in the cluster; null if none is ready. */
   readonly newest: string | null;
   /** Where that one has its home. */

@@ -48,6 +48,12 @@ export class HomeRegister {
     return next.state === 'ready' && state !== 'ready';
   }
 
+  /** The directory has given it its number, and knows that. */
+  numbered(id: string, seq: number): void {
+    const home = this.#homes.get(id);
+    if (home !== undefined) home.info = { ...home.info, seq };
+  }
+
   remove(id: string): void {
     if (!this.#homes.delete(id)) return;
     this.#gone.add(id);

@@ -266,6 +266,10 @@ export class RoutePresence {
     if (answer === null) return this.#homes.failed(said);
     this.#register(answer.known);
     this.#homes.sayAgain(answer.missing);
+    for (const [id, seq] of answer.numbered ?? []) {
+      this.#homes.numbered(id, seq);
+      if (!this.#hasEnded()) listener.onNumbered?.(this.#route, id, seq);
+    }
     // It lost something, or has what it was told to remove: a failover to a replica does that.
     if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
     this.#newestNode = answer.newestNode;

@@ -8,13 +8,19 @@ import { parseJson } from './json.ts';
 
 const CONCURRENCY_MAX = 1_000_000;
 const NONCE_LETTERS_MIN = 16;
+/** The directory's numbers are about its time in ms. One that is far beyond would leave no larger one to give. */
+const ORDER_MAX = 2 ** 48;
 
 /** What a linker says of itself. */
 export interface Hello {
   readonly route: string;
   readonly instance: string;
-  /** Start time in ms: larger is newer. */
+  /** For nodes of 0.1, and from linkers of 0.1: larger is newer, by the clock of the linker's host. */
   readonly seq: number;
+  /** The linker takes its number from the directory (NEWEST), and says no other one. */
+  readonly takesOrder?: boolean;
+  /** That number: larger is newer. Absent until a node has told it. */
+  readonly order?: number;
   readonly concurrency: number;
   readonly startId?: string;
   /** Of the linker's package, for people to see */
@@ -45,11 +51,12 @@ export function sharedFeatures(can: unknown): ReadonlySet<string> {
 /** @throws LinkProtocolError */
 export function parseHello(payload: Buffer): SaidHello {
   const value = parseJson(payload);
-  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, relay, nonce, at, can } = value;
+  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, relay, nonce, at, can, takesOrder, order } = value;
   if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
   if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
+  if (order !== undefined && !isOrder(order)) throw new LinkProtocolError('HELLO with a malformed order');
   if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
     throw new LinkProtocolError('HELLO with a malformed concurrency');
   if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
@@ -67,10 +74,17 @@ export function parseHello(payload: Buffer): SaidHello {
     ...(version === undefined ? {} : { version }),
     ...(tellClients === true ? { tellClients } : {}),
     ...(relay === true ? { relay } : {}),
+    ...(takesOrder === true ? { takesOrder } : {}),
+    ...(order === undefined ? {} : { order }),
   };
   return { hello, least: v, most: max, at: at ?? null, features: sharedFeatures(can) };
 }
 
 function isVersion(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1;
+}
+
+/** A number that the directory gives an instance. */
+export function isOrder(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= ORDER_MAX;
 }

@@ -1,4 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
+import { isOrder } from './hello.ts';
 import { parseJson } from './json.ts';
 
 /** What an instance says about itself, on its home link. */
@@ -8,6 +9,8 @@ export interface InstanceReport {
   readonly active: number;
   /** The application has completed an answer, or a connection in which it said something. Absent: the linker is of 0.1 and does not say it. */
   readonly answered?: boolean;
+  /** Its number from the directory, once it knows it: larger is newer. */
+  readonly order?: number;
   /** With `draining`: the application ended by itself, and how. Absent: somebody told the instance to leave, or it ended in order. */
   readonly failure?: string;
 }
@@ -18,7 +21,7 @@ const FAILURE_LETTERS_MAX = 500;
 /** The payload of a STATE. @throws LinkProtocolError */
 export function parseReport(payload: Buffer): InstanceReport {
   const value = parseJson(payload);
-  const { home, state, active, answered, failure } = value;
+  const { home, state, active, answered, failure, order } = value;
   if (typeof home !== 'boolean' || (state !== 'starting' && state !== 'ready' && state !== 'draining') || !isCount(active))
     throw new LinkProtocolError('malformed STATE');
   return {
@@ -26,6 +29,7 @@ export function parseReport(payload: Buffer): InstanceReport {
     state,
     active,
     ...(typeof answered === 'boolean' ? { answered } : {}),
+    ...(isOrder(order) ? { order } : {}),
     ...(typeof failure === 'string' ? { failure: failure.slice(0, FAILURE_LETTERS_MAX) } : {}),
   };
 }

@@ -3,6 +3,7 @@ import { TurnoverMap } from '../turnover.ts';
 import { readClientText } from './client-ends.ts';
 import { FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
+import { isOrder } from './hello.ts';
 import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
 import { readMove, writeMove } from './move.ts';
@@ -28,7 +29,8 @@ export interface LinkerLinkEvents {
   returned(count: number): void;
   /** `count` lent slots came back, and the node at `address` wants them. */
   moveWanted(count: number, address: string): void;
-  newest(yes: boolean): void;
+  /** `order`: the instance's number from the directory; null: the node does not say it. */
+  newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
   /** The node is leaving: lend it nothing more unasked. */
   goAway(anew: boolean): void;
@@ -128,7 +130,7 @@ export class LinkerLink implements LinkRole {
         return;
       }
       case Frame.NEWEST:
-        this.#events.newest((flags & Flag.YES) !== 0);
+        this.#events.newest((flags & Flag.YES) !== 0, readOrder(payload));
         return;
       case Frame.RETIRE_ANSWER:
         // An instance does not leave by a node's wish.
@@ -228,4 +230,12 @@ function readClient(payload: Buffer): string {
   const text = payload.toString('latin1');
   readClientText(text);
   return text;
+}
+
+/** @throws LinkProtocolError */
+function readOrder(payload: Buffer): number | null {
+  if (payload.length === 0) return null;
+  const order = payload.length === 8 ? Number(payload.readBigUInt64BE()) : 0;
+  if (!isOrder(order)) throw new LinkProtocolError('NEWEST with a malformed order');
+  return order;
 }

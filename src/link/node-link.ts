@@ -197,8 +197,14 @@ export class NodeLink implements LinkRole {
     this.link.writer.frame(Frame.MOVE, 0, 0, writeMove({ count, address }));
   }
 
-  newest(yes: boolean): void {
-    this.link.writer.frame(Frame.NEWEST, yes ? Flag.YES : 0, 0, null);
+  /** `order`: the number that the directory has given the instance, where it has. A linker of 0.1 does not look at it. */
+  newest(yes: boolean, order?: number): void {
+    let payload: Buffer | null = null;
+    if (order !== undefined) {
+      payload = Buffer.allocUnsafe(8);
+      payload.writeBigUInt64BE(BigInt(order));
+    }
+    this.link.writer.frame(Frame.NEWEST, yes ? Flag.YES : 0, 0, payload);
   }
 
   answerRetire(yes: boolean): void {

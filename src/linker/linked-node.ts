@@ -14,7 +14,7 @@ export interface LinkedNodeEvents {
   moveWanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void;
   /** Slots are at home that were not. */
   slotsHome(): void;
-  newest(yes: boolean): void;
+  newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
   goingAway(linked: LinkedNode): void;
   down(linked: LinkedNode, reason: string): void;
@@ -150,8 +150,8 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     this.#events.moveWanted(this, count, parseDialAddress(said), said);
   }
 
-  newest(yes: boolean): void {
-    this.#events.newest(yes);
+  newest(yes: boolean, order: number | null): void {
+    this.#events.newest(yes, order);
   }
 
   retireAnswer(yes: boolean): void {

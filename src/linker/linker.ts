@@ -6,6 +6,7 @@
 import { customAlphabet } from 'nanoid';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import type { Hello } from '../link/hello.ts';
 import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
 import type { AppExit } from './app-process.ts';
@@ -52,6 +53,8 @@ export class Linker {
   readonly #slots: Slots;
   readonly #pool: AppPool;
   readonly #links: Links;
+  /** Each dial says it as it is then. */
+  readonly #hello: { -readonly [key in keyof Hello]: Hello[key] };
   readonly #application: Application;
   readonly #reporter = new Reporter(() => this.#links.report());
   readonly #retire: Retire;
@@ -103,18 +106,20 @@ export class Linker {
       () => this.#links.askRetire(),
       () => this.#retireUnasked(),
     );
+    this.#hello = {
+      route,
+      instance: this.instance,
+      seq: Date.now(),
+      takesOrder: true,
+      concurrency,
+      startId,
+      version,
+      ...(proxyProtocol && { tellClients: true }),
+    };
     this.#links = new Links({
       proxies,
       lookup,
-      hello: {
-        route,
-        instance: this.instance,
-        seq: Date.now(),
-        concurrency,
-        startId,
-        version,
-        ...(proxyProtocol && { tellClients: true }),
-      },
+      hello: this.#hello,
       secret,
       tls,
       timing,
@@ -124,11 +129,20 @@ export class Linker {
       log: this.#log,
       idleLinkTimeoutMs: this.#times.idleLinkTimeoutMs,
       events: {
-        picture: () => ({ state: this.#said(), active: this.#slots.inUse, answered: this.#pool.hasAnswered, ...this.#failure() }),
+        picture: () => ({
+          state: this.#said(),
+          active: this.#slots.inUse,
+          answered: this.#pool.hasAnswered,
+          order: this.#hello.order,
+          ...this.#failure(),
+        }),
         newHome: () => this.#retire.askAnother(),
         lent: (node) => this.#lent(node),
         slotsHome: () => this.#lookIfEmpty(),
-        newest: (yes) => this.#retire.newest(yes),
+        newest: (yes, order) => {
+          this.#retire.newest(yes);
+          if (order !== null) this.#numbered(order);
+        },
         retireAnswer: (yes) => this.#retireAnswer(yes),
       },
     });
@@ -328,6 +342,15 @@ export class Linker {
   #said(): 'starting' | 'ready' | 'draining' {
     if (this.#phase === 'ready') return 'ready';
     return this.#phase === 'emptying' || this.#phase === 'stopping' || this.#phase === 'over' ? 'draining' : 'starting';
+  }
+
+  /** The directory has numbered the instance: who is newest is no matter of this host's clock. */
+  #numbered(order: number): void {
+    if (this.#hello.order === order) return;
+    this.#hello.order = order;
+    // What a node of 0.1 looks at.
+    this.#hello.seq = order;
+    this.#links.reportToAll();
   }
 
   /** An application that ends by itself with code 0 after it has answered may mean it: one process a request, for one. */

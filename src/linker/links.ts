@@ -13,9 +13,12 @@ import { HomeSearch } from './home-search.ts';
 import { LinkTroubles } from './link-troubles.ts';
 import { LinkedNode, type LinkedNodeEvents } from './linked-node.ts';
 import { Moves } from './moves.ts';
+import { race } from './race.ts';
 import type { Slots } from './slots.ts';
 
 const LINKS_MAX = 64;
+/** Of one address; who waits for the move gives up sooner. */
+const MOVE_TIMEOUT_MS = 5_000;
 
 export interface LinksOptions extends DialSettings {
   readonly proxies: readonly HostPort[];
@@ -38,7 +41,7 @@ export interface LinksEvents {
   lent(node: string): void;
   /** Slots are at home that were not. */
   slotsHome(): void;
-  newest(yes: boolean): void;
+  newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
 }
 
@@ -129,6 +132,13 @@ export class Links implements LinkedNodeEvents {
     this.#home?.report({ home: true, ...this.#options.events.picture() });
   }
 
+  /** What only the home says usually, other nodes hear as well. */
+  reportToAll(): void {
+    for (const linked of this.#all) {
+      if (linked.state !== 'down') linked.report({ home: linked === this.#home, ...this.#options.events.picture() });
+    }
+  }
+
   /** False when there is no home to ask. */
   askRetire(): boolean {
     this.#home?.askRetire();
@@ -152,8 +162,8 @@ export class Links implements LinkedNodeEvents {
     this.#options.events.slotsHome();
   }
 
-  newest(yes: boolean): void {
-    this.#options.events.newest(yes);
+  newest(yes: boolean, order: number | null): void {
+    this.#options.events.newest(yes, order);
   }
 
   retireAnswer(yes: boolean): void {
@@ -189,16 +199,15 @@ export class Links implements LinkedNodeEvents {
 
   async #dialAddress(address: HostPort, signal: AbortSignal): Promise<LinkedNode> {
     if (this.#linked.size >= LINKS_MAX && !this.#closeOneWithoutSlots()) throw new Error(`there are ${LINKS_MAX} links already`);
-    let last: unknown = new Error('the name has no address');
-    for (const target of await resolveTargets(address, signal, this.#options.lookup, true)) {
-      try {
-        return await this.#dial(target, signal);
-      } catch (error) {
-        last = error;
-        this.#troubles.failed(describeTarget(target), error);
-      }
-    }
-    throw last;
+    const linked = await race({
+      targets: await resolveTargets(address, signal, this.#options.lookup, true),
+      attempt: (target, until) => this.#dial(target, until),
+      timeoutMs: MOVE_TIMEOUT_MS,
+      failed: (target, error) => this.#troubles.failed(describeTarget(target), error),
+      signal,
+    });
+    if (linked === null) throw signal.reason;
+    return linked;
   }
 
   /** Gives a link that is proved its role. A node that is linked already keeps its first link, unless it has dismissed that one. */

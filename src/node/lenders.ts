@@ -10,6 +10,9 @@ import type { Relays } from './relays.ts';
 import type { Route, Routes } from './routes.ts';
 import type { Lender } from './slots.ts';
 
+/** The directory is to number it. */
+const UNNUMBERED = 0;
+
 export interface LendersContext {
   readonly cluster: Cluster;
   readonly dispatcher: Dispatcher;
@@ -51,6 +54,7 @@ export class Lenders implements LenderEvents {
   linked(name: string, lender: Lender, secret: string): boolean {
     const route = this.#context.routes.linked(name, secret);
     if (route === null) return false;
+    if (lender.unnumbered === true) lender.seq = route.slots.nextSeq;
     route.slots.add(lender);
     if (route.newest !== null && !lender.relayed) lender.link.newest(route.newest === lender.instance);
     if (this.#context.isLeaving()) lender.link.goAway();
@@ -75,15 +79,30 @@ export class Lenders implements LenderEvents {
     this.#failedMoves.set(lender, { count, address });
   }
 
-  report(name: string, lender: Lender, { home, state, active, answered, failure }: InstanceReport): void {
-    const { instance: id, seq, concurrency, startId, version } = lender;
+  report(name: string, lender: Lender, { home, state, active, answered, failure, order }: InstanceReport): void {
+    if (order !== undefined && lender.unnumbered === true) this.#number(name, lender, order);
+    const { instance: id, concurrency, startId, version } = lender;
     if (home) {
+      const seq = lender.unnumbered === true ? UNNUMBERED : lender.seq;
       this.#homes.set(homeKey(name, lender), lender);
       const info = { id, seq, concurrency, state, active: Math.min(active, concurrency), startId, version, answered, failure };
       this.#context.cluster.instance(name, info);
     } else {
       this.#leaveHome(name, lender);
     }
+  }
+
+  /** The directory has numbered an instance that is at home here: the instance is told, and other nodes hear it from there. */
+  numbered(name: string, id: string, seq: number): void {
+    const lender = this.#context.routes.get(name)?.slots.lenders.find((one) => one.instance === id && this.isHome(name, one));
+    if (lender === undefined || lender.unnumbered !== true) return;
+    this.#number(name, lender, seq);
+    const newest = this.#context.routes.get(name)?.newest ?? null;
+    if (!lender.relayed) lender.link.newest(newest === null || newest === id, seq);
+  }
+
+  #number(name: string, lender: Lender, seq: number): void {
+    this.#context.routes.get(name)?.slots.renumber(lender, seq);
   }
 
   retire(name: string, lender: Lender): void {

@@ -192,7 +192,9 @@ export class LinkServer {
     const { route, instance } = hello;
     const lender: Lender = {
       instance,
-      seq: hello.seq,
+      // A linker of 0.1 has nothing but its own clock.
+      seq: hello.takesOrder === true ? (hello.order ?? 0) : hello.seq,
+      unnumbered: hello.takesOrder === true && hello.order === undefined,
       concurrency: hello.concurrency,
       startId: hello.startId,
       version: hello.version,

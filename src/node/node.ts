@@ -358,6 +358,10 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#dispatcher.startsFail(route, forMs);
   }
 
+  onNumbered(name: string, instanceId: string, seq: number): void {
+    this.#lenders.numbered(name, instanceId, seq);
+  }
+
   onNewest(name: string, instanceId: string | null): void {
     const route = this.routes.get(name);
     if (route === undefined || route.newest === instanceId) return;

@@ -114,9 +114,19 @@ export class Relay implements FailureDomain {
   }
 
   #shake(route: string, at: string, { secret, timing, versionMin }: RelayOptions): void {
-    const { instance, seq, concurrency, link } = this.lender;
+    const { instance, seq, unnumbered, concurrency, link } = this.lender;
+    const order = unnumbered === true ? {} : { order: seq };
     dialLink(this.#socket, {
-      hello: { route, instance, seq, concurrency, relay: true, ...(link.tellsClients ? { tellClients: true } : {}) },
+      hello: {
+        route,
+        instance,
+        seq,
+        takesOrder: true,
+        ...order,
+        concurrency,
+        relay: true,
+        ...(link.tellsClients ? { tellClients: true } : {}),
+      },
       at,
       secret: secret(route),
       versionMin,

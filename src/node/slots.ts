@@ -5,8 +5,10 @@ import type { Trust } from './trust.ts';
 /** One instance as this node sees it: the link on which it lends slots. */
 export interface Lender {
   readonly instance: string;
-  /** Start time: larger is newer. */
-  readonly seq: number;
+  /** Larger is newer: the number that the directory has given it. */
+  seq: number;
+  /** The directory has yet to number it: until then it stands before all that are here. */
+  unnumbered?: boolean;
   readonly concurrency: number;
   readonly startId?: string;
   /** Of its linker. */
@@ -39,6 +41,18 @@ export class Slots {
     this.lenders.splice(at, 0, lender);
     if (lender.relayed) this.relayed.push(lender);
     this.#firstIdle = Math.min(this.#firstIdle, at);
+  }
+
+  /** One that is not numbered is newer than all that are here. */
+  get nextSeq(): number {
+    return (this.lenders[0]?.seq ?? 0) + 1;
+  }
+
+  renumber(lender: Lender, seq: number): void {
+    this.remove(lender);
+    lender.seq = seq;
+    lender.unnumbered = false;
+    this.add(lender);
   }
 
   remove(lender: Lender): void {

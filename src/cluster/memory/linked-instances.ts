@@ -31,6 +31,10 @@ export class LinkedInstances {
     return this.#instances.get(id)?.info.state ?? null;
   }
 
+  seqOf(id: string): number {
+    return this.#instances.get(id)?.info.seq ?? 0;
+  }
+
   hasAnswered(id: string): boolean {
     return this.#instances.get(id)?.info.answered === true;
   }

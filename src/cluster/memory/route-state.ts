@@ -19,6 +19,8 @@ export class RouteState {
   readonly #instances = new LinkedInstances();
   readonly #starts = new StartBook();
   #concurrency: number | null = null;
+  /** The largest number of an instance so far. */
+  #lastSeq = 0;
   #silentSince = 0;
   #sparedUntil = 0;
 
@@ -55,16 +57,19 @@ export class RouteState {
     setCount(this.#serving, node.id, beat.serving ?? 0);
     for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#judge(now, this.#instances.delete(now, id));
     const missing: string[] = [];
+    const numbered: [string, number][] = [];
     for (const { id, info, claim } of beat.instances) {
       const home = this.#instances.homeOf(id);
       if (info === null) {
         if (home === null) missing.push(id);
         else this.#judge(now, this.#instances.unchanged(now, id));
       } else if (claim || home === null || home === node.id) {
-        this.#said(now, node.id, info);
+        const seq = this.#numberOf(now, info);
+        if (info.seq === 0) numbered.push([id, seq]);
+        this.#said(now, node.id, { ...info, seq });
       }
     }
-    return { now, known, held: this.#held.count(node.id), missing, starting: this.#startingCount(), ...this.#instances.newest };
+    return { now, known, held: this.#held.count(node.id), missing, numbered, starting: this.#startingCount(), ...this.#instances.newest };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {
@@ -234,6 +239,13 @@ export class RouteState {
   #oldest(at: (holder: string) => boolean): number | null {
     for (const client of this.#held.unpromised()) if (at(client.node)) return client.arrival;
     return null;
+  }
+
+  /** As in the script `beat`. */
+  #numberOf(now: number, { id, seq }: InstanceInfo): number {
+    const number = seq || this.#instances.seqOf(id) || Math.max(Math.ceil(now), this.#lastSeq + 1);
+    this.#lastSeq = Math.max(this.#lastSeq, number);
+    return number;
   }
 
   /** What a node says of an instance whose home it is. */

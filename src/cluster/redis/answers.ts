@@ -45,13 +45,19 @@ export function readHoldAnswer(answer: unknown): HoldAnswer {
   return { ...readMatched(answer), refused: list(list(answer)[7]).map(String) };
 }
 
+function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] {
+  const [instance, order] = [instanceIdOf(id), timeOf(seq)];
+  return instance === null || order === null ? [] : [[instance, order]];
+}
+
 export function readRouteBeat(answer: unknown): RouteBeatAnswer {
-  const [now, known, held, missing, newest, newestNode, starting] = list(answer);
+  const [now, known, held, missing, newest, newestNode, starting, , numbered] = list(answer);
   return {
     now: clockOf(now),
     known: known === 1,
     held: number(held),
     missing: list(missing).map(String),
+    numbered: tuples(numbered, 2).flatMap(readNumber),
     newest: instanceIdOf(newest),
     newestNode: nodeIdOf(newestNode),
     starting: number(starting),

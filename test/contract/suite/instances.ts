@@ -58,6 +58,50 @@ export function instances(world: () => World): void {
       await eventually('a says it again', async () => (await stored())[0]?.node === 'a');
     });
 
+    test('an instance that comes without a number gets one that is larger than all before it, and its node hears that', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      const numbers: number[] = [];
+      for (const [member, id] of [
+        [a, 'i1'],
+        [b, 'i2'],
+        [a, 'i3'],
+        [b, 'i0'],
+      ] as const) {
+        member.cluster.instance(route, instance(id, { seq: 0, state: 'starting' }));
+        numbers.push((await member.hears('numbered', (said) => said.instance === id)).seq);
+        // Said again by a linker that has not heard its number yet, it keeps that.
+        member.cluster.instance(route, instance(id, { seq: 0 }));
+        await member.hears('newest', (said) => said.instance === id);
+      }
+      expect(numbers.toSorted((x, y) => x - y)).toEqual(numbers);
+      expect(new Set(numbers).size).toBe(4);
+      expect((await stored()).map(({ id, seq }) => [id, seq])).toEqual([
+        ['i0', numbers[3]],
+        ['i3', numbers[2]],
+        ['i2', numbers[1]],
+        ['i1', numbers[0]],
+      ]);
+    });
+
+    test('numbers that a clock has put far ahead are beaten all the same, and so are those that nodes bring back after a loss', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      const ahead = Date.now() + 3_600_000;
+      a.cluster.instance(route, instance('old', { seq: ahead }));
+      await eventually('it is known', async () => (await stored()).length === 1);
+      b.cluster.instance(route, instance('new', { seq: 0 }));
+      const { seq } = await b.hears('numbered', (said) => said.instance === 'new');
+      expect(seq).toBeGreaterThan(ahead);
+      await a.hears('newest', (said) => said.instance === 'new');
+      await world().backing.lose();
+      await eventually('both are known again', async () => (await stored()).length === 2);
+      expect((await stored()).map((one) => [one.id, one.seq])).toEqual([
+        ['new', seq],
+        ['old', ahead],
+      ]);
+      a.cluster.instance(route, instance('newer', { seq: 0 }));
+      expect((await a.hears('numbered', (said) => said.instance === 'newer')).seq).toBeGreaterThan(seq);
+    });
+
     test('of two instances that ask to leave at once, the minimum keeps one', async () => {
       const [a, b] = [await world().join('a'), await world().join('b')];
       a.cluster.instance(route, instance('i1'));

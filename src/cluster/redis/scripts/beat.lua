@@ -4,7 +4,7 @@
 --          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
---            starts under way, what was taken out as in audit() }
+--            starts under way, what was taken out as in audit(), { instance that was said with the number 0, its number, ... } }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[5])
@@ -45,6 +45,20 @@ local function takeOver(info, before)
   if before.state == 'draining' then info.state = 'draining' end
 end
 
+-- Larger than every number so far, and about Redis' time: nobody's clock decides who is newest, not even this one when it is set back. What
+-- nodes bring back after a loss counts, and what a node of 0.1 has written.
+local function numberOf(info, before)
+  local last = meta('seq')
+  if info.seq == 0 and before and before.seq > 0 then info.seq = before.seq end
+  if info.seq == 0 then
+    local newest = stored(redis.call('HGET', META, 'newest') or '')
+    info.seq = math.max(now, last + 1, newest and newest.seq + 1 or 0)
+  end
+  -- Lua writes large numbers with fewer digits than they have.
+  if info.seq > last then setMeta('seq', string.format('%.0f', info.seq)) end
+  return info.seq
+end
+
 local function store(info)
   redis.call('HSET', INSTANCES, info.id, cjson.encode(info))
 end
@@ -69,7 +83,7 @@ for i = 6, 5 + gone do
   end
 end
 
-local missing = {}
+local missing, numbered = {}, {}
 for i = 6 + gone, #ARGV, 3 do
   local id, claim, json = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local before = stored(id)
@@ -83,6 +97,12 @@ for i = 6 + gone, #ARGV, 3 do
     end
   elseif claim == '1' or not before or before.node == node then
     local info = cjson.decode(json)
+    local said = info.seq
+    numberOf(info, before)
+    if said == 0 then
+      numbered[#numbered + 1] = id
+      numbered[#numbered + 1] = string.format('%.0f', info.seq)
+    end
     if before then
       takeOver(info, before)
       count(sum, before, -1)
@@ -132,4 +152,4 @@ end
 local newest = newestReady() or { id = '', node = '' }
 local starting = redis.call('ZCARD', STARTING) + sum.warming
 if isDue then keep() end
-return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited }
+return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered }
