@@ -2,6 +2,7 @@ import { type ClientHttp2Session, connect } from 'node:http2';
 import { guard } from '../../boundary.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
+import { WINDOW_BYTES } from '../../link/stream.ts';
 import { ApplicationStream, type ApplicationStreamOwner } from './application-stream.ts';
 import { BLOCK_BYTES_MAX, type Fields } from './fields.ts';
 import { LinkDuplex } from './link-duplex.ts';
@@ -15,8 +16,10 @@ const OPTIONS = {
   maxHeaderListPairs: ANSWER_FIELDS_MAX,
   maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
   strictSingleValueFields: false,
-  // Nobody would read what is pushed.
-  settings: { enablePush: false },
+  // nghttp2 would drop a field with white space around its value.
+  strictFieldWhitespaceValidation: false,
+  // Nobody would read what is pushed. The link's window is the narrow place, as it is for HTTP/1.1, however far away the application is.
+  settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
 } as const;
 
 /** The exchange that a session serves. */
@@ -98,6 +101,7 @@ export class ApplicationSession {
       'remoteSettings',
       guard(domain, () => {
         clearTimeout(patience);
+        session.setLocalWindowSize(WINDOW_BYTES);
         this.#owner?.sessionReady();
       }),
     );
