@@ -17,6 +17,8 @@ export interface Told {
   reset: number | null;
   /** By WINDOW_UPDATE. */
   credit: number;
+  /** HEADERS or DATA came after its RST_STREAM. */
+  afterReset: boolean;
 }
 
 export class FrameTalk {
@@ -37,7 +39,7 @@ export class FrameTalk {
 
   /** What it was told of this stream so far. */
   of(stream: number): Told {
-    const told = this.#told.get(stream) ?? { status: null, bytes: 0, complete: false, reset: null, credit: 0 };
+    const told = this.#told.get(stream) ?? { status: null, bytes: 0, complete: false, reset: null, credit: 0, afterReset: false };
     this.#told.set(stream, told);
     return told;
   }
@@ -67,6 +69,7 @@ export class FrameTalk {
       const payload = await this.client.take(head.readUIntBE(0, 3));
       const [type, flags, stream] = [head[3], head[4] as number, head.readUInt32BE(5)];
       const told = this.of(stream);
+      if (type === FrameType.HEADERS || type === FrameType.DATA) told.afterReset ||= told.reset !== null;
       if (type === FrameType.HEADERS) told.status ??= STATUSES[payload[0] as number] ?? 0;
       if (type === FrameType.DATA) told.bytes += payload.length;
       if (type === FrameType.RST_STREAM) told.reset ??= payload.readUInt32BE(0);

@@ -8,6 +8,8 @@ import type { WireLimits } from './http2-limits.ts';
 import type { WindowBudget } from './upload-windows.ts';
 
 const PREFACE_BYTES = 24;
+/** Turns of the event loop within which Node writes what nghttp2 has made, when the socket takes it: it ends one write, and makes the next. */
+const WRITE_TURNS = 3;
 
 /** `over`: the client is sent away, what it sends is not looked at. `silent`: it has been told so. */
 type State = 'open' | 'over' | 'silent';
@@ -20,11 +22,14 @@ type State = 'open' | 'over' | 'silent';
 export class ClientWire extends Duplex {
   readonly judge: FrameJudge;
   readonly #socket: Socket;
+  readonly #connection: FailureDomain;
   readonly #ended: (code: number, reason: string) => void;
   readonly #inbound: FrameWalk;
   readonly #outbound: FrameWalk;
   /** Frames of ours that wait until none of nghttp2's is in the middle. */
   #unsaid: Buffer[] = [];
+  /** Those that wait until what was written before has gone. */
+  readonly #last: Buffer[] = [];
   #written: ((error?: Error | null) => void) | null = null;
   #state: State = 'open';
 
@@ -38,9 +43,11 @@ export class ClientWire extends Duplex {
   ) {
     super({ allowHalfOpen: false });
     this.#socket = socket;
+    this.#connection = connection;
     this.#ended = guard(connection, ended);
     this.judge = new FrameJudge(limits, budget, {
       say: (frame) => this.#say(frame),
+      sayLast: (frame) => this.#sayLast(frame, WRITE_TURNS),
       insert: (frame) => this.#inbound.insert(frame),
       end: (code, reason) => this.#end(code, reason),
     });
@@ -110,6 +117,15 @@ export class ClientWire extends Duplex {
     const written = this.#written;
     this.#written = null;
     written?.();
+    for (const frame of this.#last.splice(0)) this.#sayLast(frame, WRITE_TURNS);
+  }
+
+  #sayLast(frame: Buffer, turns: number): void {
+    if (this.#state === 'silent') return;
+    // A write waits for the client, and others behind it.
+    if (this.#written !== null) this.#last.push(frame);
+    else if (turns === 0) this.#say(frame);
+    else setImmediate(guard(this.#connection, () => this.#sayLast(frame, turns - 1)));
   }
 
   #say(frame: Buffer): void {

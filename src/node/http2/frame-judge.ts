@@ -34,6 +34,8 @@ const CLIENTS_FAULT: ReadonlySet<number> = new Set([
 export interface Sentences {
   /** Tells the client, as soon as no frame is in the middle. */
   say(frame: Buffer): void;
+  /** The same, after what nghttp2 has written of the stream by now: behind a RST_STREAM nothing of it may follow (RFC 9113 section 5.1). */
+  sayLast(frame: Buffer): void;
   /** Shows nghttp2 this frame before the one that begins now. */
   insert(frame: Buffer): void;
   /** The client has to be sent away. */
@@ -176,7 +178,7 @@ export class FrameJudge {
       if (ends) this.#resetHere.delete(stream);
       return;
     }
-    this.#sentences.say(wordFrame(FrameType.RST_STREAM, stream, NGHTTP2_STREAM_CLOSED));
+    this.#sentences.sayLast(wordFrame(FrameType.RST_STREAM, stream, NGHTTP2_STREAM_CLOSED));
     this.#spend(this.#faults, FAULTS);
   }
 
@@ -241,7 +243,7 @@ export class FrameJudge {
   /** Resets one stream, for both sides, before nghttp2 sees what would end the connection. */
   #refuse(stream: number, code: number): void {
     this.#sentences.insert(wordFrame(FrameType.RST_STREAM, stream, code));
-    this.#sentences.say(wordFrame(FrameType.RST_STREAM, stream, code));
+    this.#sentences.sayLast(wordFrame(FrameType.RST_STREAM, stream, code));
     this.#resetFromHere(stream);
     this.#spend(this.#faults, FAULTS);
   }

@@ -126,6 +126,19 @@ describe('one stream is reset, and its neighbour goes on', () => {
   });
 });
 
+test('nothing of a stream follows its RST_STREAM, also when its answer was on its way', async () => {
+  const talk = await FrameTalk.connect((await startLoneNode()).port);
+  const nobody = literals({ ':method': 'POST', ':scheme': 'http', ':path': '/', ':authority': 'nobody' });
+  for (let id = 1; id < 80; id += 2) {
+    talk.headers(id, nobody, 0);
+    talk.client.send(Buffer.concat(Array.from({ length: 7 }, () => frame(FrameType.DATA, 0, id, Buffer.alloc(16_384)))));
+    await talk.end(id);
+  }
+  talk.headers(81, literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'nobody' }));
+  expect(await talk.end(81)).toMatchObject({ status: 404 });
+  for (let id = 1; id < 80; id += 2) expect(talk.of(id).afterReset).toBe(false);
+});
+
 describe('a connection goes on', () => {
   test('with an empty DATA frame in each of many requests', async () => {
     const { talk } = await answering();

@@ -32,6 +32,7 @@ function judged() {
   const walks: { received: FrameWalk; sent: FrameWalk } = {} as never;
   const judge = new FrameJudge(wireLimits(HTTP2), new WindowBudget(1_000_000), {
     say: (bytes) => said.push(bytes),
+    sayLast: (bytes) => said.push(bytes),
     insert: (bytes) => walks.received.insert(bytes),
     end: (code, reason) => ends.push([code, reason]),
   });
