@@ -181,7 +181,9 @@ describe('changes from the page', () => {
     await page.selectOption('dialog [name=balance]', 'spread');
     await page.click('text=Save');
     await saysEventually(page, '#toasts', /Settings of app\.example\.com saved/);
-    const route = (await (await fetch(`${nodes.c.admin}/api/v1/routes/${APP}`)).json()) as { settings: object };
+    const route = (await (
+      await fetch(`${nodes.c.admin}/api/v1/routes/${APP}`, { headers: { authorization: `Bearer ${TOKEN}` } })
+    ).json()) as { settings: object };
     expect(route.settings).toEqual({ maxInstances: 8, balance: 'spread' });
     await page.close();
   });

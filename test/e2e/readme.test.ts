@@ -37,7 +37,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
   'export PATH="$PWD/node_modules/.bin:$PATH"': ['test/e2e/package.test.ts', "project('node_modules/.bin/pullproxy')"],
   'docker build -f deploy/Dockerfile -t pullproxy .': ['test/e2e/image.test.ts', "'--file', 'deploy/Dockerfile', '--tag', IMAGE"],
   'kubectl apply -f deploy/kubernetes/': ['test/integration/deploy/kubernetes.test.ts', 'deploy/kubernetes'],
-  'kubectl --namespace pullproxy create secret generic pullproxy --from-literal=secret="$(openssl rand -hex 24)" --from-literal=admin-token="$(openssl rand -hex 24)"':
+  'kubectl --namespace pullproxy create secret generic pullproxy --from-literal=secret="$(openssl rand -hex 24)" --from-literal=admin-token="$(openssl rand -hex 24)" --from-literal=redis-password="$(openssl rand -hex 24)"':
     ['deploy/kubernetes/nodes.yaml', 'key: admin-token'],
   'source <(pullproxy completion bash)': ['test/unit/cli/completion.test.ts', 'bash'],
 };

@@ -80,11 +80,60 @@ describe('the manifests', () => {
       .filter(({ kind }) => kind === 'Service')
       .flatMap(({ spec }) => spec.ports.map(({ targetPort }: { targetPort: string }) => targetPort));
     expect(targets.filter((target) => !named.includes(target))).toEqual([]);
-    for (const { configMap } of pods.flatMap(({ spec }) => spec.template.spec.volumes ?? [])) one('ConfigMap', configMap.name);
+    for (const { configMap } of pods.flatMap(({ spec }) => spec.template.spec.volumes ?? [])) {
+      if (configMap !== undefined) one('ConfigMap', configMap.name);
+    }
     const { roleRef, subjects } = one('RoleBinding', 'pullproxy-scaler');
     one('Role', roleRef.name);
     expect(subjects[0].name).toBe(one('Deployment', 'pullproxy-scaler').spec.template.spec.serviceAccountName);
     one('ServiceAccount', subjects[0].name);
+  });
+
+  test('let nobody speak to anybody who is not named, and no application to Redis', () => {
+    const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy');
+    expect(policies.find(({ metadata }) => metadata.name === 'nobody')?.spec).toEqual({ podSelector: {}, policyTypes: ['Ingress'] });
+    const labelsOf = (pod: Manifest): Record<string, string> => pod.spec.template.metadata?.labels ?? {};
+    const isChosen = (pod: Manifest, chooser: { matchLabels?: Record<string, string> }): boolean =>
+      Object.entries(chooser.matchLabels ?? {}).every(([name, value]) => labelsOf(pod)[name] === value);
+    const choosing = (pod: Manifest): Manifest[] =>
+      policies.filter(({ metadata, spec }) => metadata.name !== 'nobody' && isChosen(pod, spec.podSelector));
+    for (const pod of pods) expect([pod.metadata.name, choosing(pod).length]).toEqual([pod.metadata.name, 1]);
+    /** Who of the Pods may reach the Pod's port by the policies of both. */
+    const mayReach = (target: string, port: number): string[] =>
+      pods
+        .filter((from) => {
+          const to = pods.find((pod) => pod.metadata.name === target) as Manifest;
+          const allows = (rules: Manifest[] | undefined, side: 'from' | 'to', peer: Manifest): boolean =>
+            (rules ?? []).some(
+              (rule) =>
+                (rule.ports ?? []).some((one: { port: number }) => one.port === port) &&
+                (rule[side] === undefined || rule[side].some(({ podSelector }: Manifest) => podSelector && isChosen(peer, podSelector))),
+            );
+          const [mine] = choosing(from);
+          const [theirs] = choosing(to);
+          const out = !mine?.spec.policyTypes.includes('Egress') || allows(mine?.spec.egress, 'to', to);
+          return out && allows(theirs?.spec.ingress, 'from', from);
+        })
+        .map(({ metadata }) => metadata.name)
+        .sort();
+    expect(mayReach('redis', 6379)).toEqual(['pullproxy-node', 'pullproxy-route', 'pullproxy-scaler']);
+    expect(mayReach('pullproxy-node', 9080)).toEqual([instance.metadata.name, 'pullproxy-node'].sort());
+    expect(mayReach('pullproxy-node', 9090)).toEqual([]);
+  });
+
+  test('give Redis a password, and leave its protected mode on', () => {
+    const { args, env } = one('Deployment', 'redis').spec.template.spec.containers[0];
+    expect(args.slice(0, 3)).toEqual(['redis-server', '--requirepass', '$(REDISCLI_AUTH)']);
+    expect(args).not.toContain('--protected-mode');
+    const { secretKeyRef } = env[0].valueFrom;
+    for (const name of ['pullproxy-node', 'pullproxy-scaler', 'pullproxy-route']) {
+      const { spec } = manifests.find(({ kind, metadata }) => ['Deployment', 'Job'].includes(kind) && metadata.name === name) as Manifest;
+      const all = spec.template.spec.containers[0].env as Manifest[];
+      const [password, url] = ['REDIS_PASSWORD', 'PULLPROXY_REDIS'].map((wanted) => all.findIndex((one) => one.name === wanted));
+      expect(all[password ?? -1]?.valueFrom).toEqual({ secretKeyRef });
+      expect([all[url ?? -1]?.value, (password ?? 0) < (url ?? 0)]).toEqual(['redis://:$(REDIS_PASSWORD)@redis:6379', true]);
+    }
+    expect(readFileSync(join(FOLDER, '0-namespace.yaml'), 'utf8')).toContain(`--from-literal=${secretKeyRef.key}=`);
   });
 
   test('start an instance as the recipe with kubectl does', () => {
@@ -101,7 +150,7 @@ describe('what they run', () => {
     expect(loaded?.values).toMatchObject({
       advertise: { host: '10.1.2.3', port: 9080 },
       admin: { port: 9090 },
-      redis: 'redis://redis:6379',
+      redis: 'redis://:from-a-secret@redis:6379',
     });
     const drainMs = loaded?.values.drainTimeoutMs ?? 0;
     const preStopMs = pod.containers[0].lifecycle.preStop.sleep.seconds * 1000;
@@ -145,8 +194,11 @@ describe('what they run', () => {
 function commandOf(pod: Manifest): { argv: string[]; environment: Record<string, string> } {
   const [{ args, env }] = pod.containers as [{ args: string[]; env: { name: string; value?: string }[] }];
   const filled: Record<string, string> = { POD_NAME: 'pullproxy-node-6d4f9-x2x7z', POD_IP: '10.1.2.3', secret: 'from a Secret' };
-  const environment = Object.fromEntries(env.map(({ name, value }) => [name, value ?? filled[name] ?? 'from-a-secret']));
-  return { argv: args.map((word) => word.replaceAll(/\$\((\w+)\)/g, (_, name: string) => environment[name] ?? '')), environment };
+  const environment: Record<string, string> = {};
+  // Kubernetes knows what stands above.
+  const expanded = (text: string): string => text.replaceAll(/\$\((\w+)\)/g, (whole, name: string) => environment[name] ?? whole);
+  for (const { name, value } of env) environment[name] = value === undefined ? (filled[name] ?? 'from-a-secret') : expanded(value);
+  return { argv: args.map(expanded), environment };
 }
 
 describe('start-job.mjs', () => {
