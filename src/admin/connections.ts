@@ -48,7 +48,8 @@ export class Connections {
       return;
     }
     this.#become(socket, 'silent');
-    socket.once('close', () => this.#open.delete(socket));
+    const closed = guard('admin', () => void this.#open.delete(socket));
+    socket.once('close', closed);
   }
 
   #ask({ socket }: IncomingMessage, response: ServerResponse): void {
@@ -58,13 +59,15 @@ export class Connections {
       return;
     }
     this.#become(socket, 'asking');
-    const overdue = setTimeout(() => {
+    const late = guard('admin', () => {
       if (this.#open.get(socket)?.state === 'asking') socket.destroy();
-    }, ANSWER_MS_MAX).unref();
-    response.once('close', () => {
+    });
+    const overdue = setTimeout(late, ANSWER_MS_MAX).unref();
+    const closed = guard('admin', () => {
       clearTimeout(overdue);
       if (this.#open.has(socket)) this.#become(socket, 'silent');
     });
+    response.once('close', closed);
   }
 
   /** The oldest silent one goes, else the oldest that does not read its answer. */

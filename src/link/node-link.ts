@@ -200,7 +200,8 @@ export class NodeLink implements LinkRole {
   /** `order`: the number that the directory has given the instance, where it has. A linker of 0.1 does not look at it. */
   newest(yes: boolean, order?: number): void {
     let payload: Buffer | null = null;
-    if (order !== undefined) {
+    // What is no such number in Redis is none here.
+    if (order !== undefined && Number.isSafeInteger(order) && order >= 0) {
       payload = Buffer.allocUnsafe(8);
       payload.writeBigUInt64BE(BigInt(order));
     }
