@@ -23,6 +23,8 @@ export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'cl
 
 /** A write up to this on a connection whose send buffer is empty is taken by the kernel as a whole, or not at all. */
 const WHOLE_WRITE_BYTES_MAX = 16_384;
+/** After a write has failed: what a client that reads slowly may take to read the answer that is there. */
+const READ_ON_MS_MAX = 5_000;
 
 /** Whoever lent the slot that a stream occupies. Told exactly once of each stream that was not ended by DONE with KEEP. */
 export interface Lender {
@@ -90,6 +92,9 @@ export class AppConnection implements AppSide {
   #answered = false;
   #answeredAt = 0;
   #gapMs = 0;
+  /** Ends the socket by the write that failed; null: none has. */
+  #failWrite: (() => void) | null = null;
+  #isBroken = false;
   /** Bytes from the node that wait for the application. */
   #undrained = 0;
 
@@ -125,7 +130,40 @@ export class AppConnection implements AppSide {
       'close',
       guard(this, () => this.#closed()),
     );
+    this.#readOnAfterWrites();
     if (opening !== undefined) this.#say(opening);
+  }
+
+  /**
+   * An application that answers early (413) and closes resets its connection, since it has not read everything. The next write fails, and Node
+   * would destroy the socket with the answer still unread in the kernel. So a write that fails waits until reading has come to its end.
+   */
+  #readOnAfterWrites(): void {
+    const socket = this.#socket;
+    const { _write: write, _writev: writev } = socket;
+    const guarded =
+      (done: (error?: Error | null) => void) =>
+      (error?: Error | null): void => {
+        if (error) this.#writeFailed(error, done);
+        else done();
+      };
+    socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guarded(done));
+    if (writev !== undefined) socket._writev = (chunks, done) => writev.call(socket, chunks, guarded(done));
+  }
+
+  #writeFailed(error: NodeJS.ErrnoException, done: (error: Error) => void): void {
+    // It was refused as a whole, because the application had closed before.
+    if (this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
+    if (this.#socket.readableEnded || this.#socket.destroyed) {
+      done(error);
+      return;
+    }
+    const overdue = setTimeout(() => done(error), READ_ON_MS_MAX);
+    this.#failWrite = () => {
+      clearTimeout(overdue);
+      done(error);
+    };
+    this.#socket.once('close', () => clearTimeout(overdue));
   }
 
   /** In one packet with the stream's first bytes: there are applications that read a header and what follows at once. */
@@ -186,6 +224,8 @@ export class AppConnection implements AppSide {
     this.#state = 'closing';
     this.#owner.closing(this, idle);
     this.#abandon();
+    // Its peer has closed already.
+    this.#failWrite?.();
     this.#socket.end();
     this.#socket.resume();
   }
@@ -226,7 +266,7 @@ export class AppConnection implements AppSide {
   }
 
   onDrain(): void {
-    if (this.#state === 'closed' && !this.#socket.readableEnded) this.#free(ResetCode.APP_CLOSED);
+    if (this.#state === 'closed' && !this.#hasEnded) this.#free(ResetCode.APP_CLOSED);
     else this.#socket.resume();
   }
 
@@ -358,6 +398,12 @@ export class AppConnection implements AppSide {
       this.#spoil();
       return;
     }
+    if (this.#failWrite !== null) {
+      // The kernel tells of a reset once, and the write has heard of it: this is none of the application's ends.
+      this.#isBroken = true;
+      this.#failWrite();
+      return;
+    }
     if (this.#answered || !this.#reused) {
       this.#stream?.end();
     } else if (this.#writes === 0 && !this.#hasParked) {
@@ -386,8 +432,12 @@ export class AppConnection implements AppSide {
 
   #failed(error: NodeJS.ErrnoException): void {
     if (this.#state === 'connecting') this.starved = outOfFilesWords(error.code);
-    // 'close' follows. A write that failed at once was refused as a whole, because the application had closed before.
-    if (error.syscall === 'write' && this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
+    // 'close' follows.
+  }
+
+  /** The application has ended it in order. */
+  get #hasEnded(): boolean {
+    return this.#socket.readableEnded && !this.#isBroken;
   }
 
   #closed(): void {
@@ -403,7 +453,7 @@ export class AppConnection implements AppSide {
     if (was === 'closing') this.#free(this.#verdict);
     else if (refused) this.#free(ResetCode.APP_REFUSED);
     // Ended in order: the node has been told, and its DONE is to come. Broken, with bytes left: they go first.
-    else if (!this.#socket.readableEnded && stream.pendingBytes === 0) this.#free(ResetCode.APP_CLOSED);
+    else if (!this.#hasEnded && stream.pendingBytes === 0) this.#free(ResetCode.APP_CLOSED);
   }
 
   #free(code: ResetCodeValue): void {
