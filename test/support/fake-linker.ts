@@ -69,7 +69,7 @@ export class FakeLinker {
 
   /** Streams that occupy a slot. */
   get inUse(): number {
-    return this.link.streams.size;
+    return this.link.inUse;
   }
 
   /** Breaks the link. */
@@ -90,6 +90,8 @@ export class FakeLinker {
         else this.#ended.closed++;
         (stream.handler as AppSocket).done(how);
       },
+      // The stream keeps its connection to the application.
+      parked: () => {},
       returned: () => {},
       moveWanted: () => {},
       newest: () => {},
