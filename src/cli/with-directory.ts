@@ -1,5 +1,6 @@
 import type { StartDirectory } from '../cluster/directory.ts';
 import { createRedisDirectory } from '../cluster/redis/redis-cluster.ts';
+import { withoutPasswords } from '../config/redis-url.ts';
 import { createLog } from '../log.ts';
 import { printable } from '../printable.ts';
 
@@ -24,7 +25,7 @@ export async function answering(url: string, connection: Answering, use: () => P
     return await use();
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'DirectoryUnavailable') throw error;
-    console.error(`pullproxy: Redis does not answer at ${withoutPassword(url)} (--redis, or PULLPROXY_REDIS)`);
+    console.error(`pullproxy: Redis does not answer at ${withoutPasswords(url)} (--redis, or PULLPROXY_REDIS)`);
     console.error(`  ${printable(whatToDo(url, error))}`);
     return 1;
   } finally {
@@ -33,6 +34,13 @@ export async function answering(url: string, connection: Answering, use: () => P
 }
 
 function whatToDo(url: string, error: Error): string {
+  const ofSentinels = /^rediss?-sentinel:/.test(url);
+  if (ofSentinels && /sentinel/i.test(error.message)) {
+    if (/NOAUTH|WRONGPASS|AUTH|password/i.test(error.message)) {
+      return "The Sentinels refuse the password, which is not Redis' own: redis-sentinel://HOST:PORT/NAME?sentinel-password=PASSWORD";
+    }
+    return `The Sentinels name no master, or can not be reached: ${error.message}`;
+  }
   if (/NOAUTH|WRONGPASS|invalid username-password/i.test(error.message)) {
     return 'It refuses the password: name the right one in the URL, redis://USER:PASSWORD@HOST';
   }
@@ -40,8 +48,4 @@ function whatToDo(url: string, error: Error): string {
   const [first = url] = url.split(',');
   const { hostname, port } = URL.parse(first) ?? { hostname: '', port: '' };
   return `Is it running, and is this its address? Try: redis-cli -h ${hostname} -p ${port || 6379} ping`;
-}
-
-function withoutPassword(url: string): string {
-  return url.replaceAll(/\/\/[^@/,]*@/g, '//');
 }

@@ -143,7 +143,7 @@ export const startId: Kind<string> = checked('ID', 'lower-case letters and digit
 /** Where Redis is: one server, several nodes of a Redis Cluster, or Sentinels. */
 export const redisUrls: Kind<string> = {
   expected:
-    'redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss:// for TLS; several, separated by commas, for Redis Cluster; redis-sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel',
+    'redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss:// for TLS; several, separated by commas, for Redis Cluster; redis-sentinel://HOST:PORT,HOST:PORT/NAME for Sentinel, with ?sentinel-password=PASSWORD where the Sentinels have one',
   placeholder: 'URL',
   read: (value) => (typeof value === 'string' && parseRedisUrl(value) !== null ? value : null),
   write: (value) => value,
@@ -194,7 +194,9 @@ export function problem(key: string, value: unknown, expected: string): string {
 
 function quote(value: unknown): string {
   // A URL may carry a password.
-  const quoted = (JSON.stringify(value) ?? String(value)).replace(/(\/\/[^:@/\s]*):[^@/\s]*@/g, '$1:***@');
+  const quoted = (JSON.stringify(value) ?? String(value))
+    .replace(/(\/\/[^:@/\s]*):[^@/\s]*@/g, '$1:***@')
+    .replace(/(sentinel-password=)[^&\s"]*/g, '$1***');
   return quoted.length > 200 ? `${quoted.slice(0, 200)}…` : quoted;
 }
 

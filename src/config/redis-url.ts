@@ -5,7 +5,8 @@
  *     redis://HOST:PORT,redis://HOST:PORT                                      nodes of a Redis Cluster
  *     redis-sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]/NAME[/DATABASE] the master that Sentinels call NAME; rediss-sentinel:// with TLS
  *
- * User and password are those of Redis; Sentinels are asked without any.
+ * User and password are those of Redis. Sentinels have their own, if any: `?sentinel-password=PASSWORD`, with
+ * `&sentinel-username=USER` where it is not the default one.
  */
 import type { HostPort } from './host-port.ts';
 
@@ -18,11 +19,25 @@ interface Access {
 export type RedisPlace =
   | { readonly kind: 'server'; readonly url: string; readonly at: HostPort }
   | ({ readonly kind: 'cluster'; readonly nodes: readonly HostPort[] } & Access)
-  | ({ readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly name: string; readonly database: number } & Access);
+  | ({ readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly name: string; readonly database: number } & Access &
+      SentinelAccess);
+
+/** What the Sentinels themselves want to know. */
+interface SentinelAccess {
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
+}
 
 const REDIS_PORT = 6_379;
 const SENTINEL_PORT = 26_379;
-const SENTINEL_URL = /^redis(s?)-sentinel:\/\/(?:([^@/]*)@)?([^@/?#]+)\/([\w.-]+)(?:\/(\d{1,5}))?$/;
+const SENTINEL_URL = /^redis(s?)-sentinel:\/\/(?:([^@/]*)@)?([^@/?#]+)\/([\w.-]+)(?:\/(\d{1,5}))?(?:\?([^#]*))?$/;
+
+const SENTINEL_PARAMETERS: readonly string[] = ['sentinel-username', 'sentinel-password'];
+
+/** The same without passwords, for messages. */
+export function withoutPasswords(text: string): string {
+  return text.replaceAll(/\/\/[^@/,]*@/g, '//').replaceAll(/(sentinel-password=)[^&\s"]*/g, '$1***');
+}
 
 /** Null: it does not say where Redis is. */
 export function parseRedisUrl(text: string): RedisPlace | null {
@@ -49,7 +64,11 @@ function parseOne(text: string): { at: HostPort; access: Access } | null {
 }
 
 function parseSentinelUrl(text: string): RedisPlace | null {
-  const [, tls, user = '', hosts = '', name = '', database] = SENTINEL_URL.exec(text) ?? [];
+  const [, tls, user = '', hosts = '', name = '', database, query = ''] = SENTINEL_URL.exec(text) ?? [];
+  const asked = new URLSearchParams(query);
+  const [sentinelUsername, sentinelPassword] = SENTINEL_PARAMETERS.map((parameter) => asked.get(parameter) ?? '');
+  if ([...asked.keys()].some((key) => !SENTINEL_PARAMETERS.includes(key)) || (sentinelUsername !== '' && sentinelPassword === ''))
+    return null;
   const sentinels = hosts.split(',').map((host) => URL.parse(`redis://${host.trim()}`));
   if (name === '' || sentinels.some((url) => url === null || url.hostname === '')) return null;
   const [username = '', ...password] = user.split(':');
@@ -59,6 +78,8 @@ function parseSentinelUrl(text: string): RedisPlace | null {
     name,
     database: Number(database ?? 0),
     ...accessOf(username, password.join(':'), tls === 's'),
+    ...(sentinelUsername ? { sentinelUsername } : {}),
+    ...(sentinelPassword ? { sentinelPassword } : {}),
   };
 }
 

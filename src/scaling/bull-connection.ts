@@ -38,6 +38,8 @@ export function connectBull(redisUrl: string): BullConnection {
     ...access,
     sentinels: [...place.sentinels],
     name: place.name,
+    ...(place.sentinelUsername === undefined ? {} : { sentinelUsername: place.sentinelUsername }),
+    ...(place.sentinelPassword === undefined ? {} : { sentinelPassword: place.sentinelPassword }),
     db: place.database,
     sentinelTLS: access.tls,
     enableTLSForSentinelMode: place.tls,

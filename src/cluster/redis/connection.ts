@@ -183,6 +183,8 @@ function connect(url: string): Redis | Cluster {
     ...single,
     sentinels: [...place.sentinels],
     name: place.name,
+    ...(place.sentinelUsername === undefined ? {} : { sentinelUsername: place.sentinelUsername }),
+    ...(place.sentinelPassword === undefined ? {} : { sentinelPassword: place.sentinelPassword }),
     db: place.database,
     username,
     password,

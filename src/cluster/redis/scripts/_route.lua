@@ -228,16 +228,22 @@ end
 -- nothing is put off for an hour. Then all nodes were heard in the future; a single one that was is somebody's mistake, and is set to now.
 local function followClock()
   local late = redis.call('ZRANGEBYSCORE', NODES, '(' .. now + clockStepMs, '+inf', 'WITHSCORES')
-  if #late == 0 then return end
   local newest = 0
   for i = 1, #late, 2 do
     local at = tonumber(late[i + 1])
     if at < wholeMax then newest = math.max(newest, at) end
     redis.call('ZADD', NODES, now, late[i])
   end
-  if newest == 0 or #late / 2 < redis.call('ZCARD', NODES) then return end
-  for _, key in ipairs({ HELD, STARTING, BEGUN }) do shift(key, now - newest) end
-  redis.call('UNLINK', PROMISED)
+  if newest > 0 and #late / 2 >= redis.call('ZCARD', NODES) then
+    shift(HELD, now - newest)
+    redis.call('UNLINK', PROMISED)
+  else
+    -- Where no node is, the last start tells.
+    newest = tonumber(redis.call('ZREVRANGE', BEGUN, 0, 0, 'WITHSCORES')[2]) or 0
+    if newest <= now + clockStepMs or newest > wholeMax then return end
+  end
+  shift(STARTING, now - newest)
+  shift(BEGUN, now - newest)
   local jobs = redis.call('HGETALL', JOBS)
   for i = 1, #jobs, 2 do redis.call('HSET', JOBS, jobs[i], whole(jobs[i + 1]) + now - newest) end
   for _, field in ipairs({ 'failedAt', 'retryAt', 'wantedUntil', 'restartUntil', 'silentSince', 'sparedUntil' }) do
