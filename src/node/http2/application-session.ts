@@ -92,7 +92,7 @@ export class ApplicationSession {
     this.#session = session;
     const domain = { where: 'visit', fail: () => this.#fail() } as const;
     const patience = setTimeout(
-      guard(domain, () => session.destroy()),
+      guard(domain, () => this.#end()),
       patienceMs,
     );
     // 'close' follows.
@@ -134,10 +134,15 @@ export class ApplicationSession {
     setImmediate(guard('visit', () => this.#end()));
   }
 
+  /** The session is gone, and its streams with it. `sessionClosed` follows, whether the application closes its connection or not. */
+  cut(): void {
+    setImmediate(guard('visit', () => this.#duplex.destroy()));
+  }
+
   /** A session that has got a GOAWAY would wait, with its slot, for an application that never closes. */
   #end(): void {
     this.#session.destroy();
-    setImmediate(guard('visit', () => this.#duplex.destroy()));
+    this.cut();
   }
 
   #park(): boolean {

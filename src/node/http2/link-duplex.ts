@@ -1,7 +1,11 @@
 import { Duplex } from 'node:stream';
+import { guard } from '../../boundary.ts';
 import type { ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+
+/** The application has closed its connection, and nothing of what it said before is read in this time: then nothing of it will be. */
+const LAST_READ_MS = 1_000;
 
 /** A link's stream as Node's streams are: what an HTTP/2 session towards an application is carried by. Its end gives the slot back, if it has one. */
 export class LinkDuplex extends Duplex implements StreamHandler {
@@ -12,6 +16,7 @@ export class LinkDuplex extends Duplex implements StreamHandler {
   /** Received, and not yet read. */
   #unread = 0;
   #written: (() => void) | null = null;
+  #lastRead: NodeJS.Timeout | null = null;
 
   /** `wasReset` is told when the linker ends the stream. */
   constructor(link: NodeLink, wasReset: (code: ResetCodeValue, reached: boolean) => void, connected: (microseconds: number) => void) {
@@ -59,6 +64,22 @@ export class LinkDuplex extends Duplex implements StreamHandler {
 
   onEnd(): void {
     this.push(null);
+    this.#awaitLastRead(this.readableLength);
+  }
+
+  /**
+   * Node's session reads no more once nghttp2 has found a connection error, and does not close either when a GOAWAY came before: the
+   * connection's end, too, would never be read, and the exchange and its slot would wait for it.
+   */
+  #awaitLastRead(left: number): void {
+    this.#lastRead = setTimeout(
+      guard(this, () => {
+        if (this.readableEnded || this.destroyed) return;
+        if (this.readableLength < left) this.#awaitLastRead(this.readableLength);
+        else this.destroy();
+      }),
+      LAST_READ_MS,
+    );
   }
 
   onDrain(): void {
@@ -90,6 +111,7 @@ export class LinkDuplex extends Duplex implements StreamHandler {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (this.#lastRead !== null) clearTimeout(this.#lastRead);
     if (this.#stream !== null) this.#link.doneAndClose(this.#stream);
     this.#stream = null;
     done(error);

@@ -340,7 +340,10 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     if (this.#state !== 'passing') return;
     const session = this.#session;
     // It went with its session.
-    if (session?.isGone === true && !this.#complete) return;
+    if (session?.isGone === true && !this.#complete) {
+      session.cut();
+      return;
+    }
     const isRefused = code === constants.NGHTTP2_REFUSED_STREAM && session?.reused === true;
     if (session !== null && !this.#complete && (isRefused || this.#request?.isUnsent === true || this.#isSilent(code))) {
       this.#leaveApplication(false);

@@ -31,6 +31,17 @@ const BREAKINGS: readonly Breaking[] = [
   ],
   ['a GOAWAY with an error', (application) => application.goAway(2, 1)],
   ['a GOAWAY that leaves the stream out', (application) => application.goAway(0, 0)],
+  [
+    'a GOAWAY, DATA of a stream that is none, and a FIN',
+    (application) => {
+      application.goAway(0, 1);
+      // Node reads no more of what comes behind both, not even the end.
+      setTimeout(() => {
+        application.data(3, 'x');
+        setTimeout(() => application.raw.end(), 50);
+      }, 50);
+    },
+  ],
   ['DATA on stream 0', (application) => application.data(0, 'x')],
   ['a WINDOW_UPDATE of 3 bytes', (application) => application.send(Type.WINDOW_UPDATE, 0, 1, Buffer.alloc(3))],
   ['a second head', (application) => application.headers(1, OK)],
