@@ -141,12 +141,16 @@ export class AppConnection implements AppSide {
   #readOnAfterWrites(): void {
     const socket = this.#socket;
     const { _write: write, _writev: writev } = socket;
-    const guarded =
-      (done: (error?: Error | null) => void) =>
-      (error?: Error | null): void => {
-        if (error) this.#writeFailed(error, done);
-        else done();
-      };
+    // A stream gives the same `done` to all its writes: no closure is made for each.
+    let last: (error?: Error | null) => void = () => {};
+    const watched = (error?: Error | null): void => {
+      if (error) this.#writeFailed(error, last);
+      else last();
+    };
+    const guarded = (done: (error?: Error | null) => void): typeof watched => {
+      last = done;
+      return watched;
+    };
     socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guarded(done));
     if (writev !== undefined) socket._writev = (chunks, done) => writev.call(socket, chunks, guarded(done));
   }
