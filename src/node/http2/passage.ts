@@ -235,7 +235,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
       this.#collect(piece, this.#collecting);
       return;
     }
-    if (this.#session?.reused === true) this.#keepForReplay(piece);
+    if (this.#session?.reused === true || this.#state !== 'passing') this.#keepForReplay(piece);
     else this.#replay = null;
     const now = performance.now();
     this.#pace?.got(piece.length, now);
@@ -261,7 +261,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   /** An application may close a kept connection at the moment of its reuse. */
   #keepForReplay(piece: Buffer): void {
     this.#replayBytes += piece.length;
-    if (this.#replayBytes > REPLAY_BYTES_MAX || this.#client.hasResponded) this.#replay = null;
+    // While no attempt is made the client is paused: no more comes than lies here.
+    const isTooMuch = this.#state === 'passing' && (this.#replayBytes > REPLAY_BYTES_MAX || this.#client.hasResponded);
+    if (isTooMuch) this.#replay = null;
     else this.#replay?.push(piece);
   }
 
@@ -387,13 +389,14 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.#request = null;
     this.#pace = null;
     this.#state = 'waiting';
+    if (this.#hasBody && !this.#requestEnded) this.#client.pause();
     this.heldBytes = this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
     this.#events.retry(this);
   }
 
   /** RFC 9110 section 9.2.2, and RFC 9113 section 8.7: what a kept connection did not get may be said again whatever it is. */
   #mayBeSentAgain(session: ApplicationSession): boolean {
-    const isWhole = !this.#hasBody || (this.#requestEnded && this.#replay !== null);
+    const isWhole = !this.#hasBody || this.#replay !== null;
     return session.reused && isWhole && (!session.reached || this.head.idempotent);
   }
 

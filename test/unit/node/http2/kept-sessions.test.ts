@@ -186,6 +186,30 @@ test('a stream that the application refuses at a kept connection is said again, 
   expect(refused).toBe(1);
 });
 
+test('a stream that is refused while its body still comes is said again from its beginning', async () => {
+  const { app, node } = await start(1);
+  expect((await ask(node)).status).toBe(200);
+  let refused = 0;
+  app.begin = (stream) => {
+    if (refused > 0) return false;
+    refused++;
+    stream.once('data', () => stream.close(7));
+    return true;
+  };
+  const session = connectHttp2(`http://127.0.0.1:${node.port}`);
+  const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': ROUTE });
+  stream.setEncoding('latin1');
+  let text = '';
+  stream.on('data', (piece: string) => {
+    text += piece;
+  });
+  stream.write('first ');
+  await eventually('it is refused, and said again', () => app.requests === 3);
+  stream.end('second');
+  await once(stream, 'close');
+  expect([stream.rstCode, text]).toEqual([0, 'first second']);
+});
+
 test('a request that its client gives up takes its connection with it, and the slot is free again', async () => {
   const { app, node } = await start(1);
   expect((await ask(node)).status).toBe(200);
