@@ -48,7 +48,8 @@ export class OutputFiles {
   constructor(directory: string, log: Log) {
     this.#directory = directory;
     this.#log = log;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // Not recursive: Node tries for ever where the parent is there and refuses, as /proc does.
+    if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) mkdirSync(directory, { mode: 0o700 });
     const found = lstatSync(directory);
     // In /tmp anybody may have made it before, or a link in its place.
     if (!found.isDirectory()) throw new Error(`${directory} is no directory`);

@@ -51,6 +51,8 @@ test('a directory that is a link, a file or another user’s is not used', () =>
   writeFileSync(join(directory, 'file'), '');
   expect(() => files(join(directory, 'link'))).toThrow('no directory');
   expect(() => files(join(directory, 'file'))).toThrow();
+  expect(() => files(join(directory, 'missing', 'parent'))).toThrow('ENOENT');
+  expect(() => files('/proc/pullproxy-output')).toThrow();
   if (process.getuid?.() !== 0) expect(() => files('/root/pullproxy-output')).toThrow();
 });
 
