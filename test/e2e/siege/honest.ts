@@ -11,7 +11,8 @@ const COLD_EVERY_MS = 8_000;
 const SESSION_REQUESTS = 200;
 const HTTP2_TIMEOUT_MS = 30_000;
 
-export type Phase = 'before' | 'siege' | 'after';
+/** `between`: strikes of a siege are still under way in its truce; not counted. */
+export type Phase = 'before' | 'siege' | 'between' | 'truce' | 'after';
 
 export interface HonestFigures {
   readonly requests: number;

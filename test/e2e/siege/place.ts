@@ -116,7 +116,8 @@ class Builder {
     for (const name of names) nodes.push(await this.#node(name, ['--redis', redisUrl, '--secret-file', secrets, '--config', config]));
     const backends = nodes.map(({ backend }) => String(backend));
     for (const [i, backend] of backends.slice(0, 2).entries()) {
-      const app = await this.#app('counting-app.mjs', { LIMIT: String(SLOTS) });
+      // An application that closes connections while it has no processor is none of the proxy's faults.
+      const app = await this.#app('counting-app.mjs', { LIMIT: String(SLOTS), KEEP_ALIVE_MS: '3600000' });
       await this.#linker(`linker ${Tenant.WEB} ${i}`, [backend], Tenant.WEB, app, SECRET, SLOTS);
     }
     const [evilApp, evilHttp2App] = [await freePort(), await freePort()];

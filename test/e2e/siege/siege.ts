@@ -1,4 +1,7 @@
-/** A siege: first the honest clients alone, then all who do harm beside them, then alone again. */
+/**
+ * A siege: first the honest clients alone, then all who do harm beside them, then alone again. Truces in between tell what comes of the
+ * machine, which may be busy with other things, and what of the siege.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +12,11 @@ import { Place } from './place.ts';
 
 const ALONE_SHARE = 0.1;
 const ALONE_MS_MAX = 120_000;
+/** From one truce to the next, its share, and how much of it passes until the last strikes are over. */
+const ROUND_MS_MAX = 300_000;
+const ROUNDS_MIN = 2;
+const TRUCE_SHARE = 0.2;
+const BETWEEN_SHARE = 0.25;
 const SAMPLES = 400;
 const SAMPLE_MS_MIN = 500;
 /** Code that is not compiled yet takes longer, with and without neighbours. */
@@ -36,6 +44,8 @@ export interface SiegeReport {
   readonly strikes: Readonly<Record<string, number>>;
   readonly alone: HonestFigures;
   readonly besieged: HonestFigures;
+  /** Without the siege, at times between. */
+  readonly truce: HonestFigures;
   readonly after: HonestFigures;
   readonly coldStarts: HonestFigures;
   readonly failures: readonly string[];
@@ -72,15 +82,22 @@ export async function runSiege(options: SiegeOptions): Promise<SiegeReport> {
     await wait(aloneMs);
     const memory = new MemoryWatch(place.watched, Math.max(SAMPLE_MS_MIN, totalMs / SAMPLES));
     say(`alone: ${JSON.stringify(honest.figures('before'))}`);
-    honest.enter('siege');
-    besiegers.send({ go: true });
     const siegeMs = totalMs - 2 * aloneMs;
-    for (let gone = 0; gone < siegeMs; ) {
-      const step = Math.min(60_000, siegeMs - gone);
-      await wait(step);
-      gone += step;
+    const roundMs = Math.min(ROUND_MS_MAX, siegeMs / ROUNDS_MIN);
+    const truceMs = roundMs * TRUCE_SHARE;
+    for (let gone = 0; gone < siegeMs; gone += roundMs) {
+      honest.enter('siege');
+      besiegers.send({ go: true });
+      await wait(roundMs - truceMs);
+      besiegers.send({ go: false });
+      honest.enter('between');
+      await wait(truceMs * BETWEEN_SHARE);
+      honest.enter('truce');
+      await wait(truceMs * (1 - BETWEEN_SHARE));
+      const [besieged, truce] = [honest.figures('siege'), honest.figures('truce')];
+      const failed = honest.failures.length === 0 ? 'none' : `${honest.failures.length}, the last: ${honest.failures.at(-1)}`;
       say(
-        `${Math.round(gone / 1_000)} s: ${JSON.stringify(honest.figures('siege'))}, ${honest.failures.length} failed, ended: ${place.ended.join('; ') || 'none'}`,
+        `${Math.round((gone + roundMs) / 1_000)} s: besieged ${JSON.stringify(besieged)}, truce ${JSON.stringify(truce)}, failed: ${failed}, ended: ${place.ended.join('; ') || 'none'}`,
       );
     }
     besiegers.kill('SIGKILL');
@@ -94,6 +111,7 @@ export async function runSiege(options: SiegeOptions): Promise<SiegeReport> {
       ...{ seconds, seed, nodes, rate, strikes },
       alone: honest.figures('before'),
       besieged: honest.figures('siege'),
+      truce: honest.figures('truce'),
       after: honest.figures('after'),
       coldStarts: honest.coldStarts,
       failures: failures.slice(0, 50),
@@ -150,6 +168,7 @@ export function summaryOf(report: SiegeReport): string {
     '| --- | --- | --- | --- | --- |',
     line('alone', report.alone),
     line('besieged', report.besieged),
+    line('in truces', report.truce),
     line('alone again', report.after),
     line('cold starts', report.coldStarts),
     '',

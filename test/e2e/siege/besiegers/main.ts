@@ -28,7 +28,11 @@ const [orders] = (await once(process, 'message')) as [Orders];
 const field = { ports: orders.ports, random: new Random(orders.seed) };
 await applications(field);
 process.send?.({ ready: true });
-await once(process, 'message');
+/** In a truce nobody strikes. */
+let isOn = false;
+process.on('message', ({ go }: { go?: boolean }) => {
+  isOn = go === true;
+});
 const strikes = new Map<string, number>();
 for (const besieger of [...clients(field), ...linkers(field), ...redisWriters(field)]) {
   if (orders.only?.includes(besieger.name) ?? true) besiege(besieger, orders.share);
@@ -39,6 +43,7 @@ function besiege({ name, perSecond, atOnceMax, strike }: Besieger, share: number
   let due = 0;
   let underWay = 0;
   setInterval(() => {
+    if (!isOn) return;
     for (due = Math.min(atOnceMax, due + (perSecond * share * TICK_MS) / 1_000); due >= 1 && underWay < atOnceMax; due--) {
       underWay++;
       strikes.set(name, (strikes.get(name) ?? 0) + 1);
