@@ -147,6 +147,7 @@ export class LinkerLink implements LinkRole {
 
   down(reason: string): void {
     this.lent = 0;
+    this.#parked = 0;
     this.#events.down(reason);
   }
 

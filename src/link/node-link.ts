@@ -276,6 +276,7 @@ export class NodeLink implements LinkRole {
   down(reason: string): void {
     this.idle = 0;
     this.#reserved = 0;
+    this.#parked = 0;
     this.#events.down(reason);
   }
 

@@ -91,7 +91,7 @@ class World {
       if (before[index] === 0 && handler.resets[0]?.code !== ResetCode.LINK_LOST)
         expect(handler.resets[0]?.code).toBe(ResetCode.APP_CLOSED);
     }
-    expect([node.link.idle, node.link.active, linker.link.lent, linker.link.streams.size]).toEqual([0, 0, 0, 0]);
+    expect([node.link.idle, node.link.active, linker.link.lent, linker.link.inUse, linker.link.streams.size]).toEqual([0, 0, 0, 0, 0]);
     await this.link(at);
   }
 
