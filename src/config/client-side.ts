@@ -105,7 +105,7 @@ export const CLIENT_SIDE = {
     'http2-control-frames-max',
     whole(10, 1_000_000),
     200,
-    'frames that carry nothing (SETTINGS, PING, empty DATA and others) at once on one connection of HTTP/2, and a tenth of it in each second; each frame that is sent to the client is worth three more, each KiB of a body that comes one',
+    'frames that carry nothing (SETTINGS, PING, empty DATA and others) that a client or an application may send at once on one connection of HTTP/2, and a tenth of it in each second; each frame that is sent to it is worth three more, each KiB of a body that comes one',
   ),
   http2WindowBytesMax: setting(
     'http2-window-bytes-max',

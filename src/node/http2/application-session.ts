@@ -1,10 +1,12 @@
-import { type ClientHttp2Session, connect } from 'node:http2';
+import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import { guard } from '../../boundary.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import { WINDOW_BYTES } from '../../link/stream.ts';
+import { ApplicationFrames } from './application-frames.ts';
 import { ApplicationStream, type ApplicationStreamOwner } from './application-stream.ts';
 import { BLOCK_BYTES_MAX, type Fields } from './fields.ts';
+import type { WireLimits } from './http2-limits.ts';
 import { LinkDuplex } from './link-duplex.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -42,6 +44,7 @@ export interface SessionRequest {
   readonly tells: boolean;
   /** An application that has not said its first words by then does not speak HTTP/2. */
   readonly patienceMs: number;
+  readonly limits: WireLimits;
 }
 
 /**
@@ -58,6 +61,7 @@ export class ApplicationSession {
   /** A byte of the present exchange may have reached the application. */
   reached = true;
   readonly #link: NodeLink;
+  readonly #frames: ApplicationFrames;
   readonly #duplex: LinkDuplex;
   readonly #session: ClientHttp2Session;
   #owner: SessionOwner | null;
@@ -76,17 +80,19 @@ export class ApplicationSession {
   }
 
   /** Connects to the application on an idle slot of the link. `sessionReady` follows, or `sessionClosed`. */
-  constructor(link: NodeLink, owner: SessionOwner, { client, tells, patienceMs }: SessionRequest) {
+  constructor(link: NodeLink, owner: SessionOwner, { client, tells, patienceMs, limits }: SessionRequest) {
     this.#link = link;
     this.#owner = owner;
-    this.#duplex = new LinkDuplex(
-      link,
-      (code, reached) => {
+    this.#frames = new ApplicationFrames(limits);
+    this.#duplex = new LinkDuplex(link, this.#frames, {
+      wasReset: (code, reached) => {
         this.verdict = code;
         this.reached = reached;
       },
-      (microseconds) => this.#owner?.sessionConnected(microseconds),
-    );
+      connected: (microseconds) => this.#owner?.sessionConnected(microseconds),
+      // Not on nghttp2's stack, and what it has written goes out first.
+      framesOver: () => setImmediate(guard('visit', () => this.#end(constants.NGHTTP2_ENHANCE_YOUR_CALM))),
+    });
     this.#duplex.attach(link.open(this.#duplex, tells ? Flag.FRESH | Flag.TELL : Flag.FRESH, EMPTY, client));
     const session = connect(APPLICATION, { ...OPTIONS, createConnection: () => this.#duplex });
     this.#session = session;
@@ -140,8 +146,8 @@ export class ApplicationSession {
   }
 
   /** A session that has got a GOAWAY would wait, with its slot, for an application that never closes. */
-  #end(): void {
-    this.#session.destroy();
+  #end(code: number = constants.NGHTTP2_NO_ERROR): void {
+    this.#session.destroy(undefined, code);
     this.cut();
   }
 
@@ -163,7 +169,7 @@ export class ApplicationSession {
 
   /** An application that is about to close has said so by GOAWAY. */
   get #isUsable(): boolean {
-    return !this.#session.closed && !this.isGone;
+    return !this.#session.closed && !this.#frames.areOver && !this.isGone;
   }
 
   #closed(): void {

@@ -1,5 +1,6 @@
 import { constants } from 'node:http2';
 import { Allowance } from './allowance.ts';
+import { ControlFrames } from './control-frames.ts';
 import { FrameFlag, type FrameReader, FrameType, wordFrame } from './frame-walk.ts';
 import { HeaderBlock } from './header-block.ts';
 import type { WireLimits } from './http2-limits.ts';
@@ -8,11 +9,6 @@ import { FIRST_WINDOW_BYTES, UploadWindow, type WindowBudget } from './upload-wi
 const SETTINGS_INITIAL_WINDOW_SIZE = 4;
 const SETTING_BYTES = 6;
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
-/** A frame that is sent is worth so many of the client's: a PING, and WINDOW_UPDATEs for the stream and for the connection. */
-const EARNED_BY_FRAME = 3;
-const EARNED_MAX = 10_000;
-/** So many bytes of a request's body are worth another one. */
-const CONTENT_BYTES_A_FRAME = 1_024;
 /** Streams that were reset here while their client still sent: its frames may be on their way. */
 const RESET_HERE_MAX = 1_000;
 const MALFORMED_MAX = 1_000;
@@ -58,7 +54,7 @@ export class FrameJudge {
   readonly #budget: WindowBudget;
   readonly #sentences: Sentences;
   readonly #resets: Allowance;
-  readonly #control: Allowance;
+  readonly #control: ControlFrames;
   readonly #faults: Allowance;
   readonly #streams = new Map<number, OpenStream>();
   readonly #block = new HeaderBlock();
@@ -82,7 +78,7 @@ export class FrameJudge {
     this.#sentences = sentences;
     const now = performance.now();
     this.#resets = new Allowance(limits.resetsMax, limits.resetsPerSecondMax, limits.resetsMax, now);
-    this.#control = new Allowance(limits.controlFramesMax, limits.controlFramesPerSecondMax, EARNED_MAX, now);
+    this.#control = new ControlFrames(limits, now);
     this.#faults = new Allowance(limits.faultsMax, limits.faultsPerSecondMax, limits.faultsMax, now);
   }
 
@@ -165,7 +161,7 @@ export class FrameJudge {
       this.#refuse(stream, NGHTTP2_PROTOCOL_ERROR);
     } else {
       if (open.contentLeft >= 0) open.contentLeft -= content;
-      this.#control.earn(content / CONTENT_BYTES_A_FRAME);
+      this.#control.came(content);
       if (content === 0 && !ends) this.#spend(this.#control, EMPTY_FRAMES);
       if (ends) this.#requestEnded(stream, open);
     }
@@ -236,7 +232,7 @@ export class FrameJudge {
 
   // ── what becomes of it ──
 
-  #spend(allowance: Allowance, reason: string): void {
+  #spend(allowance: Allowance | ControlFrames, reason: string): void {
     if (!allowance.spend(() => performance.now())) this.#sentences.end(constants.NGHTTP2_ENHANCE_YOUR_CALM, reason);
   }
 
@@ -283,7 +279,7 @@ export class FrameJudge {
   };
 
   #answer(type: number, flags: number, stream: number, length: number): void {
-    this.#control.earn(EARNED_BY_FRAME);
+    this.#control.sent();
     const open = this.#streams.get(stream);
     if (open !== undefined && type === FrameType.DATA) open.widened -= length;
     if ((flags & FrameFlag.END_STREAM) === 0) return;

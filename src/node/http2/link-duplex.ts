@@ -3,27 +3,36 @@ import { guard } from '../../boundary.ts';
 import type { ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { ApplicationFrames } from './application-frames.ts';
 
 /** The application has closed its connection, and nothing of what it said before is read in this time: then nothing of it will be. */
 const LAST_READ_MS = 1_000;
 
+export interface LinkDuplexEvents {
+  /** The linker ends the stream. */
+  wasReset(code: ResetCodeValue, reached: boolean): void;
+  /** How long connecting to the application took. */
+  connected(microseconds: number): void;
+  /** Once: the frames are over. */
+  framesOver(): void;
+}
+
 /** A link's stream as Node's streams are: what an HTTP/2 session towards an application is carried by. Its end gives the slot back, if it has one. */
 export class LinkDuplex extends Duplex implements StreamHandler {
   readonly #link: NodeLink;
-  readonly #wasReset: (code: ResetCodeValue, reached: boolean) => void;
-  readonly onConnected: (microseconds: number) => void;
+  readonly #frames: ApplicationFrames;
+  readonly #events: LinkDuplexEvents;
   #stream: Stream | null = null;
   /** Received, and not yet read. */
   #unread = 0;
   #written: (() => void) | null = null;
   #lastRead: NodeJS.Timeout | null = null;
 
-  /** `wasReset` is told when the linker ends the stream. */
-  constructor(link: NodeLink, wasReset: (code: ResetCodeValue, reached: boolean) => void, connected: (microseconds: number) => void) {
+  constructor(link: NodeLink, frames: ApplicationFrames, events: LinkDuplexEvents) {
     super({ allowHalfOpen: true });
     this.#link = link;
-    this.#wasReset = wasReset;
-    this.onConnected = connected;
+    this.#frames = frames;
+    this.#events = events;
     // 'close' follows.
     this.on('error', () => {});
   }
@@ -56,7 +65,12 @@ export class LinkDuplex extends Duplex implements StreamHandler {
   // ── the link's side ──
 
   onData(chunk: Buffer): boolean {
-    if (this.destroyed) return false;
+    if (this.destroyed || this.#frames.areOver) return false;
+    this.#frames.receive(chunk);
+    if (this.#frames.areOver) {
+      this.#events.framesOver();
+      return false;
+    }
     this.#unread += chunk.length;
     if (this.push(chunk)) this.#consumed();
     return true;
@@ -82,6 +96,10 @@ export class LinkDuplex extends Duplex implements StreamHandler {
     );
   }
 
+  onConnected(microseconds: number): void {
+    this.#events.connected(microseconds);
+  }
+
   onDrain(): void {
     const written = this.#written;
     this.#written = null;
@@ -90,7 +108,7 @@ export class LinkDuplex extends Duplex implements StreamHandler {
 
   onReset(code: ResetCodeValue, reached: boolean): void {
     this.#stream = null;
-    this.#wasReset(code, reached);
+    this.#events.wasReset(code, reached);
     this.destroy();
   }
 
@@ -101,6 +119,9 @@ export class LinkDuplex extends Duplex implements StreamHandler {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    const wereOver = this.#frames.areOver;
+    this.#frames.send(chunk);
+    if (this.#frames.areOver && !wereOver) this.#events.framesOver();
     if (this.#stream === null || this.#stream.write(chunk)) done();
     else this.#written = done;
   }

@@ -16,11 +16,13 @@ import type { ApplicationStream, ApplicationStreamOwner } from './application-st
 import { type ClientStream, canRespond } from './client-stream.ts';
 import { type Fields, isConnectionSpecific, NO_FIELDS, only, passesInAnswer } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
+import { type Http2Limits, wireLimits } from './http2-limits.ts';
 import { fieldsOf } from './passage-fields.ts';
 
 export interface PassageEvents extends BodyRate {
   /** An application that has not said its first words by then does not speak HTTP/2. */
   readonly headTimeoutMs: number;
+  readonly http2: Http2Limits;
   leave(visit: Visit): void;
   retry(visit: Visit): void;
   answered(visit: Visit, status: number): void;
@@ -141,8 +143,9 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
       return;
     }
     const client = lender.link.tellsClients ? this.head.origin.text : '';
-    const patienceMs = this.#events.headTimeoutMs;
-    this.#session = new ApplicationSession(lender.link, this, { client, tells: this.record !== null, patienceMs });
+    const { headTimeoutMs: patienceMs, http2 } = this.#events;
+    const limits = wireLimits(http2);
+    this.#session = new ApplicationSession(lender.link, this, { client, tells: this.record !== null, patienceMs, limits });
   }
 
   override refuse(error: PullproxyError): void {

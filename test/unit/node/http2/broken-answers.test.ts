@@ -42,6 +42,13 @@ const BREAKINGS: readonly Breaking[] = [
       }, 50);
     },
   ],
+  [
+    'a GOAWAY and DATA of a stream that is none',
+    (application) => {
+      application.goAway(0, 1);
+      setTimeout(() => application.data(3, 'x'), 50);
+    },
+  ],
   ['DATA on stream 0', (application) => application.data(0, 'x')],
   ['a WINDOW_UPDATE of 3 bytes', (application) => application.send(Type.WINDOW_UPDATE, 0, 1, Buffer.alloc(3))],
   ['a second head', (application) => application.headers(1, OK)],
