@@ -172,3 +172,11 @@ export class ConfigError extends Error {
     this.problems = problems;
   }
 }
+
+/** A worker ended before it served. What it had to say itself stands in the log above. */
+export class WorkerEnded extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'WorkerEnded';
+  }
+}

@@ -1,3 +1,5 @@
+import { WorkerEnded } from '../errors.ts';
+
 /** What to do about what the system refuses, by its code. */
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE:
@@ -8,8 +10,9 @@ const ADVICE: Readonly<Record<string, string>> = {
   EMFILE: 'Too many files and connections are open: raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit).',
 };
 
-/** An error that the system gave for what it was asked: its message says all, and no stack helps. Null: something else. */
+/** An error that the system gave for what it was asked, or another process: its message says all, and no stack helps. Null: something else. */
 export function refusalText(error: unknown): string | null {
+  if (error instanceof WorkerEnded) return error.message;
   if (!(error instanceof Error) || !('syscall' in error)) return null;
   const advice = 'code' in error ? ADVICE[String(error.code)] : undefined;
   return advice === undefined ? error.message : `${error.message}\n  ${advice}`;

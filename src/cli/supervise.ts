@@ -68,7 +68,15 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
     ),
   );
 
-  await crew.start();
+  // A signal is heard while they start, too.
+  const started = crew.start();
+  const isServing = await Promise.race([started.then(() => true), asked.promise.then(() => false)]);
+  if (!isServing) {
+    log.info('draining');
+    await crew.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS);
+    log.info('over');
+    return net.exitCode(0);
+  }
   const source = crewAdminSource(crew, metrics, asked.resolve);
   const admin = new AdminServer({
     listen: settings.admin,

@@ -1,11 +1,13 @@
 import { type InternalErrors, internalErrors } from '../boundary.ts';
 import { NODE } from '../config/commands.ts';
 import { loadCommand } from '../config/load.ts';
+import { ConfigError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { TicketKeys } from '../node/listeners/ticket-keys.ts';
 import { SupervisorChannel } from '../workers/supervisor-channel.ts';
 import { installLastNet } from './last-net.ts';
 import { type NodePlace, openNode } from './open-node.ts';
+import { refusalText } from './refusal.ts';
 import { followTicketKeyFiles } from './ticket-keys.ts';
 
 /** What a worker says of itself. */
@@ -20,8 +22,19 @@ export interface WorkerFacts {
 type OpenSource = Awaited<ReturnType<typeof openNode>>['source'];
 
 /** One of the processes of `node --workers`: a node without an admin port, which its supervisor speaks for. Not for people to start. */
-export async function worker([placed = '', ...argv]: readonly string[]): Promise<number> {
+export async function worker(argv: readonly string[]): Promise<number> {
   const channel = new SupervisorChannel();
+  try {
+    return await work(channel, argv);
+  } catch (error) {
+    // The supervisor says it, once for all workers. What is a fault of ours is said here, with its stack.
+    if (!(error instanceof ConfigError) && refusalText(error) === null) throw error;
+    await channel.failed(error);
+    return error instanceof ConfigError ? 2 : 1;
+  }
+}
+
+async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly string[]): Promise<number> {
   const { number, ...place } = JSON.parse(placed) as NodePlace & { number: number };
   const loaded = await loadCommand(NODE, argv);
   if (loaded === null) return 2;

@@ -10,6 +10,10 @@ import type { Exit, WorkerProcess } from './worker-process.ts';
 
 /** A worker that has said nothing for so many looks, one in BEAT_MS, hangs. Counted in looks, not in time: this process may have been stopped, too. */
 const SILENT_LOOKS_MAX = 10;
+/** One that starts says nothing until it serves: it may have to wait for Redis, on a busy machine. */
+const STARTING_LOOKS_MAX = 60;
+/** Told to leave while it starts: nobody is served by it. */
+const LEAVING_AT_START_MS = 5_000;
 const RESTART_MS_MIN = 100;
 const RESTART_MS_MAX = 5_000;
 /** Who lived for so long did not die of how it was started. */
@@ -51,7 +55,7 @@ export class Crew {
     return this.#places.flatMap(({ worker }) => (worker?.state === 'ready' ? [worker] : []));
   }
 
-  /** Resolves when all serve. @throws when one of them can't, after all have been ended */
+  /** Resolves when all serve, or are told to leave before. @throws when one of them can't, after all have been ended */
   async start(): Promise<void> {
     this.#state = 'working';
     const look = guard('timer', () => this.#look());
@@ -59,6 +63,7 @@ export class Crew {
     try {
       await Promise.all(this.#places.map((place) => this.#fill(place).ready));
     } catch (error) {
+      if (!this.#isWorking()) return;
       await this.leave(0);
       throw error;
     }
@@ -77,17 +82,23 @@ export class Crew {
   async leave(timeoutMs: number): Promise<void> {
     this.#state = 'leaving';
     this.#leaving.abort();
-    if (this.#watch !== null) clearInterval(this.#watch);
     const workers = this.#places.flatMap(({ worker }) => (worker === null ? [] : [worker]));
     for (const worker of workers) worker.leave();
     const overdue = guard('worker', () => this.kill());
-    const timer = setTimeout(overdue, timeoutMs);
+    const unready = guard('worker', () => this.#killStarting());
+    const timers = [setTimeout(overdue, timeoutMs), setTimeout(unready, LEAVING_AT_START_MS)];
     await Promise.all(workers.map(({ ended }) => ended));
-    clearTimeout(timer);
+    for (const timer of timers) clearTimeout(timer);
+    // One that hangs is killed meanwhile, too.
+    if (this.#watch !== null) clearInterval(this.#watch);
   }
 
   kill(): void {
     for (const { worker } of this.#places) worker?.kill();
+  }
+
+  #killStarting(): void {
+    for (const { worker } of this.#places) if (worker?.state === 'starting') worker.kill();
   }
 
   #fill(place: Place): WorkerProcess {
@@ -115,10 +126,11 @@ export class Crew {
       const exit = await worker.ended;
       if (!this.#isWorking()) return;
       const lived = performance.now() - worker.startedAt;
-      if (exit.code === 0 || lived >= SETTLED_AFTER_MS) place.deaths = 0;
+      // One that leaves again and again, without being told, is no better than one that dies.
+      if (worker.isLeaving || lived >= SETTLED_AFTER_MS) place.deaths = 0;
       else place.deaths++;
-      this.#say(place, worker, exit);
       const waitMs = place.deaths === 0 ? 0 : Math.min(RESTART_MS_MAX, RESTART_MS_MIN * 2 ** (place.deaths - 1));
+      this.#say(place, worker, exit, waitMs);
       await delay(waitMs, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
       // No memory, or no descriptor, for another process now.
       while (this.#isWorking() && !this.#isFilled(place))
@@ -126,8 +138,9 @@ export class Crew {
     }
   }
 
-  #say({ number }: Place, { pid }: WorkerProcess, { code, signal }: Exit): void {
-    const facts = { worker: number, pid, code, signal };
+  #say({ number, deaths }: Place, { pid, failure }: WorkerProcess, { code, signal }: Exit, waitMs: number): void {
+    const again = waitMs > 0 ? { deaths, againInMs: waitMs } : {};
+    const facts = { worker: number, pid, code, signal, ...again, ...(failure === null ? {} : { reason: failure.message }) };
     if (code === 0) this.#options.log.info(facts, 'a worker has left: another one takes its place');
     else this.#options.log.error(facts, 'a worker has died: another one takes its place');
   }
@@ -155,7 +168,8 @@ export class Crew {
 
   #look(): void {
     for (const { number, worker } of this.#places) {
-      if (worker?.state !== 'ready' || ++worker.silentLooks < SILENT_LOOKS_MAX) continue;
+      if (worker === null || worker.state === 'over') continue;
+      if (++worker.silentLooks < (worker.state === 'starting' ? STARTING_LOOKS_MAX : SILENT_LOOKS_MAX)) continue;
       this.#options.log.error({ worker: number, pid: worker.pid }, 'a worker hangs: it is killed');
       worker.kill();
     }

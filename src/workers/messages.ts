@@ -10,6 +10,8 @@ export type ToWorker =
 export type FromWorker =
   /** It serves; `facts` are whatever it says of itself. */
   | { readonly t: 'ready'; readonly facts: unknown }
+  /** It can't start, and why; it ends after that. */
+  | { readonly t: 'failed'; readonly error: Failure }
   /** It lives; with what else it says. */
   | { readonly t: 'beat'; readonly facts: unknown }
   | { readonly t: 'answer'; readonly call: number; readonly value: unknown }
@@ -21,6 +23,9 @@ export interface Failure {
   readonly message: string;
   /** Of a `ConfigError`. */
   readonly problems?: readonly string[];
+  /** Of what the system refused. */
+  readonly syscall?: string;
+  readonly code?: string;
 }
 
 /** A worker says that it lives this often. */

@@ -23,6 +23,8 @@ export class SupervisorChannel {
     this.ticketKeysGiven = given.promise;
     this.left = new Promise((resolve) => {
       process.once('disconnect', resolve);
+      // The supervisor was killed while this module was loaded: that event has passed.
+      if (!process.connected) resolve();
       const heard = guard('worker', (message: unknown) => {
         const told = message as ToWorker;
         if (told.t === 'leave') resolve();
@@ -51,6 +53,11 @@ export class SupervisorChannel {
     this.#beat = setInterval(beat, BEAT_MS);
   }
 
+  /** This process can't start. Resolves when that is said. */
+  failed(error: unknown): Promise<void> {
+    return new Promise((resolve) => say({ t: 'failed', error: failureOf(error) }, resolve));
+  }
+
   close(): void {
     if (this.#beat !== null) clearInterval(this.#beat);
   }
@@ -66,12 +73,15 @@ export class SupervisorChannel {
   }
 }
 
-function say(message: FromWorker): void {
+function say(message: FromWorker, said: () => void = () => {}): void {
   // A supervisor that is gone is noticed by `disconnect`.
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  if (process.connected) process.send?.(message, undefined, undefined, () => said());
+  else said();
 }
 
 function failureOf(error: unknown): Failure {
   if (error instanceof ConfigError) return { name: error.name, message: error.message, problems: error.problems };
-  return error instanceof Error ? { name: error.name, message: error.message } : { name: 'Error', message: String(error) };
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
+  const refused = 'syscall' in error ? { syscall: String(error.syscall), ...('code' in error ? { code: String(error.code) } : {}) } : {};
+  return { name: error.name, message: error.message, ...refused };
 }

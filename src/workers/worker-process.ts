@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { guard } from '../boundary.ts';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, WorkerEnded } from '../errors.ts';
 import type { Failure, FromWorker, ToWorker } from './messages.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
@@ -32,6 +32,8 @@ export class WorkerProcess {
   readonly #calls = new Map<number, Call>();
   readonly #isReady = Promise.withResolvers<unknown>();
   #nextCall = 0;
+  #isLeaving = false;
+  #failure: Error | null = null;
   #state: State = 'starting';
 
   /** `command`: the program and its arguments. It inherits this process' environment and output. */
@@ -60,6 +62,16 @@ export class WorkerProcess {
     return this.#state;
   }
 
+  /** It was told to leave, whether it has done so or not. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
+  /** Why it could not start, as it said. */
+  get failure(): Error | null {
+    return this.#failure;
+  }
+
   get pid(): number | undefined {
     return this.#child.pid;
   }
@@ -83,8 +95,10 @@ export class WorkerProcess {
 
   /** Tells it to leave gracefully. */
   leave(): void {
-    if (this.#state === 'over' || this.#state === 'leaving') return;
-    this.#state = 'leaving';
+    if (this.#state === 'over' || this.#isLeaving) return;
+    this.#isLeaving = true;
+    // One that does not serve yet is still to be seen as such: it has nothing to drain.
+    if (this.#state === 'ready') this.#state = 'leaving';
     this.#say({ t: 'leave' });
   }
 
@@ -107,11 +121,14 @@ export class WorkerProcess {
     switch (message.t) {
       case 'ready':
         this.facts = message.facts;
-        if (this.#state === 'starting') this.#state = 'ready';
+        if (this.#state === 'starting') this.#state = this.#isLeaving ? 'leaving' : 'ready';
         this.#isReady.resolve(message.facts);
         return;
       case 'beat':
         this.facts = message.facts;
+        return;
+      case 'failed':
+        this.#failure = errorOf(message.error);
         return;
       case 'answer':
         this.#settle(message.call)?.resolve(message.value);
@@ -130,14 +147,14 @@ export class WorkerProcess {
   #over(exit: Exit, why: string, resolve: (exit: Exit) => void): void {
     this.#state = 'over';
     for (const call of [...this.#calls.keys()]) this.#settle(call)?.reject(new Error('the worker has ended'));
-    this.#isReady.reject(new Error(why));
+    this.#isReady.reject(this.#failure ?? new WorkerEnded(`a worker can't start: ${why}`));
     resolve(exit);
   }
 }
 
-function errorOf({ name, message, problems }: Failure): Error {
+function errorOf({ name, message, problems, syscall, code }: Failure): Error {
   if (problems !== undefined) return new ConfigError(problems);
   const error = new Error(message);
   error.name = name;
-  return error;
+  return Object.assign(error, syscall === undefined ? {} : { syscall }, code === undefined ? {} : { code });
 }

@@ -10,11 +10,22 @@ const MEMBER = fileURLToPath(new URL('../../support/apps/crew-member.mjs', impor
 
 const crews: Crew[] = [];
 const said: string[] = [];
-const log = pino({ level: 'info' }, { write: (line: string) => void said.push((JSON.parse(line) as { msg: string }).msg) });
+const lines: Record<string, unknown>[] = [];
+const log = pino(
+  { level: 'info' },
+  {
+    write(line: string) {
+      const parsed = JSON.parse(line) as { msg: string };
+      said.push(parsed.msg);
+      lines.push(parsed);
+    },
+  },
+);
 
 afterEach(async () => {
   await Promise.all(crews.splice(0).map((crew) => crew.leave(0)));
   said.length = 0;
+  lines.length = 0;
 });
 
 /** `manners(number, times)`: how the worker of that number behaves when it is started for the `times`th time, from 1. */
@@ -48,6 +59,28 @@ describe('a crew', () => {
     const crew = crewOf(2, (number) => (number === 2 ? ['fails'] : []));
     await expect(crew.start()).rejects.toThrow('it ended with 3');
     expect(crew.serving).toEqual([]);
+  });
+
+  test('fails with the words of the worker that can not start', async () => {
+    const crew = crewOf(2, (number) => (number === 2 ? ['fails-saying'] : []));
+    await expect(crew.start()).rejects.toEqual(new ConfigError(['--this: bad']));
+  });
+
+  test('that is told to leave while a worker hangs in its start leaves all the same', async () => {
+    const crew = crewOf(2, (number) => (number === 2 ? ['stuck'] : []));
+    const started = crew.start();
+    await eventually('the other one serves', () => crew.serving.length === 1);
+    await crew.leave(600_000);
+    await started;
+    expect(crew.serving).toEqual([]);
+  });
+
+  test('waits longer and longer, and says so, when a worker leaves again and again of its own accord', async () => {
+    const crew = crewOf(1, () => ['leaves']);
+    await crew.start();
+    const waits = (): unknown[] => lines.filter(({ msg }) => /has left/.test(String(msg))).map(({ againInMs }) => againInMs);
+    await eventually('it has left four times', () => waits().length >= 4, 15_000);
+    expect(waits().slice(0, 4)).toEqual([100, 200, 400, 800]);
   });
 
   test('replaces a worker that was killed, and leaves the others alone', async () => {
@@ -93,6 +126,16 @@ describe('a crew', () => {
     expect(crew.serving).toHaveLength(3);
     expect(pids(crew).filter((pid) => before.includes(pid))).toEqual([]);
   });
+
+  test('restarts a worker that hangs and can not leave', async () => {
+    const crew = crewOf(2);
+    await crew.start();
+    const before = pids(crew);
+    process.kill(before[0] as number, 'SIGSTOP');
+    await crew.restartAll();
+    expect(pids(crew).filter((pid) => before.includes(pid))).toEqual([]);
+    expect(crew.serving).toHaveLength(2);
+  }, 40_000);
 
   test('leaves when all workers have left; who takes too long is killed', async () => {
     const crew = crewOf(2, (number) => (number === 1 ? ['slow'] : []));
