@@ -2,10 +2,12 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AdminSource } from '../admin/admin-source.ts';
+import { CLIENT_SIDE, MEMORY_SHARES } from '../config/client-side.ts';
 import { type NODE, routeDefaultsOf } from '../config/commands.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../config/host-port.ts';
 import type { ListenUrl } from '../config/listen-url.ts';
 import type { Loaded } from '../config/load.ts';
+import { ofEachWorker } from '../config/memory-limit.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import { readVersion } from '../config/version.ts';
 import type { Log } from '../log.ts';
@@ -63,6 +65,7 @@ export async function openNode(
   const observation = await openObservation(settings, id, log);
   const node = new ProxyNode({
     ...settings,
+    ...withinMemory(settings),
     ...place,
     certificates,
     backendTls: backendTls(settings),
@@ -73,7 +76,7 @@ export async function openNode(
     leaveAsked: asked.resolve,
     secrets: (route) => secrets.for(route),
     routeDefaults: routeDefaultsOf(settings),
-    heldMax: settings.connectionsMax,
+    heldMax: withinMemory(settings).connectionsMax,
     watchers: observation.watchers,
   });
   const bound = await node.start();
@@ -107,6 +110,16 @@ export async function openNode(
       await membership.close();
       await observation.close();
     },
+  };
+}
+
+/** Workers share the memory of which a node by itself takes its parts. */
+function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof typeof MEMORY_SHARES, number> {
+  const each = (key: keyof typeof MEMORY_SHARES): number => ofEachWorker(CLIENT_SIDE[key], MEMORY_SHARES[key], given[key], workers);
+  return {
+    heldBytesMax: each('heldBytesMax'),
+    http2WindowBytesMax: each('http2WindowBytesMax'),
+    connectionsMax: each('connectionsMax'),
   };
 }
 

@@ -3,10 +3,13 @@ import { addressRange } from './address-range.ts';
 import { formatHostPort } from './host-port.ts';
 import { choice, directoryPath, duration, filePath, listenAddress, problem, size, text, whole, yesNo } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
+import { ofMemory } from './memory-limit.ts';
 import { many, onOff, optional, secret, setting } from './settings.ts';
 
 export const CERTIFICATE = 'file with the certificate (PEM)';
 export const PRIVATE_KEY = 'file with the private key (PEM)';
+/** Of the memory that a process may use; with these shares a container of 256 MiB survives a crowd that fills them. */
+export const MEMORY_SHARES = { heldBytesMax: 1 / 4, http2WindowBytesMax: 1 / 8, connectionsMax: 1 / 16_384 } as const;
 /** Two years: what browsers' preload lists recommend. */
 const HSTS_MS_MAX = 17_520 * 3_600_000;
 
@@ -107,28 +110,37 @@ export const CLIENT_SIDE = {
     200,
     'frames that carry nothing (SETTINGS, PING, empty DATA and others) that a client or an application may send at once on one connection of HTTP/2, and a tenth of it in each second; each frame that is sent to it is worth three more, each KiB of a body that comes one',
   ),
-  http2WindowBytesMax: setting(
-    'http2-window-bytes-max',
-    size(0, Number.MAX_SAFE_INTEGER),
-    256 * 1024 ** 2,
-    'memory by which the windows of HTTP/2 uploads may grow in one process, all together; each begins with 64 KiB, and grows to 16 MiB at most while the application takes what comes',
+  http2WindowBytesMax: ofMemory(
+    MEMORY_SHARES.http2WindowBytesMax,
+    setting(
+      'http2-window-bytes-max',
+      size(0, Number.MAX_SAFE_INTEGER),
+      256 * 1024 ** 2,
+      'memory by which the windows of HTTP/2 uploads may grow in one process, all together; each begins with 64 KiB, and grows to 16 MiB at most while the application takes what comes. The default is an eighth of the memory that the process may use where that is less',
+    ),
   ),
-  connectionsMax: setting(
-    'connections-max',
-    whole(1, 1_000_000),
-    50_000,
-    'connections of clients at one listener; more are closed at once',
+  connectionsMax: ofMemory(
+    MEMORY_SHARES.connectionsMax,
+    setting(
+      'connections-max',
+      whole(1, 1_000_000),
+      50_000,
+      'connections of clients at one listener; more are closed at once. The default is one for each 16 KiB of the memory that the process may use where that is less',
+    ),
   ),
   connectionsPerAddressMax: optional(
     'connections-per-address-max',
     whole(1, 1_000_000),
     'connections of one address at this node (IPv6: of one /64); more are closed at once. Not of --trusted-proxies; without it only --connections-max counts',
   ),
-  heldBytesMax: setting(
-    'held-bytes-max',
-    size(65_536, Number.MAX_SAFE_INTEGER),
-    1024 ** 3,
-    'memory that waiting clients may occupy in one node',
+  heldBytesMax: ofMemory(
+    MEMORY_SHARES.heldBytesMax,
+    setting(
+      'held-bytes-max',
+      size(65_536, Number.MAX_SAFE_INTEGER),
+      1024 ** 3,
+      'memory that waiting clients may occupy in one node. The default is a quarter of the memory that the process may use (of a container, of the machine) where that is less',
+    ),
   ),
   drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
 };
