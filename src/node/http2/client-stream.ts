@@ -1,5 +1,6 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { guard } from '../../boundary.ts';
+import { type BodyRate, ReadingPace } from '../http1/pace.ts';
 import { type Fields, fitsBlock, headersOf } from './fields.ts';
 import { GuardedStream, type StreamOwner } from './guarded-stream.ts';
 
@@ -21,8 +22,32 @@ export class ClientStream extends GuardedStream<ServerHttp2Stream> {
   #trailersSaid = true;
   #whenTrailersSaid: (() => void) | null = null;
 
-  constructor(stream: ServerHttp2Stream, owner: StreamOwner) {
+  /** Bytes of the answer's body that were sent: as many as the client's windows have let through. */
+  sentBytes: () => number = () => 0;
+  readonly #reading: ReadingPace;
+
+  constructor(stream: ServerHttp2Stream, owner: StreamOwner, rate: BodyRate) {
     super(stream, owner, false);
+    this.#reading = new ReadingPace(rate);
+  }
+
+  override write(bytes: Buffer): boolean {
+    // All that was written before has gone.
+    if (this.stream.writableLength === 0) this.#reading.drained();
+    const hasRoom = super.write(bytes);
+    if (!hasRoom) this.#reading.full(performance.now(), this.sentBytes());
+    return hasRoom;
+  }
+
+  /** The client takes what waits for it too slowly, also the rest of an answer whose exchange is over. */
+  readsTooSlowly(now: number): boolean {
+    if (this.stream.destroyed || this.stream.writableLength === 0) {
+      this.#reading.drained();
+      return false;
+    }
+    const sent = this.sentBytes();
+    this.#reading.full(now, sent);
+    return this.#reading.leftMs(now, sent) === 0;
   }
 
   /** The head of an answer was said. */

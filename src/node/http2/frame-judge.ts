@@ -47,6 +47,8 @@ interface OpenStream {
   readonly upload: UploadWindow | null;
   /** By how much the client has widened the window of the answer, less what was sent. */
   widened: number;
+  /** Bytes of the answer's body that were sent. */
+  sent: number;
 }
 
 /** Sees the frames of a client's connection in both directions: which streams are open, and what its client may still do. */
@@ -90,6 +92,11 @@ export class FrameJudge {
   /** The window of a request's body, to be released with its stream; null when there is none. */
   uploadOf(stream: number): UploadWindow | null {
     return this.#streams.get(stream)?.upload ?? null;
+  }
+
+  /** Bytes of the answer's body that were sent. */
+  sentOn(stream: number): number {
+    return this.#streams.get(stream)?.sent ?? 0;
   }
 
   /** `unread` bytes of the body lie here now. */
@@ -184,7 +191,7 @@ export class FrameJudge {
       this.#skipped ||= stream > this.lastStream + 2;
       this.lastStream = stream;
       const upload = ends ? null : new UploadWindow(this.#budget, performance.now());
-      this.#streams.set(stream, { requestEnded: ends, answerEnded: false, contentLeft: -1, upload, widened: 0 });
+      this.#streams.set(stream, { requestEnded: ends, answerEnded: false, contentLeft: -1, upload, widened: 0, sent: 0 });
     } else if (this.#resetHere.has(stream)) {
       if (ends) this.#resetHere.delete(stream);
     } else if (!this.#forgot) {
@@ -281,7 +288,10 @@ export class FrameJudge {
   #answer(type: number, flags: number, stream: number, length: number): void {
     this.#control.sent();
     const open = this.#streams.get(stream);
-    if (open !== undefined && type === FrameType.DATA) open.widened -= length;
+    if (open !== undefined && type === FrameType.DATA) {
+      open.widened -= length;
+      open.sent += length;
+    }
     if ((flags & FrameFlag.END_STREAM) === 0) return;
     this.#resets.earn(1);
     this.#faults.earn(1);

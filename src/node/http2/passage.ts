@@ -2,7 +2,7 @@ import { constants } from 'node:http2';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { ResetCode } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
-import { type BodyRate, ReadingPace, RequestPace } from '../http1/pace.ts';
+import { type BodyRate, RequestPace } from '../http1/pace.ts';
 import { mayAwaitContinue, type RequestHead } from '../http1/request-head.ts';
 import { isForbiddenTrailer } from '../http1/trailers.ts';
 import { isNavigation } from '../http1/waiting-page.ts';
@@ -64,7 +64,6 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   #saidContinue = false;
   /** While the application awaits the request's body, and has not begun to answer. */
   #pace: RequestPace | null = null;
-  readonly #reading: ReadingPace;
 
   /** `ended`: the request has no body. */
   constructor(client: ClientStream, head: RequestHead, ended: boolean, events: PassageEvents) {
@@ -75,7 +74,6 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.#hasBody = !ended;
     this.#events = events;
     this.heldBytes = head.bytes.length;
-    this.#reading = new ReadingPace(events);
     client.owner = this;
   }
 
@@ -175,7 +173,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies no slot. One that has nothing to read may wait. */
   lookForProgress(now: number): void {
-    if (this.#reading.leftMs(now, 0) === 0) {
+    if (this.#client.readsTooSlowly(now)) {
       this.record?.blame('c', 'client_stalled');
       this.#client.breakOff();
     } else if (this.#pace !== null && this.#pace.leftMs(now) <= 0) {
@@ -271,7 +269,6 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   }
 
   drained(): void {
-    this.#reading.drained();
     this.#request?.resume();
   }
 
@@ -329,9 +326,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   #answerData(piece: Buffer): void {
     this.record?.passed(piece.length);
-    if (this.#client.write(piece)) return;
-    this.#reading.full(performance.now(), 0);
-    this.#request?.pause();
+    if (!this.#client.write(piece)) this.#request?.pause();
   }
 
   #answerEnded(trailers: Fields): void {

@@ -90,6 +90,7 @@ export class Http2Connection implements PortClient, FailureDomain {
     const client = new StreamClient(stream, method, this.#service);
     if (this.#clients.size === 0) this.deadline = performance.now() + firstLookMs(this.#service);
     this.#clients.add(client);
+    client.whenSent(() => this.#wire.judge.sentOn(stream.id ?? 0));
     const closed = guard(this, () => {
       this.#clients.delete(client);
       if (this.#clients.size === 0) this.deadline = performance.now() + this.#service.keepAliveTimeoutMs;

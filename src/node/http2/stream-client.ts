@@ -5,7 +5,6 @@ import type { HttpService } from '../http1/connection.ts';
 import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
-import { ReadingPace } from '../http1/pace.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { ClientStream } from './client-stream.ts';
 import type { Fields } from './fields.ts';
@@ -30,10 +29,9 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Instead of an exchange, where the application speaks HTTP/2. */
   #passage: Passage | null = null;
   #framing: RequestFraming = 'none';
-  #reading: ReadingPace | null = null;
 
   constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
-    this.#stream = new ClientStream(stream, this);
+    this.#stream = new ClientStream(stream, this, service);
     this.#service = service;
     this.#writer = new AnswerWriter(this.#stream, method);
   }
@@ -41,6 +39,11 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Of a request that has no slot yet. */
   get keepsBody(): boolean {
     return this.#exchange?.isHeld === true;
+  }
+
+  /** `sentBytes` tells how much of the answer's body was sent. */
+  whenSent(sentBytes: () => number): void {
+    this.#stream.sentBytes = sentBytes;
   }
 
   /** Calls `taken` whenever a part of the request's body was taken from the stream. */
@@ -91,8 +94,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies nothing. */
   lookForProgress(now: number): void {
     this.#passage?.lookForProgress(now);
-    // How much of what was written is on its way, the session does not say: only that all of it is.
-    if (this.#reading?.leftMs(now, 0) === 0) this.#giveUp();
+    if (this.#passage === null && this.#stream.readsTooSlowly(now)) this.#giveUp();
     else if (this.#exchange?.bodyDueMs(now) === 0) this.#exchange.bodyTooSlow();
   }
 
@@ -107,10 +109,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   readonly hasUnsent = true;
 
   write(bytes: Buffer): boolean {
-    if (this.#writer.write(bytes)) return true;
-    this.#reading ??= new ReadingPace(this.#service);
-    this.#reading.full(performance.now(), 0);
-    return false;
+    return this.#writer.write(bytes);
   }
 
   /** A client sends as much as the stream's window allows. */
@@ -166,7 +165,6 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   drained(): void {
-    this.#reading?.drained();
     this.#exchange?.clientDrained();
   }
 
