@@ -1,4 +1,4 @@
-import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import { type ClientHttp2Session, connect, constants, type Settings } from 'node:http2';
 import { guard } from '../../boundary.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
@@ -65,6 +65,9 @@ export class ApplicationSession {
   readonly #duplex: LinkDuplex;
   readonly #session: ClientHttp2Session;
   #owner: SessionOwner | null;
+  #isReady = false;
+  /** Its SETTINGS let at least one request through. */
+  #allowsStreams = true;
 
   /** Takes the slot of a parked session's next exchange; null: none is parked on this link. */
   static take(link: NodeLink, owner: SessionOwner): ApplicationSession | null {
@@ -103,12 +106,19 @@ export class ApplicationSession {
     );
     // 'close' follows.
     session.on('error', () => {});
-    session.once(
+    session.on(
       'remoteSettings',
-      guard(domain, () => {
-        clearTimeout(patience);
-        session.setLocalWindowSize(WINDOW_BYTES);
-        this.#owner?.sessionReady();
+      guard(domain, ({ maxConcurrentStreams }: Settings) => {
+        this.#allowsStreams = maxConcurrentStreams !== 0;
+        // A request would wait in nghttp2, with its slot, until the application allows it.
+        if (!this.#allowsStreams) {
+          if (this.#owner === null) this.#end();
+        } else if (!this.#isReady) {
+          this.#isReady = true;
+          clearTimeout(patience);
+          session.setLocalWindowSize(WINDOW_BYTES);
+          this.#owner?.sessionReady();
+        }
       }),
     );
     // The application is about to close: with nobody's request in it the session is of no more use.
@@ -167,9 +177,9 @@ export class ApplicationSession {
     return this.#session.destroyed || this.#duplex.destroyed;
   }
 
-  /** An application that is about to close has said so by GOAWAY. */
+  /** An application that is about to close has said so by GOAWAY, or allows no stream. */
   get #isUsable(): boolean {
-    return !this.#session.closed && !this.#frames.areOver && !this.isGone;
+    return this.#allowsStreams && !this.#session.closed && !this.#frames.areOver && !this.isGone;
   }
 
   #closed(): void {
