@@ -170,7 +170,7 @@ function assertPlain(what: string, value: unknown): void {
   if (typeof value === 'number') assert(Number.isFinite(value), `${what}: ${value} for a number`);
   else if (typeof value === 'string') {
     assert(!['undefined', 'null', 'NaN', '[object Object]'].includes(value), `${what}: ${value} for a name`);
-    // A terminal's own language and nothing that ends a line: names are shown, and passed to commands.
+    // A terminal's own language and nothing that ends a line: names are shown, and passed to commands. Some are only compared.
     if (!what.startsWith('routes.') && !what.startsWith('route.'))
       assert(!/[\p{Cc}]/u.test(value), `${what}: control characters in a name`);
   } else if (value instanceof Map) for (const [name, one] of value) assertPlain(`${what}.${String(name).slice(0, 0)}`, [name, one]);
