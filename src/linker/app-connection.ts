@@ -162,7 +162,10 @@ export class AppConnection implements AppSide {
       done(error);
       return;
     }
-    const overdue = setTimeout(() => done(error), READ_ON_MS_MAX);
+    const overdue = setTimeout(
+      guard(this, () => done(error)),
+      READ_ON_MS_MAX,
+    );
     this.#failWrite = () => {
       clearTimeout(overdue);
       done(error);
