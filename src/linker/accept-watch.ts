@@ -5,7 +5,7 @@
 import { connect, type Socket } from 'node:net';
 import { guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
-import { isSelfConnected } from './app-connection.ts';
+import { isSelfConnected } from './self-connected.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 /** An application that accepts and is not ready is not asked as often as one that does not accept. */

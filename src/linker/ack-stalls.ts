@@ -23,3 +23,25 @@ export class AckStalls {
     this.#inARow = gapMs >= STALL_MS_MIN && gapMs <= STALL_MS_MAX ? this.#inARow + 1 : 0;
   }
 }
+
+/** Measures the gap of one answer. */
+export class AnswerGap {
+  /** Between the first bytes of the answer and the next; 0: they came as one. */
+  ms = 0;
+  #answeredAt = 0;
+
+  reset(): void {
+    this.ms = 0;
+    this.#answeredAt = 0;
+  }
+
+  /** Bytes of the answer came. */
+  saw(isFirst: boolean): void {
+    if (isFirst) {
+      this.#answeredAt = performance.now();
+    } else if (this.#answeredAt > 0) {
+      this.ms = performance.now() - this.#answeredAt;
+      this.#answeredAt = 0;
+    }
+  }
+}

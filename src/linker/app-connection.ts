@@ -14,32 +14,19 @@ import { guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
-import type { Stream, StreamHandler } from '../link/stream.ts';
+import type { Stream } from '../link/stream.ts';
 import { sharedReads } from '../reused-reads.ts';
+import { AnswerGap } from './ack-stalls.ts';
+import type { AppSide, Lender } from './app-side.ts';
+import { LateFailures } from './late-failures.ts';
 import { outOfFilesWords } from './open-files.ts';
 import { cameBefore, readTurn } from './read-turn.ts';
+import { isSelfConnected } from './self-connected.ts';
 
 export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'closing' | 'closed';
 
 /** A write up to this on a connection whose send buffer is empty is taken by the kernel as a whole, or not at all. */
 const WHOLE_WRITE_BYTES_MAX = 16_384;
-/** After a write has failed: what a client that reads slowly may take to read the answer that is there. */
-const READ_ON_MS_MAX = 5_000;
-
-/** Whoever lent the slot that a stream occupies. Told exactly once of each stream that was not ended by DONE with KEEP. */
-export interface Lender {
-  free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void;
-}
-
-/** The application's side of a stream: a connection, or a place in the queue for one. */
-export interface AppSide extends StreamHandler {
-  /** The node's DONE. */
-  done(how: DoneHow): void;
-  /** The node's PARK: the stream occupies no slot any more, and stays. */
-  park(): void;
-  /** The node's UNPARK: the stream's next exchange begins. */
-  unpark(): void;
-}
 
 /** What a connection tells the pool that it belongs to. */
 export interface ConnectionOwner {
@@ -75,6 +62,7 @@ export class AppConnection implements AppSide {
   readonly #owner: ConnectionOwner;
   readonly #dialledAt = performance.now();
   readonly #socket: Socket;
+  readonly #lateFailures: LateFailures;
   #state: ConnectionState = 'connecting';
   #stream: Stream | null = null;
   #lender: Lender | null = null;
@@ -90,10 +78,7 @@ export class AppConnection implements AppSide {
   #writtenBytes = 0;
   #reached = false;
   #answered = false;
-  #answeredAt = 0;
-  #gapMs = 0;
-  /** Ends the socket by the write that failed; null: none has. */
-  #failWrite: (() => void) | null = null;
+  readonly #gap = new AnswerGap();
   #isBroken = false;
   /** Bytes from the node that wait for the application. */
   #undrained = 0;
@@ -106,71 +91,20 @@ export class AppConnection implements AppSide {
     const onread = sharedReads(() => socket);
     const socket: Socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread });
     this.#socket = socket;
-    socket.on(
-      'connect',
-      guard(this, () => this.#connected()),
-    );
-    socket.on(
-      'data',
-      guard(this, (chunk: Buffer) => this.#appData(chunk)),
-    );
-    socket.on(
-      'drain',
-      guard(this, () => this.#appDrained()),
-    );
-    socket.on(
-      'end',
-      guard(this, () => this.#appEnded()),
-    );
-    socket.on(
-      'error',
-      guard(this, (error: NodeJS.ErrnoException) => this.#failed(error)),
-    );
-    socket.on(
-      'close',
-      guard(this, () => this.#closed()),
-    );
-    this.#readOnAfterWrites();
+    const connected = guard(this, () => this.#connected());
+    const came = guard(this, (chunk: Buffer) => this.#appData(chunk));
+    const drained = guard(this, () => this.#appDrained());
+    const ended = guard(this, () => this.#appEnded());
+    const failed = guard(this, (error: NodeJS.ErrnoException) => this.#failed(error));
+    const closed = guard(this, () => this.#closed());
+    socket.on('connect', connected).on('data', came).on('drain', drained).on('end', ended).on('error', failed).on('close', closed);
+    this.#lateFailures = new LateFailures(socket, () => this.#writeFailed());
     if (opening !== undefined) this.#say(opening);
   }
 
-  /**
-   * An application that answers early (413) and closes resets its connection, since it has not read everything. The next write fails, and Node
-   * would destroy the socket with the answer still unread in the kernel. So a write that fails waits until reading has come to its end.
-   */
-  #readOnAfterWrites(): void {
-    const socket = this.#socket;
-    const { _write: write, _writev: writev } = socket;
-    // A stream gives the same `done` to all its writes: no closure is made for each.
-    let last: (error?: Error | null) => void = () => {};
-    const watched = (error?: Error | null): void => {
-      if (error) this.#writeFailed(error, last);
-      else last();
-    };
-    const guarded = (done: (error?: Error | null) => void): typeof watched => {
-      last = done;
-      return watched;
-    };
-    socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, guarded(done));
-    if (writev !== undefined) socket._writev = (chunks, done) => writev.call(socket, chunks, guarded(done));
-  }
-
-  #writeFailed(error: NodeJS.ErrnoException, done: (error: Error) => void): void {
+  #writeFailed(): void {
     // It was refused as a whole, because the application had closed before.
     if (this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
-    if (this.#socket.readableEnded || this.#socket.destroyed) {
-      done(error);
-      return;
-    }
-    const overdue = setTimeout(
-      guard(this, () => done(error)),
-      READ_ON_MS_MAX,
-    );
-    this.#failWrite = () => {
-      clearTimeout(overdue);
-      done(error);
-    };
-    this.#socket.once('close', () => clearTimeout(overdue));
   }
 
   /** In one packet with the stream's first bytes: there are applications that read a header and what follows at once. */
@@ -200,7 +134,7 @@ export class AppConnection implements AppSide {
 
   /** On a reused connection: the time between the first bytes of the answer and the next. */
   get answerGapMs(): number {
-    return this.#gapMs;
+    return this.#gap.ms;
   }
 
   serve(stream: Stream, lender: Lender): void {
@@ -216,7 +150,7 @@ export class AppConnection implements AppSide {
     this.#writtenBytes = 0;
     this.#reached = false;
     this.#answered = false;
-    this.#gapMs = 0;
+    this.#gap.reset();
     // A 'drain' that belongs to the stream before may still be on its way.
     this.#undrained = 0;
     stream.handler = this;
@@ -232,7 +166,7 @@ export class AppConnection implements AppSide {
     this.#owner.closing(this, idle);
     this.#abandon();
     // Its peer has closed already.
-    this.#failWrite?.();
+    this.#lateFailures.end();
     this.#socket.end();
     this.#socket.resume();
   }
@@ -362,7 +296,7 @@ export class AppConnection implements AppSide {
       return;
     }
     if (this.#state === 'serving') {
-      if (this.#reused) this.#measureGap();
+      if (this.#reused) this.#gap.saw(!this.#answered);
       this.#answered = true;
       if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
       return;
@@ -381,15 +315,6 @@ export class AppConnection implements AppSide {
     if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
   }
 
-  #measureGap(): void {
-    if (!this.#answered) {
-      this.#answeredAt = performance.now();
-    } else if (this.#answeredAt > 0) {
-      this.#gapMs = performance.now() - this.#answeredAt;
-      this.#answeredAt = 0;
-    }
-  }
-
   #appDrained(): void {
     const bytes = this.#undrained;
     this.#undrained = 0;
@@ -405,10 +330,10 @@ export class AppConnection implements AppSide {
       this.#spoil();
       return;
     }
-    if (this.#failWrite !== null) {
+    if (this.#lateFailures.isPending) {
       // The kernel tells of a reset once, and the write has heard of it: this is none of the application's ends.
       this.#isBroken = true;
-      this.#failWrite();
+      this.#lateFailures.end();
       return;
     }
     if (this.#answered || !this.#reused) {
@@ -471,12 +396,4 @@ export class AppConnection implements AppSide {
     this.#lender = null;
     lender.free(stream, code, this.#reached && code !== ResetCode.APP_REFUSED, this.#reused);
   }
-}
-
-/**
- * TCP's simultaneous open (RFC 9293 section 3.5): a socket that dials a local port where nobody listens, and is given that very
- * port as its own, reaches itself. Dialling an absent application often enough finds it.
- */
-export function isSelfConnected(socket: Socket): boolean {
-  return socket.localPort === socket.remotePort && socket.localAddress === socket.remoteAddress;
 }

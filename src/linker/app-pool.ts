@@ -11,7 +11,8 @@ import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import { TurnoverSet } from '../turnover.ts';
 import { AckStalls } from './ack-stalls.ts';
-import { AppConnection, type AppSide, type ConnectionOwner, type Lender } from './app-connection.ts';
+import { AppConnection, type ConnectionOwner } from './app-connection.ts';
+import type { AppSide, Lender } from './app-side.ts';
 import { proxyHeader } from './proxy-header.ts';
 
 /** A request that can't be sent twice goes out on a kept connection only when that served a moment ago: the application's own keep-alive time is longer. */

@@ -5,8 +5,8 @@ import type { Link } from '../link/link.ts';
 import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../link/linker-link.ts';
 import type { InstanceReport } from '../link/node-link.ts';
 import type { Stream } from '../link/stream.ts';
-import type { AppSide, Lender } from './app-connection.ts';
 import type { AppPool } from './app-pool.ts';
+import type { AppSide, Lender } from './app-side.ts';
 import type { Slots } from './slots.ts';
 
 /** What a linked node asks for, and what becomes of its link. */

@@ -2,8 +2,51 @@ import type { HeldTally } from './held-queue.ts';
 
 /** A request whose body is awaited before it may have a slot. */
 interface Collecting {
+  /** Memory that it keeps. */
+  heldBytes: number;
+  /** Since when it is in the queue; performance.now() in ms. */
+  arrivedAt: number;
   /** It goes on with what is there. */
   stopCollecting(): void;
+}
+
+/** The body of one request while it is collected. */
+export class BodyCollection {
+  readonly #request: Collecting;
+  readonly #buffers: RequestBuffers;
+  readonly #collected: () => void;
+
+  /** Null: there is no room for it. `collected` is called when the request may have a slot. */
+  static begin(request: Collecting, buffers: RequestBuffers, collected: () => void): BodyCollection | null {
+    return buffers.begin(request, request.heldBytes) ? new BodyCollection(request, buffers, collected) : null;
+  }
+
+  private constructor(request: Collecting, buffers: RequestBuffers, collected: () => void) {
+    this.#request = request;
+    this.#buffers = buffers;
+    this.#collected = collected;
+  }
+
+  get bytesMax(): number {
+    return this.#buffers.bytesMax;
+  }
+
+  /** So many bytes more. False: there is no room for more. */
+  keep(bytes: number): boolean {
+    this.#request.heldBytes += bytes;
+    return this.#buffers.keep(bytes);
+  }
+
+  /** What it kept is counted elsewhere from now on. */
+  end(): void {
+    this.#buffers.end(this.#request, this.#request.heldBytes);
+  }
+
+  /** The request takes its place in the queue: those whose bodies are there do not wait for it, and its hold begins. */
+  finish(): void {
+    this.#request.arrivedAt = performance.now();
+    this.#collected();
+  }
 }
 
 /** The bodies that are collected before their requests are given a slot: a client that sends slowly keeps nobody from one. */

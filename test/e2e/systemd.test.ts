@@ -91,9 +91,8 @@ function verify(name: string, content: string): string {
 });
 
 test('the units name settings that there are', () => {
-  const help = execFileSync(process.execPath, [fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url)), 'node', '--help'], {
-    encoding: 'utf8',
-  });
+  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+  const help = ['node', 'scaler'].map((command) => execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8' })).join('');
   const names = [
     ...UNITS.map(({ content }) => content)
       .join('\n')

@@ -2,64 +2,31 @@ import { performance } from 'node:perf_hooks';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { type ColdStart, serverTiming } from '../cold-start.ts';
-import type { RequestBuffers } from '../request-buffers.ts';
+import { serverTiming } from '../cold-start.ts';
+import { BodyCollection, type RequestBuffers } from '../request-buffers.ts';
 import type { Lender } from '../slots.ts';
-import { Visit } from '../visit.ts';
-import { type EndedBy, type EndReason, factsOf, type VisitFacts } from '../visit-record.ts';
+import type { EndedBy, EndReason } from '../visit-record.ts';
 import { Answer } from './answer.ts';
 import { errorAnswer } from './answers.ts';
 import { Body } from './body.ts';
+import type { ExchangeClient, ExchangeEvents } from './exchange-client.ts';
+import { HttpVisit } from './http-visit.ts';
 import type { Parser } from './llhttp.ts';
-import { type BodyRate, RequestPace } from './pace.ts';
+import { RequestPace } from './pace.ts';
 import { RequestBytes } from './request-bytes.ts';
 import { mayAwaitContinue, type RequestHead } from './request-head.ts';
-import { Tunnel, type TunnelClient } from './tunnel.ts';
-import { isNavigation } from './waiting-page.ts';
+import { Tunnel } from './tunnel.ts';
 
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
 const ATTEMPTS_MAX = 3;
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
-/** A visit that begins with a request of HTTP. */
-export interface HttpVisit extends Visit {
-  readonly head: RequestHead;
-}
-
-/** What the node does about exchanges. */
-export interface ExchangeEvents extends BodyRate {
-  /** The exchange's client is gone while it is held. */
-  leave(exchange: Visit): void;
-  /** The exchange can be tried again, at its original place. */
-  retry(exchange: Visit): void;
-  answered(exchange: Visit, status: number): void;
-  /** The answer to a client that waited for an instance to be started begins. */
-  coldStart?(exchange: Exchange, lender: Lender, stages: ColdStart): void;
-  /** Set while the node leaves: connections end with their current answer. */
-  readonly draining: boolean;
-  /** Header lines of every answer that goes by https. */
-  readonly httpsLines?: string;
-}
-
-/** The connection that the request came on. */
-export interface ExchangeClient extends TunnelClient {
-  /** The exchange's answer is complete: the next request may come, or the connection ends. */
-  finished(keepAlive: boolean): void;
-  /** Bytes that it keeps for or behind the request that is being served. */
-  readonly unreadBytes: number;
-  /** How much comes at a time can't be bounded: it is not read while there is no instance. */
-  readonly readsInBulk: boolean;
-  /** From now on all bytes belong to the tunnel. */
-  enter(tunnel: Tunnel): void;
-}
-
 /** `waiting`: no stream yet. `open`: it has one. `over`: answered, refused, gone, or a tunnel by now. */
 type State = 'waiting' | 'open' | 'over';
 
 /** One request and its one answer: between a client's connection and a stream of whatever instance serves it. */
-export class Exchange extends Visit implements StreamHandler {
-  readonly head: RequestHead;
+export class Exchange extends HttpVisit implements StreamHandler {
   readonly #client: ExchangeClient;
   readonly #events: ExchangeEvents;
   readonly #body: Body;
@@ -72,30 +39,16 @@ export class Exchange extends Visit implements StreamHandler {
   #fresh = false;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
-  /** While the stream is open and the request is not complete. */
-  #pace: RequestPace | null = null;
-  /** While its body is awaited before it may have a slot. */
-  #collecting: { readonly buffers: RequestBuffers; readonly collected: () => void } | null = null;
   #hasCollected = false;
   /** A 100 (Continue) was said here: the application's is one too many. */
   #saidContinue = false;
 
   constructor(client: ExchangeClient, events: ExchangeEvents, head: RequestHead, parser: Parser) {
-    super(performance.now());
-    this.head = head;
+    super(head);
     this.#client = client;
     this.#events = events;
     this.#body = new Body(head.framing, head.contentLength, parser);
     this.#request = new RequestBytes(head.bytes);
-    this.heldBytes = head.bytes.length;
-  }
-
-  override get takesPage(): boolean {
-    return isNavigation(this.head);
-  }
-
-  override get facts(): VisitFacts {
-    return factsOf(this.head);
   }
 
   override get isOver(): boolean {
@@ -104,7 +57,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** It has no slot yet: what it is given of its body is kept. */
   get isHeld(): boolean {
-    return this.#state === 'waiting' && this.#collecting === null;
+    return this.#state === 'waiting' && this.collecting === null;
   }
 
   get requestComplete(): boolean {
@@ -136,7 +89,7 @@ export class Exchange extends Visit implements StreamHandler {
    * ever (RFC 9110 section 10.1.1). Once the answer has begun both may talk for as long as they like.
    */
   bodyDueMs(now: number): number {
-    return this.#pace === null || this.answerBegan ? Number.POSITIVE_INFINITY : Math.max(0, this.#pace.leftMs(now));
+    return this.pace === null || this.answerBegan ? Number.POSITIVE_INFINITY : Math.max(0, this.pace.leftMs(now));
   }
 
   // ── the client's side ──
@@ -153,14 +106,14 @@ export class Exchange extends Visit implements StreamHandler {
     if (part.length === 0) return bytes;
     const keptBytes = this.#request.keptBytes;
     this.#request.add(part, this.#state !== 'waiting');
-    if (this.requestComplete) this.#pace = null;
-    else this.#pace?.got(bytes, performance.now());
+    if (this.requestComplete) this.pace = null;
+    else this.pace?.got(bytes, performance.now());
     if (this.#stream !== null) {
       if (!this.#stream.write(part)) {
         this.#client.pause();
-        this.#pace?.pause(performance.now());
+        this.pace?.pause(performance.now());
       }
-    } else if (this.#collecting !== null) {
+    } else if (this.collecting !== null) {
       this.#collected(this.#keep(this.#request.keptBytes - keptBytes));
     } else if (this.#state === 'waiting') {
       const hasRoom = this.grow(this.#request.keptBytes - keptBytes);
@@ -198,10 +151,10 @@ export class Exchange extends Visit implements StreamHandler {
   // ── the visit ──
 
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
-    if (this.requestComplete || this.#hasCollected || this.#bodyBytes >= buffers.bytesMax || !buffers.begin(this, this.heldBytes))
-      return false;
-    this.#collecting = { buffers, collected };
-    this.#pace = new RequestPace(this.#events, performance.now(), false);
+    if (this.requestComplete || this.#hasCollected || this.#bodyBytes >= buffers.bytesMax) return false;
+    this.collecting = BodyCollection.begin(this, buffers, collected);
+    if (this.collecting === null) return false;
+    this.pace = this.#newPace(false);
     this.#hasCollected = true;
     this.#saidContinue = this.#bodyBytes === 0 && mayAwaitContinue(this.head);
     if (this.#saidContinue) this.#client.write(CONTINUE);
@@ -214,24 +167,18 @@ export class Exchange extends Visit implements StreamHandler {
 
   /** `hasRoom`: more of the body may be awaited. */
   #collected(hasRoom: boolean): void {
-    const collecting = this.#collecting;
-    if (collecting === null || (hasRoom && !this.requestComplete && this.#bodyBytes < collecting.buffers.bytesMax)) return;
-    this.#endCollecting();
-    // It takes its place in the queue now: those whose bodies are there do not wait for it, and its hold begins.
-    this.arrivedAt = performance.now();
-    collecting.collected();
-  }
-
-  #endCollecting(): void {
-    this.#collecting?.buffers.end(this, this.heldBytes);
-    this.#collecting = null;
-    this.#pace = null;
+    const collecting = this.collecting;
+    if (collecting === null || (hasRoom && !this.requestComplete && this.#bodyBytes < collecting.bytesMax)) return;
+    this.endCollecting();
+    collecting.finish();
   }
 
   #keep(bytes: number): boolean {
-    if (this.#collecting === null) return this.grow(bytes);
-    this.heldBytes += bytes;
-    return this.#collecting.buffers.keep(bytes);
+    return this.collecting === null ? this.grow(bytes) : this.collecting.keep(bytes);
+  }
+
+  #newPace(awaitsContinue: boolean): RequestPace {
+    return new RequestPace(this.#events, performance.now(), awaitsContinue);
   }
 
   get #bodyBytes(): number {
@@ -250,12 +197,7 @@ export class Exchange extends Visit implements StreamHandler {
     const client = lender.link.tellsClients ? this.head.origin.text : '';
     this.#stream = lender.link.open(this, flags | tell, this.#request.join(), client);
     this.#request.sent();
-    if (!this.requestComplete)
-      this.#pace = new RequestPace(
-        this.#events,
-        performance.now(),
-        this.#request.total === this.head.bytes.length && mayAwaitContinue(this.head),
-      );
+    if (!this.requestComplete) this.pace = this.#newPace(this.#bodyBytes === 0 && mayAwaitContinue(this.head));
     this.#client.resume();
   }
 
@@ -334,7 +276,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   onDrain(): void {
     this.#client.resume();
-    this.#pace?.resume(performance.now());
+    this.pace?.resume(performance.now());
   }
 
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
@@ -354,7 +296,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   #retry(): void {
     this.#state = 'waiting';
-    this.#pace = null;
+    this.pace = null;
     this.#fresh = true;
     this.heldBytes = this.#request.keptBytes + this.#client.unreadBytes;
     this.#events.retry(this);
@@ -438,7 +380,7 @@ export class Exchange extends Visit implements StreamHandler {
 
   #end(): void {
     this.#state = 'over';
-    this.#endCollecting();
+    this.endCollecting();
     this.#stream = null;
     this.#body.release();
     this.#answer?.release();

@@ -1,5 +1,7 @@
 /** Fields of HTTP/2 as flat lists: a name from outside is never a key of an object, and repeated fields stay apart. */
+
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, sensitiveHeaders } from 'node:http2';
+import { isForbiddenTrailer } from '../http1/trailers.ts';
 
 const NEVER_INDEXED: unique symbol = Symbol('never indexed');
 
@@ -48,6 +50,10 @@ export function only(fields: Fields, passes: (name: string) => boolean): Fields 
 /** Whether a field may be a part of an answer. `te` belongs to requests, and pseudo-fields are said by other means. */
 export function passesInAnswer(name: string): boolean {
   return !CONNECTION_SPECIFIC.has(name) && name !== 'te' && !name.startsWith(':');
+}
+
+export function passesInTrailers(name: string, message: 'request' | 'response'): boolean {
+  return !name.startsWith(':') && !isConnectionSpecific(name) && !isForbiddenTrailer(name, message);
 }
 
 /**

@@ -2,30 +2,25 @@ import { constants } from 'node:http2';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { ResetCode } from '../../link/frames.ts';
 import { errorAnswer } from '../http1/answers.ts';
+import type { ExchangeEvents } from '../http1/exchange-client.ts';
+import { HttpVisit } from '../http1/http-visit.ts';
 import { type BodyRate, RequestPace } from '../http1/pace.ts';
 import { mayAwaitContinue, type RequestHead } from '../http1/request-head.ts';
-import { isForbiddenTrailer } from '../http1/trailers.ts';
-import { isNavigation } from '../http1/waiting-page.ts';
-import type { RequestBuffers } from '../request-buffers.ts';
+import { BodyCollection, type RequestBuffers } from '../request-buffers.ts';
 import type { Lender } from '../slots.ts';
-import { Visit } from '../visit.ts';
-import { factsOf, type VisitFacts } from '../visit-record.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import { ApplicationSession, type SessionOwner } from './application-session.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
 import { type ClientStream, canRespond } from './client-stream.ts';
-import { type Fields, isConnectionSpecific, NO_FIELDS, only, passesInAnswer } from './fields.ts';
+import { type Fields, NO_FIELDS, only, passesInAnswer, passesInTrailers } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
 import { type Http2Limits, wireLimits } from './http2-limits.ts';
 import { fieldsOf } from './passage-fields.ts';
 
-export interface PassageEvents extends BodyRate {
+export interface PassageEvents extends BodyRate, Pick<ExchangeEvents, 'leave' | 'retry' | 'answered'> {
   /** An application that has not said its first words by then does not speak HTTP/2. */
   readonly headTimeoutMs: number;
   readonly http2: Http2Limits;
-  leave(visit: Visit): void;
-  retry(visit: Visit): void;
-  answered(visit: Visit, status: number): void;
 }
 
 const ATTEMPTS_MAX = 3;
@@ -36,8 +31,7 @@ const REPLAY_BYTES_MAX = 32_768;
 type State = 'waiting' | 'opening' | 'passing' | 'over';
 
 /** One request of HTTP/2 for an application that speaks it, too: passed on as it is. */
-export class Passage extends Visit implements StreamOwner, SessionOwner {
-  readonly head: RequestHead;
+export class Passage extends HttpVisit implements StreamOwner, SessionOwner {
   readonly #client: ClientStream;
   /** The client has said all of its request. */
   #requestEnded: boolean;
@@ -58,31 +52,17 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   /** The application has said all of its answer, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
-  /** While its body is awaited before it may have a slot. */
-  #collecting: { readonly buffers: RequestBuffers; readonly collected: () => void } | null = null;
   /** A 100 (Continue) was said here: the application's is one too many. */
   #saidContinue = false;
-  /** While the application awaits the request's body, and has not begun to answer. */
-  #pace: RequestPace | null = null;
 
   /** `ended`: the request has no body. */
   constructor(client: ClientStream, head: RequestHead, ended: boolean, events: PassageEvents) {
-    super(performance.now());
-    this.head = head;
+    super(head);
     this.#client = client;
     this.#requestEnded = ended;
     this.#hasBody = !ended;
     this.#events = events;
-    this.heldBytes = head.bytes.length;
     client.owner = this;
-  }
-
-  override get takesPage(): boolean {
-    return isNavigation(this.head);
-  }
-
-  override get facts(): VisitFacts {
-    return factsOf(this.head);
   }
 
   override get isOver(): boolean {
@@ -90,9 +70,10 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   }
 
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
-    if (this.#requestEnded || this.#reads || isStream(this.head) || !buffers.begin(this, this.heldBytes)) return false;
-    this.#collecting = { buffers, collected };
-    this.#pace = new RequestPace(this.#events, performance.now(), false);
+    if (this.#requestEnded || this.#reads || isStream(this.head)) return false;
+    this.collecting = BodyCollection.begin(this, buffers, collected);
+    if (this.collecting === null) return false;
+    this.pace = new RequestPace(this.#events, performance.now(), false);
     this.#reads = true;
     this.#saidContinue = mayAwaitContinue(this.head);
     if (this.#saidContinue) this.#client.inform(100, NO_FIELDS);
@@ -104,30 +85,21 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.#collected(false);
   }
 
-  #collect(piece: Buffer, { buffers }: { readonly buffers: RequestBuffers }): void {
-    this.#pace?.got(piece.length, performance.now());
+  #collect(piece: Buffer, collecting: BodyCollection): void {
+    this.pace?.got(piece.length, performance.now());
     // Its own memory: it may be a small part of what was read at a time.
     this.#replay?.push(Buffer.from(piece));
     this.#replayBytes += piece.length;
-    this.heldBytes += piece.length;
-    this.#collected(buffers.keep(piece.length) && this.#replayBytes < buffers.bytesMax);
+    this.#collected(collecting.keep(piece.length) && this.#replayBytes < collecting.bytesMax);
   }
 
   /** `goesOn`: more of the body is awaited. */
   #collected(goesOn: boolean): void {
-    const collecting = this.#collecting;
+    const collecting = this.collecting;
     if (collecting === null || goesOn) return;
-    this.#endCollecting();
+    this.endCollecting();
     if (!this.#requestEnded) this.#client.pause();
-    // It takes its place in the queue now, and its hold begins.
-    this.arrivedAt = performance.now();
-    collecting.collected();
-  }
-
-  #endCollecting(): void {
-    this.#collecting?.buffers.end(this, this.heldBytes);
-    this.#collecting = null;
-    this.#pace = null;
+    collecting.finish();
   }
 
   override serve(lender: Lender): void {
@@ -149,7 +121,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   override refuse(error: PullproxyError): void {
     if (this.#state === 'over') return;
     this.#state = 'over';
-    this.#endCollecting();
+    this.endCollecting();
     this.#events.answered(this, error.kind.status);
     const answer = errorAnswer(error, this.head.method, true, false);
     this.record?.refused(error, answer.length);
@@ -176,7 +148,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     if (this.#client.readsTooSlowly(now)) {
       this.record?.blame('c', 'client_stalled');
       this.#client.breakOff();
-    } else if (this.#pace !== null && this.#pace.leftMs(now) <= 0) {
+    } else if (this.pace !== null && this.pace.leftMs(now) <= 0) {
       this.record?.blame('c', 'client_stalled');
       this.#refuseWhilePassing('head_timeout', 'the request body came too slowly');
     }
@@ -215,7 +187,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   /** What was read for an attempt that failed goes first. */
   #passBody(request: ApplicationStream): void {
     if (!this.#requestEnded && !isStream(this.head)) {
-      this.#pace = new RequestPace(this.#events, performance.now(), mayAwaitContinue(this.head));
+      this.pace = new RequestPace(this.#events, performance.now(), mayAwaitContinue(this.head));
     }
     if (!this.#reads) {
       this.#reads = true;
@@ -232,29 +204,29 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   data(piece: Buffer): void {
     if (this.record !== null) this.record.bytesIn += piece.length;
-    if (this.#collecting !== null) {
-      this.#collect(piece, this.#collecting);
+    if (this.collecting !== null) {
+      this.#collect(piece, this.collecting);
       return;
     }
     if (this.#session?.reused === true || this.#state !== 'passing') this.#keepForReplay(piece);
     else this.#replay = null;
     const now = performance.now();
-    this.#pace?.got(piece.length, now);
+    this.pace?.got(piece.length, now);
     if (this.#request?.write(piece) !== false) return;
     this.#client.pause();
-    this.#pace?.pause(now);
+    this.pace?.pause(now);
   }
 
   unread(bytes: number): void {
-    if (this.#state !== 'waiting' || this.#collecting !== null || this.grow(bytes)) return;
+    if (this.#state !== 'waiting' || this.collecting !== null || this.grow(bytes)) return;
     this.#events.leave(this);
     this.refuse(new PullproxyError('queue_full'));
   }
 
   ended(trailers: Fields): void {
     this.#requestEnded = true;
-    this.#pace = null;
-    this.#requestTrailers = only(trailers, (name) => isTrailer(name, 'request'));
+    this.pace = null;
+    this.#requestTrailers = only(trailers, (name) => passesInTrailers(name, 'request'));
     this.#request?.endWith(this.#requestTrailers);
     this.#collected(false);
   }
@@ -298,7 +270,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
       unread: () => {},
       drained: () => {
         this.#client.resume();
-        this.#pace?.resume(performance.now());
+        this.pace?.resume(performance.now());
       },
       closed: (code) => {
         // One of an attempt before says nothing about this one.
@@ -313,7 +285,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
       this.#refuseWhilePassing('application_bad_answer');
       return;
     }
-    this.#pace = null;
+    this.pace = null;
     this.record?.began(status);
     this.#events.answered(this, status);
     // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
@@ -331,7 +303,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   #answerEnded(trailers: Fields): void {
     this.#complete = true;
-    this.#trailers = only(trailers, (name) => isTrailer(name, 'response'));
+    this.#trailers = only(trailers, (name) => passesInTrailers(name, 'response'));
     this.#client.end();
   }
 
@@ -385,7 +357,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   #again(): void {
     this.#fresh = true;
     this.#request = null;
-    this.#pace = null;
+    this.pace = null;
     this.#state = 'waiting';
     if (this.#hasBody && !this.#requestEnded) this.#client.pause();
     this.heldBytes = this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
@@ -399,7 +371,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
   }
 
   #refuseWhilePassing(code: ErrorCode, reason?: string): void {
-    this.#pace = null;
+    this.pace = null;
     this.#request?.reset(constants.NGHTTP2_CANCEL);
     this.#leaveApplication(false);
     this.refuse(new PullproxyError(code, reason));
@@ -407,7 +379,7 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
 
   #over(clean = false): void {
     this.#state = 'over';
-    this.#endCollecting();
+    this.endCollecting();
     this.#leaveApplication(clean);
   }
 
@@ -416,10 +388,6 @@ export class Passage extends Visit implements StreamOwner, SessionOwner {
     this.#session = null;
     session?.release(clean);
   }
-}
-
-function isTrailer(name: string, message: 'request' | 'response'): boolean {
-  return !name.startsWith(':') && !isConnectionSpecific(name) && !isForbiddenTrailer(name, message);
 }
 
 /** Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own. */

@@ -25,7 +25,7 @@ const TIMED = [
   'pexpire pp:node:ID:routes',
   'beat',
   'ping ',
-  'hgetall pp:routes',
+  'routes',
 ];
 const NAMES = new Map(Object.entries(SCRIPTS).map(([name, { lua }]) => [hashOf(lua), name]));
 

@@ -1,0 +1,18 @@
+import type { ResetCodeValue } from '../link/frames.ts';
+import type { DoneHow } from '../link/linker-link.ts';
+import type { Stream, StreamHandler } from '../link/stream.ts';
+
+/** Whoever lent the slot that a stream occupies. Told exactly once of each stream that was not ended by DONE with KEEP. */
+export interface Lender {
+  free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void;
+}
+
+/** The application's side of a stream: a connection, or a place in the queue for one. */
+export interface AppSide extends StreamHandler {
+  /** The node's DONE. */
+  done(how: DoneHow): void;
+  /** The node's PARK: the stream occupies no slot any more, and stays. */
+  park(): void;
+  /** The node's UNPARK: the stream's next exchange begins. */
+  unpark(): void;
+}

@@ -1,0 +1,32 @@
+import type { ColdStart } from '../cold-start.ts';
+import type { Lender } from '../slots.ts';
+import type { Visit } from '../visit.ts';
+import type { BodyRate } from './pace.ts';
+import type { Tunnel, TunnelClient } from './tunnel.ts';
+
+/** What the node does about exchanges. */
+export interface ExchangeEvents extends BodyRate {
+  /** The exchange's client is gone while it is held. */
+  leave(exchange: Visit): void;
+  /** The exchange can be tried again, at its original place. */
+  retry(exchange: Visit): void;
+  answered(exchange: Visit, status: number): void;
+  /** The answer to a client that waited for an instance to be started begins. */
+  coldStart?(exchange: Visit, lender: Lender, stages: ColdStart): void;
+  /** Set while the node leaves: connections end with their current answer. */
+  readonly draining: boolean;
+  /** Header lines of every answer that goes by https. */
+  readonly httpsLines?: string;
+}
+
+/** The connection that the request came on. */
+export interface ExchangeClient extends TunnelClient {
+  /** The exchange's answer is complete: the next request may come, or the connection ends. */
+  finished(keepAlive: boolean): void;
+  /** Bytes that it keeps for or behind the request that is being served. */
+  readonly unreadBytes: number;
+  /** How much comes at a time can't be bounded: it is not read while there is no instance. */
+  readonly readsInBulk: boolean;
+  /** From now on all bytes belong to the tunnel. */
+  enter(tunnel: Tunnel): void;
+}
