@@ -92,7 +92,9 @@ function verify(name: string, content: string): string {
 
 test('the units name settings that there are', () => {
   const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-  const help = ['node', 'scaler'].map((command) => execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8' })).join('');
+  const help = ['node', 'scaler']
+    .map((command) => execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8' }))
+    .join('');
   const names = [
     ...UNITS.map(({ content }) => content)
       .join('\n')
