@@ -21,6 +21,7 @@ const NODE = 'n1';
 const PEER = { id: NODE, address: '127.0.0.1:1' };
 const LINES_MAX = 12;
 const MESSAGE_TURNS = 2;
+const MOVE_MS = 10;
 
 /** What a script, or a key, answers; `message CHANNEL TEXT` is one that somebody publishes. */
 interface Script {
@@ -105,6 +106,7 @@ class Play {
       for (let i = 0; i < MESSAGE_TURNS; i++) await turn();
     }
     await this.#askAll();
+    assert.equal(lostLink, null, 'the link stays');
     const held = connect(this.#port, '127.0.0.1').on('error', () => {});
     held.write(`GET / HTTP/1.1\r\nHost: ${HELD}\r\n\r\n`);
     const answer = await this.#honest();
@@ -126,7 +128,7 @@ class Play {
       text += chunk.toString('latin1');
     });
     socket.write(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
-    await until(() => (text.endsWith('honest') || socket.destroyed ? null : 'a client that needs nothing of Redis waits'));
+    await until(() => (text.endsWith('honest') || socket.destroyed ? null : `a client that needs nothing of Redis waits (${lostLink})`));
     socket.destroy();
     return text;
   }
@@ -209,12 +211,16 @@ function lend(backendPort: number, appPort: number): Promise<LinkerLink> {
           },
           done: (stream) => void apps.get(stream)?.destroy(),
           returned: (count) => linker.grant(count),
-          moveWanted: (count) => linker.grant(count),
+          // As late as a linker that tries to reach the other node first: at once it would be a flood, which ends the link.
+          moveWanted: (count) => void setTimeout(() => linker.grant(count), MOVE_MS),
           newest: () => {},
           retireAnswer: () => {},
           goAway: () => {},
-          down: () => {},
+          down: (reason) => {
+            lostLink = reason;
+          },
         });
+        lostLink = null;
         linker.grant(SLOTS);
         resolve(linker);
       },
@@ -222,6 +228,8 @@ function lend(backendPort: number, appPort: number): Promise<LinkerLink> {
   );
 }
 
+/** Why the linker's link was lost. */
+let lostLink: string | null = null;
 const apps = new WeakMap<object, { destroy(): unknown }>();
 let play: Play | null = null;
 
