@@ -8,6 +8,7 @@ import { ApplicationStream, type ApplicationStreamOwner } from './application-st
 import { BLOCK_BYTES_MAX, type Fields } from './fields.ts';
 import type { WireLimits } from './http2-limits.ts';
 import { LinkDuplex } from './link-duplex.ts';
+import { letGo } from './session-error.ts';
 
 const EMPTY = Buffer.alloc(0);
 /** Fields of an answer's head; its bytes are bounded by Node's default, 64 KiB. */
@@ -104,8 +105,7 @@ export class ApplicationSession {
       guard(domain, () => this.#end()),
       patienceMs,
     );
-    // 'close' follows.
-    session.on('error', () => {});
+    session.on('error', letGo);
     session.on(
       'remoteSettings',
       guard(domain, ({ maxConcurrentStreams }: Settings) => {

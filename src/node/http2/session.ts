@@ -10,6 +10,7 @@ import type { PortClient } from '../listeners/port-client.ts';
 import { ClientWire } from './client-wire.ts';
 import { BLOCK_BYTES_MAX } from './fields.ts';
 import { HTTP2_LIMITS, wireLimits } from './http2-limits.ts';
+import { letGo } from './session-error.ts';
 import { type Http2Service, StreamClient } from './stream-client.ts';
 
 /** The wire counts, not Node, which does over a connection's whole life. */
@@ -48,8 +49,7 @@ export class Http2Connection implements PortClient, FailureDomain {
     const streamed = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, fields?: string[]): void =>
       this.#streamed(stream, String(headers[':method']), flags, fields ?? []);
     this.#session.on('stream', guard(this, streamed));
-    // 'close' follows.
-    this.#session.on('error', () => {});
+    this.#session.on('error', letGo);
     socket.on('error', () => {});
     const closed = guard(this, () => gone(this));
     socket.once('close', closed);
