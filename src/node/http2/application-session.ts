@@ -105,7 +105,7 @@ export class ApplicationSession {
       guard(domain, () => this.#end()),
       patienceMs,
     );
-    session.on('error', letGo);
+    session.on('error', guard(domain, letGo));
     session.on(
       'remoteSettings',
       guard(domain, ({ maxConcurrentStreams }: Settings) => {
