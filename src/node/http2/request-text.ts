@@ -1,4 +1,5 @@
 import { PullproxyError } from '../../errors.ts';
+import { isConnectionSpecific, passesInTrailers } from './fields.ts';
 
 /** How the body of a request is framed where it goes on as HTTP/1.1. */
 export type RequestFraming = 'none' | 'length' | 'chunked';
@@ -7,16 +8,6 @@ export interface RequestText {
   readonly bytes: Buffer;
   readonly framing: RequestFraming;
 }
-
-/** RFC 9113 section 8.2.2: they have no place here, and `te` says at most `trailers`. */
-const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-]);
 
 /**
  * An HTTP/2 request's head as HTTP/1.1 writes it, to be read again as strictly as any other. `fields`: names and values, one after the
@@ -34,7 +25,7 @@ export function requestText(fields: readonly string[], ended: boolean): RequestT
     const value = fields[i + 1] as string;
     if (/[\r\n\0]/.test(value)) throw new PullproxyError('bad_request', 'control characters in a header');
     if (name.startsWith(':')) pseudo.set(name, value);
-    else if (CONNECTION_SPECIFIC.has(name)) throw new PullproxyError('bad_request', 'a connection-specific header');
+    else if (isConnectionSpecific(name)) throw new PullproxyError('bad_request', 'a connection-specific header');
     // Compression cuts them into crumbs (RFC 9113 section 8.2.3).
     else if (name === 'cookie') cookies.push(value);
     else if (name === 'host') {
@@ -73,8 +64,7 @@ export function lastChunk(trailers: readonly string[]): Buffer {
   let lines = '';
   for (let i = 0; i < trailers.length; i += 2) {
     const [name, value] = [trailers[i] as string, trailers[i + 1] as string];
-    const passes = !name.startsWith(':') && !CONNECTION_SPECIFIC.has(name) && name !== 'content-length' && name !== 'host';
-    if (passes && !/[\r\n\0]/.test(value)) lines += `${name}: ${value}\r\n`;
+    if (passesInTrailers(name, 'request') && !/[\r\n\0]/.test(value)) lines += `${name}: ${value}\r\n`;
   }
   return Buffer.from(`0\r\n${lines}\r\n`, 'latin1');
 }
