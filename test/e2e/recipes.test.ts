@@ -1,5 +1,5 @@
 /**
- * Every recipe under deploy/recipes is really run: a client comes, the scaler runs the recipe, an instance serves, and when it has
+ * Every recipe under deploy/recipes is really run (those of systemd in systemd.test.ts): a client comes, the scaler runs the recipe, an instance serves, and when it has
  * left nothing of it is there any more. Kubernetes and Nomad are stand-ins that record what they are asked and run the linker.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -17,7 +17,6 @@ import { type ClusterNode, SECRET, setRoute, startNode, state } from '../support
 import { eventually } from '../support/eventually.ts';
 import { ownDirectory, type Running, startProcess } from '../support/processes.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
-import { hasSystemd, SystemdMachine } from '../support/systemd-machine.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const RECIPES = join(ROOT, 'deploy/recipes');
@@ -175,46 +174,6 @@ test('a process of this machine', async () => {
     expect((await ask(node.url, { host: route })).status).toBe(200);
     await eventually('it has left, and was not started again', () => containers().length === 0, 60_000);
     await scaler.logged(({ msg }) => msg === 'stop command has run');
-  });
-});
-
-(hasSystemd ? describe : describe.skip)('a unit of systemd', () => {
-  let machine: SystemdMachine | null = null;
-  afterEach(() => machine?.remove());
-
-  async function boot(): Promise<SystemdMachine> {
-    const unit = readFileSync(join(RECIPES, 'systemd/pullproxy-app@.service'), 'utf8');
-    const path = '/opt/bin:/opt/pullproxy/node_modules/node/bin:/usr/bin:/bin';
-    const settings = readFileSync(envFile(), 'utf8');
-    machine = await SystemdMachine.boot({
-      '/etc/systemd/system/pullproxy-app@.service': unit,
-      '/etc/pullproxy/app.env': `${settings}PULLPROXY_ROUTE=${route}\nPATH=${path}\n`,
-      '/opt/bin/pullproxy': '#!/bin/sh\nexec node /opt/pullproxy/src/cli/main.ts "$@"\n',
-    });
-    return machine;
-  }
-
-  const scalerInside = (booted: SystemdMachine, ...command: readonly string[]): void =>
-    booted.start({}, '/opt/pullproxy/node_modules/node/bin/node', 'src/cli/main.ts', 'scaler', '--redis', redis.url, '--', ...command);
-
-  test('from the template', async () => {
-    const booted = await boot();
-    scalerInside(booted, 'systemctl', 'start', 'pullproxy-app@{start_id}');
-    const answered = ask(node.url, { host: route });
-    const units = (): string => booted.try('systemctl', 'list-units', '--all', '--plain', '--no-legend', 'pullproxy-app@*');
-    await eventually('it runs', () => /pullproxy-app@[a-z0-9]+\.service loaded active running/.test(units()), 60_000);
-    expect((await answered).status).toBe(200);
-    await eventually('it has left, and the unit with it', () => units().trim() === '', 60_000);
-  });
-
-  test('that is transient', async () => {
-    const booted = await boot();
-    scalerInside(booted, 'deploy/recipes/systemd/run.sh', 'node', 'deploy/examples/demo-app.mjs');
-    const answered = ask(node.url, { host: route });
-    const units = (): string => booted.try('systemctl', 'list-units', '--all', '--plain', '--no-legend', 'pullproxy-*');
-    await eventually('it runs', () => /pullproxy-[a-z0-9]+\.service loaded active running/.test(units()), 60_000);
-    expect((await answered).status).toBe(200);
-    await eventually('it has left, and the unit with it', () => units().trim() === '', 60_000);
   });
 });
 

@@ -14,11 +14,15 @@ import { hasSystemd, SystemdMachine } from '../support/systemd-machine.ts';
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 const read = (path: string): string => readFileSync(join(DEPLOY, path), 'utf8');
-const UNITS = readdirSync(join(DEPLOY, 'systemd')).map((name) => ({ name, content: read(`systemd/${name}`) }));
+const UNITS = readdirSync(join(DEPLOY, 'systemd'))
+  .filter((name) => name.endsWith('.service'))
+  .map((name) => ({ name, content: read(`systemd/${name}`) }));
 const TEMPLATE = { name: 'pullproxy-app@.service', content: read('recipes/systemd/pullproxy-app@.service') };
 const ROUTE = 'app.example.com';
+const TRANSIENT = 'transient.example.com';
+const RUN = ['deploy/recipes/systemd/run.sh', 'node', 'deploy/examples/demo-app.mjs'];
 
-if (!hasSystemd && process.env.CI === 'true') throw new Error('the tests need Docker and systemd');
+if (!hasSystemd && process.env.CI === 'true') throw new Error('the tests need Docker, systemd and polkitd');
 
 (hasSystemd ? test.each([...UNITS, TEMPLATE]) : test.skip.each([...UNITS, TEMPLATE]))(
   '$name has no faults for systemd',
@@ -40,7 +44,7 @@ function verify(name: string, content: string): string {
   }
 }
 
-(hasSystemd ? describe : describe.skip)('a machine with a node, a scaler and an application as units', () => {
+(hasSystemd ? describe : describe.skip)('a machine with a node, a scaler and an application as units, set up as documented', () => {
   let redis: RedisServer;
   let machine: SystemdMachine;
   let url: string;
@@ -49,34 +53,73 @@ function verify(name: string, content: string): string {
   beforeAll(async () => {
     redis = await startRedis();
     await setRoute(redis.url, ROUTE, 'maxInstances=1', 'holdTimeout=1m');
+    await setRoute(redis.url, TRANSIENT, 'maxInstances=1', 'holdTimeout=1m', `command=${JSON.stringify(RUN)}`);
     const [listen, backend, adminPort] = [await freePort(), await freePort(), await freePort()];
     url = `http://127.0.0.1:${listen}`;
     admin = `http://127.0.0.1:${adminPort}`;
-    const path = 'PATH=/opt/bin:/opt/pullproxy/node_modules/node/bin:/usr/bin:/bin\n';
-    const common = `${path}PULLPROXY_REDIS=${redis.url}\n`;
+    const app = `PULLPROXY_PROXY=127.0.0.1:${backend}\nPULLPROXY_SECRET=${SECRET}\nPULLPROXY_IDLE_TIMEOUT=1s\n`;
     machine = await SystemdMachine.boot({
-      ...Object.fromEntries([...UNITS, TEMPLATE].map(({ name, content }) => [`/etc/systemd/system/${name}`, content])),
-      // There is no polkit in there to ask.
-      '/etc/systemd/system/pullproxy-scaler.service.d/root.conf': '[Service]\nDynamicUser=no\nUser=root\n',
-      '/etc/pullproxy/node.env': `${common}PULLPROXY_LISTEN=${url}\nPULLPROXY_BACKEND=127.0.0.1:${backend}\nPULLPROXY_ADMIN=127.0.0.1:${adminPort}\nPULLPROXY_SECRET=${SECRET}\n`,
-      '/etc/pullproxy/scaler.env': common,
-      '/etc/pullproxy/app.env': `${path}PULLPROXY_PROXY=127.0.0.1:${backend}\nPULLPROXY_ROUTE=${ROUTE}\nPULLPROXY_SECRET=${SECRET}\n`,
-      '/opt/bin/pullproxy': '#!/bin/sh\nexec node /opt/pullproxy/src/cli/main.ts "$@"\n',
+      '/etc/pullproxy/node.env': `PULLPROXY_LISTEN=${url}\nPULLPROXY_REDIS=${redis.url}\nPULLPROXY_BACKEND=127.0.0.1:${backend}\nPULLPROXY_ADMIN=127.0.0.1:${adminPort}\nPULLPROXY_SECRET=${SECRET}\n`,
+      '/etc/pullproxy/scaler.env': `PULLPROXY_REDIS=${redis.url}\n`,
+      '/etc/pullproxy/app.env': `${app}PULLPROXY_ROUTE=${ROUTE}\n`,
+      // The documented path of this recipe's settings belongs to the other one.
+      '/etc/pullproxy/transient.env': app,
     });
+    // Every line as it stands in the unit's own comment.
+    for (const line of documentedSteps()) expect([line, machine.run('sh', '-c', line).status]).toEqual([line, 0]);
   });
   afterAll(async () => {
     machine?.remove();
     await redis?.stop();
   });
 
-  const property = (name: string): string => machine.try('systemctl', 'show', '--value', '--property', name, 'pullproxy-node').trim();
+  const property = (name: string, unit = 'pullproxy-node'): string =>
+    machine.try('systemctl', 'show', '--value', '--property', name, unit).trim();
   const ready = async (): Promise<boolean> => (await fetch(`${admin}/readyz`)).ok;
+  const units = (pattern: string): string => machine.try('systemctl', 'list-units', '--all', '--plain', '--no-legend', pattern);
+  const asScaler = (...words: readonly string[]): { status: number | null; output: string } =>
+    machine.run('setpriv', '--reuid=pullproxy', '--regid=pullproxy', '--clear-groups', ...words);
 
-  test('serves', async () => {
-    expect(machine.try('systemctl', 'enable', '--now', 'pullproxy-node', 'pullproxy-scaler')).toMatch(/multi-user\.target\.wants/);
+  test('serves, by instances that the scaler starts as a user without rights, and leaves no unit behind', async () => {
+    expect(machine.try('systemctl', 'enable', '--now', 'pullproxy-node')).toMatch(/multi-user\.target\.wants/);
     await eventually('the node is ready', ready, 60_000);
-    const { status, body } = await ask(url, { host: ROUTE });
+    const answered = ask(url, { host: ROUTE });
+    await eventually(
+      'the instance runs',
+      () => /pullproxy-app@[a-z0-9]+\.service loaded active +running/.test(units('pullproxy-app@*')),
+      60_000,
+    );
+    const { status, body } = await answered;
     expect([status, body.includes('Hello from instance')]).toEqual([200, true]);
+    expect(property('User', 'pullproxy-scaler')).toBe('pullproxy');
+    await eventually('it has left, and the unit with it', () => units('pullproxy-app@*').trim() === '', 60_000);
+  });
+
+  test('lets the scaler start and stop instances, and no other unit', () => {
+    expect(asScaler('systemctl', 'start', 'pullproxy-app@abc123')).toEqual({ status: 0, output: '' });
+    expect(asScaler('systemctl', 'stop', 'pullproxy-app@abc123')).toEqual({ status: 0, output: '' });
+    for (const [verb = '', unit = ''] of [
+      ['start', 'debug-shell.service'],
+      ['stop', 'pullproxy-node.service'],
+      ['restart', 'pullproxy-app@abc123.service'],
+      ['start', 'pullproxy-app@a-b.service'],
+    ]) {
+      expect([verb, unit, asScaler('systemctl', verb, unit).output]).toEqual([
+        verb,
+        unit,
+        expect.stringMatching(/authentication required|Access denied/i),
+      ]);
+    }
+    expect(asScaler('systemd-run', '--quiet', 'true').output).toMatch(/authentication required|Access denied/i);
+  });
+
+  test('takes transient units from a scaler that is root', async () => {
+    const scaler = ['pullproxy', 'scaler', '--redis', redis.url, '--allow-route-commands', '--command-env', 'PULLPROXY_ENV', '--', 'false'];
+    machine.try('systemctl', 'stop', 'pullproxy-scaler');
+    machine.start({ PULLPROXY_ENV: '/etc/pullproxy/transient.env' }, ...scaler);
+    expect((await ask(url, { host: TRANSIENT })).status).toBe(200);
+    expect(units('pullproxy-*')).toMatch(/pullproxy-[a-z0-9]+\.service loaded active +running pullproxy instance of transient/);
+    await eventually('it has left, and the unit with it', () => !units('pullproxy-*').includes('instance of transient'), 60_000);
   });
 
   test('starts a node again that was killed, and ends one that is stopped in peace', async () => {
@@ -84,11 +127,20 @@ function verify(name: string, content: string): string {
     machine.try('systemctl', 'kill', '--signal', 'KILL', 'pullproxy-node');
     await eventually('it is there again', async () => property('MainPID') !== before && (await ready()), 60_000);
     expect(property('NRestarts')).toBe('1');
-    await eventually('and serves', async () => (await ask(url, { host: ROUTE })).status === 200, 60_000);
+    await eventually('and serves', async () => (await ask(url, { host: TRANSIENT })).status === 200, 60_000);
     machine.try('systemctl', 'stop', 'pullproxy-node');
     expect([property('Result'), property('ExecMainStatus')]).toEqual(['success', '0']);
   });
 });
+
+/** The commands in the comments of the units, in their order. */
+function documentedSteps(): string[] {
+  const steps = [...UNITS].flatMap(({ content }) =>
+    [...content.matchAll(/^# {3}((?:cp|systemd-sysusers|systemctl enable)\b.*)$/gm)].map(([, step = '']) => step),
+  );
+  expect(steps).toContain('systemd-sysusers');
+  return steps.filter((step) => !step.endsWith('pullproxy-node')).map((step) => `cd /opt/pullproxy && ${step}`);
+}
 
 test('the units name settings that there are', () => {
   const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));

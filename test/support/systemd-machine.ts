@@ -1,9 +1,10 @@
 /**
- * A machine that systemd runs, as a container: its programs are this machine's own, mounted read-only, and so is this project at
- * /opt/pullproxy. Needs Docker, and systemd installed (not running) here.
+ * A machine that systemd runs, as a container: its programs are this machine's own, mounted read-only, with polkit among them, and so is this
+ * project at /opt/pullproxy. /usr/local/bin has pullproxy and node, as after an installation. Needs Docker, and systemd and polkitd installed (not
+ * running) here.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,29 +12,33 @@ import { eventually } from './eventually.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SYSTEMD = '/lib/systemd/systemd';
+const POLKIT = '/usr/lib/polkit-1/polkitd';
+const CGROUPS = '/sys/fs/cgroup/systemd';
+/** The users of Debian's packages dbus and polkitd. */
+const USERS = { messagebus: 101, polkitd: 102 };
 
-export const hasSystemd = existsSync(SYSTEMD) && spawnSync('docker', ['info']).status === 0;
+export const hasSystemd = existsSync(SYSTEMD) && existsSync(POLKIT) && spawnSync('docker', ['info']).status === 0;
 
 export class SystemdMachine {
   readonly #id: string;
   readonly #image: string;
+  readonly #programs: string;
 
-  private constructor(id: string, image: string) {
+  private constructor(id: string, image: string, programs: string) {
     this.#id = id;
     this.#image = image;
+    this.#programs = programs;
   }
 
   /** `files` are put there before systemd starts: path → content. */
   static async boot(files: Readonly<Record<string, string>>): Promise<SystemdMachine> {
     const image = makeImage(files);
-    const mounts = [
+    const programs = installedPrograms();
+    const cgroups = existsSync(CGROUPS) ? [`${CGROUPS}:${CGROUPS}`] : [];
+    const mounts = ['/usr:/usr:ro', ...cgroups, `${ROOT}:/opt/pullproxy:ro`, `${programs}:/usr/local/bin:ro`].flatMap((one) => [
       '--volume',
-      '/usr:/usr:ro',
-      '--volume',
-      '/sys/fs/cgroup/systemd:/sys/fs/cgroup/systemd',
-      '--volume',
-      `${ROOT}:/opt/pullproxy:ro`,
-    ];
+      one,
+    ]);
     // Units that are confined mount file systems.
     const rights = [
       '--cap-add',
@@ -61,19 +66,24 @@ export class SystemdMachine {
         'container=docker',
       ],
       ...rights,
-      ...(existsSync('/sys/fs/cgroup/systemd') ? mounts : mounts.filter((_, at) => at !== 2 && at !== 3)),
+      ...mounts,
       image,
       SYSTEMD,
     ).trim();
-    const machine = new SystemdMachine(id, image);
+    const machine = new SystemdMachine(id, image, programs);
     await eventually('systemd runs', () => /running|degraded/.test(machine.try('systemctl', 'is-system-running')), 30_000);
     return machine;
   }
 
+  /** Runs a program inside. */
+  run(...words: readonly string[]): { status: number | null; output: string } {
+    const { status, stdout, stderr } = spawnSync('docker', ['exec', this.#id, ...words], { encoding: 'utf8' });
+    return { status, output: stdout + stderr };
+  }
+
   /** Runs a program inside; gives what it wrote, also when it failed. */
   try(...words: readonly string[]): string {
-    const { stdout, stderr } = spawnSync('docker', ['exec', this.#id, ...words], { encoding: 'utf8' });
-    return stdout + stderr;
+    return this.run(...words).output;
   }
 
   /** Starts a program inside that runs on. */
@@ -85,21 +95,50 @@ export class SystemdMachine {
   remove(): void {
     spawnSync('docker', ['rm', '--force', '--volumes', this.#id]);
     spawnSync('docker', ['rmi', this.#image]);
+    rmSync(this.#programs, { recursive: true });
   }
+}
+
+/** A directory with the programs that an installation puts into /usr/local/bin. */
+function installedPrograms(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pullproxy-programs-'));
+  chmodSync(directory, 0o755);
+  writeFileSync(join(directory, 'pullproxy'), '#!/bin/sh\nexec node /opt/pullproxy/src/cli/main.ts "$@"\n', { mode: 0o755 });
+  symlinkSync('/opt/pullproxy/node_modules/node/bin/node', join(directory, 'node'));
+  return directory;
 }
 
 /** Gives the image's id: several machines may be made at the same time. */
 function makeImage(files: Readonly<Record<string, string>>): string {
   const root = mkdtempSync(join(tmpdir(), 'pullproxy-systemd-'));
+  const lines = (line: (user: [string, number]) => string): string =>
+    Object.entries(USERS)
+      .map((user) => `${line(user)}\n`)
+      .join('');
   try {
     for (const name of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${name}`, join(root, name));
     const etc = {
-      '/etc/passwd': 'root:x:0:0:root:/root:/bin/sh\nmessagebus:x:101:101::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n',
-      '/etc/group': 'root:x:0:\nmessagebus:x:101:\nnogroup:x:65534:\n',
-      '/etc/nsswitch.conf': 'passwd: files systemd\ngroup: files systemd\nhosts: files dns\n',
+      '/etc/passwd': `root:x:0:0:root:/root:/bin/sh\n${lines(([name, id]) => `${name}:x:${id}:${id}::/:/bin/false`)}nobody:x:65534:65534::/:/bin/false\n`,
+      '/etc/group': `root:x:0:\n${lines(([name, id]) => `${name}:x:${id}:`)}nogroup:x:65534:\n`,
+      // As without libnss-systemd, which Debian only recommends.
+      '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
       '/etc/machine-id': '',
     };
-    for (const directory of ['run', 'tmp', 'proc', 'sys', 'dev', 'usr', 'root', 'var/log', 'opt/pullproxy'])
+    for (const directory of [
+      'run',
+      'tmp',
+      'proc',
+      'sys',
+      'dev',
+      'usr',
+      'root',
+      'var/log',
+      'opt/pullproxy',
+      'var/lib',
+      'etc/polkit-1/rules.d',
+      'etc/sysusers.d',
+      'etc/systemd/system',
+    ])
       mkdirSync(join(root, directory), { recursive: true });
     for (const [path, content] of Object.entries({ ...etc, ...files })) {
       mkdirSync(join(root, path, '..'), { recursive: true });

@@ -3,6 +3,8 @@
 #
 #   pullproxy scaler -- deploy/recipes/systemd/run.sh node server.js
 #
+# Only where the scaler is root: who may make transient units may run any program as root, and polkit can't tell one from another.
+#
 # The linker's settings are in /etc/pullproxy/app.env, or in the file that PULLPROXY_ENV names.
 set -eu
 
