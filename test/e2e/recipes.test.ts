@@ -214,6 +214,7 @@ test('a job of Nomad', async () => {
     `job dispatch -detach -idempotency-token ${id} -meta start_id=${id} -meta route=${route} pullproxy-app`.split(' '),
   );
   const job = readFileSync(join(RECIPES, 'nomad/app.nomad.hcl'), 'utf8');
+  expect(job).toMatch(/^ {2}datacenters = \["\w+"\]$/m);
   expect(/meta_required = \[(.*)\]/.exec(job)?.[1]).toBe('"start_id", "route"');
   expect(existsSync(join(ROOT, 'deploy/examples/demo-app.mjs')) && job.includes('deploy/examples/demo-app.mjs')).toBe(true);
 });

@@ -1,6 +1,8 @@
-# A parameterized batch job: each dispatch is one instance, and over when it leaves.
+# A parameterized batch job: each dispatch is one instance, and over when it leaves. Needs Nomad 1.4 (nomadVar).
 job "pullproxy-app" {
   type = "batch"
+  # Yours. Before Nomad 1.5 there is no default.
+  datacenters = ["dc1"]
 
   parameterized {
     meta_required = ["start_id", "route"]

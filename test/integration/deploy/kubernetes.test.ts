@@ -1,19 +1,12 @@
-/** The manifests under deploy/kubernetes: right for the API's schemas, for each other, and for pullproxy; and the startup command that they name. */
-import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { readAction } from '../../../src/cli/route.ts';
 import { LINKER, NODE, ROUTES, SCALER } from '../../../src/config/commands.ts';
 import { loadCommand } from '../../../src/config/load.ts';
 import { canonicalRouteRecord } from '../../../src/config/route-settings.ts';
-import { type Certificate, makeCertificate } from '../../support/certificate.ts';
 import { faultsOf, type Manifest, readManifests } from '../../support/kubernetes-manifests.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -87,6 +80,10 @@ describe('the manifests', () => {
     one('Role', roleRef.name);
     expect(subjects[0].name).toBe(one('Deployment', 'pullproxy-scaler').spec.template.spec.serviceAccountName);
     one('ServiceAccount', subjects[0].name);
+  });
+
+  test('let the scaler do no more than its commands take', () => {
+    expect(one('Role', 'pullproxy-scaler').rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }]);
   });
 
   test('let nobody speak to anybody who is not named, and no application to Redis', () => {
@@ -165,7 +162,7 @@ describe('what they run', () => {
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(loaded?.values.commandTimeoutMs ?? Infinity);
     const [program, script = '', file = ''] = loaded?.tail ?? [];
     expect([program, existsSync(join(ROOT, script))]).toEqual(['node', true]);
-    const parts = [script, 'deploy/kubernetes/instance-job.mjs'];
+    const parts = [script, ...['stop-job', 'instance-job', 'api'].map((name) => `deploy/kubernetes/${name}.mjs`)];
     for (const part of parts) {
       expect(readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8')).toContain(`COPY ${part} ${dirname(part)}/`);
       expect(readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n')).toContain(`!${part}`);
@@ -200,79 +197,3 @@ function commandOf(pod: Manifest): { argv: string[]; environment: Record<string,
   for (const { name, value } of env) environment[name] = value === undefined ? (filled[name] ?? 'from-a-secret') : expanded(value);
   return { argv: args.map(expanded), environment };
 }
-
-describe('start-job.mjs', () => {
-  let certificate: Certificate;
-  let server: Server;
-  let status = 201;
-  const asked: { method: string; url: string; authorization: string; job: Manifest }[] = [];
-
-  beforeAll(async () => {
-    certificate = makeCertificate('kubernetes.default.svc');
-    writeFileSync(join(dirname(certificate.certFile), 'token'), 'the-token');
-    writeFileSync(join(dirname(certificate.certFile), 'namespace'), 'pullproxy\n');
-    server = createServer({ cert: certificate.cert, key: certificate.key }, async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      const { method = '', url = '', headers } = request;
-      asked.push({
-        method,
-        url,
-        authorization: headers.authorization ?? '',
-        job: JSON.parse(Buffer.concat(chunks).toString()) as Manifest,
-      });
-      response.writeHead(status, { 'content-type': 'application/json' });
-      response.end('{"kind":"Status","message":"jobs.batch is forbidden: no quota is left"}');
-    });
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-  });
-  afterAll(() => {
-    server.close();
-    certificate.remove();
-  });
-
-  async function start(route = '*.example.com', id = 'abc123'): Promise<{ code: number; stderr: string }> {
-    const env = {
-      ...{ START_ID: id, ROUTE: route, NODE_EXTRA_CA_CERTS: certificate.certFile },
-      ...{ KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port) },
-    };
-    const argv = [join(FOLDER, 'start-job.mjs'), join(ROOT, 'deploy/recipes/kubernetes/instance.yaml')];
-    return promisify(execFile)(process.execPath, argv, { env, encoding: 'utf8' }).then(
-      ({ stderr }) => ({ code: 0, stderr }),
-      (error: { code: number; stderr: string }) => ({ code: error.code, stderr: error.stderr }),
-    );
-  }
-
-  test('begins a Job of the template with the Pod’s own rights', async () => {
-    status = 201;
-    expect(await start()).toEqual({ code: 0, stderr: '' });
-    const [call] = asked;
-    expect(call).toMatchObject({ method: 'POST', url: '/apis/batch/v1/namespaces/pullproxy/jobs', authorization: 'Bearer the-token' });
-    expect(call?.job).toEqual(parse(template.replaceAll('__START_ID__', 'abc123').replaceAll('__ROUTE__', '*.example.com')));
-    expect(await faultsOf(call?.job as Manifest)).toEqual([]);
-    // The one right that this takes.
-    expect(one('Role', 'pullproxy-scaler').rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }]);
-  });
-
-  test.each([
-    ['x/;e touch F #', 'abc123'],
-    ['a"\n---\nkind: Pod', 'abc123'],
-    ['', 'abc123'],
-    ['app.example.com', '--privileged'],
-    ['app.example.com', 'a\nb'],
-    ['__proto__', 'x'.repeat(64)],
-  ])('asks for nothing where the route is %j and the start %j', async (route, id) => {
-    status = 201;
-    const before = asked.length;
-    expect(await start(route, id)).toEqual({ code: 1, stderr: expect.stringMatching(/(ROUTE|START_ID) ".*": expected/) });
-    expect(asked.length).toBe(before);
-  });
-
-  test('is content when it is there already, and says why when it may not', async () => {
-    status = 409;
-    expect(await start()).toEqual({ code: 0, stderr: '' });
-    status = 403;
-    const { code, stderr } = await start();
-    expect([code, stderr]).toEqual([1, expect.stringMatching(/jobs: 403 jobs\.batch is forbidden: no quota is left\n$/)]);
-  });
-});
