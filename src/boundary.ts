@@ -2,7 +2,7 @@
  * Failure domains: an error of ours ends the one thing in which it happened, and the process goes on.
  *
  * A boundary stands where an event enters our code: a socket's event, a frame, a timer, a message. It catches what is thrown, counts it,
- * logs it with its stack, and ends its domain. What no boundary catches is caught by the last net (cli/last-net.ts).
+ * logs it with its stack, and ends its domain. What no boundary catches is caught by cli/process/last-resort.ts.
  */
 import { isNativeError } from 'node:util/types';
 import type { Log } from './log.ts';
@@ -63,8 +63,8 @@ interface Tally {
 const LOGGED_MAX = 10;
 const LOG_WINDOW_MS = 60_000;
 /** Messages and stacks can carry what strangers sent. */
-const STACK_LETTERS_MAX = 8_192;
-const MESSAGE_LETTERS_MAX = 200;
+const STACK_CHARS_MAX = 8_192;
+const MESSAGE_CHARS_MAX = 200;
 
 const tallies = new Map<Place, Tally>();
 let log: Pick<Log, 'error'> | null = null;
@@ -95,7 +95,7 @@ export function internalError(place: Place, thrown: unknown): void {
   const { name, message, stack } = wordsOf(thrown);
   tally.count++;
   tally.lastAt = now;
-  tally.message = `${name}: ${message}`.split('\n', 1)[0]?.slice(0, MESSAGE_LETTERS_MAX) ?? name;
+  tally.message = `${name}: ${message}`.split('\n', 1)[0]?.slice(0, MESSAGE_CHARS_MAX) ?? name;
   if (now - tally.windowAt >= LOG_WINDOW_MS) {
     tally.windowAt = now;
     tally.logged = 0;
@@ -181,11 +181,11 @@ function plain(words: { name: string; message: string; stack: string }): object 
 /** Anything can be thrown, also what throws when it is looked at. */
 function wordsOf(thrown: unknown): { name: string; message: string; stack: string } {
   try {
-    if (!isNativeError(thrown)) return { name: 'Thrown', message: String(thrown).slice(0, STACK_LETTERS_MAX), stack: '' };
+    if (!isNativeError(thrown)) return { name: 'Thrown', message: String(thrown).slice(0, STACK_CHARS_MAX), stack: '' };
     return {
       name: String(thrown.name),
-      message: String(thrown.message).slice(0, STACK_LETTERS_MAX),
-      stack: String(thrown.stack).slice(0, STACK_LETTERS_MAX),
+      message: String(thrown.message).slice(0, STACK_CHARS_MAX),
+      stack: String(thrown.stack).slice(0, STACK_CHARS_MAX),
     };
   } catch {
     return { name: 'Thrown', message: 'what was thrown can not be read', stack: '' };

@@ -33,7 +33,7 @@ export interface AdminState extends Omit<ClusterState, 'aside'> {
 const JOBS_SHOWN_MAX = 12;
 /** Of these, done ones: they are only to show that it works. */
 const DONE_SHOWN_MAX = 4;
-const OUTPUT_LETTERS_MAX = 600;
+const OUTPUT_CHARS_MAX = 600;
 
 export function adminState(
   state: ClusterState,
@@ -65,5 +65,5 @@ function shown(jobs: readonly StartupJobFacts[]): StartupJobFacts[] {
 
 function summary({ runs, ...job }: StartupJobFacts): StartupJobSummary {
   const last = runs.at(-1);
-  return { ...job, runs: runs.length, lastRun: last === undefined ? null : { ...last, output: last.output.slice(-OUTPUT_LETTERS_MAX) } };
+  return { ...job, runs: runs.length, lastRun: last === undefined ? null : { ...last, output: last.output.slice(-OUTPUT_CHARS_MAX) } };
 }

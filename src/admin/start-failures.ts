@@ -14,7 +14,7 @@ export interface StartFailures {
   readonly retryInMs: number;
 }
 
-const REASON_LETTERS_MAX = 160;
+const REASON_CHARS_MAX = 160;
 
 /**
  * Null when the last start did not fail. That starts fail the directory knows, whoever begins them; the startup jobs know exit codes
@@ -30,7 +30,7 @@ export function startFailures(
   const last = ended.at(-1);
   const failed = ended.slice(ended.findLastIndex(({ failure }) => failure === null) + 1);
   if (trouble !== null) {
-    const known = last !== undefined && last.failure !== null ? reasonOf(last) : firstLine(trouble.reason, REASON_LETTERS_MAX);
+    const known = last !== undefined && last.failure !== null ? reasonOf(last) : firstLine(trouble.reason, REASON_CHARS_MAX);
     return { count: Math.max(trouble.failures, 1), reason: known, ageMs: trouble.ageMs, retryInMs: trouble.retryInMs };
   }
   // An instance that came since shows that it works again, whoever started it.
@@ -52,10 +52,10 @@ const FORGOTTEN_MS = 10 * 60_000;
 /** `exit 125, image not found`; `did not end within 60000 ms and was stopped`. */
 export function reasonOf({ exitCode, failure, output }: Pick<StartupRun, 'exitCode' | 'failure' | 'output'>): string {
   const how = exitCode === null ? withoutName(failure ?? 'it was stopped') : `exit ${exitCode}`;
-  const what = lastLine(output, REASON_LETTERS_MAX);
+  const what = lastLine(output, REASON_CHARS_MAX);
   return what === '' ? how : `${how}, ${what}`;
 }
 
 function withoutName(failure: string): string {
-  return firstLine(failure.replace(/^startup command ("[^"]*") /, 'startup command '), REASON_LETTERS_MAX);
+  return firstLine(failure.replace(/^startup command ("[^"]*") /, 'startup command '), REASON_CHARS_MAX);
 }

@@ -7,7 +7,7 @@ import type { Trouble, TroubleContext } from './trouble.ts';
 import { about, counted, firstLine } from './words.ts';
 
 const LATE_HEARTBEAT_MS = 2_000;
-const REASON_LETTERS_MAX = 160;
+const REASON_CHARS_MAX = 160;
 /** An internal error is shown for so long after it happened last. */
 const INTERNAL_ERROR_SHOWN_MS = 15 * 60_000;
 /** What was found in Redis longer ago is history. */
@@ -48,7 +48,7 @@ function redisRefuses(reason: string): Trouble {
     code: 'redis_refuses',
     route: null,
     node: null,
-    text: `Redis answers and refuses to write: ${firstLine(reason, REASON_LETTERS_MAX)}`,
+    text: `Redis answers and refuses to write: ${firstLine(reason, REASON_CHARS_MAX)}`,
     advice: 'Nothing is registered and nothing is started until it takes writes again. Is it full (maxmemory), or a replica?',
   };
 }
@@ -62,7 +62,7 @@ function internalErrorsAt(where: string, { count, ageMs, message }: InternalErro
       code: 'internal_error',
       route: null,
       node,
-      text: `${at}: ${counted(count, 'internal error')} (${where}), the last one ${about(ageMs)} ago: ${firstLine(message, REASON_LETTERS_MAX)}`,
+      text: `${at}: ${counted(count, 'internal error')} (${where}), the last one ${about(ageMs)} ago: ${firstLine(message, REASON_CHARS_MAX)}`,
       advice: `A fault in pullproxy. Only what it happened in has ended, the rest goes on. The log has its stack ("where":"${where}"): please report it.`,
     },
   ];
@@ -121,7 +121,7 @@ function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble
       code: 'redis_garbage',
       route: null,
       node: null,
-      text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_LETTERS_MAX),
+      text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_CHARS_MAX),
       advice: 'What was there before is said anew by the nodes. Who else writes into this Redis? "pullproxy inspect" shows what was found.',
     },
   ];

@@ -20,15 +20,15 @@ export function about(ms: number): string {
 }
 
 /** The first line, at most `lettersMax` letters of it. */
-export function firstLine(text: string, lettersMax: number): string {
-  return shortened(text.trim().split('\n', 1)[0] ?? '', lettersMax);
+export function firstLine(text: string, charsMax: number): string {
+  return shortened(text.trim().split('\n', 1)[0] ?? '', charsMax);
 }
 
 /** The last line that says anything: an error's reason mostly stands there. */
-export function lastLine(text: string, lettersMax: number): string {
-  return shortened(text.trimEnd().split('\n').at(-1)?.trim() ?? '', lettersMax);
+export function lastLine(text: string, charsMax: number): string {
+  return shortened(text.trimEnd().split('\n').at(-1)?.trim() ?? '', charsMax);
 }
 
-function shortened(text: string, lettersMax: number): string {
-  return text.length <= lettersMax ? text : `${text.slice(0, lettersMax - 1)}…`;
+function shortened(text: string, charsMax: number): string {
+  return text.length <= charsMax ? text : `${text.slice(0, charsMax - 1)}…`;
 }

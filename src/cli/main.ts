@@ -6,28 +6,28 @@
 import { ConfigError } from '../errors.ts';
 import { closeLog } from '../log.ts';
 import { printable, printableLines } from '../printable.ts';
-import { refusalText } from './refusal.ts';
-import { ignoreSignals } from './signals.ts';
-import { boundYoungGeneration } from './young-generation.ts';
+import { refusalText } from './process/refusal.ts';
+import { ignoreSignals } from './process/signals.ts';
+import { boundYoungGeneration } from './process/young-generation.ts';
 
 /** Takes what stands after the command's name, runs until the work is done and gives the exit code. */
 export type Run = (argv: readonly string[]) => Promise<number>;
 
 const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
-  dev: async () => (await import('./dev.ts')).dev,
-  node: async () => (await import('./node.ts')).node,
-  linker: async () => (await import('./linker.ts')).linker,
-  scaler: async () => (await import('./scaler.ts')).scaler,
-  status: async () => (await import('./status.ts')).status,
-  route: async () => (await import('./route.ts')).route,
-  inspect: async () => (await import('./inspect.ts')).inspect,
-  completion: async () => (await import('./completion.ts')).completion,
+  dev: async () => (await import('./commands/dev.ts')).dev,
+  node: async () => (await import('./commands/node.ts')).node,
+  linker: async () => (await import('./commands/linker.ts')).linker,
+  scaler: async () => (await import('./commands/scaler.ts')).scaler,
+  status: async () => (await import('./commands/status.ts')).status,
+  route: async () => (await import('./commands/route.ts')).route,
+  inspect: async () => (await import('./commands/inspect.ts')).inspect,
+  completion: async () => (await import('./commands/completion.ts')).completion,
 };
 
 /** Not for people: what other commands, and the container image, start. */
 const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
-  health: async () => (await import('./health.ts')).health,
-  worker: async () => (await import('./worker.ts')).worker,
+  health: async () => (await import('./commands/health.ts')).health,
+  worker: async () => (await import('./workers/worker.ts')).worker,
 };
 
 /** They run until they are told to end. */
@@ -63,7 +63,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     return 0;
   }
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    const { programHelp } = await import('./help.ts');
+    const { programHelp } = await import('./help/help.ts');
     const asked = name !== undefined;
     (asked ? console.log : console.error)(programHelp());
     return asked ? 0 : 2;
@@ -77,7 +77,7 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
   }
   if (SERVERS.has(name)) ignoreSignals();
   if (name === 'node') boundYoungGeneration();
-  if (process.pid === 1 && STARTS_PROCESSES.has(name)) (await import('./init.ts')).runUnderInit(process.argv.slice(1));
+  if (process.pid === 1 && STARTS_PROCESSES.has(name)) (await import('./process/init.ts')).runUnderInit(process.argv.slice(1));
   try {
     const run = await load();
     return await run(argv);

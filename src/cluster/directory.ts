@@ -120,7 +120,7 @@ export interface HoldChange {
   readonly reset: boolean;
 }
 
-export interface HoldAnswer extends Matched {
+export interface HoldReply extends Matched {
   /** Of `add`, those beyond `maxHeld`. */
   readonly refused: readonly string[];
 }
@@ -143,7 +143,7 @@ export interface InstanceBeat {
   readonly claim: boolean;
 }
 
-export interface RouteBeatAnswer {
+export interface RouteBeatReply {
   readonly now: number;
   /** As in `Matched`. */
   readonly known: boolean;
@@ -171,7 +171,7 @@ export interface NodeBeat extends NodeLoad {
   readonly spares?: boolean;
 }
 
-export interface NodeBeatAnswer {
+export interface NodeBeatReply {
   readonly now: number;
   /** False when the directory did not know the node. */
   readonly known: boolean;
@@ -195,7 +195,7 @@ export interface Directory extends StartDirectory {
   /** The directory has lost everything. The next two beats make it whole; until then no start is planned. */
   noteLoss(): Promise<void>;
   /** The node lives. */
-  beatNode(beat: NodeBeat): Promise<NodeBeatAnswer>;
+  beatNode(beat: NodeBeat): Promise<NodeBeatReply>;
   /** Notes that the node has something at `routes`: where others clean up if it dies. Before the first transition there. */
   enterRoutes(node: string, routes: readonly string[]): Promise<void>;
   /** The routes at which the node has something registered. */
@@ -204,7 +204,7 @@ export interface Directory extends StartDirectory {
   removeNode(node: string): Promise<void>;
 
   /** Registers and removes held clients, then looks for slots. Without `add` and `remove` it is the sweep. */
-  hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer>;
+  hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply>;
   /** `idle` slots lie at the node: promises them to the oldest clients elsewhere. */
   offer(route: string, node: Peer, idle: number): Promise<Matched>;
   /**
@@ -213,7 +213,7 @@ export interface Directory extends StartDirectory {
    */
   short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched>;
   /** Says what the node has at the route; the first such call registers it. */
-  beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer>;
+  beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply>;
   /** Removes all that the node has at the route; with `onlyDead`, only if it has really stopped beating there. */
   leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void>;
   /** Makes the instance `draining` if at least `minInstances` ready ones remain. True also when it is draining already. */

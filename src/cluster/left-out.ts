@@ -8,7 +8,7 @@ const LINES_MAX = 10;
 const MINUTE_MS = 60_000;
 /** Things that are remembered. */
 const REMEMBERED_MAX = 1_000;
-const LETTERS_MAX = 100;
+const CHARS_MAX = 100;
 
 export class LeftOut {
   readonly #log: Log;
@@ -53,5 +53,5 @@ export class LeftOut {
 
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-  return text.length <= LETTERS_MAX ? text : `${text.slice(0, LETTERS_MAX)}…`;
+  return text.length <= CHARS_MAX ? text : `${text.slice(0, CHARS_MAX)}…`;
 }

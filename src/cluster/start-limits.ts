@@ -11,7 +11,7 @@ export const provedAfterMs = 10_000;
 export const retryFirstMs = 2_000;
 export const retryLastMs = 60_000;
 /** Of a failure's reason, what is kept. */
-export const reasonLettersMax = 500;
+export const reasonCharsMax = 500;
 /** Instances that somebody asked for are wanted no longer than this: later they would come as a surprise. */
 export const wantedLivesMs = 120_000;
 /** A restart that has not replaced all instances by then is given up. */

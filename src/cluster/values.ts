@@ -13,8 +13,8 @@ export const concurrencyMax = 1_000_000;
 /** Times and sequence numbers. JavaScript and Lua both keep whole numbers exactly up to here. */
 export const wholeMax = Number.MAX_SAFE_INTEGER;
 /** The longest id that a node can have, see config/ids.ts. */
-export const nodeLettersMax = 72;
-export const addressLettersMax = 260;
+export const nodeCharsMax = 72;
+export const addressCharsMax = 260;
 const VERSION = /^[\w.+-]{1,64}$/;
 
 /** A route's name in the form in which every command writes it: nothing else gets keys of its own, or reaches a startup command. */
@@ -39,7 +39,7 @@ export function startIdOf(value: unknown): string | null {
 
 /** HOST:PORT at which somebody can be dialled. */
 export function addressOf(value: unknown): string | null {
-  if (typeof value !== 'string' || value.length > addressLettersMax || value !== value.trim()) return null;
+  if (typeof value !== 'string' || value.length > addressCharsMax || value !== value.trim()) return null;
   const parsed = parseHostPort(value);
   return parsed !== null && parsed.port > 0 ? value : null;
 }
@@ -60,8 +60,8 @@ export function timeOf(value: unknown): number | null {
 }
 
 /** Text for people, which is cut: an error, a reason. */
-export function textOf(value: unknown, lettersMax: number): string {
-  return typeof value === 'string' ? value.slice(0, lettersMax) : '';
+export function textOf(value: unknown, charsMax: number): string {
+  return typeof value === 'string' ? value.slice(0, charsMax) : '';
 }
 
 /** What JSON says, when it is an object. Its names come from outside: look at them with `Object.hasOwn`. */

@@ -2,7 +2,7 @@
  * Every setting of every command: one table. A row is the flag, what it takes, its default and what it is for; flags,
  * environment, file, help and the types of the code follow from it.
  */
-import { CERTIFICATE, CLIENT_SIDE, PRIVATE_KEY, pairProblems, tlsProblems } from './client-side.ts';
+
 import { command } from './command-spec.ts';
 import { formatHostPort, type HostPort, isLoopback } from './host-port.ts';
 import {
@@ -21,10 +21,11 @@ import {
   whole,
   yesNo,
 } from './kinds.ts';
-import { OBSERVATION, TRACING } from './observation.ts';
+import { CERTIFICATE, CLIENT_SIDE, PRIVATE_KEY, pairProblems, tlsProblems } from './listener-settings.ts';
 import { COMPLETION, INSPECT } from './operator-commands.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from './route-settings.ts';
 import { atLeastOne, many, onOff, optional, required, secret, setting, type Values } from './settings.ts';
+import { OBSERVATION, TRACING } from './telemetry.ts';
 
 const REDIS_DEFAULT = 'redis://127.0.0.1:6379';
 

@@ -11,8 +11,8 @@ import { formatSize, parseSize } from './size.ts';
 
 const ARGUMENTS_MAX = 256;
 /** As an operator writes it: a worker adds its number. */
-const NODE_ID_LETTERS_MAX = 64;
-const ARGUMENT_LETTERS_MAX = 16_384;
+const NODE_ID_CHARS_MAX = 64;
+const ARGUMENT_CHARS_MAX = 16_384;
 
 export interface Kind<T> {
   /** Completes "expected …". */
@@ -126,7 +126,7 @@ export const argumentVector: Kind<readonly string[]> = {
     const list = typeof value === 'string' ? parseJson(value) : value;
     if (!Array.isArray(list) || list.length === 0 || list.length > ARGUMENTS_MAX || list[0] === '') return null;
     const texts = list.every((one): one is string => typeof one === 'string' && !one.includes('\0'));
-    return texts && JSON.stringify(list).length <= ARGUMENT_LETTERS_MAX ? Object.freeze([...list]) : null;
+    return texts && JSON.stringify(list).length <= ARGUMENT_CHARS_MAX ? Object.freeze([...list]) : null;
   },
   write: (value) => JSON.stringify(value),
 };
@@ -201,5 +201,5 @@ function quote(value: unknown): string {
 }
 
 function isOperatorsNodeId(value: unknown): value is string {
-  return isNodeId(value) && value.length <= NODE_ID_LETTERS_MAX;
+  return isNodeId(value) && value.length <= NODE_ID_CHARS_MAX;
 }

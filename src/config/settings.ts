@@ -16,7 +16,7 @@ export interface Setting<T> {
   readonly secret: boolean;
   readonly standard: T;
   /** The default as a user would write it; empty when there is none. */
-  readonly standardText: string;
+  readonly defaultText: string;
   /** Reads one value; null: not one. */
   readonly readItem: (value: unknown) => unknown;
 }
@@ -28,12 +28,12 @@ export type Values<S extends Settings> = { readonly [K in keyof S]: S[K] extends
 
 /** A setting that always has a value. */
 export function setting<T>(flag: string, kind: Kind<T>, standard: T, help: string): Setting<T> {
-  return { ...common(flag, kind, help), standard, standardText: String(kind.write(standard)) };
+  return { ...common(flag, kind, help), standard, defaultText: String(kind.write(standard)) };
 }
 
 /** A setting that may be absent. */
 export function optional<T>(flag: string, kind: Kind<T>, help: string): Setting<T | undefined> {
-  return { ...common(flag, kind, help), standard: undefined, standardText: '' };
+  return { ...common(flag, kind, help), standard: undefined, defaultText: '' };
 }
 
 /** As `optional`; messages never show the value. */
@@ -44,7 +44,7 @@ export function secret(flag: string, kind: Kind<string>, help: string): Setting<
 /** The command does not run without it. */
 export function required<T>(flag: string, kind: Kind<T>, help: string): Setting<T> {
   // `loadCommand` refuses to return when it is missing, so the absent default is never seen.
-  return { ...common(flag, kind, help), required: true, standard: undefined as T, standardText: '' };
+  return { ...common(flag, kind, help), required: true, standard: undefined as T, defaultText: '' };
 }
 
 /** As `many`, and at least one. */
@@ -54,13 +54,13 @@ export function atLeastOne<T>(flag: string, kind: Kind<T>, help: string): Settin
 
 /** Several values: the flag repeated, values after one another or separated by commas, or a list in the file. */
 export function many<T>(flag: string, kind: Kind<T>, standard: readonly T[], help: string): Setting<readonly T[]> {
-  const standardText = standard.map((value) => String(kind.write(value))).join(',');
-  return { ...common(flag, kind, help), form: 'many', standard: Object.freeze(standard), standardText };
+  const defaultText = standard.map((value) => String(kind.write(value))).join(',');
+  return { ...common(flag, kind, help), form: 'many', standard: Object.freeze(standard), defaultText };
 }
 
 /** On when its flag is given. */
 export function onOff(flag: string, kind: Kind<boolean>, help: string): Setting<boolean> {
-  return { ...common(flag, kind, help), form: 'switch', standard: false, standardText: '' };
+  return { ...common(flag, kind, help), form: 'switch', standard: false, defaultText: '' };
 }
 
 export function environmentName(flag: string): string {

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { connect, isIP, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
 import { TLS_OPTIONS } from '../config/tls-options.ts';
-import type { ReadMemory } from '../reused-reads.ts';
+import type { ReadMemory } from '../memory/reused-reads.ts';
 
 /** Contents, not paths. */
 export interface NodeTls {

@@ -14,7 +14,7 @@ import type { Socket } from 'node:net';
 import { guard } from '../boundary.ts';
 import { isNodeId } from '../config/ids.ts';
 import { LinkProtocolError } from '../errors.ts';
-import type { ReadMemory } from '../reused-reads.ts';
+import type { ReadMemory } from '../memory/reused-reads.ts';
 import { FEATURES, Frame, PROTOCOL_VERSION } from './frames.ts';
 import { type Hello, parseHello, type SaidHello, sharedFeatures } from './hello.ts';
 import { parseJson, refusalWords } from './json.ts';

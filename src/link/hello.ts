@@ -7,7 +7,7 @@ import { FEATURES } from './frames.ts';
 import { parseJson } from './json.ts';
 
 const CONCURRENCY_MAX = 1_000_000;
-const NONCE_LETTERS_MIN = 16;
+const NONCE_CHARS_MIN = 16;
 /** The directory's numbers are about its time in ms. One that is far beyond would leave no larger one to give. */
 const ORDER_MAX = 2 ** 48;
 
@@ -62,7 +62,7 @@ export function parseHello(payload: Buffer): SaidHello {
   if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
   if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
     throw new LinkProtocolError('HELLO with a malformed version');
-  if (typeof nonce !== 'string' || nonce.length < NONCE_LETTERS_MIN) throw new LinkProtocolError('HELLO without a nonce');
+  if (typeof nonce !== 'string' || nonce.length < NONCE_CHARS_MIN) throw new LinkProtocolError('HELLO without a nonce');
   if (at !== undefined && (typeof at !== 'string' || parseDialAddress(at) === null))
     throw new LinkProtocolError('HELLO with a malformed address');
   const hello: Hello = {

@@ -16,7 +16,7 @@ export interface InstanceReport {
 }
 
 /** Of a linker's `failure`, what is read. */
-const FAILURE_LETTERS_MAX = 500;
+const FAILURE_CHARS_MAX = 500;
 
 /** The payload of a STATE. @throws LinkProtocolError */
 export function parseReport(payload: Buffer): InstanceReport {
@@ -30,7 +30,7 @@ export function parseReport(payload: Buffer): InstanceReport {
     active,
     ...(typeof answered === 'boolean' ? { answered } : {}),
     ...(isOrder(order) ? { order } : {}),
-    ...(typeof failure === 'string' ? { failure: failure.slice(0, FAILURE_LETTERS_MAX) } : {}),
+    ...(typeof failure === 'string' ? { failure: failure.slice(0, FAILURE_CHARS_MAX) } : {}),
   };
 }
 

@@ -12,10 +12,10 @@ export function parseJson(payload: Buffer): Record<string, unknown> {
 }
 
 /** How much of a peer's REFUSE is reported. */
-const REASON_LETTERS_MAX = 200;
+const REASON_CHARS_MAX = 200;
 
 /** What a REFUSE says, in words for the log. @throws LinkProtocolError */
 export function refusalWords(payload: Buffer): string {
   const { reason } = parseJson(payload);
-  return `refused by the peer: ${typeof reason === 'string' ? reason.slice(0, REASON_LETTERS_MAX) : 'no reason given'}`;
+  return `refused by the peer: ${typeof reason === 'string' ? reason.slice(0, REASON_CHARS_MAX) : 'no reason given'}`;
 }

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { caught, type FailureDomain, guard, internalError } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
-import type { ReadMemory } from '../reused-reads.ts';
-import type { TurnoverMap } from '../turnover.ts';
+import type { ChurnMap } from '../memory/churn-map.ts';
+import type { ReadMemory } from '../memory/reused-reads.ts';
 import type { FrameBudget } from './frame-budget.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
@@ -24,7 +24,7 @@ type LinkState = 'handshake' | 'up' | 'down';
 
 /** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
 export interface LinkRole {
-  readonly streams: TurnoverMap<number, Stream>;
+  readonly streams: ChurnMap<number, Stream>;
   /** What the peer may still say that is no payload of a living stream. The role spends it for the frames that it receives. */
   readonly budget: FrameBudget;
   /** A frame that is not the same for both ends. Returns whether the payload's memory is used beyond the call. @throws LinkProtocolError */

@@ -1,5 +1,5 @@
 import { LinkProtocolError } from '../errors.ts';
-import { TurnoverMap } from '../turnover.ts';
+import { ChurnMap } from '../memory/churn-map.ts';
 import { readClientText } from './client-ends.ts';
 import { FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
@@ -40,7 +40,7 @@ export interface LinkerLinkEvents {
 /** The linker's end of a link (a relaying node uses it too): it lends slots and serves the streams that the node opens on them. */
 export class LinkerLink implements LinkRole {
   readonly link: Link;
-  readonly streams = new TurnoverMap<number, Stream>();
+  readonly streams = new ChurnMap<number, Stream>();
   /** RETIRE was said, and its answer is to come. */
   #retireAsked = false;
   readonly budget = linkBudget(Number.POSITIVE_INFINITY);

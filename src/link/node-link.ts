@@ -1,6 +1,6 @@
 import { caught } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
-import { TurnoverMap } from '../turnover.ts';
+import { ChurnMap } from '../memory/churn-map.ts';
 import { clusterBudget, FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
 import type { Hello } from './handshake.ts';
@@ -30,7 +30,7 @@ export interface NodeLinkEvents {
 /** The node's end of a link: slots come in as grants, and each open stream occupies one. */
 export class NodeLink implements LinkRole {
   readonly link: Link;
-  readonly streams = new TurnoverMap<number, Stream>();
+  readonly streams = new ChurnMap<number, Stream>();
   readonly budget;
   readonly #clusterBudget = clusterBudget();
   readonly #moved = new MovedSlots();

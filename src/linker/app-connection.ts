@@ -15,7 +15,7 @@ import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
-import { sharedReads } from '../reused-reads.ts';
+import { sharedReads } from '../memory/reused-reads.ts';
 import { AnswerGap } from './ack-stalls.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import { LateFailures } from './late-failures.ts';

@@ -9,7 +9,7 @@ import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
-import { TurnoverSet } from '../turnover.ts';
+import { ChurnSet } from '../memory/churn-map.ts';
 import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type ConnectionOwner } from './app-connection.ts';
 import type { AppSide, Lender } from './app-side.ts';
@@ -48,12 +48,12 @@ export class AppPool implements ConnectionOwner {
   readonly #timing: PoolTiming;
   readonly #proxyProtocol: ProxyVersion | undefined;
   readonly #events: PoolEvents;
-  readonly #connections = new TurnoverSet<AppConnection>();
+  readonly #connections = new ChurnSet<AppConnection>();
   /** The one that has waited longest first. */
-  readonly #parked = new TurnoverSet<AppConnection>();
+  readonly #parked = new ChurnSet<AppConnection>();
   /** The most recently used last. */
   readonly #kept: AppConnection[] = [];
-  readonly #closing = new TurnoverSet<AppConnection>();
+  readonly #closing = new ChurnSet<AppConnection>();
   readonly #waiting: WaitingStream[] = [];
   readonly #stalls = new AckStalls();
   #reserved = 0;

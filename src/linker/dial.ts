@@ -6,7 +6,7 @@ import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { connectedEvent, connectToNode, type NodeTls } from '../link/connect.ts';
 import { dialLink, type Hello } from '../link/handshake.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
-import { ReadMemory } from '../reused-reads.ts';
+import { ReadMemory } from '../memory/reused-reads.ts';
 
 /** A function is asked at each dial: files are replaced while an instance runs. */
 export type Changing<T> = T | (() => T);

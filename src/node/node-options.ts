@@ -5,12 +5,12 @@ import type { ListenUrl } from '../config/listen-url.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import type { HeldLimits } from './dispatch.ts';
 import type { Http2Limits } from './http2/http2-limits.ts';
-import type { Leaver } from './lenders.ts';
-import type { BackendTls } from './link-server.ts';
+import type { Leaver } from './lenders/lenders.ts';
+import type { BackendTls } from './lenders/link-server.ts';
 import type { Certificates } from './listeners/certificates.ts';
-import type { VisitWatcher } from './visit-watchers.ts';
+import type { HeldLimits } from './matching/dispatch.ts';
+import type { VisitWatcher } from './visits/visit-watchers.ts';
 
 /** What a node is made with. */
 export interface NodeOptions extends HeldLimits, Http2Limits {
@@ -47,7 +47,7 @@ export interface NodeOptions extends HeldLimits, Http2Limits {
   readonly connectionsMax: number;
   /** Of each address; absent: as many as all together may have. */
   readonly connectionsPerAddressMax?: number;
-  readonly entranceTimeoutMs?: number;
+  readonly beforeRequestTimeoutMs?: number;
   /** Whether requests get a `Via`; absent: they do. */
   readonly via?: 'on' | 'off';
   readonly headBytesMax: number;

@@ -3,36 +3,36 @@ import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluste
 import { parseDialAddress } from '../config/host-port.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
-import { type ColdStart, roundedStages } from './cold-start.ts';
-import { HandoffCounters, RouteCounters } from './counters.ts';
-import { Dispatcher } from './dispatch.ts';
-import { HeldTally } from './held-queue.ts';
+import { TrustedProxies } from './clients/trusted-proxies.ts';
+import { Relays } from './handoff/relays.ts';
 import { Exchange } from './http1/exchange.ts';
-import type { ForwardedFrom } from './http1/forwarding.ts';
-import type { HttpVisit } from './http1/http-visit.ts';
+import type { ForwardedFrom } from './http1/head/forwarding.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Settings } from './http2/http2-limits.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { WindowBudget } from './http2/upload-windows.ts';
 import { Leaving } from './leaving.ts';
-import { Lenders } from './lenders.ts';
-import { type BackendTls, LinkServer } from './link-server.ts';
+import { Lenders } from './lenders/lenders.ts';
+import { type BackendTls, LinkServer } from './lenders/link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
 import type { ClientPort } from './listeners/client-port.ts';
 import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
-import { TrustedProxies } from './listeners/trusted-proxies.ts';
+import { HandoffCounters, RouteCounters } from './matching/counters.ts';
+import { Dispatcher } from './matching/dispatch.ts';
+import { HeldTally } from './matching/held-queue.ts';
+import { RouteLookup } from './matching/route-lookup.ts';
+import { type Route, Routes } from './matching/routes.ts';
+import type { Lender } from './matching/slots.ts';
 import type { NodeAddresses, NodeOptions } from './node-options.ts';
-import { Relays } from './relays.ts';
-import { RequestBuffers } from './request-buffers.ts';
-import { RouteLookup } from './route-lookup.ts';
-import { type Route, Routes } from './routes.ts';
-import type { Lender } from './slots.ts';
-import type { Visit } from './visit.ts';
-import { VisitWatchers } from './visit-watchers.ts';
+import { type ColdStart, roundedStages } from './visits/cold-start.ts';
+import type { HttpVisit } from './visits/http-visit.ts';
+import { RequestBuffers } from './visits/request-buffers.ts';
+import type { Visit } from './visits/visit.ts';
+import { VisitWatchers } from './visits/visit-watchers.ts';
 
 /** At the end of a drain: how long the last answers may take to their clients. */
-const LAST_ANSWERS_MS = 500;
+const LAST_RESPONSES_MS = 500;
 
 type NodeState = 'new' | 'starting' | 'serving' | 'draining' | 'stopped';
 
@@ -238,7 +238,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     // Slots that are lent on must be home before the links go: the node that has them may open a stream at any moment.
     await this.#leaving.until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
     this.#dispatcher.refuseAll(this.routes.all());
-    await this.#leaving.until(() => this.#connections === 0, LAST_ANSWERS_MS);
+    await this.#leaving.until(() => this.#connections === 0, LAST_RESPONSES_MS);
     await this.stop();
   }
 

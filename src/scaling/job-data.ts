@@ -7,7 +7,7 @@ import type { StartupJob } from './startup-queue.ts';
 
 /** Starts that one job leaves behind. */
 const START_IDS_MAX = 10_000;
-const FAILURE_LETTERS_MAX = 1_000;
+const FAILURE_CHARS_MAX = 1_000;
 const EXIT_CODE_MAX = 255;
 
 /** @returns what it says, or why it can't be followed. */
@@ -43,7 +43,7 @@ function readRun(run: unknown): StartupRun | null {
   const [startId, count, endedAt, durationMs] = [startIdOf(run.startId), countOf(run.count), timeOf(run.endedAt), timeOf(run.durationMs)];
   if (startId === null || count === null || endedAt === null || durationMs === null) return null;
   const exitCode = run.exitCode === null ? null : countOf(run.exitCode, EXIT_CODE_MAX);
-  const failure = run.failure === null ? null : textOf(run.failure, FAILURE_LETTERS_MAX);
+  const failure = run.failure === null ? null : textOf(run.failure, FAILURE_CHARS_MAX);
   return { startId, count, endedAt, durationMs, exitCode, failure, output: textOf(run.output, runOutputCharsMax) };
 }
 

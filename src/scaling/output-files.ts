@@ -22,7 +22,7 @@ const LOOK_MS = 1_000;
 /** Who writes to what is looked up less often: that reads two links of each process. */
 const TIDY_MS = 60_000;
 const SUFFIX = '.log';
-const NAME_LETTERS_MAX = 64;
+const NAME_CHARS_MAX = 64;
 /** A start that is run again after its scaler has died has files of the same name. */
 const NAMES_MAX = 1_000;
 /** O_APPEND: several processes write, and a file that is cut short goes on at its new end. */
@@ -63,7 +63,7 @@ export class OutputFiles {
   /** Null when there is none to be had: disk full, no descriptors. It was said. */
   open(name: string): OutputFile | null {
     // Ids come from Redis.
-    const safe = name.replace(/[^a-z0-9]/gi, '_').slice(0, NAME_LETTERS_MAX);
+    const safe = name.replace(/[^a-z0-9]/gi, '_').slice(0, NAME_CHARS_MAX);
     for (let n = 0; n < NAMES_MAX; n++) {
       try {
         const path = join(this.#directory, `${safe}${n === 0 ? '' : `-${n}`}${SUFFIX}`);

@@ -22,7 +22,7 @@ const MEND_GAP_MS = 250;
 /** What was moved aside can be looked at for a day. */
 const ASIDE_LIVES_MS = 24 * 3_600_000;
 /** A job is a few names, and the end of what its commands wrote. */
-const JOB_LETTERS_MAX = 262_144;
+const JOB_CHARS_MAX = 262_144;
 /** Delayed jobs are due within the longest time that a route may set. */
 const DELAY_MS_MAX = 2 ** 31;
 
@@ -163,7 +163,7 @@ export class QueueUpkeep {
   async #mend(more: readonly string[]): Promise<void> {
     const parts = [...Object.keys(TYPES), ...more];
     const described = parts.flatMap((part) => [TYPES[part] ?? 'string', COUNTERS.has(part) ? 1 : 0]);
-    const args = [ASIDE_LIVES_MS, JOB_LETTERS_MAX, keyOf(''), ...described];
+    const args = [ASIDE_LIVES_MS, JOB_CHARS_MAX, keyOf(''), ...described];
     const found = await this.#connection.eval(MEND, parts.length, ...parts.map(keyOf), ...args);
     const texts = Array.isArray(found) ? found.map(String) : [];
     for (let at = 0; at < texts.length; at += 2) {

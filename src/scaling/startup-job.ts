@@ -76,14 +76,14 @@ interface QueuedJob {
   readonly failedReason?: string | null;
 }
 
-const FAILURE_LETTERS_MAX = 1_000;
+const FAILURE_CHARS_MAX = 1_000;
 
 export function factsOf(
   job: QueuedJob,
   { route, force, runs = [] }: { readonly route: string; readonly force: number; readonly runs?: readonly StartupRun[] },
   state: StartupJobState,
 ): StartupJobFacts {
-  const failure = state === 'completed' ? '' : (job.failedReason?.slice(0, FAILURE_LETTERS_MAX).split('\n', 1)[0] ?? '');
+  const failure = state === 'completed' ? '' : (job.failedReason?.slice(0, FAILURE_CHARS_MAX).split('\n', 1)[0] ?? '');
   const orderedAt = whole(job.timestamp) ?? 0;
   const beganAt = whole(job.processedOn);
   const lastEnd = runs.at(-1)?.endedAt ?? beganAt ?? orderedAt;

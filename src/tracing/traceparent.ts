@@ -1,6 +1,6 @@
 /** W3C Trace Context (https://www.w3.org/TR/trace-context/) in a request's head as it goes on to the application. */
 import { createTraceState, isSpanContextValid, type SpanContext } from '@opentelemetry/api';
-import type { RequestHead } from '../node/http1/request-head.ts';
+import type { RequestHead } from '../node/http1/head/request-head.ts';
 
 const TRACEPARENT = /\r\ntraceparent:[ \t]*([0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}))/i;
 const TRACESTATE = /\r\ntracestate:[ \t]*([^\r]*)/gi;

@@ -9,8 +9,8 @@
  * Names of attributes are OpenTelemetry's, where it has some (semantic conventions for HTTP).
  */
 import { type Attributes, context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
-import type { RequestHead } from '../node/http1/request-head.ts';
-import type { VisitRecord, VisitWatcher } from '../node/visit-record.ts';
+import type { RequestHead } from '../node/http1/head/request-head.ts';
+import type { VisitRecord, VisitWatcher } from '../node/visits/visit-record.ts';
 import { passOn, readTraceparent } from './traceparent.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY']);

@@ -12,7 +12,7 @@ const CLIENTS = 50;
 /** The origin's answer ends so. */
 const LAST_BYTE = 0x0a;
 /** Answers that are missing at the end are waited for so long. */
-const LAST_ANSWERS_MS = 2_000;
+const LAST_RESPONSES_MS = 2_000;
 
 export async function fixedRate(target: Target, perSecond: number, seconds: number): Promise<Sample> {
   const [host, port] = target.address.split(':');
@@ -53,7 +53,7 @@ export async function fixedRate(target: Target, perSecond: number, seconds: numb
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  const gaveUpAt = performance.now() + LAST_ANSWERS_MS;
+  const gaveUpAt = performance.now() + LAST_RESPONSES_MS;
   while (tookMs.length < wanted && performance.now() < gaveUpAt) await new Promise((resolve) => setTimeout(resolve, 5));
   for (const socket of sockets) socket.destroy();
   return { count: tookMs.length, perSecond, p50Ms: percentile(tookMs, 50), p99Ms: percentile(tookMs, 99), errors: wanted - tookMs.length };

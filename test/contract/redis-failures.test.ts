@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import pino from 'pino';
 import type { Cluster, ClusterListener } from '../../src/cluster/cluster.ts';
 import type { Directory } from '../../src/cluster/directory.ts';
-import { createRedisCluster, createRedisDirectory } from '../../src/cluster/redis/redis-cluster.ts';
+import { createRedisCluster, createRedisDirectory } from '../../src/cluster/redis/open.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
 import { instance, silent } from './world.ts';

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Cluster } from '../../src/cluster/cluster.ts';
 import type { Directory } from '../../src/cluster/directory.ts';
-import { createRedisCluster } from '../../src/cluster/redis/redis-cluster.ts';
+import { createRedisCluster } from '../../src/cluster/redis/open.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RedisGroup, type RedisProcess, startSentinels } from '../support/redis-processes.ts';
 import { instance, silent } from './world.ts';

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import type { ClusterListener, InstanceInfo, NodeLoad, Peer } from '../../src/cluster/cluster.ts';
 import type { Bell, BellListener, Directory, Ring } from '../../src/cluster/directory.ts';
-import { ClusterMember } from '../../src/cluster/member.ts';
+import { ClusterMember } from '../../src/cluster/member/member.ts';
 import type { RouteSettings } from '../../src/config/route-settings.ts';
 import { type Cuttable, cuttable } from './cuttable.ts';
 

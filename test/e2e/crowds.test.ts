@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Answer, crowd, statuses } from '../support/clients.ts';
+import { type ApplicationResponse, crowd, statuses } from '../support/clients.ts';
 import { type ClusterNode, Ledger, linkerArgs, metric, SECRET, setRoute, startNode, startScaler, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Running, startProcess } from '../support/processes.ts';
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 
 const node = (i: number): string => (nodes[i % nodes.length] as ClusterNode).url;
-const clients = (count: number): Promise<Answer[]> => crowd(count, node, { host: route, path: '/gate' });
+const clients = (count: number): Promise<ApplicationResponse[]> => crowd(count, node, { host: route, path: '/gate' });
 
 async function picture() {
   const found = (await state(nodes[0] as ClusterNode)).routes.find(({ name }) => name === route);

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from '
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { readAction } from '../../src/cli/route.ts';
+import { readAction } from '../../src/cli/commands/route.ts';
 import type { CommandSpec } from '../../src/config/command-spec.ts';
 import { COMMANDS } from '../../src/config/commands.ts';
 import { loadCommand } from '../../src/config/load.ts';
@@ -39,7 +39,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
   'kubectl apply -f deploy/kubernetes/': ['test/integration/deploy/kubernetes.test.ts', 'deploy/kubernetes'],
   'kubectl --namespace pullproxy create secret generic pullproxy --from-literal=secret="$(openssl rand -hex 24)" --from-literal=admin-token="$(openssl rand -hex 24)" --from-literal=redis-password="$(openssl rand -hex 24)"':
     ['deploy/kubernetes/nodes.yaml', 'key: admin-token'],
-  'source <(pullproxy completion bash)': ['test/unit/cli/completion.test.ts', 'bash'],
+  'source <(pullproxy completion bash)': ['test/unit/cli/completion/completion.test.ts', 'bash'],
 };
 
 interface Block {

@@ -15,7 +15,7 @@ import { Frame } from '../../src/link/frames.ts';
 
 const LINES_MAX = 100;
 const TIMES_MAX = 2_000;
-const LETTERS_MAX = 60_000;
+const CHARS_MAX = 60_000;
 
 export type LinkStep =
   | { readonly kind: 'said'; readonly bytes: Buffer; readonly times: number }
@@ -52,7 +52,7 @@ function payloadOf(word: string, text: string, addresses: string): Buffer | null
       return u32(number(text));
     case 'text': {
       const safe = text.replace(/\d+\.\d+\.\d+\.\d+/g, addresses);
-      return Buffer.from(safe.startsWith('~') ? 'a'.repeat(Math.min(LETTERS_MAX, number(safe.slice(1)))) : safe, 'latin1');
+      return Buffer.from(safe.startsWith('~') ? 'a'.repeat(Math.min(CHARS_MAX, number(safe.slice(1)))) : safe, 'latin1');
     }
     case 'counted': {
       const [count = '', ...rest] = text.split(' ');

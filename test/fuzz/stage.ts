@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { Linker } from '../../src/linker/linker.ts';
 import { createLog } from '../../src/log.ts';
-import { parserCounts } from '../../src/node/http1/llhttp.ts';
+import { parserCounts } from '../../src/node/http1/head/llhttp.ts';
 import type { ProxyNode } from '../../src/node/node.ts';
 import { type LoneNodeOptions, startLoneNode } from '../support/lone-node.ts';
 

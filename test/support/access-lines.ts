@@ -1,4 +1,4 @@
-import { AccessLog, type AccessLogOptions } from '../../src/node/access-log.ts';
+import { AccessLog, type AccessLogOptions } from '../../src/node/visits/access-log.ts';
 import { eventually } from './eventually.ts';
 
 export type AccessLine = Readonly<Record<string, unknown>> & { readonly end: string };

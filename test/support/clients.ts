@@ -1,7 +1,7 @@
 /** Clients of a node: plain HTTP requests, each on a connection of its own unless an agent is given. */
 import { type Agent, type IncomingHttpHeaders, request } from 'node:http';
 
-export interface Answer {
+export interface ApplicationResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -17,7 +17,7 @@ export interface Ask {
 }
 
 /** Resolves with the whole answer; rejects when the connection breaks before its end. */
-export function ask(node: string, { host, path = '/', method = 'GET', headers = {}, body, agent }: Ask): Promise<Answer> {
+export function ask(node: string, { host, path = '/', method = 'GET', headers = {}, body, agent }: Ask): Promise<ApplicationResponse> {
   return new Promise((resolve, reject) => {
     const outgoing = request(new URL(path, node), { method, headers: { ...headers, host }, agent: agent ?? false }, (incoming) => {
       const chunks: Buffer[] = [];
@@ -33,7 +33,7 @@ export function ask(node: string, { host, path = '/', method = 'GET', headers = 
 }
 
 /** `count` clients at once; `node(i)` says where the i-th goes. Failures are answers with status 0. */
-export function crowd(count: number, node: (i: number) => string, what: Ask | ((i: number) => Ask)): Promise<Answer[]> {
+export function crowd(count: number, node: (i: number) => string, what: Ask | ((i: number) => Ask)): Promise<ApplicationResponse[]> {
   return Promise.all(
     Array.from({ length: count }, (_, i) =>
       ask(node(i), typeof what === 'function' ? what(i) : what).catch((error: Error) => ({ status: 0, headers: {}, body: error.message })),
@@ -42,7 +42,7 @@ export function crowd(count: number, node: (i: number) => string, what: Ask | ((
 }
 
 /** How many answers have which status: `{ '200': 500 }` is what a test wants to see. */
-export function statuses(answers: readonly Answer[]): Record<string, number> {
+export function statuses(answers: readonly ApplicationResponse[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
   return counts;

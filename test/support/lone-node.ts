@@ -1,5 +1,5 @@
 /** A node by itself, with small limits and ports of its own, for tests of the data plane. */
-import { createMemoryCluster } from '../../src/cluster/memory/memory-cluster.ts';
+import { createMemoryCluster } from '../../src/cluster/memory/open.ts';
 import type { ListenUrl } from '../../src/config/listen-url.ts';
 import type { RouteRecord } from '../../src/config/route-settings.ts';
 import { createLog } from '../../src/log.ts';

@@ -26,7 +26,7 @@ function settings(): string {
   const rows = new Map<string, { one: Setting<unknown>; commands: string[] }>();
   for (const spec of COMMANDS as readonly Described[]) {
     for (const one of Object.values(spec.settings)) {
-      const key = [one.flag, one.standardText, one.help].join('\n');
+      const key = [one.flag, one.defaultText, one.help].join('\n');
       const row = rows.get(key) ?? { one, commands: [] };
       row.commands.push(spec.name);
       rows.set(key, row);
@@ -37,7 +37,7 @@ function settings(): string {
     '| --- | --- | --- | --- |',
     ...[...rows.values()]
       .toSorted((a, b) => (a.one.flag < b.one.flag ? -1 : a.one.flag > b.one.flag ? 1 : 0))
-      .map(({ one, commands }) => `| \`${flagOf(one)}\` | ${standardOf(one)} | ${commands.join(', ')} | ${escaped(one.help)} |`),
+      .map(({ one, commands }) => `| \`${flagOf(one)}\` | ${defaultOf(one)} | ${commands.join(', ')} | ${escaped(one.help)} |`),
   ].join('\n');
 }
 
@@ -45,8 +45,8 @@ function flagOf({ flag, form, placeholder }: Setting<unknown>): string {
   return `--${flag}${form === 'switch' ? '' : ` ${placeholder.replaceAll('|', '\\|')}`}${form === 'many' ? '...' : ''}`;
 }
 
-function standardOf({ required, standardText }: Setting<unknown>): string {
-  return required ? 'required' : standardText === '' ? '' : `\`${standardText}\``;
+function defaultOf({ required, defaultText }: Setting<unknown>): string {
+  return required ? 'required' : defaultText === '' ? '' : `\`${defaultText}\``;
 }
 
 function escaped(text: string): string {

@@ -1,6 +1,6 @@
 /** So many requests a second, whatever becomes of them: what a deployment must not disturb. */
 import { Agent } from 'node:http';
-import { type Answer, ask } from './clients.ts';
+import { type ApplicationResponse, ask } from './clients.ts';
 
 const TICK_MS = 10;
 
@@ -46,7 +46,7 @@ export class SteadyLoad {
     this.#open.add(asked);
   }
 
-  #answered({ status, headers, body }: Answer): void {
+  #answered({ status, headers, body }: ApplicationResponse): void {
     if (status === 200) this.#note(body, false);
     else this.#note(`${status} ${String(headers['proxy-status'])}`, true);
   }

@@ -15,27 +15,25 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'printable.ts': [],
   'repeated-lines.ts': [],
   'boundary.ts': ['log.ts'],
-  'turnover.ts': [],
-  'reused-reads.ts': [],
+  memory: [],
   config: ['errors.ts', 'log.ts'],
   link: [
     'errors.ts',
     'log.ts',
     'boundary.ts',
-    'turnover.ts',
-    'reused-reads.ts',
+    'memory',
     'config/host-port.ts',
     'config/ids.ts',
     'config/route-name.ts',
     'config/tls-options.ts',
   ],
-  cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'turnover.ts', 'config'],
+  cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/churn-map.ts', 'config'],
   scaling: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster'],
-  node: ['errors.ts', 'log.ts', 'boundary.ts', 'turnover.ts', 'reused-reads.ts', 'config', 'link', 'cluster/cluster.ts'],
-  linker: ['errors.ts', 'log.ts', 'boundary.ts', 'turnover.ts', 'reused-reads.ts', 'config', 'link'],
+  node: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link', 'cluster/cluster.ts'],
+  linker: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link'],
   admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts'],
   workers: ['errors.ts', 'log.ts', 'boundary.ts'],
-  tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visit-record.ts', 'node/http1/request-head.ts'],
+  tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visits/visit-record.ts', 'node/http1/head/request-head.ts'],
   cli: [
     'errors.ts',
     'log.ts',
@@ -51,6 +49,41 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'tracing',
     'printable.ts',
   ],
+};
+
+/** Rooms inside a room → which of their neighbours they may look into. Files that lie beside them put them together, and may use all. */
+const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
+  'cluster/member': ['cluster'],
+  'cluster/memory': ['cluster', 'cluster/member'],
+  'cluster/redis': ['cluster', 'cluster/member'],
+  'cli/commands': [
+    'cli/completion',
+    'cli/dev',
+    'cli/files',
+    'cli/help',
+    'cli/node',
+    'cli/process',
+    'cli/scaler',
+    'cli/terminal',
+    'cli/workers',
+  ],
+  'cli/workers': ['cli/files', 'cli/node', 'cli/process'],
+  'cli/node': ['cli/files', 'cli/scaler'],
+  'cli/completion': [],
+  'cli/dev': [],
+  'cli/files': [],
+  'cli/help': [],
+  'cli/process': [],
+  'cli/scaler': [],
+  'cli/terminal': [],
+  'node/listeners': ['node/clients', 'node/http1', 'node/http2', 'node/matching', 'node/visits'],
+  'node/http2': ['node/clients', 'node/http1', 'node/matching', 'node/visits'],
+  'node/http1': ['node/clients', 'node/matching', 'node/visits'],
+  'node/lenders': ['node/handoff', 'node/matching', 'node/visits'],
+  'node/handoff': ['node/lenders', 'node/matching'],
+  'node/visits': ['node/http1', 'node/matching'],
+  'node/matching': ['node/handoff', 'node/visits'],
+  'node/clients': ['node/visits'],
 };
 
 /** Each of these is used in one place. */
@@ -86,11 +119,20 @@ const sources = filesBelow('src', '.ts').map(readSource);
 describe('imports', () => {
   test('every room of src/ is in the plan', () => {
     expect(Object.keys(ARROWS)).toEqual(expect.arrayContaining([...new Set(sources.map(({ path }) => roomOf(path)))]));
+    const inner = new Set(sources.map(({ path }) => innerRoomOf(path)).filter((room) => /^(node|cluster|cli)\//.test(room)));
+    expect(Object.keys(INNER_ARROWS).sort()).toEqual([...inner].sort());
   });
 
   test('follow the arrows', () => {
     const wrong = sources.flatMap(({ path, ours }) =>
       ours.filter((target) => !mayImport(path, target)).map((target) => `${path} → ${target}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  test('follow the arrows between the rooms inside a room', () => {
+    const wrong = sources.flatMap(({ path, ours }) =>
+      ours.filter((target) => !mayImportInside(path, target)).map((target) => `${path} → ${target}`),
     );
     expect(wrong).toEqual([]);
   });
@@ -164,6 +206,21 @@ function mayImport(path: string, target: string): boolean {
   const room = roomOf(path);
   if (room === roomOf(target)) return true;
   return (ARROWS[room] ?? []).some((open) => target === open || target.startsWith(`${open}/`));
+}
+
+/** `node/listeners/tcp.ts` → `node/listeners`, `node/node.ts` → `node`. */
+function innerRoomOf(path: string): string {
+  return path
+    .split('/')
+    .slice(0, 2)
+    .join('/')
+    .replace(/\/[^/]+\.ts$/, '');
+}
+
+function mayImportInside(path: string, target: string): boolean {
+  const [from, to] = [innerRoomOf(path), innerRoomOf(target)];
+  if (from === to || roomOf(path) !== roomOf(target) || from === roomOf(path)) return true;
+  return INNER_ARROWS[from]?.includes(to) ?? false;
 }
 
 function isAmong(path: string, places: readonly string[]): boolean {

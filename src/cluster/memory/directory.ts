@@ -7,13 +7,13 @@ import type { ClusterSnapshot, NodeSnapshot, Peer } from '../cluster.ts';
 import type {
   BellListener,
   Directory,
-  HoldAnswer,
   HoldChange,
+  HoldReply,
   Matched,
   NodeBeat,
-  NodeBeatAnswer,
+  NodeBeatReply,
   RouteBeat,
-  RouteBeatAnswer,
+  RouteBeatReply,
 } from '../directory.ts';
 import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
@@ -122,7 +122,7 @@ export class MemoryDirectory implements Directory {
     this.#wholeAt = this.#now() + recoveryMs;
   }
 
-  async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
+  async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
     const now = this.#now();
     const before = this.#nodes.get(beat.id);
     this.#nodes.set(beat.id, { beat, at: now });
@@ -154,7 +154,7 @@ export class MemoryDirectory implements Directory {
     this.#routesOf.delete(node);
   }
 
-  async hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer> {
+  async hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply> {
     return this.#at(route).hold(this.#now(), node, change);
   }
 
@@ -166,7 +166,7 @@ export class MemoryDirectory implements Directory {
     return this.#at(route).short(this.#now(), from, asker, count, idle);
   }
 
-  async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
+  async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply> {
     return this.#at(route).beat(this.#now(), node, beat);
   }
 

@@ -1,5 +1,5 @@
 /** A route's held clients in memory: oldest first, counted per node, some of them promised a slot. */
-import { TurnoverMap } from '../../turnover.ts';
+import { ChurnMap } from '../../memory/churn-map.ts';
 
 export interface HeldClient {
   readonly node: string;
@@ -13,7 +13,7 @@ const ORDER_TOLERANCE_MS = 1;
 
 export class HeldClients {
   /** In the order of arrival, unless `#disordered`. */
-  #clients = new TurnoverMap<string, HeldClient>();
+  #clients = new ChurnMap<string, HeldClient>();
   readonly #promised = new Map<HeldClient, number>();
   readonly #counts = new Map<string, number>();
   #latest = Number.NEGATIVE_INFINITY;
@@ -94,7 +94,7 @@ export class HeldClients {
   #order(): void {
     if (!this.#disordered) return;
     const ordered = [...this.#clients.values()].sort((a, b) => a.arrival - b.arrival);
-    this.#clients = new TurnoverMap();
+    this.#clients = new ChurnMap();
     for (const client of ordered) this.#clients.set(key(client.node, client.id), client);
     this.#disordered = false;
   }

@@ -3,7 +3,7 @@
  * the contract tests hold the two together. `now` is the directory's time in ms.
  */
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
-import type { HoldAnswer, HoldChange, Matched, Move, RouteBeat, RouteBeatAnswer, RouteRecord } from '../directory.ts';
+import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
 import { deadAfterMs, promiseMs, startsShownMax } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
@@ -24,7 +24,7 @@ export class RouteState {
   #silentSince = 0;
   #sparedUntil = 0;
 
-  hold(now: number, node: Peer, change: HoldChange): HoldAnswer {
+  hold(now: number, node: Peer, change: HoldChange): HoldReply {
     const known = this.#enter(now, node, change.idle);
     if (change.serving !== undefined) setCount(this.#serving, node.id, change.serving);
     if (change.reset) this.#held.deleteNode(node.id);
@@ -52,7 +52,7 @@ export class RouteState {
     return this.#search(now, asker, true, from);
   }
 
-  beat(now: number, node: Peer, beat: RouteBeat): RouteBeatAnswer {
+  beat(now: number, node: Peer, beat: RouteBeat): RouteBeatReply {
     const known = this.#enter(now, node, beat.idle);
     setCount(this.#serving, node.id, beat.serving ?? 0);
     for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#judge(now, this.#instances.delete(now, id));

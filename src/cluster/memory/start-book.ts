@@ -4,7 +4,7 @@ import {
   begunLivesMs,
   failuresMax,
   minuteMs,
-  reasonLettersMax,
+  reasonCharsMax,
   restartLivesMs,
   retryFirstMs,
   retryLastMs,
@@ -82,7 +82,7 @@ export class StartBook {
   /** From `failuresMax` on the next start is tried after a pause. */
   fail(now: number, reason: string): void {
     const { count = 0, pauses = 0, retryAt = 0 } = this.#failures ?? {};
-    this.#failures = { count: count + 1, reason: reason.slice(0, reasonLettersMax), at: now, pauses, retryAt, doubted: false };
+    this.#failures = { count: count + 1, reason: reason.slice(0, reasonCharsMax), at: now, pauses, retryAt, doubted: false };
     if (count + 1 < failuresMax || retryAt > now) return;
     this.#failures.pauses += 1;
     this.#failures.retryAt = now + Math.min(retryLastMs, retryFirstMs * 2 ** pauses);
@@ -90,7 +90,7 @@ export class StartBook {
 
   /** More is known of the failure that was counted last. */
   explain(reason: string): void {
-    if (this.#failures !== null) this.#failures.reason = reason.slice(0, reasonLettersMax);
+    if (this.#failures !== null) this.#failures.reason = reason.slice(0, reasonCharsMax);
   }
 
   /** As in the script `_route`: an instance has answered for the first time. */

@@ -6,22 +6,26 @@ import type { ClusterSnapshot, NodeSnapshot, Peer, RouteSnapshot } from '../clus
 import {
   type Directory,
   DirectoryUnavailable,
-  type HoldAnswer,
   type HoldChange,
+  type HoldReply,
   type Matched,
   type NodeBeat,
-  type NodeBeatAnswer,
+  type NodeBeatReply,
   type RouteBeat,
-  type RouteBeatAnswer,
+  type RouteBeatReply,
 } from '../directory.ts';
 import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
+import { isDataFault, type RedisConnection, reasonOf } from './connection.ts';
+import { asideKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { Mending } from './mending.ts';
+import { publishCommand } from './publish.ts';
 import {
   list,
   NODE_FIELDS,
   readHash,
-  readHoldAnswer,
+  readHoldReply,
   readMatched,
   readNode,
   readNodeBeat,
@@ -31,15 +35,11 @@ import {
   readStartTimes,
   tuples,
   writeInstance,
-} from './answers.ts';
-import { isDataFault, type RedisConnection, reasonOf } from './connection.ts';
-import { asideKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
-import { Mending } from './mending.ts';
-import { publishCommand } from './publish.ts';
+} from './replies.ts';
 import type { ScriptName } from './scripts.ts';
 
 const ASIDE_SHOWN_MAX = 100;
-const ASIDE_LETTERS_MAX = 300;
+const ASIDE_CHARS_MAX = 300;
 const NO_BOUND = -1;
 const AS_BEFORE = -1;
 
@@ -208,7 +208,7 @@ export class RedisDirectory implements Directory {
     return [...readHash(notes)].slice(0, ASIDE_SHOWN_MAX).flatMap(([where, json]) => {
       const note = objectOf(json);
       const at = countOf(note?.at, Number.MAX_SAFE_INTEGER);
-      return at === null ? [] : [{ where: textOf(where, ASIDE_LETTERS_MAX), what: textOf(note?.what, ASIDE_LETTERS_MAX), at }];
+      return at === null ? [] : [{ where: textOf(where, ASIDE_CHARS_MAX), what: textOf(note?.what, ASIDE_CHARS_MAX), at }];
     });
   }
 
@@ -218,7 +218,7 @@ export class RedisDirectory implements Directory {
     await this.#redis.call('set', lossKey, 1, 'px', recoveryMs);
   }
 
-  async beatNode(beat: NodeBeat): Promise<NodeBeatAnswer> {
+  async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
     const { id, address, version, startedMs, held, active, links, draining = false, spares = false, holds = {}, coldStarts = {} } = beat;
     const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts) };
     const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, ...counts };
@@ -259,11 +259,11 @@ export class RedisDirectory implements Directory {
 
   // What nodes have at routes.
 
-  async hold(route: string, node: Peer, change: HoldChange): Promise<HoldAnswer> {
+  async hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply> {
     const { idle, serving, add, remove, maxHeld, reset } = change;
     const args = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
     for (const { id, ageMs } of add) args.push(id, ageMs);
-    return read(readHoldAnswer, await this.#route('hold', route, args));
+    return read(readHoldReply, await this.#route('hold', route, args));
   }
 
   async offer(route: string, node: Peer, idle: number): Promise<Matched> {
@@ -274,7 +274,7 @@ export class RedisDirectory implements Directory {
     return read(readMatched, await this.#route('short', route, [from, asker, count, idle]));
   }
 
-  async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatAnswer> {
+  async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply> {
     const args = [node.id, node.address, beat.idle, beat.serving ?? 0, beat.gone.length, ...beat.gone];
     for (const { id, info, claim } of beat.instances) {
       args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
@@ -323,5 +323,5 @@ function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
 
 /** What is no object has no settings: it is shown as what it is. */
 function readRecord(json: unknown): RouteRecord {
-  return objectOf(json) ?? { '': textOf(json, ASIDE_LETTERS_MAX) };
+  return objectOf(json) ?? { '': textOf(json, ASIDE_CHARS_MAX) };
 }

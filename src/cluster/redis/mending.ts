@@ -3,9 +3,9 @@
  * sees it, and the command runs again. What was there is soft state: its nodes say it anew with their next beats.
  */
 
-import { list, tuples } from './answers.ts';
 import { isDataFault, type RedisConnection } from './connection.ts';
 import { asideKey, routeKeys, routeKeyTypes } from './keys.ts';
+import { list, tuples } from './replies.ts';
 
 /** Notes are kept for a day, and not more of them than this. */
 const NOTES_LIVE_MS = 24 * 3_600_000;

@@ -3,7 +3,7 @@ import type { DemandNotice, Ring } from '../directory.ts';
 import { addressOf, countOf, nodeIdOf, objectOf, routeNameOf, timeOf } from '../values.ts';
 
 /** A message is a few names and numbers. */
-export const messageLettersMax = 2_048;
+export const messageCharsMax = 2_048;
 /** One ring is about that many slots at most. */
 const SLOTS_MAX = 1_000_000;
 
@@ -39,5 +39,5 @@ function readPeer(value: unknown): { id: string; address: string } | null {
 }
 
 function contentOf(message: string): Readonly<Record<string, unknown>> | null {
-  return message.length <= messageLettersMax ? objectOf(message) : null;
+  return message.length <= messageCharsMax ? objectOf(message) : null;
 }

@@ -13,7 +13,7 @@ import {
   startsShownMax,
 } from '../limits.ts';
 import * as startLimits from '../start-limits.ts';
-import { addressLettersMax, concurrencyMax, countMax, nodeLettersMax, wholeMax } from '../values.ts';
+import { addressCharsMax, concurrencyMax, countMax, nodeCharsMax, wholeMax } from '../values.ts';
 import { routeKeys } from './keys.ts';
 
 export interface Script {
@@ -34,18 +34,18 @@ const CONSTANTS = Object.entries({
   wholeMax,
   countMax,
   concurrencyMax,
-  nodeLettersMax,
-  addressLettersMax,
+  nodeCharsMax,
+  addressCharsMax,
   startTimeoutMaxMs: LONGEST_TIMER_MS,
   /** Bounds of what is read at once, whoever wrote it. */
-  instanceLettersMax: 4_096,
-  routeLettersMax: 253,
-  settingsLettersMax: 65_536,
-  nodeFieldLettersMax: 8_192,
+  instanceCharsMax: 4_096,
+  routeCharsMax: 253,
+  settingsCharsMax: 65_536,
+  nodeFieldCharsMax: 8_192,
   /** What was moved aside can be looked at for a day. */
   asideLivesMs: 24 * 3_600_000,
   auditedMax: 20,
-  auditedLettersMax: 100,
+  auditedCharsMax: 100,
   ...startLimits,
 })
   .map(([name, value]) => `local ${name} = ${value}`)

@@ -1,4 +1,4 @@
-import type { Parser } from './llhttp.ts';
+import type { Parser } from './head/llhttp.ts';
 import { TrailerSection } from './trailers.ts';
 
 /**

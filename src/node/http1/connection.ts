@@ -2,16 +2,16 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { type FailureDomain, guard } from '../../boundary.ts';
 import { PullproxyError } from '../../errors.ts';
-import { type ClientReads, ownBytes, readsOf } from '../../reused-reads.ts';
-import { errorAnswer } from './answers.ts';
-import { ClientSocket } from './client-socket.ts';
+import { type ClientReads, ownBytes, readsOf } from '../../memory/reused-reads.ts';
+import { ClientSocket } from '../clients/client-socket.ts';
+import type { Tunnel } from '../clients/tunnel.ts';
+import type { HttpVisit } from '../visits/http-visit.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeClient, ExchangeEvents } from './exchange-client.ts';
-import type { ForwardedFrom } from './forwarding.ts';
-import type { HttpVisit } from './http-visit.ts';
+import type { ForwardedFrom } from './head/forwarding.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
+import { errorResponse } from './own-responses.ts';
 import { firstLookMs, ReadingPace } from './pace.ts';
-import type { Tunnel } from './tunnel.ts';
 
 /** What a connection needs from the node around it. */
 export interface HttpService extends ExchangeEvents {
@@ -249,7 +249,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
         const exchange = this.#exchange as Exchange;
         this.#exchange = null;
         exchange.clientGone();
-        if (exchange.answerBegan) this.abort();
+        if (exchange.responseBegan) this.abort();
         else this.#end(null);
         return;
       }
@@ -351,7 +351,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
 
   #refuse(error: PullproxyError): void {
     this.#service.turnedAway(error, this.#from);
-    this.#end(errorAnswer(error, 'GET', false, false));
+    this.#end(errorResponse(error, 'GET', false, false));
   }
 
   #end(last: Buffer | null): void {

@@ -1,8 +1,8 @@
-import type { ColdStart } from '../cold-start.ts';
-import type { Lender } from '../slots.ts';
-import type { Visit } from '../visit.ts';
+import type { Tunnel, TunnelClient } from '../clients/tunnel.ts';
+import type { Lender } from '../matching/slots.ts';
+import type { ColdStart } from '../visits/cold-start.ts';
+import type { Visit } from '../visits/visit.ts';
 import type { BodyRate } from './pace.ts';
-import type { Tunnel, TunnelClient } from './tunnel.ts';
 
 /** What the node does about exchanges. */
 export interface ExchangeEvents extends BodyRate {

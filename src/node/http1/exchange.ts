@@ -2,20 +2,20 @@ import { performance } from 'node:perf_hooks';
 import { type ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { serverTiming } from '../cold-start.ts';
-import { BodyCollection, type RequestBuffers } from '../request-buffers.ts';
-import type { Lender } from '../slots.ts';
-import type { EndedBy, EndReason } from '../visit-record.ts';
-import { Answer } from './answer.ts';
-import { errorAnswer } from './answers.ts';
+import { Tunnel } from '../clients/tunnel.ts';
+import type { Lender } from '../matching/slots.ts';
+import { serverTiming } from '../visits/cold-start.ts';
+import { HttpVisit } from '../visits/http-visit.ts';
+import { BodyCollection, type RequestBuffers } from '../visits/request-buffers.ts';
+import type { EndedBy, EndReason } from '../visits/visit-record.ts';
 import { Body } from './body.ts';
 import type { ExchangeClient, ExchangeEvents } from './exchange-client.ts';
-import { HttpVisit } from './http-visit.ts';
-import type { Parser } from './llhttp.ts';
+import type { Parser } from './head/llhttp.ts';
+import { mayAwaitContinue, type RequestHead } from './head/request-head.ts';
+import { errorResponse } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { RequestBytes } from './request-bytes.ts';
-import { mayAwaitContinue, type RequestHead } from './request-head.ts';
-import { Tunnel } from './tunnel.ts';
+import { ApplicationResponse } from './response.ts';
 
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
@@ -32,7 +32,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
   readonly #body: Body;
   readonly #request: RequestBytes;
   /** Of the stream that it has or had last. */
-  #answer: Answer | null = null;
+  #answer: ApplicationResponse | null = null;
   #state: State = 'waiting';
   #lender: Lender | null = null;
   #stream: Stream | null = null;
@@ -80,7 +80,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
   }
 
   /** The client has seen a part of the answer. */
-  get answerBegan(): boolean {
+  get responseBegan(): boolean {
     return this.#answer?.started === true;
   }
 
@@ -89,7 +89,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
    * ever (RFC 9110 section 10.1.1). Once the answer has begun both may talk for as long as they like.
    */
   bodyDueMs(now: number): number {
-    return this.pace === null || this.answerBegan ? Number.POSITIVE_INFINITY : Math.max(0, this.pace.leftMs(now));
+    return this.pace === null || this.responseBegan ? Number.POSITIVE_INFINITY : Math.max(0, this.pace.leftMs(now));
   }
 
   // ── the client's side ──
@@ -187,7 +187,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
 
   override serve(lender: Lender): void {
     this.#state = 'open';
-    this.#answer = new Answer(this.head);
+    this.#answer = new ApplicationResponse(this.head);
     this.#answer.continueSaid = this.#saidContinue;
     if (this.cold) this.#answer.addedLines = () => this.#httpsLines + this.#tellColdStart(lender);
     else if (this.#httpsLines !== '') this.#answer.addedLines = () => this.#httpsLines;
@@ -206,7 +206,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
     const keepAlive = this.head.keepAlive && this.requestComplete && !this.#events.draining;
     this.#end();
     this.#events.answered(this, error.kind.status);
-    const answer = errorAnswer(error, this.head.method, keepAlive, this.head.http10, this.#httpsLines);
+    const answer = errorResponse(error, this.head.method, keepAlive, this.head.http10, this.#httpsLines);
     if (this.record !== null) this.record.bytesIn = this.#request.total;
     this.record?.refused(error, answer.length);
     this.#client.write(answer);
@@ -230,7 +230,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
   // ── the application's side ──
 
   onData(chunk: Buffer): boolean {
-    const answer = this.#answer as Answer;
+    const answer = this.#answer as ApplicationResponse;
     let keeps = false;
     let rest: Buffer | null = chunk;
     while (rest !== null && this.#state === 'open') {
@@ -265,7 +265,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
       this.#leave();
       this.#retry();
     } else {
-      if (!this.answerBegan) this.#lender?.trust?.failed();
+      if (!this.responseBegan) this.#lender?.trust?.failed();
       this.#breakOff('application_broke_off');
     }
   }
@@ -285,7 +285,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
     const harmless = !reached || (this.head.idempotent && (reused || code === ResetCode.LINK_LOST));
     const elsewhere = this.#mayServeElsewhere();
     // What a broken link says nothing about.
-    if (code !== ResetCode.LINK_LOST && !reused && !this.answerBegan) this.#lender?.trust?.failed();
+    if (code !== ResetCode.LINK_LOST && !reused && !this.responseBegan) this.#lender?.trust?.failed();
     if (elsewhere || (harmless && this.#request.isWhole && this.attempts < ATTEMPTS_MAX)) {
       this.#retry();
       return;
@@ -307,7 +307,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
     const lender = this.#lender;
     const unproven = lender?.trust !== undefined && lender.trust.state !== 'proven';
     if (!unproven || this.route?.hasOther(lender.instance) !== true) return false;
-    return this.head.idempotent && !this.answerBegan && this.#request.isWhole && this.attempts < ATTEMPTS_MAX;
+    return this.head.idempotent && !this.responseBegan && this.#request.isWhole && this.attempts < ATTEMPTS_MAX;
   }
 
   get #httpsLines(): string {
@@ -325,7 +325,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
 
   /** The answer is complete; `clean`: nothing followed it. */
   #complete(clean: boolean): void {
-    const answer = this.#answer as Answer;
+    const answer = this.#answer as ApplicationResponse;
     const stream = this.#stream as Stream;
     const { link } = this.#lender as Lender;
     const closes = answer.closesClient || !this.requestComplete;
@@ -351,7 +351,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
   /** It can't go on: the client is told so, or sees a broken connection when it has a part of the answer already. */
   #breakOff(code: ErrorCode, reason?: string): void {
     this.#leave();
-    if (this.answerBegan) {
+    if (this.responseBegan) {
       this.#note(code === 'application_broke_off' ? 'S' : 'P', code);
       this.#end();
       this.#client.abort();
@@ -373,7 +373,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
     this.record.end(by, reason);
   }
 
-  #noteAnswer({ started, status }: Answer, bytes: Buffer | null): void {
+  #noteAnswer({ started, status }: ApplicationResponse, bytes: Buffer | null): void {
     if (bytes !== null && this.record !== null) this.record.bytesOut += bytes.length;
     if (started) this.record?.began(status);
   }

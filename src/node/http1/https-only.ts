@@ -1,5 +1,5 @@
 import { PullproxyError } from '../../errors.ts';
-import type { RequestHead } from './request-head.ts';
+import type { RequestHead } from './head/request-head.ts';
 
 const HTTPS_PORT = 443;
 

@@ -1,7 +1,7 @@
 import { PullproxyError } from '../../errors.ts';
-import type { ForwardedFrom } from './forwarding.ts';
-import { type Parser, parseHead } from './llhttp.ts';
-import { type RequestHead, readRequestHead } from './request-head.ts';
+import type { ForwardedFrom } from './head/forwarding.ts';
+import { type Parser, parseHead } from './head/llhttp.ts';
+import { type RequestHead, readRequestHead } from './head/request-head.ts';
 
 /** `complete`: the head takes up `bytes`, and the parser is the caller's. */
 export type NextRequest =

@@ -1,5 +1,5 @@
 /** The trailer section of a chunked body (RFC 9112 section 7.1.2), and the fields that have no place in trailers. */
-import { ownBytes } from '../../reused-reads.ts';
+import { ownBytes } from '../../memory/reused-reads.ts';
 
 /** A longer trailer section makes the message malformed. */
 const TRAILER_BYTES_MAX = 16_384;

@@ -1,5 +1,5 @@
 /** What a browser sees while an application starts: a small page that asks again by itself. Machines never get it. */
-import type { RequestHead } from './request-head.ts';
+import type { RequestHead } from './head/request-head.ts';
 
 /** Between two looks. */
 export const LOOK_AGAIN_SECONDS = 2;

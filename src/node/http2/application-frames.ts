@@ -55,10 +55,10 @@ export class ApplicationFrames {
   };
 
   #judge(type: number, flags: number, stream: number, content: number): void {
-    const isOfAnswer = stream === this.#open && (type === FrameType.DATA || type === FrameType.HEADERS);
-    const ends = isOfAnswer && (flags & FrameFlag.END_STREAM) !== 0;
+    const isOfResponse = stream === this.#open && (type === FrameType.DATA || type === FrameType.HEADERS);
+    const ends = isOfResponse && (flags & FrameFlag.END_STREAM) !== 0;
     if (ends || (type === FrameType.RST_STREAM && stream === this.#open)) this.#open = 0;
-    if (isOfAnswer && content > 0) this.#control.came(content);
+    if (isOfResponse && content > 0) this.#control.came(content);
     // A head that does not end the answer is counted, too: interim answers have no other bound.
     else if (!ends) this.areOver = !this.#control.spend(() => performance.now());
   }

@@ -12,11 +12,11 @@ import { letGo } from './session-error.ts';
 
 const EMPTY = Buffer.alloc(0);
 /** Fields of an answer's head; its bytes are bounded by Node's default, 64 KiB. */
-const ANSWER_FIELDS_MAX = 1_024;
+const RESPONSE_FIELDS_MAX = 1_024;
 /** What the session needs to be told beside each request's own fields. */
 const APPLICATION = 'http://application';
 const OPTIONS = {
-  maxHeaderListPairs: ANSWER_FIELDS_MAX,
+  maxHeaderListPairs: RESPONSE_FIELDS_MAX,
   maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
   strictSingleValueFields: false,
   // nghttp2 would drop a field with white space around its value.

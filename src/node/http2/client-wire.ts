@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type FailureDomain, guard } from '../../boundary.ts';
-import { ownBytes } from '../../reused-reads.ts';
+import { ownBytes } from '../../memory/reused-reads.ts';
 import { FrameJudge } from './frame-judge.ts';
 import { FrameWalk, goAwayFrame } from './frame-walk.ts';
 import type { WireLimits } from './http2-limits.ts';

@@ -48,7 +48,7 @@ export function only(fields: Fields, passes: (name: string) => boolean): Fields 
 }
 
 /** Whether a field may be a part of an answer. `te` belongs to requests, and pseudo-fields are said by other means. */
-export function passesInAnswer(name: string): boolean {
+export function passesInResponse(name: string): boolean {
   return !CONNECTION_SPECIFIC.has(name) && name !== 'te' && !name.startsWith(':');
 }
 

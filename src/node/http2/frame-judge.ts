@@ -41,7 +41,7 @@ export interface Sentences {
 /** A stream that is open, as the frames of both directions say. */
 interface OpenStream {
   requestEnded: boolean;
-  answerEnded: boolean;
+  responseEnded: boolean;
   /** Of a body; -1: it says no length. */
   contentLeft: number;
   readonly upload: UploadWindow | null;
@@ -191,7 +191,7 @@ export class FrameJudge {
       this.#skipped ||= stream > this.lastStream + 2;
       this.lastStream = stream;
       const upload = ends ? null : new UploadWindow(this.#budget, performance.now());
-      this.#streams.set(stream, { requestEnded: ends, answerEnded: false, contentLeft: -1, upload, widened: 0, sent: 0 });
+      this.#streams.set(stream, { requestEnded: ends, responseEnded: false, contentLeft: -1, upload, widened: 0, sent: 0 });
     } else if (this.#resetHere.has(stream)) {
       if (ends) this.#resetHere.delete(stream);
     } else if (!this.#forgot) {
@@ -218,7 +218,7 @@ export class FrameJudge {
 
   #reset(stream: number): void {
     const open = this.#streams.get(stream);
-    if (open === undefined || open.answerEnded) this.#spend(this.#control, EMPTY_FRAMES);
+    if (open === undefined || open.responseEnded) this.#spend(this.#control, EMPTY_FRAMES);
     else this.#spend(this.#resets, 'too many streams were cancelled');
     this.#streams.delete(stream);
     this.#resetHere.delete(stream);
@@ -226,7 +226,7 @@ export class FrameJudge {
 
   #requestEnded(stream: number, open: OpenStream): void {
     open.requestEnded = true;
-    if (open.answerEnded) this.#streams.delete(stream);
+    if (open.responseEnded) this.#streams.delete(stream);
   }
 
   /** A window beyond 2^31-1 is that stream's error; Node would end the connection (RFC 9113 section 6.9.1). */
@@ -296,7 +296,7 @@ export class FrameJudge {
     this.#resets.earn(1);
     this.#faults.earn(1);
     if (open === undefined) return;
-    open.answerEnded = true;
+    open.responseEnded = true;
     if (open.requestEnded) this.#streams.delete(stream);
   }
 }

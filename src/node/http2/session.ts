@@ -2,11 +2,11 @@ import { constants, type IncomingHttpHeaders, performServerHandshake, type Serve
 import type { Socket } from 'node:net';
 import { attempt, caught, type FailureDomain, guard } from '../../boundary.ts';
 import { PullproxyError } from '../../errors.ts';
-import { TurnoverSet } from '../../turnover.ts';
-import type { ForwardedFrom } from '../http1/forwarding.ts';
-import { HEADERS_MAX } from '../http1/head-spans.ts';
+import { ChurnSet } from '../../memory/churn-map.ts';
+import type { PortClient } from '../clients/port-client.ts';
+import type { ForwardedFrom } from '../http1/head/forwarding.ts';
+import { HEADERS_MAX } from '../http1/head/head-spans.ts';
 import { firstLookMs } from '../http1/pace.ts';
-import type { PortClient } from '../listeners/port-client.ts';
 import { ClientWire } from './client-wire.ts';
 import { BLOCK_BYTES_MAX } from './fields.ts';
 import { HTTP2_LIMITS, wireLimits } from './http2-limits.ts';
@@ -29,7 +29,7 @@ export class Http2Connection implements PortClient, FailureDomain {
   readonly #session: ServerHttp2Session;
   readonly #service: Http2Service;
   readonly #from: ForwardedFrom;
-  readonly #clients = new TurnoverSet<StreamClient>();
+  readonly #clients = new ChurnSet<StreamClient>();
   readonly #stallTimeoutMs: number;
   readonly #wire: ClientWire;
 

@@ -1,18 +1,18 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { PullproxyError } from '../../errors.ts';
-import { errorAnswer } from '../http1/answers.ts';
 import type { HttpService } from '../http1/connection.ts';
 import { Exchange } from '../http1/exchange.ts';
 import type { ExchangeClient } from '../http1/exchange-client.ts';
-import type { ForwardedFrom } from '../http1/forwarding.ts';
+import type { ForwardedFrom } from '../http1/head/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
-import { AnswerWriter } from './answer-writer.ts';
+import { errorResponse } from '../http1/own-responses.ts';
 import { ClientStream } from './client-stream.ts';
+import { Http2Exchange } from './exchange.ts';
 import type { Fields } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
 import type { Http2Settings } from './http2-limits.ts';
-import { Passage } from './passage.ts';
 import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
+import { ResponseWriter } from './response-writer.ts';
 
 /** What a connection of HTTP/2 needs from the node around it. */
 export interface Http2Service extends HttpService {
@@ -25,16 +25,16 @@ export interface Http2Service extends HttpService {
 export class StreamClient implements ExchangeClient, StreamOwner {
   readonly #stream: ClientStream;
   readonly #service: Http2Service;
-  readonly #writer: AnswerWriter;
+  readonly #writer: ResponseWriter;
   #exchange: Exchange | null = null;
   /** Instead of an exchange, where the application speaks HTTP/2. */
-  #passage: Passage | null = null;
+  #http2Exchange: Http2Exchange | null = null;
   #framing: RequestFraming = 'none';
 
   constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
     this.#stream = new ClientStream(stream, this, service);
     this.#service = service;
-    this.#writer = new AnswerWriter(this.#stream, method);
+    this.#writer = new ResponseWriter(this.#stream, method);
   }
 
   /** Of a request that has no slot yet. */
@@ -58,7 +58,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
 
   /** The connection and its other streams go on. */
   fail(): void {
-    const visit = this.#exchange ?? this.#passage;
+    const visit = this.#exchange ?? this.#http2Exchange;
     if (visit === null || visit.isOver || !this.#stream.isOpen) this.abort();
     else visit.fail();
   }
@@ -82,8 +82,8 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     }
     if (this.#service.speaksHttp2(next.head.host)) {
       next.parser.release();
-      this.#passage = new Passage(this.#stream, next.head, ended, this.#service);
-      this.#service.visit(this.#passage);
+      this.#http2Exchange = new Http2Exchange(this.#stream, next.head, ended, this.#service);
+      this.#service.visit(this.#http2Exchange);
       return;
     }
     const exchange = new Exchange(this, this.#service, next.head, next.parser);
@@ -94,8 +94,8 @@ export class StreamClient implements ExchangeClient, StreamOwner {
 
   /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies nothing. */
   lookForProgress(now: number): void {
-    this.#passage?.lookForProgress(now);
-    if (this.#passage === null && this.#stream.readsTooSlowly(now)) this.#giveUp();
+    this.#http2Exchange?.lookForProgress(now);
+    if (this.#http2Exchange === null && this.#stream.readsTooSlowly(now)) this.#giveUp();
     else if (this.#exchange?.bodyDueMs(now) === 0) this.#exchange.bodyTooSlow();
   }
 
@@ -182,7 +182,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Instead of `begin`: no request is made of it. */
   refuse(error: PullproxyError, from: ForwardedFrom): void {
     this.#service.turnedAway(error, from);
-    this.#writer.write(errorAnswer(error, 'GET', true, false));
+    this.#writer.write(errorResponse(error, 'GET', true, false));
     this.#stream.stopBody();
     this.#stream.resume();
   }

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { ipv6Words } from '../../config/ip-words.ts';
-import type { TrustedProxies } from './trusted-proxies.ts';
+import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 
 const nothing = (): void => {};
 

@@ -1,13 +1,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
 import { formatHostPort } from '../../config/host-port.ts';
-import { reuseReads } from '../../reused-reads.ts';
+import { reuseReads } from '../../memory/reused-reads.ts';
+import { Origin } from '../clients/origin.ts';
+import { PendingConnection, type PortClient } from '../clients/port-client.ts';
+import { PortClients } from '../clients/port-clients.ts';
 import type { AddressLimit } from './address-limit.ts';
+import type { Step } from './before-request.ts';
 import { Deadlines } from './deadlines.ts';
-import type { Step } from './entrance.ts';
-import { Origin } from './origin.ts';
-import { Newcomer, type PortClient } from './port-client.ts';
-import { PortClients } from './port-clients.ts';
 
 const BACKLOG = 4_096;
 /** A port that is about to close takes those who are connected already, for so long at most. */
@@ -30,7 +30,7 @@ export interface PortLimits {
   /** Of each address, over all ports of the node. */
   readonly addressLimit: AddressLimit;
   /** From its first byte to its first own byte: PROXY header and TLS handshake. */
-  readonly entranceTimeoutMs?: number;
+  readonly beforeRequestTimeoutMs?: number;
 }
 
 /** A port at which clients connect: counts them, and has their deadlines looked at. */
@@ -130,17 +130,17 @@ export class ClientPort {
 
   /** Goes through the steps, one after the other; what they make of the connection is admitted. */
   #receive(socket: Socket, peer: Origin, releasePeer: () => void): void {
-    const newcomer = new Newcomer(socket, performance.now() + (this.#limits.entranceTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
-    this.#clients.add(newcomer);
+    const pending = new PendingConnection(socket, performance.now() + (this.#limits.beforeRequestTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
+    this.#clients.add(pending);
     socket.on('error', () => {});
     const closed = guard('listener', () => {
-      if (this.#clients.delete(newcomer)) releasePeer();
+      if (this.#clients.delete(pending)) releasePeer();
     });
     socket.once('close', closed);
     const take = (at: number, current: Socket, origin: Origin): void => {
       const step = this.#steps[at];
       if (step !== undefined) step(current, origin, (next, from) => take(at + 1, next, from));
-      else if (this.#clients.delete(newcomer)) this.#admitFrom(current, origin, peer, releasePeer);
+      else if (this.#clients.delete(pending)) this.#admitFrom(current, origin, peer, releasePeer);
       else current.destroy();
     };
     take(0, socket, peer);

@@ -1,6 +1,6 @@
 import { attempt, guard } from '../../boundary.ts';
-import type { PortClient } from './port-client.ts';
-import type { PortClients } from './port-clients.ts';
+import type { PortClient } from '../clients/port-client.ts';
+import type { PortClients } from '../clients/port-clients.ts';
 import { VanishedClients } from './vanished.ts';
 
 /** How often the deadline of a connection is looked at: its resolution. */

@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, type SecureContext, TLSSocket } from 'node:tls';
 import { caught } from '../../boundary.ts';
+import type { Origin } from '../clients/origin.ts';
+import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 import { ClientConnection } from '../http1/connection.ts';
-import type { ForwardedFrom, HeadAdditions } from '../http1/forwarding.ts';
+import type { ForwardedFrom, HeadAdditions } from '../http1/head/forwarding.ts';
 import { beginsHttp2, Http2Connection } from '../http2/session.ts';
 import type { Http2Service } from '../http2/stream-client.ts';
+import { type Step, tlsStep } from './before-request.ts';
 import type { Certificates } from './certificates.ts';
 import { ClientPort, type Gone, type PortLimits } from './client-port.ts';
-import { type Step, tlsStep } from './entrance.ts';
-import type { Origin } from './origin.ts';
-import type { TrustedProxies } from './trusted-proxies.ts';
 
 interface HttpSurroundings extends PortLimits {
   readonly trusted: TrustedProxies;

@@ -1,13 +1,13 @@
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
 import type { Log } from '../../log.ts';
-import type { HeadAdditions } from '../http1/forwarding.ts';
+import type { TrustedProxies } from '../clients/trusted-proxies.ts';
+import type { HeadAdditions } from '../http1/head/forwarding.ts';
 import type { Http2Service } from '../http2/stream-client.ts';
+import { proxyHeaderStep, type Step } from './before-request.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClientPort, PortLimits } from './client-port.ts';
-import { proxyHeaderStep, type Step } from './entrance.ts';
 import { httpPort, httpsPort } from './http.ts';
 import { type TcpService, tcpPort, tlsPort } from './tcp.ts';
-import type { TrustedProxies } from './trusted-proxies.ts';
 
 export interface PortSurroundings extends PortLimits {
   readonly trusted: TrustedProxies;

@@ -5,17 +5,17 @@ import type { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { ownBytes } from '../../reused-reads.ts';
-import { ClientSocket } from '../http1/client-socket.ts';
-import { Tunnel } from '../http1/tunnel.ts';
-import type { Lender } from '../slots.ts';
-import { Visit } from '../visit.ts';
-import type { VisitFacts } from '../visit-record.ts';
+import { ownBytes } from '../../memory/reused-reads.ts';
+import { ClientSocket } from '../clients/client-socket.ts';
+import type { Origin } from '../clients/origin.ts';
+import type { PortClient } from '../clients/port-client.ts';
+import { Tunnel } from '../clients/tunnel.ts';
+import type { Lender } from '../matching/slots.ts';
+import { Visit } from '../visits/visit.ts';
+import type { VisitFacts } from '../visits/visit-record.ts';
+import type { Step } from './before-request.ts';
 import { RECORD_HANDSHAKE, readServerName } from './client-hello.ts';
 import { ClientPort, type PortLimits } from './client-port.ts';
-import type { Step } from './entrance.ts';
-import type { Origin } from './origin.ts';
-import type { PortClient } from './port-client.ts';
 
 export interface TcpService {
   /** A TLS client has this long to say where it wants to go. */

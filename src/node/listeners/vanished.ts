@@ -68,8 +68,8 @@ export class VanishedClients {
 async function statesOf(asked: ReadonlyMap<string, unknown>): Promise<Map<string, string>> {
   const states = new Map<string, string>();
   for (const [file, length] of [
-    ['/proc/net/tcp', V4_KEY_LETTERS],
-    ['/proc/net/tcp6', V6_KEY_LETTERS],
+    ['/proc/net/tcp', V4_KEY_CHARS],
+    ['/proc/net/tcp6', V6_KEY_CHARS],
   ] as const) {
     if (![...asked.keys()].some((key) => key.length === length)) continue;
     const table = await readFile(file, 'latin1');
@@ -85,8 +85,8 @@ async function statesOf(asked: ReadonlyMap<string, unknown>): Promise<Map<string
   return states;
 }
 
-const V4_KEY_LETTERS = '0100007F:1F90 0100007F:C5A2'.length;
-const V6_KEY_LETTERS = V4_KEY_LETTERS + 2 * (32 - 8);
+const V4_KEY_CHARS = '0100007F:1F90 0100007F:C5A2'.length;
+const V6_KEY_CHARS = V4_KEY_CHARS + 2 * (32 - 8);
 
 /** Both ends of a connection as the kernel's table writes them; null when the socket has none any more. */
 function tableKey({ localAddress, localPort, remoteAddress, remotePort }: Socket): string | null {
@@ -106,6 +106,6 @@ function swapped(word: number): number {
   return ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }
 
-function hex(value: number, letters: number): string {
-  return (value >>> 0).toString(16).toUpperCase().padStart(letters, '0');
+function hex(value: number, chars: number): string {
+  return (value >>> 0).toString(16).toUpperCase().padStart(chars, '0');
 }

@@ -19,7 +19,7 @@ const MESSAGE_FRAME = Buffer.concat([Buffer.from([0x82, 0x80 | MESSAGE.length, 0
 const UPGRADE =
   'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n';
 
-type Answer = { readonly status: number | undefined; readonly bytes: number };
+type ApplicationResponse = { readonly status: number | undefined; readonly bytes: number };
 
 export class Visits {
   readonly #place: Place;
@@ -133,7 +133,7 @@ export class Visits {
     return this.#random.pick(this.#place.nodes);
   }
 
-  #ask(host: string, path: string, options: RequestOptions = {}, body?: Buffer): Promise<Answer> {
+  #ask(host: string, path: string, options: RequestOptions = {}, body?: Buffer): Promise<ApplicationResponse> {
     return new Promise((resolve, reject) => {
       const to = { host: '127.0.0.1', port: this.#node(), path, agent: this.#agent, headers: { host }, timeout: VISIT_MS_MAX };
       const asked = request({ ...to, ...options }, (answer: IncomingMessage) => {
@@ -162,7 +162,7 @@ export class Visits {
   }
 }
 
-function expect({ status, bytes }: Answer, wanted: number, wantedBytes = bytes): number {
+function expect({ status, bytes }: ApplicationResponse, wanted: number, wantedBytes = bytes): number {
   if (status !== wanted) throw new Error(`answered ${status} instead of ${wanted}`);
   if (bytes !== wantedBytes) throw new Error(`${bytes} bytes instead of ${wantedBytes}`);
   return 1;

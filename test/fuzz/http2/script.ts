@@ -18,7 +18,7 @@
 import { frame } from '../../support/http2-client.ts';
 
 export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-const LETTERS_MAX = 100_000;
+const CHARS_MAX = 100_000;
 const SCRIPT_LINES_MAX = 200;
 
 export const Type = {
@@ -69,7 +69,7 @@ function parseLine(line: string): Step | null {
         fields: fieldsOf(second === '-' ? rest.join(' ') : [second, ...rest].join(' ')),
       };
     case 'data':
-      return { kind: 'data', id, end: second.includes('e'), body: Buffer.from(lettersOf('*', rest.join(' ')), 'latin1') };
+      return { kind: 'data', id, end: second.includes('e'), body: Buffer.from(charsOf('*', rest.join(' ')), 'latin1') };
     case 'reset':
       return { kind: 'reset', id, code: number(second) };
     case 'settings': {
@@ -153,7 +153,7 @@ function fieldsOf(text: string): Field[] {
   return text.split('|').map((pair) => {
     const equals = pair.indexOf('=', 1);
     const [name, value] = equals === -1 ? [pair, ''] : [pair.slice(0, equals), pair.slice(equals + 1)];
-    return [unescaped(name), lettersOf('~', unescaped(value))] as const;
+    return [unescaped(name), charsOf('~', unescaped(value))] as const;
   });
 }
 
@@ -165,10 +165,10 @@ function unescaped(text: string): string {
   });
 }
 
-function lettersOf(sign: string, text: string): string {
+function charsOf(sign: string, text: string): string {
   if (!text.startsWith(sign)) return text;
   const count = number(text.slice(1));
-  return 'a'.repeat(Math.min(LETTERS_MAX, count));
+  return 'a'.repeat(Math.min(CHARS_MAX, count));
 }
 
 function number(text = ''): number {

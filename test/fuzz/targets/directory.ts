@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import { connect } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Directory } from '../../../src/cluster/directory.ts';
-import { createRedisCluster } from '../../../src/cluster/redis/redis-cluster.ts';
+import { createRedisCluster } from '../../../src/cluster/redis/open.ts';
 import { dialLink } from '../../../src/link/handshake.ts';
 import { LinkerLink } from '../../../src/link/linker-link.ts';
 import { createLog } from '../../../src/log.ts';
@@ -235,7 +235,7 @@ let play: Play | null = null;
 
 export const DIRECTORY: Target = {
   name: 'directory',
-  sources: ['/src/cluster/', '/src/node/node.ts', '/src/node/dispatch.ts'],
+  sources: ['/src/cluster/', '/src/node/node.ts', '/src/node/matching/dispatch.ts'],
   pace: 'sockets',
   lines: true,
   words: [

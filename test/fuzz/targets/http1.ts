@@ -1,10 +1,10 @@
 import assert from 'node:assert';
 import { PullproxyError } from '../../../src/errors.ts';
-import { Answer } from '../../../src/node/http1/answer.ts';
 import { Body } from '../../../src/node/http1/body.ts';
-import { parserCounts } from '../../../src/node/http1/llhttp.ts';
+import { parserCounts } from '../../../src/node/http1/head/llhttp.ts';
+import type { RequestHead } from '../../../src/node/http1/head/request-head.ts';
 import { type NextRequest, nextRequest } from '../../../src/node/http1/next-request.ts';
-import type { RequestHead } from '../../../src/node/http1/request-head.ts';
+import { ApplicationResponse } from '../../../src/node/http1/response.ts';
 import { AMBIGUOUS } from '../../support/ambiguous-requests.ts';
 import { latin1, piecesOf, type Target } from '../target.ts';
 
@@ -96,7 +96,7 @@ const REQUEST = nextRequest(latin1('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n'), 
 /** What a client gets of an application's bytes in these pieces, and how it ended. */
 function answerOf(pieces: readonly Buffer[]): string {
   assert(REQUEST.kind === 'complete');
-  const answer = new Answer(REQUEST.head);
+  const answer = new ApplicationResponse(REQUEST.head);
   let text = '';
   for (const piece of pieces) {
     for (let rest: Buffer | null = piece; rest !== null && answer.state !== 'complete' && answer.state !== 'tunnel'; ) {

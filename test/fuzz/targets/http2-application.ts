@@ -228,7 +228,7 @@ let play: Play | null = null;
 
 export const HTTP2_APPLICATION: Target = {
   name: 'http2-application',
-  sources: ['/src/node/http2/', '/src/node/dispatch.ts', '/src/linker/'],
+  sources: ['/src/node/http2/', '/src/node/matching/dispatch.ts', '/src/linker/'],
   pace: 'sockets',
   lines: true,
   words: [

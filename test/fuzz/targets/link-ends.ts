@@ -10,7 +10,7 @@ import type { Link, LinkRole } from '../../../src/link/link.ts';
 import type { Stream } from '../../../src/link/stream.ts';
 import { Linker } from '../../../src/linker/linker.ts';
 import { createLog } from '../../../src/log.ts';
-import { TurnoverMap } from '../../../src/turnover.ts';
+import { ChurnMap } from '../../../src/memory/churn-map.ts';
 import { type LinkStep, parseLinkScript } from '../link-script.ts';
 import { startHttpApp } from '../meaning-apps.ts';
 import { Stage, until } from '../stage.ts';
@@ -23,7 +23,7 @@ const SLOTS = 3;
 
 /** An end of a link that does nothing by itself, and notes what it hears. */
 class Puppet implements LinkRole {
-  readonly streams = new TurnoverMap<number, Stream>();
+  readonly streams = new ChurnMap<number, Stream>();
   readonly budget = linkBudget(0);
   readonly link: Link;
   readonly heard: (readonly [type: number, payload: Buffer])[] = [];
@@ -297,11 +297,11 @@ export const NODE_LINK_END: Target = {
   name: 'node-link-end',
   sources: [
     '/src/link/',
-    '/src/node/link-server.ts',
-    '/src/node/lenders.ts',
+    '/src/node/lenders/link-server.ts',
+    '/src/node/lenders/lenders.ts',
     '/src/node/relay',
-    '/src/node/slots.ts',
-    '/src/node/dispatch.ts',
+    '/src/node/matching/slots.ts',
+    '/src/node/matching/dispatch.ts',
     '/src/cluster/',
   ],
   pace: 'sockets',

@@ -6,7 +6,7 @@ import { type Running, startProcess } from '../../support/processes.ts';
 const DEMO = fileURLToPath(new URL('../../../deploy/examples/demo-app.mjs', import.meta.url));
 const DEV = ['dev', '--listen', 'http://127.0.0.1:0', '--admin', '127.0.0.1:0'];
 
-interface Answer {
+interface ApplicationResponse {
   readonly pid: number;
   readonly atOnce: number;
 }
@@ -16,7 +16,8 @@ interface State {
 }
 
 const urlOf = (dev: Running): string => (dev.ready.listen as string[])[0] ?? '';
-const work = async (dev: Running): Promise<Answer> => (await (await fetch(`${urlOf(dev)}/work`)).json()) as Answer;
+const work = async (dev: Running): Promise<ApplicationResponse> =>
+  (await (await fetch(`${urlOf(dev)}/work`)).json()) as ApplicationResponse;
 const instances = async (dev: Running) => {
   const state = (await (await fetch(`http://${dev.ready.admin}/api/v1/state`)).json()) as State;
   return state.routes[0]?.instances ?? [];

@@ -1,6 +1,6 @@
 /** The container image's health check, beside real processes. */
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { health } from '../../../src/cli/health.ts';
+import { health } from '../../../src/cli/commands/health.ts';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { startProcess } from '../../support/processes.ts';
 

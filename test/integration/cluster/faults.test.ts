@@ -1,7 +1,7 @@
 /** A fault at the boundaries towards Redis: with a real one, two nodes, and a scaler. It drops the one answer, message or job. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { RedisDirectory } from '../../../src/cluster/redis/directory.ts';
-import { createRedisCluster, createRedisDirectory } from '../../../src/cluster/redis/redis-cluster.ts';
+import { createRedisCluster, createRedisDirectory } from '../../../src/cluster/redis/open.ts';
 import { createLog } from '../../../src/log.ts';
 import { ProxyNode } from '../../../src/node/node.ts';
 import { Scaler } from '../../../src/scaling/scaler.ts';

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { readAction } from '../../../src/cli/route.ts';
+import { readAction } from '../../../src/cli/commands/route.ts';
 import { LINKER, NODE, ROUTES, SCALER } from '../../../src/config/commands.ts';
 import { loadCommand } from '../../../src/config/load.ts';
 import { canonicalRouteRecord } from '../../../src/config/route-settings.ts';

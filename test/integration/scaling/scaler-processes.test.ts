@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Redis } from 'ioredis';
 import type { Cluster, ClusterListener } from '../../../src/cluster/cluster.ts';
 import type { Directory } from '../../../src/cluster/directory.ts';
-import { createRedisCluster } from '../../../src/cluster/redis/redis-cluster.ts';
+import { createRedisCluster } from '../../../src/cluster/redis/open.ts';
 import { createLog } from '../../../src/log.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';

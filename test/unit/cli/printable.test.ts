@@ -2,9 +2,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { adminState } from '../../../src/admin/admin-state.ts';
 import { WaitWindow } from '../../../src/admin/waits.ts';
-import { inspectionText } from '../../../src/cli/inspect-text.ts';
-import { statusText } from '../../../src/cli/status-text.ts';
-import { frame } from '../../../src/cli/watch.ts';
+import { inspectionText } from '../../../src/cli/terminal/inspect-text.ts';
+import { statusText } from '../../../src/cli/terminal/status-text.ts';
+import { frame } from '../../../src/cli/terminal/watch.ts';
 import { printable, printableAll, printableLines } from '../../../src/printable.ts';
 import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from '../admin/pictures.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { look } from '../../../src/cli/inspect.ts';
-import { inspectionText } from '../../../src/cli/inspect-text.ts';
+import { look } from '../../../src/cli/commands/inspect.ts';
+import { inspectionText } from '../../../src/cli/terminal/inspect-text.ts';
 import type { Dump, Stored } from '../../../src/cluster/redis/inspect/dump.ts';
 import { findInconsistencies } from '../../../src/cluster/redis/inspect/findings.ts';
 import { meaningOf } from '../../../src/cluster/redis/inspect/meaning.ts';

@@ -109,7 +109,7 @@ describe('defaults', () => {
   test('every default of every command is a value that its own flag takes', () => {
     for (const { settings } of COMMANDS) {
       for (const one of Object.values(settings)) {
-        if (one.standardText !== '') expect(one.readItem(one.standardText)).not.toBeNull();
+        if (one.defaultText !== '') expect(one.readItem(one.defaultText)).not.toBeNull();
       }
     }
   });

@@ -10,16 +10,16 @@ import { FrameReader } from '../../../src/link/frames.ts';
 import { NodeLink } from '../../../src/link/node-link.ts';
 import { AppConnection } from '../../../src/linker/app-connection.ts';
 import { AppPool } from '../../../src/linker/app-pool.ts';
-import { Dispatcher } from '../../../src/node/dispatch.ts';
-import { Answer } from '../../../src/node/http1/answer.ts';
 import { ClientConnection } from '../../../src/node/http1/connection.ts';
 import { Exchange } from '../../../src/node/http1/exchange.ts';
-import { HeadSpans } from '../../../src/node/http1/head-spans.ts';
+import { HeadSpans } from '../../../src/node/http1/head/head-spans.ts';
 import { RequestBytes } from '../../../src/node/http1/request-bytes.ts';
-import { AnswerWriter } from '../../../src/node/http2/answer-writer.ts';
+import { ApplicationResponse } from '../../../src/node/http1/response.ts';
 import { ClientStream } from '../../../src/node/http2/client-stream.ts';
+import { ResponseWriter } from '../../../src/node/http2/response-writer.ts';
 import { StreamClient } from '../../../src/node/http2/stream-client.ts';
 import { AddressLimit } from '../../../src/node/listeners/address-limit.ts';
+import { Dispatcher } from '../../../src/node/matching/dispatch.ts';
 import { eventually } from '../../support/eventually.ts';
 import { faultOnce, mendFaults } from '../../support/faults.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../support/http2-client.ts';
@@ -136,7 +136,7 @@ describe('HTTP/1.1', () => {
   });
 
   test('a fault while the answer is read is a 500, and its slot goes home', async () => {
-    faultOnce(Answer.prototype, 'take', (_self, chunk: Buffer) => isMarked(chunk));
+    faultOnce(ApplicationResponse.prototype, 'take', (_self, chunk: Buffer) => isMarked(chunk));
     expect(await ask()).toBe(500);
     await expectNobodyElseHarmed('visit');
   });
@@ -186,7 +186,7 @@ describe('HTTP/2', () => {
 
   test.each([
     ['a stream begins', () => faultOnce(StreamClient.prototype, 'begin')],
-    ['the answer is written', () => faultOnce(AnswerWriter.prototype, 'write')],
+    ['the answer is written', () => faultOnce(ResponseWriter.prototype, 'write')],
     ['Node is told the answer', () => faultOnce(ClientStream.prototype, 'respond')],
     ['the exchange ends', () => faultOnce(StreamClient.prototype, 'finished')],
   ])('a fault when %s ends that stream, and its connection goes on', async (_when, inject) => {

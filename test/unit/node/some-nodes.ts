@@ -6,7 +6,7 @@ import { connect as connectTls } from 'node:tls';
 import { expect } from '@jest/globals';
 import pino from 'pino';
 import type { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
-import { createMemoryCluster } from '../../../src/cluster/memory/memory-cluster.ts';
+import { createMemoryCluster } from '../../../src/cluster/memory/open.ts';
 import { parseRouteSettings, type RouteRecord } from '../../../src/config/route-settings.ts';
 import { ResetCode } from '../../../src/link/frames.ts';
 import { dialLink, type Hello } from '../../../src/link/handshake.ts';

@@ -1,8 +1,8 @@
 /** Reads every key of pullproxy's that a Redis has, and changes none: the scripts would tidy up what is to be seen here. */
 import { Cluster } from 'ioredis';
 import type { Log } from '../../../log.ts';
-import { list, readHash, tuples } from '../answers.ts';
 import { isDataFault, RedisConnection } from '../connection.ts';
+import { list, readHash, tuples } from '../replies.ts';
 
 export interface Stored {
   /** As Redis names it. */

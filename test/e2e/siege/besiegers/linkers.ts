@@ -5,7 +5,7 @@ import { Frame } from '../../../../src/link/frames.ts';
 import { dialLink, type Hello } from '../../../../src/link/handshake.ts';
 import type { Link } from '../../../../src/link/link.ts';
 import type { Stream } from '../../../../src/link/stream.ts';
-import { TurnoverMap } from '../../../../src/turnover.ts';
+import { ChurnMap } from '../../../../src/memory/churn-map.ts';
 import { linkFrame, parseLinkScript } from '../../../fuzz/link-script.ts';
 import { HANDSHAKE } from '../../../fuzz/targets/link.ts';
 import { NODE_LINK_END } from '../../../fuzz/targets/link-ends.ts';
@@ -122,7 +122,7 @@ function dial(port: number, hello: Hello, secret: string): Promise<Link | null> 
       secret,
       failed: () => resolve(null),
       ready: (link) => {
-        link.begin({ streams: new TurnoverMap<number, Stream>(), budget: linkBudget(0), receive: () => false, down: () => {} });
+        link.begin({ streams: new ChurnMap<number, Stream>(), budget: linkBudget(0), receive: () => false, down: () => {} });
         resolve(link);
       },
     });

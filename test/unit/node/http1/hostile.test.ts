@@ -1,7 +1,7 @@
 /** Anything may come, from clients and from applications: the node lives on, nobody gets what is another's, and nothing stays occupied. */
 import { afterEach, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { parserCounts } from '../../../../src/node/http1/llhttp.ts';
+import { parserCounts } from '../../../../src/node/http1/head/llhttp.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';

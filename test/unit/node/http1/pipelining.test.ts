@@ -108,8 +108,8 @@ describe('pipelined requests', () => {
     expect(client.socket.writableLength).toBeGreaterThan(500_000);
     client.discards = true;
     client.resume();
-    const answerBytes = answer.length;
-    await client.until(() => client.receivedBytes >= count * answerBytes);
-    expect(client.receivedBytes).toBe(count * answerBytes);
+    const responseBytes = answer.length;
+    await client.until(() => client.receivedBytes >= count * responseBytes);
+    expect(client.receivedBytes).toBe(count * responseBytes);
   });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
+import { TrustedProxies } from '../../../../src/node/clients/trusted-proxies.ts';
 import { AddressLimit } from '../../../../src/node/listeners/address-limit.ts';
-import { TrustedProxies } from '../../../../src/node/listeners/trusted-proxies.ts';
 
 const limit = (max: number): AddressLimit => new AddressLimit(max, new TrustedProxies([{ address: '10.0.0.0', bits: 8 }]));
 

@@ -36,7 +36,10 @@ afterEach(async () => {
   await closeEverything();
 });
 
-async function served(certificates: Certificates, options: { connectionsMax?: number; entranceTimeoutMs?: number } = {}): Promise<number> {
+async function served(
+  certificates: Certificates,
+  options: { connectionsMax?: number; beforeRequestTimeoutMs?: number } = {},
+): Promise<number> {
   const app = await ScriptedApp.serving(() => ok('hello'));
   return (await startServedNode(app.port, { listen: { protocol: 'https' }, certificates, ...options })).port;
 }
@@ -136,7 +139,7 @@ describe('a handshake', () => {
   });
 
   test('that does not go on is ended', async () => {
-    const port = await served(new Certificates([first]), { entranceTimeoutMs: 100 });
+    const port = await served(new Certificates([first]), { beforeRequestTimeoutMs: 100 });
     const silent = await connectClient(port);
     silent.send(Buffer.from('160301', 'hex'));
     await silent.ended();

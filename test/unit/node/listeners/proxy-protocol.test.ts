@@ -73,7 +73,7 @@ describe('a listener behind a PROXY protocol', () => {
   });
 
   test('does not wait for the header for ever, nor for one that ends', async () => {
-    const { port } = await served({ listen: { proxyProtocol: 'v1' }, entranceTimeoutMs: 100 });
+    const { port } = await served({ listen: { proxyProtocol: 'v1' }, beforeRequestTimeoutMs: 100 });
     const slow = await connectClient(port);
     slow.send('PROXY');
     await slow.ended();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
-import { ticketKeys } from '../../../../src/cli/ticket-keys.ts';
+import { ticketKeys } from '../../../../src/cli/files/ticket-keys.ts';
 import { createLog } from '../../../../src/log.ts';
 import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { TICKET_KEY_BYTES, TicketKeySeries, TicketKeys } from '../../../../src/node/listeners/ticket-keys.ts';

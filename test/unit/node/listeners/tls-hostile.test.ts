@@ -144,7 +144,7 @@ test.each([
   ['tls', '160301020001000'],
 ] as const)(`${HALF_HANDSHAKES} half handshakes at an %s listener end when their time is up, and harm nobody`, async (protocol, hex) => {
   const certificates = new Certificates([certificate]);
-  const limits = { entranceTimeoutMs: 1_500, headTimeoutMs: 1_500 };
+  const limits = { beforeRequestTimeoutMs: 1_500, headTimeoutMs: 1_500 };
   const { port, backendPort } = await startLoneNode({ listen: { protocol }, certificates, ...limits, routes: { 'app.test': {} } });
   let ended = 0;
   for (let i = 0; i < HALF_HANDSHAKES; i++) {

@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { AdminServer } from '../../admin/server.ts';
+import { unawaited } from '../../boundary.ts';
+import { MemoryDirectory } from '../../cluster/memory/directory.ts';
+import { createMemoryCluster } from '../../cluster/memory/open.ts';
+import { DEV, routeDefaultsOf } from '../../config/commands.ts';
+import { type HostPort, parseHostPort } from '../../config/host-port.ts';
+import { loadCommand } from '../../config/load.ts';
+import { writeRouteSettings } from '../../config/route-settings.ts';
+import { readVersion } from '../../config/version.ts';
+import { createLog } from '../../log.ts';
+import { ProxyNode } from '../../node/node.ts';
+import { LocalScaler } from '../../scaling/local.ts';
+import { leavingWords } from '../dev/leaving-words.ts';
+import { LocalInstances } from '../dev/local-instances.ts';
+import { welcome } from '../dev/welcome.ts';
+import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
+import { ticketKeys } from '../files/ticket-keys.ts';
+import { showHelp } from '../help/show-help.ts';
+import { nodeAdminSource } from '../node/node-admin.ts';
+import { openTelemetry } from '../node/telemetry.ts';
+import { installLastResort } from '../process/last-resort.ts';
+import { watchParent } from '../process/parent-watch.ts';
+import { logIgnoredSignals, onSignals } from '../process/signals.ts';
+import { restartWith } from '../scaler/restart-with.ts';
+
+const BACKEND: HostPort = { host: '127.0.0.1', port: 0 };
+
+/** Node, scaling and instances in one process, in memory. */
+export async function dev(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(DEV, argv);
+  if (loaded === null) return showHelp(DEV);
+  const { values: settings, tail: command } = loaded;
+
+  const leaving = Promise.withResolvers<void>();
+  let exitCode = 0;
+  const log = createLog('dev', settings.logLevel);
+  const net = installLastResort(log);
+  const version = readVersion();
+  const certificates = readHttpsFiles(settings, ticketKeys(settings, log));
+  const secret = randomBytes(32).toString('base64url');
+  const { route, concurrency, appProxyProtocol: proxyProtocol } = settings;
+  const routeDefaults = { ...routeDefaultsOf(settings), concurrency };
+  const directory = new MemoryDirectory();
+  await directory.setRoute(route, writeRouteSettings(routeDefaults));
+
+  const telemetry = await openTelemetry(settings, 'dev', log);
+  const node = new ProxyNode({
+    ...settings,
+    certificates,
+    id: 'dev',
+    log,
+    backend: BACKEND,
+    cluster: (bound) => createMemoryCluster({ self: { id: 'dev', address: bound }, version, log, directory }).cluster,
+    startNeeded: (name, force) => scaler.request(name, force),
+    secrets: () => [secret],
+    routeDefaults,
+    heldMax: settings.connectionsMax,
+    watchers: telemetry.watchers,
+  });
+  const bound = await node.start();
+  if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
+  const proxy = parseHostPort(bound.backend) ?? BACKEND;
+  const impossible = (why: string): void => {
+    if (exitCode === 0) process.stderr.write(`pullproxy dev: ${why}.\n`);
+    exitCode = 1;
+    scaler.close();
+    leaving.resolve();
+  };
+  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, proxyProtocol, times: settings, impossible, log });
+  const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
+  const leave = (why: string): void => {
+    process.stderr.write(leavingWords({ why, active: node.active, held: node.held, instances: instances.size, ...settings }));
+    leaving.resolve();
+  };
+  const atOnce = (code: number): void =>
+    unawaited(
+      'application',
+      instances.end().then(() => process.exit(code)),
+    );
+  // SIGHUP: the terminal is gone, and with it whoever would stop the instances.
+  onSignals(leave, atOnce, ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']);
+  logIgnoredSignals(log, ['SIGHUP']);
+  watchParent(() => leave('the process that started this one has ended'));
+
+  const source = nodeAdminSource({
+    node,
+    version,
+    redis: false,
+    startedBy: 'this process',
+    routeDefaults,
+    jobs: async (max) => instances.jobs(max),
+    restart: (name) => restartWith(directory, (one) => scaler.request(one), name),
+    startAnother: (name) => scaler.request(name, 1),
+    leave: leaving.resolve,
+    startupCommands: () => new Map([[route, instances.results]]),
+    accessLogDropped: telemetry.dropped,
+  });
+  const admin = new AdminServer({
+    listen: settings.admin,
+    token: settings.adminToken,
+    metricsOpen: settings.adminMetricsOpen,
+    log,
+    source,
+  });
+  const adminAddress = await admin.start();
+  log.info({ ...bound, admin: adminAddress }, 'ready');
+  process.stderr.write(welcome({ listen: bound.listen, admin: adminAddress, route, command, minInstances: settings.minInstances }));
+
+  await Promise.race([leaving.promise, net.broken]);
+  log.info('draining');
+  // Where nothing can be started, nobody waits for it.
+  await node.drain(exitCode === 0 ? net.drainMs(settings.drainTimeoutMs) : 0);
+  await scaler.close();
+  await instances.drain();
+  await admin.stop();
+  await telemetry.close();
+  log.info('over');
+  return net.exitCode(exitCode);
+}

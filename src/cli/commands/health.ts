@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { DEV, NODE, SCALER } from '../../config/commands.ts';
+import { formatHostPort, type HostPort } from '../../config/host-port.ts';
+import { loadCommand } from '../../config/load.ts';
+
+const PATIENCE_MS = 2_000;
+
+/**
+ * Does the pullproxy that this container runs live? It is asked at its admin port, which is where its own flags, environment and file
+ * say; what has none (a linker, a scaler without --admin) lives as long as its container does. Not for people: the image's HEALTHCHECK.
+ * @param mainProcess the container's first process, words ended by zeros, as in proc(5)
+ */
+export async function health(_argv: readonly string[], mainProcess = readFileSync('/proc/1/cmdline', 'utf8')): Promise<number> {
+  const words = mainProcess.split('\0').slice(0, -1);
+  // In front of it stand Node, and perhaps an init.
+  const at = words.findIndex((word) => /(^|\/)(pullproxy|main\.[jt]s)$/.test(word));
+  const admin = await adminOf(words[at + 1], words.slice(at + 2));
+  if (admin === null) return 0;
+  const url = `http://${formatHostPort({ ...admin, host: reachable(admin.host) })}/healthz`;
+  const { ok } = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => ({ ok: false }));
+  if (!ok) console.error(`${url} does not answer that all is well`);
+  return ok ? 0 : 1;
+}
+
+async function adminOf(command: string | undefined, argv: readonly string[]): Promise<HostPort | null> {
+  if (command === 'node') return (await loadCommand(NODE, argv))?.values.admin ?? null;
+  if (command === 'dev') return (await loadCommand(DEV, argv))?.values.admin ?? null;
+  if (command === 'scaler') return (await loadCommand(SCALER, argv))?.values.admin ?? null;
+  return null;
+}
+
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}

@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { beatMs } from '../../cluster/limits.ts';
+import { type Dump, Inspector } from '../../cluster/redis/inspect/dump.ts';
+import type { Finding } from '../../cluster/redis/inspect/finding.ts';
+import { findInconsistencies } from '../../cluster/redis/inspect/findings.ts';
+import { meaningOf } from '../../cluster/redis/inspect/meaning.ts';
+import { problem } from '../../config/kinds.ts';
+import { loadCommand } from '../../config/load.ts';
+import { INSPECT } from '../../config/operator-commands.ts';
+import { ROUTE_NAME_EXPECTED, validRouteName } from '../../config/route-name.ts';
+import { ConfigError } from '../../errors.ts';
+import { createLog } from '../../log.ts';
+import { printableLines } from '../../printable.ts';
+import { showHelp } from '../help/show-help.ts';
+import { inspectionText } from '../terminal/inspect-text.ts';
+import { paintFor } from '../terminal/paint.ts';
+import { answering } from './with-directory.ts';
+
+/** Longer than two beats: with the first a node notices that something was lost, with the second it has said all anew. */
+const SECOND_LOOK_MS = 2 * beatMs + 200;
+const WIDTH_OF_A_FILE = 1_000;
+
+/** Explains Redis' keys. Ends with 1 when something is broken. */
+export async function inspect(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(INSPECT, argv);
+  if (loaded === null) return showHelp(INSPECT);
+  const { redis, json } = loaded.values;
+  const route = readRoute(loaded.operands);
+  const inspector = new Inspector(redis, createLog('pullproxy', 'silent'));
+  return answering(redis, inspector, async () => {
+    const { dump, findings } = await look(inspector);
+    if (json) console.log(printableLines(asJson(dump, findings)));
+    else console.log(inspectionText({ dump, findings, route }, process.stdout.columns || WIDTH_OF_A_FILE, paintFor(process.stdout)));
+    return findings.some(({ severity }) => severity === 'broken') ? 1 : 0;
+  });
+}
+
+/**
+ * Keys are read one after the other while the cluster goes on, so two of them may seem to contradict each other: only what is found
+ * twice is one.
+ */
+export async function look(
+  inspector: Pick<Inspector, 'read'>,
+  pauseMs = SECOND_LOOK_MS,
+): Promise<{ dump: Dump; findings: readonly Finding[] }> {
+  const first = await inspector.read();
+  const suspected = findInconsistencies(first);
+  if (suspected.length === 0) return { dump: first, findings: [] };
+  await delay(pauseMs);
+  const dump = await inspector.read();
+  const before = new Set(suspected.map(identity));
+  return { dump, findings: findInconsistencies(dump).filter((finding) => before.has(identity(finding))) };
+}
+
+/** Numbers may differ from one look to the other. */
+function identity({ key, what }: Finding): string {
+  return `${key} ${what.replaceAll(/\d+/g, 'N')}`;
+}
+
+function readRoute([written, extra]: readonly string[]): string | null {
+  if (written === undefined) return null;
+  const name = validRouteName(written);
+  if (name === null) throw new ConfigError([problem('inspect', written, ROUTE_NAME_EXPECTED)]);
+  if (extra !== undefined) throw new ConfigError([problem('inspect', extra, 'nothing more')]);
+  return name;
+}
+
+function asJson(dump: Dump, findings: readonly Finding[]): string {
+  const keys = [...dump.keys].map(([key, { type, size, expiresInMs }]) => ({
+    key,
+    type,
+    size,
+    expiresInMs,
+    what: meaningOf(key)?.what ?? null,
+  }));
+  return JSON.stringify({ at: dump.now, keys, findings }, null, 2);
+}

@@ -1,0 +1,81 @@
+import { unawaited } from '../../boundary.ts';
+import { LINKER } from '../../config/commands.ts';
+import { inheritedEnvironment } from '../../config/environment.ts';
+import { loadCommand } from '../../config/load.ts';
+import { readPemFile } from '../../config/pem-file.ts';
+import { readVersion } from '../../config/version.ts';
+import { Linker } from '../../linker/linker.ts';
+import { affordableSlots, openFilesLimit } from '../../linker/open-files.ts';
+import { createLog } from '../../log.ts';
+import { secretOf } from '../files/secrets.ts';
+import { showHelp } from '../help/show-help.ts';
+import { installLastResort, SHORT_DRAIN_MS } from '../process/last-resort.ts';
+import { logIgnoredSignals, onSignals } from '../process/signals.ts';
+
+/** The sidecar: one instance of an application. Ends with the application's exit code when that ended by itself, else with 0. */
+export async function linker(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(LINKER, argv);
+  if (loaded === null) return showHelp(LINKER);
+  const { values: settings, tail: command } = loaded;
+  const log = createLog('linker', settings.logLevel);
+  const net = installLastResort(log);
+  logIgnoredSignals(log, ['SIGHUP']);
+  const limit = openFilesLimit();
+  const concurrency = affordableSlots(settings.concurrency, limit);
+  if (concurrency < settings.concurrency) {
+    const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
+    log.warn({ concurrency, asked: settings.concurrency, reason }, 'fewer requests at once than --concurrency says');
+  }
+  const instance = new Linker({
+    proxies: settings.proxy,
+    route: settings.route,
+    concurrency,
+    secret: secretOf(settings),
+    app: settings.app,
+    command: command.length > 0 ? command : undefined,
+    env: inheritedEnvironment(),
+    startId: settings.startId,
+    version: readVersion(),
+    tls: tlsOf(settings),
+    linkVersionMin: settings.linkVersionMin,
+    log,
+    startTimeoutMs: settings.startTimeoutMs,
+    idleTimeoutMs: settings.idleTimeoutMs,
+    oldIdleTimeoutMs: settings.oldIdleTimeoutMs,
+    drainTimeoutMs: settings.drainTimeoutMs,
+    stopTimeoutMs: settings.stopTimeoutMs,
+    readyPath: settings.readyPath,
+    lingerMs: settings.lingerMs,
+    proxyProtocol: settings.appProxyProtocol,
+  });
+  // Even at once the application is stopped first: it would outlive the linker, and serve nobody.
+  onSignals(
+    () => instance.drain(),
+    () => instance.drain(),
+  );
+  process.on('SIGHUP', () => instance.startAnother());
+  unawaited(
+    'unknown',
+    net.broken.then(() => instance.drain(SHORT_DRAIN_MS)),
+  );
+  return net.exitCode(await instance.run());
+}
+
+/** As the files are when it dials. */
+function tlsOf(settings: {
+  proxyTlsCa?: string | undefined;
+  proxyTlsCert?: string | undefined;
+  proxyTlsKey?: string | undefined;
+  proxyTlsName?: string | undefined;
+}) {
+  if (settings.proxyTlsCa === undefined && settings.proxyTlsCert === undefined) return undefined;
+  const read = () => ({
+    ca: readPemFile('--proxy-tls-ca', settings.proxyTlsCa),
+    cert: readPemFile('--proxy-tls-cert', settings.proxyTlsCert),
+    key: readPemFile('--proxy-tls-key', settings.proxyTlsKey),
+    ...(settings.proxyTlsName === undefined ? {} : { name: settings.proxyTlsName }),
+  });
+  // What is wrong is said at the start.
+  read();
+  return read;
+}

@@ -1,0 +1,40 @@
+import { AdminServer } from '../../admin/server.ts';
+import { NODE } from '../../config/commands.ts';
+import { loadCommand } from '../../config/load.ts';
+import { createLog } from '../../log.ts';
+import { warnOfWeakSecrets } from '../files/secrets.ts';
+import { showHelp } from '../help/show-help.ts';
+import { newNodeId, openNode } from '../node/open-node.ts';
+import { installLastResort } from '../process/last-resort.ts';
+import { firstSignal, logIgnoredSignals } from '../process/signals.ts';
+import { supervise } from '../workers/supervise.ts';
+
+/** One proxy process: node and admin port, until it is told to leave. With `--workers` it only looks after those. */
+export async function node(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(NODE, argv);
+  if (loaded === null) return showHelp(NODE);
+  const { values: settings } = loaded;
+  const log = createLog('node', settings.logLevel);
+  const net = installLastResort(log);
+  if (settings.workers > 1) return supervise(argv, settings, log, net);
+  logIgnoredSignals(log);
+
+  const signalled = firstSignal();
+  const { listen, backend, advertise, id = newNodeId() } = settings;
+  const open = await openNode(loaded, { id, listen, backend, advertise }, log);
+  const admin = new AdminServer({
+    listen: settings.admin,
+    token: settings.adminToken,
+    metricsOpen: settings.adminMetricsOpen,
+    log,
+    source: open.source,
+  });
+  log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
+  warnOfWeakSecrets(settings, log);
+
+  await Promise.race([signalled, open.leaveAsked, net.broken]);
+  await open.close(net.drainMs(settings.drainTimeoutMs));
+  await admin.stop();
+  log.info('over');
+  return net.exitCode(0);
+}

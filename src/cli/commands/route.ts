@@ -1,0 +1,101 @@
+import type { StartDirectory } from '../../cluster/directory.ts';
+import { ROUTES } from '../../config/commands.ts';
+import { problem } from '../../config/kinds.ts';
+import { loadCommand } from '../../config/load.ts';
+import { ROUTE_NAME_EXPECTED, validRouteName } from '../../config/route-name.ts';
+import { canonicalRouteRecord, parseRouteSettings, ROUTE_KEYS, type RouteRecord, writeRouteSettings } from '../../config/route-settings.ts';
+import { ConfigError } from '../../errors.ts';
+import { printable, printableLines } from '../../printable.ts';
+import { showHelp } from '../help/show-help.ts';
+import { restartRoute } from '../scaler/restart.ts';
+import { withDirectory } from './with-directory.ts';
+
+/** Names and settings may be anybody's. */
+const say = {
+  log: (text: string): void => console.log(printableLines(text)),
+  error: (text: string): void => console.error(printableLines(text)),
+};
+
+type Action =
+  | { readonly verb: 'list' }
+  | { readonly verb: 'get' | 'delete' | 'restart'; readonly name: string }
+  | { readonly verb: 'set'; readonly name: string; readonly changes: ReadonlyMap<string, string> };
+
+const VERBS = 'list, get, set, delete, restart';
+
+/** Settings of routes: shown, changed, deleted. */
+export async function route(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(ROUTES, argv);
+  if (loaded === null) return showHelp(ROUTES);
+  const action = readAction(loaded.operands);
+  return withDirectory(loaded.values.redis, (directory) => perform(directory, action, loaded.values.redis));
+}
+
+/** @throws ConfigError */
+export function readAction([verb, written, ...rest]: readonly string[]): Action {
+  const extra = verb === 'list' ? [written, ...rest] : verb === 'set' ? [] : rest;
+  if (verb !== 'list' && verb !== 'get' && verb !== 'set' && verb !== 'delete' && verb !== 'restart') {
+    throw new ConfigError([verb === undefined ? `expected one of ${VERBS}` : problem('route', verb, `one of ${VERBS}`)]);
+  }
+  if (extra[0] !== undefined) throw new ConfigError([problem(`route ${verb}`, extra[0], 'nothing more')]);
+  if (verb === 'list') return { verb };
+  const name = validRouteName(written ?? '');
+  if (name === null) throw new ConfigError([problem(`route ${verb}`, written ?? '', ROUTE_NAME_EXPECTED)]);
+  return verb === 'set' ? { verb, name, changes: readChanges(rest) } : { verb, name };
+}
+
+function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
+  const split = pairs.map((pair) => /^([^=]+)=(.*)$/s.exec(pair) ?? pair);
+  const problems = split.filter((one) => typeof one === 'string').map((one) => problem('route set', one, 'key=value'));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return new Map(split.map((one) => [one[1] ?? '', one[2] ?? '']));
+}
+
+async function perform(directory: StartDirectory, action: Action, redisUrl: string): Promise<number> {
+  if (action.verb === 'list') {
+    const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
+    if (routes.length === 0) say.error('No route has settings. "pullproxy route set NAME key=value..." gives one some.');
+    for (const [name, record] of routes) {
+      say.log([printable(name), ...pairsOf(record)].join('  '));
+    }
+    return 0;
+  }
+  const { name } = action;
+  if (action.verb === 'restart') return restart(redisUrl, directory, name);
+  const stored = await directory.route(name);
+  if (action.verb === 'set') {
+    const record = merged(stored ?? {}, action.changes);
+    await directory.setRoute(name, record);
+    say.log([name, ...pairsOf(record)].join('  '));
+    return 0;
+  }
+  if (stored === null) {
+    say.error(`pullproxy route: ${name} has no settings`);
+    say.error(`  "pullproxy route list" shows who has some, "pullproxy route set ${name} key=value..." gives it some.`);
+    return 1;
+  }
+  if (action.verb === 'delete') await directory.setRoute(name, null);
+  else say.log(pairsOf(writeRouteSettings(parseRouteSettings(stored))).join('\n'));
+  return 0;
+}
+
+async function restart(redisUrl: string, directory: StartDirectory, name: string): Promise<number> {
+  const count = await restartRoute(redisUrl, directory, name);
+  if (count > 0) say.log(`${name}: ${count} ${count === 1 ? 'instance is' : 'instances are'} being replaced`);
+  else say.error(`pullproxy route: ${name} has no instance to replace`);
+  return count > 0 ? 0 : 1;
+}
+
+/** `key=` takes a setting back to its default. @throws ConfigError when the whole would be bad */
+export function merged(stored: RouteRecord, changes: ReadonlyMap<string, string>): RouteRecord {
+  const together = new Map(Object.entries(stored));
+  for (const [key, value] of changes) {
+    if (value === '' && Object.hasOwn(ROUTE_KEYS, key)) together.delete(key);
+    else together.set(key, value);
+  }
+  return canonicalRouteRecord(Object.fromEntries(together));
+}
+
+function pairsOf(record: RouteRecord): string[] {
+  return Object.entries(record).map(([key, value]) => printable(`${key}=${value}`));
+}

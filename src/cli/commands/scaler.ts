@@ -1,0 +1,99 @@
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AdminServer } from '../../admin/server.ts';
+import { createRedisDirectory } from '../../cluster/redis/open.ts';
+import { SCALER } from '../../config/commands.ts';
+import { inheritedEnvironment } from '../../config/environment.ts';
+import { problem } from '../../config/kinds.ts';
+import { loadCommand } from '../../config/load.ts';
+import { readVersion } from '../../config/version.ts';
+import { ConfigError } from '../../errors.ts';
+import { createLog, type Log } from '../../log.ts';
+import { selectCommandEnvironment } from '../../scaling/command-environment.ts';
+import { OutputFiles } from '../../scaling/output-files.ts';
+import { Scaler } from '../../scaling/scaler.ts';
+import { StartupJobReader } from '../../scaling/startup-job-reader.ts';
+import { StartupQueue } from '../../scaling/startup-queue.ts';
+import { showHelp } from '../help/show-help.ts';
+import { openTracing } from '../node/telemetry.ts';
+import { installLastResort } from '../process/last-resort.ts';
+import { firstSignal, logIgnoredSignals } from '../process/signals.ts';
+import { scalerAdminSource } from '../scaler/scaler-admin.ts';
+
+/** After the last command has ended, or was ended. */
+const LEAVE_MS = 10_000;
+
+/** Runs the startup command for clients that wait, until it is told to leave. */
+export async function scaler(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(SCALER, argv);
+  if (loaded === null) return showHelp(SCALER);
+  const { values: settings, tail: command } = loaded;
+
+  const signalled = firstSignal();
+  const asked = Promise.withResolvers<void>();
+  const log = createLog('scaler', settings.logLevel);
+  const net = installLastResort(log);
+  logIgnoredSignals(log);
+  const tracing = await openTracing(settings.tracing, hostname(), log);
+  const outputs = openOutputs(settings.outputDir, log);
+  const directory = createRedisDirectory({ url: settings.redis, log });
+  const worker = new Scaler({
+    redisUrl: settings.redis,
+    directory,
+    command,
+    allowRouteCommands: settings.allowRouteCommands,
+    rate: { count: settings.rate.count, perMs: settings.rate.durationMs },
+    parallel: settings.parallel,
+    commandTimeoutMs: settings.commandTimeoutMs,
+    outputs,
+    environment: selectCommandEnvironment(inheritedEnvironment(), settings.commandEnv),
+    ...(tracing === null ? {} : { began: (facts) => tracing.commands.begin(facts) }),
+    log,
+  });
+  const queue = new StartupQueue({ redisUrl: settings.redis, directory, log });
+  const reader = new StartupJobReader(settings.redis);
+  const jobs = (max: number) => reader.read(max);
+  const source = scalerAdminSource({ directory, worker, queue, jobs, version: readVersion(), leave: asked.resolve });
+  const admin =
+    settings.admin === undefined
+      ? null
+      : new AdminServer({ listen: settings.admin, token: settings.adminToken, metricsOpen: settings.adminMetricsOpen, log, source });
+  // Before the worker: while Redis is away, health and metrics say so.
+  const bound = await admin?.start();
+  const leaving = Promise.race([signalled, asked.promise, net.broken]);
+  const ready = worker.start().then(() => log.info({ admin: bound }, 'ready'));
+  await Promise.race([leaving, ready.then(() => leaving)]);
+
+  log.info('draining');
+  // Its commands end by their timeout; what comes of them can't be told to a Redis that is away.
+  await Promise.race([worker.close(), delay(net.drainMs(settings.commandTimeoutMs + LEAVE_MS))]);
+  await queue.close();
+  await reader.close();
+  await directory.close();
+  outputs?.close();
+  await admin?.stop();
+  await tracing?.close();
+  log.info('over');
+  return net.exitCode(0);
+}
+
+/** A container whose file system can't be written to has this one all the same, in memory. */
+const SHARED_MEMORY = '/dev/shm';
+
+/** Null: nothing can be written anywhere, and nobody asked for it. @throws ConfigError when somebody did */
+function openOutputs(asked: string | undefined, log: Log): OutputFiles | null {
+  const name = `pullproxy-${process.getuid?.() ?? 'output'}`;
+  const reasons: string[] = [];
+  for (const directory of asked === undefined ? [join(tmpdir(), name), join(SHARED_MEMORY, name)] : [asked]) {
+    try {
+      return new OutputFiles(directory, log);
+    } catch (error) {
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (asked !== undefined)
+    throw new ConfigError([problem('--output-dir', asked, `a directory of this user's that can be written (${reasons})`)]);
+  log.warn({ reasons }, 'startup commands write into pipes of this process: what they leave running may break with it (--output-dir)');
+  return null;
+}

@@ -1,0 +1,96 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type AdminState, adminState } from '../../admin/admin-state.ts';
+import { WaitWindow } from '../../admin/waits.ts';
+import { internalErrors } from '../../boundary.ts';
+import type { StartDirectory } from '../../cluster/directory.ts';
+import { STATUS } from '../../config/commands.ts';
+import { loadCommand } from '../../config/load.ts';
+import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
+import { readVersion } from '../../config/version.ts';
+import { printableLines } from '../../printable.ts';
+import { StartupJobReader } from '../../scaling/startup-job-reader.ts';
+import { showHelp } from '../help/show-help.ts';
+import { paintFor } from '../terminal/paint.ts';
+import { statusText } from '../terminal/status-text.ts';
+import { watch } from '../terminal/watch.ts';
+import { withDirectory } from './with-directory.ts';
+
+const WATCH_MS = 1_000;
+/** What is not written to a terminal is not cut to one. */
+const WIDTH_OF_A_FILE = 1_000;
+/** In each state. */
+const JOBS_MAX = 20;
+const THIS_PROCESS = { startedBy: 'scalers', draining: false, routeDefaults: writeRouteSettings(DEFAULT_ROUTE_SETTINGS) } as const;
+
+type Look = () => Promise<AdminState>;
+
+/** Prints the cluster as the directory has it: once, or again and again. */
+export async function status(argv: readonly string[]): Promise<number> {
+  const loaded = await loadCommand(STATUS, argv);
+  if (loaded === null) return showHelp(STATUS);
+  const { redis, json, watch: again } = loaded.values;
+  return withDirectory(redis, async (directory) => {
+    const jobs = new StartupJobReader(redis);
+    const look = looker(directory, jobs);
+    try {
+      if (!again) console.log(json ? asJson(await look(), 2) : statusText(await look(), width(), paint()));
+      else if (json || !process.stdout.isTTY) await printAgain(look, json);
+      else await watch(screen(look), WATCH_MS);
+      return 0;
+    } finally {
+      await jobs.close();
+    }
+  });
+}
+
+function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
+  const waits = new WaitWindow();
+  const version = readVersion();
+  return async () => {
+    const [snapshot, found] = await Promise.all([directory.snapshot(), jobs.read(JOBS_MAX)]);
+    const state = { node: null, redis: { connected: directory.connected }, ...snapshot };
+    return adminState(
+      state,
+      found,
+      { version, ...THIS_PROCESS, redisRefusal: directory.refusal, internalErrors: internalErrors() },
+      waits.add(snapshot.nodes, performance.now()),
+      Date.now(),
+    );
+  };
+}
+
+/** For scripts and files: one picture after the other. */
+async function printAgain(look: Look, json: boolean): Promise<never> {
+  for (;;) {
+    const state = await look().catch(() => null);
+    if (state === null) console.error('Redis does not answer.');
+    else console.log(json ? asJson(state) : statusText(state, width()));
+    await delay(WATCH_MS);
+  }
+}
+
+/** While Redis is away, what was there last stays, and it is said how old it is. */
+function screen(look: Look): (columns: number) => Promise<string> {
+  const clock = (at: number): string => new Date(at).toTimeString().slice(0, 8);
+  let last: AdminState | null = null;
+  return async (columns) => {
+    const state = await look().catch(() => null);
+    last = state ?? last;
+    const seen = last === null ? '' : ` What follows is of ${clock(last.at)}.`;
+    const head =
+      state === null ? paint()('red', `Redis does not answer.${seen}`) : paint()('dim', `pullproxy at ${clock(state.at)}, q quits`);
+    return last === null ? head : `${head}\n${statusText(last, columns, paint())}`;
+  };
+}
+
+function asJson(state: AdminState, indent = 0): string {
+  return printableLines(JSON.stringify(state, null, indent));
+}
+
+function paint() {
+  return paintFor(process.stdout);
+}
+
+function width(): number {
+  return process.stdout.columns ?? WIDTH_OF_A_FILE;
+}

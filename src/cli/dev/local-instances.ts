@@ -1,0 +1,92 @@
+/** Instances of one application in this process: each a linker, which runs the application as its child. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { unawaited } from '../../boundary.ts';
+import { inheritedEnvironment } from '../../config/environment.ts';
+import type { HostPort } from '../../config/host-port.ts';
+import { readVersion } from '../../config/version.ts';
+import { Linker } from '../../linker/linker.ts';
+import type { LinkerOptions, LinkerTimes } from '../../linker/linker-options.ts';
+import type { Log } from '../../log.ts';
+import type { StartupJobs } from '../../scaling/startup-job.ts';
+import { LocalStarts } from './local-starts.ts';
+
+export interface LocalOptions {
+  readonly proxy: HostPort;
+  readonly route: string;
+  readonly concurrency: number;
+  readonly secret: string;
+  readonly command: readonly string[];
+  readonly proxyProtocol: LinkerOptions['proxyProtocol'];
+  readonly times: Partial<LinkerTimes>;
+  /** The application can't be run at all, and why. */
+  readonly impossible: NonNullable<LinkerOptions['impossible']>;
+  readonly log: Log;
+}
+
+/** How long instances that are ended at once are waited for: their applications are killed by then. */
+const AT_ONCE_MS = 1_000;
+
+export class LocalInstances {
+  readonly #options: LocalOptions;
+  readonly #running = new Map<Linker, Promise<number>>();
+  readonly #results = { ok: 0, failed: 0 };
+  readonly #starts = new LocalStarts();
+
+  constructor(options: LocalOptions) {
+    this.#options = options;
+  }
+
+  /** Starts one instance; resolves when it serves, rejects when its application ended before. */
+  start(startId: string): Promise<void> {
+    return this.#starts.watch(this.#options.route, startId, () => this.#start(startId));
+  }
+
+  async #start(startId: string): Promise<void> {
+    const { proxy, times, log, ...same } = this.#options;
+    const own = log.child({ startId });
+    // What a linker says of itself is one too many here: this process has its own word for when it is ready.
+    own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
+    const env = inheritedEnvironment();
+    const version = readVersion();
+    const linker = new Linker({ ...times, ...same, proxies: [proxy], env, startId, version, log: own });
+    const over = linker.run().finally(() => this.#running.delete(linker));
+    this.#running.set(linker, over);
+    const said = over.then((code) => log.info({ route: same.route, instance: linker.instance, code }, 'instance has left'));
+    unawaited('application', said);
+    await linker.ready.catch((error: unknown) => {
+      this.#results.failed++;
+      throw error;
+    });
+    this.#results.ok++;
+    log.info({ route: same.route, instance: linker.instance }, 'instance serves');
+  }
+
+  /** The last starts, for people who look. */
+  jobs(max: number): StartupJobs {
+    return this.#starts.jobs(max);
+  }
+
+  /** Starts by what came of them. */
+  get results(): Readonly<Record<string, number>> {
+    return this.#results;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Lets all of them end what they serve, and stops their applications. */
+  async drain(): Promise<void> {
+    for (const linker of this.#running.keys()) linker.drain();
+    await Promise.all(this.#running.values());
+  }
+
+  /** Kills their applications, whether they drain already or not. */
+  async end(): Promise<void> {
+    for (const linker of this.#running.keys()) {
+      linker.drain();
+      linker.drain();
+    }
+    await Promise.race([Promise.all(this.#running.values()), delay(AT_ONCE_MS)]);
+  }
+}

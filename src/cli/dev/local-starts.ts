@@ -1,0 +1,59 @@
+import type { StartupJobFacts, StartupJobs } from '../../scaling/startup-job.ts';
+
+/** Starts that are over are remembered for people who look. */
+const REMEMBERED_MAX = 50;
+
+/** The starts of this process, in the form that startup jobs have: each is a job with one run. */
+export class LocalStarts {
+  readonly #starts = new Map<string, StartupJobFacts>();
+
+  /** Resolves and rejects as `start` does. */
+  async watch(route: string, startId: string, start: () => Promise<void>): Promise<void> {
+    const beganAt = Date.now();
+    const begun: StartupJobFacts = {
+      id: startId,
+      route,
+      state: 'active',
+      attempts: 0,
+      attemptsMax: 1,
+      forced: 0,
+      orderedAt: beganAt,
+      beganAt,
+      endedAt: null,
+      nextTryAt: null,
+      failure: null,
+      runs: [],
+    };
+    this.#remember(begun);
+    try {
+      await start();
+      this.#end(begun, null);
+    } catch (error) {
+      this.#end(begun, error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  /** At most `max` of them, those under way first, then the latest. */
+  jobs(max: number): StartupJobs {
+    const latestFirst = [...this.#starts.values()].reverse();
+    const underWay = latestFirst.filter(({ state }) => state === 'active');
+    return { jobs: [...underWay, ...latestFirst.filter(({ state }) => state !== 'active')].slice(0, max), scalers: null };
+  }
+
+  #end(begun: StartupJobFacts, failure: string | null): void {
+    const endedAt = Date.now();
+    const { id: startId, orderedAt } = begun;
+    const run = { startId, count: 1, endedAt, durationMs: endedAt - orderedAt, exitCode: failure === null ? 0 : null, failure, output: '' };
+    this.#remember({ ...begun, state: failure === null ? 'completed' : 'failed', attempts: 1, endedAt, failure, runs: [run] });
+  }
+
+  #remember(start: StartupJobFacts): void {
+    this.#starts.delete(start.id);
+    this.#starts.set(start.id, start);
+    for (const [id, { state }] of this.#starts) {
+      if (this.#starts.size <= REMEMBERED_MAX) return;
+      if (state !== 'active') this.#starts.delete(id);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+/** Files that are replaced while a process runs. */
+import { statSync } from 'node:fs';
+import { guard } from '../../boundary.ts';
+
+/** Looked at this often: also where a directory is replaced by a link (Kubernetes' secrets), or no event comes (network file systems). */
+const LOOK_EVERY_MS = 1_000;
+
+/** Calls `changed` after any of the files that `paths` names has become another. Keeps no process alive. */
+export function followFiles(paths: () => readonly string[], changed: () => void): void {
+  let seen = fingerprint(paths);
+  const look = guard('file', () => {
+    const now = fingerprint(paths);
+    if (now === seen) return;
+    seen = now;
+    changed();
+  });
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  timer.unref();
+}
+
+function fingerprint(paths: () => readonly string[]): string {
+  try {
+    const lines = paths().map((path) => {
+      const { mtimeMs, ino, size } = statSync(path);
+      return `${path} ${mtimeMs} ${ino} ${size}`;
+    });
+    return lines.join('\n');
+  } catch (error) {
+    return String(error);
+  }
+}

@@ -1,0 +1,63 @@
+/** The keys of TLS session tickets: from files, which several machines may share, or made here and changed from time to time. */
+import { readFileSync } from 'node:fs';
+import { guard } from '../../boundary.ts';
+import { problem } from '../../config/kinds.ts';
+import { ConfigError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
+import { TICKET_KEY_BYTES, TicketKeySeries, TicketKeys } from '../../node/listeners/ticket-keys.ts';
+import { followFiles } from './follow-files.ts';
+
+export interface TicketKeyFiles {
+  readonly tlsTicketKeys: readonly string[];
+}
+
+/** Longer than any ticket is good (RFC 8446 section 4.6.1: a week at most; OpenSSL's are good for two hours at most). */
+const ROTATE_MS = 12 * 3_600_000;
+
+/** Of a process that shares them with no other, unless by files. @throws ConfigError when a file has no key */
+export function ticketKeys(files: TicketKeyFiles, log: Log): TicketKeys {
+  const keys = new TicketKeys();
+  if (files.tlsTicketKeys.length > 0) followTicketKeyFiles(files, keys, log);
+  else rotateTicketKeys((made) => keys.use(made));
+  return keys;
+}
+
+/** Takes them from their files, and again whenever these change. @throws ConfigError when a file has no key */
+export function followTicketKeyFiles({ tlsTicketKeys }: TicketKeyFiles, keys: TicketKeys, log: Log): void {
+  keys.use(tlsTicketKeys.map(readKey));
+  followFiles(
+    () => tlsTicketKeys,
+    () => {
+      try {
+        keys.use(tlsTicketKeys.map(readKey));
+        log.info({ keys: tlsTicketKeys.length }, 'keys of TLS session tickets reloaded');
+      } catch (error) {
+        log.warn({ err: error }, 'keys of TLS session tickets have changed and can not be used: the former ones stay');
+      }
+    },
+  );
+}
+
+/** Gives keys at once, and others from time to time. Keeps no process alive. */
+export function rotateTicketKeys(give: (keys: readonly Buffer[]) => void, everyMs = ROTATE_MS): void {
+  const series = new TicketKeySeries();
+  give(series.keys);
+  const rotate = guard('timer', () => {
+    series.rotate();
+    give(series.keys);
+  });
+  setInterval(rotate, everyMs).unref();
+}
+
+function readKey(path: string): Buffer {
+  const expected = `a file of ${TICKET_KEY_BYTES} random bytes, as openssl rand ${TICKET_KEY_BYTES} makes it`;
+  let content: Buffer;
+  try {
+    content = readFileSync(path);
+  } catch (error) {
+    throw new ConfigError([problem('--tls-ticket-keys', path, `${expected} (${(error as NodeJS.ErrnoException).code})`)]);
+  }
+  if (content.length !== TICKET_KEY_BYTES)
+    throw new ConfigError([problem('--tls-ticket-keys', path, `${expected}; it has ${content.length}`)]);
+  return content;
+}

@@ -1,0 +1,65 @@
+/** How a node belongs to others: through Redis, or alone in memory. */
+import type { Cluster, Peer } from '../../cluster/cluster.ts';
+import { createMemoryCluster } from '../../cluster/memory/open.ts';
+import type { RouteSettings } from '../../config/route-settings.ts';
+import type { Log } from '../../log.ts';
+import type { Leaver } from '../../scaling/command-runner.ts';
+import type { StartupJobs } from '../../scaling/startup-job.ts';
+import { restartWith } from '../scaler/restart-with.ts';
+
+export interface Membership {
+  /** Called once, when the node knows its own address. */
+  readonly join: (self: Peer) => Cluster;
+  /** Clients of `route` wait and no slot is known; with `force`, so many instances more are wanted in any case. */
+  readonly startNeeded: (route: string, force?: number) => void;
+  /** An instance of a route with a stop command has left for good. */
+  readonly instanceLeft: (route: string, leaver: Leaver) => void;
+  /** Whether anything comes of `startNeeded`. */
+  readonly starts: boolean;
+  /** Replaces every instance of the route by a newer one; resolves with how many. Null when nothing starts any. */
+  readonly restart: ((route: string) => Promise<number>) | null;
+  /** At most so many startup jobs in each state; null when nobody can say. */
+  readonly jobs: (max: number) => Promise<StartupJobs | null>;
+  readonly close: () => Promise<void>;
+}
+
+/** Nothing starts instances: linkers come by themselves, or clients wait in vain. */
+export function alone(version: string, log: Log): Membership {
+  return {
+    join: (self) => createMemoryCluster({ self, version, log }).cluster,
+    startNeeded: () => {},
+    instanceLeft: () => {},
+    starts: false,
+    restart: null,
+    jobs: async () => null,
+    close: async () => {},
+  };
+}
+
+/** Startup jobs go to the scalers, through the same Redis; `defaults` are of routes that have no settings of their own. */
+export async function throughRedis(url: string, version: string, log: Log, defaults: RouteSettings): Promise<Membership> {
+  // Loaded only where there is a Redis: a node on its own stays small.
+  const { createRedisCluster } = await import('../../cluster/redis/open.ts');
+  const { StartupQueue } = await import('../../scaling/startup-queue.ts');
+  const { StartupJobReader } = await import('../../scaling/startup-job-reader.ts');
+  const reader = new StartupJobReader(url);
+  let queue: InstanceType<typeof StartupQueue> | null = null;
+  let restart = async (_route: string): Promise<number> => 0;
+  return {
+    join(self) {
+      const { cluster, directory } = createRedisCluster({ url, self, version, log });
+      const startups = new StartupQueue({ redisUrl: url, directory, defaults, log });
+      queue = startups;
+      restart = (route) => restartWith(directory, (name) => startups.order(name), route);
+      return cluster;
+    },
+    startNeeded: (route, force) => queue?.request(route, force),
+    instanceLeft: (route, leaver) => queue?.left(route, leaver),
+    starts: true,
+    restart: (route) => restart(route),
+    jobs: (max) => reader.read(max),
+    async close() {
+      await Promise.all([queue?.close(), reader.close()]);
+    },
+  };
+}

@@ -1,0 +1,160 @@
+/** What the admin port shows of a node, and how it changes it. */
+import type { AdminSource, ClusterState } from '../../admin/admin-source.ts';
+import type { MetricsSnapshot, RouteNumbers } from '../../admin/metrics-source.ts';
+import { internalErrorCounts, internalErrors } from '../../boundary.ts';
+import type { RouteSnapshot } from '../../cluster/cluster.ts';
+import { type RouteSettings, writeRouteSettings } from '../../config/route-settings.ts';
+import type { Route } from '../../node/matching/routes.ts';
+import type { ProxyNode } from '../../node/node.ts';
+import type { StartupJobs } from '../../scaling/startup-job.ts';
+
+export interface NodeParts {
+  readonly node: ProxyNode;
+  readonly version: string;
+  /** Whether a Redis is configured. */
+  readonly redis: boolean;
+  readonly startedBy: AdminSource['startedBy'];
+  /** Of routes that say nothing else. */
+  readonly routeDefaults: RouteSettings;
+  /** Asks for one more instance; null when nothing here starts any. */
+  readonly startAnother: ((route: string) => void) | null;
+  /** Replaces every instance of a route, and says how many; null when nothing here starts any. */
+  readonly restart: ((route: string) => Promise<number>) | null;
+  /** At most so many startup jobs in each state; null when nobody can say. */
+  readonly jobs: (max: number) => Promise<StartupJobs | null>;
+  /** Begins to drain. */
+  readonly leave: () => void;
+  readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
+  /** Lines of the access log that found no room; undefined without one. */
+  readonly accessLogDropped?: () => number | undefined;
+}
+
+export function nodeAdminSource(parts: NodeParts): AdminSource {
+  const { node, version, redis, startedBy, startAnother, jobs, leave } = parts;
+  const { cluster } = node;
+  const redisConnected = (): boolean | null => (redis ? cluster.connected : null);
+  let draining = false;
+  return {
+    version,
+    startedBy,
+    routeDefaults: writeRouteSettings(parts.routeDefaults),
+    jobs,
+    get draining() {
+      return draining || node.draining;
+    },
+    get redisConnected() {
+      return redisConnected();
+    },
+    get redisRefusal() {
+      return cluster.refusal;
+    },
+    get internalErrors() {
+      return internalErrors();
+    },
+    drain() {
+      draining = true;
+      leave();
+    },
+    async drainNode(id) {
+      if (id === cluster.self.id) this.drain();
+      else if (!(await cluster.askToLeave(id))) return 'unknown';
+      return 'asked';
+    },
+    async state() {
+      const snapshot = cluster.connected ? await cluster.snapshot() : ownPicture(parts);
+      return { node: cluster.self.id, redis: { connected: redisConnected() }, ...snapshot };
+    },
+    async metrics() {
+      return {
+        routes: [...node.routes.all()].map((route) => numbersOf(node, route)),
+        unrouted: node.unrouted.codes,
+        handoffs: node.handoffs.results,
+        startupCommands: parts.startupCommands?.(),
+        accessLogDropped: parts.accessLogDropped?.(),
+        internalErrors: internalErrorCounts(),
+        redisCommands: cluster.commands,
+        redisConnected: redisConnected(),
+        redisRefuses: cluster.refusal !== null,
+      };
+    },
+    setRoute: (name, settings) => cluster.setRoute(name, settings),
+    deleteRoute: (name) => cluster.setRoute(name, null),
+    async start(name) {
+      if (node.routes.get(name) === undefined && (await cluster.linkedRoute([name])) === null) return 'unknown';
+      startAnother?.(name);
+      return startAnother === null ? 'impossible' : 'asked';
+    },
+    restart: async (name) => parts.restart?.(name) ?? 'impossible',
+  };
+}
+
+function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
+  const { slots, free, active } = slotsOf(route);
+  const { codes, hold, coldStart } = route.counters;
+  return {
+    name: route.name,
+    held: route.held.size,
+    active,
+    slots,
+    free,
+    instances: node.homes(route),
+    starting: node.cluster.starting(route.name),
+    counts: { codes, hold, coldStart, coldStages: route.coldStages.histograms },
+  };
+}
+
+/** While the directory is away, a node knows itself. */
+function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 'routes'> {
+  const { id, address } = node.cluster.self;
+  const routes = [...node.routes.all()];
+  const links = new Set(routes.flatMap(({ slots }) => slots.lenders)).size;
+  return {
+    nodes: [
+      {
+        id,
+        address,
+        version,
+        heartbeatAgeMs: 0,
+        held: node.held,
+        active: node.active,
+        links,
+        draining: node.draining,
+        holds: {},
+        coldStarts: {},
+      },
+    ],
+    routes: routes.map((route) => ownRoute(route, id)),
+  };
+}
+
+function ownRoute(route: Route, node: string): RouteSnapshot {
+  const instances = route.slots.lenders
+    .filter(({ relayed }) => !relayed)
+    .map(({ instance, seq, concurrency, version, link }) => ({
+      id: instance,
+      seq,
+      concurrency,
+      active: link.active,
+      node,
+      state: 'ready' as const,
+      ...(version === undefined ? {} : { version }),
+    }));
+  return {
+    name: route.name,
+    held: route.held.size,
+    oldestHeldMs: Math.round(performance.now() - (route.held.oldest?.arrivedAt ?? performance.now())),
+    starting: 0,
+    starts: [],
+    ...slotsOf(route),
+    instances,
+    settings: route.configured ? writeRouteSettings(route.settings) : null,
+    trouble: null,
+  };
+}
+
+function slotsOf({ slots: { lenders } }: Route): { slots: number; free: number; active: number } {
+  const sum = (read: (lender: (typeof lenders)[number]) => number): number => lenders.reduce((total, lender) => total + read(lender), 0);
+  const free = sum(({ link }) => link.idle);
+  const active = sum(({ link }) => link.active);
+  return { slots: free + active, free, active };
+}

@@ -1,0 +1,136 @@
+/** The parts of one node, put together: the same for a node by itself and for each of several workers. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { AdminSource } from '../../admin/admin-source.ts';
+import { type NODE, routeDefaultsOf } from '../../config/commands.ts';
+import { formatHostPort, type HostPort, parseHostPort } from '../../config/host-port.ts';
+import type { ListenUrl } from '../../config/listen-url.ts';
+import { CLIENT_SIDE, MEMORY_SHARES } from '../../config/listener-settings.ts';
+import type { Loaded } from '../../config/load.ts';
+import { ofEachWorker } from '../../config/memory-limit.ts';
+import { DEFAULT_ROUTE_SETTINGS } from '../../config/route-settings.ts';
+import { readVersion } from '../../config/version.ts';
+import type { Log } from '../../log.ts';
+import { ProxyNode } from '../../node/node.ts';
+import type { NodeAddresses } from '../../node/node-options.ts';
+import { backendTls, followBackendTls } from '../files/backend-certificates.ts';
+import { setFileRoutes } from '../files/file-routes.ts';
+import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
+import { Secrets } from '../files/secrets.ts';
+import { ticketKeys } from '../files/ticket-keys.ts';
+import { advertisedHost } from './advertised-address.ts';
+import { alone, throughRedis } from './membership.ts';
+import { nodeAdminSource } from './node-admin.ts';
+import { openTelemetry } from './telemetry.ts';
+
+export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
+
+/** Which node of this machine it is. */
+export interface NodePlace {
+  readonly id: string;
+  readonly listen: readonly ListenUrl[];
+  /** Its own backend port. */
+  readonly backend: HostPort;
+  /** The one that it shares with the other nodes of this machine. */
+  readonly sharedBackend?: HostPort;
+  readonly advertise?: HostPort;
+}
+
+export interface OpenNode {
+  readonly bound: NodeAddresses;
+  readonly advertise: string;
+  readonly source: AdminSource;
+  /** Resolves when somebody asks it to leave, here or at another node. */
+  readonly leaveAsked: Promise<void>;
+  /** Leaves gracefully, within `drainMs`; resolves when all is over. */
+  close(drainMs: number): Promise<void>;
+}
+
+/** Resolves when it serves. `keys`: those of TLS session tickets, which several nodes of one machine share. */
+export async function openNode(
+  { values: settings, routes }: NodeLoaded,
+  place: NodePlace,
+  log: Log,
+  keys = ticketKeys(settings, log),
+): Promise<OpenNode> {
+  const asked = Promise.withResolvers<void>();
+  const version = readVersion();
+  const { id } = place;
+  const certificates = readHttpsFiles(settings, keys);
+  const secrets = new Secrets(settings);
+  const host = await advertisedHost(place.backend.host, settings.redis);
+  const membership =
+    settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
+
+  const telemetry = await openTelemetry(settings, id, log);
+  const node = new ProxyNode({
+    ...settings,
+    ...withinMemory(settings),
+    ...place,
+    certificates,
+    backendTls: backendTls(settings),
+    log,
+    cluster: (bound) => membership.join({ id, address: addressOf(place.advertise, host, bound) }),
+    startNeeded: membership.startNeeded,
+    instanceLeft: membership.instanceLeft,
+    leaveAsked: asked.resolve,
+    secrets: (route) => secrets.for(route),
+    routeDefaults: routeDefaultsOf(settings),
+    heldMax: withinMemory(settings).connectionsMax,
+    watchers: telemetry.watchers,
+  });
+  const bound = await node.start();
+  if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
+  followBackendTls(settings, log, (tls) => node.renewed(tls));
+  secrets.follow(log, () => node.renewed());
+  const settingRoutes = new AbortController();
+  const routesSet = setFileRoutes(node.cluster, routes, log, settingRoutes.signal);
+  return {
+    bound,
+    advertise: node.cluster.self.address,
+    leaveAsked: asked.promise,
+    source: nodeAdminSource({
+      node,
+      version,
+      redis: settings.redis !== undefined,
+      startedBy: membership.starts ? 'scalers' : 'nobody',
+      // What else a flag of this node may say is the scaler's to decide.
+      routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
+      jobs: membership.jobs,
+      restart: membership.restart,
+      startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
+      leave: asked.resolve,
+      accessLogDropped: telemetry.dropped,
+    }),
+    async close(drainMs) {
+      log.info('draining');
+      settingRoutes.abort();
+      await routesSet;
+      await node.drain(drainMs);
+      await membership.close();
+      await telemetry.close();
+    },
+  };
+}
+
+/** Workers share the memory of which a node by itself takes its parts. */
+function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof typeof MEMORY_SHARES, number> {
+  const each = (key: keyof typeof MEMORY_SHARES): number => ofEachWorker(CLIENT_SIDE[key], MEMORY_SHARES[key], given[key], workers);
+  return {
+    heldBytesMax: each('heldBytesMax'),
+    http2WindowBytesMax: each('http2WindowBytesMax'),
+    connectionsMax: each('connectionsMax'),
+  };
+}
+
+/** Says which machine it is, and differs after each start: what a former process left in the directory is not its own. */
+export function newNodeId(): string {
+  const machine = hostname()
+    .replace(/[^\w.-]/g, '')
+    .slice(0, 50);
+  return `${machine}-${randomBytes(4).toString('hex')}`;
+}
+
+function addressOf(advertise: HostPort | undefined, host: string, bound: string): string {
+  return formatHostPort(advertise ?? { host, port: parseHostPort(bound)?.port ?? 0 });
+}

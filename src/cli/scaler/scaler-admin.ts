@@ -1,0 +1,69 @@
+/** What the admin port shows of a scaler: the cluster as the directory has it, and the commands that it ran. */
+import type { AdminSource } from '../../admin/admin-source.ts';
+import { internalErrorCounts, internalErrors } from '../../boundary.ts';
+import type { StartDirectory } from '../../cluster/directory.ts';
+import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
+import type { CommandCount } from '../../scaling/command-runner.ts';
+import { commandCounts } from './command-counts.ts';
+import { restartWith } from './restart-with.ts';
+
+export interface ScalerParts {
+  readonly directory: StartDirectory;
+  readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
+  readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
+  readonly jobs: AdminSource['jobs'];
+  readonly version: string;
+  /** Begins to drain. */
+  readonly leave: () => void;
+}
+
+export function scalerAdminSource({ directory, worker, queue, jobs, version, leave }: ScalerParts): AdminSource {
+  let draining = false;
+  return {
+    version,
+    startedBy: 'scalers',
+    routeDefaults: writeRouteSettings(DEFAULT_ROUTE_SETTINGS),
+    jobs,
+    drainNode: async () => 'impossible',
+    get draining() {
+      return draining;
+    },
+    get redisConnected() {
+      return directory.connected;
+    },
+    get redisRefusal() {
+      return directory.refusal;
+    },
+    get internalErrors() {
+      return internalErrors();
+    },
+    drain() {
+      draining = true;
+      leave();
+    },
+    async state() {
+      return { node: null, redis: { connected: directory.connected }, ...(await directory.snapshot()) };
+    },
+    async metrics() {
+      return {
+        // Numbers of routes are the nodes' to give.
+        routes: [],
+        handoffs: {},
+        startupCommands: commandCounts(worker.stats().commands),
+        internalErrors: internalErrorCounts(),
+        redisCommands: directory.commands,
+        redisConnected: directory.connected,
+        redisRefuses: directory.refusal !== null,
+      };
+    },
+    setRoute: (name, settings) => directory.setRoute(name, settings),
+    deleteRoute: (name) => directory.setRoute(name, null),
+    async start(name) {
+      const known = (await directory.route(name)) !== null || (await directory.snapshot()).routes.some((route) => route.name === name);
+      if (!known) return 'unknown';
+      queue.request(name, 1);
+      return 'asked';
+    },
+    restart: (name) => restartWith(directory, (one) => queue.order(one), name),
+  };
+}

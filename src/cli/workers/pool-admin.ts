@@ -1,0 +1,90 @@
+/** What the admin port shows of several workers: any of them can tell of the cluster, and what they count is added up. */
+import type { AdminSource } from '../../admin/admin-source.ts';
+import type { MetricsSnapshot } from '../../admin/metrics-source.ts';
+import { countersOnly, sumMetrics } from '../../admin/sum-metrics.ts';
+import { type InternalErrors, internalErrorCounts, internalErrors } from '../../boundary.ts';
+import type { WorkerPool } from '../../workers/worker-pool.ts';
+import type { WorkerProcess } from '../../workers/worker-process.ts';
+import type { WorkerFacts } from './worker.ts';
+
+const NOTHING: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: null };
+
+/** Counters go on where they were when a worker is replaced: what it had counted stays in the sums. */
+export class WorkerPoolMetrics {
+  readonly #last = new Map<WorkerProcess, MetricsSnapshot>();
+  #gone: MetricsSnapshot | null = null;
+
+  async read(workers: readonly WorkerProcess[]): Promise<MetricsSnapshot> {
+    await Promise.all(
+      workers.map(async (worker) => {
+        const snapshot = await worker.call('metrics').catch(() => null);
+        // It may have ended meanwhile: then it is among the gone.
+        if (snapshot !== null && worker.state !== 'over') this.#last.set(worker, snapshot as MetricsSnapshot);
+      }),
+    );
+    const own: MetricsSnapshot = { ...NOTHING, internalErrors: internalErrorCounts() };
+    return sumMetrics([own, ...this.#last.values(), ...(this.#gone === null ? [] : [this.#gone])]);
+  }
+
+  gone(worker: WorkerProcess): void {
+    const last = this.#last.get(worker);
+    this.#last.delete(worker);
+    if (last === undefined) return;
+    const counters = countersOnly(last);
+    this.#gone = this.#gone === null ? counters : sumMetrics([this.#gone, counters]);
+  }
+}
+
+/** `leave` begins to drain them all. */
+export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, leave: () => void): AdminSource {
+  const one = (): WorkerProcess => {
+    const [first] = pool.serving;
+    if (first === undefined) throw new Error('no worker serves now');
+    return first;
+  };
+  const facts = (): WorkerFacts[] => pool.serving.map((worker) => worker.facts as WorkerFacts);
+  const { version, startedBy, routeDefaults } = (one().facts as WorkerFacts).source;
+  let draining = false;
+  return {
+    version,
+    startedBy,
+    routeDefaults,
+    get draining() {
+      return draining || pool.serving.length === 0;
+    },
+    /** Of all of them. */
+    get redisConnected() {
+      const connected = facts().map(({ redisConnected }) => redisConnected);
+      return connected.length > 0 && connected.every((yes) => yes === true);
+    },
+    get redisRefusal() {
+      return facts().find(({ redisRefusal }) => redisRefusal !== null)?.redisRefusal ?? null;
+    },
+    /** Of the supervisor, and of the workers that are there now. */
+    get internalErrors() {
+      return sumErrors([internalErrors(), ...facts().map((worker) => worker.internalErrors)]);
+    },
+    drain() {
+      draining = true;
+      leave();
+    },
+    state: async () => (await one().call('state')) as Awaited<ReturnType<AdminSource['state']>>,
+    jobs: async (max) => (await one().call('jobs', [max])) as Awaited<ReturnType<AdminSource['jobs']>>,
+    metrics: () => metrics.read(pool.serving),
+    drainNode: async (id) => (await one().call('drainNode', [id])) as Awaited<ReturnType<AdminSource['drainNode']>>,
+    setRoute: async (name, settings) => void (await one().call('setRoute', [name, settings])),
+    deleteRoute: async (name) => void (await one().call('deleteRoute', [name])),
+    start: async (name) => (await one().call('start', [name])) as Awaited<ReturnType<AdminSource['start']>>,
+    restart: async (name) => (await one().call('restart', [name])) as Awaited<ReturnType<AdminSource['restart']>>,
+  };
+}
+
+function sumErrors(all: readonly Readonly<Record<string, InternalErrors>>[]): Record<string, InternalErrors> {
+  const sums: Record<string, InternalErrors> = {};
+  for (const [where, errors] of all.flatMap((one) => Object.entries(one))) {
+    const before = sums[where];
+    const latest = before === undefined || errors.ageMs <= before.ageMs ? errors : before;
+    sums[where] = { ...latest, count: errors.count + (before?.count ?? 0) };
+  }
+  return sums;
+}

@@ -1,0 +1,77 @@
+import { type InternalErrors, internalErrors } from '../../boundary.ts';
+import { NODE } from '../../config/commands.ts';
+import { loadCommand } from '../../config/load.ts';
+import { ConfigError } from '../../errors.ts';
+import { createLog } from '../../log.ts';
+import { TicketKeys } from '../../node/listeners/ticket-keys.ts';
+import { SupervisorChannel } from '../../workers/supervisor-channel.ts';
+import { followTicketKeyFiles } from '../files/ticket-keys.ts';
+import { type NodePlace, openNode } from '../node/open-node.ts';
+import { installLastResort } from '../process/last-resort.ts';
+import { refusalText } from '../process/refusal.ts';
+
+/** What a worker says of itself. */
+export interface WorkerFacts {
+  readonly id: string;
+  readonly redisConnected: boolean | null;
+  readonly redisRefusal: string | null;
+  readonly internalErrors: Readonly<Record<string, InternalErrors>>;
+  readonly source: Pick<OpenSource, 'version' | 'startedBy' | 'routeDefaults'>;
+}
+
+type OpenSource = Awaited<ReturnType<typeof openNode>>['source'];
+
+/** One of the processes of `node --workers`: a node without an admin port, which its supervisor speaks for. Not for people to start. */
+export async function worker(argv: readonly string[]): Promise<number> {
+  const channel = new SupervisorChannel();
+  try {
+    return await work(channel, argv);
+  } catch (error) {
+    // The supervisor says it, once for all workers. What is a fault of ours is said here, with its stack.
+    if (!(error instanceof ConfigError) && refusalText(error) === null) throw error;
+    await channel.failed(error);
+    return error instanceof ConfigError ? 2 : 1;
+  }
+}
+
+async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly string[]): Promise<number> {
+  const { number, ...place } = JSON.parse(placed) as NodePlace & { number: number };
+  const loaded = await loadCommand(NODE, argv);
+  if (loaded === null) return 2;
+  const log = createLog('node', loaded.values.logLevel).child({ worker: number });
+  const net = installLastResort(log);
+  // A terminal's Ctrl-C comes to all processes; the supervisor tells when to leave, and how fast.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
+
+  const keys = new TicketKeys();
+  if (loaded.values.tlsTicketKeys.length > 0) {
+    followTicketKeyFiles(loaded.values, keys, log);
+  } else {
+    // A ticket of another worker has to be understood by this one from its first connection on.
+    await Promise.race([channel.ticketKeysGiven, channel.left]);
+    channel.followTicketKeys((given) => keys.use(given));
+  }
+  const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log, keys);
+  const { version, startedBy, routeDefaults } = source;
+  const facts = (): WorkerFacts => {
+    const { redisConnected, redisRefusal } = source;
+    return { id: place.id, redisConnected, redisRefusal, internalErrors: internalErrors(), source: { version, startedBy, routeDefaults } };
+  };
+  channel.ready(facts, {
+    state: () => source.state(),
+    jobs: (max: number) => source.jobs(max),
+    metrics: () => source.metrics(),
+    drainNode: (id: string) => source.drainNode(id),
+    setRoute: (...args: Parameters<typeof source.setRoute>) => source.setRoute(...args),
+    deleteRoute: (name: string) => source.deleteRoute(name),
+    start: (name: string) => source.start(name),
+    restart: (name: string) => source.restart(name),
+  });
+  log.info({ ...bound, id: place.id, advertise }, 'worker ready');
+
+  await Promise.race([channel.left, leaveAsked, net.broken]);
+  await close(net.drainMs(loaded.values.drainTimeoutMs));
+  channel.close();
+  log.info('worker over');
+  return net.exitCode(0);
+}

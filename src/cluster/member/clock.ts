@@ -1,0 +1,33 @@
+/** Estimates the directory's clock from its answers, so that ages at different nodes can be compared without trusting the nodes' clocks. */
+
+import { clockStepMs } from '../limits.ts';
+
+/** After this time a worse sample replaces a better one: clocks drift. */
+const SAMPLE_MS_MAX = 10_000;
+
+export class DirectoryClock {
+  #offset = 0;
+  #uncertaintyMs = Number.POSITIVE_INFINITY;
+  #sampledAt = 0;
+
+  /** An answer to what was sent at `sentAt` and came at `receivedAt` (local monotonic ms) said `directoryMs`. */
+  sample(directoryMs: number, sentAt: number, receivedAt: number): void {
+    const uncertaintyMs = receivedAt - sentAt;
+    const offset = directoryMs - (sentAt + receivedAt) / 2;
+    const wasSet = Math.abs(offset - this.#offset) > uncertaintyMs + this.#uncertaintyMs + clockStepMs;
+    if (!wasSet && uncertaintyMs > this.#uncertaintyMs && receivedAt - this.#sampledAt < SAMPLE_MS_MAX) return;
+    this.#offset = offset;
+    this.#uncertaintyMs = uncertaintyMs;
+    this.#sampledAt = receivedAt;
+  }
+
+  /** The directory's time at the local monotonic time `now`; null before its first answer. */
+  at(now: number): number | null {
+    return this.#uncertaintyMs === Number.POSITIVE_INFINITY ? null : now + this.#offset;
+  }
+
+  /** Another directory may answer next, with another clock. */
+  forget(): void {
+    this.#uncertaintyMs = Number.POSITIVE_INFINITY;
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The clients that are held at this node for one route, and what the directory has yet to be told about them. A hold that is over
+ * before it was sent costs nothing. Order is kept: what `take` gives must be sent in that order.
+ */
+
+import { ChurnMap } from '../../memory/churn-map.ts';
+import type { Hold, HoldChange } from '../directory.ts';
+import { holdsPerCallMax } from '../limits.ts';
+
+/** Beyond it, and when they are the most, those that are over are taken out of the list of what is to be sent. */
+const OVER_MAX = 100;
+
+interface Held {
+  readonly id: string;
+  /** When it began, local monotonic ms. */
+  readonly since: number;
+  readonly maxHeld: number;
+  /** `over`: it ended before it was sent. */
+  state: 'new' | 'sent' | 'accepted' | 'over';
+}
+
+/** One call of the directory that is to be made; it ends with `settle` or `failed`. */
+export interface HoldCall {
+  readonly change: Omit<HoldChange, 'idle'>;
+  readonly sent: readonly Held[];
+}
+
+export class HeldRegister {
+  readonly #held = new ChurnMap<string, Held>();
+  /** With some that are over. */
+  #unsent: Held[] = [];
+  #unsentOver = 0;
+  #removed = new Set<string>();
+  #accepted = 0;
+  /** `lost`: the directory may have anything; `recovering`: all is said anew with the next `take`. */
+  #directory: 'follows' | 'lost' | 'recovering' = 'follows';
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** The directory has one of those who are held here, and therefore looks for slots for this node. */
+  get isKnown(): boolean {
+    return this.#directory === 'follows' && this.#accepted > 0;
+  }
+
+  /** Whether `take` gives anything. */
+  get pending(): boolean {
+    if (this.#directory === 'lost') return false;
+    return this.#directory === 'recovering' || this.#unsent.length > this.#unsentOver || this.#removed.size > 0;
+  }
+
+  /**
+   * How many clients the directory has as held here once it has seen all that was taken. A range, since some in the calls that are
+   * not answered yet may be refused. To be read right after `take`.
+   */
+  get bounds(): HeldBounds {
+    return this.#directory === 'follows' ? { least: this.#accepted, most: this.#held.size } : { least: 0, most: Number.POSITIVE_INFINITY };
+  }
+
+  add(id: string, since: number, maxHeld: number): void {
+    this.remove(id);
+    const held: Held = { id, since, maxHeld, state: 'new' };
+    this.#held.set(id, held);
+    this.#unsent.push(held);
+  }
+
+  remove(id: string): void {
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    this.#held.delete(id);
+    if (held.state === 'accepted') this.#accepted--;
+    if (held.state === 'new') this.#forgetUnsent(held);
+    else this.#removed.add(id);
+  }
+
+  /** The directory may have lost, or never got, what was sent. Nothing more is taken until `recover`. */
+  lose(): void {
+    this.#directory = 'lost';
+  }
+
+  recover(): void {
+    if (this.#directory === 'lost') this.#directory = 'recovering';
+  }
+
+  /** The calls that are due. `now`: local monotonic ms. */
+  take(now: number): HoldCall[] {
+    if (!this.pending) return [];
+    const reset = this.#directory === 'recovering';
+    const calls = reset ? this.#everything(now) : this.#changes(now);
+    this.#removed = new Set();
+    this.#unsent = [];
+    this.#unsentOver = 0;
+    this.#directory = 'follows';
+    return calls;
+  }
+
+  /** The call was answered. Returns those of `refused` that are still held here; they are no longer. */
+  settle(call: HoldCall, refused: readonly string[]): string[] {
+    const beyond = new Set(refused);
+    const gone: string[] = [];
+    for (const held of call.sent) {
+      // It may have ended, and even begun again, while the call was out.
+      if (this.#held.get(held.id) !== held) continue;
+      if (beyond.has(held.id)) {
+        this.remove(held.id);
+        this.#removed.delete(held.id);
+        gone.push(held.id);
+      } else if (held.state !== 'accepted') {
+        held.state = 'accepted';
+        this.#accepted++;
+      }
+    }
+    return gone;
+  }
+
+  /** Nothing is taken while the directory is away, and clients come and go. */
+  #forgetUnsent(held: Held): void {
+    held.state = 'over';
+    if (++this.#unsentOver <= OVER_MAX || this.#unsentOver * 2 <= this.#unsent.length) return;
+    this.#unsent = this.#unsent.filter(({ state }) => state === 'new');
+    this.#unsentOver = 0;
+  }
+
+  /** All removals go before, or with, the first addition: an id may be in both. */
+  #changes(now: number): HoldCall[] {
+    const removed = [...this.#removed];
+    const calls: HoldCall[] = [];
+    while (removed.length > holdsPerCallMax) calls.push(call([], removed.splice(0, holdsPerCallMax), now, false));
+    const additions = parts(this.#unsent.filter(({ state }) => state === 'new'));
+    calls.push(call(additions.shift() ?? [], removed, now, false));
+    return calls.concat(additions.map((part) => call(part, [], now, false)));
+  }
+
+  /** What was accepted once is not refused after a loss. */
+  #everything(now: number): HoldCall[] {
+    const all = [...this.#held.values()];
+    const accepted = parts(all.filter((held) => held.state === 'accepted')).map((part) => call(part, [], now, true));
+    const others = parts(all.filter((held) => held.state !== 'accepted')).map((part) => call(part, [], now, false));
+    const [first = call([], [], now, false), ...rest] = [...accepted, ...others];
+    return [{ ...first, change: { ...first.change, reset: true } }, ...rest];
+  }
+}
+
+export interface HeldBounds {
+  readonly least: number;
+  readonly most: number;
+}
+
+function call(part: Held[], remove: readonly string[], now: number, acceptedBefore: boolean): HoldCall {
+  for (const held of part) if (held.state === 'new') held.state = 'sent';
+  const add = part.map(({ id, since }): Hold => ({ id, ageMs: Math.max(0, Math.round(now - since)) }));
+  const maxHeld = acceptedBefore ? null : (part.at(-1)?.maxHeld ?? null);
+  return { sent: part, change: { add, remove, maxHeld, reset: false } };
+}
+
+/** Oldest first, cut into what one call carries. */
+function parts(holds: readonly Held[]): Held[][] {
+  const oldestFirst = [...holds].sort((a, b) => a.since - b.since);
+  const found: Held[][] = [];
+  for (let at = 0; at < oldestFirst.length; at += holdsPerCallMax) found.push(oldestFirst.slice(at, at + holdsPerCallMax));
+  return found;
+}

@@ -1,0 +1,68 @@
+/** Answers "is anything linked as this name?" without letting strangers, who choose the names, make it expensive. */
+import { linkedLookupsPerSecondMax, linkedNamesMax, linkedNoMs, linkedStaleMs, linkedYesMs } from '../limits.ts';
+
+interface ApplicationResponse {
+  readonly linked: boolean;
+  readonly at: number;
+}
+
+export class LinkedRoutes {
+  readonly #answers = new Map<string, ApplicationResponse>();
+  readonly #asked = new Map<string, Promise<boolean>>();
+  readonly #ask: (name: string) => Promise<boolean>;
+  readonly #now: () => number;
+  #windowBegan = Number.NEGATIVE_INFINITY;
+  #lookups = 0;
+
+  /** `ask` looks one name up in the directory and may reject; `now` is monotonic ms. */
+  constructor(ask: (name: string) => Promise<boolean>, now: () => number) {
+    this.#ask = ask;
+    this.#now = now;
+  }
+
+  /** The first of `names` as which an instance is linked; null if none is, or if it can't be found out now. */
+  async first(names: readonly string[]): Promise<string | null> {
+    const answers = names.map((name) => this.#linked(name));
+    for (const [i, answer] of answers.entries()) {
+      if (await answer) return names[i] ?? null;
+    }
+    return null;
+  }
+
+  #linked(name: string): boolean | Promise<boolean> {
+    const known = this.#answers.get(name);
+    const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#now() - known.at;
+    if (known !== undefined && ageMs < (known.linked ? linkedYesMs : linkedNoMs)) return known.linked;
+    const asked = this.#asked.get(name);
+    if (asked !== undefined) return asked;
+    const stale = known?.linked === true && ageMs < linkedStaleMs;
+    if (!this.#mayAsk()) return stale;
+    const answer = this.#ask(name)
+      .then((linked) => {
+        this.#keep(name, linked);
+        return linked;
+      })
+      .catch(() => stale)
+      .finally(() => this.#asked.delete(name));
+    this.#asked.set(name, answer);
+    return answer;
+  }
+
+  #mayAsk(): boolean {
+    const now = this.#now();
+    if (now - this.#windowBegan >= 1_000) {
+      this.#windowBegan = now;
+      this.#lookups = 0;
+    }
+    return this.#lookups++ < linkedLookupsPerSecondMax;
+  }
+
+  #keep(name: string, linked: boolean): void {
+    this.#answers.delete(name);
+    this.#answers.set(name, { linked, at: this.#now() });
+    for (const eldest of this.#answers.keys()) {
+      if (this.#answers.size <= linkedNamesMax) break;
+      this.#answers.delete(eldest);
+    }
+  }
+}

@@ -1,0 +1,311 @@
+/**
+ * A node's membership: the cluster over a directory and a bell, the same for both of their implementations. What it has at each
+ * route is a `RoutePresence`; here is what belongs to the node: joining, beating, burying the dead, hearing the bell.
+ */
+
+import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.ts';
+import type { Log } from '../../log.ts';
+import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
+import { type Bell, type DemandNotice, type Directory, DirectoryUnavailable, type Ring, type RouteRecord } from '../directory.ts';
+import { beatMs, clockStepMs, deadAfterMs, keepEveryMs, keysLiveMs, routesCheckMs, startWaitMs } from '../limits.ts';
+import type { StartTimes } from '../starts.ts';
+import { DirectoryClock } from './clock.ts';
+import { ConfiguredRoutes } from './configured-routes.ts';
+import { Demand } from './demand.ts';
+import { LinkedRoutes } from './linked-routes.ts';
+import { Moves } from './moves.ts';
+import { type PresenceContext, RoutePresence } from './presence.ts';
+
+export interface MemberOptions {
+  readonly self: Peer;
+  readonly version: string;
+  readonly directory: Directory;
+  readonly bell: Bell;
+  readonly log: Log;
+}
+
+const UNREAD_LOAD: NodeLoad = { held: 0, active: 0, links: 0 };
+
+export class ClusterMember implements Cluster {
+  readonly self: Peer;
+  readonly #version: string;
+  readonly #directory: Directory;
+  readonly #bell: Bell;
+  readonly #log: Log;
+  readonly #startedMs = Date.now();
+  readonly #demand = new Demand();
+  readonly #clock = new DirectoryClock();
+  readonly #presences = new Map<string, RoutePresence>();
+  readonly #linked: LinkedRoutes;
+  /** When another one started that beats under this node's id, too. */
+  #namesake: number | null = null;
+  /** When the last beat was sent that was answered, and since when they follow each other: performance.now(). */
+  #beatenAt = Number.NEGATIVE_INFINITY;
+  #heardSince = 0;
+  #load: () => NodeLoad = () => UNREAD_LOAD;
+  #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
+  /** `joined`: but the directory has not heard a beat yet; `known`: it has. */
+  #membership: 'none' | 'joining' | 'joined' | 'known' = 'none';
+  #beatTimer: NodeJS.Timeout | null = null;
+  #routesTimer: NodeJS.Timeout | null = null;
+
+  constructor({ self, version, directory, bell, log }: MemberOptions) {
+    this.self = self;
+    this.#version = version;
+    this.#directory = directory;
+    this.#bell = bell;
+    this.#log = log;
+    this.#linked = new LinkedRoutes((name) => directory.linked(name), monotonicMs);
+  }
+
+  get connected(): boolean {
+    return this.#directory.connected;
+  }
+
+  get refusal(): string | null {
+    return this.#directory.refusal;
+  }
+
+  get commands(): number {
+    return this.#directory.commands;
+  }
+
+  async start(listener: ClusterListener, load: () => NodeLoad): Promise<void> {
+    const { self } = this;
+    const moves = new Moves(self, this.#directory, this.#bell, listener, (route) => this.#presences.get(route)?.look());
+    const context: PresenceContext = {
+      self,
+      directory: this.#directory,
+      bell: this.#bell,
+      listener,
+      demand: this.#demand,
+      clock: this.#clock,
+      moves,
+      now: monotonicMs,
+      left: (route) => this.#presences.delete(route),
+    };
+    const routes = new ConfiguredRoutes(
+      () => this.#directory.routes(),
+      (settings) => listener.onRoutes(settings),
+      this.#log,
+    );
+    this.#load = load;
+    this.#active = { listener, context, routes };
+
+    await this.#directory.ready(startWaitMs).catch(() => this.#log.warn('going on without the directory until it answers'));
+    await this.#bell.listen(self.id, {
+      onRing: (ring) => this.#onRing(ring),
+      onDemand: (notice) => this.#onDemand(notice),
+      onRoutesChanged: () => this.#loadRoutes(),
+    });
+    this.#directory.onConnected((connected) => this.#onConnected(connected));
+    listener.onConnected(this.connected);
+    if (this.connected) await this.#join();
+    const beat = guard('timer', () => unawaited('directory', this.#beat()));
+    const loadRoutes = guard('timer', () => this.#loadRoutes());
+    this.#beatTimer = setInterval(beat, beatMs);
+    this.#routesTimer = setInterval(loadRoutes, routesCheckMs);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#beatTimer !== null) clearInterval(this.#beatTimer);
+    if (this.#routesTimer !== null) clearInterval(this.#routesTimer);
+    this.#active = null;
+    const entered = [...this.#presences].filter(([, presence]) => presence.end());
+    this.#presences.clear();
+    await this.#bell.close();
+    if (this.connected) {
+      await Promise.allSettled(entered.map(([route]) => this.#directory.leaveRoute(route, this.self.id, false)));
+      await this.#directory.removeNode(this.self.id).catch(() => this.#log.warn('left without the directory knowing'));
+    }
+    await this.#directory.close();
+  }
+
+  hold(route: string, holdId: string, heldMs: number, maxHeld: number): void {
+    this.#presence(route)?.hold(holdId, heldMs, maxHeld);
+  }
+
+  unhold(route: string, holdId: string): void {
+    this.#presences.get(route)?.unhold(holdId);
+  }
+
+  idle(route: string, count: number, served = 0): void {
+    const presence = count === 0 ? this.#presences.get(route) : this.#presence(route);
+    presence?.idle(count, served);
+  }
+
+  olderElsewhere(route: string, heldMs: number): boolean {
+    return this.#presence(route)?.olderElsewhere(heldMs) ?? false;
+  }
+
+  short(route: string, count: number, asker: Peer): void {
+    if (count > 0) this.#presence(route)?.short(count, asker);
+  }
+
+  pull(route: string, count: number): void {
+    this.#presences.get(route)?.pull(count);
+  }
+
+  instance(route: string, info: InstanceInfo): void {
+    this.#presence(route)?.instance(info);
+  }
+
+  instanceGone(route: string, instanceId: string): void {
+    this.#presences.get(route)?.instanceGone(instanceId);
+  }
+
+  async mayRetire(route: string, instanceId: string, minInstances: number): Promise<boolean> {
+    const presence = this.#presences.get(route);
+    return presence === undefined ? false : presence.mayRetire(instanceId, minInstances).catch(() => false);
+  }
+
+  instanceFailed(route: string, instanceId: string, reason: string): void {
+    this.#directory.noteFailure(route, reason, instanceId).catch(() => undefined);
+  }
+
+  starting(route: string): number | undefined {
+    return this.connected ? this.#presences.get(route)?.starting : undefined;
+  }
+
+  startTimes(route: string, startId: string): Promise<StartTimes | null> {
+    return this.#directory.startTimes(route, startId).catch(() => null);
+  }
+
+  async linkedRoute(names: readonly string[]): Promise<string | null> {
+    // What is linked here is known without asking.
+    const here = names.findIndex((name) => this.#presences.get(name)?.linked === true);
+    if (here === 0) return names[0] ?? null;
+    const moreSpecific = await this.#linked.first(here === -1 ? names : names.slice(0, here));
+    return moreSpecific ?? names[here] ?? null;
+  }
+
+  setRoute(route: string, settings: RouteRecord | null): Promise<void> {
+    return this.#directory.setRoute(route, settings);
+  }
+
+  askToLeave(node: string): Promise<boolean> {
+    return this.#bell.ring(node, { t: 'leave' });
+  }
+
+  snapshot(): Promise<ClusterSnapshot> {
+    return this.#directory.snapshot();
+  }
+
+  #presence(route: string): RoutePresence | null {
+    const present = this.#presences.get(route);
+    if (present !== undefined || this.#active === null) return present ?? null;
+    const presence = new RoutePresence(route, this.#active.context);
+    this.#presences.set(route, presence);
+    return presence;
+  }
+
+  /** What a former process with this id left behind goes first: its clients are gone. */
+  async #join(): Promise<void> {
+    this.#membership = 'joining';
+    try {
+      for (const route of await this.#directory.routesOf(this.self.id)) {
+        await this.#directory.leaveRoute(route, this.self.id, false);
+      }
+      this.#membership = 'joined';
+      for (const presence of this.#presences.values()) presence.recover();
+      await Promise.all([this.#beat(), this.#active?.routes.load()]);
+    } catch (error) {
+      this.#membership = 'none';
+      if (isBug(error)) internalError('directory', error);
+      this.#log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'could not join; trying again with the next beat');
+    }
+  }
+
+  #onConnected(connected: boolean): void {
+    if (this.#active === null) return;
+    if (connected) {
+      // It may be another directory, or an empty one.
+      this.#clock.forget();
+      if (this.#membership !== 'joining') for (const presence of this.#presences.values()) presence.recover();
+      unawaited('directory', this.#beat());
+      this.#loadRoutes();
+    } else {
+      this.#demand.clear();
+      for (const presence of this.#presences.values()) presence.rematch();
+    }
+    this.#active.listener.onConnected(connected);
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#active === null || !this.connected || this.#membership === 'joining') return;
+    if (this.#membership === 'none') return this.#join();
+    for (const presence of this.#presences.values()) attempt('directory', () => presence.beat());
+    const sentAt = monotonicMs();
+    // Who was heard by the directory all the time can tell the dead from those who could not be heard.
+    if (sentAt - this.#beatenAt > 2 * beatMs) this.#heardSince = sentAt;
+    const spares = sentAt - this.#heardSince < deadAfterMs;
+    const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs, spares };
+    try {
+      const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
+      this.#beatenAt = sentAt;
+      this.#clock.sample(now, sentAt, monotonicMs());
+      if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: saying everything again');
+      // What lapses by itself has lapsed.
+      else if (jumpedMs >= keysLiveMs - keepEveryMs) await this.#noteLoss("the directory's clock was set forward: saying everything again");
+      // Whom it has taken the place of beats no more.
+      if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#noteNamesake(startedBefore);
+      this.#membership = 'known';
+      if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
+      for (const node of dead) await this.#bury(node);
+    } catch (error) {
+      // The next beat says the same.
+      if (isBug(error)) internalError('directory', error);
+    }
+  }
+
+  /** What one of two nodes with the same id says, the other contradicts; nothing but their operator can part them. */
+  #noteNamesake(startedMs: number): void {
+    if (this.#namesake === startedMs) return;
+    this.#namesake = startedMs;
+    const about = { id: this.self.id, started: new Date(startedMs).toISOString() };
+    this.#log.error(about, 'another node beats with the id of this one: give each an id of its own (--id)');
+  }
+
+  /** A node that was cut off for a while is forgotten too, but then the directory knows others. */
+  async #noteLoss(what: string): Promise<void> {
+    this.#log.warn(what);
+    await this.#directory.noteLoss();
+  }
+
+  /** Its routes' scripts would do it one by one, but perhaps nobody else is at a route. */
+  async #bury(node: string): Promise<void> {
+    if (node === this.self.id) return;
+    this.#log.warn({ node }, 'a node stopped beating: removing what it had registered');
+    const routes = await this.#directory.routesOf(node);
+    await Promise.all(routes.map((route) => this.#directory.leaveRoute(route, node, true)));
+    await this.#directory.removeNode(node);
+  }
+
+  #loadRoutes(): void {
+    if (!this.connected) return;
+    this.#active?.routes.load().catch((error: unknown) => {
+      if (!(error instanceof DirectoryUnavailable)) this.#log.error({ err: error }, 'the configured routes could not be taken over');
+    });
+  }
+
+  #onRing(ring: Ring): void {
+    const listener = this.#active?.listener;
+    if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker);
+    else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
+    else if (ring.t === 'leave') listener?.onLeaveAsked?.();
+    else this.#presences.get(ring.route)?.look();
+  }
+
+  #onDemand({ route, node, oldest, saidAt }: DemandNotice): void {
+    if (node === this.self.id) return;
+    const now = this.#clock.at(monotonicMs());
+    // It is of a clock that is no longer that of the directory, or of nobody who asked it.
+    if (now !== null && saidAt > now + clockStepMs) return;
+    this.#demand.notice(route, node, oldest, saidAt, monotonicMs());
+    this.#presences.get(route)?.offer();
+  }
+}
+
+function monotonicMs(): number {
+  return performance.now();
+}

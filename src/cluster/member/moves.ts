@@ -1,0 +1,56 @@
+/** Rings those who must act on what a search found. */
+import { unawaited } from '../../boundary.ts';
+import type { ClusterListener, Peer } from '../cluster.ts';
+import type { Bell, Directory, Move } from '../directory.ts';
+
+/** `count` slots promised to `asker` will not come from `from`, which has `idle` left. */
+export interface Short {
+  readonly from: string;
+  readonly asker: string;
+  readonly count: number;
+  readonly idle: number;
+  /** If nobody else has a slot, the asker looks again at once. Not where slots lie that can't be moved: it would find them again. */
+  readonly look: boolean;
+}
+
+export class Moves {
+  readonly #self: Peer;
+  readonly #directory: Directory;
+  readonly #bell: Bell;
+  readonly #listener: ClusterListener;
+  readonly #look: (route: string) => void;
+
+  /** `look` searches again for this node's own clients. */
+  constructor(self: Peer, directory: Directory, bell: Bell, listener: ClusterListener, look: (route: string) => void) {
+    this.#self = self;
+    this.#directory = directory;
+    this.#bell = bell;
+    this.#listener = listener;
+    this.#look = look;
+  }
+
+  act(route: string, moves: readonly Move[]): void {
+    for (const move of moves) {
+      if (move.from === this.#self.id) this.#listener.onWant(route, move.count, move.to);
+      else unawaited('bell', this.#want(route, move));
+      if (move.to.id === this.#self.id) this.#listener.onComing(route, move.count, move.from);
+      else unawaited('bell', this.#bell.ring(move.to.id, { t: 'coming', route, count: move.count, from: move.from }));
+    }
+  }
+
+  /** If this is not heard, the promises lapse by themselves. */
+  async short(route: string, { from, asker, count, idle, look }: Short): Promise<void> {
+    const answer = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
+    if (answer === null) return;
+    this.act(route, answer.moves);
+    if (answer.waiting === 0 || !look) return;
+    if (asker === this.#self.id) this.#look(route);
+    else await this.#bell.ring(asker, { t: 'look', route });
+  }
+
+  async #want(route: string, { from, to, count }: Move): Promise<void> {
+    if (await this.#bell.ring(from, { t: 'want', route, count, asker: to })) return;
+    // Nobody listens as that node: it was killed. Its slots are gone before its last beat has aged.
+    await this.short(route, { from, asker: to.id, count, idle: 0, look: true });
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Idle slots of one route at this node, and clients of it that wait at others. One offer is under way at a time; none is made
+ * while nobody is known to wait elsewhere, so that slots which come and go in warm traffic cost nothing.
+ */
+import { caught, guard, unawaited } from '../../boundary.ts';
+import type { Peer } from '../cluster.ts';
+import type { Directory, Matched } from '../directory.ts';
+import { offerPauseMs, setAgeMs } from '../limits.ts';
+import type { DirectoryClock } from './clock.ts';
+import type { Demand } from './demand.ts';
+import type { Moves } from './moves.ts';
+
+export interface OffersContext {
+  readonly self: Peer;
+  readonly directory: Directory;
+  readonly demand: Demand;
+  readonly clock: DirectoryClock;
+  readonly moves: Moves;
+  /** Local monotonic ms. */
+  now(): number;
+}
+
+export class SlotOffers {
+  readonly #route: string;
+  readonly #context: OffersContext;
+  readonly #enter: () => void;
+  readonly #found: (answer: Matched, sentAt: number) => void;
+  readonly #rematch: () => void;
+  #idle = 0;
+  #state: 'none' | 'scheduled' | 'running' | 'again' | 'ended' = 'none';
+  #pausedUntil = Number.NEGATIVE_INFINITY;
+  /** When slots were short last although some lay here. */
+  #shortAt = Number.NEGATIVE_INFINITY;
+  /** Slots of a new instance are offered even if nobody was heard to wait: the message may be lost, and many wait for just this. */
+  #unasked = true;
+  readonly #short = new Map<string, number>();
+
+  /** `enter` comes before an offer, `found` with its answer; `rematch` when slots were kept back in vain. */
+  constructor(
+    route: string,
+    context: OffersContext,
+    on: { readonly enter: () => void; readonly found: (answer: Matched, sentAt: number) => void; readonly rematch: () => void },
+  ) {
+    this.#route = route;
+    this.#context = context;
+    this.#enter = on.enter;
+    this.#found = on.found;
+    this.#rematch = on.rematch;
+  }
+
+  get idle(): number {
+    return this.#idle;
+  }
+
+  get isQuiet(): boolean {
+    return this.#state === 'none' && this.#short.size === 0;
+  }
+
+  setIdle(count: number): void {
+    this.#idle = count;
+    if (count > 0 && (this.#unasked || this.#isWantedElsewhere())) this.offer();
+  }
+
+  /** An instance has just become ready. */
+  expectMore(): void {
+    this.#unasked = true;
+  }
+
+  /** Offers the idle slots, if there are any. */
+  offer(): void {
+    if (this.#state === 'running') this.#state = 'again';
+    if (this.#state !== 'none') return;
+    this.#state = 'scheduled';
+    setImmediate(this.#runSoon);
+  }
+
+  olderElsewhere(heldMs: number): boolean {
+    const now = this.#context.now();
+    // What can't be moved must not be kept back.
+    if (now < this.#pausedUntil) return false;
+    const oldest = this.#context.demand.oldest(this.#route, now);
+    const directoryNow = this.#context.clock.at(now);
+    return oldest !== null && directoryNow !== null && directoryNow - oldest > heldMs + setAgeMs;
+  }
+
+  /** `count` slots promised to `asker` can't be moved. */
+  short(count: number, asker: Peer): void {
+    // At the turn's end the number of idle slots is the one after all that happened in it.
+    if (this.#short.size === 0) setImmediate(this.#sayShort);
+    this.#short.set(asker.id, (this.#short.get(asker.id) ?? 0) + count);
+  }
+
+  end(): void {
+    this.#state = 'ended';
+  }
+
+  readonly #runSoon = (): void => unawaited('directory', this.#run());
+
+  async #run(): Promise<void> {
+    const { directory, self, demand } = this.#context;
+    while (!this.#hasEnded()) {
+      this.#state = 'running';
+      const sentAt = this.#context.now();
+      if (this.#idle === 0 || !directory.connected || sentAt < this.#pausedUntil) break;
+      this.#unasked = false;
+      this.#enter();
+      const answer = await directory.offer(this.#route, self, this.#idle).catch(() => null);
+      // Unreachable: nobody can be known to be older elsewhere.
+      if (answer === null) demand.forget(this.#route);
+      else if (!this.#follow(answer, sentAt)) break;
+      if (!this.#isDueAgain()) break;
+    }
+    if (this.#hasEnded()) return;
+    this.#state = 'none';
+    this.#rematch();
+  }
+
+  /** False: it could not be followed, and the next one is not asked for at once. */
+  #follow(answer: Matched, sentAt: number): boolean {
+    try {
+      this.#found(answer, sentAt);
+      return true;
+    } catch (error) {
+      caught('directory', error);
+      this.#pausedUntil = this.#context.now() + offerPauseMs;
+      return false;
+    }
+  }
+
+  readonly #sayShort = guard('timer', (): void => {
+    const { now, moves, self } = this.#context;
+    const shorts = [...this.#short];
+    this.#short.clear();
+    if (this.#hasEnded()) return;
+    // Slots lie here and were short before: they can't be moved. Not again at once, and this node's own clients may have them.
+    const isStuck = this.#idle > 0 && now() - this.#shortAt < offerPauseMs;
+    if (this.#idle > 0) this.#shortAt = now();
+    if (isStuck) this.#pausedUntil = now() + offerPauseMs;
+    for (const [asker, count] of shorts) {
+      unawaited('directory', moves.short(this.#route, { from: self.id, asker, count, idle: this.#idle, look: !isStuck }));
+    }
+    this.#rematch();
+  });
+
+  #isWantedElsewhere(): boolean {
+    return this.#context.demand.oldest(this.#route, this.#context.now()) !== null;
+  }
+
+  // As methods, since the state changes while the loop waits.
+  #isDueAgain(): boolean {
+    return this.#state === 'again';
+  }
+
+  #hasEnded(): boolean {
+    return this.#state === 'ended';
+  }
+}

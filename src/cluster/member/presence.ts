@@ -1,0 +1,334 @@
+/**
+ * What this node has at one route (held clients, idle slots, instances), kept true in the directory.
+ *
+ *   changes ──▶ exchange: one at a time; all that is due goes out together and in order, the next when it is answered
+ *   idle    ──▶ offer:    see slot-offers.ts
+ *   want    ◀── moves:    what either of them, or another node's search, found
+ *
+ * One at a time bounds what is under way to a slow directory, and batches more the slower it is. What fails is said anew
+ * after the next beat.
+ */
+import { caught, guard, unawaited } from '../../boundary.ts';
+import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
+import type { Bell, Matched } from '../directory.ts';
+import { demandAnewGapMs, demandGapMs, holdsGapMs, leaveAfterMs } from '../limits.ts';
+import { HeldRegister, type HoldCall } from './held-register.ts';
+import { HomeRegister } from './home-register.ts';
+import { type OffersContext, SlotOffers } from './offers.ts';
+import { Sweep } from './sweep.ts';
+
+/** What a presence needs of the member it belongs to. */
+export interface PresenceContext extends OffersContext {
+  readonly bell: Bell;
+  readonly listener: ClusterListener;
+  /** Nothing of this node is left at the route, in the directory neither. */
+  left(route: string): void;
+}
+
+const NO_CHANGE: HoldCall = { sent: [], change: { add: [], remove: [], maxHeld: null, reset: false } };
+
+export class RoutePresence {
+  readonly #route: string;
+  readonly #context: PresenceContext;
+  readonly #held = new HeldRegister();
+  readonly #homes = new HomeRegister();
+  readonly #offers: SlotOffers;
+  readonly #sweep: Sweep;
+
+  /** `unknown`: the directory need not know this node here; `entered`: it was told; `registered`: it has answered that. */
+  #standing: 'unknown' | 'entered' | 'registered' = 'unknown';
+  #exchange: 'none' | 'delayed' | 'scheduled' | 'running' | 'ended' = 'none';
+  #delay: NodeJS.Timeout | null = null;
+  #beatDue = false;
+  #sweepDue = false;
+  #emptySince: number;
+  #demandSaidAt = Number.NEGATIVE_INFINITY;
+  /** Somebody is held here, and nobody was when that began. */
+  #heldAnew = false;
+  #serving = 0;
+  /** What of it the directory was told last. */
+  #servingSaid = 0;
+  #newest: string | null = null;
+  #newestNode: string | null = null;
+  #starting: number | undefined;
+
+  constructor(route: string, context: PresenceContext) {
+    this.#route = route;
+    this.#context = context;
+    this.#emptySince = context.now();
+    this.#sweep = new Sweep(() => this.look(), context.now);
+    this.#offers = new SlotOffers(route, context, {
+      enter: () => unawaited('directory', this.#enter()),
+      found: (answer, sentAt) => this.#found(answer, sentAt),
+      rematch: () => this.rematch(),
+    });
+  }
+
+  // What the node says.
+
+  hold(id: string, heldMs: number, maxHeld: number): void {
+    if (this.#held.size === 0) this.#heldAnew = true;
+    this.#held.add(id, this.#context.now() - heldMs, maxHeld);
+    this.#scheduleHolds();
+  }
+
+  unhold(id: string): void {
+    this.#held.remove(id);
+    if (this.#held.pending) this.#scheduleHolds();
+  }
+
+  idle(count: number, served: number): void {
+    this.#serving = served;
+    this.#offers.setIdle(count);
+  }
+
+  short(count: number, asker: Peer): void {
+    this.#offers.short(count, asker);
+  }
+
+  olderElsewhere(heldMs: number): boolean {
+    return this.#offers.olderElsewhere(heldMs);
+  }
+
+  instance(info: InstanceInfo): void {
+    if (this.#homes.set(info)) this.#offers.expectMore();
+    if (this.#homes.urgent) this.#schedule();
+  }
+
+  instanceGone(id: string): void {
+    this.#homes.remove(id);
+    if (this.#homes.urgent) this.#schedule();
+  }
+
+  async mayRetire(id: string, minInstances: number): Promise<boolean> {
+    const { directory, self } = this.#context;
+    const may = await directory.retire(this.#route, self.id, id, minInstances);
+    if (may) this.#homes.retired(id);
+    return may;
+  }
+
+  /** An instance's linker, or a slot of one, is at this node. */
+  get linked(): boolean {
+    return this.#homes.size > 0 || this.#offers.idle > 0;
+  }
+
+  /** The newest instance's home node moves what it can spare. */
+  pull(count: number): void {
+    const { bell, self } = this.#context;
+    const from = this.#newestNode;
+    if (from === null || from === self.id) return;
+    unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self }));
+  }
+
+  /** Starts under way in the cluster, as of the last beat; undefined before the first. */
+  get starting(): number | undefined {
+    return this.#starting;
+  }
+
+  // What the member says.
+
+  beat(): void {
+    this.#beatDue = true;
+    this.#held.recover();
+    this.#schedule();
+  }
+
+  /** Searches again for the clients that are held here. */
+  look(): void {
+    this.#sweepDue = true;
+    this.#schedule();
+  }
+
+  /** Clients wait elsewhere. */
+  offer(): void {
+    this.#offers.offer();
+    // Whoever decides how many instances those clients need has to know it.
+    if (this.#serving !== this.#servingSaid) this.beat();
+  }
+
+  /** The directory may have lost everything: all is said anew. */
+  recover(): void {
+    this.#standing = 'unknown';
+    this.#held.lose();
+    this.#homes.sayAgain(null);
+    this.beat();
+  }
+
+  /** Slots may lie here that were kept back for clients elsewhere, who have got others or are gone. */
+  rematch(): void {
+    if (this.#offers.idle > 0 && this.#held.size > 0 && !this.#hasEnded()) this.#context.listener.onRematch?.(this.#route);
+  }
+
+  /** Nothing is sent from now on. Returns true when the directory may have something of this node at the route. */
+  end(): boolean {
+    this.#exchange = 'ended';
+    this.#stopDelay();
+    this.#offers.end();
+    this.#sweep.stop();
+    return this.#standing !== 'unknown';
+  }
+
+  // The exchange.
+
+  /** Where many wait and many are served, most are never told of: they come and go between two exchanges. */
+  #scheduleHolds(): void {
+    if (!this.#held.isKnown) {
+      this.#schedule();
+    } else if (this.#exchange === 'none') {
+      this.#exchange = 'delayed';
+      const due = guard('timer', () => this.#schedule());
+      this.#delay = setTimeout(due, holdsGapMs);
+    }
+  }
+
+  #schedule(): void {
+    if (this.#exchange !== 'none' && this.#exchange !== 'delayed') return;
+    this.#stopDelay();
+    this.#exchange = 'scheduled';
+    // After the turn's I/O: clients that came in one turn are one call, those that came and went are none.
+    setImmediate(this.#runSoon);
+  }
+
+  #stopDelay(): void {
+    if (this.#delay !== null) clearTimeout(this.#delay);
+    this.#delay = null;
+  }
+
+  readonly #runSoon = (): void => unawaited('directory', this.#run());
+
+  async #run(): Promise<void> {
+    if (this.#hasEnded()) return;
+    this.#exchange = 'running';
+    try {
+      while (this.#context.directory.connected && !this.#hasEnded()) {
+        const calls = this.#sendDue();
+        if (calls.length === 0) break;
+        await Promise.all(calls);
+      }
+    } catch (error) {
+      // What of it the directory has heard is not certain: the next beat says all of it again.
+      caught('directory', error);
+      this.#held.lose();
+    }
+    if (this.#hasEnded()) return;
+    this.#exchange = 'none';
+    if (this.#held.size > 0) this.#sweep.arm();
+    this.rematch();
+  }
+
+  #hasEnded(): boolean {
+    return this.#exchange === 'ended';
+  }
+
+  /** The order matters: a client that was served is no longer held before an instance that serves it is new or busy. */
+  #sendDue(): Promise<void>[] {
+    const holds = this.#held.take(this.#context.now());
+    if (holds.length === 0 && this.#sweepDue && this.#held.size > 0) holds.push(NO_CHANGE);
+    const beat = this.#beatDue || this.#homes.urgent;
+    this.#sweepDue = false;
+    this.#beatDue = false;
+    if (holds.length === 0 && !beat) return [];
+    if (holds.length === 0 && this.#isToLeave()) return [this.#leave()];
+
+    const calls = [this.#enter(), ...holds.map((call, index) => this.#sendHold(call, index === holds.length - 1))];
+    if (beat) calls.push(this.#sendBeat());
+    return calls;
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#standing !== 'unknown') return;
+    this.#standing = 'entered';
+    const { directory, self } = this.#context;
+    // If this is lost, the node's next beat notices.
+    await directory.enterRoutes(self.id, [this.#route]).catch(() => undefined);
+  }
+
+  async #sendHold(call: HoldCall, last: boolean): Promise<void> {
+    const { directory, self, listener } = this.#context;
+    const sentAt = this.#context.now();
+    // With the last one, when none of them counts as held any more.
+    const serving = last ? this.#serving : undefined;
+    if (last) this.#servingSaid = this.#serving;
+    const answer = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle, serving }).catch(() => null);
+    if (answer === null) return this.#held.lose();
+    if (this.#hasEnded()) return;
+    for (const id of this.#held.settle(call, answer.refused)) listener.onHoldRefused(this.#route, id);
+    this.#found(answer, sentAt);
+  }
+
+  async #sendBeat(): Promise<void> {
+    const { directory, self, listener } = this.#context;
+    const said = this.#homes.take();
+    const bounds = this.#held.bounds;
+    const serving = this.#serving;
+    this.#servingSaid = serving;
+    const answer = await directory.beatRoute(this.#route, self, { idle: this.#offers.idle, serving, ...said }).catch(() => null);
+    if (answer === null) return this.#homes.failed(said);
+    this.#register(answer.known);
+    this.#homes.sayAgain(answer.missing);
+    for (const [id, seq] of answer.numbered ?? []) {
+      this.#homes.numbered(id, seq);
+      if (!this.#hasEnded()) listener.onNumbered?.(this.#route, id, seq);
+    }
+    // It lost something, or has what it was told to remove: a failover to a replica does that.
+    if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
+    this.#newestNode = answer.newestNode;
+    this.#starting = answer.starting;
+    if (answer.newest === null || answer.newest === this.#newest || this.#hasEnded()) return;
+    this.#newest = answer.newest;
+    listener.onNewest(this.#route, answer.newest);
+  }
+
+  /** A first answer may say that the node was not known here; a later one means that the directory lost it. */
+  #register(known: boolean): void {
+    if (known || this.#standing === 'entered') this.#standing = 'registered';
+    else if (this.#standing === 'registered') this.recover();
+  }
+
+  #isToLeave(): boolean {
+    const now = this.#context.now();
+    const empty = this.#held.size === 0 && !this.linked && !this.#homes.urgent && this.#offers.isQuiet;
+    if (!empty) this.#emptySince = now;
+    return empty && now - this.#emptySince >= leaveAfterMs;
+  }
+
+  async #leave(): Promise<void> {
+    const { directory, self } = this.#context;
+    // Whatever comes meanwhile enters it again.
+    this.#standing = 'unknown';
+    const left = await directory.leaveRoute(this.#route, self.id, false).then(
+      () => true,
+      () => false,
+    );
+    if (!left || !this.#isToLeave()) return;
+    this.end();
+    this.#context.left(this.#route);
+  }
+
+  #found(answer: Matched, sentAt: number): void {
+    if (this.#hasEnded()) return;
+    const { clock, demand, moves } = this.#context;
+    const now = this.#context.now();
+    clock.sample(answer.now, sentAt, now);
+    this.#register(answer.known);
+    demand.learn(this.#route, answer.oldestElsewhere, answer.now, now);
+    moves.act(this.#route, answer.moves);
+    if (answer.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, answer.failingMs);
+    if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now);
+  }
+
+  #sayDemand(oldest: number, saidAt: number): void {
+    const { bell, listener, self } = this.#context;
+    const now = this.#context.now();
+    const gapMs = this.#demandSaidAt + (this.#heldAnew ? demandAnewGapMs : demandGapMs) - now;
+    // Not heard now, so not later than this: who has a slot may have heard nothing of these clients.
+    if (gapMs > 0) {
+      this.#sweep.within(gapMs);
+      return;
+    }
+    this.#demandSaidAt = now;
+    this.#heldAnew = false;
+    bell.demand({ route: this.#route, node: self.id, oldest, saidAt });
+    listener.onStartNeeded(this.#route);
+  }
+}

@@ -1,0 +1,17 @@
+import type { Log } from '../../log.ts';
+import type { Cluster, Peer } from '../cluster.ts';
+import { ClusterMember } from '../member/member.ts';
+import { MemoryBell } from './bell.ts';
+import { MemoryDirectory } from './directory.ts';
+
+/** A node's cluster within one process: of its own, or shared with all who are given the same `directory`. */
+export function createMemoryCluster(options: {
+  readonly self: Peer;
+  readonly version: string;
+  readonly log: Log;
+  readonly directory?: MemoryDirectory;
+}): { cluster: Cluster; directory: MemoryDirectory } {
+  const directory = options.directory ?? new MemoryDirectory();
+  const { self, version, log } = options;
+  return { cluster: new ClusterMember({ self, version, log, directory, bell: new MemoryBell(directory) }), directory };
+}

@@ -1,0 +1,217 @@
+/**
+ * Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. Names, addresses and JSON in them are what
+ * somebody wrote into Redis: what does not pass its check in values.ts is left out.
+ */
+import type { InstanceInfo, InstanceSnapshot, InstanceState, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
+import {
+  DirectoryUnavailable,
+  type HoldReply,
+  type Matched,
+  type Move,
+  type NodeBeatReply,
+  type RouteBeatReply,
+  type RouteRecord,
+} from '../directory.ts';
+import { reasonCharsMax } from '../start-limits.ts';
+import type { StartPlan, StartTimes, StartTrouble } from '../starts.ts';
+import { startsOf } from '../starts-shown.ts';
+import { addressOf, concurrencyMax, countOf, instanceIdOf, nodeIdOf, objectOf, startIdOf, textOf, timeOf, versionOf } from '../values.ts';
+
+/** Bounds of a histogram. */
+const WAIT_COUNTS_MAX = 64;
+const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
+
+export function readMatched(answer: unknown): Matched {
+  const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs] = list(answer);
+  return {
+    now: clockOf(now),
+    known: known === 1,
+    waiting: number(waiting),
+    oldestHere: present(oldestHere),
+    oldestElsewhere: present(oldestElsewhere),
+    failingMs: number(failingMs),
+    moves: tuples(moves, 4).flatMap(readMove),
+  };
+}
+
+/** Where the asker's address is missing or none, the promise lapses by itself. */
+function readMove([from, to, address, count]: readonly unknown[]): Move[] {
+  const [giver, asker, reached, slots] = [nodeIdOf(from), nodeIdOf(to), addressOf(address), countOf(count)];
+  if (giver === null || asker === null || reached === null || slots === null || slots === 0) return [];
+  return [{ from: giver, to: { id: asker, address: reached }, count: slots }];
+}
+
+export function readHoldReply(answer: unknown): HoldReply {
+  return { ...readMatched(answer), refused: list(list(answer)[7]).map(String) };
+}
+
+function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] {
+  const [instance, order] = [instanceIdOf(id), timeOf(seq)];
+  return instance === null || order === null ? [] : [[instance, order]];
+}
+
+export function readRouteBeat(answer: unknown): RouteBeatReply {
+  const [now, known, held, missing, newest, newestNode, starting, , numbered] = list(answer);
+  return {
+    now: clockOf(now),
+    known: known === 1,
+    held: number(held),
+    missing: list(missing).map(String),
+    numbered: tuples(numbered, 2).flatMap(readNumber),
+    newest: instanceIdOf(newest),
+    newestNode: nodeIdOf(newestNode),
+    starting: number(starting),
+  };
+}
+
+export function readPlan(answer: unknown): StartPlan {
+  const parts = list(answer);
+  const at = (index: number): number => number(parts[index]);
+  return {
+    held: at(0),
+    promised: at(1),
+    slots: at(2),
+    free: at(3),
+    ready: at(4),
+    starting: at(5),
+    concurrency: present(parts[6]),
+    begun: at(7),
+    lastBegunMs: present(parts[8]),
+    begunInMinute: at(9),
+    oldestBegunMs: present(parts[10]),
+    wanted: at(11),
+    old: at(12),
+    serving: at(13),
+    trouble: readTrouble(parts[14]),
+  };
+}
+
+function readTrouble(answer: unknown): StartTrouble | null {
+  const [failures, reason, ageMs, retryInMs] = list(answer);
+  if (failures === undefined) return null;
+  return { failures: number(failures), reason: textOf(reason, reasonCharsMax), ageMs: number(ageMs), retryInMs: number(retryInMs) };
+}
+
+export function readStartTimes(answer: unknown): StartTimes | null {
+  const [jobAgeMs, commandAgeMs] = list(answer);
+  return jobAgeMs === undefined ? null : { jobAgeMs: number(jobAgeMs), commandAgeMs: number(commandAgeMs) };
+}
+
+export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unknown): NodeBeatReply {
+  const [now, known, others, jumpedMs, ...dead] = list(answer);
+  return {
+    now: clockOf(now),
+    known: known === 1,
+    startedBefore: timeOf(started),
+    routesKnown: routesKnown === 1,
+    others: number(others),
+    jumpedMs: number(jumpedMs),
+    // What is no node's name was taken off the list, and has nothing that is to be cleaned up.
+    dead: dead.flatMap((node) => nodeIdOf(node) ?? []),
+  };
+}
+
+/** An instance as it is stored. */
+export function writeInstance(info: InstanceInfo, node: string): string {
+  const { id, seq, concurrency, active, state, startId, version, answered, failure } = info;
+  return JSON.stringify({ id, seq, concurrency, active, node, state, startId, version, answered, failure });
+}
+
+export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
+  const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(answer);
+  const left = tuples(starts, 2).flatMap(([start, leftMs]) => {
+    const id = startIdOf(start);
+    return id === null ? [] : [[id, Math.max(0, Number(leftMs))] as const];
+  });
+  const instances = tuples(stored, 2).flatMap(([, json]) => readInstance(json) ?? []);
+  return {
+    name,
+    held: number(held),
+    oldestHeldMs: number(oldestHeldMs),
+    active: instances.reduce((sum, { active }) => sum + active, 0),
+    slots: instances.reduce((sum, { state, concurrency }) => sum + (state === 'ready' ? concurrency : 0), 0),
+    free: number(free),
+    starting: number(starting),
+    starts: startsOf(left, settings),
+    instances: instances.sort((a, b) => b.seq - a.seq),
+    settings,
+    trouble: readTrouble(trouble),
+  };
+}
+
+/** An instance as it was stored; null when it is described by something else. */
+export function readInstance(json: unknown): InstanceSnapshot | null {
+  const said = objectOf(json);
+  if (said === null) return null;
+  const [id, node, seq] = [instanceIdOf(said.id), nodeIdOf(said.node), timeOf(said.seq)];
+  const [concurrency, active] = [countOf(said.concurrency, concurrencyMax), countOf(said.active)];
+  if (id === null || node === null || seq === null || concurrency === null || active === null) return null;
+  const version = versionOf(said.version);
+  return { id, seq, concurrency, active, node, state: readState(said.state), ...(version === null ? {} : { version }) };
+}
+
+/** A state of a later version is none in which it takes clients, as far as this one knows. */
+function readState(state: unknown): InstanceState {
+  return state === 'starting' || state === 'ready' ? state : 'draining';
+}
+
+/** `fields`: those of NODE_FIELDS, in their order. */
+export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): NodeSnapshot {
+  const [address, version, held, active, links, draining, holds, coldStarts] = list(fields);
+  return {
+    id,
+    heartbeatAgeMs: number(heartbeatAgeMs),
+    address: addressOf(address) ?? '',
+    version: versionOf(version) ?? '',
+    held: number(held),
+    active: number(active),
+    links: number(links),
+    draining: draining === '1',
+    holds: readCounts(holds),
+    coldStarts: readCounts(coldStarts),
+  };
+}
+
+export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'draining', 'holds', 'coldStarts'] as const;
+
+/** What another version, or nobody, has written counts as nothing. */
+function readCounts(json: unknown): WaitCounts {
+  const counts = Object.entries(objectOf(json) ?? {}).slice(0, WAIT_COUNTS_MAX);
+  return Object.fromEntries(
+    counts.flatMap(([bound, count]) => (WAIT_BOUND.test(bound) && countOf(count) !== null ? [[bound, Number(count)]] : [])),
+  );
+}
+
+/** What HGETALL answers; the client makes an object of it. */
+export function readHash(answer: unknown): Map<string, string> {
+  const fields = typeof answer === 'object' && answer !== null ? Object.entries(answer) : [];
+  return new Map(fields.map(([field, value]) => [field, String(value)]));
+}
+
+export function tuples(answer: unknown, size: number): unknown[][] {
+  const flat = list(answer);
+  const found: unknown[][] = [];
+  for (let at = 0; at < flat.length; at += size) found.push(flat.slice(at, at + size));
+  return found;
+}
+
+export function list(answer: unknown): unknown[] {
+  return Array.isArray(answer) ? answer : [];
+}
+
+/** What has no time of the directory was not said by one of its scripts: nothing of it is believed. */
+function clockOf(value: unknown): number {
+  const now = typeof value === 'number' ? present(value) : null;
+  if (now === null) throw new DirectoryUnavailable('an answer without a time');
+  return now;
+}
+
+/** Not a number, less than nothing, or more than there can be: nothing. */
+function number(value: unknown): number {
+  return present(value) ?? 0;
+}
+
+function present(value: unknown): number | null {
+  const read = Number(value ?? -1);
+  return Number.isFinite(read) && read >= 0 && read <= Number.MAX_SAFE_INTEGER ? read : null;
+}

@@ -1,0 +1,235 @@
+import type { Socket } from 'node:net';
+import { caught, type FailureDomain, guard } from '../../boundary.ts';
+import { formatHostPort, type HostPort } from '../../config/host-port.ts';
+import { connectedEvent, connectToNode, type NodeTls } from '../../link/connect.ts';
+import { dialLink } from '../../link/handshake.ts';
+import type { Link, LinkTiming } from '../../link/link.ts';
+import { LinkerLink } from '../../link/linker-link.ts';
+import type { Stream } from '../../link/stream.ts';
+import type { Log } from '../../log.ts';
+import { ReadMemory } from '../../memory/reused-reads.ts';
+import type { BackendTls } from '../lenders/link-server.ts';
+import type { Lender } from '../matching/slots.ts';
+import { RelayedStream } from './relayed-stream.ts';
+
+/** From the first packet to the last proof. The slots that wait for it serve nobody meanwhile. */
+const DIAL_TIMEOUT_MS = 2_000;
+/** A relay through which nothing was lent for so long is closed. */
+const IDLE_TIMEOUT_MS = 30_000;
+
+export interface RelayOptions {
+  readonly secret: (route: string) => string;
+  readonly timing?: LinkTiming;
+  /** The oldest version of the link protocol that the other node may speak; without it the newest. */
+  readonly versionMin?: number;
+  /** Backend ports speak TLS, and trust each other by the same authority, or by the same certificate. */
+  readonly tls?: BackendTls;
+  readonly log: Log;
+}
+
+/**
+ * One instance's slots lent on to one node. Towards that node it is the linker; at the lender each of its slots is reserved or
+ * in a stream, whatever the other node has said of it meanwhile: that node calls a slot idle, or returns it, as soon as it
+ * has its answer, and here the application connection may have yet to close.
+ */
+export class Relay implements FailureDomain {
+  readonly lender: Lender;
+  readonly #log: Log;
+  readonly #over: (reached: boolean, nobodyListens: boolean) => void;
+  readonly #memory = new ReadMemory();
+  readonly #socket: Socket;
+  readonly #deadline: NodeJS.Timeout;
+  #link: LinkerLink | null = null;
+  #state: 'dialling' | 'up' | 'down' = 'dialling';
+  /** Reserved at the lender and in no stream: they wait for the dial, or are idle at the other node. */
+  #inHand = 0;
+  /** Returned by the other node, and still in a stream here. */
+  #returnedEarly = 0;
+  /** Opened by the other node on slots that are still in a stream here. */
+  readonly #waiting: RelayedStream[] = [];
+  #idleTimer: NodeJS.Timeout | null = null;
+
+  /** `over` is called once, with whether the node was ever reached, and whether its port was closed. */
+  constructor(
+    route: string,
+    lender: Lender,
+    address: HostPort,
+    options: RelayOptions,
+    over: (reached: boolean, nobodyListens: boolean) => void,
+  ) {
+    this.lender = lender;
+    this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
+    this.#over = over;
+    const tls = options.tls && asNodes(options.tls);
+    this.#socket = connectToNode({ name: address.host, ip: address.host, port: address.port }, tls, this.#memory);
+    const overdue = guard(this, () => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)));
+    this.#deadline = setTimeout(overdue, DIAL_TIMEOUT_MS);
+    const onError = guard(this, (error: NodeJS.ErrnoException) => this.#down(error.message, error.code === 'ECONNREFUSED'));
+    this.#socket.on('error', onError);
+    const connected = guard(this, () => {
+      this.#socket.off('error', onError);
+      this.#shake(route, formatHostPort(address), options);
+    });
+    this.#socket.once(connectedEvent(tls), connected);
+  }
+
+  get where(): 'link' {
+    return 'link';
+  }
+
+  fail(): void {
+    this.close('an internal error');
+  }
+
+  /** Slots that are lent on, those in use included. */
+  get lent(): number {
+    return this.#link === null ? this.#inHand : this.#link.lent;
+  }
+
+  /** Lends idle slots of the lender on. Returns how many. */
+  lend(count: number): number {
+    if (this.#state === 'down') return 0;
+    this.lender.link.reserve(count);
+    this.#inHand += count;
+    this.#link?.grant(count);
+    this.#watchIdleness();
+    return count;
+  }
+
+  /** Asks for slots back: those that nobody uses come at once. Returns how many it asked for. */
+  recall(count: number): number {
+    const asked = Math.min(count, this.lent);
+    if (this.#link !== null) {
+      this.#link.recall(asked);
+    } else {
+      this.#returned(asked);
+    }
+    return asked;
+  }
+
+  close(reason: string): void {
+    if (this.#link !== null) this.#link.link.close(reason);
+    else this.#socket.destroy();
+    this.#down(reason);
+  }
+
+  #shake(route: string, at: string, { secret, timing, versionMin }: RelayOptions): void {
+    const { instance, seq, unnumbered, concurrency, link } = this.lender;
+    const order = unnumbered === true ? {} : { order: seq };
+    dialLink(this.#socket, {
+      hello: {
+        route,
+        instance,
+        seq,
+        takesOrder: true,
+        ...order,
+        concurrency,
+        relay: true,
+        ...(link.tellsClients ? { tellClients: true } : {}),
+      },
+      at,
+      secret: secret(route),
+      versionMin,
+      timing,
+      memory: this.#memory,
+      ready: (link) => this.#up(link),
+      failed: (reason) => this.#down(reason),
+    });
+  }
+
+  #up(link: Link): void {
+    clearTimeout(this.#deadline);
+    this.#state = 'up';
+    this.#log.info('relaying');
+    this.#link = new LinkerLink(link, {
+      opened: (stream, flags) => this.#opened(stream, flags),
+      // Each stream here was given its handler when it was opened.
+      done: (stream, how) => (stream.handler as RelayedStream).done(how),
+      returned: (count) => this.#returned(count),
+      // A node does not move on what was relayed to it.
+      moveWanted: (count) => this.#returned(count),
+      newest: () => {},
+      retireAnswer: () => {},
+      goAway: () => this.recall(this.lent),
+      down: (reason) => this.#down(reason),
+    });
+    this.#link.grant(this.#inHand);
+    this.#watchIdleness();
+  }
+
+  #opened(near: Stream, flags: number): void {
+    const stream = new RelayedStream(near, this.#link as LinkerLink, this.lender, flags, {
+      free: () => this.#slotFree(),
+      givenUp: (given) => {
+        const at = this.#waiting.indexOf(given);
+        if (at !== -1) this.#waiting.splice(at, 1);
+      },
+    });
+    near.handler = stream;
+    if (this.#inHand === 0) {
+      this.#waiting.push(stream);
+      return;
+    }
+    this.#inHand--;
+    this.#begin(stream);
+  }
+
+  #begin(stream: RelayedStream): void {
+    try {
+      stream.begin();
+    } catch (error) {
+      caught(stream, error);
+    }
+  }
+
+  /** A stream has left a slot, which is reserved again. */
+  #slotFree(): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      this.#begin(next);
+    } else if (this.#state === 'down') {
+      this.lender.link.release(1);
+    } else if (this.#returnedEarly > 0) {
+      this.#returnedEarly--;
+      this.lender.link.release(1);
+    } else {
+      this.#inHand++;
+    }
+  }
+
+  #returned(count: number): void {
+    const now = Math.min(count, this.#inHand);
+    this.#inHand -= now;
+    this.#returnedEarly += count - now;
+    this.#watchIdleness();
+    this.lender.link.release(now);
+  }
+
+  #watchIdleness(): void {
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    this.#idleTimer = null;
+    if (this.lent > 0) return;
+    const end = guard(this, () => this.close('nothing is relayed'));
+    this.#idleTimer = setTimeout(end, IDLE_TIMEOUT_MS);
+  }
+
+  #down(reason: string, nobodyListens = false): void {
+    if (this.#state === 'down') return;
+    const reached = this.#state === 'up';
+    this.#state = 'down';
+    clearTimeout(this.#deadline);
+    if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
+    if (reached) this.#log.info({ reason }, 'relay ended');
+    else this.#log.warn({ reason }, 'can not relay');
+    this.#over(reached, nobodyListens);
+    this.#waiting.length = 0;
+    const back = this.#inHand;
+    this.#inHand = 0;
+    this.lender.link.release(back);
+  }
+}
+
+/** Nodes show each other the certificate of their backend port. A linker's, which --backend-tls-ca may name one by one, is none. */
+function asNodes({ cert, key, ca, name }: BackendTls): NodeTls {
+  return { cert, key, ca: ca ?? cert, pinned: cert, ...(name === undefined ? {} : { name }) };
+}

@@ -1,0 +1,116 @@
+import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+import type { DoneHow, LinkerLink } from '../../link/linker-link.ts';
+import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { Lender } from '../matching/slots.ts';
+
+/** What the relay makes of a stream's slot. */
+export interface RelayedSlot {
+  /** The stream has left the slot that it had at the lender. */
+  free(): void;
+  /** The stream is over before it had a slot. */
+  givenUp(stream: RelayedStream): void;
+}
+
+/** Two streams as one: `near` comes from the node that holds the client, `far` goes to the real linker. */
+export class RelayedStream implements StreamHandler {
+  readonly #near: Stream;
+  readonly #nearLink: LinkerLink;
+  readonly #lender: Lender;
+  readonly #flags: number;
+  readonly #slot: RelayedSlot;
+  #far: Stream | null = null;
+  /** What came before there was a slot: never more than a window. */
+  #early: Buffer[] = [];
+  #endedEarly = false;
+  #nearWaiting = 0;
+  #farWaiting = 0;
+
+  constructor(near: Stream, nearLink: LinkerLink, lender: Lender, flags: number, slot: RelayedSlot) {
+    this.#near = near;
+    this.#nearLink = nearLink;
+    this.#lender = lender;
+    this.#flags = flags;
+    this.#slot = slot;
+  }
+
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  /** Each side is told by itself, and what the far one has to say of its slot still comes. */
+  fail(): void {
+    if (this.#far === null) this.#giveUp();
+    else this.#lender.link.reset(this.#far, ResetCode.CANCEL);
+  }
+
+  /** Goes on to the lender, where a slot is reserved. */
+  begin(): void {
+    const handler: StreamHandler = {
+      where: 'visit',
+      fail: () => this.fail(),
+      onData: (chunk) => this.#fromFar(chunk),
+      onEnd: () => this.#near.end(),
+      onConnected: (microseconds) => this.#near.connected(microseconds),
+      onDrain: () => {
+        this.#near.consumed(this.#nearWaiting);
+        this.#nearWaiting = 0;
+      },
+      onReset: (code, reached, reused) => this.#nearLink.free(this.#near, code, reached, reused),
+    };
+    this.#far = this.#lender.link.openReserved(handler, this.#flags, this.#near.client, () => {
+      this.#slot.free();
+      // Both ends of the slot become free together; when the far side was reset it has freed the near one already.
+      this.#nearLink.free(this.#near, ResetCode.CLOSED, true, false);
+    });
+    for (const chunk of this.#early) this.onData(chunk);
+    this.#early = [];
+    if (this.#endedEarly) this.#far.end();
+  }
+
+  // ── the holding node's side ──
+
+  onData(chunk: Buffer): boolean {
+    if (this.#far === null) {
+      this.#early.push(chunk);
+      return true;
+    }
+    if (this.#far.write(chunk)) this.#near.consumed(chunk.length);
+    else this.#nearWaiting += chunk.length;
+    return false;
+  }
+
+  onEnd(): void {
+    if (this.#far === null) this.#endedEarly = true;
+    else this.#far.end();
+  }
+
+  onDrain(): void {
+    this.#far?.consumed(this.#farWaiting);
+    this.#farWaiting = 0;
+  }
+
+  /** The holding node gave the stream up, or its link broke. */
+  onReset(code: ResetCodeValue): void {
+    if (this.#far === null) this.#giveUp();
+    else this.#lender.link.reset(this.#far, code === ResetCode.LINK_LOST ? ResetCode.CANCEL : code);
+  }
+
+  /** The holding node has seen the exchange complete. */
+  done(how: DoneHow): void {
+    if (this.#far === null) this.#giveUp();
+    else if (how === 'keep') this.#lender.link.doneAndKeep(this.#far);
+    else this.#lender.link.doneAndClose(this.#far);
+  }
+
+  #giveUp(): void {
+    this.#early = [];
+    this.#slot.givenUp(this);
+    this.#nearLink.free(this.#near, ResetCode.CLOSED, false, false);
+  }
+
+  #fromFar(chunk: Buffer): boolean {
+    if (this.#near.write(chunk)) this.#far?.consumed(chunk.length);
+    else this.#farWaiting += chunk.length;
+    return false;
+  }
+}

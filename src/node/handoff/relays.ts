@@ -1,0 +1,125 @@
+/**
+ * When a linker can't dial the node that holds a client, the node that has the link relays: towards the other node it acts
+ * as the linker, with the same protocol, and lends on a slot of the real one.
+ */
+import { parseHostPort } from '../../config/host-port.ts';
+import type { BackendTls } from '../lenders/link-server.ts';
+import type { Lender } from '../matching/slots.ts';
+import { Relay, type RelayOptions } from './relay.ts';
+
+/** For how long a linker that failed to dial a node is not asked to do so again. */
+const UNREACHABLE_MS = 30_000;
+/** When it is asked again: after this it would have said that it failed once more. */
+const TRIED_MS = 5_000;
+const UNREACHABLE_MAX = 10_000;
+/** A node to which no relay could be made is left alone for this time: each attempt takes slots out of service for a while. */
+const FAILED_MS = 5_000;
+/** The same where nobody listens: a node that was killed may be back at any moment, and to be refused takes no time. */
+const REFUSED_MS = 250;
+const FAILED_MAX = 10_000;
+
+export class Relays {
+  #options: RelayOptions;
+  /** By instance and address; a linker that links anew has another lender and other relays. */
+  readonly #relays = new Map<Lender, Map<string, Relay>>();
+  /** `route instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
+  readonly #unreachable = new Map<string, { readonly until: number; readonly retried: boolean }>();
+  /** `route address` → until when; performance.now() in ms. */
+  readonly #failed = new Map<string, number>();
+  #leaving = false;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  /** From the next dial on. */
+  replaceTls(tls: BackendTls): void {
+    this.#options = { ...this.#options, tls };
+  }
+
+  /** The lender's linker could not dial `address`. */
+  markUnreachable(route: string, lender: Lender, address: string): void {
+    this.#remember(unreachableKey(route, lender, address), UNREACHABLE_MS, false);
+  }
+
+  /**
+   * Whether the lender's linker is known not to reach the node at `address`. After a while it is asked to try again, once: an address
+   * from which nothing comes back takes the slots that move there out of service until the linker gives up.
+   */
+  needed(route: string, lender: Lender, address: string): boolean {
+    const key = unreachableKey(route, lender, address);
+    const known = this.#unreachable.get(key);
+    if (known === undefined) return false;
+    if (performance.now() < known.until) return true;
+    if (known.retried) this.#unreachable.delete(key);
+    else this.#remember(key, TRIED_MS, true);
+    return false;
+  }
+
+  /** Lends up to `count` idle slots of the lender on to the node at `address`. Returns how many. */
+  lend(route: string, lender: Lender, count: number, address: string): number {
+    if (this.#leaving) return 0;
+    const open = this.#relays.get(lender)?.get(address);
+    if (open !== undefined) return open.lend(count);
+    const at = parseHostPort(address);
+    if (at === null || performance.now() < (this.#failed.get(`${route} ${address}`) ?? 0)) return 0;
+    const relay = new Relay(route, lender, at, this.#options, (reached, nobodyListens) => {
+      if (!reached) keep(this.#failed, `${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS), FAILED_MAX);
+      // Not the linker's way there is broken.
+      if (nobodyListens) this.#unreachable.delete(unreachableKey(route, lender, address));
+      this.#forget(lender, address);
+    });
+    const relays = this.#relays.get(lender) ?? new Map<string, Relay>();
+    this.#relays.set(lender, relays.set(address, relay));
+    return relay.lend(count);
+  }
+
+  /** Slots that are lent on, those in use included. */
+  get lent(): number {
+    let lent = 0;
+    for (const relays of this.#relays.values()) for (const relay of relays.values()) lent += relay.lent;
+    return lent;
+  }
+
+  /** The lender's linker wants `count` slots back that are not idle here. */
+  recall(lender: Lender, count: number): void {
+    let left = count;
+    for (const relay of this.#relays.get(lender)?.values() ?? []) left -= relay.recall(left);
+  }
+
+  /** The lender's link is gone. */
+  close(lender: Lender): void {
+    for (const relay of [...(this.#relays.get(lender)?.values() ?? [])]) relay.close('the relayed linker is gone');
+  }
+
+  /** This node leaves: everything comes home, and nothing more is lent on. */
+  goAway(): void {
+    this.#leaving = true;
+    for (const lender of [...this.#relays.keys()]) this.recall(lender, Number.POSITIVE_INFINITY);
+  }
+
+  closeAll(): void {
+    for (const lender of [...this.#relays.keys()]) this.close(lender);
+  }
+
+  #remember(key: string, forMs: number, retried: boolean): void {
+    keep(this.#unreachable, key, { until: performance.now() + forMs, retried }, UNREACHABLE_MAX);
+  }
+
+  #forget(lender: Lender, address: string): void {
+    const relays = this.#relays.get(lender);
+    if (relays?.delete(address) && relays.size === 0) this.#relays.delete(lender);
+  }
+}
+
+function unreachableKey(route: string, { instance }: Lender, address: string): string {
+  return `${route} ${instance} ${address}`;
+}
+
+/** Of too many the one that was set longest ago goes. */
+function keep<T>(map: Map<string, T>, key: string, value: T, max: number): void {
+  map.delete(key);
+  const oldest = map.size >= max ? map.keys().next().value : undefined;
+  if (oldest !== undefined) map.delete(oldest);
+  map.set(key, value);
+}

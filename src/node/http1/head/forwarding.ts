@@ -1,0 +1,69 @@
+/** What the application is told about whom a request comes from: by ourselves, and by the proxies in front of us that are trusted. */
+import { isIPv6 } from 'node:net';
+import type { Origin } from '../../clients/origin.ts';
+
+/** What this node adds to each request's head, besides the forwarding headers. */
+export interface HeadAdditions {
+  readonly via: boolean;
+  /** This node records traces: a request without a `traceparent` begins one. */
+  readonly traceparent: boolean;
+}
+
+export interface ForwardedFrom {
+  /** The client's connection, or that of the proxy in front. */
+  readonly origin: Pick<Origin, 'address' | 'text'>;
+  readonly proto: 'http' | 'https';
+  /** It is a proxy that is believed about its own clients. */
+  readonly trusted?: boolean;
+  /** Of HTTP, where the request itself does not say it. */
+  readonly version?: '2.0';
+  readonly additions?: HeadAdditions;
+}
+
+/** Of a request that came through a trusted proxy: what was said before us, which our own word is added to. */
+export class Forwarding {
+  readonly #said = new Map<string, string>();
+
+  /** One of its headers, `name` in lower case. True: its line is to go, `lines` says it again. */
+  note(name: string, value: string): boolean {
+    // Disguised with an underscore, it is what a client hopes that its application takes for another.
+    if (name.includes('_')) return true;
+    if (!SAID_AGAIN.has(name)) return false;
+    if (value !== '') this.#said.set(name, join(this.#said.get(name), value));
+    return true;
+  }
+
+  /** Of the client that came first, in lower case. */
+  get proto(): string | undefined {
+    return this.#said.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
+  }
+
+  lines(from: ForwardedFrom, host: string): string {
+    const path = join(this.#said.get('x-forwarded-for'), from.origin.address);
+    const elements = this.#said.get('forwarded');
+    const lines = forwardingLines(path, this.#said.get('x-forwarded-proto') ?? from.proto, this.#said.get('x-forwarded-host') ?? host);
+    return elements === undefined ? lines : `${lines}Forwarded: ${join(elements, element(from, host))}\r\n`;
+  }
+}
+
+const SAID_AGAIN: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
+
+/** Of whom the last request came: the next one is often the same client's, or comes through the same proxy. */
+let last = { path: '', proto: '', host: '', lines: '' };
+
+export function forwardingLines(path: string, proto: string, host: string): string {
+  if (path === last.path && host === last.host && proto === last.proto) return last.lines;
+  const hostLine = host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`;
+  last = { path, proto, host, lines: `X-Forwarded-For: ${path}\r\nX-Forwarded-Proto: ${proto}\r\n${hostLine}` };
+  return last.lines;
+}
+
+/** RFC 7239 section 4. */
+function element({ origin: { address }, proto }: ForwardedFrom, host: string): string {
+  const node = isIPv6(address) ? `"[${address}]"` : address;
+  return `for=${node};proto=${proto}${host === '' ? '' : `;host="${host}"`}`;
+}
+
+function join(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`;
+}

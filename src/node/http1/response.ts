@@ -1,0 +1,153 @@
+import { Body } from './body.ts';
+import { dateLine } from './head/date.ts';
+import { parseHead } from './head/llhttp.ts';
+import type { RequestHead } from './head/request-head.ts';
+import { type ResponseHead, readResponseHead, rewriteResponseHead, withLineEnds } from './head/response-head.ts';
+
+const RESPONSE_HEAD_BYTES_MAX = 65_536;
+/** Head and first body bytes leave in one write up to this size. */
+const JOIN_BYTES_MAX = 16_384;
+
+const EMPTY = Buffer.alloc(0);
+
+export interface Taken {
+  /** For the client, in this order; null: nothing yet. */
+  readonly bytes: Buffer | null;
+  /** What was not part of this piece: look again; null: all was used. */
+  readonly rest: Buffer | null;
+}
+
+const NOTHING: Taken = { bytes: null, rest: null };
+
+/** The application's answer to one request: interim answers, head, body, in the bytes that came. */
+export class ApplicationResponse {
+  state: 'head' | 'body' | 'complete' | 'tunnel' = 'head';
+  /** An interim answer was given out: the request can't be begun again, but answered otherwise. */
+  interim = false;
+  /** A byte of the answer was given out: nothing can be taken back. */
+  started = false;
+  status = 0;
+  /** The client has been told to go on: a 100 (Continue) of the application is one too many. */
+  continueSaid = false;
+  /** Further header lines, asked for when the head is there. */
+  addedLines: (() => string) | null = null;
+  readonly #request: RequestHead;
+  #partial: Buffer = EMPTY;
+  #head: ResponseHead | null = null;
+  #body: Body | null = null;
+  #closes = false;
+  /** HTTP/1.0 does not know chunks: its client gets their content, and the end of the connection as the end. */
+  #unchunks = false;
+
+  constructor(request: RequestHead) {
+    this.#request = request;
+  }
+
+  /** What was taken last is used again with what follows it. */
+  get keepsBytes(): boolean {
+    return this.#partial.length > 0;
+  }
+
+  /** The application may serve another request on this connection. */
+  get keepsApplication(): boolean {
+    return this.#head?.keepAlive === true && this.#head.framing !== 'until-close';
+  }
+
+  /** The client was told that its connection ends with this answer. */
+  get closesClient(): boolean {
+    return this.#closes;
+  }
+
+  /**
+   * Takes one piece: an interim answer, the head with what follows, or a part of the body. Null: malformed.
+   * `closing`: the client's connection ends with this answer in any case.
+   */
+  take(chunk: Buffer, closing: boolean, requestComplete: boolean): Taken | null {
+    if (this.state === 'body') return this.#takeBody(chunk);
+    let bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
+    let parsed = parseHead('response', bytes);
+    if (parsed.kind === 'invalid') {
+      const repaired = withLineEnds(bytes);
+      if (repaired === null) return null;
+      bytes = repaired;
+      parsed = parseHead('response', bytes);
+      if (parsed.kind === 'invalid') return null;
+    }
+    if (parsed.kind === 'incomplete') {
+      this.#partial = bytes;
+      return bytes.length >= RESPONSE_HEAD_BYTES_MAX ? null : NOTHING;
+    }
+    this.#partial = EMPTY;
+    const head = readResponseHead(bytes, parsed.parser, this.#request);
+    // What the client still sends of its request would be taken for a tunnel's first bytes.
+    const mayUpgrade = this.#request.upgrade && requestComplete;
+    if (head === null || (head.status === 101 && !mayUpgrade)) {
+      parsed.parser.release();
+      return null;
+    }
+    if (head.status < 200 && head.status !== 101) {
+      parsed.parser.release();
+      return this.#interim(bytes, parsed.bytes, head);
+    }
+    this.#head = head;
+    this.status = head.status;
+    this.#body = new Body(head.framing, head.contentLength, parsed.parser);
+    this.#unchunks = this.#request.http10 && head.framing === 'chunked';
+    this.#closes = closing || this.#unchunks || head.framing === 'until-close';
+    return this.#begin(bytes, parsed.bytes, head, this.#body);
+  }
+
+  /** The application closed its connection: a legal end? */
+  endsByClose(): boolean {
+    if (this.state !== 'body' || this.#body === null || !this.#body.endsByClose()) return false;
+    this.state = 'complete';
+    return true;
+  }
+
+  release(): void {
+    this.#body?.release();
+  }
+
+  #interim(bytes: Buffer, headBytes: number, { start, status }: ResponseHead): Taken {
+    const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
+    // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
+    if (this.#request.http10 || (status === 100 && this.continueSaid)) return { bytes: null, rest };
+    this.interim = true;
+    return { bytes: rewriteResponseHead(bytes, headBytes, start, '', 0), rest };
+  }
+
+  /** The head, and the part of the body that came with it if that is small. */
+  #begin(bytes: Buffer, headBytes: number, { start, dated }: ResponseHead, body: Body): Taken | null {
+    this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
+    const connection = this.#connectionHeader() + (dated || this.status < 200 ? '' : dateLine()) + (this.addedLines?.() ?? '');
+    const restBytes = bytes.length - headBytes;
+    const joins = restBytes > 0 && restBytes <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
+    const taken = !joins ? 0 : body.isCounted ? body.count(restBytes) : body.take(bytes.subarray(headBytes));
+    if (taken < 0) return null;
+    this.started = true;
+    if (joins && body.complete) this.state = 'complete';
+    const rest = taken === restBytes ? null : bytes.subarray(headBytes + taken);
+    if (!body.hasTrailers) return { bytes: rewriteResponseHead(bytes, headBytes, start, connection, taken), rest };
+    const head = rewriteResponseHead(bytes, headBytes, start, connection, 0);
+    return { bytes: Buffer.concat([head, body.passable(bytes.subarray(headBytes), taken)]), rest };
+  }
+
+  #connectionHeader(): string {
+    if (this.status === 101) return 'Connection: upgrade\r\n';
+    if (this.status === 426) return this.#closes ? 'Connection: close, upgrade\r\n' : 'Connection: upgrade\r\n';
+    if (this.#closes) return 'Connection: close\r\n';
+    return this.#request.http10 ? 'Connection: keep-alive\r\n' : '';
+  }
+
+  #takeBody(chunk: Buffer): Taken | null {
+    const body = this.#body as Body;
+    const contents: Buffer[] | null = this.#unchunks ? [] : null;
+    const taken = body.take(chunk, contents);
+    if (taken < 0) return null;
+    if (body.complete) this.state = 'complete';
+    const rest = taken === chunk.length ? null : chunk.subarray(taken);
+    if (contents !== null) return { bytes: contents.length === 0 ? null : Buffer.concat(contents), rest };
+    const passes = body.passable(chunk, taken);
+    return { bytes: passes.length === 0 ? null : passes, rest };
+  }
+}

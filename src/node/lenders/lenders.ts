@@ -1,0 +1,180 @@
+/** What linkers say on their links, and what this node makes of it. */
+import { unawaited } from '../../boundary.ts';
+import type { Cluster } from '../../cluster/cluster.ts';
+import type { InstanceReport } from '../../link/node-link.ts';
+import type { Log } from '../../log.ts';
+import type { Relays } from '../handoff/relays.ts';
+import type { HandoffCounters } from '../matching/counters.ts';
+import type { Dispatcher } from '../matching/dispatch.ts';
+import type { Route, Routes } from '../matching/routes.ts';
+import type { Lender } from '../matching/slots.ts';
+import type { LenderEvents } from './link-server.ts';
+
+/** The directory is to number it. */
+const UNNUMBERED = 0;
+
+export interface LendersContext {
+  readonly cluster: Cluster;
+  readonly dispatcher: Dispatcher;
+  readonly routes: Routes;
+  readonly relays: Relays;
+  readonly handoffs: HandoffCounters;
+  /** One more instance of the route is wanted. */
+  startAnother(route: string): void;
+  /** An instance of a route with a stop command has left for good. */
+  left(route: string, leaver: Leaver): void;
+  isLeaving(): boolean;
+  readonly log: Log;
+}
+
+/** An instance that was allowed to leave, and has. */
+export interface Leaver {
+  readonly instance: string;
+  readonly startId?: string | undefined;
+}
+
+export class Lenders implements LenderEvents {
+  readonly #context: LendersContext;
+  /** By route and instance, those whose home link is here: what the cluster was told last. Instance ids are unique only within their route. */
+  readonly #homes = new Map<string, Lender>();
+  /** Slots that their linker could not move and is about to lend here again: they are relayed. */
+  readonly #failedMoves = new Map<Lender, { readonly count: number; readonly address: string }>();
+
+  /** Instances that may leave, and have not yet. */
+  readonly #retired = new Set<Lender>();
+
+  constructor(context: LendersContext) {
+    this.#context = context;
+  }
+
+  isHome(route: string, lender: Lender): boolean {
+    return this.#homes.get(homeKey(route, lender)) === lender;
+  }
+
+  linked(name: string, lender: Lender, secret: string): boolean {
+    const route = this.#context.routes.linked(name, secret);
+    if (route === null) return false;
+    if (lender.unnumbered === true) lender.seq = route.slots.nextSeq;
+    route.slots.add(lender);
+    if (route.newest !== null && !lender.relayed) lender.link.newest(route.newest === lender.instance);
+    if (this.#context.isLeaving()) lender.link.goAway();
+    if (route.held.size > 0) this.#askWhenBegun(name, lender);
+    return true;
+  }
+
+  idle(name: string, lender: Lender): void {
+    const route = this.#context.routes.get(name);
+    if (route === undefined) return;
+    if (lender.birth) lender.birth.readyAt ??= performance.now();
+    route.failingUntil = 0;
+    if (lender.instance === route.newest) route.pullsInVain = 0;
+    route.slots.refilled(lender);
+    this.#context.dispatcher.match(route);
+    if (this.#failedMoves.size > 0) this.#relayInstead(route, lender);
+  }
+
+  moveFailed(name: string, lender: Lender, count: number, address: string): void {
+    this.#context.handoffs.results.failed += count;
+    this.#context.relays.markUnreachable(name, lender, address);
+    this.#failedMoves.set(lender, { count, address });
+  }
+
+  report(name: string, lender: Lender, { home, state, active, answered, failure, order }: InstanceReport): void {
+    if (order !== undefined && lender.unnumbered === true) this.#number(name, lender, order);
+    const { instance: id, concurrency, startId, version } = lender;
+    if (home) {
+      const seq = lender.unnumbered === true ? UNNUMBERED : lender.seq;
+      this.#homes.set(homeKey(name, lender), lender);
+      const info = { id, seq, concurrency, state, active: Math.min(active, concurrency), startId, version, answered, failure };
+      this.#context.cluster.instance(name, info);
+    } else {
+      this.#leaveHome(name, lender);
+    }
+  }
+
+  /** The directory has numbered an instance that is at home here: the instance is told, and other nodes hear it from there. */
+  numbered(name: string, id: string, seq: number): void {
+    const lender = this.#context.routes.get(name)?.slots.lenders.find((one) => one.instance === id && this.isHome(name, one));
+    if (lender === undefined || lender.unnumbered !== true) return;
+    this.#number(name, lender, seq);
+    const newest = this.#context.routes.get(name)?.newest ?? null;
+    if (!lender.relayed) lender.link.newest(newest === null || newest === id, seq);
+  }
+
+  #number(name: string, lender: Lender, seq: number): void {
+    this.#context.routes.get(name)?.slots.renumber(lender, seq);
+  }
+
+  retire(name: string, lender: Lender): void {
+    const { cluster, routes } = this.#context;
+    // An instance asks at its home: another linker with its id has no say in whether it leaves.
+    if (!this.isHome(name, lender)) {
+      lender.link.answerRetire(false);
+      return;
+    }
+    const minInstances = routes.get(name)?.settings.minInstances ?? 0;
+    const answered = cluster
+      .mayRetire(name, lender.instance, minInstances)
+      .catch(() => false)
+      .then((may) => {
+        if (may) this.#retired.add(lender);
+        lender.link.answerRetire(may);
+      });
+    unawaited('directory', answered);
+  }
+
+  startAnother(name: string): void {
+    this.#context.startAnother(name);
+  }
+
+  recalled(lender: Lender, count: number): void {
+    this.#context.relays.recall(lender, count);
+  }
+
+  gone(name: string, lender: Lender): void {
+    const { dispatcher, relays, routes } = this.#context;
+    relays.close(lender);
+    this.#failedMoves.delete(lender);
+    if (this.#retired.delete(lender) && routes.get(name)?.settings.stopCommand !== undefined) {
+      this.#context.left(name, { instance: lender.instance, startId: lender.startId });
+    }
+    this.#leaveHome(name, lender);
+    routes.get(name)?.slots.remove(lender);
+    // Renews how long the route is remembered: whoever comes while its linker restarts is held.
+    const route = routes.remembered(name);
+    if (route === undefined) return;
+    route.lastGone = lender.instance;
+    dispatcher.slotsChanged(route);
+  }
+
+  suspect(name: string, { instance, startId }: Lender): void {
+    this.#context.log.warn({ route: name, instance, startId }, 'the first requests to a new instance failed: others are preferred');
+    this.#context.cluster.instanceFailed(name, instance, `instance ${instance} fails its first requests`);
+  }
+
+  /** Clients wait for it: their answers will say what that time went into. */
+  #askWhenBegun(name: string, { startId, birth }: Lender): void {
+    if (startId === undefined || birth === undefined) return;
+    const begun = this.#context.cluster.startTimes(name, startId).then((times) => times && birth.begun(times));
+    unawaited('directory', begun);
+  }
+
+  #leaveHome(name: string, lender: Lender): void {
+    if (!this.isHome(name, lender)) return;
+    this.#homes.delete(homeKey(name, lender));
+    this.#context.cluster.instanceGone(name, lender.instance);
+  }
+
+  #relayInstead(route: Route, lender: Lender): void {
+    const failed = this.#failedMoves.get(lender);
+    if (failed === undefined) return;
+    this.#failedMoves.delete(lender);
+    const count = Math.min(failed.count, lender.link.idle);
+    if (count > 0) this.#context.dispatcher.relay(route, lender, count, failed.address, this.#context.relays);
+  }
+}
+
+/** No id and no route's name has a space in it. */
+function homeKey(route: string, { instance }: Lender): string {
+  return `${route} ${instance}`;
+}

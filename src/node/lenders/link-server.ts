@@ -1,0 +1,234 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket, Server as TlsServer } from 'node:tls';
+import { attempt, type FailureDomain, guard } from '../../boundary.ts';
+import { LINK_TLS_OPTIONS } from '../../link/connect.ts';
+import { acceptLink, type Hello } from '../../link/handshake.ts';
+import type { Link, LinkTiming } from '../../link/link.ts';
+import { type InstanceReport, NodeLink } from '../../link/node-link.ts';
+import type { Log } from '../../log.ts';
+import { memoryOf, reuseReads } from '../../memory/reused-reads.ts';
+import type { Lender } from '../matching/slots.ts';
+import { Trust } from '../matching/trust.ts';
+import { Birth } from '../visits/cold-start.ts';
+
+/** PEM contents. */
+export interface BackendTls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Authorities of which linkers must have a certificate; none: no certificate is asked for. */
+  readonly ca?: Buffer;
+  /** Every node's certificate has this name. */
+  readonly name?: string;
+}
+
+export interface LinkServerOptions {
+  readonly nodeId: string;
+  /** HOST:PORT at which the directory says that this node is. */
+  readonly address?: () => string;
+  /** The oldest version of the link protocol that a linker may speak; without it the newest. */
+  readonly versionMin?: number;
+  readonly secrets: (route: string) => readonly string[];
+  readonly timing?: LinkTiming;
+  readonly tls?: BackendTls;
+  readonly log: Log;
+}
+
+/** What happens to lenders. */
+export interface LenderEvents {
+  /** False refuses the linker: too many routes. */
+  linked(route: string, lender: Lender, secret: string): boolean;
+  idle(route: string, lender: Lender): void;
+  /** The linker does not reach the node at `address`, and lends the `count` slots here again right after this. */
+  moveFailed(route: string, lender: Lender, count: number, address: string): void;
+  report(route: string, lender: Lender, report: InstanceReport): void;
+  retire(route: string, lender: Lender): void;
+  startAnother(route: string): void;
+  /** The linker wants `count` slots back that are not idle here. */
+  recalled(lender: Lender, count: number): void;
+  gone(route: string, lender: Lender): void;
+  /** Its first requests have failed. */
+  suspect?(route: string, lender: Lender): void;
+}
+
+/** Connections that have not proved the secret yet. Beyond it the oldest has to go: a linker proves itself at once, who only occupies places does not. */
+const UNPROVED_MAX = 1_024;
+const BACKLOG = 4_096;
+const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
+
+/** The backend port: linkers dial in, prove themselves and lend slots. */
+export class LinkServer {
+  readonly #options: LinkServerOptions;
+  readonly #servers: Server[] = [];
+  /** Those that other processes listen at, too. */
+  readonly #shared: Server[] = [];
+  /** With the secret that each has proved, and for what. */
+  readonly #lenders = new Map<Lender, { readonly route: string; readonly secret: string }>();
+  /** By the peer's address and port: a TLS connection counts from its first packet. */
+  readonly #unproved = new Map<string, Socket>();
+  #events: LenderEvents | null = null;
+
+  constructor(options: LinkServerOptions) {
+    this.#options = options;
+  }
+
+  /** May be called for several ports; `shared` with other processes. Returns the bound HOST:PORT. */
+  async listen(host: string, port: number, shared = false): Promise<string> {
+    const { tls, log } = this.#options;
+    const server = tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(tls);
+    server.on('connection', (socket: Socket) => bounded(socket, () => this.#admit(socket)));
+    server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => bounded(socket, () => this.#accept(socket)));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
+        server.off('error', reject);
+        if (tls === undefined) reuseReads(server, 'own');
+        // Out of file descriptors, for one: the next linker may find it better.
+        const failed = guard('listener', (error: Error) => log.error({ err: error }, 'a linker could not be accepted'));
+        server.on('error', failed);
+        resolve();
+      });
+    });
+    (shared ? this.#shared : this.#servers).push(server);
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('no address bound');
+    return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+  }
+
+  /** From now on linkers are welcome; before, they are sent away and come again. */
+  serve(events: LenderEvents): void {
+    this.#events = events;
+  }
+
+  get links(): number {
+    return this.#lenders.size;
+  }
+
+  /** Tells every linker that this node leaves and returns the idle slots; those in use follow as their streams end. */
+  goAway(): void {
+    // Whoever looks for a node there shall find another one.
+    for (const server of this.#shared) server.close();
+    for (const lender of this.#lenders.keys()) attempt(lender.link.link, () => lender.link.goAway());
+  }
+
+  /**
+   * Secrets have changed, or the certificate, which counts from the next connection on. Who has proved a secret that counts no longer
+   * gets nothing more, and may come again with another.
+   */
+  renewed(tls?: BackendTls): void {
+    if (tls !== undefined) {
+      for (const server of [...this.#servers, ...this.#shared])
+        if (server instanceof TlsServer) server.setSecureContext({ ...tls, ...LINK_TLS_OPTIONS });
+    }
+    for (const [lender, { route, secret }] of this.#lenders) {
+      if (this.#options.secrets(route).includes(secret)) continue;
+      this.#options.log.info({ route, instance: lender.instance }, 'its secret counts no longer: the linker is sent away');
+      lender.link.dismiss();
+    }
+  }
+
+  close(): void {
+    for (const server of [...this.#servers, ...this.#shared]) server.close();
+    for (const socket of this.#unproved.values()) socket.destroy();
+    for (const lender of this.#lenders.keys()) attempt('link', () => lender.link.link.close('the node is leaving'));
+  }
+
+  #tlsServer({ cert, key, ca }: BackendTls): Server {
+    const mutual = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true };
+    const server = createTlsServer({
+      cert,
+      key,
+      ...mutual,
+      ...LINK_TLS_OPTIONS,
+      handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
+      noDelay: true,
+    });
+    const broken = guard('listener', (error: Error, socket: TLSSocket) => {
+      this.#options.log.warn({ peer: socket.remoteAddress, reason: error.message }, 'linker refused');
+      socket.destroy();
+    });
+    server.on('tlsClientError', broken);
+    return server;
+  }
+
+  /** Counts a connection until it is proved or closed. */
+  #admit(socket: Socket): void {
+    if (this.#events === null) {
+      socket.destroy();
+      return;
+    }
+    const [oldest] = this.#unproved.size < UNPROVED_MAX ? [] : this.#unproved.keys();
+    if (oldest !== undefined) {
+      this.#unproved.get(oldest)?.destroy();
+      this.#unproved.delete(oldest);
+    }
+    const peer = peerOf(socket);
+    this.#unproved.set(peer, socket);
+    const closed = guard('listener', () => {
+      if (this.#unproved.get(peer) === socket) this.#unproved.delete(peer);
+    });
+    socket.once('close', closed);
+  }
+
+  #accept(socket: Socket): void {
+    const events = this.#events;
+    if (events === null || socket.destroyed) return;
+    const peer = peerOf(socket);
+    acceptLink(socket, {
+      node: this.#options.nodeId,
+      address: this.#options.address,
+      versionMin: this.#options.versionMin,
+      secrets: this.#options.secrets,
+      timing: this.#options.timing,
+      memory: memoryOf(socket),
+      ready: (link, hello, secret) => {
+        this.#unproved.delete(peer);
+        this.#begin(link, hello, secret, peer, events);
+      },
+      failed: (reason) => this.#options.log.warn({ peer, reason }, 'linker refused'),
+    });
+  }
+
+  #begin(link: Link, hello: Hello, secret: string, peer: string, events: LenderEvents): void {
+    const { route, instance } = hello;
+    const lender: Lender = {
+      instance,
+      // A linker of 0.1 has nothing but its own clock.
+      seq: hello.takesOrder === true ? (hello.order ?? 0) : hello.seq,
+      unnumbered: hello.takesOrder === true && hello.order === undefined,
+      concurrency: hello.concurrency,
+      startId: hello.startId,
+      version: hello.version,
+      relayed: hello.relay === true,
+      // Who relays has its own trust in the instance, and knows when it began.
+      ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),
+      link: new NodeLink(link, hello, {
+        idle: () => events.idle(route, lender),
+        moveFailed: (count, address) => events.moveFailed(route, lender, count, address),
+        report: (report) => events.report(route, lender, report),
+        retire: () => events.retire(route, lender),
+        startAnother: () => events.startAnother(route),
+        recalled: (count) => events.recalled(lender, count),
+        down: (reason) => {
+          this.#options.log.info({ route, instance, peer, reason }, 'linker gone');
+          if (this.#lenders.delete(lender)) events.gone(route, lender);
+        },
+      }),
+    };
+    this.#lenders.set(lender, { route, secret });
+    if (!events.linked(route, lender, secret)) {
+      link.refuse('this node knows too many routes, or too many of this secret');
+      return;
+    }
+    this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');
+  }
+}
+
+/** What goes wrong while a linker is accepted closes its connection. */
+function bounded(socket: Socket, accept: () => void): void {
+  const domain: FailureDomain = { where: 'listener', fail: () => void socket.destroy() };
+  attempt(domain, accept);
+}
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+}

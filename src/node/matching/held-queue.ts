@@ -1,0 +1,201 @@
+import { attempt, guard } from '../../boundary.ts';
+import { PART_READ_BYTES } from '../../memory/reused-reads.ts';
+
+/** One queue may fill this share of the node's bytes for held requests. */
+const QUEUE_BYTES_SHARE = 0.5;
+
+/** What all queues of a node hold together. */
+export class HeldTally {
+  size = 0;
+  bytes = 0;
+  readonly bytesMax: number;
+  readonly queueBytesMax: number;
+  /** Queues in which there are entries that read. */
+  readonly reading = new Set<HeldQueue>();
+
+  constructor(bytesMax = Number.POSITIVE_INFINITY) {
+    this.bytesMax = bytesMax;
+    this.queueBytesMax = bytesMax * QUEUE_BYTES_SHARE;
+  }
+
+  /** No further read fits any more. */
+  get isFull(): boolean {
+    return this.bytes + PART_READ_BYTES > this.bytesMax;
+  }
+
+  /** So many bytes more are kept. False: nothing more may be. */
+  keep(bytes: number): boolean {
+    this.bytes += bytes;
+    if (!this.isFull) return true;
+    // A read can't be undone: all stop before the one that would be too much.
+    for (const queue of this.reading) queue.stopReading();
+    return false;
+  }
+}
+
+/** One place in a held queue. The queue's links live in the entry itself: 10,000 held clients cost no further object each. */
+export class HeldEntry {
+  /** Milliseconds on the node's monotonic clock; the place in the queue, also after a failed attempt. */
+  arrivedAt: number;
+  /** Memory that the entry keeps while it waits. */
+  heldBytes = 0;
+  queue: HeldQueue | null = null;
+  /** Owned by the queue. */
+  older: HeldEntry | null = null;
+  /** Owned by the queue. */
+  newer: HeldEntry | null = null;
+
+  constructor(arrivedAt: number) {
+    this.arrivedAt = arrivedAt;
+  }
+
+  /** More bytes have come. False: nothing more is to be read while it waits, since those who are held keep as much as they may. */
+  grow(bytes: number): boolean {
+    this.heldBytes += bytes;
+    return this.queue === null || this.queue.grew(bytes);
+  }
+
+  /** It waits from now on. Returns whether more of its request is read meanwhile. */
+  beginWaiting(): boolean {
+    return false;
+  }
+
+  /** There is no room for more of its request. */
+  stopReading(): void {}
+}
+
+/** The clients of one route that wait for a slot at this node, oldest first. Tells the time by one timer for all of them. */
+export class HeldQueue {
+  size = 0;
+  bytes = 0;
+  readonly #tally: HeldTally;
+  readonly #expired: (entry: HeldEntry) => void;
+  readonly #reading = new Set<HeldEntry>();
+  #oldest: HeldEntry | null = null;
+  #youngest: HeldEntry | null = null;
+  /** The entry that was put in last: where the place of the next one that comes back is looked for. */
+  #lastPlaced: HeldEntry | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #holdTimeoutMs: number;
+
+  /** `expired` is called for each entry that was held for `holdTimeoutMs`; it is out of the queue by then. */
+  constructor(holdTimeoutMs: number, tally: HeldTally, expired: (entry: HeldEntry) => void) {
+    this.#holdTimeoutMs = holdTimeoutMs;
+    this.#tally = tally;
+    this.#expired = expired;
+  }
+
+  get oldest(): HeldEntry | null {
+    return this.#oldest;
+  }
+
+  set holdTimeoutMs(value: number) {
+    if (value === this.#holdTimeoutMs) return;
+    this.#holdTimeoutMs = value;
+    this.#arm();
+  }
+
+  /** At the end for who comes now; at its original place for who comes back. */
+  insert(entry: HeldEntry): void {
+    const older = this.#placeBefore(entry.arrivedAt);
+    const newer = older === null ? this.#oldest : older.newer;
+    entry.queue = this;
+    entry.older = older;
+    entry.newer = newer;
+    if (older === null) this.#oldest = entry;
+    else older.newer = entry;
+    if (newer === null) this.#youngest = entry;
+    else newer.older = entry;
+    this.#lastPlaced = entry;
+    this.size++;
+    this.#tally.size++;
+    if (entry.beginWaiting()) {
+      this.#reading.add(entry);
+      this.#tally.reading.add(this);
+    }
+    this.grew(entry.heldBytes);
+    if (this.#timer === null || older === null) this.#arm();
+  }
+
+  remove(entry: HeldEntry): void {
+    if (entry.queue !== this) return;
+    const { older, newer } = entry;
+    if (older === null) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === null) this.#youngest = older;
+    else newer.older = older;
+    if (this.#lastPlaced === entry) this.#lastPlaced = older ?? newer;
+    entry.queue = null;
+    entry.older = null;
+    entry.newer = null;
+    this.size--;
+    this.#tally.size--;
+    if (this.#reading.delete(entry) && this.#reading.size === 0) this.#tally.reading.delete(this);
+    this.grew(-entry.heldBytes);
+    if (this.size === 0 && this.#timer !== null) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    }
+  }
+
+  /** The youngest of those that are looked for; null: there is none. */
+  findYoungest(isIt: (entry: HeldEntry) => boolean): HeldEntry | null {
+    let entry = this.#youngest;
+    while (entry !== null && !isIt(entry)) entry = entry.older;
+    return entry;
+  }
+
+  takeOldest(): HeldEntry | null {
+    const entry = this.#oldest;
+    if (entry !== null) this.remove(entry);
+    return entry;
+  }
+
+  /** An entry here keeps `bytes` more. False: that is as much as may be kept, or more. */
+  grew(bytes: number): boolean {
+    this.bytes += bytes;
+    const hasRoom = this.#tally.keep(bytes);
+    const isFull = this.bytes + PART_READ_BYTES > this.#tally.queueBytesMax;
+    if (isFull) this.stopReading();
+    return hasRoom && !isFull;
+  }
+
+  /** Each entry is told once. */
+  stopReading(): void {
+    for (const entry of this.#reading) entry.stopReading();
+    this.#reading.clear();
+    this.#tally.reading.delete(this);
+  }
+
+  /**
+   * The youngest entry that arrived no later than `arrivedAt`. When a link with thousands of streams breaks, they come back one
+   * after the other, in front of thousands that are held: each finds its place beside the one before.
+   */
+  #placeBefore(arrivedAt: number): HeldEntry | null {
+    if (this.#youngest === null || this.#youngest.arrivedAt <= arrivedAt) return this.#youngest;
+    let place: HeldEntry | null = this.#lastPlaced;
+    while (place !== null && place.arrivedAt > arrivedAt) place = place.older;
+    if (place === null) return null;
+    while (place.newer !== null && place.newer.arrivedAt <= arrivedAt) place = place.newer;
+    return place;
+  }
+
+  #arm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#oldest === null) return;
+    const dueMs = this.#oldest.arrivedAt + this.#holdTimeoutMs - performance.now();
+    this.#timer = setTimeout(this.#expire, Math.max(1, dueMs));
+  }
+
+  readonly #expire = guard('timer', (): void => {
+    this.#timer = null;
+    const now = performance.now();
+    while (this.#oldest !== null && this.#oldest.arrivedAt + this.#holdTimeoutMs <= now) {
+      const entry = this.#oldest;
+      this.remove(entry);
+      attempt('visit', () => this.#expired(entry));
+    }
+    this.#arm();
+  });
+}

@@ -1,0 +1,266 @@
+/**
+ * What is noted of one visit while an access log or traces are wanted; otherwise there is no record, and nothing is noted. Times are
+ * performance.now() in ms.
+ */
+import { internalError } from '../../boundary.ts';
+import type { ErrorCode, PullproxyError } from '../../errors.ts';
+import type { RequestHead } from '../http1/head/request-head.ts';
+import type { Lender } from '../matching/slots.ts';
+
+/**
+ * Who ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
+ * by what it did not do in time. C, c: the client. S, s: the application, or that there was none. D: the link to the instance broke.
+ * P: the proxy refused what it was sent. I: an internal error. R: a limit was reached. L: answered here, by intention. K: the node was told to leave.
+ */
+export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'I' | 'R' | 'L' | 'K';
+
+/** Where it was then. R: its request. Q: held. C: connecting to the application. H: before the answer. D: within the answer, or passing bytes on. */
+export type Phase = '-' | 'R' | 'Q' | 'C' | 'H' | 'D';
+
+export type EndReason =
+  | ErrorCode
+  | 'client_closed'
+  | 'client_stalled'
+  | 'idle_timeout'
+  | 'application_broke_off'
+  | 'link_lost'
+  | 'node_stopped';
+
+/** Only where the side whose fault it is does not say it. */
+const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
+  https_only: 'L',
+  head_timeout: 'c',
+  application_bad_answer: 'P',
+  queue_full: 'R',
+  hold_timeout: 's',
+  waiting_page: 'L',
+  internal_error: 'I',
+  draining: 'K',
+};
+
+export interface VisitFacts {
+  /** `HTTP/1.1`, `HTTP/2.0`, `tcp` or `tls`. */
+  readonly protocol: string;
+  /** The client's address, or that of the proxy in front. */
+  readonly client: string;
+  /** Null: it is no request of HTTP, or one that could not be read. */
+  readonly head: RequestHead | null;
+}
+
+export function factsOf(head: RequestHead): VisitFacts {
+  return { protocol: `HTTP/${head.version}`, client: head.client, head };
+}
+
+/** Of a path; strangers choose it. */
+const PATH_CHARS_MAX = 1_024;
+
+/** A time in which it waited for a slot. */
+export interface Hold {
+  readonly from: number;
+  to: number | null;
+}
+
+/** An attempt: its stream on an instance's link. */
+export interface StreamNote {
+  readonly lender: Lender;
+  readonly from: number;
+  to: number | null;
+  /** How long the linker took to connect to the application; null: not known. 0: a kept connection. */
+  connectMs: number | null;
+}
+
+/** A slot that another node sent here, for whoever is held. */
+export interface Handoff {
+  readonly node: string;
+  /** When it was announced. */
+  readonly from: number;
+}
+
+/** Who is told of visits. Called synchronously; what one throws is lost with what it was told. */
+export interface VisitWatcher {
+  /** It records traces: a request without a `traceparent` is given one, for it to fill in. */
+  readonly beginsTraces?: boolean;
+  began?(record: VisitRecord): void;
+  /** It begins to wait for a slot. */
+  held?(record: VisitRecord): void;
+  /** A slot is there; its stream is opened right after this. */
+  opened?(record: VisitRecord): void;
+  ended(record: VisitRecord): void;
+}
+
+/** What a record knows of the node around it. */
+export interface RecordSurroundings {
+  readonly watchers: readonly VisitWatcher[];
+  /** The node closes everything: whoever ends now was ended by that. */
+  readonly isStopping: boolean;
+  /** Takes the handoff that a slot of this route came by, if one was announced. */
+  takeHandoff(route: string): Handoff | null;
+}
+
+interface Blame {
+  readonly by: EndedBy;
+  readonly reason: EndReason;
+}
+
+const STOPPED: Blame = { by: 'K', reason: 'node_stopped' };
+
+type State = 'arrived' | 'held' | 'opened' | 'answering' | 'over';
+
+export class VisitRecord {
+  readonly facts: VisitFacts;
+  /** What was asked for: a host name, or the route of a TCP port. */
+  readonly host: string;
+  readonly arrivedAt: number;
+  route: string | null = null;
+  /** 0: none. */
+  status = 0;
+  /** From the client, as it was passed on. */
+  bytesIn: number;
+  /** To the client. */
+  bytesOut = 0;
+  readonly holds: Hold[] = [];
+  readonly streams: StreamNote[] = [];
+  handoff: Handoff | null = null;
+  firstByteAt: number | null = null;
+  endedAt = 0;
+  endedBy: EndedBy = '-';
+  phase: Phase = '-';
+  reason: EndReason | null = null;
+  /** Of the trace that it is a part of; null where none is recorded. */
+  traceId: string | null = null;
+  readonly #around: RecordSurroundings;
+  #state: State = 'arrived';
+  #blamed: Blame | null = null;
+
+  constructor(facts: VisitFacts, host: string, arrivedAt: number, around: RecordSurroundings) {
+    this.facts = facts;
+    this.host = host;
+    this.arrivedAt = arrivedAt;
+    this.bytesIn = facts.head?.bytes.length ?? 0;
+    this.#around = around;
+    this.#tell('began');
+  }
+
+  /** Of HTTP, without the query, in which there may be secrets; null otherwise. */
+  get path(): string | null {
+    const { head } = this.facts;
+    if (head === null) return null;
+    const from = head.bytes.indexOf(0x20) + 1;
+    const line = head.bytes.toString('latin1', from, from + PATH_CHARS_MAX);
+    const end = line.search(/[ ?]/);
+    return end === -1 ? line : line.slice(0, end);
+  }
+
+  /** The stream that it has or had last. */
+  get stream(): StreamNote | null {
+    return this.streams.at(-1) ?? null;
+  }
+
+  /** Over all times that it was held. */
+  get heldMs(): number {
+    return this.holds.reduce((sum, { from, to }) => sum + (to ?? performance.now()) - from, 0);
+  }
+
+  /** It waits for a slot; a stream that it had has failed. */
+  held(): void {
+    const now = performance.now();
+    this.#closeStream(now);
+    this.#state = 'held';
+    // The first wait began when it arrived.
+    this.holds.push({ from: this.streams.length === 0 ? this.arrivedAt : now, to: null });
+    this.#tell('held');
+  }
+
+  opened(lender: Lender): void {
+    const now = performance.now();
+    const hold = this.holds.at(-1);
+    if (hold !== undefined && this.#state === 'held') {
+      hold.to = now;
+      if (this.route !== null) this.handoff = this.#around.takeHandoff(this.route);
+    }
+    this.#state = 'opened';
+    this.streams.push({ lender, from: now, to: null, connectMs: null });
+    this.#tell('opened');
+  }
+
+  /** The linker has a connection to the application for it; 0: it was kept. */
+  connected(microseconds: number): void {
+    const { stream } = this;
+    if (stream !== null) stream.connectMs = microseconds / 1_000;
+  }
+
+  /** The application's answer begins. */
+  began(status: number): void {
+    if (this.firstByteAt !== null) return;
+    this.firstByteAt = performance.now();
+    this.status = status;
+    this.#state = 'answering';
+  }
+
+  /** Bytes of the application go to the client as they are. */
+  passed(bytes: number): void {
+    this.bytesOut += bytes;
+    if (this.firstByteAt === null) this.began(this.status);
+  }
+
+  /** What the client was told, or would have been. */
+  answered(status: number): void {
+    if (this.status === 0) this.status = status;
+  }
+
+  /** What happens next happens because of this. */
+  blame(by: EndedBy, reason: EndReason): void {
+    this.#blamed ??= { by, reason };
+  }
+
+  refused(error: PullproxyError, bytes: number): void {
+    this.bytesOut += bytes;
+    this.end(ENDED_BY[error.code] ?? (error.kind.side === 'application' ? 'S' : 'P'), error.code);
+  }
+
+  /** Once; whoever calls it later is too late. */
+  end(by: EndedBy, reason: EndReason | null = null): void {
+    if (this.#state === 'over') return;
+    if (by !== '-') {
+      const blamed = this.#around.isStopping ? STOPPED : this.#blamed;
+      this.endedBy = blamed?.by ?? by;
+      this.reason = blamed?.reason ?? reason;
+      this.phase = this.#phase;
+    }
+    this.endedAt = performance.now();
+    this.#closeStream(this.endedAt);
+    const hold = this.holds.at(-1);
+    if (hold !== undefined) hold.to ??= this.endedAt;
+    this.#state = 'over';
+    this.#tell('ended');
+  }
+
+  #tell(what: 'began' | 'held' | 'opened' | 'ended'): void {
+    for (const watcher of this.#around.watchers) {
+      try {
+        watcher[what]?.(this);
+      } catch (error) {
+        internalError('observer', error);
+      }
+    }
+  }
+
+  get #phase(): Phase {
+    switch (this.#state) {
+      case 'held':
+        return 'Q';
+      case 'opened':
+        if (this.facts.head === null) return this.stream?.connectMs == null ? 'C' : 'D';
+        return this.reason === 'application_refused' ? 'C' : 'H';
+      case 'answering':
+        return 'D';
+      default:
+        return 'R';
+    }
+  }
+
+  #closeStream(now: number): void {
+    const { stream } = this;
+    if (stream !== null) stream.to ??= now;
+  }
+}

@@ -1,0 +1,49 @@
+import type { PullproxyError } from '../../errors.ts';
+import type { ForwardedFrom } from '../http1/head/forwarding.ts';
+import type { Visit } from './visit.ts';
+import { type Handoff, type RecordSurroundings, VisitRecord, type VisitWatcher } from './visit-record.ts';
+
+export type { VisitWatcher };
+
+/** Routes of which announced slots are remembered; of more the one that was announced longest ago is forgotten. */
+const HANDOFF_ROUTES_MAX = 1_000;
+
+/** Makes a record of each visit, for those who watch. A node that nobody watches has none of these. */
+export class VisitWatchers implements RecordSurroundings {
+  readonly watchers: readonly VisitWatcher[];
+  isStopping = false;
+  /** Route → slots on their way here. */
+  readonly #coming = new Map<string, { readonly handoff: Handoff; count: number }>();
+
+  constructor(watchers: readonly VisitWatcher[]) {
+    this.watchers = watchers;
+  }
+
+  /** `host`: what the visit asks for. Once per visit. */
+  begin(visit: Visit, host: string): void {
+    visit.record ??= new VisitRecord(visit.facts, host, visit.arrivedAt, this);
+  }
+
+  /** A request that could not be read. */
+  turnedAway(error: PullproxyError, from: ForwardedFrom): void {
+    const facts = { protocol: `HTTP/${from.version ?? '1.1'}`, client: from.origin.address, head: null };
+    const record = new VisitRecord(facts, '', performance.now(), this);
+    record.answered(error.kind.status);
+    record.refused(error, 0);
+  }
+
+  /** `node` sends `count` slots of the route here. */
+  coming(route: string, count: number, node: string): void {
+    this.#coming.delete(route);
+    const [oldest] = this.#coming.size >= HANDOFF_ROUTES_MAX ? this.#coming.keys() : [];
+    if (oldest !== undefined) this.#coming.delete(oldest);
+    this.#coming.set(route, { handoff: { node, from: performance.now() }, count });
+  }
+
+  takeHandoff(route: string): Handoff | null {
+    const coming = this.#coming.get(route);
+    if (coming === undefined) return null;
+    if (--coming.count === 0) this.#coming.delete(route);
+    return coming.handoff;
+  }
+}

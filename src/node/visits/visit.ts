@@ -1,0 +1,55 @@
+import type { FailureDomain } from '../../boundary.ts';
+import type { PullproxyError } from '../../errors.ts';
+import { HeldEntry } from '../matching/held-queue.ts';
+import type { Route } from '../matching/routes.ts';
+import type { Lender } from '../matching/slots.ts';
+import type { RequestBuffers } from './request-buffers.ts';
+import type { VisitFacts, VisitRecord } from './visit-record.ts';
+
+/** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
+export abstract class Visit extends HeldEntry implements FailureDomain {
+  route: Route | null = null;
+  /** Its name in the directory while it is held. */
+  holdId = '';
+  /** How often a stream was opened for it. */
+  attempts = 0;
+  /** No instance was there when it came to be held. */
+  cold = false;
+
+  /** Kept while an access log or traces are wanted. */
+  record: VisitRecord | null = null;
+
+  /** Runs until a browser is shown a page instead of waiting on. */
+  pageTimer: NodeJS.Timeout | null = null;
+
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  /** It comes from a browser that would rather see a page than wait. */
+  get takesPage(): boolean {
+    return false;
+  }
+
+  /** For its record. */
+  abstract get facts(): VisitFacts;
+
+  /** Answered, refused, or its client is gone. */
+  abstract get isOver(): boolean;
+
+  /**
+   * Waits for its body, if that is still to come, and calls `collected` when enough of it is there. Returns whether it waits.
+   */
+  collectBody(_buffers: RequestBuffers, _collected: () => void): boolean {
+    return false;
+  }
+
+  /** Opens its stream on the lender's link, which has an idle slot. */
+  abstract serve(lender: Lender): void;
+
+  /** The end: nothing was opened, or everything failed before an answer began. */
+  abstract refuse(error: PullproxyError): void;
+
+  /** After an error of ours: its place in the queue or its slot is given up first, then its client gets a 500 or a broken connection. */
+  abstract fail(): void;
+}

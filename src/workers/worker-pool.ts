@@ -1,0 +1,181 @@
+/**
+ * The workers of one supervisor: so many at any time. One that dies is started again, sooner or later depending on how long it had
+ * lived; one that does not say that it lives is killed.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { guard, unawaited } from '../boundary.ts';
+import type { Log } from '../log.ts';
+import { BEAT_MS } from './messages.ts';
+import type { Exit, WorkerProcess } from './worker-process.ts';
+
+/** A worker that has said nothing for so many looks, one in BEAT_MS, hangs. Counted in looks, not in time: this process may have been stopped, too. */
+const SILENT_LOOKS_MAX = 10;
+/** One that starts says nothing until it serves: it may have to wait for Redis, on a busy machine. */
+const STARTING_LOOKS_MAX = 60;
+/** Told to leave while it starts: nobody is served by it. */
+const LEAVING_AT_START_MS = 5_000;
+const RESTART_MS_MIN = 100;
+const RESTART_MS_MAX = 5_000;
+/** Who lived for so long did not die of how it was started. */
+const SETTLED_AFTER_MS = 10_000;
+
+export interface WorkerPoolOptions {
+  readonly size: number;
+  /** Starts the worker with this number, from 1. */
+  readonly start: (number: number) => WorkerProcess;
+  /** One has ended, whatever the reason. */
+  readonly ended?: (worker: WorkerProcess) => void;
+  readonly log: Log;
+}
+
+interface Place {
+  readonly number: number;
+  worker: WorkerProcess | null;
+  /** Deaths in a row, each soon after the start. */
+  deaths: number;
+}
+
+type State = 'new' | 'working' | 'leaving';
+
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #places: readonly Place[];
+  readonly #leaving = new AbortController();
+  #state: State = 'new';
+  #rolling: Promise<void> | null = null;
+  #watch: NodeJS.Timeout | null = null;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    this.#places = Array.from({ length: options.size }, (_, i) => ({ number: i + 1, worker: null, deaths: 0 }));
+  }
+
+  /** Those that serve now. */
+  get serving(): WorkerProcess[] {
+    return this.#places.flatMap(({ worker }) => (worker?.state === 'ready' ? [worker] : []));
+  }
+
+  /** Resolves when all serve, or are told to leave before. @throws when one of them can't, after all have been ended */
+  async start(): Promise<void> {
+    this.#state = 'working';
+    const look = guard('timer', () => this.#look());
+    this.#watch = setInterval(look, BEAT_MS);
+    try {
+      await Promise.all(this.#places.map((place) => this.#fill(place).ready));
+    } catch (error) {
+      if (!this.#isWorking()) return;
+      await this.leave(0);
+      throw error;
+    }
+    for (const place of this.#places) unawaited('worker', this.#keep(place));
+  }
+
+  /** Replaces all workers, one after the other, by new ones: the others serve meanwhile. Calls that come meanwhile are this one. */
+  restartAll(): Promise<void> {
+    this.#rolling ??= this.#restartAll().finally(() => {
+      this.#rolling = null;
+    });
+    return this.#rolling;
+  }
+
+  /** Tells all to leave and resolves when they have; after `timeoutMs` the last ones are killed. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.#state = 'leaving';
+    this.#leaving.abort();
+    const workers = this.#places.flatMap(({ worker }) => (worker === null ? [] : [worker]));
+    for (const worker of workers) worker.leave();
+    const overdue = guard('worker', () => this.kill());
+    const unready = guard('worker', () => this.#killStarting());
+    const timers = [setTimeout(overdue, timeoutMs), setTimeout(unready, LEAVING_AT_START_MS)];
+    await Promise.all(workers.map(({ ended }) => ended));
+    for (const timer of timers) clearTimeout(timer);
+    // One that hangs is killed meanwhile, too.
+    if (this.#watch !== null) clearInterval(this.#watch);
+  }
+
+  kill(): void {
+    for (const { worker } of this.#places) worker?.kill();
+  }
+
+  #killStarting(): void {
+    for (const { worker } of this.#places) if (worker?.state === 'starting') worker.kill();
+  }
+
+  #fill(place: Place): WorkerProcess {
+    const worker = this.#options.start(place.number);
+    place.worker = worker;
+    const counted = worker.ended.then(() => this.#options.ended?.(worker));
+    unawaited('worker', counted);
+    return worker;
+  }
+
+  #isFilled(place: Place): boolean {
+    try {
+      this.#fill(place);
+      return true;
+    } catch (error) {
+      this.#options.log.error({ err: error, worker: place.number }, 'a worker can not be started; trying again');
+      return false;
+    }
+  }
+
+  /** Whoever works in this place and ends is followed by another one. */
+  async #keep(place: Place): Promise<void> {
+    while (this.#isWorking()) {
+      const worker = place.worker as WorkerProcess;
+      const exit = await worker.ended;
+      if (!this.#isWorking()) return;
+      const lived = performance.now() - worker.startedAt;
+      // One that leaves again and again, without being told, is no better than one that dies.
+      if (worker.isLeaving || lived >= SETTLED_AFTER_MS) place.deaths = 0;
+      else place.deaths++;
+      const waitMs = place.deaths === 0 ? 0 : Math.min(RESTART_MS_MAX, RESTART_MS_MIN * 2 ** (place.deaths - 1));
+      this.#say(place, worker, exit, waitMs);
+      await delay(waitMs, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
+      // No memory, or no descriptor, for another process now.
+      while (this.#isWorking() && !this.#isFilled(place))
+        await delay(RESTART_MS_MAX, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
+    }
+  }
+
+  #say({ number, deaths }: Place, { pid, failure }: WorkerProcess, { code, signal }: Exit, waitMs: number): void {
+    const again = waitMs > 0 ? { deaths, againInMs: waitMs } : {};
+    const facts = { worker: number, pid, code, signal, ...again, ...(failure === null ? {} : { reason: failure.message }) };
+    if (code === 0) this.#options.log.info(facts, 'a worker has left: another one takes its place');
+    else this.#options.log.error(facts, 'a worker has died: another one takes its place');
+  }
+
+  async #restartAll(): Promise<void> {
+    for (const place of this.#places) {
+      const before = place.worker;
+      if (before === null || !this.#isWorking()) continue;
+      before.leave();
+      await before.ended;
+      // Its place is filled by #keep.
+      while (this.#isWorking() && (place.worker === before || (await this.#failsToStart(place.worker)))) {
+        await delay(RESTART_MS_MIN, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #failsToStart(worker: WorkerProcess | null): Promise<boolean> {
+    if (worker === null) return Promise.resolve(true);
+    return worker.ready.then(
+      () => false,
+      () => true,
+    );
+  }
+
+  #look(): void {
+    for (const { number, worker } of this.#places) {
+      if (worker === null || worker.state === 'over') continue;
+      if (++worker.silentLooks < (worker.state === 'starting' ? STARTING_LOOKS_MAX : SILENT_LOOKS_MAX)) continue;
+      this.#options.log.error({ worker: number, pid: worker.pid }, 'a worker hangs: it is killed');
+      worker.kill();
+    }
+  }
+
+  #isWorking(): boolean {
+    return this.#state === 'working';
+  }
+}

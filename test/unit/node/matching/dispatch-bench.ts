@@ -1,0 +1,106 @@
+/** A dispatcher with a route or more, whose visits and lenders are stand-ins, under fake timers. */
+import { expect, jest } from '@jest/globals';
+import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../../src/config/route-settings.ts';
+import type { Relays } from '../../../../src/node/handoff/relays.ts';
+import { HandoffCounters } from '../../../../src/node/matching/counters.ts';
+import { Dispatcher, type HeldLimits } from '../../../../src/node/matching/dispatch.ts';
+import { HeldTally } from '../../../../src/node/matching/held-queue.ts';
+import { type Route, Routes } from '../../../../src/node/matching/routes.ts';
+import type { Lender } from '../../../../src/node/matching/slots.ts';
+import { FakeCluster } from '../fake-cluster.ts';
+import { type StandInLender, StandInVisit } from './stand-ins.ts';
+
+export const NAME = 'app.example.com';
+export const ASKER = '192.0.2.2:9080';
+
+/** Which linkers can't reach the asker, and how many slots a relay takes. */
+class StandInRelays {
+  readonly neededFor = new Set<Lender>();
+  readonly lent: { readonly by: Lender; readonly count: number }[] = [];
+  takes = Number.POSITIVE_INFINITY;
+
+  needed(_route: string, by: Lender): boolean {
+    return this.neededFor.has(by);
+  }
+
+  lend(_route: string, by: Lender, count: number): number {
+    const taken = Math.min(count, this.takes);
+    (by as StandInLender).stub.reserve(taken);
+    if (taken > 0) this.lent.push({ by, count: taken });
+    return taken;
+  }
+
+  get real(): Relays {
+    return this as unknown as Relays;
+  }
+}
+
+export class Bench {
+  readonly cluster = new FakeCluster();
+  readonly handoffs = new HandoffCounters();
+  readonly tally: HeldTally;
+  readonly relays = new StandInRelays();
+  readonly routes: Routes;
+  readonly dispatcher: Dispatcher;
+  readonly visits: StandInVisit[] = [];
+  readonly lenders: StandInLender[] = [];
+
+  constructor(limits: Partial<HeldLimits> = {}) {
+    this.tally = new HeldTally(limits.heldBytesMax ?? 1_000_000);
+    this.dispatcher = new Dispatcher(this.cluster, { heldMax: limits.heldMax ?? 1_000 }, this.tally, this.handoffs);
+    this.routes = new Routes(DEFAULT_ROUTE_SETTINGS, this.tally, (entry) => this.dispatcher.expired(entry));
+  }
+
+  route(settings: Partial<RouteSettings> = {}, name = NAME): Route {
+    const all = [...this.routes.all()].map(({ name, settings }) => [name, settings] as const);
+    this.routes.configure(new Map([...all, [name, { ...DEFAULT_ROUTE_SETTINGS, ...settings }]]));
+    return this.routes.get(name) as Route;
+  }
+
+  links(route: Route, ...lenders: StandInLender[]): void {
+    for (const one of lenders) {
+      route.slots.add(one);
+      this.lenders.push(one);
+      this.dispatcher.match(route);
+    }
+  }
+
+  /** A stream at the lender is over. */
+  ends(route: Route, one: StandInLender): void {
+    one.stub.end();
+    route.slots.refilled(one);
+    this.dispatcher.match(route);
+  }
+
+  arrives(route: Route, visit = new StandInVisit()): StandInVisit {
+    this.visits.push(visit);
+    this.dispatcher.admit(visit, route);
+    return visit;
+  }
+
+  /** The visit's stream failed and can be tried again. */
+  fails(visit: StandInVisit): void {
+    const by = visit.served.at(-1) as StandInLender;
+    by.stub.active--;
+    this.dispatcher.retry(visit);
+    by.stub.idle++;
+    visit.route?.slots.refilled(by);
+    this.dispatcher.match(visit.route as Route);
+  }
+
+  want(route: Route, count: number): number {
+    return this.dispatcher.moveAway(route, count, ASKER, this.relays.real);
+  }
+
+  /** What the cluster was told of the idle slots, once the turn is over. */
+  async level(route: Route): Promise<number | undefined> {
+    jest.advanceTimersByTime(0);
+    return this.cluster.levels.get(route.name);
+  }
+
+  /** Everything has ended: no counter has drifted and nothing is remembered. */
+  expectNothingLeft(): void {
+    expect([this.tally.size, this.tally.bytes, this.cluster.holds.size]).toEqual([0, 0, 0]);
+    for (const { held } of this.routes.all()) expect([held.size, held.bytes, held.oldest]).toEqual([0, 0, null]);
+  }
+}

@@ -1,0 +1,103 @@
+/** Visits and lenders without sockets: they remember what was done with them. */
+import type { PullproxyError } from '../../../../src/errors.ts';
+import type { NodeLink } from '../../../../src/link/node-link.ts';
+import type { Lender } from '../../../../src/node/matching/slots.ts';
+import { Visit } from '../../../../src/node/visits/visit.ts';
+
+/** The part of a link that dispatching uses. */
+export class StandInLink {
+  idle: number;
+  active = 0;
+  reserved = 0;
+  returned = 0;
+  readonly moves: { readonly count: number; readonly address: string }[] = [];
+
+  constructor(idle: number) {
+    this.idle = idle;
+  }
+
+  giveBack(count: number): void {
+    this.#take(count);
+    this.returned += count;
+  }
+
+  move(count: number, address: string): void {
+    this.#take(count);
+    this.moves.push({ count, address });
+  }
+
+  reserve(count: number): void {
+    this.#take(count);
+    this.reserved += count;
+  }
+
+  serve(): void {
+    this.#take(1);
+    this.active++;
+  }
+
+  /** The stream that was served longest ago is over. */
+  end(): void {
+    this.active--;
+    this.idle++;
+  }
+
+  #take(count: number): void {
+    if (count > this.idle) throw new Error(`${count} slots taken of ${this.idle}`);
+    this.idle -= count;
+  }
+}
+
+export interface StandInLender extends Lender {
+  readonly stub: StandInLink;
+}
+
+export function lender(seq: number, idle: number, over: Partial<Pick<Lender, 'relayed' | 'instance'>> = {}): StandInLender {
+  const stub = new StandInLink(idle);
+  return { instance: `i${seq}`, seq, concurrency: 10, relayed: false, link: stub as unknown as NodeLink, stub, ...over };
+}
+
+export class StandInVisit extends Visit {
+  readonly served: StandInLender[] = [];
+  readonly refused: PullproxyError[] = [];
+  left = false;
+  /** Called when it is refused, before it is over. */
+  whenRefused: () => void = () => {};
+
+  constructor(arrivedAt = performance.now(), heldBytes = 100) {
+    super(arrivedAt);
+    this.heldBytes = heldBytes;
+  }
+
+  override readonly facts = { protocol: 'tcp', client: '', head: null };
+
+  override get isOver(): boolean {
+    return this.left || this.refused.length > 0;
+  }
+
+  override serve(by: Lender): void {
+    this.#expectNoEnd();
+    if (this.served.length >= this.attempts) throw new Error('the visit is served twice');
+    this.served.push(by as StandInLender);
+    (by as StandInLender).stub.serve();
+  }
+
+  override refuse(error: PullproxyError): void {
+    this.#expectNoEnd();
+    this.refused.push(error);
+    this.whenRefused();
+  }
+
+  override fail(): void {
+    this.left = true;
+  }
+
+  get codes(): string[] {
+    return this.refused.map(({ code }) => code);
+  }
+
+  #expectNoEnd(): void {
+    if (this.isOver) throw new Error('the visit is over');
+    if (this.queue !== null) throw new Error('the visit is still held');
+  }
+}

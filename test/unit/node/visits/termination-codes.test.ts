@@ -1,0 +1,72 @@
+/** The README's termination codes, access log and metrics are those of the code. */
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import { Metrics } from '../../../../src/admin/metrics.ts';
+import { ERRORS, type ErrorCode, PullproxyError } from '../../../../src/errors.ts';
+import { VisitRecord } from '../../../../src/node/visits/visit-record.ts';
+
+const root = new URL('../../../../', import.meta.url);
+const readme = readFileSync(new URL('README.md', root), 'utf8');
+const source = readFileSync(new URL('src/node/visits/visit-record.ts', root), 'utf8');
+
+/** The rows of a table: texts of its cells. */
+function rows(from: string, to: string): string[][] {
+  const section = readme.slice(readme.indexOf(from), readme.indexOf(to, readme.indexOf(from)));
+  return section.split('\n').flatMap((line) => (line.startsWith('| `') ? [line.split('|').map((cell) => cell.trim())] : []));
+}
+
+function codes(cell = ''): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code ?? '');
+}
+
+const NOBODY = { watchers: [], isStopping: false, takeHandoff: () => null };
+
+function recordOf(error: PullproxyError): VisitRecord {
+  const record = new VisitRecord({ protocol: 'tcp', client: '', head: null }, '', 0, NOBODY);
+  record.refused(error, 0);
+  return record;
+}
+
+const ends = rows('### Termination codes', '| second letter');
+const phases = rows('| second letter', '## Working on it');
+
+test('each of pullproxy’s own answers is under the letter of who ended it', () => {
+  for (const code of Object.keys(ERRORS) as ErrorCode[]) {
+    const { endedBy } = recordOf(new PullproxyError(code));
+    expect([code, ends.filter((row) => codes(row[3]).includes(code)).map((row) => codes(row[1])[0])]).toEqual([code, [endedBy]]);
+  }
+});
+
+test('every letter and every reason is explained, and no others', () => {
+  const union = (name: string): string[] => {
+    const text = new RegExp(`export type ${name} =([^;]+);`).exec(source)?.[1] ?? '';
+    return [...text.matchAll(/'([^']+)'/g)].map(([, letter]) => letter ?? '');
+  };
+  expect(ends.map((row) => codes(row[1])[0]).toSorted()).toEqual(
+    union('EndedBy')
+      .filter((letter) => letter !== '-')
+      .toSorted(),
+  );
+  expect(phases.map((row) => codes(row[1])[0]).toSorted()).toEqual(
+    union('Phase')
+      .filter((letter) => letter !== '-')
+      .toSorted(),
+  );
+  const reasons = new Set([...union('EndReason'), ...Object.keys(ERRORS)]);
+  expect(ends.flatMap((row) => codes(row[3])).toSorted()).toEqual([...reasons].toSorted());
+});
+
+test('the example of an access log’s line is one, and has every field that is explained', () => {
+  const example = /```json\n(\{"level"[^`]+)```/.exec(readme)?.[1] ?? '';
+  const fields = Object.keys(JSON.parse(example) as object);
+  const explained = rows('### Access log', '### Traces').flatMap((row) => codes(row[1]));
+  // Of an ordinary request some are absent.
+  expect(explained.filter((field) => !fields.includes(field))).toEqual(['traceId', 'reason']);
+});
+
+test('every metric is explained, and no others', async () => {
+  const metrics = new Metrics(async () => ({ routes: [], handoffs: {}, redisCommands: 0, redisConnected: null }));
+  const own = [...(await metrics.text()).matchAll(/^# TYPE (pullproxy_\w+)/gm)].map(([, name]) => name);
+  const explained = rows('| metric |', '### Prometheus and Grafana').flatMap((row) => codes(row[1]));
+  expect(explained.toSorted()).toEqual(own.toSorted());
+});
