@@ -6,8 +6,8 @@ local audited = {}
 local function takenOut(key, entry, value)
   if #audited >= 3 * auditedMax then return end
   audited[#audited + 1] = key
-  audited[#audited + 1] = string.sub(entry, 1, auditedLettersMax)
-  audited[#audited + 1] = string.sub(tostring(value), 1, auditedLettersMax)
+  audited[#audited + 1] = string.sub(entry, 1, auditedCharsMax)
+  audited[#audited + 1] = string.sub(tostring(value), 1, auditedCharsMax)
 end
 
 local function auditHash(key, isOurs)
@@ -60,12 +60,12 @@ end
 
 -- all: also what takes long where many are held. Otherwise that is looked at when its count is wrong.
 local function audit(all)
-  auditSet(NODES, function(node, at) return isName(node, '^[%w_.-]+$', nodeLettersMax) and at >= 0 and at < wholeMax end)
+  auditSet(NODES, function(node, at) return isName(node, '^[%w_.-]+$', nodeCharsMax) and at >= 0 and at < wholeMax end)
   local here = {}
   for _, node in ipairs(redis.call('ZRANGE', NODES, 0, -1)) do here[node] = true end
   local function isCount(node, count) return here[node] and isWhole(tonumber(count), countMax) end
 
-  auditHash(PEERS, function(node, address) return here[node] and isName(address, '^[%w_.%[%]:-]+:%d+$', addressLettersMax) end)
+  auditHash(PEERS, function(node, address) return here[node] and isName(address, '^[%w_.%[%]:-]+:%d+$', addressCharsMax) end)
   auditHash(FREE, isCount)
   auditHash(SERVING, isCount)
   auditHash(INSTANCES, function(id, json)
@@ -78,7 +78,7 @@ local function audit(all)
     local heldBy = {}
     auditSet(HELD, function(hold, at)
       local node = holderOf(hold)
-      if not here[node] or not isPast(at) or #hold > nodeLettersMax + 64 then return false end
+      if not here[node] or not isPast(at) or #hold > nodeCharsMax + 64 then return false end
       heldBy[node] = (heldBy[node] or 0) + 1
       return true
     end)

@@ -70,7 +70,7 @@ end
 
 -- An instance as its node has described it; nil when it is something else.
 local function decode(json)
-  if not json or #json > instanceLettersMax then return nil end
+  if not json or #json > instanceCharsMax then return nil end
   local isJson, info = pcall(cjson.decode, json)
   if not isJson or type(info) ~= 'table' or type(info.id) ~= 'string' or type(info.node) ~= 'string' or type(info.state) ~= 'string' then return nil end
   if info.readyAt ~= nil and not isWhole(info.readyAt, wholeMax) then return nil end
@@ -140,7 +140,7 @@ end
 
 -- One more start in a row has failed. From failuresMax on the next one is tried after a pause.
 local function fail(reason)
-  setMeta('failure', string.sub(reason, 1, reasonLettersMax), 'failedAt', now)
+  setMeta('failure', string.sub(reason, 1, reasonCharsMax), 'failedAt', now)
   redis.call('HDEL', META, 'doubted')
   if redis.call('HINCRBY', META, 'failures', 1) < failuresMax or meta('retryAt') > now then return end
   local pauses = redis.call('HINCRBY', META, 'pauses', 1)
@@ -164,7 +164,7 @@ end
 -- the instance.
 local function failOnce(instance, reason)
   if instance.failed then
-    if meta('failures') > 0 then setMeta('failure', string.sub(reason, 1, reasonLettersMax)) end
+    if meta('failures') > 0 then setMeta('failure', string.sub(reason, 1, reasonCharsMax)) end
     return
   end
   instance.failed = true

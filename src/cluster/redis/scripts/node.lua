@@ -6,6 +6,6 @@
 
 local values = redis.call('HMGET', KEYS[1], unpack(ARGV))
 for i = 1, #values do
-  if not values[i] or #values[i] > nodeFieldLettersMax then values[i] = '' end
+  if not values[i] or #values[i] > nodeFieldCharsMax then values[i] = '' end
 end
 return values

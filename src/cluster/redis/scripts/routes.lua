@@ -6,7 +6,7 @@
 
 local stored = redis.call('HGETALL', KEYS[1])
 for i = 1, #stored do
-  local most = i % 2 == 1 and routeLettersMax or settingsLettersMax
-  if #stored[i] > most then stored[i] = string.sub(stored[i], 1, auditedLettersMax) .. '...' end
+  local most = i % 2 == 1 and routeCharsMax or settingsCharsMax
+  if #stored[i] > most then stored[i] = string.sub(stored[i], 1, auditedCharsMax) .. '...' end
 end
 return stored

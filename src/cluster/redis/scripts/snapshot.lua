@@ -11,7 +11,7 @@ for i = 2, #starts, 2 do starts[i] = starts[i] - now end
 local described = {}
 local stored = redis.call('HGETALL', INSTANCES)
 for i = 1, #stored, 2 do
-  if #stored[i + 1] <= instanceLettersMax then
+  if #stored[i + 1] <= instanceCharsMax then
     described[#described + 1] = stored[i]
     described[#described + 1] = stored[i + 1]
   end
