@@ -1,3 +1,4 @@
+import assert from 'node:assert';
 import { caught, type FailureDomain } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { FrameWriter } from './frame-writer.ts';
@@ -14,6 +15,15 @@ const PINNED_SHARE_MIN = 4;
  * `abandoned`: this side gave it up, or was told to, and the slot is in use until the linker's RESET.
  */
 export type StreamState = 'open' | 'half-closed-local' | 'half-closed-remote' | 'closing' | 'abandoned' | 'closed';
+
+const NEXT_STATES: Readonly<Record<StreamState, readonly StreamState[]>> = {
+  open: ['half-closed-local', 'half-closed-remote', 'abandoned', 'closed'],
+  'half-closed-local': ['closing', 'abandoned', 'closed'],
+  'half-closed-remote': ['closing', 'abandoned', 'closed'],
+  closing: ['abandoned', 'closed'],
+  abandoned: ['closed'],
+  closed: [],
+};
 
 /** What it throws ends it and its stream. The other streams of the link go on. */
 export interface StreamHandler extends FailureDomain {
@@ -36,7 +46,7 @@ export interface StreamHandler extends FailureDomain {
 export class Stream {
   readonly id: number;
   handler: StreamHandler | null = null;
-  state: StreamState = 'open';
+  #state: StreamState = 'open';
   /** The peer wants to hear CONNECTED. */
   tells = false;
   /** Whose it is, as client-ends.ts writes it; '' where that is not known, or the linker did not ask. */
@@ -64,6 +74,15 @@ export class Stream {
     this.#writer = writer;
   }
 
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  #transition(to: StreamState): void {
+    assert(NEXT_STATES[this.#state].includes(to), `stream ${this.id} can not go from ${this.#state} to ${to}`);
+    this.#state = to;
+  }
+
   /** Bytes queued here for want of credit. The source must stop at `false`, so this stays within one read of it. */
   get pendingBytes(): number {
     let bytes = 0;
@@ -72,11 +91,11 @@ export class Stream {
   }
 
   get sendable(): boolean {
-    return this.state === 'open' || this.state === 'half-closed-remote';
+    return this.#state === 'open' || this.#state === 'half-closed-remote';
   }
 
   get receiving(): boolean {
-    return this.state === 'open' || this.state === 'half-closed-local';
+    return this.#state === 'open' || this.#state === 'half-closed-local';
   }
 
   /** True when the bytes that an OPEN carries fit the first window. */
@@ -113,7 +132,7 @@ export class Stream {
       return;
     }
     this.#writer.frame(Frame.END, 0, this.id, null);
-    this.state = this.state === 'open' ? 'half-closed-local' : 'closing';
+    this.#transition(this.#state === 'open' ? 'half-closed-local' : 'closing');
   }
 
   /** `bytes` of received data were passed on: the sender gets them as new credit, in halves of a window. */
@@ -129,8 +148,8 @@ export class Stream {
   /** Frames from the peer; called by the link. Returns whether the chunk's memory is used beyond the call. */
   receiveData(chunk: Buffer): boolean {
     if (!this.receiving) {
-      if (this.state === 'closed') return false;
-      if (this.state !== 'abandoned') throw new LinkProtocolError(`data on stream ${this.id} after its end`);
+      if (this.#state === 'closed') return false;
+      if (this.#state !== 'abandoned') throw new LinkProtocolError(`data on stream ${this.id} after its end`);
       // It was on its way when this side gave the stream up: no more than the peer had credit for.
       this.#unconsumed += chunk.length;
       if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
@@ -159,7 +178,7 @@ export class Stream {
 
   receiveEnd(): void {
     if (!this.receiving) return;
-    this.state = this.state === 'open' ? 'half-closed-remote' : 'closing';
+    this.#transition(this.#state === 'open' ? 'half-closed-remote' : 'closing');
     const { handler } = this;
     try {
       handler?.onEnd();
@@ -201,13 +220,13 @@ export class Stream {
 
   /** Nothing is sent or heard any more. */
   close(): void {
-    this.state = 'closed';
+    this.#transition('closed');
     this.#forget();
   }
 
-  /** This side gives the stream up; what still comes is dropped. */
+  /** This side gives the stream up; what still comes is dropped. One that is over stays so. */
   abandon(): void {
-    this.state = 'abandoned';
+    if (this.#state !== 'abandoned' && this.#state !== 'closed') this.#transition('abandoned');
     this.#forget();
   }
 
