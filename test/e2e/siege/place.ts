@@ -1,6 +1,6 @@
 /** What is besieged: a cluster of processes as an operator runs it, with tenants that do no harm and one that does nothing else. */
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -93,13 +93,31 @@ class Builder {
   readonly #children = new Children();
   readonly #directory = realpathSync(mkdtempSync(join(tmpdir(), 'pullproxy-siege-')));
   readonly #certificate: Certificate = makeCertificate(Tenant.WEB, Tenant.EVIL);
+  readonly #commandsFile = join(this.#directory, 'commands');
   #closing = false;
 
   async close(): Promise<void> {
     this.#closing = true;
     await this.#children.stopAll();
+    for (const pid of this.#startedLinkers()) process.kill(pid, 'SIGKILL');
     this.#certificate.remove();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Linkers that the startup command began and that still run. Nobody is their parent, so nobody else ends them. */
+  #startedLinkers(): number[] {
+    const commands = this.#commandsFile;
+    if (!existsSync(commands)) return [];
+    const begun = readFileSync(commands, 'utf8').trim().split('\n');
+    const pids = begun.map((line) => Number((JSON.parse(line) as { linkerPid: number }).linkerPid));
+    return pids.filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(commands);
+      } catch {
+        // It has ended.
+        return false;
+      }
+    });
   }
 
   async build(count: number): Promise<Ports> {
@@ -175,9 +193,9 @@ class Builder {
     const idle = ['--idle-timeout', '1s', '--old-idle-timeout', '1s'];
     const app = ['--', process.execPath, join(APPS, 'counting-app.mjs')];
     const linker = [MAIN, 'linker', ...dial, '--route', '{route}', '--concurrency', '4', ...idle, ...app];
-    const given = ['LINKER_SECRET', 'LIMIT'].flatMap((name) => ['--command-env', name]);
+    const given = ['LINKER_SECRET', 'LIMIT', 'COMMANDS_FILE'].flatMap((name) => ['--command-env', name]);
     const command = [process.execPath, join(APPS, 'start-linker.mjs'), ...linker];
-    const env = { LINKER_SECRET: SECRET, LIMIT: '4' };
+    const env = { LINKER_SECRET: SECRET, LIMIT: '4', COMMANDS_FILE: this.#commandsFile };
     await this.#pullproxy('scaler', ['scaler', '--redis', redisUrl, '--admin', '127.0.0.1:0', ...given, '--', ...command], env);
   }
 
