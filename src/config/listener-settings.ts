@@ -4,7 +4,7 @@ import { formatHostPort } from './host-port.ts';
 import { choice, directoryPath, duration, filePath, listenAddress, problem, size, text, whole, yesNo } from './kinds.ts';
 import { listenUrl } from './listen-url.ts';
 import { ofMemory } from './memory-limit.ts';
-import { many, onOff, optional, secret, setting } from './settings.ts';
+import { many, onOff, optional, secret, setting, type Values } from './settings.ts';
 
 export const CERTIFICATE = 'file with the certificate (PEM)';
 export const PRIVATE_KEY = 'file with the private key (PEM)';
@@ -13,56 +13,8 @@ export const MEMORY_SHARES = { heldBytesMax: 1 / 4, http2WindowBytesMax: 1 / 8, 
 /** Two years: what browsers' preload lists recommend. */
 const HSTS_MS_MAX = 17_520 * 3_600_000;
 
-export const CLIENT_SIDE = {
-  listen: many(
-    'listen',
-    listenUrl,
-    [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
-    'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
-  ),
-  trustedProxies: many(
-    'trusted-proxies',
-    addressRange,
-    [],
-    'proxies in front of this one that are believed about their clients: in X-Forwarded-*, Forwarded and PROXY headers; may be repeated',
-  ),
-  admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
-  adminToken: secret(
-    'admin-token',
-    text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
-    'what calls at the admin port must carry, but for health; without it everybody who reaches it may read, and changes work from this machine only',
-  ),
-  adminMetricsOpen: onOff('admin-metrics-open', yesNo, 'let /metrics be read without --admin-token'),
-  tlsCert: many(
-    'tls-cert',
-    filePath,
-    [],
-    `${CERTIFICATE} of https listeners, for the names that it carries; may be repeated. Files that change are read again`,
-  ),
-  tlsKey: many('tls-key', filePath, [], `${PRIVATE_KEY} of https listeners; the first belongs to the first --tls-cert`),
-  tlsDir: optional('tls-dir', directoryPath, 'directory with more certificates: NAME.crt or NAME.pem, each with its NAME.key'),
-  tlsTicketKeys: many(
-    'tls-ticket-keys',
-    filePath,
-    [],
-    'file with 48 random bytes (openssl rand 48) by which sessions of TLS are resumed; may be repeated: the first one encrypts, all decrypt. Nodes that serve the same names should have the same ones; without it each node has its own, changed every 12 h and shared by its workers. Files that change are read again',
-  ),
-  httpsRedirect: optional(
-    'https-redirect',
-    whole(1, 65_535),
-    'sends requests that come in the clear to https at this port, mostly 443, instead of serving them',
-  ),
-  hstsMs: optional(
-    'hsts',
-    duration(0, HSTS_MS_MAX),
-    'tells browsers by Strict-Transport-Security to come by https only, for so long; 0s takes that back',
-  ),
-  via: setting(
-    'via',
-    choice('on', 'off'),
-    'on',
-    'whether requests get a Via, as RFC 9110 asks of gateways. nginx does not compress answers to requests that have one, unless it says gzip_proxied',
-  ),
+/** What a client may do: a row here is a field of the node's `ClientLimits`. */
+export const CLIENT_LIMITS = {
   headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
   keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),
   stallTimeoutMs: setting(
@@ -142,6 +94,61 @@ export const CLIENT_SIDE = {
       'memory that waiting clients may occupy in one node. The default is a quarter of the memory that the process may use (of a container, of the machine) where that is less',
     ),
   ),
+};
+
+export type ClientLimits = Values<typeof CLIENT_LIMITS>;
+
+export const CLIENT_SIDE = {
+  listen: many(
+    'listen',
+    listenUrl,
+    [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
+    'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
+  ),
+  trustedProxies: many(
+    'trusted-proxies',
+    addressRange,
+    [],
+    'proxies in front of this one that are believed about their clients: in X-Forwarded-*, Forwarded and PROXY headers; may be repeated',
+  ),
+  admin: setting('admin', listenAddress, { host: '127.0.0.1', port: 9090 }, 'where health, metrics, the API and the dashboard are'),
+  adminToken: secret(
+    'admin-token',
+    text('TOKEN', 'at least one visible character', /^[\x21-\x7e]+$/),
+    'what calls at the admin port must carry, but for health; without it everybody who reaches it may read, and changes work from this machine only',
+  ),
+  adminMetricsOpen: onOff('admin-metrics-open', yesNo, 'let /metrics be read without --admin-token'),
+  tlsCert: many(
+    'tls-cert',
+    filePath,
+    [],
+    `${CERTIFICATE} of https listeners, for the names that it carries; may be repeated. Files that change are read again`,
+  ),
+  tlsKey: many('tls-key', filePath, [], `${PRIVATE_KEY} of https listeners; the first belongs to the first --tls-cert`),
+  tlsDir: optional('tls-dir', directoryPath, 'directory with more certificates: NAME.crt or NAME.pem, each with its NAME.key'),
+  tlsTicketKeys: many(
+    'tls-ticket-keys',
+    filePath,
+    [],
+    'file with 48 random bytes (openssl rand 48) by which sessions of TLS are resumed; may be repeated: the first one encrypts, all decrypt. Nodes that serve the same names should have the same ones; without it each node has its own, changed every 12 h and shared by its workers. Files that change are read again',
+  ),
+  httpsRedirect: optional(
+    'https-redirect',
+    whole(1, 65_535),
+    'sends requests that come in the clear to https at this port, mostly 443, instead of serving them',
+  ),
+  hstsMs: optional(
+    'hsts',
+    duration(0, HSTS_MS_MAX),
+    'tells browsers by Strict-Transport-Security to come by https only, for so long; 0s takes that back',
+  ),
+  via: setting(
+    'via',
+    choice('on', 'off'),
+    'on',
+    'whether requests get a Via, as RFC 9110 asks of gateways. nginx does not compress answers to requests that have one, unless it says gzip_proxied',
+  ),
+  ...CLIENT_LIMITS,
   drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
 };
 

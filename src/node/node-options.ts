@@ -2,20 +2,17 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { AddressRange } from '../config/address-range.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { ListenUrl } from '../config/listen-url.ts';
+import type { ClientLimits } from '../config/listener-settings.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
-import type { Http2Limits } from './http2/http2-limits.ts';
 import type { Leaver } from './lenders/lenders.ts';
 import type { BackendTls } from './lenders/link-server.ts';
 import type { Certificates } from './listeners/certificates.ts';
-import type { HeldLimits } from './matching/dispatch.ts';
 import type { VisitWatcher } from './visits/visit-watchers.ts';
 
 /** What a node is made with. */
-export interface NodeOptions extends HeldLimits, Http2Limits {
-  /** By which windows of HTTP/2 uploads may grow, all together. */
-  readonly http2WindowBytesMax: number;
+export interface NodeOptions extends ClientLimits {
   readonly id: string;
   readonly listen: readonly ListenUrl[];
   /** Of https listeners. */
@@ -44,22 +41,11 @@ export interface NodeOptions extends HeldLimits, Http2Limits {
   readonly routeDefaults?: RouteSettings;
   /** Routes without settings that linkers with one secret may make known. */
   readonly routesPerSecretMax?: number;
-  readonly connectionsMax: number;
-  /** Of each address; absent: as many as all together may have. */
-  readonly connectionsPerAddressMax?: number;
+  /** Held visits at this node, over all routes. */
+  readonly heldMax: number;
   readonly beforeRequestTimeoutMs?: number;
   /** Whether requests get a `Via`; absent: they do. */
   readonly via?: 'on' | 'off';
-  readonly headBytesMax: number;
-  readonly headTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly stallTimeoutMs: number;
-  readonly bodyRateMin: number;
-  readonly bodyGraceMs: number;
-  /** Of a request's body that is there before it has a slot; 0 or absent: none has to be. */
-  readonly requestBufferBytes?: number;
-  readonly tcpIdleTimeoutMs: number;
-  readonly upgradeIdleTimeoutMs: number;
   readonly linkTiming?: LinkTiming;
   /** The oldest version of the link protocol that linkers and other nodes may speak; without it the newest. */
   readonly linkVersionMin?: number;

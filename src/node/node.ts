@@ -1,24 +1,25 @@
 import { unawaited } from '../boundary.ts';
 import type { Cluster, ClusterListener, NodeLoad, Peer } from '../cluster/cluster.ts';
 import { parseDialAddress } from '../config/host-port.ts';
+import type { ClientLimits } from '../config/listener-settings.ts';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../config/route-settings.ts';
 import { PullproxyError } from '../errors.ts';
 import { TrustedProxies } from './clients/trusted-proxies.ts';
+import { Handoffs } from './handoff/handoffs.ts';
 import { Relays } from './handoff/relays.ts';
 import { Exchange } from './http1/exchange.ts';
 import type { ForwardedFrom } from './http1/head/forwarding.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
-import type { Http2Settings } from './http2/http2-limits.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { WindowBudget } from './http2/upload-windows.ts';
 import { Leaving } from './leaving.ts';
 import { Lenders } from './lenders/lenders.ts';
-import { type BackendTls, LinkServer } from './lenders/link-server.ts';
+import { type BackendTls, LinkServer, nodeTls } from './lenders/link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
 import type { ClientPort } from './listeners/client-port.ts';
 import { portFor } from './listeners/listen.ts';
 import type { TcpService } from './listeners/tcp.ts';
-import { HandoffCounters, RouteCounters } from './matching/counters.ts';
+import { RouteCounters } from './matching/counters.ts';
 import { Dispatcher } from './matching/dispatch.ts';
 import { HeldTally } from './matching/held-queue.ts';
 import { RouteLookup } from './matching/route-lookup.ts';
@@ -38,17 +39,9 @@ type NodeState = 'new' | 'starting' | 'serving' | 'draining' | 'stopped';
 
 /** One proxy process: the rooms of the data plane, put together. */
 export class ProxyNode implements Http2Service, TcpService, ClusterListener {
-  readonly headBytesMax: number;
-  readonly headTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  readonly stallTimeoutMs: number;
-  readonly bodyRateMin: number;
-  readonly bodyGraceMs: number;
-  readonly tcpIdleTimeoutMs: number;
-  readonly upgradeIdleTimeoutMs: number;
+  readonly limits: ClientLimits;
+  readonly windows: WindowBudget;
   readonly httpsLines: string;
-  readonly http2: Http2Settings;
-  readonly handoffs = new HandoffCounters();
   /** Answers to requests that belong to no route. */
   readonly unrouted = new RouteCounters();
   readonly routes: Routes;
@@ -60,6 +53,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   #cluster!: Cluster;
   #dispatcher!: Dispatcher;
   #lenders!: Lenders;
+  #handoffs!: Handoffs;
   #lookup!: RouteLookup;
   readonly #watch: VisitWatchers | null;
   #state: NodeState = 'new';
@@ -69,17 +63,9 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   constructor(options: NodeOptions) {
     this.#options = options;
-    this.headBytesMax = options.headBytesMax;
-    this.headTimeoutMs = options.headTimeoutMs;
-    this.keepAliveTimeoutMs = options.keepAliveTimeoutMs;
-    this.stallTimeoutMs = options.stallTimeoutMs;
-    this.bodyRateMin = options.bodyRateMin;
-    this.bodyGraceMs = options.bodyGraceMs;
-    this.tcpIdleTimeoutMs = options.tcpIdleTimeoutMs;
-    this.upgradeIdleTimeoutMs = options.upgradeIdleTimeoutMs;
+    this.limits = options;
+    this.windows = new WindowBudget(options.http2WindowBytesMax);
     this.httpsLines = options.hstsMs === undefined ? '' : hstsLine(options.hstsMs);
-    const { http2StreamsMax, http2ResetsMax, http2ControlFramesMax, http2WindowBytesMax } = options;
-    this.http2 = { http2StreamsMax, http2ResetsMax, http2ControlFramesMax, windows: new WindowBudget(http2WindowBytesMax) };
     this.#watch = options.watchers?.length ? new VisitWatchers(options.watchers) : null;
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
@@ -94,7 +80,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     const surroundings = { ...options, trusted, addressLimit, additions };
     this.#ports = options.listen.map((url) => portFor(url, this, surroundings));
     const { secrets, linkTiming: timing, linkVersionMin: versionMin, backendTls: tls, log } = options;
-    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls, log });
+    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls: tls && nodeTls(tls), log });
     this.#linkServer = new LinkServer({
       nodeId: options.id,
       address: () => this.#cluster.self.address,
@@ -128,16 +114,16 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#expectNotStopped();
     this.#cluster = this.#options.cluster(backend);
     this.#lookup = new RouteLookup(this.#cluster, this.#options.log);
-    const { requestBufferBytes = 0 } = this.#options;
+    const { requestBufferBytes } = this.#options;
     const buffers = requestBufferBytes === 0 ? null : new RequestBuffers(requestBufferBytes, this.#tally);
     const startNeeded = (route: string): void => this.onStartNeeded(route);
-    this.#dispatcher = new Dispatcher(this.#cluster, this.#options, this.#tally, this.handoffs, startNeeded, buffers);
+    this.#dispatcher = new Dispatcher(this.#cluster, this.#options.heldMax, this.#tally, startNeeded, buffers);
+    this.#handoffs = new Handoffs(this.#dispatcher, this.#relays);
     this.#lenders = new Lenders({
       cluster: this.#cluster,
       dispatcher: this.#dispatcher,
       routes: this.routes,
-      relays: this.#relays,
-      handoffs: this.handoffs,
+      handoffs: this.#handoffs,
       startAnother: (route) => this.#options.startNeeded(route, 1),
       left: (route, leaver) => this.#options.instanceLeft?.(route, leaver),
       isLeaving: () => this.draining,
@@ -161,6 +147,10 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   get cluster(): Cluster {
     return this.#cluster;
+  }
+
+  get handoffs(): Handoffs {
+    return this.#handoffs;
   }
 
   get draining(): boolean {
@@ -208,7 +198,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   /** What `secrets` says has changed, or the backend port's certificate. */
   renewed(tls?: BackendTls): void {
     this.#linkServer.renewed(tls);
-    if (tls !== undefined) this.#relays.replaceTls(tls);
+    if (tls !== undefined) this.#relays.replaceTls(nodeTls(tls));
   }
 
   /** Closes everything at once. */
@@ -329,7 +319,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   onWant(name: string, count: number, asker: Peer): void {
     // An address that no linker can dial would cost the link on which it is said.
     const route = parseDialAddress(asker.address) === null ? undefined : this.routes.get(name);
-    const left = route === undefined ? count : this.#dispatcher.moveAway(route, count, asker.address, this.#relays);
+    const left = route === undefined ? count : this.#handoffs.handOver(route, count, asker.address);
     if (left > 0) this.#cluster.short(name, left, asker);
   }
 

@@ -1,6 +1,7 @@
 /** A node by itself, with small limits and ports of its own, for tests of the data plane. */
 import { createMemoryCluster } from '../../src/cluster/memory/open.ts';
 import type { ListenUrl } from '../../src/config/listen-url.ts';
+import { CLIENT_LIMITS, type ClientLimits } from '../../src/config/listener-settings.ts';
 import type { RouteRecord } from '../../src/config/route-settings.ts';
 import { createLog } from '../../src/log.ts';
 import { ProxyNode } from '../../src/node/node.ts';
@@ -31,6 +32,13 @@ export const HTTP2 = {
   http2WindowBytesMax: 256 * 1_048_576,
 } as const;
 
+/** Defaults, and memory that does not depend on the machine. */
+export const LIMITS: ClientLimits = {
+  ...(Object.fromEntries(Object.entries(CLIENT_LIMITS).map(([key, { standard }]) => [key, standard])) as unknown as ClientLimits),
+  ...HTTP2,
+  heldBytesMax: 64 * 1_048_576,
+};
+
 const nodes = new Set<ProxyNode>();
 
 export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
@@ -42,17 +50,8 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
     cluster: (bound) => createMemoryCluster({ self: { id: 'n1', address: bound }, version: 'test', log }).cluster,
     startNeeded: () => {},
     secrets: () => ['s'],
+    ...LIMITS,
     connectionsMax: 10_000,
-    headBytesMax: 16_384,
-    ...HTTP2,
-    headTimeoutMs: 10_000,
-    keepAliveTimeoutMs: 75_000,
-    stallTimeoutMs: 60_000,
-    bodyRateMin: 500,
-    bodyGraceMs: 10_000,
-    tcpIdleTimeoutMs: 3_600_000,
-    upgradeIdleTimeoutMs: 3_600_000,
-    heldBytesMax: 64 * 1_048_576,
     heldMax: 10_000,
     log,
     ...over,

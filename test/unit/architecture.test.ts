@@ -80,9 +80,9 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'node/http2': ['node/clients', 'node/http1', 'node/matching', 'node/visits'],
   'node/http1': ['node/clients', 'node/matching', 'node/visits'],
   'node/lenders': ['node/handoff', 'node/matching', 'node/visits'],
-  'node/handoff': ['node/lenders', 'node/matching'],
+  'node/handoff': ['node/matching'],
   'node/visits': ['node/http1', 'node/matching'],
-  'node/matching': ['node/handoff', 'node/visits'],
+  'node/matching': ['node/visits'],
   'node/clients': ['node/visits'],
 };
 

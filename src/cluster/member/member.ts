@@ -13,7 +13,7 @@ import { DirectoryClock } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
 import { LinkedRoutes } from './linked-routes.ts';
-import { Moves } from './moves.ts';
+import { MoveNotices } from './move-notices.ts';
 import { type PresenceContext, RoutePresence } from './presence.ts';
 
 export interface MemberOptions {
@@ -72,7 +72,7 @@ export class ClusterMember implements Cluster {
 
   async start(listener: ClusterListener, load: () => NodeLoad): Promise<void> {
     const { self } = this;
-    const moves = new Moves(self, this.#directory, this.#bell, listener, (route) => this.#presences.get(route)?.look());
+    const moves = new MoveNotices(self, this.#directory, this.#bell, listener, (route) => this.#presences.get(route)?.look());
     const context: PresenceContext = {
       self,
       directory: this.#directory,

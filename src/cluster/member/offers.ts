@@ -8,14 +8,14 @@ import type { Directory, Matched } from '../directory.ts';
 import { offerPauseMs, setAgeMs } from '../limits.ts';
 import type { DirectoryClock } from './clock.ts';
 import type { Demand } from './demand.ts';
-import type { Moves } from './moves.ts';
+import type { MoveNotices } from './move-notices.ts';
 
 export interface OffersContext {
   readonly self: Peer;
   readonly directory: Directory;
   readonly demand: Demand;
   readonly clock: DirectoryClock;
-  readonly moves: Moves;
+  readonly moves: MoveNotices;
   /** Local monotonic ms. */
   now(): number;
 }

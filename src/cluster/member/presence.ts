@@ -3,7 +3,7 @@
  *
  *   changes ──▶ exchange: one at a time; all that is due goes out together and in order, the next when it is answered
  *   idle    ──▶ offer:    see slot-offers.ts
- *   want    ◀── moves:    what either of them, or another node's search, found
+ *   want    ◀── notices:  what either of them, or another node's search, found
  *
  * One at a time bounds what is under way to a slow directory, and batches more the slower it is. What fails is said anew
  * after the next beat.
@@ -312,7 +312,7 @@ export class RoutePresence {
     clock.sample(answer.now, sentAt, now);
     this.#register(answer.known);
     demand.learn(this.#route, answer.oldestElsewhere, answer.now, now);
-    moves.act(this.#route, answer.moves);
+    moves.send(this.#route, answer.moves);
     if (answer.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, answer.failingMs);
     if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now);
   }

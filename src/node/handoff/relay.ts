@@ -8,7 +8,6 @@ import { LinkerLink } from '../../link/linker-link.ts';
 import type { Stream } from '../../link/stream.ts';
 import type { Log } from '../../log.ts';
 import { ReadMemory } from '../../memory/reused-reads.ts';
-import type { BackendTls } from '../lenders/link-server.ts';
 import type { Lender } from '../matching/slots.ts';
 import { RelayedStream } from './relayed-stream.ts';
 
@@ -22,8 +21,7 @@ export interface RelayOptions {
   readonly timing?: LinkTiming;
   /** The oldest version of the link protocol that the other node may speak; without it the newest. */
   readonly versionMin?: number;
-  /** Backend ports speak TLS, and trust each other by the same authority, or by the same certificate. */
-  readonly tls?: BackendTls;
+  readonly tls?: NodeTls;
   readonly log: Log;
 }
 
@@ -60,7 +58,7 @@ export class Relay implements FailureDomain {
     this.lender = lender;
     this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
     this.#over = over;
-    const tls = options.tls && asNodes(options.tls);
+    const { tls } = options;
     this.#socket = connectToNode({ name: address.host, ip: address.host, port: address.port }, tls, this.#memory);
     const overdue = guard(this, () => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)));
     this.#deadline = setTimeout(overdue, DIAL_TIMEOUT_MS);
@@ -227,9 +225,4 @@ export class Relay implements FailureDomain {
     this.#inHand = 0;
     this.lender.link.release(back);
   }
-}
-
-/** Nodes show each other the certificate of their backend port. A linker's, which --backend-tls-ca may name one by one, is none. */
-function asNodes({ cert, key, ca, name }: BackendTls): NodeTls {
-  return { cert, key, ca: ca ?? cert, pinned: cert, ...(name === undefined ? {} : { name }) };
 }

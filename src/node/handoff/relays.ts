@@ -3,7 +3,7 @@
  * as the linker, with the same protocol, and lends on a slot of the real one.
  */
 import { parseHostPort } from '../../config/host-port.ts';
-import type { BackendTls } from '../lenders/link-server.ts';
+import type { NodeTls } from '../../link/connect.ts';
 import type { Lender } from '../matching/slots.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 
@@ -33,7 +33,7 @@ export class Relays {
   }
 
   /** From the next dial on. */
-  replaceTls(tls: BackendTls): void {
+  replaceTls(tls: NodeTls): void {
     this.#options = { ...this.#options, tls };
   }
 

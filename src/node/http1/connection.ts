@@ -15,11 +15,6 @@ import { firstLookMs, ReadingPace } from './pace.ts';
 
 /** What a connection needs from the node around it. */
 export interface HttpService extends ExchangeEvents {
-  readonly headBytesMax: number;
-  readonly headTimeoutMs: number;
-  readonly keepAliveTimeoutMs: number;
-  /** After an Upgrade: a tunnel through which nothing moves for this long is closed; 0: it never is. */
-  readonly upgradeIdleTimeoutMs: number;
   /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
   isStillAsked(now: number): boolean;
   /** Begins the visit of a request that was read. */
@@ -73,12 +68,12 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     gone: (connection: ClientConnection) => void,
     other: OtherProtocol | null = null,
   ) {
-    super(socket, performance.now() + service.headTimeoutMs);
+    super(socket, performance.now() + service.limits.headTimeoutMs);
     this.#from = from;
     this.#service = service;
     this.#gone = gone;
     this.#other = other;
-    this.#stallTimeoutMs = service.stallTimeoutMs;
+    this.#stallTimeoutMs = service.limits.stallTimeoutMs;
     this.#reads = readsOf(socket);
     if (this.isEncrypted) this.#watchPauses();
     socket.on(
@@ -136,7 +131,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#state = 'head';
     this.#headTimed = false;
     // A client that was not told that its connection closes may be sending the next request.
-    this.deadline = performance.now() + (this.#service.draining ? DRAIN_IDLE_MS : this.#service.keepAliveTimeoutMs);
+    this.deadline = performance.now() + (this.#service.draining ? DRAIN_IDLE_MS : this.#service.limits.keepAliveTimeoutMs);
     this.resume();
     this.#pump();
   }
@@ -146,7 +141,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#exchange = null;
     this.#tunnel = tunnel;
     if (this.#reads !== undefined) this.#reads.isWide = true;
-    this.watchIdle(this.#service.upgradeIdleTimeoutMs);
+    this.watchIdle(this.#service.limits.upgradeIdleTimeoutMs);
     this.probe();
     const rest = this.#rest;
     this.#rest = EMPTY;
@@ -274,7 +269,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#rest = begun ? Buffer.concat([this.#rest, chunk]) : chunk;
     if (this.isFull) this.pause();
     // A head ends with a line: one that comes byte by byte is not looked at again for each of them.
-    else if (!begun || chunk.includes(0x0a) || this.#rest.length > this.#service.headBytesMax) this.#pump();
+    else if (!begun || chunk.includes(0x0a) || this.#rest.length > this.#service.limits.headBytesMax) this.#pump();
     this.#rest = ownBytes(this.#rest);
   }
 
@@ -301,7 +296,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     const bytes = withoutEmptyLines(this.#rest);
     this.#rest = bytes;
     if (bytes.length === 0 || this.#speaksOther(bytes)) return false;
-    const next = nextRequest(bytes, this.#service.headBytesMax, this.#from);
+    const next = nextRequest(bytes, this.#service.limits.headBytesMax, this.#from);
     if (next.kind === 'refused') {
       this.#refuse(next.error);
       return false;
@@ -309,7 +304,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     if (next.kind === 'incomplete') {
       if (this.#headTimed) return false;
       this.#headTimed = true;
-      this.deadline = performance.now() + this.#service.headTimeoutMs;
+      this.deadline = performance.now() + this.#service.limits.headTimeoutMs;
       return false;
     }
     const exchange = new Exchange(this, this.#service, next.head, next.parser);
@@ -338,7 +333,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   #start(exchange: Exchange, rest: Buffer): void {
     this.#state = 'exchange';
     this.#exchange = exchange;
-    this.deadline = exchange.arrivedAt + (exchange.requestComplete ? this.#stallTimeoutMs : firstLookMs(this.#service));
+    this.deadline = exchange.arrivedAt + (exchange.requestComplete ? this.#stallTimeoutMs : firstLookMs(this.#service.limits));
     this.#rest = EMPTY;
     if (rest.length > 0) {
       const used = exchange.requestComplete ? 0 : exchange.requestData(rest);
@@ -364,7 +359,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   }
 
   #waitForReader(): void {
-    this.#reading ??= new ReadingPace(this.#service);
+    this.#reading ??= new ReadingPace(this.#service.limits);
     this.#reading.full(performance.now(), this.bytesTaken);
   }
 
@@ -381,6 +376,6 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     if (dueMs === 0) exchange?.bodyTooSlow();
     else
       this.deadline =
-        now + Math.min(readMs, dueMs, exchange?.requestComplete === false ? firstLookMs(this.#service) : this.#stallTimeoutMs);
+        now + Math.min(readMs, dueMs, exchange?.requestComplete === false ? firstLookMs(this.#service.limits) : this.#stallTimeoutMs);
   }
 }

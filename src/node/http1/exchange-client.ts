@@ -1,11 +1,12 @@
+import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { Tunnel, TunnelClient } from '../clients/tunnel.ts';
 import type { Lender } from '../matching/slots.ts';
 import type { ColdStart } from '../visits/cold-start.ts';
 import type { Visit } from '../visits/visit.ts';
-import type { BodyRate } from './pace.ts';
 
 /** What the node does about exchanges. */
-export interface ExchangeEvents extends BodyRate {
+export interface ExchangeEvents {
+  readonly limits: ClientLimits;
   /** The exchange's client is gone while it is held. */
   leave(exchange: Visit): void;
   /** The exchange can be tried again, at its original place. */

@@ -178,7 +178,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
   }
 
   #newPace(awaitsContinue: boolean): RequestPace {
-    return new RequestPace(this.#events, performance.now(), awaitsContinue);
+    return new RequestPace(this.#events.limits, performance.now(), awaitsContinue);
   }
 
   get #bodyBytes(): number {

@@ -4,14 +4,10 @@
  * client that was fast for a moment must not be slow for an hour.
  */
 
-export interface BodyRate {
-  /** Bytes a second; 0: only silence is limited. */
-  readonly bodyRateMin: number;
-  /** What a body may take before its rate counts. */
-  readonly bodyGraceMs: number;
-  /** The most that a client may save up, and the longest silence. */
-  readonly stallTimeoutMs: number;
-}
+import type { ClientLimits } from '../../config/listener-settings.ts';
+
+/** `bodyRateMin` bytes a second, 0: only silence is limited; counted after `bodyGraceMs`. A client may save up, and be silent for, `stallTimeoutMs`. */
+export type BodyRate = Pick<ClientLimits, 'bodyRateMin' | 'bodyGraceMs' | 'stallTimeoutMs'>;
 
 /** How soon a client is to be looked at again that sends a body. */
 export function firstLookMs({ bodyRateMin, bodyGraceMs, stallTimeoutMs }: BodyRate): number {

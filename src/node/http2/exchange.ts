@@ -4,7 +4,7 @@ import { ResetCode } from '../../link/frames.ts';
 import type { ExchangeEvents } from '../http1/exchange-client.ts';
 import { mayAwaitContinue, type RequestHead } from '../http1/head/request-head.ts';
 import { errorResponse } from '../http1/own-responses.ts';
-import { type BodyRate, RequestPace } from '../http1/pace.ts';
+import { RequestPace } from '../http1/pace.ts';
 import type { Lender } from '../matching/slots.ts';
 import { HttpVisit } from '../visits/http-visit.ts';
 import { BodyCollection, type RequestBuffers } from '../visits/request-buffers.ts';
@@ -14,14 +14,10 @@ import { type ClientStream, canRespond } from './client-stream.ts';
 import { fieldsOf } from './exchange-fields.ts';
 import { type Fields, NO_FIELDS, only, passesInResponse, passesInTrailers } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
-import { type Http2Limits, wireLimits } from './http2-limits.ts';
+import { wireLimits } from './http2-limits.ts';
 import { ResponseWriter } from './response-writer.ts';
 
-export interface Http2ExchangeEvents extends BodyRate, Pick<ExchangeEvents, 'leave' | 'retry' | 'answered'> {
-  /** An application that has not said its first words by then does not speak HTTP/2. */
-  readonly headTimeoutMs: number;
-  readonly http2: Http2Limits;
-}
+export type Http2ExchangeEvents = Pick<ExchangeEvents, 'limits' | 'leave' | 'retry' | 'answered'>;
 
 const ATTEMPTS_MAX = 3;
 /** A longer body is not kept for another attempt. */
@@ -73,7 +69,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     if (this.#requestEnded || this.#reads || isStream(this.head)) return false;
     this.collecting = BodyCollection.begin(this, buffers, collected);
     if (this.collecting === null) return false;
-    this.pace = new RequestPace(this.#events, performance.now(), false);
+    this.pace = new RequestPace(this.#events.limits, performance.now(), false);
     this.#reads = true;
     this.#saidContinue = mayAwaitContinue(this.head);
     if (this.#saidContinue) this.#client.inform(100, NO_FIELDS);
@@ -113,8 +109,9 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
       return;
     }
     const client = lender.link.tellsClients ? this.head.origin.text : '';
-    const { headTimeoutMs: patienceMs, http2 } = this.#events;
-    const limits = wireLimits(http2);
+    // An application that has not said its first words by then does not speak HTTP/2.
+    const { headTimeoutMs: patienceMs } = this.#events.limits;
+    const limits = wireLimits(this.#events.limits);
     this.#session = new ApplicationSession(lender.link, this, { client, tells: this.record !== null, patienceMs, limits });
   }
 
@@ -187,7 +184,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   /** What was read for an attempt that failed goes first. */
   #passBody(request: ApplicationStream): void {
     if (!this.#requestEnded && !isStream(this.head)) {
-      this.pace = new RequestPace(this.#events, performance.now(), mayAwaitContinue(this.head));
+      this.pace = new RequestPace(this.#events.limits, performance.now(), mayAwaitContinue(this.head));
     }
     if (!this.#reads) {
       this.#reads = true;

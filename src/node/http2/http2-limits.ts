@@ -1,18 +1,4 @@
-import type { WindowBudget } from './upload-windows.ts';
-
-/** What one connection may do. Each was the way of an attack. */
-export interface Http2Limits {
-  /** Requests at once. */
-  readonly http2StreamsMax: number;
-  /** Requests that a client may cancel at once, and a tenth of it in each second (CVE-2023-44487, rapid reset). */
-  readonly http2ResetsMax: number;
-  /** SETTINGS, PING and whatever else carries nothing, at once, and a tenth of it in each second (CVE-2019-9512, -9515, -9518). */
-  readonly http2ControlFramesMax: number;
-}
-
-export interface Http2Settings extends Http2Limits {
-  readonly windows: WindowBudget;
-}
+import type { ClientLimits } from '../../config/listener-settings.ts';
 
 export const HTTP2_LIMITS = {
   /** Entries of one SETTINGS frame. */
@@ -27,7 +13,7 @@ export const HTTP2_LIMITS = {
 
 const RATE_SHARE = 0.1;
 
-/** What the frames of one connection may do. */
+/** What the frames of one connection may do. Each was the way of an attack: CVE-2023-44487 (rapid reset), CVE-2019-9512, -9515, -9518. */
 export interface WireLimits {
   /** Streams that a client may cancel at once, and in each second. Each one that was answered is worth another. */
   readonly resetsMax: number;
@@ -40,7 +26,10 @@ export interface WireLimits {
   readonly faultsPerSecondMax: number;
 }
 
-export function wireLimits({ http2ResetsMax, http2ControlFramesMax }: Http2Limits): WireLimits {
+export function wireLimits({
+  http2ResetsMax,
+  http2ControlFramesMax,
+}: Pick<ClientLimits, 'http2ResetsMax' | 'http2ControlFramesMax'>): WireLimits {
   return {
     resetsMax: http2ResetsMax,
     resetsPerSecondMax: http2ResetsMax * RATE_SHARE,

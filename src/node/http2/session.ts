@@ -1,6 +1,7 @@
 import { constants, type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { attempt, caught, type FailureDomain, guard } from '../../boundary.ts';
+import type { ClientLimits } from '../../config/listener-settings.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ChurnSet } from '../../memory/churn-map.ts';
 import type { PortClient } from '../clients/port-client.ts';
@@ -37,14 +38,14 @@ export class Http2Connection implements PortClient, FailureDomain {
     this.socket = socket;
     this.#service = service;
     this.#from = { ...from, version: '2.0' };
-    this.#stallTimeoutMs = service.stallTimeoutMs;
-    this.deadline = performance.now() + service.headTimeoutMs;
+    this.#stallTimeoutMs = service.limits.stallTimeoutMs;
+    this.deadline = performance.now() + service.limits.headTimeoutMs;
     // Here a half-close is an end.
     socket.allowHalfOpen = false;
-    this.#wire = new ClientWire(socket, wireLimits(service.http2), service.http2.windows, this, (code, reason) => {
+    this.#wire = new ClientWire(socket, wireLimits(service.limits), service.windows, this, (code, reason) => {
       if (!this.#session.destroyed) this.#session.destroy(new Error(reason), code);
     });
-    this.#session = performServerHandshake(this.#wire, optionsFor(service));
+    this.#session = performServerHandshake(this.#wire, optionsFor(service.limits));
     this.#session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     const streamed = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, fields?: string[]): void =>
       this.#streamed(stream, String(headers[':method']), flags, fields ?? []);
@@ -73,7 +74,7 @@ export class Http2Connection implements PortClient, FailureDomain {
       else this.#session.close();
     }
     for (const client of this.#clients) attempt(client, () => client.lookForProgress(now));
-    this.deadline = now + firstLookMs(this.#service);
+    this.deadline = now + firstLookMs(this.#service.limits);
   }
 
   /** Streams that are there are served to their end; the client is told to open no more. */
@@ -88,12 +89,12 @@ export class Http2Connection implements PortClient, FailureDomain {
 
   #streamed(stream: ServerHttp2Stream, method: string, flags: number, fields: readonly string[]): void {
     const client = new StreamClient(stream, method, this.#service);
-    if (this.#clients.size === 0) this.deadline = performance.now() + firstLookMs(this.#service);
+    if (this.#clients.size === 0) this.deadline = performance.now() + firstLookMs(this.#service.limits);
     this.#clients.add(client);
     client.whenSent(() => this.#wire.judge.sentOn(stream.id ?? 0));
     const closed = guard(this, () => {
       this.#clients.delete(client);
-      if (this.#clients.size === 0) this.deadline = performance.now() + this.#service.keepAliveTimeoutMs;
+      if (this.#clients.size === 0) this.deadline = performance.now() + this.#service.limits.keepAliveTimeoutMs;
     });
     stream.once('close', closed);
     const ended = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
@@ -125,7 +126,7 @@ export class Http2Connection implements PortClient, FailureDomain {
   }
 }
 
-function optionsFor({ headBytesMax, http2 }: Http2Service) {
+function optionsFor({ headBytesMax, http2StreamsMax }: ClientLimits) {
   const fieldsMax = HEADERS_MAX + HTTP2_LIMITS.cookieCrumbsMax;
   return {
     maxSettings: HTTP2_LIMITS.settingsMax,
@@ -140,7 +141,7 @@ function optionsFor({ headBytesMax, http2 }: Http2Service) {
     // White space around a value is taken off where the head is read, as that of HTTP/1.1 is; nghttp2 would drop the field.
     strictFieldWhitespaceValidation: false,
     settings: {
-      maxConcurrentStreams: http2.http2StreamsMax,
+      maxConcurrentStreams: http2StreamsMax,
       maxHeaderListSize: headBytesMax + fieldsMax * FIELD_OVERHEAD_BYTES,
       initialWindowSize: WINDOW_BYTES_MAX,
       enablePush: false,

@@ -10,13 +10,13 @@ import { ClientStream } from './client-stream.ts';
 import { Http2Exchange } from './exchange.ts';
 import type { Fields } from './fields.ts';
 import type { StreamOwner } from './guarded-stream.ts';
-import type { Http2Settings } from './http2-limits.ts';
 import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
 import { ResponseWriter } from './response-writer.ts';
+import type { WindowBudget } from './upload-windows.ts';
 
 /** What a connection of HTTP/2 needs from the node around it. */
 export interface Http2Service extends HttpService {
-  readonly http2: Http2Settings;
+  readonly windows: WindowBudget;
   /** The application behind this host speaks HTTP/2 itself. */
   speaksHttp2(host: string): boolean;
 }
@@ -32,7 +32,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   #framing: RequestFraming = 'none';
 
   constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
-    this.#stream = new ClientStream(stream, this, service);
+    this.#stream = new ClientStream(stream, this, service.limits);
     this.#service = service;
     this.#writer = new ResponseWriter(this.#stream, method);
   }
@@ -71,7 +71,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     try {
       const { bytes, framing } = requestText(fields, ended);
       this.#framing = framing;
-      next = nextRequest(bytes, this.#service.headBytesMax, from);
+      next = nextRequest(bytes, this.#service.limits.headBytesMax, from);
     } catch (error) {
       if (!(error instanceof PullproxyError)) throw error;
       next = { kind: 'refused', error };

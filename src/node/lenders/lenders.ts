@@ -3,10 +3,9 @@ import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import type { InstanceReport } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
-import type { Relays } from '../handoff/relays.ts';
-import type { HandoffCounters } from '../matching/counters.ts';
+import type { Handoffs } from '../handoff/handoffs.ts';
 import type { Dispatcher } from '../matching/dispatch.ts';
-import type { Route, Routes } from '../matching/routes.ts';
+import type { Routes } from '../matching/routes.ts';
 import type { Lender } from '../matching/slots.ts';
 import type { LenderEvents } from './link-server.ts';
 
@@ -17,8 +16,7 @@ export interface LendersContext {
   readonly cluster: Cluster;
   readonly dispatcher: Dispatcher;
   readonly routes: Routes;
-  readonly relays: Relays;
-  readonly handoffs: HandoffCounters;
+  readonly handoffs: Handoffs;
   /** One more instance of the route is wanted. */
   startAnother(route: string): void;
   /** An instance of a route with a stop command has left for good. */
@@ -37,9 +35,6 @@ export class Lenders implements LenderEvents {
   readonly #context: LendersContext;
   /** By route and instance, those whose home link is here: what the cluster was told last. Instance ids are unique only within their route. */
   readonly #homes = new Map<string, Lender>();
-  /** Slots that their linker could not move and is about to lend here again: they are relayed. */
-  readonly #failedMoves = new Map<Lender, { readonly count: number; readonly address: string }>();
-
   /** Instances that may leave, and have not yet. */
   readonly #retired = new Set<Lender>();
 
@@ -70,13 +65,11 @@ export class Lenders implements LenderEvents {
     if (lender.instance === route.newest) route.pullsInVain = 0;
     route.slots.refilled(lender);
     this.#context.dispatcher.match(route);
-    if (this.#failedMoves.size > 0) this.#relayInstead(route, lender);
+    this.#context.handoffs.lent(route, lender);
   }
 
   moveFailed(name: string, lender: Lender, count: number, address: string): void {
-    this.#context.handoffs.results.failed += count;
-    this.#context.relays.markUnreachable(name, lender, address);
-    this.#failedMoves.set(lender, { count, address });
+    this.#context.handoffs.moveFailed(name, lender, count, address);
   }
 
   report(name: string, lender: Lender, { home, state, active, answered, failure, order }: InstanceReport): void {
@@ -128,13 +121,12 @@ export class Lenders implements LenderEvents {
   }
 
   recalled(lender: Lender, count: number): void {
-    this.#context.relays.recall(lender, count);
+    this.#context.handoffs.recalled(lender, count);
   }
 
   gone(name: string, lender: Lender): void {
-    const { dispatcher, relays, routes } = this.#context;
-    relays.close(lender);
-    this.#failedMoves.delete(lender);
+    const { dispatcher, handoffs, routes } = this.#context;
+    handoffs.gone(lender);
     if (this.#retired.delete(lender) && routes.get(name)?.settings.stopCommand !== undefined) {
       this.#context.left(name, { instance: lender.instance, startId: lender.startId });
     }
@@ -163,14 +155,6 @@ export class Lenders implements LenderEvents {
     if (!this.isHome(name, lender)) return;
     this.#homes.delete(homeKey(name, lender));
     this.#context.cluster.instanceGone(name, lender.instance);
-  }
-
-  #relayInstead(route: Route, lender: Lender): void {
-    const failed = this.#failedMoves.get(lender);
-    if (failed === undefined) return;
-    this.#failedMoves.delete(lender);
-    const count = Math.min(failed.count, lender.link.idle);
-    if (count > 0) this.#context.dispatcher.relay(route, lender, count, failed.address, this.#context.relays);
   }
 }
 

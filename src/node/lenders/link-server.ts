@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, Server as TlsServer } from 'node:tls';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
-import { LINK_TLS_OPTIONS } from '../../link/connect.ts';
+import { LINK_TLS_OPTIONS, type NodeTls } from '../../link/connect.ts';
 import { acceptLink, type Hello } from '../../link/handshake.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
 import { type InstanceReport, NodeLink } from '../../link/node-link.ts';
@@ -221,6 +221,14 @@ export class LinkServer {
     }
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');
   }
+}
+
+/**
+ * How nodes dial each other's backend ports: they trust the same authority, or each other's certificate where all have the same. A linker's
+ * certificate, which --backend-tls-ca may name one by one, is not a node's.
+ */
+export function nodeTls({ cert, key, ca, name }: BackendTls): NodeTls {
+  return { cert, key, ca: ca ?? cert, pinned: cert, ...(name === undefined ? {} : { name }) };
 }
 
 /** What goes wrong while a linker is accepted closes its connection. */

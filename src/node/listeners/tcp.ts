@@ -1,6 +1,7 @@
 /** Connections whose bytes are passed on as they are: one slot each, for as long as they last. */
 import type { Socket } from 'node:net';
 import { type FailureDomain, guard } from '../../boundary.ts';
+import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
@@ -18,10 +19,8 @@ import { RECORD_HANDSHAKE, readServerName } from './client-hello.ts';
 import { ClientPort, type PortLimits } from './client-port.ts';
 
 export interface TcpService {
-  /** A TLS client has this long to say where it wants to go. */
-  readonly headTimeoutMs: number;
-  /** A connection on which nothing moves for this long is closed; 0: it never is. */
-  readonly tcpIdleTimeoutMs: number;
+  /** A TLS client has `headTimeoutMs` to say where it wants to go. */
+  readonly limits: ClientLimits;
   /** Begins a visit of the route with this name. */
   visitRoute(visit: Visit, name: string): void;
   /** Begins a visit of the route that serves this host. */
@@ -53,19 +52,27 @@ export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly
   return new ClientPort('tls', limits, steps, (socket, origin, gone) => {
     // A hello that comes in single bytes is not read anew with each of them.
     let bytesMin = 0;
-    const client: TcpClient = new TcpClient(socket, service, origin, 'tls', performance.now() + service.headTimeoutMs, gone, (early) => {
-      if (early.length < bytesMin && early.length < EARLY_BYTES_MAX) return;
-      const hello = readServerName(early);
-      if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) {
-        bytesMin = hello.bytesMin;
-        return;
-      }
-      client.announced();
-      if (hello.kind === 'named') service.visitHost(client.visit, hello.name);
-      // No name: only an application that takes any host can be meant.
-      else if (hello.kind === 'unnamed') service.visitHost(client.visit, '');
-      else client.visit.end(early[0] === RECORD_HANDSHAKE ? alert(ALERT_DECODE_ERROR) : EMPTY);
-    });
+    const client: TcpClient = new TcpClient(
+      socket,
+      service,
+      origin,
+      'tls',
+      performance.now() + service.limits.headTimeoutMs,
+      gone,
+      (early) => {
+        if (early.length < bytesMin && early.length < EARLY_BYTES_MAX) return;
+        const hello = readServerName(early);
+        if (hello.kind === 'incomplete' && early.length < EARLY_BYTES_MAX) {
+          bytesMin = hello.bytesMin;
+          return;
+        }
+        client.announced();
+        if (hello.kind === 'named') service.visitHost(client.visit, hello.name);
+        // No name: only an application that takes any host can be meant.
+        else if (hello.kind === 'unnamed') service.visitHost(client.visit, '');
+        else client.visit.end(early[0] === RECORD_HANDSHAKE ? alert(ALERT_DECODE_ERROR) : EMPTY);
+      },
+    );
     return client;
   });
 }
@@ -229,7 +236,7 @@ class TcpVisit extends Visit implements StreamHandler {
     lender.trust?.answered(200);
     const client = lender.link.tellsClients ? this.#origin.text : '';
     this.#stream = lender.link.open(this, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, this.#early, client);
-    this.#client.watchIdle(this.#service.tcpIdleTimeoutMs);
+    this.#client.watchIdle(this.#service.limits.tcpIdleTimeoutMs);
     this.#client.resume();
   }
 

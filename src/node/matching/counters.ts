@@ -43,9 +43,3 @@ export class RouteCounters extends WaitCounters {
     this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
   }
 }
-
-export type HandoffResult = 'moved' | 'relayed' | 'failed' | 'short';
-
-export class HandoffCounters {
-  readonly results: Record<HandoffResult, number> = { moved: 0, relayed: 0, failed: 0, short: 0 };
-}

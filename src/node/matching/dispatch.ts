@@ -6,10 +6,9 @@ import assert from 'node:assert';
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
-import type { Relays } from '../handoff/relays.ts';
 import type { RequestBuffers } from '../visits/request-buffers.ts';
 import { Visit } from '../visits/visit.ts';
-import { type HandoffCounters, WaitCounters } from './counters.ts';
+import { WaitCounters } from './counters.ts';
 import type { HeldEntry, HeldTally } from './held-queue.ts';
 import type { Route } from './routes.ts';
 import type { Lender } from './slots.ts';
@@ -29,20 +28,12 @@ const QUEUE_FULL = new PullproxyError('queue_full');
 const HOLD_TIMEOUT = new PullproxyError('hold_timeout');
 const DRAINING = new PullproxyError('draining');
 
-export interface HeldLimits {
-  /** Memory that held requests may keep at this node. */
-  readonly heldBytesMax: number;
-  /** Held visits at this node, over all routes. */
-  readonly heldMax: number;
-}
-
 export class Dispatcher {
   /** Over all routes, also those that are forgotten by now. */
   readonly waits = new WaitCounters();
   readonly #cluster: Cluster;
   readonly #heldMax: number;
   readonly #tally: HeldTally;
-  readonly #handoffs: HandoffCounters;
   readonly #startNeeded: (route: string) => void;
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
@@ -51,12 +42,11 @@ export class Dispatcher {
   #nextHold = 0;
   #draining = false;
 
-  /** `tally` counts what the routes' queues hold; `startNeeded` is told of clients that are not even held. */
+  /** `heldMax`: visits at this node, over all routes. `tally` counts what the routes' queues hold; `startNeeded` is told of clients that are not even held. */
   constructor(
     cluster: Cluster,
-    { heldMax }: Pick<HeldLimits, 'heldMax'>,
+    heldMax: number,
     tally: HeldTally,
-    handoffs: HandoffCounters,
     startNeeded: (route: string) => void = () => {},
     buffers: RequestBuffers | null = null,
   ) {
@@ -65,7 +55,6 @@ export class Dispatcher {
     this.#startNeeded = startNeeded;
     this.#heldMax = heldMax;
     this.#tally = tally;
-    this.#handoffs = handoffs;
   }
 
   /** A visit has arrived: it is served now, held, or refused. */
@@ -131,33 +120,10 @@ export class Dispatcher {
     if (this.#changed.push(route) === 1) setImmediate(this.#sayIdle);
   }
 
-  /** Another node holds older clients: moves it up to `count` idle slots, and says how many it can't. */
-  moveAway(route: Route, count: number, address: string, relays: Relays): number {
-    let left = count;
-    for (const lender of route.slots.lenders) {
-      const kept = lender.relayed || (lender.trust?.state === 'suspect' && route.hasOther(lender.instance));
-      const moving = kept ? 0 : Math.min(left, lender.link.idle);
-      if (moving === 0) continue;
-      if (relays.needed(route.name, lender, address)) {
-        left -= this.relay(route, lender, moving, address, relays);
-      } else {
-        lender.link.move(moving, address);
-        this.#handoffs.results.moved += moving;
-        left -= moving;
-      }
-    }
-    this.#handoffs.results.short += left;
+  /** Idle slots of the route have gone to another node. When all have, none is kept back here any more. */
+  handedOver(route: Route): void {
     this.slotsChanged(route);
     if (route.slots.choose('newest') === null) this.#stopYielding(route);
-    return left;
-  }
-
-  /** Lends idle slots on to a node that their linker can't reach; returns how many. */
-  relay(route: Route, lender: Lender, count: number, address: string, relays: Relays): number {
-    const relayed = relays.lend(route.name, lender, count, address);
-    this.#handoffs.results.relayed += relayed;
-    this.slotsChanged(route);
-    return relayed;
   }
 
   /** This node leaves: from now on slots serve who is held here, whoever waits elsewhere. */

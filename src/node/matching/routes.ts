@@ -3,7 +3,7 @@ import type { RouteSettings } from '../../config/route-settings.ts';
 import { ColdStageCounters } from '../visits/cold-start.ts';
 import { RouteCounters } from './counters.ts';
 import { type HeldEntry, HeldQueue, type HeldTally } from './held-queue.ts';
-import { Slots } from './slots.ts';
+import { type Lender, Slots } from './slots.ts';
 
 /** After its last linker has left, a route without settings is still known for this long: clients that come during a restart are held, not refused. */
 const ROUTE_MEMORY_MS = 60_000;
@@ -67,7 +67,12 @@ export class Route {
     return [this.newest, this.newestBefore].some((other) => other !== null && other !== instance && other !== this.lastGone);
   }
 
-  /** Idle slots here that others may have. What a suspect has nobody wants while others serve. */
+  /** Another node may have the lender's idle slots. It does not want those of a suspect while others serve. */
+  mayMove({ relayed, trust, instance }: Lender): boolean {
+    return !relayed && (trust?.state !== 'suspect' || !this.hasOther(instance));
+  }
+
+  /** Idle slots here that another node may have. */
   get movable(): number {
     const suspect = this.slots.lenders.find(({ trust }) => trust?.state === 'suspect');
     return this.slots.movable(suspect === undefined || !this.hasOther(suspect.instance));

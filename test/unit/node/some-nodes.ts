@@ -17,7 +17,7 @@ import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { ProxyNode } from '../../../src/node/node.ts';
 import type { NodeOptions } from '../../../src/node/node-options.ts';
 import { eventually } from '../../support/eventually.ts';
-import { HTTP2 } from '../../support/lone-node.ts';
+import { LIMITS } from '../../support/lone-node.ts';
 
 export const SECRET = 's';
 export const ROUTE = 'app.example.com';
@@ -59,17 +59,8 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
     cluster: (bound) => createMemoryCluster({ self: { id, address: advertise ?? bound }, version: '0', log, directory }).cluster,
     startNeeded: () => {},
     secrets: () => [SECRET],
+    ...LIMITS,
     connectionsMax: 20_000,
-    headBytesMax: 16_384,
-    ...HTTP2,
-    headTimeoutMs: 10_000,
-    keepAliveTimeoutMs: 75_000,
-    stallTimeoutMs: 60_000,
-    bodyRateMin: 500,
-    bodyGraceMs: 10_000,
-    tcpIdleTimeoutMs: 3_600_000,
-    upgradeIdleTimeoutMs: 3_600_000,
-    heldBytesMax: 64 * 1_048_576,
     heldMax: 10_000,
     log,
     ...over,

@@ -1,9 +1,9 @@
 /** A dispatcher with a route or more, whose visits and lenders are stand-ins, under fake timers. */
 import { expect, jest } from '@jest/globals';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../../src/config/route-settings.ts';
+import { Handoffs } from '../../../../src/node/handoff/handoffs.ts';
 import type { Relays } from '../../../../src/node/handoff/relays.ts';
-import { HandoffCounters } from '../../../../src/node/matching/counters.ts';
-import { Dispatcher, type HeldLimits } from '../../../../src/node/matching/dispatch.ts';
+import { Dispatcher } from '../../../../src/node/matching/dispatch.ts';
 import { HeldTally } from '../../../../src/node/matching/held-queue.ts';
 import { type Route, Routes } from '../../../../src/node/matching/routes.ts';
 import type { Lender } from '../../../../src/node/matching/slots.ts';
@@ -12,6 +12,11 @@ import { type StandInLender, StandInVisit } from './stand-ins.ts';
 
 export const NAME = 'app.example.com';
 export const ASKER = '192.0.2.2:9080';
+
+export interface HeldLimits {
+  readonly heldBytesMax: number;
+  readonly heldMax: number;
+}
 
 /** Which linkers can't reach the asker, and how many slots a relay takes. */
 class StandInRelays {
@@ -37,17 +42,18 @@ class StandInRelays {
 
 export class Bench {
   readonly cluster = new FakeCluster();
-  readonly handoffs = new HandoffCounters();
   readonly tally: HeldTally;
   readonly relays = new StandInRelays();
   readonly routes: Routes;
   readonly dispatcher: Dispatcher;
+  readonly handoffs: Handoffs;
   readonly visits: StandInVisit[] = [];
   readonly lenders: StandInLender[] = [];
 
   constructor(limits: Partial<HeldLimits> = {}) {
     this.tally = new HeldTally(limits.heldBytesMax ?? 1_000_000);
-    this.dispatcher = new Dispatcher(this.cluster, { heldMax: limits.heldMax ?? 1_000 }, this.tally, this.handoffs);
+    this.dispatcher = new Dispatcher(this.cluster, limits.heldMax ?? 1_000, this.tally);
+    this.handoffs = new Handoffs(this.dispatcher, this.relays.real);
     this.routes = new Routes(DEFAULT_ROUTE_SETTINGS, this.tally, (entry) => this.dispatcher.expired(entry));
   }
 
@@ -89,7 +95,7 @@ export class Bench {
   }
 
   want(route: Route, count: number): number {
-    return this.dispatcher.moveAway(route, count, ASKER, this.relays.real);
+    return this.handoffs.handOver(route, count, ASKER);
   }
 
   /** What the cluster was told of the idle slots, once the turn is over. */

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { RouteSettings } from '../../../../src/config/route-settings.ts';
-import type { HeldLimits } from '../../../../src/node/matching/dispatch.ts';
 import type { Route } from '../../../../src/node/matching/routes.ts';
-import { Bench, NAME } from './dispatch-bench.ts';
+import { Bench, type HeldLimits, NAME } from './dispatch-bench.ts';
 import { lender, StandInVisit } from './stand-ins.ts';
 
 beforeEach(() => {

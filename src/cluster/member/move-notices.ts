@@ -1,4 +1,4 @@
-/** Rings those who must act on what a search found. */
+/** A search has matched idle slots at one node with clients at another: both nodes are told. */
 import { unawaited } from '../../boundary.ts';
 import type { ClusterListener, Peer } from '../cluster.ts';
 import type { Bell, Directory, Move } from '../directory.ts';
@@ -13,7 +13,7 @@ export interface Short {
   readonly look: boolean;
 }
 
-export class Moves {
+export class MoveNotices {
   readonly #self: Peer;
   readonly #directory: Directory;
   readonly #bell: Bell;
@@ -29,7 +29,8 @@ export class Moves {
     this.#look = look;
   }
 
-  act(route: string, moves: readonly Move[]): void {
+  /** Tells the node that has the slots what to move, and the one that holds the clients what comes. */
+  send(route: string, moves: readonly Move[]): void {
     for (const move of moves) {
       if (move.from === this.#self.id) this.#listener.onWant(route, move.count, move.to);
       else unawaited('bell', this.#want(route, move));
@@ -42,7 +43,7 @@ export class Moves {
   async short(route: string, { from, asker, count, idle, look }: Short): Promise<void> {
     const answer = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
     if (answer === null) return;
-    this.act(route, answer.moves);
+    this.send(route, answer.moves);
     if (answer.waiting === 0 || !look) return;
     if (asker === this.#self.id) this.#look(route);
     else await this.#bell.ring(asker, { t: 'look', route });
