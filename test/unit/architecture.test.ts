@@ -149,6 +149,27 @@ describe('imports', () => {
   });
 });
 
+describe('the maps in src/README.md', () => {
+  const guide = readFileSync(join(ROOT, 'src/README.md'), 'utf8');
+
+  test('show the arrows between the rooms, dotted where only some files are open', () => {
+    const isRoom = (name: string): boolean => !name.endsWith('.ts');
+    const plan = Object.entries(ARROWS).flatMap(([room, opens]) => {
+      const targets = isRoom(room) ? new Set(opens.map(roomOf).filter(isRoom)) : new Set<string>();
+      return [...targets].map((target) => `${room} ${opens.includes(target) ? '-->' : '-.->'} ${target}`);
+    });
+    expect(drawnArrows(guide, 'rooms')).toEqual(plan.sort());
+  });
+
+  test.each(['node', 'cluster', 'cli'])('show the arrows inside %s', (outer) => {
+    const inside = (room: string): string => room.replace(`${outer}/`, '');
+    const plan = Object.entries(INNER_ARROWS).flatMap(([room, targets]) =>
+      room.startsWith(`${outer}/`) ? targets.map((target) => `${inside(room)} --> ${inside(target)}`) : [],
+    );
+    expect(drawnArrows(guide, outer)).toEqual(plan.sort());
+  });
+});
+
 describe('files', () => {
   test(`have at most ${LINES_MAX} lines, nine of ten at most ${LINES_USUAL}`, () => {
     const all = [...sources, ...filesBelow('test', '.ts').map(readSource)].map(({ path, text }) => ({
@@ -184,6 +205,12 @@ test('a cycle would be found', () => {
   ]);
   expect(cycles(graph)).toEqual(['b.ts → c.ts → b.ts']);
 });
+
+/** The arrows of the drawing whose comment is `name`. */
+function drawnArrows(guide: string, name: string): string[] {
+  const drawing = guide.split('```').find((block) => block.startsWith('mermaid') && block.includes(`%% ${name}\n`)) ?? '';
+  return [...drawing.matchAll(/^ +(\w+ -\.?-> \w+)$/gm)].map(([, arrow]) => arrow ?? '').sort();
+}
 
 function filesBelow(folder: string, ending: string): string[] {
   const entries = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });

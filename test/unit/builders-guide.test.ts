@@ -1,0 +1,115 @@
+/** The tables and drawings of src/README.md are those of the code. Its maps of rooms: architecture.test.ts. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { routeKeys, routeKeyTypes } from '../../src/cluster/redis/keys.ts';
+import { SCRIPTS } from '../../src/cluster/redis/scripts.ts';
+import { ERRORS } from '../../src/errors.ts';
+import { Flag, Frame, ResetCode } from '../../src/link/frames.ts';
+
+const root = new URL('../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+const guide = read('src/README.md');
+
+/** The rows of the table with this first line, each cell without its code marks. */
+function table(heading: string): string[][] {
+  const from = guide.indexOf(`\n${heading}\n`);
+  if (from < 0) throw new Error(`src/README.md has no table ${heading}`);
+  const [rows = ''] = guide.slice(from + 1).split('\n\n', 1);
+  return rows
+    .split('\n')
+    .slice(2)
+    .map((row) => cells(row).map((cell) => cell.replace(/^`(.*)`$/, '$1')));
+}
+
+function cells(row: string): string[] {
+  return row
+    .split('|')
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+}
+
+function drawing(name: string): string {
+  return guide.split('```').find((block) => block.startsWith('mermaid') && block.includes(`%% ${name}\n`)) ?? '';
+}
+
+/** Whom a frame comes from, by the code that takes it. */
+function sender(frame: string): string {
+  const takes = (text: string): boolean => new RegExp(`(case|===) Frame\\.${frame}\\b`).test(text);
+  const [nodeShakes = '', linkerShakes = ''] = read('src/link/handshake.ts').split('export function dialLink');
+  if (takes(read('src/link/link.ts'))) return 'both';
+  const byNode = takes(nodeShakes) || takes(read('src/link/node-link.ts'));
+  const byLinker = takes(linkerShakes) || takes(read('src/link/linker-link.ts'));
+  return byNode && byLinker ? 'both' : byNode ? 'linker' : byLinker ? 'node' : 'nobody';
+}
+
+describe('the link', () => {
+  const frames = table('| frame | type | from | about | payload | meaning |');
+
+  test('every frame is in the table with its number, and no others', () => {
+    expect(frames.map(([name, type]) => [name, Number(type)])).toEqual(Object.entries(Frame));
+  });
+
+  test('each frame comes from the side that the table says', () => {
+    expect(frames.map(([name, , from]) => [name, from])).toEqual(frames.map(([name = '']) => [name, sender(name)]));
+  });
+
+  test('every flag and every reset code is in its table with its value', () => {
+    const values = (heading: string): unknown[] => table(heading).map(([name, value]) => [name, Number(value)]);
+    expect(values('| flag | value | of | meaning |')).toEqual(Object.entries(Flag));
+    expect(values('| reset code | value | meaning |')).toEqual(Object.entries(ResetCode));
+  });
+
+  test('the drawing of a slot names frames that there are', () => {
+    const named = [...drawing('slot').matchAll(/\b[A-Z]{4,}\b/g)].map(([word]) => word).filter((word) => word !== 'KEEP');
+    expect(named.length).toBeGreaterThan(8);
+    expect(named.filter((word) => !(word in Frame))).toEqual([]);
+  });
+});
+
+describe('Redis', () => {
+  test('every script is in the table with its keys, and no others', () => {
+    const rows = table('| script | keys | what it does |').map(([name = '', keys]) => [name, keys === 'route' ? routeKeys('r').length : 1]);
+    const scripts = Object.entries(SCRIPTS).map(([name, { numberOfKeys }]) => [
+      name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+      numberOfKeys,
+    ]);
+    expect(rows.toSorted()).toEqual(scripts.toSorted());
+    const files = readdirSync(new URL('src/cluster/redis/scripts/', root)).filter((file) => !file.startsWith('_'));
+    expect(rows.map(([name]) => `${name}.lua`).toSorted()).toEqual(files.toSorted());
+  });
+
+  test('every key of a route is in the table with its type, in the order of the scripts', () => {
+    const rows = table('| key of a route | type | content |').map(([key, type]) => [`pp:{r}:${key}`, type]);
+    expect(rows).toEqual(routeKeys('r').map((key, at) => [key, routeKeyTypes[at]]));
+  });
+
+  test('every other key that the code names is in the table', () => {
+    const source = read('src/cluster/redis/keys.ts');
+    const keys = [...source.matchAll(/[`'](pp:[^`'{]*(?:\$\{node\}[^`']*)?)[`']/g)].map(([, key = '']) => key.replace(/\$\{node\}/, 'ID'));
+    expect(
+      table('| other key | content |')
+        .map(([key]) => key)
+        .toSorted(),
+    ).toEqual(keys.toSorted());
+  });
+});
+
+test('the drawing of a visit has every error that a client can be told', () => {
+  const named = [...drawing('visit').matchAll(/"([a-z_, 0-9]+)"/g)].flatMap(([, codes = '']) => codes.split(', '));
+  expect([...new Set(named)].toSorted()).toEqual(Object.keys(ERRORS).toSorted());
+});
+
+test('each word of the dictionary stands in the file that it names', () => {
+  const words = table('| word | meaning | where |');
+  expect(words.length).toBeGreaterThan(20);
+  const missing = words.filter(
+    ([word = '', , where = '']) => !read(where).toLowerCase().includes(word.replace('startup job', 'startupjob')),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('every file and folder that it names is there', () => {
+  const named = [...guide.matchAll(/`((?:src|test|deploy)\/[^`\s]*)`/g)].map(([, path]) => path ?? '');
+  expect(named.length).toBeGreaterThan(100);
+  expect(named.filter((path) => !existsSync(new URL(path, root)))).toEqual([]);
+});
