@@ -58,9 +58,7 @@ afterAll(() => {
 describe('the package', () => {
   test('holds what is built from src, what deploy offers, and four files about it', () => {
     const built = filesBelow('src').map((path) => `dist/${path.replace(/\.ts$/, '.js')}`);
-    const deploy = filesBelow('deploy')
-      .filter((path) => !path.startsWith('pictures/'))
-      .map((path) => `deploy/${path}`);
+    const deploy = filesBelow('deploy').map((path) => `deploy/${path}`);
     const about = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'];
     expect(packed.files.map(({ path }) => path).toSorted()).toEqual([...built, ...deploy, ...about].toSorted());
     expect(packed.size).toBeLessThan(PACKED_BYTES_MAX);

@@ -1,4 +1,4 @@
-/** The README's commands: its cluster, step by step, is run as it stands; every other one is either run elsewhere or understood. */
+/** The documents' commands: the cluster, step by step, is run as it stands; every other one is either run elsewhere or understood. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,10 +12,10 @@ import type { Settings } from '../../src/config/settings.ts';
 import { freePort } from '../../src/linker/free-port.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownDirectory } from '../support/processes.ts';
-import { withReference } from '../support/reference.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+const DOCUMENTS = ['README.md', 'deploy/README.md', 'deploy/reference.md', 'test/bench/README.md', 'src/README.md'];
+const text = DOCUMENTS.map((file) => readFileSync(join(ROOT, file), 'utf8')).join('\n');
 const { version, scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   version: string;
   scripts: Record<string, string>;
@@ -52,7 +52,7 @@ function blocks(): Block[] {
   const found: { section: string; lines: string[] }[] = [];
   let section = '';
   let kind: 'none' | 'sh' | 'other' | 'indented' = 'none';
-  for (const line of readme.split('\n')) {
+  for (const line of text.split('\n')) {
     const fence = /^```(\w*)/.exec(line);
     if (kind === 'sh' || kind === 'other') {
       if (fence) kind = 'none';
@@ -73,12 +73,12 @@ function blocks(): Block[] {
 }
 
 const all = blocks();
-const [, ...story] = all.filter(({ section }) => section === 'Step by step');
+const [, ...story] = all.filter(({ section }) => section === 'A cluster on one machine, step by step');
 const others = all
   .filter((block) => !story.includes(block))
   .flatMap(({ lines }) => lines.map((line) => line.replace(/\s+# .*$/, '').trim()).filter(Boolean));
 
-describe('a command in the README', () => {
+describe('a command in the documents', () => {
   test.each(others.map((line) => ({ line })))('is run by a test, or understood: $line', async ({ line }) => {
     const elsewhere = ELSEWHERE[line];
     if (elsewhere !== undefined) return expect(readFileSync(join(ROOT, elsewhere[0]), 'utf8')).toContain(elsewhere[1]);
@@ -88,7 +88,7 @@ describe('a command in the README', () => {
   });
 
   test('in the table of recipes, too, is understood', async () => {
-    const inline = [...readme.matchAll(/`(pullproxy (?:scaler|node|linker) [^`]*)`/g)].map(([, line]) => line ?? '');
+    const inline = [...text.matchAll(/`(pullproxy (?:scaler|node|linker) [^`]*)`/g)].map(([, line]) => line ?? '');
     expect(inline.length).toBeGreaterThan(4);
     for (const line of inline) await understood(line);
   });
@@ -103,14 +103,10 @@ describe('a command in the README', () => {
 async function understood(line: string): Promise<void> {
   const [program, name = '', ...argv] = line.split(/\s+/).map((word) => word.replaceAll(/['"]/g, ''));
   const spec = COMMANDS.find((one) => one.name === name);
-  if (program !== 'pullproxy' || spec === undefined) throw new Error(`the README says "${line}", which no test runs`);
+  if (program !== 'pullproxy' || spec === undefined) throw new Error(`a document says "${line}", which no test runs`);
   const loaded = await loadCommand(spec as CommandSpec<Settings>, argv, {});
   if (name === 'route') readAction(loaded?.operands ?? []);
 }
-
-test('the reference of commands and settings is that of the code: npm run reference writes it anew', () => {
-  expect(withReference(readme)).toBe(readme);
-});
 
 /** A shell that is given one block after the other. */
 class Shell {

@@ -1,17 +1,22 @@
-/** The README's reference of commands and settings, as the code has them. */
+/** The tables of deploy/reference.md that are written from the code: commands, settings, the keys of routes, and the example of a file. */
+import { readFileSync } from 'node:fs';
 import type { Described } from '../../src/config/command-spec.ts';
 import { COMMANDS } from '../../src/config/commands.ts';
+import { DEFAULT_ROUTE_SETTINGS, ROUTE_KEYS, writeRouteSettings } from '../../src/config/route-settings.ts';
 import type { Setting } from '../../src/config/settings.ts';
 
-/** Rewrites what stands between `<!-- commands -->` and `<!-- /commands -->`, and the same of settings. */
-export function withReference(readme: string): string {
-  return between(between(readme, 'commands', commands()), 'settings', settings());
+export const EXAMPLE = new URL('../../deploy/examples/node.yaml', import.meta.url);
+
+/** Rewrites what stands between `<!-- commands -->` and `<!-- /commands -->`, and the same of the other tables. */
+export function withReference(text: string): string {
+  const parts = { commands, settings, routes, example };
+  return Object.entries(parts).reduce((written, [name, content]) => between(written, name, content()), text);
 }
 
 function between(text: string, name: string, content: string): string {
   const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`];
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-  if (from < 0 || to < from) throw new Error(`the README has no ${begin.trim()} ... ${end}`);
+  if (from < 0 || to < from) throw new Error(`the reference has no ${begin.trim()} ... ${end}`);
   return `${text.slice(0, from)}${begin}\n${content}\n\n${text.slice(to)}`;
 }
 
@@ -39,6 +44,19 @@ function settings(): string {
       .toSorted((a, b) => (a.one.flag < b.one.flag ? -1 : a.one.flag > b.one.flag ? 1 : 0))
       .map(({ one, commands }) => `| \`${flagOf(one)}\` | ${defaultOf(one)} | ${commands.join(', ')} | ${escaped(one.help)} |`),
   ].join('\n');
+}
+
+function routes(): string {
+  const standard = writeRouteSettings(DEFAULT_ROUTE_SETTINGS);
+  const rows = Object.entries(ROUTE_KEYS).map(([name, { kind, help }]) => {
+    const value = kind.placeholder.replaceAll('|', '\\|');
+    return `| \`${name}=${value}\` | ${standard[name] === undefined ? '' : `\`${standard[name]}\``} | ${escaped(help)} |`;
+  });
+  return ['| key | default | |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+function example(): string {
+  return ['```yaml', readFileSync(EXAMPLE, 'utf8').trim(), '```'].join('\n');
 }
 
 function flagOf({ flag, form, placeholder }: Setting<unknown>): string {

@@ -1,6 +1,6 @@
-/** `npm run reference`: writes the README's reference anew. */
+/** `npm run reference`: writes the tables of deploy/reference.md anew. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { withReference } from './reference.ts';
 
-const readme = new URL('../../README.md', import.meta.url);
-writeFileSync(readme, withReference(readFileSync(readme, 'utf8')));
+const reference = new URL('../../deploy/reference.md', import.meta.url);
+writeFileSync(reference, withReference(readFileSync(reference, 'utf8')));

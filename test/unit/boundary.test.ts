@@ -92,8 +92,8 @@ describe('the list of boundaries', () => {
     expect(sources).toMatch(named);
   });
 
-  test('is the one in the README', () => {
-    const section = readFileSync('README.md', 'utf8').split('### Internal errors')[1]?.split('\n### ')[0] ?? '';
+  test('is the one in deploy/README.md', () => {
+    const section = readFileSync('deploy/README.md', 'utf8').split('\n## Internal errors')[1]?.split('\n## ')[0] ?? '';
     const rows = [...section.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].slice(1).map(([, place, ends]) => [place, ends]);
     expect(Object.fromEntries(rows)).toEqual(PLACES);
   });

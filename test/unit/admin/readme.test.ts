@@ -1,29 +1,23 @@
-/** The README's tables of troubles, of answers and of routes' settings are kept true; commands and settings: test/e2e/readme.test.ts. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+/** The tables of troubles and of pullproxy's own responses are those of the code; commands and settings: test/unit/documents.test.ts. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
-import { DEFAULT_ROUTE_SETTINGS, ROUTE_KEYS, writeRouteSettings } from '../../../src/config/route-settings.ts';
 import { ERRORS, type ErrorKind } from '../../../src/errors.ts';
 
 const root = new URL('../../../', import.meta.url);
-const readme = readFileSync(new URL('README.md', root), 'utf8');
+const operating = readFileSync(new URL('deploy/README.md', root), 'utf8');
+const reference = readFileSync(new URL('deploy/reference.md', root), 'utf8');
 
-test('names every code of a trouble, and no others', () => {
+test('deploy/README.md names every code of a trouble, and no others', () => {
   const sources = ['troubles.ts', 'route-troubles.ts'].map((file) => readFileSync(new URL(`src/admin/${file}`, root), 'utf8')).join('\n');
   const codes = new Set([...sources.matchAll(/\bcode: '(\w+)'/g)].map(([, code]) => code));
-  const table = readme.slice(readme.indexOf('### What is wrong, and what to do'), readme.indexOf('### The admin port'));
+  const table = operating.slice(operating.indexOf('### What is wrong, and what to do'), operating.indexOf('### The admin port'));
   const rows = table.split('\n').filter((line) => line.startsWith('| `'));
   const named = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, code]) => code));
   expect(named.toSorted()).toEqual([...codes].toSorted());
 });
 
-test('shows pictures that are there, none of them heavy, and none is there for nobody', () => {
-  const shown = new Set([...readme.matchAll(/deploy\/pictures\/([\w.-]+)/g)].map(([, file]) => file ?? ''));
-  expect(readdirSync(new URL('deploy/pictures/', root)).toSorted()).toEqual([...shown].toSorted());
-  for (const file of shown) expect(statSync(new URL(`deploy/pictures/${file}`, root)).size).toBeLessThan(150_000);
-});
-
-test('names every answer of pullproxy’s own with its status, and no others', () => {
-  const rows = tableOf('### Answers of pullproxy');
+test('deploy/reference.md names every response of pullproxy’s own with its status, and no others', () => {
+  const rows = tableOf('## Responses of pullproxy');
   const named = rows.flatMap(([status, words = '']) => codesIn(words).map((words) => `${status} ${words}`));
   const all = Object.values<ErrorKind>(ERRORS).map(
     ({ status, proxyStatus, details }) => `${status} ${proxyStatus}${details === undefined ? '' : `; details=${details}`}`,
@@ -37,23 +31,9 @@ test('names every answer of pullproxy’s own with its status, and no others', (
   }
 });
 
-test('names every setting of a route with its default, and no others', () => {
-  const rows = tableOf('### Route settings');
-  const named = rows.flatMap(([keys = '']) => codesIn(keys));
-  expect(named.toSorted()).toEqual(Object.keys(ROUTE_KEYS).toSorted());
-  const standard = writeRouteSettings(DEFAULT_ROUTE_SETTINGS);
-  for (const [keys = '', values = ''] of rows) {
-    const said = values === '' ? [] : values.split(',').map((value) => value.trim().replaceAll('`', ''));
-    const real = codesIn(keys).map((key) => String(standard[key] ?? ''));
-    const inMs = (text: string): string =>
-      /^\d+s$/.test(text) ? `${Number.parseInt(text, 10) * 1000}ms` : text === '1m' ? '60000ms' : text;
-    expect([keys, said.map(inMs).filter(Boolean)]).toEqual([keys, real.map(inMs).filter(Boolean)]);
-  }
-});
-
 /** The cells of the first table below a heading. */
 function tableOf(heading: string): string[][] {
-  const [, table = ''] = /\n\n(\|[\s\S]*?)\n\n/.exec(readme.slice(readme.indexOf(heading))) ?? [];
+  const [, table = ''] = /\n\n(\|[\s\S]*?)\n\n/.exec(reference.slice(reference.indexOf(`\n${heading}`))) ?? [];
   const [, , ...rows] = table.split('\n');
   return rows.map((row) =>
     row

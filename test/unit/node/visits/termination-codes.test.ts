@@ -1,4 +1,4 @@
-/** The README's termination codes, access log and metrics are those of the code. */
+/** The documents' termination codes, access log and metrics are those of the code. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { Metrics } from '../../../../src/admin/metrics.ts';
@@ -6,12 +6,14 @@ import { ERRORS, type ErrorCode, PullproxyError } from '../../../../src/errors.t
 import { VisitRecord } from '../../../../src/node/visits/visit-record.ts';
 
 const root = new URL('../../../../', import.meta.url);
-const readme = readFileSync(new URL('README.md', root), 'utf8');
+const operating = readFileSync(new URL('deploy/README.md', root), 'utf8');
+const reference = readFileSync(new URL('deploy/reference.md', root), 'utf8');
 const source = readFileSync(new URL('src/node/visits/visit-record.ts', root), 'utf8');
 
-/** The rows of a table: texts of its cells. */
-function rows(from: string, to: string): string[][] {
-  const section = readme.slice(readme.indexOf(from), readme.indexOf(to, readme.indexOf(from)));
+/** The rows of a table: texts of its cells. Without `to` the table stands last. */
+function rows(text: string, from: string, to?: string): string[][] {
+  const begin = text.indexOf(from);
+  const section = text.slice(begin, to === undefined ? undefined : text.indexOf(to, begin));
   return section.split('\n').flatMap((line) => (line.startsWith('| `') ? [line.split('|').map((cell) => cell.trim())] : []));
 }
 
@@ -27,8 +29,8 @@ function recordOf(error: PullproxyError): VisitRecord {
   return record;
 }
 
-const ends = rows('### Termination codes', '| second letter');
-const phases = rows('| second letter', '## Working on it');
+const ends = rows(reference, '## Termination codes', '| second letter');
+const phases = rows(reference, '| second letter');
 
 test('each of pullproxy’s own answers is under the letter of who ended it', () => {
   for (const code of Object.keys(ERRORS) as ErrorCode[]) {
@@ -57,9 +59,9 @@ test('every letter and every reason is explained, and no others', () => {
 });
 
 test('the example of an access log’s line is one, and has every field that is explained', () => {
-  const example = /```json\n(\{"level"[^`]+)```/.exec(readme)?.[1] ?? '';
+  const example = /```json\n(\{"level"[^`]+)```/.exec(operating)?.[1] ?? '';
   const fields = Object.keys(JSON.parse(example) as object);
-  const explained = rows('### Access log', '### Traces').flatMap((row) => codes(row[1]));
+  const explained = rows(operating, '## Access log', '## Traces').flatMap((row) => codes(row[1]));
   // Of an ordinary request some are absent.
   expect(explained.filter((field) => !fields.includes(field))).toEqual(['traceId', 'reason']);
 });
@@ -67,6 +69,6 @@ test('the example of an access log’s line is one, and has every field that is 
 test('every metric is explained, and no others', async () => {
   const metrics = new Metrics(async () => ({ routes: [], handoffs: {}, redisCommands: 0, redisConnected: null }));
   const own = [...(await metrics.text()).matchAll(/^# TYPE (pullproxy_\w+)/gm)].map(([, name]) => name);
-  const explained = rows('| metric |', '### Prometheus and Grafana').flatMap((row) => codes(row[1]));
+  const explained = rows(operating, '| metric |', '### Prometheus and Grafana').flatMap((row) => codes(row[1]));
   expect(explained.toSorted()).toEqual(own.toSorted());
 });
