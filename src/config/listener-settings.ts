@@ -98,7 +98,7 @@ export const CLIENT_LIMITS = {
 
 export type ClientLimits = Values<typeof CLIENT_LIMITS>;
 
-export const CLIENT_SIDE = {
+export const LISTENER_SETTINGS = {
   listen: many(
     'listen',
     listenUrl,

@@ -2,7 +2,7 @@
 import { share, text, yesNo } from './kinds.ts';
 import { onOff, setting } from './settings.ts';
 
-export const TRACING = {
+export const TRACING_SETTINGS = {
   tracing: onOff(
     'tracing',
     yesNo,
@@ -10,7 +10,7 @@ export const TRACING = {
   ),
 };
 
-export const OBSERVATION = {
+export const TELEMETRY_SETTINGS = {
   accessLog: setting(
     'access-log',
     text('off|stdout|FILE', 'off, stdout or the path of a file'),
@@ -23,7 +23,7 @@ export const OBSERVATION = {
     1,
     'share of the requests that are written, from 0 to 1; what failed is written in any case',
   ),
-  ...TRACING,
+  ...TRACING_SETTINGS,
 };
 
 /** Whether traces are to be sent: the flag says so, or what OpenTelemetry's variables say (its specification, "Environment Variable"). */

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { readAction } from '../../src/cli/commands/route.ts';
 import type { CommandSpec } from '../../src/config/command-spec.ts';
-import { COMMANDS } from '../../src/config/commands.ts';
+import { COMMANDS } from '../../src/config/commands/all.ts';
 import { loadCommand } from '../../src/config/load.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import { freePort } from '../../src/linker/free-port.ts';

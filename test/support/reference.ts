@@ -1,7 +1,7 @@
 /** The tables of deploy/reference.md that are written from the code: commands, settings, the keys of routes, and the example of a file. */
 import { readFileSync } from 'node:fs';
 import type { Described } from '../../src/config/command-spec.ts';
-import { COMMANDS } from '../../src/config/commands.ts';
+import { COMMANDS } from '../../src/config/commands/all.ts';
 import { DEFAULT_ROUTE_SETTINGS, ROUTE_KEYS, writeRouteSettings } from '../../src/config/route-settings.ts';
 import type { Setting } from '../../src/config/settings.ts';
 

@@ -56,6 +56,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cluster/member': ['cluster'],
   'cluster/memory': ['cluster', 'cluster/member'],
   'cluster/redis': ['cluster', 'cluster/member'],
+  'config/commands': ['config'],
   'cli/commands': [
     'cli/completion',
     'cli/dev',
@@ -119,7 +120,7 @@ const sources = filesBelow('src', '.ts').map(readSource);
 describe('imports', () => {
   test('every room of src/ is in the plan', () => {
     expect(Object.keys(ARROWS)).toEqual(expect.arrayContaining([...new Set(sources.map(({ path }) => roomOf(path)))]));
-    const inner = new Set(sources.map(({ path }) => innerRoomOf(path)).filter((room) => /^(node|cluster|cli)\//.test(room)));
+    const inner = new Set(sources.map(({ path }) => innerRoomOf(path)).filter((room) => /^(node|cluster|cli|config)\//.test(room)));
     expect(Object.keys(INNER_ARROWS).sort()).toEqual([...inner].sort());
   });
 

@@ -1,7 +1,7 @@
-import { COMMANDS } from '../../config/commands.ts';
+import { COMMANDS } from '../../config/commands/all.ts';
+import { COMPLETION, SHELLS } from '../../config/commands/completion.ts';
 import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';
-import { COMPLETION, SHELLS } from '../../config/operator-commands.ts';
 import { ROUTE_KEYS } from '../../config/route-settings.ts';
 import { ConfigError } from '../../errors.ts';
 import { bashCompletion } from '../completion/bash.ts';

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { DEV, NODE, SCALER } from '../../config/commands.ts';
+import { DEV } from '../../config/commands/dev.ts';
+import { NODE } from '../../config/commands/node.ts';
+import { SCALER } from '../../config/commands/scaler.ts';
 import { formatHostPort, type HostPort } from '../../config/host-port.ts';
 import { loadCommand } from '../../config/load.ts';
 

@@ -1,5 +1,5 @@
 import { unawaited } from '../../boundary.ts';
-import { LINKER } from '../../config/commands.ts';
+import { LINKER } from '../../config/commands/linker.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { loadCommand } from '../../config/load.ts';
 import { readPemFile } from '../../config/pem-file.ts';

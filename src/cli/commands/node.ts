@@ -1,5 +1,5 @@
 import { AdminServer } from '../../admin/server.ts';
-import { NODE } from '../../config/commands.ts';
+import { NODE } from '../../config/commands/node.ts';
 import { loadCommand } from '../../config/load.ts';
 import { createLog } from '../../log.ts';
 import { warnOfWeakSecrets } from '../files/secrets.ts';

@@ -1,5 +1,5 @@
 import type { StartDirectory } from '../../cluster/directory.ts';
-import { ROUTES } from '../../config/commands.ts';
+import { ROUTES } from '../../config/commands/route.ts';
 import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../../config/route-name.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdminServer } from '../../admin/server.ts';
 import { createRedisDirectory } from '../../cluster/redis/open.ts';
-import { SCALER } from '../../config/commands.ts';
+import { SCALER } from '../../config/commands/scaler.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';

@@ -3,7 +3,7 @@ import { type AdminState, adminState } from '../../admin/admin-state.ts';
 import { WaitWindow } from '../../admin/waits.ts';
 import { internalErrors } from '../../boundary.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
-import { STATUS } from '../../config/commands.ts';
+import { STATUS } from '../../config/commands/status.ts';
 import { loadCommand } from '../../config/load.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
 import { readVersion } from '../../config/version.ts';

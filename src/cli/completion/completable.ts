@@ -1,5 +1,5 @@
 import type { Described } from '../../config/command-spec.ts';
-import { SHELLS } from '../../config/operator-commands.ts';
+import { SHELLS } from '../../config/commands/completion.ts';
 import type { Setting } from '../../config/settings.ts';
 
 /** What can be completed: the same for all shells. */

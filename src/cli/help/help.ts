@@ -1,5 +1,5 @@
 import type { Described } from '../../config/command-spec.ts';
-import { COMMANDS } from '../../config/commands.ts';
+import { COMMANDS } from '../../config/commands/all.ts';
 import { environmentName, type Setting } from '../../config/settings.ts';
 
 const WIDTH = 96;

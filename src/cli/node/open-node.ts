@@ -2,10 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AdminSource } from '../../admin/admin-source.ts';
-import { type NODE, routeDefaultsOf } from '../../config/commands.ts';
+import { routeDefaultsOf } from '../../config/commands/common-settings.ts';
+import type { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../../config/host-port.ts';
 import type { ListenUrl } from '../../config/listen-url.ts';
-import { CLIENT_SIDE, MEMORY_SHARES } from '../../config/listener-settings.ts';
+import { LISTENER_SETTINGS, MEMORY_SHARES } from '../../config/listener-settings.ts';
 import type { Loaded } from '../../config/load.ts';
 import { ofEachWorker } from '../../config/memory-limit.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../../config/route-settings.ts';
@@ -115,7 +116,7 @@ export async function openNode(
 
 /** Workers share the memory of which a node by itself takes its parts. */
 function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof typeof MEMORY_SHARES, number> {
-  const each = (key: keyof typeof MEMORY_SHARES): number => ofEachWorker(CLIENT_SIDE[key], MEMORY_SHARES[key], given[key], workers);
+  const each = (key: keyof typeof MEMORY_SHARES): number => ofEachWorker(LISTENER_SETTINGS[key], MEMORY_SHARES[key], given[key], workers);
   return {
     heldBytesMax: each('heldBytesMax'),
     http2WindowBytesMax: each('http2WindowBytesMax'),

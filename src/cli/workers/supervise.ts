@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { AdminServer } from '../../admin/server.ts';
 import { unawaited } from '../../boundary.ts';
-import type { NODE } from '../../config/commands.ts';
+import type { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort } from '../../config/host-port.ts';
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
 import type { Values } from '../../config/settings.ts';

@@ -1,5 +1,5 @@
 import { type InternalErrors, internalErrors } from '../../boundary.ts';
-import { NODE } from '../../config/commands.ts';
+import { NODE } from '../../config/commands/node.ts';
 import { loadCommand } from '../../config/load.ts';
 import { ConfigError } from '../../errors.ts';
 import { createLog } from '../../log.ts';

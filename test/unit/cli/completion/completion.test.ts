@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { completionScript } from '../../../../src/cli/commands/completion.ts';
-import { COMMANDS } from '../../../../src/config/commands.ts';
+import { COMMANDS } from '../../../../src/config/commands/all.ts';
 import { ROUTE_KEYS } from '../../../../src/config/route-settings.ts';
 
 const names = COMMANDS.map(({ name }) => name);

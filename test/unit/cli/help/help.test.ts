@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { commandHelp, programHelp } from '../../../../src/cli/help/help.ts';
-import { COMMANDS } from '../../../../src/config/commands.ts';
+import { COMMANDS } from '../../../../src/config/commands/all.ts';
 
 describe('help', () => {
   test('of the program names every command', () => {

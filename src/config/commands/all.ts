@@ -1,0 +1,14 @@
+/**
+ * Every setting of every command: one table. A row is the flag, what it takes, its default and what it is for; flags,
+ * environment, file, help and the types of the code follow from it.
+ */
+import { COMPLETION } from './completion.ts';
+import { DEV } from './dev.ts';
+import { INSPECT } from './inspect.ts';
+import { LINKER } from './linker.ts';
+import { NODE } from './node.ts';
+import { ROUTES } from './route.ts';
+import { SCALER } from './scaler.ts';
+import { STATUS } from './status.ts';
+
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, INSPECT, COMPLETION] as const;

@@ -1,0 +1,65 @@
+import { command } from '../command-spec.ts';
+import { dialAddress, duration, filePath, problem, routeName, startId, text } from '../kinds.ts';
+import { CERTIFICATE, PRIVATE_KEY, pairProblems } from '../listener-settings.ts';
+import { atLeastOne, optional, required, setting } from '../settings.ts';
+import { INSTANCE, LINK_VERSION_MIN, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
+
+export const LINKER = command({
+  name: 'linker',
+  summary: 'the sidecar: runs your application and collects its requests',
+  usage: ['--proxy HOST:PORT... --route NAME [--concurrency N] [--app HOST:PORT] [-- CMD ARG...]'],
+  about:
+    'Runs CMD with a free port in the environment variable PORT, waits until it accepts connections, and then fetches requests from the nodes, never more at once than --concurrency. It listens nowhere. When the application has been idle for long enough, it leaves, and the application with it. SIGHUP asks for one more instance.',
+  settings: {
+    proxy: atLeastOne('proxy', dialAddress, "a node's backend port; may be repeated, and a DNS name may have several addresses"),
+    route: required('route', routeName, 'the host name that the application answers to'),
+    app: optional('app', dialAddress, 'where the application listens; without CMD it is running already'),
+    ...INSTANCE,
+    startTimeoutMs: setting('start-timeout', duration(1), 60_000, 'how long the application may take until it is ready'),
+    readyPath: optional(
+      'ready-path',
+      text('PATH', 'a path such as /healthz', /^\/[\x21-\x7e]*$/),
+      'the application is ready when it answers a GET of this path with 2xx; without it, when it accepts connections',
+    ),
+    lingerMs: setting(
+      'linger',
+      duration(0),
+      0,
+      'having left, stay for so long, or until SIGTERM: where a scheduler starts again what ends, and stopCommand tells it not to',
+    ),
+    drainTimeoutMs: setting('drain-timeout', duration(0), 30_000, 'after SIGTERM: how long running requests may take to end'),
+    startId: optional('start-id', startId, 'the startup job that began this instance; the startup command finds it in START_ID'),
+    secret: SECRET,
+    secretFile: SECRET_FILE,
+    proxyTlsCa: optional('proxy-tls-ca', filePath, 'file with the authorities (PEM) that nodes must be certified by: turns TLS on'),
+    proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
+    proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
+    proxyTlsName: optional(
+      'proxy-tls-name',
+      text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
+      "name that every node's certificate has; without it the name that is dialled, or for an IP address the extended key usage serverAuth",
+    ),
+    linkVersionMin: LINK_VERSION_MIN,
+    ...SERVER,
+  },
+  tail: 'optional',
+  operands: false,
+  routes: false,
+  examples: [
+    [
+      'pullproxy linker --proxy proxy.example.com:9080 --route app.example.com -- node server.js',
+      'runs server.js and serves app.example.com with it',
+    ],
+    ['pullproxy linker --proxy 127.0.0.1:9080 --route database --app 127.0.0.1:5432 --concurrency 50', 'for a server that runs already'],
+  ],
+  check: (values, tail) => [
+    ...(values.app === undefined && tail.length === 0
+      ? ['--app is missing: expected the address of the running application, or its command after --']
+      : []),
+    ...pairProblems(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
+    ...(values.proxyTlsName !== undefined && values.proxyTlsCa === undefined
+      ? [problem('--proxy-tls-name', values.proxyTlsName, '--proxy-tls-ca with it')]
+      : []),
+    ...secretProblems(values),
+  ],
+});

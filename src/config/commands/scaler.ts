@@ -1,0 +1,53 @@
+import { command } from '../command-spec.ts';
+import { duration, listenAddress, rate, text, whole, yesNo } from '../kinds.ts';
+import { LISTENER_SETTINGS } from '../listener-settings.ts';
+import { many, onOff, optional, setting } from '../settings.ts';
+import { TRACING_SETTINGS } from '../telemetry.ts';
+import { REDIS, SERVER } from './common-settings.ts';
+
+export const SCALER = command({
+  name: 'scaler',
+  summary: 'runs your startup command when clients wait for an application',
+  usage: ['[--redis URL] [--rate N/DURATION] [--parallel N] [--command-timeout DURATION] -- CMD ARG...'],
+  about:
+    'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance with whatever scheduler you have and ends; no shell is involved.',
+  settings: {
+    redis: REDIS,
+    rate: setting('rate', rate, { count: 10, durationMs: 1000 }, 'how many startup jobs may begin in which time, in the whole cluster'),
+    parallel: setting('parallel', whole(1, 1000), 4, 'startup jobs that this scaler runs at the same time'),
+    commandTimeoutMs: setting('command-timeout', duration(1), 60_000, 'a startup command that takes longer is stopped and tried again'),
+    allowRouteCommands: onOff(
+      'allow-route-commands',
+      yesNo,
+      'also run the commands that routes name in their settings (command, stopCommand): whoever may set a route may then run programs here',
+    ),
+    commandEnv: many(
+      'command-env',
+      text('NAME', 'the name of an environment variable', /^[A-Za-z_]\w*$/),
+      [],
+      'a variable of the environment that the startup command sees, too; may be repeated. It sees no secrets of its own accord',
+    ),
+    outputDir: optional(
+      'output-dir',
+      text('DIR', 'a directory', /^[^\0]{1,4096}$/),
+      'where startup commands write to, a file for each run (at most 1 MiB of it is kept; removed an hour after the last process that writes to it, and beyond 100 of these); by default pullproxy-UID in the directory for temporary files, or in /dev/shm where that is read-only',
+    ),
+    admin: optional('admin', listenAddress, 'where health, metrics and the API of the scaler are; without it there is no such port'),
+    adminToken: LISTENER_SETTINGS.adminToken,
+    adminMetricsOpen: LISTENER_SETTINGS.adminMetricsOpen,
+    ...TRACING_SETTINGS,
+    ...SERVER,
+  },
+  tail: 'optional',
+  operands: false,
+  routes: false,
+  examples: [
+    ['pullproxy scaler -- docker run -d --rm -e PULLPROXY_START_ID={start_id} my-app', 'one container per missing instance'],
+    ['pullproxy scaler --rate 2/1s -- systemctl start "my-app@{start_id}"', 'at most two jobs a second'],
+    ['pullproxy scaler --allow-route-commands', 'each route names its own command'],
+  ],
+  check: ({ allowRouteCommands }, tail) =>
+    tail.length === 0 && !allowRouteCommands
+      ? ['-- CMD ARG...: expected the startup command at the end of the line, or --allow-route-commands']
+      : [],
+});

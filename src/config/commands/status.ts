@@ -1,0 +1,24 @@
+import { command } from '../command-spec.ts';
+import { yesNo } from '../kinds.ts';
+import { onOff } from '../settings.ts';
+import { EVERYWHERE, REDIS } from './common-settings.ts';
+
+export const STATUS = command({
+  name: 'status',
+  summary: 'shows nodes, routes and instances',
+  usage: ['[--redis URL] [--json] [--watch]'],
+  about: 'Reads what the nodes say in Redis and prints it: what is wrong first, then routes, nodes, startup jobs and instances.',
+  settings: {
+    redis: REDIS,
+    json: onOff('json', yesNo, 'print JSON, in the form of /api/v1/state'),
+    watch: onOff('watch', yesNo, 'again each second; on a terminal in the manner of top, until q or Ctrl-C'),
+    ...EVERYWHERE,
+  },
+  tail: 'none',
+  operands: false,
+  routes: false,
+  examples: [
+    ['pullproxy status --watch', 'a live picture'],
+    ['pullproxy status --json', 'for scripts'],
+  ],
+});
