@@ -39,6 +39,15 @@ export const ERRORS = {
     retrySafe: false,
     message: 'no application has this name',
   },
+  directory_away: {
+    status: 503,
+    proxyStatus: 'proxy_internal_response',
+    details: 'directory_away',
+    side: 'pullproxy',
+    retrySafe: true,
+    retryAfter: 1,
+    message: 'whether an application has this name is not known now: Redis does not answer',
+  },
   wrong_protocol: {
     status: 421,
     proxyStatus: 'http_request_denied',

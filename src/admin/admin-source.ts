@@ -25,6 +25,8 @@ export interface AdminSource {
   /** What a route has that says nothing else, as users write it. */
   readonly routeDefaults: RouteRecord;
   readonly draining: boolean;
+  /** Redis has answered since the process began; true without one. */
+  readonly joined: boolean;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;
   /** Why Redis refuses to write although it answers; null when it does not. */
@@ -35,10 +37,10 @@ export interface AdminSource {
   /** At most `max` startup jobs in each state. Null when nobody can say. */
   jobs(max: number): Promise<StartupJobs | null>;
   metrics(): Promise<MetricsSnapshot>;
-  /** Begins to leave; repeated calls do nothing. */
-  drain(): void;
+  /** Begins to leave; repeated calls do nothing. With `delayMs` it serves on for so long before, whatever its settings say. */
+  drain(delayMs?: number): void;
   /** Asks another node to. `impossible`: this process does not reach nodes. */
-  drainNode(id: string): Promise<'asked' | 'unknown' | 'impossible'>;
+  drainNode(id: string, delayMs?: number): Promise<'asked' | 'unknown' | 'impossible'>;
   setRoute(name: string, settings: RouteRecord): Promise<void>;
   deleteRoute(name: string): Promise<void>;
   /** Asks for one more instance. `impossible`: nothing here can start one. */

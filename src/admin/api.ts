@@ -1,7 +1,7 @@
 /** `/api/v1`: what is there, and how it is changed. */
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { problem } from '../config/kinds.ts';
+import { drainDelay, problem } from '../config/kinds.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
@@ -148,16 +148,26 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
   });
 }
 
+const DELAY = {
+  type: 'object',
+  properties: { delay: { type: 'string', description: 'how long to serve on before, such as 5s; without it what --drain-delay says' } },
+  additionalProperties: false,
+} as const;
+
+interface Delayed {
+  Querystring: { delay?: string };
+}
+
 function addLeaving(app: FastifyInstance, source: AdminSource): void {
-  const changes = { querystring: NOTHING, tags: ['changes'], security: [{ token: [] }] };
+  const changes = { querystring: DELAY, tags: ['changes'], security: [{ token: [] }] };
 
   const drain = {
     operationId: 'drain',
     summary: 'The process that answers leaves',
-    response: accepted({ draining: { type: 'boolean' } }, 401, 403),
+    response: accepted({ draining: { type: 'boolean' } }, 400, 401, 403),
   };
-  app.post('/api/v1/drain', { schema: { ...changes, ...drain } }, (_request, reply) => {
-    source.drain();
+  app.post<Delayed>('/api/v1/drain', { schema: { ...changes, ...drain } }, ({ query }, reply) => {
+    source.drain(delayOf(query));
     return reply.code(202).send({ draining: true });
   });
 
@@ -165,18 +175,26 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
     operationId: 'drainNode',
     summary: 'Asks any node of the cluster to leave: it takes nobody in, answers those who are there, and ends',
     params: NODE,
-    response: accepted({ id: { type: 'string' } }, 401, 403, 404, 409, 503),
+    response: accepted({ id: { type: 'string' } }, 400, 401, 403, 404, 409, 503),
   };
-  app.post<{ Params: { id: string } }>(
+  app.post<Delayed & { Params: { id: string } }>(
     '/api/v1/nodes/:id/drain',
     { schema: { ...changes, ...other } },
-    async ({ params: { id } }, reply) => {
-      const result = await source.drainNode(id);
+    async ({ params: { id }, query }, reply) => {
+      const result = await source.drainNode(id, delayOf(query));
       if (result === 'unknown') throw new RequestError(404, 'unknown_node', `no node ${id} listens`);
       if (result === 'impossible') throw new RequestError(409, 'no_node', 'ask at the admin port of a node: this process is none');
       return reply.code(202).send({ id });
     },
   );
+}
+
+/** @throws ConfigError */
+function delayOf({ delay }: { readonly delay?: string }): number | undefined {
+  if (delay === undefined) return undefined;
+  const read = drainDelay.read(delay);
+  if (read === null) throw new ConfigError([problem('delay', delay, drainDelay.expected)]);
+  return read;
 }
 
 function answers(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {

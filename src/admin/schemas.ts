@@ -75,7 +75,11 @@ export const SCHEMAS: readonly Schema[] = [
     },
   }),
   object('Health', { ok: yesNo() }),
-  object('Readiness', { draining: yesNo(), redis: ref('RedisReadiness') }),
+  object('Readiness', {
+    draining: yesNo(),
+    joined: yesNo('Redis has answered since the process began; true without one'),
+    redis: ref('RedisReadiness'),
+  }),
   object('RedisReadiness', {
     connected: maybe(yesNo('null when no Redis is configured')),
     refusal: maybe(text('why it refuses to write although it answers; null when it does not')),

@@ -118,12 +118,16 @@ export class AdminServer {
       schema: { tags: ['health'], operationId, summary, response },
     });
     app.get('/healthz', asked('healthz', 'The process lives', { 200: { $ref: 'Health#' } }), () => ({ ok: true }));
-    // A node that can't reach Redis still serves what it has: taking it out of the load balancer would take away what works.
+    // A node that can't reach Redis still serves what it has: taking it out of the load balancer would take away what works. One that has
+    // never reached it has nothing, and knows no route: its settings may be wrong.
     const ready = { 200: { $ref: 'Readiness#' }, 503: { $ref: 'Readiness#' } };
-    app.get('/readyz', asked('readyz', 'Takes clients in; 503 while draining', ready), (_request, reply) =>
-      reply
-        .code(source.draining ? 503 : 200)
-        .send({ draining: source.draining, redis: { connected: source.redisConnected, refusal: source.redisRefusal } }),
+    app.get(
+      '/readyz',
+      asked('readyz', 'Takes clients in; 503 while it leaves, and until Redis has answered once', ready),
+      (_request, reply) => {
+        const { draining, joined, redisConnected: connected, redisRefusal: refusal } = source;
+        return reply.code(draining || !joined ? 503 : 200).send({ draining, joined, redis: { connected, refusal } });
+      },
     );
     const text = { 200: { type: 'string' } };
     app.get(METRICS_PATH, asked('metrics', 'Prometheus text', text), async (_request, reply) =>

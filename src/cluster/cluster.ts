@@ -59,7 +59,7 @@ export interface ClusterListener {
   /** The directory became reachable or unreachable. */
   onConnected(connected: boolean): void;
   /** Somebody asked this node to leave, at another node. */
-  onLeaveAsked?(): void;
+  onLeaveAsked?(delayMs?: number): void;
 }
 
 /** Waits for a slot that have ended at a node since it started: upper bound in seconds (`+Inf` the last) → how many. Bounds without any may be left out. */
@@ -81,6 +81,8 @@ export interface NodeLoad {
 export interface Cluster {
   readonly self: Peer;
   readonly connected: boolean;
+  /** The directory has answered since the node started, and has said which routes are configured. */
+  readonly joined: boolean;
   /** Why the directory refuses to write although it answers; null when it does not. */
   readonly refusal: string | null;
   /** Commands sent to the directory so far (0 in memory): the warm path must not move it. */
@@ -132,7 +134,7 @@ export interface Cluster {
   setRoute(route: string, settings: Readonly<Record<string, unknown>> | null): Promise<void>;
 
   /** Asks a node, this one included, to drain. False when it is certain that nobody listens by this name. */
-  askToLeave(node: string): Promise<boolean>;
+  askToLeave(node: string, delayMs?: number): Promise<boolean>;
 
   snapshot(): Promise<ClusterSnapshot>;
 }

@@ -230,8 +230,12 @@ export type Ring =
   | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string }
   /** Slots promised to the rung node will not come, and no others were found: look again. */
   | { readonly t: 'look'; readonly route: string }
-  /** Somebody wants the rung node to drain. */
-  | { readonly t: 'leave' };
+  /** Somebody wants the rung node to drain; with `delayMs`, to serve on for so long before. */
+  | { readonly t: 'leave'; readonly delayMs?: number };
+
+export function leaveRing(delayMs: number | undefined): Ring {
+  return delayMs === undefined ? { t: 'leave' } : { t: 'leave', delayMs };
+}
 
 /** Clients of `route` are held at `node` and no idle slot is known. Times are the directory's. */
 export interface DemandNotice {

@@ -60,6 +60,9 @@ export function duration(minMs: number, maxMs = LONGEST_TIMER_MS): Kind<number> 
   };
 }
 
+/** How long a node that leaves serves on before. */
+export const drainDelay = duration(0, 3_600_000);
+
 /** A size in bytes. */
 export function size(minBytes: number, maxBytes: number): Kind<number> {
   return {

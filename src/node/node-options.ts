@@ -34,8 +34,8 @@ export interface NodeOptions extends ClientLimits {
   readonly startNeeded: (route: string, force?: number) => void;
   /** An instance of a route with a stop command has left for good. */
   readonly instanceLeft?: (route: string, leaver: Leaver) => void;
-  /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. */
-  readonly leaveAsked?: () => void;
+  /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. Without `delayMs` as it does by itself. */
+  readonly leaveAsked?: (delayMs?: number) => void;
   /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
   readonly secrets: (route: string) => readonly string[];
   readonly routeDefaults?: RouteSettings;

@@ -35,7 +35,8 @@ import { VisitWatchers } from './visits/visit-watchers.ts';
 /** At the end of a drain: how long the last answers may take to their clients. */
 const LAST_RESPONSES_MS = 500;
 
-type NodeState = 'new' | 'starting' | 'serving' | 'draining' | 'stopped';
+/** `leaving`: whoever sends clients here is to notice, and to stop; until then they are served. */
+type NodeState = 'new' | 'starting' | 'serving' | 'leaving' | 'draining' | 'stopped';
 
 /** One proxy process: the rooms of the data plane, put together. */
 export class ProxyNode implements Http2Service, TcpService, ClusterListener {
@@ -126,7 +127,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
       handoffs: this.#handoffs,
       startAnother: (route) => this.#options.startNeeded(route, 1),
       left: (route, leaver) => this.#options.instanceLeft?.(route, leaver),
-      isLeaving: () => this.draining,
+      isLeaving: () => this.draining && this.#state !== 'leaving',
       log: this.#options.log,
     });
     this.#linkServer.serve(this.#lenders);
@@ -154,7 +155,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   }
 
   get draining(): boolean {
-    return this.#state === 'draining' || this.#state === 'stopped';
+    return ['leaving', 'draining', 'stopped'].includes(this.#state);
   }
 
   get held(): number {
@@ -187,11 +188,11 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   }
 
   /**
-   * Leaves: accepts nobody new, gives idle slots back, answers those who are held or being served, for at most `timeoutMs`;
-   * then refuses who is still held and closes everything.
+   * Leaves: says so and serves on for `delayMs`. Then it accepts nobody new, gives idle slots back, answers those who are held or being
+   * served, for at most `timeoutMs`, refuses who is still held and closes everything.
    */
-  drain(timeoutMs: number): Promise<void> {
-    this.#drained ??= this.#state === 'serving' ? this.#drain(timeoutMs) : this.stop();
+  drain(timeoutMs: number, delayMs = 0): Promise<void> {
+    this.#drained ??= this.#state === 'serving' ? this.#drain(timeoutMs, delayMs) : this.stop();
     return this.#drained;
   }
 
@@ -218,7 +219,10 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#linkServer.close();
   }
 
-  async #drain(timeoutMs: number): Promise<void> {
+  async #drain(timeoutMs: number, delayMs: number): Promise<void> {
+    this.#state = 'leaving';
+    if (delayMs > 0) await this.#leaving.until(() => this.#stopped !== null, delayMs);
+    if (this.#stopped !== null) return;
     this.#state = 'draining';
     this.#leaving.begin();
     await Promise.all(this.#ports.map((port) => port.drain()));
@@ -310,7 +314,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     const found = await this.#lookup.find(names);
     if (visit.isOver) return;
     const route = found === null ? null : this.routes.linked(found);
-    if (route === null) visit.refuse(new PullproxyError('unknown_route'));
+    if (route === null) visit.refuse(new PullproxyError(this.#lookup.isSure ? 'unknown_route' : 'directory_away'));
     else this.#dispatcher.admit(visit, route);
   }
 
@@ -370,9 +374,9 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.routes.configure(routes);
   }
 
-  onLeaveAsked(): void {
-    this.#options.log.info('asked to leave');
-    this.#options.leaveAsked?.();
+  onLeaveAsked(delayMs?: number): void {
+    this.#options.log.info({ delayMs }, 'asked to leave');
+    this.#options.leaveAsked?.(delayMs);
   }
 
   onConnected(connected: boolean): void {

@@ -1,8 +1,8 @@
 /** What a supervisor and its workers say to each other, over the channel that Node gives to a child process. */
 
 export type ToWorker =
-  /** Leave gracefully. */
-  | { readonly t: 'leave' }
+  /** Leave gracefully; serve on for so long before. */
+  | { readonly t: 'leave'; readonly delayMs: number }
   /** Of TLS session tickets; the first one encrypts. */
   | { readonly t: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
   | { readonly t: 'call'; readonly call: number; readonly method: string; readonly args: readonly unknown[] };

@@ -7,8 +7,8 @@ import { BEAT_MS, type Failure, type FromWorker, type ToWorker } from './message
 export type Questions = Readonly<Record<string, (...args: never[]) => unknown>>;
 
 export class SupervisorChannel {
-  /** Resolves when the supervisor wants this process to leave, or is gone itself. */
-  readonly left: Promise<void>;
+  /** Resolves when the supervisor wants this process to leave, with for how long it is to serve on before; or is gone itself. */
+  readonly left: Promise<number>;
   /** Resolves when the supervisor has given keys of TLS session tickets for the first time. */
   readonly ticketKeysGiven: Promise<void>;
   #ticketKeys: readonly Buffer[] = [];
@@ -22,12 +22,12 @@ export class SupervisorChannel {
     const given = Promise.withResolvers<void>();
     this.ticketKeysGiven = given.promise;
     this.left = new Promise((resolve) => {
-      process.once('disconnect', resolve);
+      process.once('disconnect', () => resolve(0));
       // The supervisor was killed while this module was loaded: that event has passed.
-      if (!process.connected) resolve();
+      if (!process.connected) resolve(0);
       const heard = guard('worker', (message: unknown) => {
         const told = message as ToWorker;
-        if (told.t === 'leave') resolve();
+        if (told.t === 'leave') resolve(told.delayMs);
         else if (told.t === 'call') unawaited('worker', this.#answer(told));
         else {
           this.#ticketKeys = told.keys.map((key) => Buffer.from(key));

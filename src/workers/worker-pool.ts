@@ -78,15 +78,15 @@ export class WorkerPool {
     return this.#rolling;
   }
 
-  /** Tells all to leave and resolves when they have; after `timeoutMs` the last ones are killed. */
-  async leave(timeoutMs: number): Promise<void> {
+  /** Tells all to leave, serving on for `delayMs`, and resolves when they have; `timeoutMs` after that the last ones are killed. */
+  async leave(timeoutMs: number, delayMs = 0): Promise<void> {
     this.#state = 'leaving';
     this.#leaving.abort();
     const workers = this.#places.flatMap(({ worker }) => (worker === null ? [] : [worker]));
-    for (const worker of workers) worker.leave();
+    for (const worker of workers) worker.leave(delayMs);
     const overdue = guard('worker', () => this.kill());
     const unready = guard('worker', () => this.#killStarting());
-    const timers = [setTimeout(overdue, timeoutMs), setTimeout(unready, LEAVING_AT_START_MS)];
+    const timers = [setTimeout(overdue, delayMs + timeoutMs), setTimeout(unready, LEAVING_AT_START_MS)];
     await Promise.all(workers.map(({ ended }) => ended));
     for (const timer of timers) clearTimeout(timer);
     // One that hangs is killed meanwhile, too.

@@ -93,13 +93,13 @@ export class WorkerProcess {
     });
   }
 
-  /** Tells it to leave gracefully. */
-  leave(): void {
+  /** Tells it to leave gracefully, and to serve on for `delayMs` before. */
+  leave(delayMs = 0): void {
     if (this.#state === 'over' || this.#isLeaving) return;
     this.#isLeaving = true;
     // One that does not serve yet is still to be seen as such: it has nothing to drain.
     if (this.#state === 'ready') this.#state = 'leaving';
-    this.#say({ t: 'leave' });
+    this.#say({ t: 'leave', delayMs });
   }
 
   /** Keys of TLS session tickets, as all workers have them. */

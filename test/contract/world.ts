@@ -34,7 +34,7 @@ export type Said =
   | { readonly t: 'newest'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'routes'; readonly routes: ReadonlyMap<string, RouteSettings>; readonly at: number }
   | { readonly t: 'connected'; readonly connected: boolean; readonly at: number }
-  | { readonly t: 'leave'; readonly at: number };
+  | { readonly t: 'leave'; readonly delayMs: number | undefined; readonly at: number };
 
 type Kind = Said['t'];
 type SaidOf<K extends Kind> = Extract<Said, { t: K }>;
@@ -78,7 +78,7 @@ export class TestMember {
       onNewest: (route, instance) => this.#hear({ t: 'newest', route, instance }),
       onRoutes: (routes) => this.#hear({ t: 'routes', routes }),
       onConnected: (connected) => this.#hear({ t: 'connected', connected }),
-      onLeaveAsked: () => this.#hear({ t: 'leave' }),
+      onLeaveAsked: (delayMs) => this.#hear({ t: 'leave', delayMs }),
     };
   }
 

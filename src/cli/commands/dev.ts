@@ -93,7 +93,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     jobs: async (max) => instances.jobs(max),
     restart: (name) => restartWith(directory, (one) => scaler.request(one), name),
     startAnother: (name) => scaler.request(name, 1),
-    leave: leaving.resolve,
+    leave: () => leaving.resolve(),
     startupCommands: () => new Map([[route, instances.results]]),
     accessLogDropped: telemetry.dropped,
   });

@@ -32,8 +32,8 @@ export async function node(argv: readonly string[]): Promise<number> {
   log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
   warnOfWeakSecrets(settings, log);
 
-  await Promise.race([signalled, open.leaveAsked, net.broken]);
-  await open.close(net.drainMs(settings.drainTimeoutMs));
+  const delayMs = await Promise.race([signalled.then(() => undefined), open.leaveAsked, net.broken.then(() => 0)]);
+  await open.close(net.drainMs(settings.drainTimeoutMs), delayMs ?? settings.drainDelayMs);
   await admin.stop();
   log.info('over');
   return net.exitCode(0);

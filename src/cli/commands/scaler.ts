@@ -54,7 +54,9 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const queue = new StartupQueue({ redisUrl: settings.redis, directory, log });
   const reader = new StartupJobReader(settings.redis);
   const jobs = (max: number) => reader.read(max);
-  const source = scalerAdminSource({ directory, worker, queue, jobs, version: readVersion(), leave: asked.resolve });
+  let joined = false;
+  const facts = { directory, worker, queue, jobs, version: readVersion(), isJoined: () => joined };
+  const source = scalerAdminSource({ ...facts, leave: asked.resolve });
   const admin =
     settings.admin === undefined
       ? null
@@ -62,7 +64,10 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   // Before the worker: while Redis is away, health and metrics say so.
   const bound = await admin?.start();
   const leaving = Promise.race([signalled, asked.promise, net.broken]);
-  const ready = worker.start().then(() => log.info({ admin: bound }, 'ready'));
+  const ready = worker.start().then(() => {
+    joined = true;
+    log.info({ admin: bound }, 'ready');
+  });
   await Promise.race([leaving, ready.then(() => leaving)]);
 
   log.info('draining');

@@ -23,7 +23,7 @@ export interface NodeParts {
   /** At most so many startup jobs in each state; null when nobody can say. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
   /** Begins to drain. */
-  readonly leave: () => void;
+  readonly leave: (delayMs?: number) => void;
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
   /** Lines of the access log that found no room; undefined without one. */
   readonly accessLogDropped?: () => number | undefined;
@@ -42,6 +42,9 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     get draining() {
       return draining || node.draining;
     },
+    get joined() {
+      return !redis || cluster.joined;
+    },
     get redisConnected() {
       return redisConnected();
     },
@@ -51,13 +54,13 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     get internalErrors() {
       return internalErrors();
     },
-    drain() {
+    drain(delayMs) {
       draining = true;
-      leave();
+      leave(delayMs);
     },
-    async drainNode(id) {
-      if (id === cluster.self.id) this.drain();
-      else if (!(await cluster.askToLeave(id))) return 'unknown';
+    async drainNode(id, delayMs) {
+      if (id === cluster.self.id) this.drain(delayMs);
+      else if (!(await cluster.askToLeave(id, delayMs))) return 'unknown';
       return 'asked';
     },
     async state() {

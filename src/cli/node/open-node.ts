@@ -41,10 +41,10 @@ export interface OpenNode {
   readonly bound: NodeAddresses;
   readonly advertise: string;
   readonly source: AdminSource;
-  /** Resolves when somebody asks it to leave, here or at another node. */
-  readonly leaveAsked: Promise<void>;
-  /** Leaves gracefully, within `drainMs`; resolves when all is over. */
-  close(drainMs: number): Promise<void>;
+  /** Resolves when somebody asks it to leave, here or at another node; with for how long it is to serve on before, if that was said. */
+  readonly leaveAsked: Promise<number | undefined>;
+  /** Serves on for `delayMs` and leaves gracefully, within `drainMs`; resolves when all is over. */
+  close(drainMs: number, delayMs: number): Promise<void>;
 }
 
 /** Resolves when it serves. `keys`: those of TLS session tickets, which several nodes of one machine share. */
@@ -54,7 +54,7 @@ export async function openNode(
   log: Log,
   keys = ticketKeys(settings, log),
 ): Promise<OpenNode> {
-  const asked = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<number | undefined>();
   const version = readVersion();
   const { id } = place;
   const certificates = readHttpsFiles(settings, keys);
@@ -103,11 +103,11 @@ export async function openNode(
       leave: asked.resolve,
       accessLogDropped: telemetry.dropped,
     }),
-    async close(drainMs) {
-      log.info('draining');
+    async close(drainMs, delayMs) {
+      log.info({ delayMs }, 'draining');
       settingRoutes.abort();
       await routesSet;
-      await node.drain(drainMs);
+      await node.drain(drainMs, delayMs);
       await membership.close();
       await telemetry.close();
     },

@@ -9,6 +9,8 @@ import { restartWith } from './restart-with.ts';
 
 export interface ScalerParts {
   readonly directory: StartDirectory;
+  /** Redis has answered once. */
+  readonly isJoined: () => boolean;
   readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
   readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
   readonly jobs: AdminSource['jobs'];
@@ -17,7 +19,7 @@ export interface ScalerParts {
   readonly leave: () => void;
 }
 
-export function scalerAdminSource({ directory, worker, queue, jobs, version, leave }: ScalerParts): AdminSource {
+export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, version, leave }: ScalerParts): AdminSource {
   let draining = false;
   return {
     version,
@@ -27,6 +29,9 @@ export function scalerAdminSource({ directory, worker, queue, jobs, version, lea
     drainNode: async () => 'impossible',
     get draining() {
       return draining;
+    },
+    get joined() {
+      return isJoined();
     },
     get redisConnected() {
       return directory.connected;

@@ -36,7 +36,7 @@ export class WorkerPoolMetrics {
 }
 
 /** `leave` begins to drain them all. */
-export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, leave: () => void): AdminSource {
+export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, leave: (delayMs?: number) => void): AdminSource {
   const one = (): WorkerProcess => {
     const [first] = pool.serving;
     if (first === undefined) throw new Error('no worker serves now');
@@ -52,6 +52,9 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, le
     get draining() {
       return draining || pool.serving.length === 0;
     },
+    get joined() {
+      return facts().every((one) => one.joined);
+    },
     /** Of all of them. */
     get redisConnected() {
       const connected = facts().map(({ redisConnected }) => redisConnected);
@@ -64,14 +67,14 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, le
     get internalErrors() {
       return sumErrors([internalErrors(), ...facts().map((worker) => worker.internalErrors)]);
     },
-    drain() {
+    drain(delayMs) {
       draining = true;
-      leave();
+      leave(delayMs);
     },
     state: async () => (await one().call('state')) as Awaited<ReturnType<AdminSource['state']>>,
     jobs: async (max) => (await one().call('jobs', [max])) as Awaited<ReturnType<AdminSource['jobs']>>,
     metrics: () => metrics.read(pool.serving),
-    drainNode: async (id) => (await one().call('drainNode', [id])) as Awaited<ReturnType<AdminSource['drainNode']>>,
+    drainNode: async (id, delayMs) => (await one().call('drainNode', [id, delayMs])) as Awaited<ReturnType<AdminSource['drainNode']>>,
     setRoute: async (name, settings) => void (await one().call('setRoute', [name, settings])),
     deleteRoute: async (name) => void (await one().call('deleteRoute', [name])),
     start: async (name) => (await one().call('start', [name])) as Awaited<ReturnType<AdminSource['start']>>,

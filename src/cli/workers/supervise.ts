@@ -25,7 +25,7 @@ const OVERDUE_MS = 10_000;
  * backend port; each has a backend port of its own besides, at which linkers find it when slots are moved there.
  */
 export async function supervise(argv: readonly string[], settings: NodeSettings, log: Log, net: LastResort): Promise<number> {
-  const asked = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<number | undefined>();
   const id = settings.id ?? newNodeId();
   const listen = await Promise.all(settings.listen.map(fixedListen));
   const sharedBackend = await fixedPort(settings.backend);
@@ -54,7 +54,7 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
     log,
   });
   onSignals(
-    () => asked.resolve(),
+    () => asked.resolve(undefined),
     (code) => {
       pool.kill();
       process.exit(code);
@@ -89,9 +89,9 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   log.info({ ...bound, id, workers: settings.workers }, 'ready');
   warnOfWeakSecrets(settings, log);
 
-  await Promise.race([asked.promise, net.broken]);
+  const delayMs = await Promise.race([asked.promise, net.broken.then(() => 0)]);
   log.info('draining');
-  await pool.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS);
+  await pool.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS, delayMs ?? settings.drainDelayMs);
   await admin.stop();
   log.info('over');
   return net.exitCode(0);

@@ -13,6 +13,7 @@ import { refusalText } from '../process/refusal.ts';
 /** What a worker says of itself. */
 export interface WorkerFacts {
   readonly id: string;
+  readonly joined: boolean;
   readonly redisConnected: boolean | null;
   readonly redisRefusal: string | null;
   readonly internalErrors: Readonly<Record<string, InternalErrors>>;
@@ -54,14 +55,15 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log, keys);
   const { version, startedBy, routeDefaults } = source;
   const facts = (): WorkerFacts => {
-    const { redisConnected, redisRefusal } = source;
-    return { id: place.id, redisConnected, redisRefusal, internalErrors: internalErrors(), source: { version, startedBy, routeDefaults } };
+    const { joined, redisConnected, redisRefusal } = source;
+    const errors = internalErrors();
+    return { id: place.id, joined, redisConnected, redisRefusal, internalErrors: errors, source: { version, startedBy, routeDefaults } };
   };
   channel.ready(facts, {
     state: () => source.state(),
     jobs: (max: number) => source.jobs(max),
     metrics: () => source.metrics(),
-    drainNode: (id: string) => source.drainNode(id),
+    drainNode: (id: string, delayMs?: number) => source.drainNode(id, delayMs),
     setRoute: (...args: Parameters<typeof source.setRoute>) => source.setRoute(...args),
     deleteRoute: (name: string) => source.deleteRoute(name),
     start: (name: string) => source.start(name),
@@ -69,8 +71,9 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   });
   log.info({ ...bound, id: place.id, advertise }, 'worker ready');
 
-  await Promise.race([channel.left, leaveAsked, net.broken]);
-  await close(net.drainMs(loaded.values.drainTimeoutMs));
+  // Without a supervisor (it was killed), nobody sends clients here on purpose.
+  const delayMs = await Promise.race([channel.left, leaveAsked, net.broken.then(() => 0)]);
+  await close(net.drainMs(loaded.values.drainTimeoutMs), delayMs ?? loaded.values.drainDelayMs);
   channel.close();
   log.info('worker over');
   return net.exitCode(0);

@@ -20,6 +20,11 @@ export class ConfiguredRoutes {
     this.#log = log;
   }
 
+  /** They have been read once. */
+  get isLoaded(): boolean {
+    return this.#text !== null;
+  }
+
   /** Rejects with what reading rejects with; the routes stay what they were. */
   async load(): Promise<void> {
     if (this.#loading !== 'no') {

@@ -6,7 +6,15 @@
 import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.ts';
 import type { Log } from '../../log.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
-import { type Bell, type DemandNotice, type Directory, DirectoryUnavailable, type Ring, type RouteRecord } from '../directory.ts';
+import {
+  type Bell,
+  type DemandNotice,
+  type Directory,
+  DirectoryUnavailable,
+  leaveRing,
+  type Ring,
+  type RouteRecord,
+} from '../directory.ts';
 import { beatMs, clockStepMs, deadAfterMs, keepEveryMs, keysLiveMs, routesCheckMs, startWaitMs } from '../limits.ts';
 import type { StartTimes } from '../starts.ts';
 import { DirectoryClock } from './clock.ts';
@@ -60,6 +68,10 @@ export class ClusterMember implements Cluster {
 
   get connected(): boolean {
     return this.#directory.connected;
+  }
+
+  get joined(): boolean {
+    return this.#active?.routes.isLoaded ?? false;
   }
 
   get refusal(): string | null {
@@ -183,8 +195,8 @@ export class ClusterMember implements Cluster {
     return this.#directory.setRoute(route, settings);
   }
 
-  askToLeave(node: string): Promise<boolean> {
-    return this.#bell.ring(node, { t: 'leave' });
+  askToLeave(node: string, delayMs?: number): Promise<boolean> {
+    return this.#bell.ring(node, leaveRing(delayMs));
   }
 
   snapshot(): Promise<ClusterSnapshot> {
@@ -292,7 +304,7 @@ export class ClusterMember implements Cluster {
     const listener = this.#active?.listener;
     if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker);
     else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
-    else if (ring.t === 'leave') listener?.onLeaveAsked?.();
+    else if (ring.t === 'leave') listener?.onLeaveAsked?.(ring.delayMs);
     else this.#presences.get(ring.route)?.look();
   }
 

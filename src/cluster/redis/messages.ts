@@ -1,16 +1,18 @@
 /** Reads what is rung. Null: it is nothing that this version understands. */
-import type { DemandNotice, Ring } from '../directory.ts';
+import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
 import { addressOf, countOf, nodeIdOf, objectOf, routeNameOf, timeOf } from '../values.ts';
 
 /** A message is a few names and numbers. */
 export const messageCharsMax = 2_048;
 /** One ring is about that many slots at most. */
 const SLOTS_MAX = 1_000_000;
+/** A day. */
+const DELAY_MS_MAX = 86_400_000;
 
 export function readRing(message: string): Ring | null {
   const said = contentOf(message);
   if (said === null) return null;
-  if (said.t === 'leave') return { t: 'leave' };
+  if (said.t === 'leave') return leaveRing(countOf(said.delayMs, DELAY_MS_MAX) ?? undefined);
   const route = routeNameOf(said.route);
   if (route === null) return null;
   if (said.t === 'look') return { t: 'look', route };

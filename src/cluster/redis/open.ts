@@ -1,6 +1,6 @@
 import type { Log } from '../../log.ts';
 import type { Cluster, Peer } from '../cluster.ts';
-import type { Directory, StartDirectory } from '../directory.ts';
+import type { Bell, Directory, StartDirectory } from '../directory.ts';
 import { ClusterMember } from '../member/member.ts';
 import { RedisBell } from './bell.ts';
 import { RedisConnection } from './connection.ts';
@@ -18,6 +18,20 @@ export function createRedisCluster(options: { readonly url: string; readonly sel
   const connection = new RedisConnection(url, log);
   const directory = new RedisDirectory(connection);
   return { cluster: new ClusterMember({ self, version, log, directory, bell: new RedisBell(connection, log) }), directory };
+}
+
+/** Rings nodes, for those who are none. It connects at once; `close` ends that. */
+export function createRedisBell(options: {
+  readonly url: string;
+  readonly log: Log;
+}): Pick<Bell, 'ring' | 'close'> & Pick<StartDirectory, 'ready'> {
+  const connection = new RedisConnection(options.url, options.log);
+  const bell = new RedisBell(connection, options.log);
+  return {
+    ring: (node, ring) => bell.ring(node, ring),
+    ready: (timeoutMs) => connection.ready(timeoutMs),
+    close: () => connection.close(),
+  };
 }
 
 /** The directory in Redis for those who are no node: the scaler, `status`, `route`. It connects at once; `close` ends that. */

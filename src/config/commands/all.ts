@@ -4,6 +4,7 @@
  */
 import { COMPLETION } from './completion.ts';
 import { DEV } from './dev.ts';
+import { DRAIN } from './drain.ts';
 import { INSPECT } from './inspect.ts';
 import { LINKER } from './linker.ts';
 import { NODE } from './node.ts';
@@ -11,4 +12,4 @@ import { ROUTES } from './route.ts';
 import { SCALER } from './scaler.ts';
 import { STATUS } from './status.ts';
 
-export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, INSPECT, COMPLETION] as const;
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, DRAIN, INSPECT, COMPLETION] as const;

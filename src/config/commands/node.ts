@@ -1,6 +1,6 @@
 import { command } from '../command-spec.ts';
 import { formatHostPort, type HostPort, isLoopback } from '../host-port.ts';
-import { dialAddress, filePath, listenAddress, nodeId, problem, redisUrls, text, whole, yesNo } from '../kinds.ts';
+import { dialAddress, drainDelay, filePath, listenAddress, nodeId, problem, redisUrls, text, whole, yesNo } from '../kinds.ts';
 import { CERTIFICATE, LISTENER_SETTINGS, PRIVATE_KEY, pairProblems, tlsProblems } from '../listener-settings.ts';
 import { onOff, optional, setting } from '../settings.ts';
 import { TELEMETRY_SETTINGS } from '../telemetry.ts';
@@ -47,6 +47,12 @@ export const NODE = command({
       whole(1, 64),
       1,
       'processes that serve, each a node of its own behind the same ports; needs --redis. The ports after that of --backend are their own',
+    ),
+    drainDelayMs: setting(
+      'drain-delay',
+      drainDelay,
+      0,
+      'after SIGTERM: how long to serve on while /readyz says 503 and every answer ends its connection. Give what sends clients here (a load balancer, keepalived, BGP) time to notice',
     ),
     ...ROUTE_DEFAULTS,
     ...TELEMETRY_SETTINGS,

@@ -88,6 +88,8 @@ export class Http2Connection implements PortClient, FailureDomain {
   }
 
   #streamed(stream: ServerHttp2Stream, method: string, flags: number, fields: readonly string[]): void {
+    // As `Connection: close` does: what comes next comes on another connection, perhaps to another node.
+    if (this.#service.draining && !this.#session.closed) this.#session.close();
     const client = new StreamClient(stream, method, this.#service);
     if (this.#clients.size === 0) this.deadline = performance.now() + firstLookMs(this.#service.limits);
     this.#clients.add(client);

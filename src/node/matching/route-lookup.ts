@@ -15,6 +15,11 @@ export class RouteLookup {
     this.#log = log;
   }
 
+  /** False: a name that was not found may be there all the same, since the directory does not answer. */
+  get isSure(): boolean {
+    return this.#cluster.joined && this.#cluster.connected;
+  }
+
   /** `names`: most specific first. Never rejects: a directory that does not answer knows nobody. */
   async find(names: readonly string[]): Promise<string | null> {
     if (this.#lookups >= LOOKUPS_MAX) return null;

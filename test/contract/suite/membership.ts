@@ -61,8 +61,8 @@ export function membership(world: () => World): void {
       expect(await a.cluster.askToLeave('b')).toBe(true);
       await b.hears('leave');
       expect(a.all('leave')).toMatchObject([]);
-      expect(await a.cluster.askToLeave('a')).toBe(true);
-      await a.hears('leave');
+      expect(await a.cluster.askToLeave('a', 2_000)).toBe(true);
+      expect(await a.hears('leave')).toMatchObject({ delayMs: 2_000 });
       expect(await a.cluster.askToLeave('nobody')).toBe(false);
     });
 

@@ -62,6 +62,34 @@ describe('a node as a process', () => {
     client.destroy();
   });
 
+  test('serves on for its drain delay while it is not ready, and every answer ends its connection', async () => {
+    const node = await startProcess([...NODE, '--drain-delay', '2s']);
+    const [listen = ''] = node.ready.listen as string[];
+    const asked = () => fetch(listen, { headers: { connection: 'keep-alive' } });
+    expect((await asked()).headers.get('connection')).not.toBe('close');
+    const toldAt = performance.now();
+    node.kill('SIGTERM');
+    await eventually('not ready', async () => (await fetch(`http://${node.ready.admin}/readyz`)).status === 503, 1_000);
+    const { status, headers } = await asked();
+    expect([status, headers.get('connection')]).toEqual([404, 'close']);
+    expect(await node.exit).toEqual({ code: 0, signal: null });
+    expect(performance.now() - toldAt).toBeGreaterThan(1_900);
+  });
+
+  test('a second signal ends it within its drain delay, too', async () => {
+    const node = await startProcess([...NODE, '--drain-delay', '1h']);
+    node.kill('SIGTERM');
+    await node.logged(({ msg, delayMs }) => msg === 'draining' && delayMs === 3_600_000);
+    node.kill('SIGTERM');
+    expect(await node.exit).toEqual({ code: 143, signal: null });
+  });
+
+  test('an operator’s delay beats its own', async () => {
+    const node = await startProcess([...NODE, '--drain-delay', '1h']);
+    expect((await fetch(`http://${node.ready.admin}/api/v1/drain?delay=0s`, { method: 'POST' })).status).toBe(202);
+    expect(await node.exit).toEqual({ code: 0, signal: null });
+  });
+
   test('changes routes through the admin port, with the token only', async () => {
     const node = await startProcess([...NODE], { env: { PULLPROXY_ADMIN_TOKEN: 'secret' } });
     const put = (headers: Record<string, string>) =>

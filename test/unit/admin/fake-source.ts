@@ -24,6 +24,8 @@ export class FakeSource implements AdminSource {
   startedBy: AdminSource['startedBy'] = 'scalers';
   routeDefaults: RouteRecord = { holdTimeout: '30s' };
   draining = false;
+  joined = true;
+  drainDelayMs: number | undefined;
   redisConnected: boolean | null = true;
   redisRefusal: string | null = null;
   internalErrors = {};
@@ -38,8 +40,8 @@ export class FakeSource implements AdminSource {
     return this.startupJobs;
   }
 
-  async drainNode(id: string): Promise<'asked' | 'unknown' | 'impossible'> {
-    await this.#note('drain', id);
+  async drainNode(id: string, delayMs?: number): Promise<'asked' | 'unknown' | 'impossible'> {
+    await this.#note('drain', id, ...(delayMs === undefined ? [] : [delayMs]));
     return id === 'unknown' || id === 'impossible' ? id : 'asked';
   }
 
@@ -52,8 +54,9 @@ export class FakeSource implements AdminSource {
     return this.numbers;
   }
 
-  drain(): void {
+  drain(delayMs?: number): void {
     this.draining = true;
+    this.drainDelayMs = delayMs;
   }
 
   setRoute(name: string, settings: RouteRecord): Promise<void> {

@@ -62,21 +62,38 @@ describe('health', () => {
     expect(drained.status).toBe(202);
     const ready = await fetch(`${base}/readyz`);
     expect(ready.status).toBe(503);
-    expect(await ready.json()).toEqual({ draining: true, redis: { connected: true, refusal: null } });
+    expect(await ready.json()).toEqual({ draining: true, joined: true, redis: { connected: true, refusal: null } });
   });
 
-  test('readyz stays 200 without Redis, and says so', async () => {
+  test('readyz is 503 until Redis has answered once', async () => {
+    source.joined = false;
+    source.redisConnected = false;
+    const ready = await fetch(`${base}/readyz`);
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toEqual({ draining: false, joined: false, redis: { connected: false, refusal: null } });
+  });
+
+  test('a drain may say for how long it is served on before', async () => {
+    expect((await fetch(`${base}/api/v1/drain?delay=2s`, { method: 'POST' })).status).toBe(202);
+    expect(source.drainDelayMs).toBe(2_000);
+    for (const delay of ['2', '-1s', '999h', '', '2s&delay=3s'])
+      expect([delay, (await fetch(`${base}/api/v1/drain?delay=${delay}`, { method: 'POST' })).status]).toEqual([delay, 400]);
+    expect((await fetch(`${base}/api/v1/nodes/b/drain?delay=3s`, { method: 'POST' })).status).toBe(202);
+    expect(source.calls).toEqual([['drain', 'b', 3_000]]);
+  });
+
+  test('readyz stays 200 when Redis is lost, and says so', async () => {
     source.redisConnected = false;
     const ready = await fetch(`${base}/readyz`);
     expect(ready.status).toBe(200);
-    expect(await ready.json()).toEqual({ draining: false, redis: { connected: false, refusal: null } });
+    expect(await ready.json()).toEqual({ draining: false, joined: true, redis: { connected: false, refusal: null } });
   });
 
   test('readyz says why Redis refuses to write, and stays 200', async () => {
     source.redisRefusal = 'OOM command not allowed';
     const ready = await fetch(`${base}/readyz`);
     expect(ready.status).toBe(200);
-    expect(await ready.json()).toEqual({ draining: false, redis: { connected: true, refusal: 'OOM command not allowed' } });
+    expect(await ready.json()).toEqual({ draining: false, joined: true, redis: { connected: true, refusal: 'OOM command not allowed' } });
   });
 
   test('metrics are Prometheus text', async () => {

@@ -10,7 +10,8 @@ export interface HoldSaid {
 
 export class FakeCluster implements Cluster {
   readonly self: Peer;
-  readonly connected = true;
+  connected = true;
+  joined = true;
   readonly refusal = null;
   readonly commands = 0;
   listener: ClusterListener | null = null;
