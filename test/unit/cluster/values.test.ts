@@ -81,8 +81,7 @@ describe('messages', () => {
       { t: 'leave' },
     ]);
     expect(readRing('{"t":"leave","delayMs":500}')).toEqual({ t: 'leave', delayMs: 500 });
-    for (const delayMs of [-1, 1.5, 1e12, 'null', '{}'])
-      expect(readRing(`{"t":"leave","delayMs":${delayMs}}`)).toEqual({ t: 'leave' });
+    for (const delayMs of [-1, 1.5, 1e12, 'null', '{}']) expect(readRing(`{"t":"leave","delayMs":${delayMs}}`)).toEqual({ t: 'leave' });
     const notice = { route: 'a.test', node: 'b', oldest: 5, saidAt: 6 };
     expect(readDemandNotice(JSON.stringify(notice))).toEqual(notice);
   });
