@@ -1,51 +1,51 @@
 /**
  * Failure domains: an error of ours ends the one thing in which it happened, and the process goes on.
  *
- * A boundary stands where an event enters our code: a socket's event, a frame, a timer, a message. It catches what is thrown, counts it,
- * logs it with its stack, and ends its domain. What no boundary catches is caught by cli/process/last-resort.ts.
+ * A boundary stands where an event enters our code: a socket's event, a frame, a timer, a message. It catches an error, counts it,
+ * logs it with its stack, and ends its domain. Errors outside every boundary reach cli/process/last-resort.ts.
  */
 import { isNativeError } from 'node:util/types';
 import type { Log } from './log.ts';
 
-/** Where boundaries stand, and what each of them ends: the values of `pullproxy_internal_errors_total{where}`. */
+/** The places of boundaries, and what an error there ends: the values of `pullproxy_internal_errors_total{where}`. */
 export const PLACES = {
   listener: 'a connection that is being accepted: it is closed',
   client: 'a connection of a client: it is closed, and its requests end',
-  visit: 'one request, or one TCP connection: its client gets a 500, or a broken connection when the answer has begun',
+  visit: 'one request, or one TCP connection: its client gets a 500, or a broken connection when the response has begun',
   link: 'the link between a linker and a node: it is closed, its slots go home to the linker, which dials again',
   application: "a linker's connection to its application, or its process: the connection is closed",
-  directory: 'one answer of Redis: it is dropped, and asked for again',
-  bell: 'one message from another node: it is dropped, and the sweep finds out by itself',
+  directory: 'one reply of Redis: it is dropped, and asked for again',
+  bell: 'one message from another node: it is dropped, and the sweep repairs that',
   job: 'one startup job: it fails, and is tried again',
   command: 'one run of a startup command: it counts as failed',
   admin: 'one request at the admin port: it is answered with a 500',
   worker: 'one message between a supervisor and its workers: it is dropped',
   timer: 'one tick of a timer: the next one comes',
   observer: 'one line of the access log, or one span: it is lost',
-  file: 'one look at files that may have changed: the former ones stay',
-  unknown: 'nobody knows: the process drains for a few seconds and ends with exit code 70',
+  file: 'one check for changed files: the previous content stays in use',
+  unknown: 'an error outside every boundary: the process drains for a few seconds and ends with exit code 70',
 } as const satisfies Record<string, string>;
 
 export type Place = keyof typeof PLACES;
 
-/** What an error inside it ends. */
+/** An error inside the domain ends it. */
 export interface FailureDomain {
   readonly where: Place;
-  /** Ends it, in whatever state the error has left it. Other domains must not notice. */
+  /** Ends the domain, whatever state the error has left it in. Other domains must not notice. */
   fail(): void;
 }
 
-/** A rule of ours is broken that no domain's end can restore: the process must end, in order. */
+/** An invariant is broken, and ending a domain cannot restore it: the process must end, in order. */
 export class BrokenInvariant extends Error {
   override readonly name = 'BrokenInvariant';
 }
 
-/** What a process knows of its internal errors at one place. */
+/** The internal errors of a process at one place. */
 export interface InternalErrors {
   readonly count: number;
-  /** ms since the last one. */
+  /** ms since the last error. */
   readonly ageMs: number;
-  /** Of the last one, one line. */
+  /** One line about the last error. */
   readonly message: string;
 }
 
@@ -59,10 +59,10 @@ interface Tally {
   windowAt: number;
 }
 
-/** Of each place so many are logged in LOG_WINDOW_MS: an error that comes with each request must not fill the disk. */
+/** Errors of one place that are logged within LOG_WINDOW_MS: an error in each request must not fill the disk. */
 const LOGGED_MAX = 10;
 const LOG_WINDOW_MS = 60_000;
-/** Messages and stacks can carry what strangers sent. */
+/** Messages and stacks can contain bytes of strangers. */
 const STACK_CHARS_MAX = 8_192;
 const MESSAGE_CHARS_MAX = 200;
 
@@ -70,7 +70,7 @@ const tallies = new Map<Place, Tally>();
 let log: Pick<Log, 'error'> | null = null;
 let invariantBroken: (error: BrokenInvariant) => void = () => {};
 
-/** Where internal errors are logged, and who ends the process when an invariant is broken. Once in a process. */
+/** Sets the log for internal errors, and the function that ends the process when an invariant is broken. Called once in a process. */
 export function reportInternalErrors(to: Pick<Log, 'error'>, endProcess: (error: BrokenInvariant) => void): void {
   log = to;
   invariantBroken = endProcess;
@@ -109,13 +109,13 @@ export function internalError(place: Place, thrown: unknown): void {
     try {
       log?.error({ where: place, count: tally.count, ...unlogged, err: plain({ name, message, stack }) }, 'internal error');
     } catch {
-      // The counter tells of it.
+      // The counter has it.
     }
   }
   if (thrown instanceof BrokenInvariant) invariantBroken(thrown);
 }
 
-/** For a catch clause: an error in `domain`, or at a place where nothing but the call itself ends. Never throws. */
+/** For a catch clause: an error in `domain`, or at a place where only the call itself ends. Never throws. */
 export function caught(domain: FailureDomain | Place, thrown: unknown): void {
   if (typeof domain === 'string') {
     internalError(domain, thrown);
@@ -130,8 +130,8 @@ export function caught(domain: FailureDomain | Place, thrown: unknown): void {
 }
 
 /**
- * The handler of an event, or of a timer, with a boundary around it: what it throws ends `domain`. To be made once for each handler, not
- * for each event. Of its arguments the first four are passed on.
+ * Puts a boundary around the handler of an event or a timer: an error in it ends `domain`. Make it once for each handler, not
+ * for each event. It passes the first four arguments on.
  */
 export function guard<A extends readonly unknown[]>(domain: FailureDomain | Place, handler: (...args: A) => void): (...args: A) => void {
   const call = handler as unknown as (a?: unknown, b?: unknown, c?: unknown, d?: unknown) => void;
@@ -145,7 +145,7 @@ export function guard<A extends readonly unknown[]>(domain: FailureDomain | Plac
   return guarded as unknown as (...args: A) => void;
 }
 
-/** Runs `step` within a boundary, where one thing of several must not keep the others from happening. */
+/** Runs `step` within a boundary, so that the steps after it happen in any case. */
 export function attempt(domain: FailureDomain | Place, step: () => void): void {
   try {
     step();
@@ -154,12 +154,12 @@ export function attempt(domain: FailureDomain | Place, step: () => void): void {
   }
 }
 
-/** Work that nobody waits for: a rejection ends `domain`. */
+/** For a promise that nothing awaits: a rejection ends `domain`. */
 export function unawaited(domain: FailureDomain | Place, work: Promise<unknown>): void {
   work.catch((error: unknown) => caught(domain, error));
 }
 
-/** Thrown by the language, by an assertion, or by Node for wrong arguments: a fault of ours, where other errors are the world's. */
+/** True for errors of the language, of assertions, and of Node for wrong arguments: these are our bugs; other errors come from outside. */
 export function isBug(error: unknown): boolean {
   return isNativeError(error) && OUR_FAULTS.has(error.name);
 }
@@ -173,12 +173,12 @@ const OUR_FAULTS: ReadonlySet<string> = new Set([
   'BrokenInvariant',
 ]);
 
-/** The log takes the name of an error from its constructor, where it has one. */
+/** An error without a constructor, from which the log would take the name. */
 function plain(words: { name: string; message: string; stack: string }): object {
   return Object.assign(Object.create(null), words);
 }
 
-/** Anything can be thrown, also what throws when it is looked at. */
+/** Any value can be thrown, also one whose properties throw. */
 function wordsOf(thrown: unknown): { name: string; message: string; stack: string } {
   try {
     if (!isNativeError(thrown)) return { name: 'Thrown', message: String(thrown).slice(0, STACK_CHARS_MAX), stack: '' };
@@ -188,6 +188,6 @@ function wordsOf(thrown: unknown): { name: string; message: string; stack: strin
       stack: String(thrown.stack).slice(0, STACK_CHARS_MAX),
     };
   } catch {
-    return { name: 'Thrown', message: 'what was thrown can not be read', stack: '' };
+    return { name: 'Thrown', message: 'the value that was thrown can not be read', stack: '' };
   }
 }

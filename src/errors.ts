@@ -23,7 +23,7 @@ export const ERRORS = {
     details: 'https_only',
     side: 'client',
     retrySafe: true,
-    message: 'this is served by https only',
+    message: 'this host is served by https only',
   },
   bad_request: {
     status: 400,
@@ -82,14 +82,14 @@ export const ERRORS = {
     proxyStatus: 'connection_terminated',
     side: 'application',
     retrySafe: false,
-    message: 'the application broke off before its answer',
+    message: 'the application closed the connection before its response',
   },
   application_bad_answer: {
     status: 502,
     proxyStatus: 'http_protocol_error',
     side: 'application',
     retrySafe: false,
-    message: "the application's answer is malformed",
+    message: "the application's response is malformed",
   },
   queue_full: {
     status: 503,
@@ -107,7 +107,7 @@ export const ERRORS = {
     side: 'pullproxy',
     retrySafe: true,
     retryAfter: 5,
-    message: 'no instance came free in time',
+    message: 'no slot was free in time',
   },
   start_failed: {
     status: 503,
@@ -147,14 +147,14 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** A failed visit: what its client is told. */
+/** A failed visit, as its client is told. */
 export class PullproxyError extends Error {
   readonly code: ErrorCode;
   readonly kind: ErrorKind;
-  /** Where the client is to go instead. */
+  /** The URL that the client is sent to. */
   location: string | null = null;
 
-  /** `retryAfter`: seconds, where more is known than the kind of error says. */
+  /** `retryAfter`: seconds, when they are known better than the kind of error says. */
   constructor(code: ErrorCode, reason?: string, retryAfter?: number) {
     super(reason ?? ERRORS[code].message);
     this.name = 'PullproxyError';
@@ -182,7 +182,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** A worker ended before it served. What it had to say itself stands in the log above. */
+/** A worker ended before it served. Its own messages are in the log. */
 export class WorkerEnded extends Error {
   constructor(message: string) {
     super(message);

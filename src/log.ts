@@ -7,25 +7,25 @@ import { RepeatedLines } from './repeated-lines.ts';
 
 export type Log = pino.Logger;
 
-/** The kernel takes this much in one piece (PIPE_BUF): lines of several processes, or of the log, do not end up inside each other. */
+/** The kernel writes this much atomically (PIPE_BUF), so lines of several processes do not mix. */
 const WRITE_BYTES_MAX = 4_096;
-/** The access log: fewer bytes wait for FLUSH_MS. */
+/** In the access log fewer bytes wait for FLUSH_MS. */
 const FLUSH_BYTES = 2_048;
 const FLUSH_MS = 250;
-/** What waits for a slow disk or reader; further lines are dropped. */
+/** Bytes that may wait for a slow disk or reader; further lines are dropped. */
 const WAITING_BYTES_MAX = 4 * 1_048_576;
-/** A reader that does not read is tried again after this, a disk that is full after that. */
+/** The pause before a reader that does not read is tried again, and before a full disk is. */
 const RETRY_MS = 100;
 const FAILED_MS = 1_000;
-/** At the end: how long what still waits may take. */
+/** At the end: how long waiting lines may take. */
 const CLOSE_MS = 2_000;
 const STDOUT = 1;
 
 let ownLines: LineSink | null = null;
-/** Of all loggers of this process. */
+/** Shared by all loggers of this process. */
 const repeated = new RepeatedLines();
 
-/** Lets a line pass, unless too many say the same. */
+/** Writes a line, unless too many lines had the same message. */
 function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, level: number): void {
   const [first, second] = args as readonly unknown[];
   const message = typeof first === 'string' ? first : typeof second === 'string' ? second : null;
@@ -33,7 +33,10 @@ function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, 
   if (message === null || repeated.take(level, message, write)) method.apply(this, args);
 }
 
-/** JSON lines on stdout. Secrets are never passed to it. Of lines that repeat themselves the first ones, and how many more. Neither a reader that does not read nor a full disk holds the process up. */
+/**
+ * JSON lines on stdout. Secrets are never passed to it. When a message repeats, it writes the first lines and then how many more there were.
+ * Neither a reader that does not read nor a full disk stops the process.
+ */
 export function createLog(name: string, level = 'info'): Log {
   ownLines ??= openStdout();
   const lines = ownLines;
@@ -43,24 +46,24 @@ export function createLog(name: string, level = 'info'): Log {
   );
 }
 
-/** Resolves when the log is written, or could not be in CLOSE_MS. */
+/** Resolves when the log is written, or after CLOSE_MS. */
 export async function closeLog(): Promise<void> {
   repeated.close();
   await ownLines?.close();
 }
 
 export interface LineFile {
-  /** One line with its newline. Never blocks; what does not fit is dropped. */
+  /** Writes one line with its newline. Never blocks; a line without room is dropped. */
   write(line: string): void;
   /** Lines that were dropped. */
   readonly dropped: number;
-  /** Resolves when everything is written, or could not be in CLOSE_MS. */
+  /** Resolves when everything is written, or after CLOSE_MS. */
   close(): Promise<void>;
 }
 
 /**
- * Appends lines to a file, or to stdout, off the event loop's way. `failed` is told when it can't be written to any more (disk full), once until
- * it can be again.
+ * Appends lines to a file, or to stdout, without blocking the event loop. Calls `failed` once when writing fails (disk full), and again only
+ * after writing has worked in between.
  * @throws Error when the file can't be opened
  */
 export function openLineFile(target: 'stdout' | { readonly path: string }, failed: (error: Error) => void): LineFile {
@@ -68,7 +71,7 @@ export function openLineFile(target: 'stdout' | { readonly path: string }, faile
   return new LineSink(withoutBlocking(fd) ?? fd, { sync: false, gatherBytes: FLUSH_BYTES, failed });
 }
 
-/** Lines are written at once, where that can't block: those before a crash are there. */
+/** Lines are written at once if that can't block, so that the last lines before a crash are there. */
 function openStdout(): LineSink {
   const fd = withoutBlocking(STDOUT);
   const sync = fd !== null || !canBlock(STDOUT);
@@ -86,7 +89,7 @@ function canBlock(fd: number): boolean {
   }
 }
 
-/** The same pipe or terminal, opened once more so that writing to it never blocks; null: it is none, or it can't be. */
+/** The same pipe or terminal, opened again so that writing never blocks; null: it is neither, or it can't be opened. */
 function withoutBlocking(fd: number): number | null {
   try {
     if (!fstatSync(fd).isFIFO() && !isatty(fd)) return null;
@@ -97,14 +100,14 @@ function withoutBlocking(fd: number): number | null {
 }
 
 interface SinkOptions {
-  /** Writes in the turn in which a line comes. */
+  /** Writes in the turn of the event loop in which the line came. */
   readonly sync: boolean;
   /** Fewer bytes wait for FLUSH_MS. */
   readonly gatherBytes: number;
   readonly failed: (error: Error) => void;
 }
 
-/** `waiting`: for a reader, or for room on a disk. */
+/** `waiting`: for a reader, or for space on a disk. */
 type SinkState = 'idle' | 'writing' | 'waiting';
 
 class LineSink implements LineFile {
@@ -112,9 +115,9 @@ class LineSink implements LineFile {
   readonly #fd: number;
   readonly #options: SinkOptions;
   readonly #lines: string[] = [];
-  /** Of all that is not written yet. */
+  /** Bytes that are not written yet. */
   #bytes = 0;
-  /** What is being written. */
+  /** The bytes that are being written. */
   #chunk: Buffer | null = null;
   #chunkLines = 0;
   #state: SinkState = 'idle';
@@ -129,7 +132,7 @@ class LineSink implements LineFile {
   }
 
   write(line: string): void {
-    // What ends after the end is not written.
+    // Lines after close() are not written.
     if (this.#closing) return;
     const bytes = Buffer.byteLength(line);
     if (this.#bytes + bytes > WAITING_BYTES_MAX) {
@@ -158,7 +161,7 @@ class LineSink implements LineFile {
     if (this.#fd !== STDOUT && this.#state !== 'writing') closeSync(this.#fd);
   }
 
-  /** At the process' end: what can be written without waiting. */
+  /** At the end of the process: writes what it can without waiting. */
   lastWords(): void {
     if (!this.#options.sync || this.#closing) return;
     this.#state = 'idle';
@@ -218,7 +221,7 @@ class LineSink implements LineFile {
     this.#chunk = bytes === chunk.length ? null : chunk.subarray(bytes);
   }
 
-  /** Nobody waits for a disk at the end. */
+  /** At the end nothing waits for a disk. */
   #giveUp(): void {
     this.dropped += this.#lines.length;
     this.#lines.length = 0;

@@ -1,23 +1,23 @@
 /**
- * Text for terminals. Names, errors and what commands wrote come from outside: an escape sequence in them could move the cursor, set the
- * window's title or answer for the person at the keyboard, and a bidi override could show another name than the one that is meant.
+ * Text for terminals. Names, errors and output of commands come from outside. An escape sequence in them could move the cursor, set the
+ * window's title or type for the person at the keyboard, and a bidi override could show another name than the real one.
  */
 
 /** Controls (C0, DEL, C1), formats (bidi, zero width, tags), line and paragraph separators, halves of surrogate pairs. */
 const PLAIN = /^[\n\x20-\x7e]*$/;
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** Each such character as JSON would write it, `\u001b`: in one line. */
+/** Writes each such character as JSON does, `\u001b`, so that the text is one line. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, escaped);
 }
 
-/** The same, and lines stay lines: for text that we have put together, and for JSON, which then says the same as before. */
+/** The same, but lines stay lines: for text that we wrote, and for JSON, whose meaning stays the same. */
 export function printableLines(text: string): string {
   return PLAIN.test(text) ? text : text.replace(UNPRINTABLE, (letter) => (letter === '\n' ? letter : escaped(letter)));
 }
 
-/** All texts in it, names of fields too. */
+/** Makes all texts in it printable, names of fields too. */
 export function printableAll<T>(value: T): T {
   if (typeof value === 'string') return printable(value) as T;
   if (typeof value !== 'object' || value === null) return value;

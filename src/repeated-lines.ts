@@ -1,15 +1,15 @@
 /**
- * Lines of a log that strangers can repeat: whoever connects, sends nonsense and goes would write to the disk as fast as to the network.
- * Of each message the first lines of a window are written, and at its end one line says how many more there were.
+ * Limits log lines that strangers can repeat. Otherwise a client that connects, sends nonsense and leaves would write to our disk as fast as it
+ * sends. The first lines of each message in a window are written, and at its end one line says how many more there were.
  */
 
-/** For all lines with the same message, whatever else they say. */
+/** For all lines with the same message, whatever their other fields say. */
 const WINDOW_MS = 10_000;
 /** Warnings and errors. */
 const LINES_MAX = 20;
-/** Lines that tell what happens in order: many instances that start at once are no flood. */
+/** Lines about normal events: many instances that start at once are no flood. */
 const ORDERLY_LINES_MAX = 1_000;
-/** Messages that are counted at a time; beyond it the one that came first is summed up early. */
+/** Messages that are counted at a time. Beyond that, the oldest one is summed up early. */
 const MESSAGES_MAX = 200;
 const WARN = 40;
 const INFO = 30;
@@ -20,9 +20,9 @@ type Write = (facts: object, message: string) => void;
 interface Repeated {
   readonly until: number;
   written: number;
-  /** Not written. */
+  /** Lines that were not written. */
   more: number;
-  /** As the last one would have been. */
+  /** Writes the summary in the way of the last line. */
   write: Write;
 }
 
@@ -36,7 +36,7 @@ export class RepeatedLines {
     this.#now = now;
   }
 
-  /** Whether a line is to be written. `level` as pino counts them; `write` is how lines of this logger and level are written. */
+  /** Whether to write a line. `level` is pino's number; `write` writes a line of this logger and level. */
   take(level: number, message: string, write: Write): boolean {
     if (level < INFO) return true;
     let repeated = this.#messages.get(message);
@@ -62,7 +62,7 @@ export class RepeatedLines {
     return false;
   }
 
-  /** Says now what was not written; at the end of the process. */
+  /** Writes all summaries now; called at the end of the process. */
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

@@ -7,7 +7,7 @@ export interface AddressRange {
   readonly bits: number;
 }
 
-/** `10.0.0.0/8`, `2001:db8::/32`, or one address; null when `written` is none. */
+/** `10.0.0.0/8`, `2001:db8::/32`, or one address; null when `written` is neither. */
 export function parseAddressRange(written: string): AddressRange | null {
   const match = /^([0-9a-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(written.trim());
   const address = match?.[1] ?? '';

@@ -18,10 +18,10 @@ export interface Described {
   readonly examples: readonly (readonly [line: string, what: string])[];
 }
 
-/** All that the outside sees of one command. */
+/** One command, complete. */
 export interface CommandSpec<S extends Settings> extends Described {
   readonly settings: S;
-  /** What no single setting can know; problems in the same form as the others. */
+  /** Checks that need several settings. Returns problems in the same form as the others. */
   readonly check?: (values: Values<S>, tail: readonly string[]) => readonly string[];
 }
 

@@ -3,7 +3,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 /** Beyond this `setTimeout` fires at once instead of late, so no setting may reach it. */
 export const LONGEST_TIMER_MS = 24 * 3_600_000;
 
-/** `250ms`, `30s`, `5m`, `1h` in milliseconds; null when `text` is none. The unit is never guessed. */
+/** `250ms`, `30s`, `5m`, `1h` in milliseconds; null when `text` is not a duration. The unit is never guessed. */
 export function parseDuration(text: string): number | null {
   const match = /^(\d{1,12})(ms|s|m|h)$/.exec(text.trim());
   if (match === null) return null;

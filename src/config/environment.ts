@@ -1,4 +1,4 @@
-/** What this process was started with; others ask here instead of reading it themselves. */
+/** The environment of this process. Other rooms read it here only. */
 export function inheritedEnvironment(): Readonly<Record<string, string | undefined>> {
   return process.env;
 }

@@ -4,7 +4,7 @@ import { problem } from './kinds.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { parseRouteSettings, type RouteRecord } from './route-settings.ts';
 
-/** A configuration file's top level, not judged yet. */
+/** The top level of a configuration file, not checked yet. */
 export type ConfigFile = Readonly<Record<string, unknown>>;
 
 /** @throws ConfigError when the file can't be read or is no YAML mapping. */
@@ -25,7 +25,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   try {
     top = document.toJS();
   } catch (error) {
-    // An alias of nothing, or one by which a small file becomes a large one.
+    // An alias without a target, or aliases that expand a small file into a large one.
     throw new ConfigError([problem('--config', path, `YAML (${(error as Error).message.split('\n', 1)[0]})`)]);
   }
   if (top === null || top === undefined) return {};
@@ -33,7 +33,7 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   return top;
 }
 
-/** The file's `routes:` by canonical name, each checked; what is wrong is added to `problems`. */
+/** The file's `routes:` by canonical name, each checked; problems are added to `problems`. */
 export function readRoutes(routes: unknown, problems: string[]): ReadonlyMap<string, RouteRecord> {
   const result = new Map<string, RouteRecord>();
   if (routes === undefined || routes === null) return result;

@@ -11,7 +11,7 @@ export interface CommandLine {
   readonly problems: readonly string[];
 }
 
-/** Takes a command line apart; values are not judged here. Problems are collected, so that one run shows them all. */
+/** Splits a command line; values are checked elsewhere. Problems are collected, so that one run shows all of them. */
 export function readFlags(argv: readonly string[], settings: readonly Setting<unknown>[], operandsAllowed: boolean): CommandLine {
   const end = argv.indexOf('--');
   const line = end < 0 ? argv : argv.slice(0, end);
@@ -28,7 +28,7 @@ export function readFlags(argv: readonly string[], settings: readonly Setting<un
     if (token.kind === 'positional') {
       if (open !== undefined) add(given, open.flag, token.value);
       else if (operandsAllowed) operands.push(token.value);
-      else problems.push(`"${token.value}": expected a flag; put -- before the command that is to be run`);
+      else problems.push(`"${token.value}": expected a flag; put -- before the command to run`);
       continue;
     }
     if (token.kind !== 'option') continue;
@@ -47,7 +47,7 @@ export function readFlags(argv: readonly string[], settings: readonly Setting<un
   return { given, operands, tail, help, problems };
 }
 
-/** The raw value in the environment; empty counts as absent, since compose files and unit files leave such. */
+/** The raw value in the environment; an empty one counts as absent, because compose files and unit files leave empty variables. */
 export function readEnvironment(environment: NodeJS.ProcessEnv, { flag }: Setting<unknown>): string | undefined {
   const value = environment[environmentName(flag)];
   return value === '' ? undefined : value;
@@ -63,7 +63,7 @@ function* tokensOf(line: readonly string[], settings: readonly Setting<unknown>[
   const { tokens } = parseArgs({ args: [...line], options: { ...options, help }, strict: false, allowPositionals: true, tokens: true });
   for (const token of tokens) {
     if (token.kind === 'option' && token.inlineValue === false && token.value.startsWith('-')) {
-      // `--secret --redis URL`: the value is missing, and what parseArgs took for it is the next flag.
+      // `--secret --redis URL`: the value is missing, and parseArgs took the next flag for it.
       yield { ...token, value: undefined, inlineValue: undefined };
       yield* tokensOf(line.slice(token.index + 1), settings);
       return;

@@ -3,11 +3,11 @@ import { isIPv4, isIPv6 } from 'node:net';
 export interface HostPort {
   /** A name or an address; an IPv6 address without its brackets, as sockets want it. */
   readonly host: string;
-  /** 0 asks the system for a free one when listening. */
+  /** When listening, 0 asks the system for a free port. */
   readonly port: number;
 }
 
-/** `example.com:80`, `127.0.0.1:0`, `[::1]:9080`; null when `text` is none. */
+/** `example.com:80`, `127.0.0.1:0`, `[::1]:9080`; null when `text` is neither. */
 export function parseHostPort(text: string): HostPort | null {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text.trim());
   if (match === null) return null;
@@ -19,10 +19,10 @@ export function parseHostPort(text: string): HostPort | null {
   return Object.freeze({ host: plain, port });
 }
 
-/** The longest HOST:PORT: a name of 253 letters, a colon and a port. */
+/** The longest HOST:PORT: a name of 253 characters, a colon and a port. */
 export const ADDRESS_BYTES_MAX = 260;
 
-/** An address that came over a link or out of Redis; null for what can't be dialled. Looks at no more than it has to of a long text. */
+/** Parses an address from a link or from Redis; null when it can't be dialled. Reads only the beginning of a long text. */
 export function parseDialAddress(text: string): HostPort | null {
   const parsed = text.length <= ADDRESS_BYTES_MAX && !/\s/.test(text) ? parseHostPort(text) : null;
   return parsed !== null && parsed.port > 0 ? parsed : null;
@@ -40,7 +40,7 @@ export function isLoopback(address: string): boolean {
 }
 
 function validHost(host: string): boolean {
-  // What looks like an IPv4 address must be one: 300.1.1.1 would otherwise go to DNS and fail there, much later.
+  // A text that looks like an IPv4 address must be one: 300.1.1.1 would otherwise go to DNS and fail there, much later.
   if (/^[\d.]+$/.test(host)) return isIPv4(host);
   return host.length <= 253 && /^[a-z\d_]([a-z\d_-]*[a-z\d_])?(\.[a-z\d_]([a-z\d_-]*[a-z\d_])?)*\.?$/i.test(host);
 }

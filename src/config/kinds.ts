@@ -10,16 +10,16 @@ import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { formatSize, parseSize } from './size.ts';
 
 const ARGUMENTS_MAX = 256;
-/** As an operator writes it: a worker adds its number. */
+/** For an operator's `--id`; a worker adds its number. */
 const NODE_ID_CHARS_MAX = 64;
 const ARGUMENT_CHARS_MAX = 16_384;
 
 export interface Kind<T> {
   /** Completes "expected …". */
   readonly expected: string;
-  /** What stands for the value in help texts. */
+  /** Stands for the value in help texts. */
   readonly placeholder: string;
-  /** Null: not one. */
+  /** Null: the value is not of this kind. */
   readonly read: (value: unknown) => T | null;
   readonly write: (value: T) => string | number | boolean;
 }
@@ -108,7 +108,7 @@ export const yesNo: Kind<boolean> = {
   write: (value) => value,
 };
 
-/** An address to listen at: port 0 means a free one. */
+/** An address to listen at: port 0 means a free port. */
 export const listenAddress: Kind<HostPort> = hostPort('HOST:PORT such as 127.0.0.1:9090 or [::1]:9090 (port 0: a free one)', 0);
 
 /** An address to connect to. */
@@ -121,7 +121,7 @@ export const routeName: Kind<string> = {
   write: (value) => value,
 };
 
-/** A command: program and arguments, given to the kernel as they are. As text it is JSON. */
+/** A command: a program and its arguments, passed to the kernel unchanged. As text it is JSON. */
 export const argumentVector: Kind<readonly string[]> = {
   expected: 'a program and its arguments as a JSON list of texts, such as ["docker", "run", "my-app"]',
   placeholder: 'ARGV',
@@ -134,7 +134,7 @@ export const argumentVector: Kind<readonly string[]> = {
   write: (value) => JSON.stringify(value),
 };
 
-/** A path; whether it can be read shows when it is read. */
+/** A path. It is checked when it is read. */
 export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
 export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
@@ -157,7 +157,7 @@ export interface Rate {
   readonly durationMs: number;
 }
 
-/** So many in so much time: `10/1s`. */
+/** A number in a time: `10/1s`. */
 export const rate: Kind<Rate> = {
   expected: 'a number and a time, such as 10/1s or 100/1m',
   placeholder: 'N/DURATION',
@@ -190,7 +190,7 @@ function hostPort(expected: string, minPort: number): Kind<HostPort> {
   };
 }
 
-/** One problem in the form that all of them have: the key, the value and what was expected. */
+/** A problem in the form that all problems have: the key, the value and what was expected. */
 export function problem(key: string, value: unknown, expected: string): string {
   return `${key} ${quote(value)}: expected ${expected}`;
 }

@@ -5,18 +5,18 @@ import { validRouteName } from './route-name.ts';
 export interface ListenUrl {
   readonly protocol: 'http' | 'https' | 'tls' | 'tcp';
   readonly host: string;
-  /** 0: a free one. */
+  /** 0: a free port. */
   readonly port: number;
-  /** The application behind a `tcp` listener; null for the others, which read it from the traffic. */
+  /** The route of a `tcp` listener; null for the others, which read the route from the traffic. */
   readonly route: string | null;
   /** The PROXY protocol version that connections to this listener begin with; null: none is expected. */
   readonly proxyProtocol: 'v1' | 'v2' | null;
 }
 
 const EXPECTED =
-  'http://HOST:PORT, https://HOST:PORT, tls://HOST:PORT or tcp://HOST:PORT?route=NAME, each with proxy=v1 or proxy=v2 in the query if clients come through a PROXY protocol';
+  'http://HOST:PORT, https://HOST:PORT, tls://HOST:PORT or tcp://HOST:PORT?route=NAME, each with proxy=v1 or proxy=v2 in the query if connections begin with a PROXY header';
 
-/** A `--listen` value; null when `url` is none. */
+/** A `--listen` value; null when `url` is not one. */
 export function parseListenUrl(url: string): ListenUrl | null {
   const match = /^(http|https|tls|tcp):\/\/([^/?#]+)\/?(?:\?([^#]*))?$/.exec(url.trim());
   const protocol = match?.[1] as ListenUrl['protocol'] | undefined;

@@ -1,5 +1,5 @@
 /**
- * Flags beat the environment, which beats the file, which beats the default. Everything that is wrong is said at once.
+ * Flags beat the environment, which beats the file, which beats the default. All problems are reported at once.
  */
 import { ConfigError } from '../errors.ts';
 import type { CommandSpec } from './command-spec.ts';
@@ -15,11 +15,11 @@ export interface Loaded<S extends Settings> {
   readonly operands: readonly string[];
   /** CMD ARG...: everything after `--`. */
   readonly tail: readonly string[];
-  /** The file's routes, checked, as they were written. */
+  /** The file's routes as they are written, checked. */
   readonly routes: ReadonlyMap<string, RouteRecord>;
 }
 
-/** A value before it is judged, and what to call it in a message. */
+/** A value before it is checked, and its name in messages. */
 interface Given {
   readonly label: string;
   readonly values: readonly unknown[];
@@ -55,7 +55,7 @@ export async function loadCommand<const S extends Settings>(
 }
 
 function tailProblems<S extends Settings>(spec: CommandSpec<S>, { tail }: CommandLine): string[] {
-  if (spec.tail === 'none' && tail.length > 0) return [problem('--', tail.join(' '), 'nothing after it: this command runs no other')];
+  if (spec.tail === 'none' && tail.length > 0) return [problem('--', tail.join(' '), 'nothing after it: this command does not run another one')];
   if (spec.tail === 'required' && tail.length === 0)
     return ['-- CMD ARG...: expected the command to run at the end of the line, such as "-- node server.js"'];
   return [];

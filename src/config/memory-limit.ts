@@ -2,12 +2,12 @@
 import { totalmem } from 'node:os';
 import type { Setting } from './settings.ts';
 
-/** `one` with a default that is this share of the memory at most: strangers must not fill a small container. Texts name the most that it is. */
+/** `one` with a default of at most this share of the memory: strangers must not fill a small container. Help texts show the largest default. */
 export function ofMemory(share: number, one: Setting<number>): Setting<number> {
   return { ...one, standard: Math.min(one.standard, Math.floor(memoryLimit() * share)) };
 }
 
-/** `value` for each of several workers, which share that memory: a default is a part of it for each, what the operator has set stays. */
+/** `value` for each of several workers, which share the memory: a default is divided among them, a value that the operator has set stays. */
 export function ofEachWorker(one: Setting<number>, share: number, value: number, workers: number): number {
   return value === one.standard ? Math.min(value, Math.floor((memoryLimit() * share) / workers)) : value;
 }

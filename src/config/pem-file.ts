@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { ConfigError } from '../errors.ts';
 import { problem } from './kinds.ts';
 
-/** The content of a file that a flag names; undefined when it names none. @throws ConfigError when it can't be read or is no PEM. */
+/** The content of a file that a flag names; undefined without a flag. @throws ConfigError when the file can't be read or is not PEM. */
 export function readPemFile(flag: string, path: string | undefined): Buffer | undefined {
   if (path === undefined) return undefined;
   let content: Buffer;

@@ -1,4 +1,4 @@
-/** What both who reads and who writes a PROXY header needs (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt). */
+/** Constants for reading and writing PROXY headers (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt). */
 
 export type ProxyVersion = 'v1' | 'v2';
 

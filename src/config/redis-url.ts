@@ -5,8 +5,8 @@
  *     redis://HOST:PORT,redis://HOST:PORT                                      nodes of a Redis Cluster
  *     redis-sentinel://[USER:PASSWORD@]HOST[:PORT],HOST[:PORT]/NAME[/DATABASE] the master that Sentinels call NAME; rediss-sentinel:// with TLS
  *
- * User and password are those of Redis. Sentinels have their own, if any: `?sentinel-password=PASSWORD`, with
- * `&sentinel-username=USER` where it is not the default one.
+ * User and password are those of Redis. Sentinels have their own, if they need one: `?sentinel-password=PASSWORD`, with
+ * `&sentinel-username=USER` if it is not the default user.
  */
 import type { HostPort } from './host-port.ts';
 
@@ -22,7 +22,7 @@ export type RedisPlace =
   | ({ readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly name: string; readonly database: number } & Access &
       SentinelAccess);
 
-/** What the Sentinels themselves want to know. */
+/** The user and password of the Sentinels themselves. */
 interface SentinelAccess {
   readonly sentinelUsername?: string;
   readonly sentinelPassword?: string;
@@ -39,7 +39,7 @@ export function withoutPasswords(text: string): string {
   return text.replaceAll(/\/\/[^@/,]*@/g, '//').replaceAll(/(sentinel-password=)[^&\s"]*/g, '$1***');
 }
 
-/** Null: it does not say where Redis is. */
+/** Null: the text does not say where Redis is. */
 export function parseRedisUrl(text: string): RedisPlace | null {
   const trimmed = text.trim();
   if (/^rediss?-sentinel:/.test(trimmed)) return parseSentinelUrl(trimmed);
@@ -51,7 +51,7 @@ export function parseRedisUrl(text: string): RedisPlace | null {
   return { kind: 'cluster', nodes: places.flatMap((place) => (place === null ? [] : [place.at])), ...first.access };
 }
 
-/** The addresses that are asked first. */
+/** The addresses to ask first. */
 export function redisAddresses(place: RedisPlace): readonly HostPort[] {
   if (place.kind === 'server') return [place.at];
   return place.kind === 'cluster' ? place.nodes : place.sentinels;
@@ -95,7 +95,7 @@ function accessOf(username: string, password: string, tls: boolean): Access {
   };
 }
 
-/** A password that was not encoded may have a % of its own. */
+/** A password that is not percent-encoded may contain a %. */
 function decoded(text: string): string {
   try {
     return decodeURIComponent(text);

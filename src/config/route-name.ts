@@ -4,8 +4,8 @@ export const ROUTE_NAME_EXPECTED =
   'a host name such as app.example.com, *.example.com for all hosts below it, or * for any host (letters, digits, hyphens and dots, at most 253)';
 
 /**
- * The canonical form of a route's name: lower case, without the trailing dot; null when `name` is none.
- * A leading `*.` stands for all hosts below, a lone `*` for any host. Underscores are no host name by RFC 1123, but
+ * The canonical form of a route's name: lower case, without the trailing dot; null when `name` is not a route's name.
+ * A leading `*.` stands for all hosts below, a single `*` for any host. RFC 1123 does not allow underscores in host names, but
  * container networks make such names and browsers send them.
  */
 export function validRouteName(name: string): string | null {
@@ -16,7 +16,7 @@ export function validRouteName(name: string): string | null {
   return labels.every((label) => LABEL.test(label)) ? plain : null;
 }
 
-/** Whether `name` is a route's name in its canonical form. Names that come from a linker, from Redis or from a file of the cluster must be. */
+/** Whether `name` is a route's name in its canonical form. Names from a linker, from Redis or from a file must be canonical. */
 export function isRouteName(name: unknown): name is string {
   return typeof name === 'string' && validRouteName(name) === name;
 }

@@ -1,30 +1,30 @@
 import { ConfigError } from '../errors.ts';
 import { argumentVector, choice, duration, type Kind, problem, whole } from './kinds.ts';
 
-/** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see the README's reference. */
+/** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
 export interface RouteSettings {
   readonly holdTimeoutMs: number;
   /** Held clients of the route in the whole cluster. */
   readonly maxHeld: number;
   readonly minInstances: number;
   readonly maxInstances: number;
-  /** A start that has not linked by then is given up. */
+  /** A start that has not linked by then counts as failed. */
   readonly startTimeoutMs: number;
   /** Run the startup command once per missing instance, or once with the total. */
   readonly startMode: 'each' | 'total';
-  /** From one start to the next; 0: all that are missing at once. */
+  /** From one start to the next; 0: all missing instances at once. */
   readonly startIntervalMs: number;
-  /** Absent: as many as are missing. */
+  /** Absent: no limit. */
   readonly maxStartsPerMinute?: number;
   /** The route's own startup command, for scalers that allow it. */
   readonly command?: readonly string[];
   /** Run when an instance has left, for schedulers that would start it again. */
   readonly stopCommand?: readonly string[];
-  /** A browser that has waited for so long is shown a page meanwhile; absent: it waits as everybody does. */
+  /** A browser that has waited for this time is shown a page; absent: it waits like every other client. */
   readonly waitingPageAfterMs?: number;
   readonly balance: 'newest' | 'spread';
   readonly protocol: 'http1' | 'h2c' | 'tcp';
-  /** What an instance is expected to serve at once, before the first one has said it. Without it the first start is a single one. */
+  /** The expected concurrency of an instance, until the first one has linked. Without it the first start is a single instance. */
   readonly concurrency?: number;
 }
 
@@ -56,37 +56,37 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
   holdTimeout: key('holdTimeoutMs', duration(1), 'how long a client waits for a free instance before it gets a 503'),
   maxHeld: key('maxHeld', whole(0, 10_000_000), 'how many clients may wait at once, in the whole cluster'),
   minInstances: key('minInstances', whole(0, 10_000), 'instances that are kept running without traffic'),
-  maxInstances: key('maxInstances', whole(0, 10_000), 'instances that are never exceeded'),
-  startTimeout: key('startTimeoutMs', duration(1), 'how long a started instance may take until it is linked'),
+  maxInstances: key('maxInstances', whole(0, 10_000), 'the most instances at any time'),
+  startTimeout: key('startTimeoutMs', duration(1), 'how long a started instance may take until it has linked; then the start counts as failed'),
   startMode: key('startMode', choice('each', 'total'), 'run the startup command once per missing instance, or once with the total'),
-  startInterval: key('startIntervalMs', duration(0), 'how long to wait between two starts; 0s begins all that are missing at once'),
+  startInterval: key('startIntervalMs', duration(0), 'how long to wait between two starts; 0s starts all missing instances at once'),
   maxStartsPerMinute: key(
     'maxStartsPerMinute',
     whole(1, 100_000),
-    'starts that are never exceeded within a minute; without it there is no such limit',
+    'the most starts within a minute; without it there is no such limit',
   ),
   command: key('command', argumentVector, "the route's own startup command, run by scalers with --allow-route-commands instead of theirs"),
   stopCommand: key(
     'stopCommand',
     argumentVector,
-    'run when an instance has left, where a scheduler would start it again; by scalers with --allow-route-commands',
+    'run when an instance has left, for schedulers that would start it again; by scalers with --allow-route-commands',
   ),
   waitingPageAfter: key(
     'waitingPageAfterMs',
     duration(0),
-    'a browser that has waited for so long is shown a page that asks again by itself; without it everybody waits for the answer',
+    'a browser that has waited for this time is shown a page that asks again by itself; without it every client waits for its response',
   ),
-  balance: key('balance', choice('newest', 'spread'), 'fill the newest instance first, or spread the load over all'),
-  protocol: key('protocol', choice('http1', 'h2c', 'tcp'), 'what the application speaks'),
+  balance: key('balance', choice('newest', 'spread'), 'fill the newest instance first, or spread the load over all of them'),
+  protocol: key('protocol', choice('http1', 'h2c', 'tcp'), 'the protocol of the application: HTTP/1.1, HTTP/2 in the clear (gRPC), or raw TCP'),
   concurrency: key(
     'concurrency',
     whole(1, 1_000_000),
-    'requests that an instance is expected to take at once, before the first one has said it',
+    'the expected concurrency of an instance, until the first one has linked; without it the first start is a single instance',
   ),
 };
 
 /**
- * Reads settings as users write them; what is missing comes from `defaults`.
+ * Parses settings as users write them; missing keys come from `defaults`.
  * @throws ConfigError with all problems at once; each names the key, the value and what was expected.
  */
 export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings = DEFAULT_ROUTE_SETTINGS): RouteSettings {
@@ -110,7 +110,7 @@ export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings 
   return settings;
 }
 
-/** The inverse: all keys as a user would write them. */
+/** The inverse: all keys as users write them. */
 export function writeRouteSettings(settings: RouteSettings): Record<string, string | number | boolean> {
   const record: Record<string, string | number | boolean> = {};
   for (const [name, { field, kind }] of Object.entries(ROUTE_KEYS)) {
@@ -121,8 +121,8 @@ export function writeRouteSettings(settings: RouteSettings): Record<string, stri
 }
 
 /**
- * The same keys as in `record` and no others, checked and in their canonical form: what is stored, so that a default
- * that changes later still reaches routes that never said otherwise.
+ * The same keys as in `record` and no others, checked and in canonical form. This is stored, so that a default
+ * that changes later still reaches routes without that key.
  * @throws ConfigError as `parseRouteSettings` does.
  */
 export function canonicalRouteRecord(record: RouteRecord): Record<string, string | number | boolean> {
@@ -133,7 +133,7 @@ export function canonicalRouteRecord(record: RouteRecord): Record<string, string
 function key<T extends RouteValue>(field: keyof RouteSettings, kind: Kind<T>, help: string): RouteKey {
   return {
     field,
-    // `write` is only ever given what `read` made.
+    // `write` only gets values that `read` returned.
     kind: { ...kind, write: (value) => kind.write(value as T) },
     help,
   };

@@ -1,12 +1,12 @@
 /**
- * A file of secrets, one a line, each with the routes that it is good for:
+ * A file of secrets, one on each line, each with the routes that it allows:
  *
  *     # the team of the shop
  *     8kYx...           shop.example.com *.shop.example.com
  *     # for all routes
  *     q2Zv...
  *
- * `*.shop.example.com` is for all routes below it, `*` for all.
+ * `*.shop.example.com` allows all routes below it, `*` allows all.
  */
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../errors.ts';
@@ -15,11 +15,11 @@ import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 
 export interface SecretEntry {
   readonly secret: string;
-  /** None: for all. */
+  /** Empty: all routes. */
   readonly routes: readonly string[];
 }
 
-/** Of one route: as many as a node says that it knows, see handshake.ts. */
+/** Secrets of one route; a node tries as many, see handshake.ts. */
 const SECRETS_MAX = 8;
 
 /** @throws ConfigError with all problems; none of them shows a secret. */

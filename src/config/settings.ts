@@ -1,6 +1,6 @@
 /**
- * What a setting is: one line in a command's table says its flag, its kind, its default and what it is for. Flags,
- * environment variables, file keys, help texts and the type of the result all follow from that line.
+ * A setting is one line in a command's table: its flag, its kind, its default and its help. Flags,
+ * environment variables, file keys, help texts and the type of the result follow from that line.
  */
 import type { Kind } from './kinds.ts';
 
@@ -15,13 +15,13 @@ export interface Setting<T> {
   /** Never shown in messages. */
   readonly secret: boolean;
   readonly standard: T;
-  /** The default as a user would write it; empty when there is none. */
+  /** The default as users write it; empty without a default. */
   readonly defaultText: string;
-  /** Reads one value; null: not one. */
+  /** Parses one value; null: it is not one. */
   readonly readItem: (value: unknown) => unknown;
 }
 
-/** A command's settings under the names that the code uses for them. */
+/** A command's settings by their names in the code. */
 export type Settings = Readonly<Record<string, Setting<unknown>>>;
 
 export type Values<S extends Settings> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
@@ -36,7 +36,7 @@ export function optional<T>(flag: string, kind: Kind<T>, help: string): Setting<
   return { ...common(flag, kind, help), standard: undefined, defaultText: '' };
 }
 
-/** As `optional`; messages never show the value. */
+/** Like `optional`, and messages never show the value. */
 export function secret(flag: string, kind: Kind<string>, help: string): Setting<string | undefined> {
   return { ...optional(flag, kind, help), secret: true };
 }
@@ -47,7 +47,7 @@ export function required<T>(flag: string, kind: Kind<T>, help: string): Setting<
   return { ...common(flag, kind, help), required: true, standard: undefined as T, defaultText: '' };
 }
 
-/** As `many`, and at least one. */
+/** Like `many`, with at least one value. */
 export function atLeastOne<T>(flag: string, kind: Kind<T>, help: string): Setting<readonly T[]> {
   return { ...many(flag, kind, [], help), required: true };
 }

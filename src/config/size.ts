@@ -9,7 +9,7 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
   gib: 1024 ** 3,
 };
 
-/** `16384`, `64KiB`, `512MiB`, `1GiB`, also decimal `500MB`, in bytes; null when `text` is none. */
+/** `16384`, `64KiB`, `512MiB`, `1GiB`, also decimal `500MB`, in bytes; null when `text` is not a size. */
 export function parseSize(text: string): number | null {
   const match = /^(\d{1,15}) ?([a-z]*)$/.exec(text.trim().toLowerCase());
   const unit = UNIT_BYTES[match?.[2] ?? ''];

@@ -1,4 +1,4 @@
-/** The settings of what a process says about single requests: access log and traces. */
+/** The settings of access log and traces. */
 import { share, text, yesNo } from './kinds.ts';
 import { onOff, setting } from './settings.ts';
 
@@ -6,7 +6,7 @@ export const TRACING_SETTINGS = {
   tracing: onOff(
     'tracing',
     yesNo,
-    "sends OpenTelemetry traces by OTLP over HTTP to OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318); on by itself where that is set. OpenTelemetry's other variables count, too",
+    "sends OpenTelemetry traces by OTLP over HTTP to OTEL_EXPORTER_OTLP_ENDPOINT (http://localhost:4318); also on when that variable is set. OpenTelemetry's other variables count too",
   ),
 };
 
@@ -15,18 +15,18 @@ export const TELEMETRY_SETTINGS = {
     'access-log',
     text('off|stdout|FILE', 'off, stdout or the path of a file'),
     'off',
-    'one JSON line for each request, and for each connection that is passed through: on stdout among the log, or appended to a file',
+    'one JSON line for each request, and for each TCP or TLS connection that is passed through: in the log on stdout, or appended to a file',
   ),
   accessLogSample: setting(
     'access-log-sample',
     share,
     1,
-    'share of the requests that are written, from 0 to 1; what failed is written in any case',
+    'share of the requests that are written, from 0 to 1; failed ones are always written',
   ),
   ...TRACING_SETTINGS,
 };
 
-/** Whether traces are to be sent: the flag says so, or what OpenTelemetry's variables say (its specification, "Environment Variable"). */
+/** Whether to send traces: by the flag, or by OpenTelemetry's variables (its specification, "Environment Variable"). */
 export function tracingWanted(asked: boolean, environment: Readonly<Record<string, string | undefined>>): boolean {
   if (environment.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return false;
   if (asked) return true;

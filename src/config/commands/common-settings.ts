@@ -30,38 +30,38 @@ export const INSTANCE = {
     10,
     'requests (or TCP connections) that the application gets at once, never more',
   ),
-  idleTimeoutMs: setting('idle-timeout', duration(1), 300_000, 'the newest instance leaves after being idle for so long'),
-  oldIdleTimeoutMs: setting('old-idle-timeout', duration(1), 10_000, 'an older instance leaves after being idle for so long'),
+  idleTimeoutMs: setting('idle-timeout', duration(1), 300_000, 'the newest instance leaves after being idle for this time'),
+  oldIdleTimeoutMs: setting('old-idle-timeout', duration(1), 10_000, 'an older instance leaves after being idle for this time'),
   stopTimeoutMs: setting('stop-timeout', duration(0), 10_000, 'how long the application may take to stop after SIGTERM, before SIGKILL'),
   appProxyProtocol: optional(
     'app-proxy-protocol',
     choice('v1', 'v2'),
-    'begin each connection to the application with a PROXY header of this version, which names the client; no connection serves two clients',
+    'begin each connection to the application with a PROXY header of this version, which names the client; each connection then serves one client',
   ),
 };
 
 export const SECRET = secret(
   'secret',
   text('SECRET', 'at least one character'),
-  'what nodes and linkers prove to each other that they know; better in the environment than in a flag, which others can see',
+  'the secret that nodes and linkers prove to each other; set it in the environment, because others can see a flag',
 );
 
 export const SECRET_FILE = optional(
   'secret-file',
   filePath,
-  'file with secrets instead, one a line; routes behind one say what it is good for, and without them it is for all. Read again when it changes; linkers use its first',
+  'file with secrets, one on each line, followed by the routes that it allows; without routes it allows all. Read again when it changes; linkers use the first secret',
 );
 
 export const LINK_VERSION_MIN = setting(
   'link-version-min',
   whole(1, 2),
   2,
-  'oldest version of the protocol between nodes and linkers that is taken. 1 lets pullproxy 0.1 in, for the time of an upgrade: its proofs can be passed on by others, and are given to strangers',
+  'oldest version of the link protocol that is accepted. 1 accepts pullproxy 0.1 during an upgrade: others can pass its proofs on, and strangers receive them',
 );
 
 export const REDIS = setting('redis', redisUrls, DEFAULT_REDIS, 'the Redis that the nodes share');
 
-/** Settings for routes that have none of their own, out of a command's values. */
+/** The settings of routes without settings of their own, from a command's values. */
 export function routeDefaultsOf(values: Values<typeof ROUTE_DEFAULTS>): RouteSettings {
   const { holdTimeoutMs, maxHeld, minInstances, maxInstances, startTimeoutMs } = values;
   return Object.freeze({ ...ROUTE, holdTimeoutMs, maxHeld, minInstances, maxInstances, startTimeoutMs });

@@ -4,7 +4,7 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 export const COMPLETION = command({
   name: 'completion',
-  summary: 'prints a script with which a shell completes commands, flags and values',
+  summary: 'prints a script that completes commands, flags and values in a shell',
   usage: [`${SHELLS.join(' | ')}`],
   about: 'Load it in the file that your shell reads when it starts, or put it where the shell looks for such scripts.',
   settings: {},

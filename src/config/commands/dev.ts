@@ -10,7 +10,7 @@ export const DEV = command({
   summary: 'try it: proxy, scaling and your application in one command, without Redis',
   usage: ['[--listen URL]... [--concurrency N] [--max-instances N] -- CMD ARG...'],
   about:
-    'Starts a proxy and, once somebody connects, CMD: as many instances of it as the load needs, each with its own port in the environment variable PORT. Idle instances leave again. All in memory; nothing has to be installed.',
+    'Starts a proxy and, once somebody connects, CMD: as many instances of it as the load needs, each with its own port in the environment variable PORT. Idle instances leave again. Everything is in memory; nothing has to be installed.',
   settings: {
     ...LISTENER_SETTINGS,
     route: setting('route', routeName, '*', 'the host name that the application answers to; * is any'),

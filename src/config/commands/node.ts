@@ -13,40 +13,40 @@ export const NODE = command({
     '[--listen URL]... [--backend HOST:PORT] [--advertise HOST:PORT] [--admin HOST:PORT] [--redis URL] [--workers N] [--config FILE]',
   ],
   about:
-    'Takes clients in and holds them until an instance of their application has a free slot. Several nodes with the same Redis act as one proxy; without --redis the node is on its own.',
+    'Accepts clients and holds them until an instance of their application has a free slot. Several nodes with the same Redis act as one proxy; without --redis the node runs alone.',
   settings: {
     ...LISTENER_SETTINGS,
     backend: setting('backend', listenAddress, { host: '0.0.0.0', port: 9080 }, 'where linkers connect'),
     advertise: optional(
       'advertise',
       dialAddress,
-      "the address under which linkers of other nodes reach this node's backend port; found out when absent",
+      "the address at which linkers and other nodes reach this node's backend port; without it the node finds an address of this machine",
     ),
     backendTlsCert: optional('backend-tls-cert', filePath, `${CERTIFICATE} of the backend port: turns TLS on there`),
     backendTlsKey: optional('backend-tls-key', filePath, `${PRIVATE_KEY} of the backend port`),
-    backendTlsCa: optional('backend-tls-ca', filePath, 'file with the authorities (PEM) of which linkers must have a certificate'),
+    backendTlsCa: optional('backend-tls-ca', filePath, 'file with certificate authorities (PEM): linkers must have a certificate from one of them'),
     backendTlsName: optional(
       'backend-tls-name',
       text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
-      "name that every node's backend certificate has: what nodes look for when they relay to each other",
+      "name in every node's backend certificate: nodes check it when they relay to each other",
     ),
     secret: SECRET,
     secretFile: SECRET_FILE,
-    insecure: onOff('insecure', yesNo, 'listen for linkers beyond this machine without a secret: whoever reaches the port can be one'),
+    insecure: onOff('insecure', yesNo, 'listen for linkers beyond this machine without a secret: everybody who reaches the port can be a linker'),
     linkVersionMin: LINK_VERSION_MIN,
     routesPerSecretMax: setting(
       'routes-per-secret-max',
       whole(1, 100_000),
       10_000,
-      'routes without settings that linkers with one secret may make known at this node; 100000 with all secrets together',
+      'routes without settings that linkers with one secret may create at this node; 100000 with all secrets together',
     ),
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
-    id: optional('id', nodeId, "the node's name; made up when absent"),
+    id: optional('id', nodeId, "the node's name; by default the host name and some random characters"),
     workers: setting(
       'workers',
       whole(1, 64),
       1,
-      'processes that serve, each a node of its own behind the same ports; needs --redis. The ports after that of --backend are their own',
+      'worker processes, each a node of its own behind the same ports; needs --redis. The ports after that of --backend belong to one worker each',
     ),
     drainDelayMs: setting(
       'drain-delay',
@@ -85,16 +85,16 @@ export const NODE = command({
   ],
 });
 
-/** Each worker is a node: without Redis they would know nothing of each other. */
+/** Each worker is a node: without Redis the workers would not know each other. */
 function workersProblems({ workers, redis, backend }: { workers: number; redis?: string | undefined; backend: HostPort }): string[] {
   if (workers === 1) return [];
-  if (redis === undefined) return [problem('--workers', workers, '1, or --redis with it, through which workers share their slots')];
+  if (redis === undefined) return [problem('--workers', workers, '1, or --redis with it: workers share their slots through Redis')];
   if (backend.port > 0 && backend.port + workers > 65_535)
     return [problem('--backend', formatHostPort(backend), `${workers} ports after it, for the workers`)];
   return [];
 }
 
-/** Without a secret everybody is a linker: that is for those on this machine, unless the operator wants it. */
+/** Without a secret everybody can be a linker. So the port is for this machine only, unless the operator says otherwise. */
 function openBackendProblems(values: {
   readonly backend: HostPort;
   readonly secret?: string | undefined;
@@ -109,7 +109,7 @@ function openBackendProblems(values: {
     problem(
       '--backend',
       formatHostPort(backend),
-      `a secret with it (PULLPROXY_SECRET or --secret-file), since whoever reaches it could be a linker; or ${port}, for linkers of this machine only; or --insecure`,
+      `a secret with it (PULLPROXY_SECRET or --secret-file), because everybody who reaches the port could be a linker; or ${port}, for linkers of this machine only; or --insecure`,
     ),
   ];
 }

@@ -7,11 +7,11 @@ export const STATUS = command({
   name: 'status',
   summary: 'shows nodes, routes and instances',
   usage: ['[--redis URL] [--json] [--watch]'],
-  about: 'Reads what the nodes say in Redis and prints it: what is wrong first, then routes, nodes, startup jobs and instances.',
+  about: 'Prints the state of the cluster as the nodes wrote it to Redis: troubles first, then routes, nodes, startup jobs and instances.',
   settings: {
     redis: REDIS,
     json: onOff('json', yesNo, 'print JSON, in the form of /api/v1/state'),
-    watch: onOff('watch', yesNo, 'again each second; on a terminal in the manner of top, until q or Ctrl-C'),
+    watch: onOff('watch', yesNo, 'print again each second; on a terminal like top, until q or Ctrl-C'),
     ...EVERYWHERE,
   },
   tail: 'none',

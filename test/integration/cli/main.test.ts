@@ -33,7 +33,7 @@ describe('the program', () => {
     expect(stderr.split('\n')).toEqual([
       "pullproxy node: can't start:",
       '  --bakend: expected a known flag; is --backend meant?',
-      '  "x": expected a flag; put -- before the command that is to be run',
+      '  "x": expected a flag; put -- before the command to run',
       '  PULLPROXY_ADMIN "9090": expected HOST:PORT such as 127.0.0.1:9090 or [::1]:9090 (port 0: a free one)',
       '  --workers "0": expected a whole number from 1 to 64',
       '"pullproxy node --help" explains every setting.',

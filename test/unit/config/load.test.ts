@@ -177,7 +177,7 @@ describe('problems', () => {
     });
     expect(problems).toEqual([
       '--lisen: expected a known flag; is --listen meant?',
-      '"x": expected a flag; put -- before the command that is to be run',
+      '"x": expected a flag; put -- before the command to run',
       '--id has no value: expected letters, digits, dots, hyphens and underscores, at most 64',
       expect.stringMatching(/^routes "a b": expected a host name/),
       expect.stringMatching(/^routes.app.holdTimeout 30: expected a duration/),
@@ -208,7 +208,7 @@ describe('problems', () => {
     ]);
     expect(await problemsOf(LINKER, ['--proxy', 'a:1', '--route', 'b'])).toEqual([expect.stringMatching(/^--app is missing/)]);
     expect(await problemsOf(DEV, [])).toEqual([expect.stringMatching(/^-- CMD ARG\.\.\.: expected/)]);
-    expect(await problemsOf(NODE, ['--', 'x'])).toEqual(['-- "x": expected nothing after it: this command runs no other']);
+    expect(await problemsOf(NODE, ['--', 'x'])).toEqual(['-- "x": expected nothing after it: this command does not run another one']);
   });
 
   test('several workers need a Redis, and ports of their own', async () => {
