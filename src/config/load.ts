@@ -55,7 +55,8 @@ export async function loadCommand<const S extends Settings>(
 }
 
 function tailProblems<S extends Settings>(spec: CommandSpec<S>, { tail }: CommandLine): string[] {
-  if (spec.tail === 'none' && tail.length > 0) return [problem('--', tail.join(' '), 'nothing after it: this command does not run another one')];
+  if (spec.tail === 'none' && tail.length > 0)
+    return [problem('--', tail.join(' '), 'nothing after it: this command does not run another one')];
   if (spec.tail === 'required' && tail.length === 0)
     return ['-- CMD ARG...: expected the command to run at the end of the line, such as "-- node server.js"'];
   return [];

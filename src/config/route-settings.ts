@@ -57,14 +57,14 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
   maxHeld: key('maxHeld', whole(0, 10_000_000), 'how many clients may wait at once, in the whole cluster'),
   minInstances: key('minInstances', whole(0, 10_000), 'instances that are kept running without traffic'),
   maxInstances: key('maxInstances', whole(0, 10_000), 'the most instances at any time'),
-  startTimeout: key('startTimeoutMs', duration(1), 'how long a started instance may take until it has linked; then the start counts as failed'),
+  startTimeout: key(
+    'startTimeoutMs',
+    duration(1),
+    'how long a started instance may take until it has linked; then the start counts as failed',
+  ),
   startMode: key('startMode', choice('each', 'total'), 'run the startup command once per missing instance, or once with the total'),
   startInterval: key('startIntervalMs', duration(0), 'how long to wait between two starts; 0s starts all missing instances at once'),
-  maxStartsPerMinute: key(
-    'maxStartsPerMinute',
-    whole(1, 100_000),
-    'the most starts within a minute; without it there is no such limit',
-  ),
+  maxStartsPerMinute: key('maxStartsPerMinute', whole(1, 100_000), 'the most starts within a minute; without it there is no such limit'),
   command: key('command', argumentVector, "the route's own startup command, run by scalers with --allow-route-commands instead of theirs"),
   stopCommand: key(
     'stopCommand',
@@ -77,7 +77,11 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     'a browser that has waited for this time is shown a page that asks again by itself; without it every client waits for its response',
   ),
   balance: key('balance', choice('newest', 'spread'), 'fill the newest instance first, or spread the load over all of them'),
-  protocol: key('protocol', choice('http1', 'h2c', 'tcp'), 'the protocol of the application: HTTP/1.1, HTTP/2 in the clear (gRPC), or raw TCP'),
+  protocol: key(
+    'protocol',
+    choice('http1', 'h2c', 'tcp'),
+    'the protocol of the application: HTTP/1.1, HTTP/2 in the clear (gRPC), or raw TCP',
+  ),
   concurrency: key(
     'concurrency',
     whole(1, 1_000_000),

@@ -31,7 +31,11 @@ export const LINKER = command({
     startId: optional('start-id', startId, 'the startup job that began this instance; the startup command finds it in START_ID'),
     secret: SECRET,
     secretFile: SECRET_FILE,
-    proxyTlsCa: optional('proxy-tls-ca', filePath, 'file with certificate authorities (PEM): nodes must have a certificate from one of them. Turns TLS on'),
+    proxyTlsCa: optional(
+      'proxy-tls-ca',
+      filePath,
+      'file with certificate authorities (PEM): nodes must have a certificate from one of them. Turns TLS on',
+    ),
     proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
     proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
     proxyTlsName: optional(

@@ -24,7 +24,11 @@ export const NODE = command({
     ),
     backendTlsCert: optional('backend-tls-cert', filePath, `${CERTIFICATE} of the backend port: turns TLS on there`),
     backendTlsKey: optional('backend-tls-key', filePath, `${PRIVATE_KEY} of the backend port`),
-    backendTlsCa: optional('backend-tls-ca', filePath, 'file with certificate authorities (PEM): linkers must have a certificate from one of them'),
+    backendTlsCa: optional(
+      'backend-tls-ca',
+      filePath,
+      'file with certificate authorities (PEM): linkers must have a certificate from one of them',
+    ),
     backendTlsName: optional(
       'backend-tls-name',
       text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
@@ -32,7 +36,11 @@ export const NODE = command({
     ),
     secret: SECRET,
     secretFile: SECRET_FILE,
-    insecure: onOff('insecure', yesNo, 'listen for linkers beyond this machine without a secret: everybody who reaches the port can be a linker'),
+    insecure: onOff(
+      'insecure',
+      yesNo,
+      'listen for linkers beyond this machine without a secret: everybody who reaches the port can be a linker',
+    ),
     linkVersionMin: LINK_VERSION_MIN,
     routesPerSecretMax: setting(
       'routes-per-secret-max',
