@@ -48,6 +48,8 @@ if ! present redis:7; then
   base "$work/redis"
   copy_program "$work/redis" "$(command -v redis-server)" /usr/bin/redis-server
   copy_program "$work/redis" "$(command -v redis-cli)" /usr/bin/redis-cli
+  # As in the official image: a volume that is mounted here belongs to the user redis.
+  install -d -o 999 -g 999 "$work/redis/data"
   import_image "$work/redis" redis:7 'USER redis' 'EXPOSE 6379' 'CMD ["redis-server", "--protected-mode", "no"]'
 fi
 

@@ -7,6 +7,7 @@
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
+import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 
 export type { RouteRecord, StartPlan };
@@ -68,6 +69,8 @@ export interface StartDirectory {
   route(route: string): Promise<RouteRecord | null>;
   /** Sets or (null) deletes a configured route and tells all nodes. Rejects with `ConfigError` when the settings are bad. */
   setRoute(route: string, settings: RouteRecord | null): Promise<void>;
+  /** As `setRoute`, where nobody has ever set or deleted that route. */
+  setRouteOnce(route: string, settings: RouteRecord): Promise<void>;
 
   /** Nodes, and all routes that are configured or at which a living node has something registered. */
   snapshot(): Promise<ClusterSnapshot>;
@@ -197,6 +200,13 @@ export interface Directory extends StartDirectory {
   /** The node lives. */
   beatNode(beat: NodeBeat): Promise<NodeBeatReply>;
   /** Notes that the node has something at `routes`: where others clean up if it dies. Before the first transition there. */
+  /** All that is declared, deletions included. */
+  declarations(): Promise<StoredDeclarations>;
+  /**
+   * Gives back what the directory does not have; it takes what is newer than its own, and the name `cluster` if it has none. `known.cluster`: null
+   * where the node has just made up that name. False: it belongs to another cluster.
+   */
+  restore(cluster: string, known: Declarations): Promise<boolean>;
   enterRoutes(node: string, routes: readonly string[]): Promise<void>;
   /** The routes at which the node has something registered. */
   routesOf(node: string): Promise<readonly string[]>;

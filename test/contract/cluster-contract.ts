@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
 import { configuredRoutes } from './suite/configured-routes.ts';
+import { declarations } from './suite/declarations.ts';
 import { failingStarts } from './suite/failing-starts.ts';
 import { handoff } from './suite/handoff.ts';
 import { holding } from './suite/holding.ts';
@@ -27,6 +28,7 @@ export function describeCluster(twin: Twin): void {
     starts(world);
     failingStarts(world);
     configuredRoutes(world);
+    declarations(world);
     pictures(world);
     membership(world);
     noSlotLost(world);

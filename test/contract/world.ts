@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
 import type { ClusterListener, InstanceInfo, NodeLoad, Peer } from '../../src/cluster/cluster.ts';
+import type { DeclarationsKept } from '../../src/cluster/declarations.ts';
 import type { Bell, BellListener, Directory, Ring } from '../../src/cluster/directory.ts';
 import { ClusterMember } from '../../src/cluster/member/member.ts';
 import type { RouteSettings } from '../../src/config/route-settings.ts';
@@ -49,10 +50,11 @@ export class TestMember {
   readonly #idle = new Map<string, number>();
   #waiting: (() => void)[] = [];
 
-  constructor(id: string, connection: Cuttable) {
+  constructor(id: string, connection: Cuttable, kept: DeclarationsKept = {}) {
     this.#connection = connection;
     const self = { id, address: `${id}.test:9080` };
-    this.cluster = new ClusterMember({ self, version: '1.2.3', log: silent, directory: connection.directory, bell: connection.bell });
+    const { directory, bell } = connection;
+    this.cluster = new ClusterMember({ self, version: '1.2.3', log: silent, directory, bell, kept });
   }
 
   get peer(): Peer {
@@ -144,15 +146,22 @@ export class World {
   }
 
   /** `bell` may wrap the member's bell, to lose messages. Not started yet. */
-  async prepare(id: string, bell: (bell: Bell) => Bell = (same) => same): Promise<TestMember> {
+  async prepare(id: string, bell: (bell: Bell) => Bell = (same) => same, kept: DeclarationsKept = {}): Promise<TestMember> {
     const connection = await this.backing.connect();
-    const member = new TestMember(id, cuttable(connection.directory, bell(connection.bell)));
+    const member = new TestMember(id, cuttable(connection.directory, bell(connection.bell)), kept);
     this.#members.push(member);
     return member;
   }
 
   async join(id: string, bell?: (bell: Bell) => Bell): Promise<TestMember> {
     const member = await this.prepare(id, bell);
+    await member.start();
+    return member;
+  }
+
+  /** Joins with what it kept. */
+  async joinWith(id: string, kept: DeclarationsKept): Promise<TestMember> {
+    const member = await this.prepare(id, undefined, kept);
     await member.start();
     return member;
   }

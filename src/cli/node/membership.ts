@@ -1,5 +1,6 @@
 /** How a node belongs to others: through Redis, or alone in memory. */
 import type { Cluster, Peer } from '../../cluster/cluster.ts';
+import type { DeclarationsKept } from '../../cluster/declarations.ts';
 import { createMemoryCluster } from '../../cluster/memory/open.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
@@ -24,9 +25,9 @@ export interface Membership {
 }
 
 /** Nothing starts instances: linkers come by themselves, or clients wait in vain. */
-export function alone(version: string, log: Log): Membership {
+export function alone(version: string, log: Log, kept?: DeclarationsKept): Membership {
   return {
-    join: (self) => createMemoryCluster({ self, version, log }).cluster,
+    join: (self) => createMemoryCluster({ self, version, log, kept }).cluster,
     startNeeded: () => {},
     instanceLeft: () => {},
     starts: false,
@@ -37,7 +38,13 @@ export function alone(version: string, log: Log): Membership {
 }
 
 /** Startup jobs go to the scalers, through the same Redis; `defaults` are of routes that have no settings of their own. */
-export async function throughRedis(url: string, version: string, log: Log, defaults: RouteSettings): Promise<Membership> {
+export async function throughRedis(
+  url: string,
+  version: string,
+  log: Log,
+  defaults: RouteSettings,
+  kept?: DeclarationsKept,
+): Promise<Membership> {
   // Loaded only where there is a Redis: a node on its own stays small.
   const { createRedisCluster } = await import('../../cluster/redis/open.ts');
   const { StartupQueue } = await import('../../scaling/startup-queue.ts');
@@ -47,7 +54,7 @@ export async function throughRedis(url: string, version: string, log: Log, defau
   let restart = async (_route: string): Promise<number> => 0;
   return {
     join(self) {
-      const { cluster, directory } = createRedisCluster({ url, self, version, log });
+      const { cluster, directory } = createRedisCluster({ url, self, version, log, kept });
       const startups = new StartupQueue({ redisUrl: url, directory, defaults, log });
       queue = startups;
       restart = (route) => restartWith(directory, (name) => startups.order(name), route);

@@ -15,6 +15,7 @@ import type { Log } from '../../log.ts';
 import { ProxyNode } from '../../node/node.ts';
 import type { NodeAddresses } from '../../node/node-options.ts';
 import { backendTls, followBackendTls } from '../files/backend-certificates.ts';
+import { openDeclarationsFile } from '../files/declarations-file.ts';
 import { setFileRoutes } from '../files/file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
 import { Secrets } from '../files/secrets.ts';
@@ -59,9 +60,13 @@ export async function openNode(
   const { id } = place;
   const certificates = readHttpsFiles(settings, keys);
   const secrets = new Secrets(settings);
+  const file = settings.stateDir === undefined ? undefined : openDeclarationsFile(settings.stateDir, log);
+  const kept = { file, asserted: routes };
   const host = await advertisedHost(place.backend.host, settings.redis);
   const membership =
-    settings.redis === undefined ? alone(version, log) : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings));
+    settings.redis === undefined
+      ? alone(version, log, kept)
+      : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings), kept);
 
   const telemetry = await openTelemetry(settings, id, log);
   const node = new ProxyNode({
@@ -109,6 +114,7 @@ export async function openNode(
       await routesSet;
       await node.drain(drainMs, delayMs);
       await membership.close();
+      file?.flush();
       await telemetry.close();
     },
   };

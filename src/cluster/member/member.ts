@@ -6,6 +6,7 @@
 import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.ts';
 import type { Log } from '../../log.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
+import type { DeclarationsKept } from '../declarations.ts';
 import {
   type Bell,
   type DemandNotice,
@@ -20,6 +21,7 @@ import type { StartTimes } from '../starts.ts';
 import { DirectoryClock } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
+import { KnownDeclarations } from './known-declarations.ts';
 import { LinkedRoutes } from './linked-routes.ts';
 import { MoveNotices } from './move-notices.ts';
 import { type PresenceContext, RoutePresence } from './presence.ts';
@@ -30,6 +32,7 @@ export interface MemberOptions {
   readonly directory: Directory;
   readonly bell: Bell;
   readonly log: Log;
+  readonly kept?: DeclarationsKept | undefined;
 }
 
 const UNREAD_LOAD: NodeLoad = { held: 0, active: 0, links: 0 };
@@ -40,6 +43,7 @@ export class ClusterMember implements Cluster {
   readonly #directory: Directory;
   readonly #bell: Bell;
   readonly #log: Log;
+  readonly #kept: DeclarationsKept;
   readonly #startedMs = Date.now();
   readonly #demand = new Demand();
   readonly #clock = new DirectoryClock();
@@ -57,7 +61,8 @@ export class ClusterMember implements Cluster {
   #beatTimer: NodeJS.Timeout | null = null;
   #routesTimer: NodeJS.Timeout | null = null;
 
-  constructor({ self, version, directory, bell, log }: MemberOptions) {
+  constructor({ self, version, directory, bell, log, kept = {} }: MemberOptions) {
+    this.#kept = kept;
     this.self = self;
     this.#version = version;
     this.#directory = directory;
@@ -96,8 +101,9 @@ export class ClusterMember implements Cluster {
       now: monotonicMs,
       left: (route) => this.#presences.delete(route),
     };
+    const known = new KnownDeclarations(this.#directory, this.#kept, this.#log, monotonicMs);
     const routes = new ConfiguredRoutes(
-      () => this.#directory.routes(),
+      () => known.routes(),
       (settings) => listener.onRoutes(settings),
       this.#log,
     );

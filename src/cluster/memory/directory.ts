@@ -2,8 +2,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { guard } from '../../boundary.ts';
-import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
+import type { RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, NodeSnapshot, Peer } from '../cluster.ts';
+import type { Declarations, StoredDeclarations } from '../declarations.ts';
 import type {
   BellListener,
   Directory,
@@ -17,6 +18,7 @@ import type {
 } from '../directory.ts';
 import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
+import { DeclaredRoutes } from './declared-routes.ts';
 import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
@@ -25,7 +27,7 @@ export class MemoryDirectory implements Directory {
   readonly commands = 0;
   readonly #now: () => number;
   readonly #routes = new Map<string, RouteState>();
-  readonly #configured = new Map<string, RouteRecord>();
+  #declared = new DeclaredRoutes();
   readonly #nodes = new Map<string, { readonly beat: NodeBeat; readonly at: number }>();
   readonly #routesOf = new Map<string, Set<string>>();
   #wholeAt = Number.NEGATIVE_INFINITY;
@@ -43,7 +45,8 @@ export class MemoryDirectory implements Directory {
 
   /** Loses all that it knows, like a server that is restarted empty. */
   lose(): void {
-    for (const map of [this.#routes, this.#configured, this.#nodes, this.#routesOf]) map.clear();
+    for (const map of [this.#routes, this.#nodes, this.#routesOf]) map.clear();
+    this.#declared = new DeclaredRoutes();
   }
 
   async startPlan(route: string): Promise<StartPlan> {
@@ -87,16 +90,32 @@ export class MemoryDirectory implements Directory {
   }
 
   async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
-    return new Map(this.#configured);
+    return this.#declared.routes();
   }
 
   async route(route: string): Promise<RouteRecord | null> {
-    return this.#configured.get(route) ?? null;
+    return this.#declared.route(route);
   }
 
   async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
-    if (settings === null) this.#configured.delete(route);
-    else this.#configured.set(route, canonicalRouteRecord(settings));
+    if (this.#declared.declare(route, settings, this.#now())) this.#tellOfRoutes();
+  }
+
+  async setRouteOnce(route: string, settings: RouteRecord): Promise<void> {
+    if (!this.#declared.isKnown(route)) await this.setRoute(route, settings);
+  }
+
+  async declarations(): Promise<StoredDeclarations> {
+    return this.#declared.read();
+  }
+
+  async restore(cluster: string, known: Declarations): Promise<boolean> {
+    const taken = this.#declared.restore(cluster, known, this.#now());
+    if (taken > 0) this.#tellOfRoutes();
+    return taken >= 0;
+  }
+
+  #tellOfRoutes(): void {
     for (const listener of this.listeners.values()) {
       const deliver = guard('bell', () => listener.onRoutesChanged());
       setImmediate(deliver);
@@ -111,10 +130,11 @@ export class MemoryDirectory implements Directory {
         const { startedMs: _, spares: __, ...said } = beat;
         return { draining: false, holds: {}, coldStarts: {}, ...said, heartbeatAgeMs: now - at };
       });
-    const names = new Set([...this.#configured.keys(), ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])])]);
+    const configured = this.#declared.routes();
+    const names = new Set([...configured.keys(), ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])])]);
     return {
       nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
-      routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name, this.#configured.get(name) ?? null)),
+      routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name, configured.get(name) ?? null)),
     };
   }
 

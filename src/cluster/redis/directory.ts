@@ -4,6 +4,13 @@ import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { ClusterSnapshot, NodeSnapshot, Peer, RouteSnapshot } from '../cluster.ts';
 import {
+  DECLARATION_KINDS,
+  type DeclarationKind,
+  type Declarations,
+  restoredPerCallMax,
+  type StoredDeclarations,
+} from '../declarations.ts';
+import {
   type Directory,
   DirectoryUnavailable,
   type HoldChange,
@@ -18,12 +25,13 @@ import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import { isDataFault, type RedisConnection, reasonOf } from './connection.ts';
-import { asideKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { asideKey, declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { publishCommand } from './publish.ts';
 import {
   list,
   NODE_FIELDS,
+  readDeclarations,
   readHash,
   readHoldReply,
   readMatched,
@@ -147,12 +155,47 @@ export class RedisDirectory implements Directory {
     return typeof json === 'string' ? readRecord(json) : null;
   }
 
-  async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
-    const stored = settings === null ? null : JSON.stringify(canonicalRouteRecord(settings));
-    await this.#routes(() =>
-      stored === null ? this.#redis.call('hdel', routesKey, route) : this.#redis.call('hset', routesKey, route, stored),
-    );
+  setRoute(route: string, settings: RouteRecord | null): Promise<void> {
+    return this.#declare(route, settings, false);
+  }
+
+  setRouteOnce(route: string, settings: RouteRecord): Promise<void> {
+    return this.#declare(route, settings, true);
+  }
+
+  async #declare(route: string, settings: RouteRecord | null, onlyOnce: boolean): Promise<void> {
+    const value = settings === null ? '' : JSON.stringify(canonicalRouteRecord(settings));
+    const kind: DeclarationKind = 'settings';
+    const args = [DECLARATION_KINDS.indexOf(kind) + 1, kind, route, value, onlyOnce ? 1 : 0];
+    const changed = await this.#declared(() => this.#redis.run('declare', declarationKeys, args));
+    if (changed === 1) await this.#tellOfRoutes(route);
+  }
+
+  async declarations(): Promise<StoredDeclarations> {
+    return readDeclarations(await this.#declared(() => this.#redis.run('declarations', declarationKeys, DECLARATION_KINDS)));
+  }
+
+  async restore(cluster: string, { cluster: before, highest, all }: Declarations): Promise<boolean> {
+    let taken = 0;
+    for (let at = 0; at === 0 || at < all.length; at += restoredPerCallMax) {
+      const args: (string | number)[] = [cluster, highest, before === null ? 1 : 0];
+      for (const { kind, name, version, value } of all.slice(at, at + restoredPerCallMax)) {
+        args.push(DECLARATION_KINDS.indexOf(kind) + 1, kind, name, version, value ?? '');
+      }
+      const answer = Number(await this.#declared(() => this.#redis.run('restore', declarationKeys, args)));
+      if (answer < 0) return false;
+      taken += answer;
+    }
+    if (taken > 0) await this.#tellOfRoutes('');
+    return true;
+  }
+
+  async #tellOfRoutes(route: string): Promise<void> {
     await this.#redis.call(publishCommand(this.#redis.client), routesKey, route);
+  }
+
+  #declared(send: () => Promise<unknown>): Promise<unknown> {
+    return this.#mending.ofKeys(declarationKeys, 'hash', send);
   }
 
   /** Who knows the settings writes them again, those that are not there. */

@@ -2,12 +2,25 @@
  * Every key and channel that pullproxy's directory uses in Redis, as plain text so that `redis-cli` reads them. BullMQ's own are
  * elsewhere (`{pp-bull}`).
  */
+import { DECLARATION_KINDS, type DeclarationKind } from '../declarations.ts';
 
 /** ZSET: node → its last beat, Redis time in ms. */
 export const nodesKey = 'pp:nodes';
 
 /** HASH: route → its settings as JSON. Also the channel that tells of a change. */
 export const routesKey = 'pp:routes';
+
+/** HASH: of what is declared, the name of the cluster and the highest version. In the hash slot of `routesKey`, as the next one. */
+export const declaredKey = `pp:{${routesKey}}:about`;
+
+/** HASH: `KIND NAME` → version of the declaration and a hash of its value; deleted ones stay with `-`. */
+export const versionsKey = `pp:{${routesKey}}:versions`;
+
+/** Where the values of each kind of declaration are: name → JSON. All in the hash slot of `routesKey`. */
+const DECLARED_VALUES: Readonly<Record<DeclarationKind, string>> = { settings: routesKey };
+
+/** As the scripts of declarations take them. */
+export const declarationKeys: readonly string[] = [declaredKey, versionsKey, ...DECLARATION_KINDS.map((kind) => DECLARED_VALUES[kind])];
 
 /** STRING that lasts for as long as the directory is known to be incomplete after a loss. */
 export const lossKey = 'pp:loss';

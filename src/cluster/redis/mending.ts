@@ -34,6 +34,13 @@ export class Mending {
     });
   }
 
+  /** A command for several keys of one hash slot, all of the type. */
+  ofKeys<T>(keys: readonly string[], type: string, send: () => Promise<T>): Promise<T> {
+    return this.#guard(`key ${keys.join(' ')}`, send, async () => {
+      for (const key of keys) this.#noteMoved(tuples(await this.#redis.run('aside', [key], [type]), 2));
+    });
+  }
+
   /** Entries that were taken out of a route's keys: { key, entry, value, ... }. */
   noteTakenOut(answer: unknown): void {
     for (const [key, entry, value] of tuples(answer, 3)) {

@@ -1,5 +1,6 @@
 import type { Log } from '../../log.ts';
 import type { Cluster, Peer } from '../cluster.ts';
+import type { DeclarationsKept } from '../declarations.ts';
 import type { Bell, Directory, StartDirectory } from '../directory.ts';
 import { ClusterMember } from '../member/member.ts';
 import { RedisBell } from './bell.ts';
@@ -10,14 +11,20 @@ import { RedisDirectory } from './directory.ts';
  * A node's cluster through Redis, and the directory it uses. `url`: as config/redis-url.ts says. It connects at once; the cluster's
  * `stop` closes it.
  */
-export function createRedisCluster(options: { readonly url: string; readonly self: Peer; readonly version: string; readonly log: Log }): {
+export function createRedisCluster(options: {
+  readonly url: string;
+  readonly self: Peer;
+  readonly version: string;
+  readonly log: Log;
+  readonly kept?: DeclarationsKept | undefined;
+}): {
   cluster: Cluster;
   directory: Directory;
 } {
-  const { url, self, version, log } = options;
+  const { url, self, version, log, kept } = options;
   const connection = new RedisConnection(url, log);
   const directory = new RedisDirectory(connection);
-  return { cluster: new ClusterMember({ self, version, log, directory, bell: new RedisBell(connection, log) }), directory };
+  return { cluster: new ClusterMember({ self, version, log, kept, directory, bell: new RedisBell(connection, log) }), directory };
 }
 
 /** Rings nodes, for those who are none. It connects at once; `close` ends that. */

@@ -3,6 +3,7 @@
  * somebody wrote into Redis: what does not pass its check in values.ts is left out.
  */
 import type { InstanceInfo, InstanceSnapshot, InstanceState, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
+import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, versionMax } from '../declarations.ts';
 import {
   DirectoryUnavailable,
   type HoldReply,
@@ -15,10 +16,23 @@ import {
 import { reasonCharsMax } from '../start-limits.ts';
 import type { StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
-import { addressOf, concurrencyMax, countOf, instanceIdOf, nodeIdOf, objectOf, startIdOf, textOf, timeOf, versionOf } from '../values.ts';
+import {
+  addressOf,
+  concurrencyMax,
+  countOf,
+  instanceIdOf,
+  nodeIdOf,
+  objectOf,
+  routeNameOf,
+  startIdOf,
+  textOf,
+  timeOf,
+  versionOf,
+} from '../values.ts';
 
 /** Bounds of a histogram. */
 const WAIT_COUNTS_MAX = 64;
+const CLUSTER_CHARS_MAX = 64;
 const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 
 export function readMatched(answer: unknown): Matched {
@@ -62,6 +76,26 @@ export function readRouteBeat(answer: unknown): RouteBeatReply {
     newestNode: nodeIdOf(newestNode),
     starting: number(starting),
   };
+}
+
+export function readDeclarations(answer: unknown): StoredDeclarations {
+  const [cluster, highest, values, deleted, lost] = list(answer);
+  return {
+    cluster: textOf(cluster, CLUSTER_CHARS_MAX) || null,
+    highest: versionNumber(highest),
+    all: [...tuples(values, 4), ...tuples(deleted, 3)].flatMap(readDeclaration),
+    lost: tuples(lost, 3).flatMap(readDeclaration),
+  };
+}
+
+function readDeclaration([kind, name, version, value]: readonly unknown[]): Declaration[] {
+  const [known, route] = [DECLARATION_KINDS.find((one) => one === kind), routeNameOf(name)];
+  if (known === undefined || route === null) return [];
+  return [{ kind: known, name: route, version: versionNumber(version), value: typeof value === 'string' ? value : null }];
+}
+
+function versionNumber(text: unknown): number {
+  return countOf(text, versionMax) ?? 0;
 }
 
 export function readPlan(answer: unknown): StartPlan {

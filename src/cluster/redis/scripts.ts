@@ -1,6 +1,7 @@
 /** The Lua scripts beside this file: one file a transition, read once. */
 import { readFileSync } from 'node:fs';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
+import { deletionsMax, versionMax } from '../declarations.ts';
 import {
   clockStepMs,
   concurrencyLivesMs,
@@ -14,7 +15,7 @@ import {
 } from '../limits.ts';
 import * as startLimits from '../start-limits.ts';
 import { addressCharsMax, concurrencyMax, countMax, nodeCharsMax, wholeMax } from '../values.ts';
-import { routeKeys } from './keys.ts';
+import { declarationKeys, routeKeys } from './keys.ts';
 
 export interface Script {
   readonly lua: string;
@@ -46,6 +47,8 @@ const CONSTANTS = Object.entries({
   asideLivesMs: 24 * 3_600_000,
   auditedMax: 20,
   auditedCharsMax: 100,
+  deletionsMax,
+  versionMax,
   ...startLimits,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
@@ -55,6 +58,7 @@ const CONSTANTS = Object.entries({
 const ROUTE = ['_route'];
 const SEARCH = ['_route', '_match'];
 const AUDIT = ['_route', '_audit'];
+const DECLARED = ['_declared'];
 const keysOfRoute = routeKeys('any').length;
 
 export const SCRIPTS = {
@@ -79,6 +83,9 @@ export const SCRIPTS = {
   node: script('node', [], 1),
   nodeRoutes: script('node-routes', [], 1),
   routes: script('routes', [], 1),
+  declarations: script('declarations', DECLARED, declarationKeys.length),
+  declare: script('declare', DECLARED, declarationKeys.length),
+  restore: script('restore', DECLARED, declarationKeys.length),
   aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 

@@ -1,6 +1,18 @@
 import { command } from '../command-spec.ts';
 import { formatHostPort, type HostPort, isLoopback } from '../host-port.ts';
-import { dialAddress, drainDelay, filePath, listenAddress, nodeId, problem, redisUrls, text, whole, yesNo } from '../kinds.ts';
+import {
+  dialAddress,
+  directoryPath,
+  drainDelay,
+  filePath,
+  listenAddress,
+  nodeId,
+  problem,
+  redisUrls,
+  text,
+  whole,
+  yesNo,
+} from '../kinds.ts';
 import { CERTIFICATE, LISTENER_SETTINGS, PRIVATE_KEY, pairProblems, tlsProblems } from '../listener-settings.ts';
 import { onOff, optional, setting } from '../settings.ts';
 import { TELEMETRY_SETTINGS } from '../telemetry.ts';
@@ -49,6 +61,11 @@ export const NODE = command({
       'routes without settings that linkers with one secret may create at this node; 100000 with all secrets together',
     ),
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
+    stateDir: optional(
+      'state-dir',
+      directoryPath,
+      'directory in which the node keeps the settings of routes that it knows: it restores them where Redis has lost them, also after all nodes were restarted',
+    ),
     id: optional('id', nodeId, "the node's name; by default the host name and some random characters"),
     workers: setting(
       'workers',

@@ -25,7 +25,7 @@ const TIMED = [
   'pexpire pp:node:ID:routes',
   'beat',
   'ping ',
-  'routes',
+  'declarations',
 ];
 const NAMES = new Map(Object.entries(SCRIPTS).map(([name, { lua }]) => [hashOf(lua), name]));
 

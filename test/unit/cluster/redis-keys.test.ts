@@ -32,11 +32,12 @@ describe('keys in Redis', () => {
   });
 
   test('every script of a route takes all of the route’s keys', () => {
-    const { beatNode, nodes, node, nodeRoutes, routes, aside, ...ofRoutes } = SCRIPTS;
+    const { beatNode, nodes, node, nodeRoutes, routes, aside, declarations, declare, restore, ...ofRoutes } = SCRIPTS;
     expect(Object.values(ofRoutes).map(({ numberOfKeys }) => numberOfKeys)).toEqual(
       Object.values(ofRoutes).map(() => routeKeys('r').length),
     );
     expect([beatNode, nodes, node, nodeRoutes, routes, aside].map(({ numberOfKeys }) => numberOfKeys)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect([declarations, declare, restore].map(({ numberOfKeys }) => numberOfKeys)).toEqual([3, 3, 3]);
   });
 
   test('every script says its purpose, arguments and answer', () => {

@@ -34,6 +34,8 @@ export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
 const CLUSTER: Readonly<Record<string, Row>> = {
   'pp:nodes': ['zset', false, 'all nodes, and when each last said that it lives'],
   'pp:routes': ['hash', false, 'settings of routes, as they were written'],
+  'pp:{pp:routes}:about': ['hash', false, 'of what is declared: the name of the cluster, and the highest version'],
+  'pp:{pp:routes}:versions': ['hash', false, 'of what is declared: versions, deleted ones with -'],
   'pp:aside': ['hash', true, 'what was found in other keys and could not be used'],
   'pp:loss': ['string', true, 'Redis has lost its data a moment ago; nothing is started until all nodes have said theirs again'],
 };

@@ -1,0 +1,153 @@
+/** What this node knows of what operators declared: read from the directory, kept here and in a file, and given back when the directory lost it. */
+import { randomBytes } from 'node:crypto';
+import type { RouteRecord } from '../../config/route-settings.ts';
+import type { Log } from '../../log.ts';
+import {
+  type Declaration,
+  type DeclarationsFile,
+  type DeclarationsKept,
+  declarationsMax,
+  nameAfterMs,
+  type StoredDeclarations,
+} from '../declarations.ts';
+import type { Directory } from '../directory.ts';
+import { objectOf, textOf } from '../values.ts';
+
+const NAMES_SHOWN_MAX = 10;
+const VALUE_CHARS_SHOWN_MAX = 300;
+/** Between two looks another node may give something back. */
+const ROUNDS_MAX = 3;
+
+type Declaring = Pick<Directory, 'declarations' | 'restore' | 'setRoute' | 'setRouteOnce'>;
+
+export class KnownDeclarations {
+  readonly #directory: Declaring;
+  readonly #asserted: ReadonlyMap<string, RouteRecord>;
+  readonly #file: DeclarationsFile | null;
+  readonly #log: Log;
+  readonly #now: () => number;
+  #cluster: string | null = null;
+  #highest = 0;
+  #known = new Map<string, Declaration>();
+  /** Since when the directory has no name: monotonic ms. */
+  #namelessSince: number | null = null;
+  /** What was said last of what is lost. */
+  #lostSaid = '';
+
+  /** `now`: monotonic ms. */
+  constructor(directory: Declaring, { file, asserted }: DeclarationsKept, log: Log, now: () => number) {
+    this.#directory = directory;
+    this.#file = file ?? null;
+    this.#asserted = asserted ?? new Map();
+    this.#log = log;
+    this.#now = now;
+    const kept = this.#file?.read() ?? null;
+    if (kept === null) return;
+    this.#cluster = kept.cluster;
+    this.#highest = kept.highest;
+    for (const one of kept.all) this.#known.set(keyOf(one), one);
+  }
+
+  /** The settings of routes, after this node and the directory told each other what the other one did not know. */
+  async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
+    let stored = await this.#read();
+    for (let round = 0; round < ROUNDS_MAX && (await this.#giveBack(stored)); round++) stored = await this.#read();
+    if (await this.#assert(stored)) stored = await this.#read();
+    this.#learn(stored);
+    this.#sayLost(stored);
+    return routesOf(stored.all);
+  }
+
+  async #read(): Promise<StoredDeclarations> {
+    const stored = await this.#directory.declarations();
+    if (stored.cluster !== null && this.#cluster !== null && stored.cluster !== this.#cluster) this.#leave(stored);
+    return stored;
+  }
+
+  /** True when the directory has changed by it. What it refuses is older than deletions that it has forgotten. */
+  async #giveBack(stored: StoredDeclarations): Promise<boolean> {
+    const inDirectory = new Map(stored.all.map((one) => [keyOf(one), one.version]));
+    const all = [...this.#known.values()].filter((one) => one.version > (inDirectory.get(keyOf(one)) ?? 0));
+    const cluster = stored.cluster ?? this.#cluster ?? this.#newName(all.length > 0);
+    if (cluster === null || (all.length === 0 && stored.cluster !== null)) return false;
+    const isTaken = await this.#directory.restore(cluster, { cluster: this.#cluster, highest: this.#highest, all });
+    if (isTaken && all.length > 0) {
+      this.#log.warn({ cluster, count: all.length }, 'the directory had lost settings: they are restored');
+    }
+    return true;
+  }
+
+  /** True when the directory has changed by it. */
+  async #assert({ all, lost }: StoredDeclarations): Promise<boolean> {
+    if (this.#asserted.size === 0) return false;
+    const known = new Set(all.filter(({ kind }) => kind === 'settings').map(({ name }) => name));
+    const missing = [...this.#asserted].filter(([name]) => !known.has(name));
+    for (const [name, record] of missing) {
+      if (lost.some((one) => one.name === name)) await this.#directory.setRoute(name, record);
+      else await this.#directory.setRouteOnce(name, record);
+    }
+    return missing.length > 0;
+  }
+
+  /** A directory that nobody with a memory has named for a while is a new one. */
+  #newName(isNeeded: boolean): string | null {
+    this.#namelessSince ??= this.#now();
+    return isNeeded || this.#now() - this.#namelessSince >= nameAfterMs ? randomBytes(8).toString('hex') : null;
+  }
+
+  #learn({ cluster, highest, all }: StoredDeclarations): void {
+    if (cluster !== null) this.#namelessSince = null;
+    const known = new Map(all.slice(0, declarationsMax).map((one) => [keyOf(one), one]));
+    const isSame =
+      cluster === this.#cluster && known.size === this.#known.size && all.every((one) => isEqual(one, this.#known.get(keyOf(one))));
+    this.#cluster = cluster ?? this.#cluster;
+    this.#highest = Math.max(highest, this.#highest);
+    this.#known = known;
+    if (!isSame) this.#file?.save({ cluster: this.#cluster, highest: this.#highest, all: [...known.values()] });
+  }
+
+  /** Two clusters never mix: this node follows the one that the directory belongs to. */
+  #leave(stored: StoredDeclarations): void {
+    const there = new Map(stored.all.map((one) => [keyOf(one), one.value]));
+    const missing = [...this.#known.values()].filter((one) => one.value !== null && there.get(keyOf(one)) !== one.value);
+    const before = { cluster: this.#cluster, highest: this.#highest, all: [...this.#known.values()] };
+    const file = this.#file?.putAside(before) ?? null;
+    this.#cluster = null;
+    this.#highest = 0;
+    this.#known.clear();
+    if (missing.length === 0) return;
+    const routes = Object.fromEntries(
+      missing.slice(0, NAMES_SHOWN_MAX).map(({ name, value }) => [name, textOf(value, VALUE_CHARS_SHOWN_MAX)]),
+    );
+    this.#log.error(
+      { former: before.cluster, cluster: stored.cluster, count: missing.length, routes, ...(file === null ? {} : { file }) },
+      'the directory belongs to another cluster: settings that this node knows are not in it',
+    );
+  }
+
+  #sayLost({ lost }: StoredDeclarations): void {
+    const names = lost.map(({ name }) => name).sort();
+    const said = names.join(' ');
+    if (names.length > 0) {
+      this.#log.error({ count: names.length, routes: names.slice(0, NAMES_SHOWN_MAX) }, 'settings are lost: no node knows them any more');
+    } else if (this.#lostSaid !== '') this.#log.info('no settings are lost any more');
+    this.#lostSaid = said;
+  }
+}
+
+function keyOf({ kind, name }: Pick<Declaration, 'kind' | 'name'>): string {
+  return `${kind} ${name}`;
+}
+
+function isEqual(a: Declaration, b: Declaration | undefined): boolean {
+  return b !== undefined && a.version === b.version && a.value === b.value;
+}
+
+/** What is no object has no settings: it is shown as what it is. */
+function routesOf(all: readonly Declaration[]): ReadonlyMap<string, RouteRecord> {
+  return new Map(
+    all.flatMap(({ kind, name, value }) =>
+      kind === 'settings' && value !== null ? [[name, objectOf(value) ?? { '': value.slice(0, VALUE_CHARS_SHOWN_MAX) }]] : [],
+    ),
+  );
+}
