@@ -22,8 +22,10 @@ import type { TcpService } from './listeners/tcp.ts';
 import { RouteCounters } from './matching/counters.ts';
 import { Dispatcher } from './matching/dispatch.ts';
 import { HeldTally } from './matching/held-queue.ts';
+import { Holds } from './matching/holds.ts';
+import type { Route } from './matching/route.ts';
 import { RouteLookup } from './matching/route-lookup.ts';
-import { type Route, Routes } from './matching/routes.ts';
+import { Routes } from './matching/routes.ts';
 import type { Lender } from './matching/slots.ts';
 import type { NodeAddresses, NodeOptions } from './node-options.ts';
 import { type ColdStart, roundedStages } from './visits/cold-start.ts';
@@ -53,6 +55,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   readonly #tally: HeldTally;
   #cluster!: Cluster;
   #dispatcher!: Dispatcher;
+  #holds!: Holds;
   #lenders!: Lenders;
   #handoffs!: Handoffs;
   #lookup!: RouteLookup;
@@ -71,7 +74,12 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#tally = new HeldTally(options.heldBytesMax);
     const defaults = options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS;
     const bounds = { perSecretMax: options.routesPerSecretMax };
-    this.routes = new Routes(defaults, this.#tally, (entry) => this.#dispatcher.expired(entry), bounds);
+    this.routes = new Routes(
+      defaults,
+      this.#tally,
+      { expired: (visit) => this.#holds.expired(visit), rematch: (route) => this.#dispatcher.match(route) },
+      bounds,
+    );
     const trusted = new TrustedProxies(options.trustedProxies ?? []);
     const addressLimit = new AddressLimit(options.connectionsPerAddressMax ?? Number.POSITIVE_INFINITY, trusted);
     const additions = {
@@ -118,7 +126,8 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     const { requestBufferBytes } = this.#options;
     const buffers = requestBufferBytes === 0 ? null : new RequestBuffers(requestBufferBytes, this.#tally);
     const startNeeded = (route: string): void => this.onStartNeeded(route);
-    this.#dispatcher = new Dispatcher(this.#cluster, this.#options.heldMax, this.#tally, startNeeded, buffers);
+    this.#holds = new Holds(this.#cluster, this.#options.heldMax, this.#tally);
+    this.#dispatcher = new Dispatcher(this.#cluster, this.#holds, startNeeded, buffers);
     this.#handoffs = new Handoffs(this.#dispatcher, this.#relays);
     this.#lenders = new Lenders({
       cluster: this.#cluster,
@@ -169,7 +178,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   }
 
   #load(): NodeLoad {
-    const { hold, coldStart } = this.#dispatcher.waits;
+    const { hold, coldStart } = this.#holds.waits;
     return {
       held: this.held,
       active: this.active,
@@ -231,7 +240,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
     this.#linkServer.goAway();
     // Slots that are lent on must be home before the links go: the node that has them may open a stream at any moment.
     await this.#leaving.until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
-    this.#dispatcher.refuseAll(this.routes.all());
+    this.#holds.refuseAll(this.routes.all());
     await this.#leaving.until(() => this.#connections === 0, LAST_RESPONSES_MS);
     await this.stop();
   }
@@ -276,7 +285,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   }
 
   leave(visit: Visit): void {
-    this.#dispatcher.leave(visit);
+    this.#holds.release(visit);
   }
 
   retry(visit: Visit): void {
@@ -333,7 +342,7 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
 
   onHoldRefused(name: string, holdId: string): void {
     const route = this.routes.get(name);
-    if (route !== undefined) this.#dispatcher.refuseHold(route, holdId);
+    if (route !== undefined) this.#holds.refuseHold(route, holdId);
   }
 
   onRematch(name: string): void {
@@ -348,24 +357,21 @@ export class ProxyNode implements Http2Service, TcpService, ClusterListener {
   onStartsFailing(name: string, forMs: number): void {
     const route = this.routes.get(name);
     if (route === undefined) return;
-    if (route.failingUntil === 0)
+    if (this.#dispatcher.startsFail(route, forMs))
       this.#options.log.warn({ route: name, forMs }, 'its instances fail to start: clients are not held for now');
-    this.#dispatcher.startsFail(route, forMs);
   }
 
   onNumbered(name: string, instanceId: string, seq: number): void {
     this.#lenders.numbered(name, instanceId, seq);
   }
 
-  onNewest(name: string, instanceId: string | null): void {
+  onNewest(name: string, instanceId: string): void {
     const route = this.routes.get(name);
-    if (route === undefined || route.newest === instanceId) return;
-    route.newestBefore = route.newest;
-    route.newest = instanceId;
-    route.failingUntil = 0;
+    if (route?.becameNewest(instanceId) !== true) return;
+    const { before } = route.instances;
     for (const lender of route.slots.lenders) {
       // Of all others nothing changes, if they have been told.
-      const changes = route.newestBefore === null || lender.instance === route.newestBefore || lender.instance === instanceId;
+      const changes = before === null || lender.instance === before || lender.instance === instanceId;
       if (changes && !lender.relayed) lender.link.newest(lender.instance === instanceId);
     }
   }

@@ -61,7 +61,7 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
   const bound = await node.start();
   for (const [name, record] of Object.entries(routes)) {
     await node.cluster.setRoute(name, record);
-    await eventually(`the node knows ${name}`, () => node.routes.get(name)?.configured === true);
+    await eventually(`the node knows ${name}`, () => node.routes.get(name)?.standing.configured === true);
   }
   return { node, port: portOf(bound.listen[0]), backendPort: portOf(`tcp://${bound.backend}`) };
 }

@@ -4,7 +4,7 @@ import type { MetricsSnapshot, RouteNumbers } from '../../admin/metrics-source.t
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { RouteSnapshot } from '../../cluster/cluster.ts';
 import { type RouteSettings, writeRouteSettings } from '../../config/route-settings.ts';
-import type { Route } from '../../node/matching/routes.ts';
+import type { Route } from '../../node/matching/route.ts';
 import type { ProxyNode } from '../../node/node.ts';
 import type { StartupJobs } from '../../scaling/startup-job.ts';
 
@@ -150,7 +150,7 @@ function ownRoute(route: Route, node: string): RouteSnapshot {
     starts: [],
     ...slotsOf(route),
     instances,
-    settings: route.configured ? writeRouteSettings(route.settings) : null,
+    settings: route.standing.configured ? writeRouteSettings(route.settings) : null,
     trouble: null,
   };
 }

@@ -3,7 +3,7 @@
  * says so and lends the slots here again, and this node relays.
  */
 import type { Dispatcher } from '../matching/dispatch.ts';
-import type { Route } from '../matching/routes.ts';
+import type { Route } from '../matching/route.ts';
 import type { Lender } from '../matching/slots.ts';
 import type { Relays } from './relays.ts';
 

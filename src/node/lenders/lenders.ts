@@ -51,7 +51,8 @@ export class Lenders implements LenderEvents {
     if (route === null) return false;
     if (lender.unnumbered === true) lender.seq = route.slots.nextSeq;
     route.slots.add(lender);
-    if (route.newest !== null && !lender.relayed) lender.link.newest(route.newest === lender.instance);
+    const { newest } = route.instances;
+    if (newest !== null && !lender.relayed) lender.link.newest(newest === lender.instance);
     if (this.#context.isLeaving()) lender.link.goAway();
     if (route.held.size > 0) this.#askWhenBegun(name, lender);
     return true;
@@ -61,9 +62,7 @@ export class Lenders implements LenderEvents {
     const route = this.#context.routes.get(name);
     if (route === undefined) return;
     if (lender.birth) lender.birth.readyAt ??= performance.now();
-    route.failingUntil = 0;
-    if (lender.instance === route.newest) route.pullsInVain = 0;
-    route.slots.refilled(lender);
+    route.lent(lender);
     this.#context.dispatcher.match(route);
     this.#context.handoffs.lent(route, lender);
   }
@@ -90,7 +89,7 @@ export class Lenders implements LenderEvents {
     const lender = this.#context.routes.get(name)?.slots.lenders.find((one) => one.instance === id && this.isHome(name, one));
     if (lender === undefined || lender.unnumbered !== true) return;
     this.#number(name, lender, seq);
-    const newest = this.#context.routes.get(name)?.newest ?? null;
+    const newest = this.#context.routes.get(name)?.instances.newest ?? null;
     if (!lender.relayed) lender.link.newest(newest === null || newest === id, seq);
   }
 
@@ -135,7 +134,7 @@ export class Lenders implements LenderEvents {
     // Renews how long the route is remembered: whoever comes while its linker restarts is held.
     const route = routes.remembered(name);
     if (route === undefined) return;
-    route.lastGone = lender.instance;
+    route.instances.gone(lender.instance);
     dispatcher.slotsChanged(route);
   }
 

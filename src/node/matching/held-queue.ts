@@ -1,5 +1,6 @@
 import { attempt, guard } from '../../boundary.ts';
 import { PART_READ_BYTES } from '../../memory/reused-reads.ts';
+import { FIFO, type QueueDiscipline } from './queue-discipline.ts';
 
 /** One queue may fill this share of the node's bytes for held requests. */
 const QUEUE_BYTES_SHARE = 0.5;
@@ -11,7 +12,7 @@ export class HeldTally {
   readonly bytesMax: number;
   readonly queueBytesMax: number;
   /** Queues in which there are entries that read. */
-  readonly reading = new Set<HeldQueue>();
+  readonly reading = new Set<{ stopReading(): void }>();
 
   constructor(bytesMax = Number.POSITIVE_INFINITY) {
     this.bytesMax = bytesMax;
@@ -34,16 +35,16 @@ export class HeldTally {
 }
 
 /** One place in a held queue. The queue's links live in the entry itself: 10,000 held clients cost no further object each. */
-export class HeldEntry {
+export class HeldEntry<T extends HeldEntry<T>> {
   /** Milliseconds on the node's monotonic clock; the place in the queue, also after a failed attempt. */
   arrivedAt: number;
   /** Memory that the entry keeps while it waits. */
   heldBytes = 0;
-  queue: HeldQueue | null = null;
+  queue: HeldQueue<T> | null = null;
   /** Owned by the queue. */
-  older: HeldEntry | null = null;
+  older: T | null = null;
   /** Owned by the queue. */
-  newer: HeldEntry | null = null;
+  newer: T | null = null;
 
   constructor(arrivedAt: number) {
     this.arrivedAt = arrivedAt;
@@ -65,28 +66,35 @@ export class HeldEntry {
 }
 
 /** The clients of one route that wait for a slot at this node, oldest first. Tells the time by one timer for all of them. */
-export class HeldQueue {
+export class HeldQueue<T extends HeldEntry<T>> {
   size = 0;
   bytes = 0;
   readonly #tally: HeldTally;
-  readonly #expired: (entry: HeldEntry) => void;
-  readonly #reading = new Set<HeldEntry>();
-  #oldest: HeldEntry | null = null;
-  #youngest: HeldEntry | null = null;
+  readonly #expired: (entry: T) => void;
+  readonly #discipline: QueueDiscipline<T>;
+  readonly #reading = new Set<T>();
+  #oldest: T | null = null;
+  #youngest: T | null = null;
   /** The entry that was put in last: where the place of the next one that comes back is looked for. */
-  #lastPlaced: HeldEntry | null = null;
+  #lastPlaced: T | null = null;
   #timer: NodeJS.Timeout | null = null;
   #holdTimeoutMs: number;
 
   /** `expired` is called for each entry that was held for `holdTimeoutMs`; it is out of the queue by then. */
-  constructor(holdTimeoutMs: number, tally: HeldTally, expired: (entry: HeldEntry) => void) {
+  constructor(holdTimeoutMs: number, tally: HeldTally, expired: (entry: T) => void, discipline: QueueDiscipline<T> = FIFO) {
     this.#holdTimeoutMs = holdTimeoutMs;
     this.#tally = tally;
     this.#expired = expired;
+    this.#discipline = discipline;
   }
 
-  get oldest(): HeldEntry | null {
+  get oldest(): T | null {
     return this.#oldest;
+  }
+
+  /** The entry that the next slot is for. It stays until it is removed. */
+  get next(): T | null {
+    return this.#discipline.next(this.#oldest);
   }
 
   set holdTimeoutMs(value: number) {
@@ -96,7 +104,7 @@ export class HeldQueue {
   }
 
   /** At the end for who comes now; at its original place for who comes back. */
-  insert(entry: HeldEntry): void {
+  insert(entry: T): void {
     const older = this.#placeBefore(entry.arrivedAt);
     const newer = older === null ? this.#oldest : older.newer;
     entry.queue = this;
@@ -107,6 +115,7 @@ export class HeldQueue {
     if (newer === null) this.#youngest = entry;
     else newer.older = entry;
     this.#lastPlaced = entry;
+    this.#discipline.entered(entry);
     this.size++;
     this.#tally.size++;
     if (entry.beginWaiting()) {
@@ -117,7 +126,7 @@ export class HeldQueue {
     if (this.#timer === null || older === null) this.#arm();
   }
 
-  remove(entry: HeldEntry): void {
+  remove(entry: T): void {
     if (entry.queue !== this) return;
     const { older, newer } = entry;
     if (older === null) this.#oldest = newer;
@@ -125,6 +134,7 @@ export class HeldQueue {
     if (newer === null) this.#youngest = older;
     else newer.older = older;
     if (this.#lastPlaced === entry) this.#lastPlaced = older ?? newer;
+    this.#discipline.left(entry);
     entry.queue = null;
     entry.older = null;
     entry.newer = null;
@@ -139,15 +149,9 @@ export class HeldQueue {
   }
 
   /** The youngest of those that are looked for; null: there is none. */
-  findYoungest(isIt: (entry: HeldEntry) => boolean): HeldEntry | null {
+  findYoungest(isIt: (entry: T) => boolean): T | null {
     let entry = this.#youngest;
     while (entry !== null && !isIt(entry)) entry = entry.older;
-    return entry;
-  }
-
-  takeOldest(): HeldEntry | null {
-    const entry = this.#oldest;
-    if (entry !== null) this.remove(entry);
     return entry;
   }
 
@@ -171,9 +175,9 @@ export class HeldQueue {
    * The youngest entry that arrived no later than `arrivedAt`. When a link with thousands of streams breaks, they come back one
    * after the other, in front of thousands that are held: each finds its place beside the one before.
    */
-  #placeBefore(arrivedAt: number): HeldEntry | null {
+  #placeBefore(arrivedAt: number): T | null {
     if (this.#youngest === null || this.#youngest.arrivedAt <= arrivedAt) return this.#youngest;
-    let place: HeldEntry | null = this.#lastPlaced;
+    let place: T | null = this.#lastPlaced;
     while (place !== null && place.arrivedAt > arrivedAt) place = place.older;
     if (place === null) return null;
     while (place.newer !== null && place.newer.arrivedAt <= arrivedAt) place = place.newer;

@@ -1,9 +1,9 @@
 import { isRouteName } from '../../config/route-name.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
-import { ColdStageCounters } from '../visits/cold-start.ts';
-import { RouteCounters } from './counters.ts';
-import { type HeldEntry, HeldQueue, type HeldTally } from './held-queue.ts';
-import { type Lender, Slots } from './slots.ts';
+import type { Visit } from '../visits/visit.ts';
+import { HeldQueue, type HeldTally } from './held-queue.ts';
+import { Rematch } from './rematch.ts';
+import { Route } from './route.ts';
 
 /** After its last linker has left, a route without settings is still known for this long: clients that come during a restart are held, not refused. */
 const ROUTE_MEMORY_MS = 60_000;
@@ -16,73 +16,11 @@ const ROUTES_PER_SECRET_MAX = 10_000;
 /** Wildcards that are looked up for a host, the least specific ones: who asks for a host of a hundred labels must not cost a hundred questions. */
 const WILDCARD_LOOKUPS_MAX = 4;
 
-/** One application: who waits for it here and who serves it from here. */
-export class Route {
-  readonly name: string;
-  settings: RouteSettings;
-  readonly held: HeldQueue;
-  readonly slots = new Slots();
-  readonly counters = new RouteCounters();
-  readonly coldStages = new ColdStageCounters();
-  /** The newest ready instance in the whole cluster. */
-  newest: string | null = null;
-  /** The one that was it before. */
-  newestBefore: string | null = null;
-  /** The instance whose link here was the last one to break. */
-  lastGone: string | null = null;
-  /** Runs while idle slots are kept back here, to be moved to a node that holds an older client. */
-  yieldTimer: NodeJS.Timeout | null = null;
-  /** Runs while clients wait for another instance than one that fails. */
-  suspectTimer: NodeJS.Timeout | null = null;
-  /** They were kept back in vain: not again before this. */
-  yieldsAgainAt = 0;
-  /** Its instances fail to start: until then whoever finds none is sent away. performance.now() in ms. */
-  failingUntil = 0;
-  /** Slots of the newest instance are not asked for before this; performance.now() in ms. */
-  pullsAgainAt = 0;
-  /** How often they were asked for since one came. */
-  pullsInVain = 0;
-  /** Since the cluster was told of them last. */
-  slotsChanged = false;
-  configured = false;
-  /** A route without settings is forgotten after this, unless it has lenders or holds clients. */
-  knownUntil = 0;
-  /** The secret of the linker that made it known; null: a configured route, or one that is served at another node. */
-  knownBy: string | null = null;
-
-  constructor(name: string, settings: RouteSettings, tally: HeldTally, expired: (entry: HeldEntry) => void) {
-    this.name = name;
-    this.settings = settings;
-    this.held = new HeldQueue(settings.holdTimeoutMs, tally, expired);
-  }
-
-  configure(settings: RouteSettings): void {
-    this.settings = settings;
-    this.held.holdTimeoutMs = settings.holdTimeoutMs;
-  }
-
-  /** As far as this node knows, another instance than this one serves. */
-  hasOther(instance: string): boolean {
-    if (this.slots.lenders.some((lender) => lender.instance !== instance)) return true;
-    return [this.newest, this.newestBefore].some((other) => other !== null && other !== instance && other !== this.lastGone);
-  }
-
-  /** Another node may have the lender's idle slots. It does not want those of a suspect while others serve. */
-  mayMove({ relayed, trust, instance }: Lender): boolean {
-    return !relayed && (trust?.state !== 'suspect' || !this.hasOther(instance));
-  }
-
-  /** Idle slots here that another node may have. */
-  get movable(): number {
-    const suspect = this.slots.lenders.find(({ trust }) => trust?.state === 'suspect');
-    return this.slots.movable(suspect === undefined || !this.hasOther(suspect.instance));
-  }
-
-  /** As far as this node knows, no instance is ready anywhere. */
-  get isCold(): boolean {
-    const someReady = this.slots.lenders.some(({ birth }) => birth === undefined || birth.readyAt !== null);
-    return !someReady && (this.newest === null || this.newest === this.lastGone);
-  }
+export interface RouteEvents {
+  /** The visit was held for too long; it is out of its queue. */
+  expired(visit: Visit): void;
+  /** What held clients of the route waited for beside a slot is over. */
+  rematch(route: Route): void;
 }
 
 /** The routes that this node knows: configured ones, and those that a linker serves. */
@@ -90,7 +28,7 @@ export class Routes {
   readonly #routes = new Map<string, Route>();
   readonly #defaults: RouteSettings;
   readonly #tally: HeldTally;
-  readonly #expired: (entry: HeldEntry) => void;
+  readonly #events: RouteEvents;
   readonly #now: () => number;
   readonly #perSecretMax: number;
   /** Secret → routes that it made known. */
@@ -104,13 +42,13 @@ export class Routes {
   constructor(
     defaults: RouteSettings,
     tally: HeldTally,
-    expired: (entry: HeldEntry) => void,
+    events: RouteEvents,
     { perSecretMax = ROUTES_PER_SECRET_MAX, now = () => performance.now() }: { perSecretMax?: number | undefined; now?: () => number } = {},
   ) {
     this.#perSecretMax = perSecretMax;
     this.#defaults = defaults;
     this.#tally = tally;
-    this.#expired = expired;
+    this.#events = events;
     this.#now = now;
   }
 
@@ -162,14 +100,14 @@ export class Routes {
       route = this.#add(name, this.#defaults);
       this.#own(route, secret);
     }
-    route.knownUntil = this.#now() + ROUTE_MEMORY_MS;
+    route.standing.knownUntil = this.#now() + ROUTE_MEMORY_MS;
     return route;
   }
 
   /** The route of a linker that is gone, known for a while longer; undefined when it was too many to become known. */
   remembered(name: string): Route | undefined {
     const route = this.#routes.get(name);
-    if (route !== undefined) route.knownUntil = this.#now() + ROUTE_MEMORY_MS;
+    if (route !== undefined) route.standing.knownUntil = this.#now() + ROUTE_MEMORY_MS;
     return route;
   }
 
@@ -178,13 +116,13 @@ export class Routes {
     this.#configured = configured;
     for (const [name, settings] of configured) {
       const route = this.#routes.get(name) ?? this.#add(name, settings);
-      route.configured = true;
+      route.standing.configured = true;
       this.#own(route, null);
       route.configure(settings);
     }
     for (const route of this.#routes.values()) {
-      if (!route.configured || configured.has(route.name)) continue;
-      route.configured = false;
+      if (!route.standing.configured || configured.has(route.name)) continue;
+      route.standing.configured = false;
       route.configure(this.#defaults);
     }
     this.#forget();
@@ -196,7 +134,7 @@ export class Routes {
 
   #own(route: Route, secret: string | null): void {
     for (const [by, change] of [
-      [route.knownBy, -1],
+      [route.standing.knownBy, -1],
       [secret, 1],
     ] as const) {
       if (by === null) continue;
@@ -204,15 +142,16 @@ export class Routes {
       if (count > 0) this.#counts.set(by, count);
       else this.#counts.delete(by);
     }
-    route.knownBy = secret;
+    route.standing.knownBy = secret;
   }
 
-  #isKnown({ configured, slots, held, knownUntil }: Route): boolean {
+  #isKnown({ standing: { configured, knownUntil }, slots, held }: Route): boolean {
     return configured || slots.lenders.length > 0 || held.size > 0 || knownUntil > this.#now();
   }
 
   #add(name: string, settings: RouteSettings): Route {
-    const route = new Route(name, settings, this.#tally, this.#expired);
+    const held = new HeldQueue<Visit>(settings.holdTimeoutMs, this.#tally, (visit) => this.#events.expired(visit));
+    const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)));
     this.#routes.set(name, route);
     if (name.startsWith('*.')) this.#wildcards++;
     return route;

@@ -1,14 +1,25 @@
 import type { FailureDomain } from '../../boundary.ts';
 import type { PullproxyError } from '../../errors.ts';
+import type { RouteCounters } from '../matching/counters.ts';
 import { HeldEntry } from '../matching/held-queue.ts';
-import type { Route } from '../matching/routes.ts';
 import type { Lender } from '../matching/slots.ts';
+import type { ColdStageCounters } from './cold-start.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { VisitFacts, VisitRecord } from './visit-record.ts';
 
+/** What a visit knows of its route. */
+export interface VisitRoute {
+  readonly name: string;
+  readonly counters: RouteCounters;
+  readonly coldStages: ColdStageCounters;
+  /** Another instance than this one serves, here or elsewhere. */
+  hasOther(instance: string): boolean;
+}
+
 /** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
-export abstract class Visit extends HeldEntry implements FailureDomain {
-  route: Route | null = null;
+export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
+  /** Null until it is admitted. */
+  route: VisitRoute | null = null;
   /** Its name in the directory while it is held. */
   holdId = '';
   /** How often a stream was opened for it. */

@@ -49,7 +49,9 @@ async function handedOff(inject: () => void): Promise<number> {
   });
   await linker.ready;
   await here.node.cluster.setRoute('app.test', {});
-  await eventually('both know the route', () => [here, there].every(({ node }) => node.routes.get('app.test')?.configured === true));
+  await eventually('both know the route', () =>
+    [here, there].every(({ node }) => node.routes.get('app.test')?.standing.configured === true),
+  );
   inject();
   const client = await connectClient(here.port);
   client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');

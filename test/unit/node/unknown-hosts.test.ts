@@ -131,7 +131,7 @@ test('a route that was known by its linker alone is asked for again when its lin
   await eventually('it is gone', () => one.node.routes.get(ROUTE)?.slots.lenders.length === 0);
   const route = one.node.routes.get(ROUTE);
   expect(one.node.routes.match(ROUTE)).toBe(route);
-  if (route !== undefined) route.knownUntil = 0;
+  if (route !== undefined) route.standing.knownUntil = 0;
   expect((await ask(one.url, { host: ROUTE })).status).toBe(404);
   expect(cluster.lookups.length).toBe(1);
 });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { Route } from '../../../../src/node/matching/routes.ts';
+import type { Route } from '../../../../src/node/matching/route.ts';
 import { Bench } from './dispatch-bench.ts';
 import { lender } from './stand-ins.ts';
 
@@ -64,9 +64,9 @@ function step(bench: Bench, route: Route, kind: string, pick: number): void {
     if (visit !== undefined) bench.fails(visit);
   } else if (kind === 'leave' && one !== undefined) {
     one.left = true;
-    bench.dispatcher.leave(one);
+    bench.holds.release(one);
   } else if (kind === 'want') bench.want(route, pick % 3);
-  else if (kind === 'refuse') bench.dispatcher.refuseHold(route, one?.holdId ?? 'unknown');
+  else if (kind === 'refuse') bench.holds.refuseHold(route, one?.holdId ?? 'unknown');
   else if (kind === 'older') bench.cluster.elsewhereMs = pick % 2 === 0 ? null : pick * 10;
   else if (kind === 'time') jest.advanceTimersByTime(pick * 10);
   else if (kind === 'break' && by !== undefined) {
@@ -89,5 +89,5 @@ function expectNobodyOvertaken(bench: Bench, route: Route): void {
   expect([...ages].sort((a, b) => a - b)).toEqual(ages);
   expect([bench.tally.size, bench.cluster.holds.size]).toEqual([ages.length, ages.length]);
   const lies = route.slots.choose('newest') !== null;
-  if (lies && ages.length > 0) expect(route.yieldTimer).not.toBeNull();
+  if (lies && ages.length > 0) expect(route.yielding.until).toBeGreaterThan(performance.now());
 }

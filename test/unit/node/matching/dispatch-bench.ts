@@ -5,7 +5,9 @@ import { Handoffs } from '../../../../src/node/handoff/handoffs.ts';
 import type { Relays } from '../../../../src/node/handoff/relays.ts';
 import { Dispatcher } from '../../../../src/node/matching/dispatch.ts';
 import { HeldTally } from '../../../../src/node/matching/held-queue.ts';
-import { type Route, Routes } from '../../../../src/node/matching/routes.ts';
+import { Holds } from '../../../../src/node/matching/holds.ts';
+import type { Route } from '../../../../src/node/matching/route.ts';
+import { Routes } from '../../../../src/node/matching/routes.ts';
 import type { Lender } from '../../../../src/node/matching/slots.ts';
 import { FakeCluster } from '../fake-cluster.ts';
 import { type StandInLender, StandInVisit } from './stand-ins.ts';
@@ -45,6 +47,7 @@ export class Bench {
   readonly tally: HeldTally;
   readonly relays = new StandInRelays();
   readonly routes: Routes;
+  readonly holds: Holds;
   readonly dispatcher: Dispatcher;
   readonly handoffs: Handoffs;
   readonly visits: StandInVisit[] = [];
@@ -52,9 +55,13 @@ export class Bench {
 
   constructor(limits: Partial<HeldLimits> = {}) {
     this.tally = new HeldTally(limits.heldBytesMax ?? 1_000_000);
-    this.dispatcher = new Dispatcher(this.cluster, limits.heldMax ?? 1_000, this.tally);
+    this.holds = new Holds(this.cluster, limits.heldMax ?? 1_000, this.tally);
+    this.dispatcher = new Dispatcher(this.cluster, this.holds);
     this.handoffs = new Handoffs(this.dispatcher, this.relays.real);
-    this.routes = new Routes(DEFAULT_ROUTE_SETTINGS, this.tally, (entry) => this.dispatcher.expired(entry));
+    this.routes = new Routes(DEFAULT_ROUTE_SETTINGS, this.tally, {
+      expired: (visit) => this.holds.expired(visit),
+      rematch: (route) => this.dispatcher.match(route),
+    });
   }
 
   route(settings: Partial<RouteSettings> = {}, name = NAME): Route {
@@ -90,7 +97,7 @@ export class Bench {
     by.stub.active--;
     this.dispatcher.retry(visit);
     by.stub.idle++;
-    visit.route?.slots.refilled(by);
+    (visit.route as Route).slots.refilled(by);
     this.dispatcher.match(visit.route as Route);
   }
 

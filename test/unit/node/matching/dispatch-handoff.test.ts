@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import type { Route } from '../../../../src/node/matching/routes.ts';
+import type { Route } from '../../../../src/node/matching/route.ts';
 import { ASKER, Bench } from './dispatch-bench.ts';
 import { lender, type StandInLender, StandInVisit } from './stand-ins.ts';
 

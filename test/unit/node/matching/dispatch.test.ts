@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { RouteSettings } from '../../../../src/config/route-settings.ts';
-import type { Route } from '../../../../src/node/matching/routes.ts';
+import type { Route } from '../../../../src/node/matching/route.ts';
 import { Bench, type HeldLimits, NAME } from './dispatch-bench.ts';
 import { lender, StandInVisit } from './stand-ins.ts';
 
@@ -70,8 +70,8 @@ describe('a visit', () => {
     const route = bench.route();
     const [gone, stays] = [bench.arrives(route), bench.arrives(route)];
     gone.left = true;
-    bench.dispatcher.leave(gone);
-    bench.dispatcher.leave(gone);
+    bench.holds.release(gone);
+    bench.holds.release(gone);
     expect([bench.tally.size, bench.cluster.holds.size]).toEqual([1, 1]);
     bench.links(route, lender(1, 2));
     expect([gone.served.length, stays.served.length]).toEqual([0, 1]);
@@ -149,8 +149,8 @@ describe('who is held is refused', () => {
     const ids = visits.map(({ holdId }) => holdId);
     bench.links(route, lender(1, 1));
     gone.left = true;
-    bench.dispatcher.leave(gone);
-    for (const id of [...ids, ...ids]) bench.dispatcher.refuseHold(route, id);
+    bench.holds.release(gone);
+    for (const id of [...ids, ...ids]) bench.holds.refuseHold(route, id);
     expect(visits.map(({ codes }) => codes)).toEqual([[], [], ['queue_full']]);
     expect(served.served.length).toBe(1);
     expect(refused.served).toEqual([]);
@@ -166,9 +166,9 @@ describe('who is held is refused', () => {
     bench.links(route, one);
     one.stub.active--;
     bench.dispatcher.retry(visit);
-    bench.dispatcher.refuseHold(route, before);
+    bench.holds.refuseHold(route, before);
     expect([visit.codes, bench.tally.size]).toEqual([[], 1]);
-    bench.dispatcher.refuseHold(route, visit.holdId);
+    bench.holds.refuseHold(route, visit.holdId);
     expect(visit.codes).toEqual(['queue_full']);
     bench.expectNothingLeft();
   });
@@ -177,9 +177,9 @@ describe('who is held is refused', () => {
     const bench = new Bench({ heldMax: 20_000, heldBytesMax: 1e9 });
     const route = bench.route({ maxHeld: 20_000 });
     const visits = Array.from({ length: 20_000 }, () => bench.arrives(route));
-    for (const { holdId } of visits.slice(10_000)) bench.dispatcher.refuseHold(route, holdId);
+    for (const { holdId } of visits.slice(10_000)) bench.holds.refuseHold(route, holdId);
     expect(bench.tally.size).toBe(10_000);
-    bench.dispatcher.refuseAll([route]);
+    bench.holds.refuseAll([route]);
     expect(new Set(visits.flatMap(({ codes }) => codes))).toEqual(new Set(['queue_full', 'draining']));
     bench.expectNothingLeft();
   });
@@ -191,9 +191,9 @@ describe('who is held is refused', () => {
     const [first, second, third] = visits as [StandInVisit, StandInVisit, StandInVisit];
     first.whenRefused = () => {
       second.left = true;
-      bench.dispatcher.leave(second);
+      bench.holds.release(second);
     };
-    bench.dispatcher.refuseAll([route]);
+    bench.holds.refuseAll([route]);
     expect([first.codes, second.codes, third.codes]).toEqual([['draining'], [], ['draining']]);
     bench.expectNothingLeft();
   });
@@ -222,7 +222,7 @@ describe('the held queue is full', () => {
     expect(bench.arrives(routes[2], new StandInVisit(performance.now(), 51)).codes).toEqual(['queue_full']);
     growing.grow(50);
     expect(bench.arrives(routes[2], new StandInVisit(performance.now(), 1)).codes).toEqual(['queue_full']);
-    bench.dispatcher.leave(growing);
+    bench.holds.release(growing);
     expect(bench.arrives(routes[2]).codes).toEqual([]);
   });
 
@@ -262,12 +262,12 @@ test('how long clients were held is counted, for a cold start by itself', () => 
   jest.advanceTimersByTime(500);
   bench.ends(route, one);
   expect([route.counters.hold.sum, route.counters.coldStart.sum]).toEqual([2, 1.5]);
-  expect([bench.dispatcher.waits.hold.seen, bench.dispatcher.waits.coldStart.seen]).toEqual([{ 0.5: 1, 2.5: 1 }, { 2.5: 1 }]);
+  expect([bench.holds.waits.hold.seen, bench.holds.waits.coldStart.seen]).toEqual([{ 0.5: 1, 2.5: 1 }, { 2.5: 1 }]);
   // The last instance has left.
-  route.newest = 'i1';
-  route.lastGone = 'i1';
+  route.becameNewest('i1');
+  route.instances.gone('i1');
   route.slots.remove(one);
   expect(route.isCold).toBe(true);
-  route.newest = 'i2';
+  route.becameNewest('i2');
   expect(route.isCold).toBe(false);
 });

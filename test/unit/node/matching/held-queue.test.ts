@@ -2,20 +2,33 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import fc from 'fast-check';
 import { PART_READ_BYTES } from '../../../../src/memory/reused-reads.ts';
 import { HeldEntry, HeldQueue, HeldTally } from '../../../../src/node/matching/held-queue.ts';
+import type { QueueDiscipline } from '../../../../src/node/matching/queue-discipline.ts';
 
-function entriesOf(queue: HeldQueue): HeldEntry[] {
-  const entries: HeldEntry[] = [];
+class Entry extends HeldEntry<Entry> {
+  urgency = 3;
+}
+
+type Queue = HeldQueue<Entry>;
+
+function entriesOf(queue: Queue): Entry[] {
+  const entries: Entry[] = [];
   for (let entry = queue.oldest; entry !== null; entry = entry.newer) entries.push(entry);
   return entries;
 }
 
-function entryAt(arrivedAt: number, bytes = 0): HeldEntry {
-  const entry = new HeldEntry(arrivedAt);
+function take(queue: Queue): Entry | null {
+  const entry = queue.next;
+  if (entry !== null) queue.remove(entry);
+  return entry;
+}
+
+function entryAt(arrivedAt: number, bytes = 0): Entry {
+  const entry = new Entry(arrivedAt);
   entry.heldBytes = bytes;
   return entry;
 }
 
-class ReadingEntry extends HeldEntry {
+class ReadingEntry extends Entry {
   readonly #stopped: () => void;
 
   constructor(arrivedAt: number, stopped: () => void) {
@@ -32,8 +45,8 @@ class ReadingEntry extends HeldEntry {
   }
 }
 
-function queueOf(holdTimeoutMs = 30_000, tally = new HeldTally()): { queue: HeldQueue; tally: HeldTally; expired: HeldEntry[] } {
-  const expired: HeldEntry[] = [];
+function queueOf(holdTimeoutMs = 30_000, tally = new HeldTally()): { queue: Queue; tally: HeldTally; expired: Entry[] } {
+  const expired: Entry[] = [];
   return { queue: new HeldQueue(holdTimeoutMs, tally, (entry) => expired.push(entry)), tally, expired };
 }
 
@@ -45,19 +58,84 @@ afterEach(() => {
   jest.useRealTimers();
 });
 
+describe('another discipline than first come, first served', () => {
+  /** The most urgent first, among equals the oldest. */
+  class UrgentFirst implements QueueDiscipline<Entry> {
+    readonly said: string[] = [];
+    readonly #entries = new Set<Entry>();
+
+    entered(entry: Entry): void {
+      this.said.push(`+${entry.arrivedAt}`);
+      this.#entries.add(entry);
+    }
+
+    left(entry: Entry): void {
+      this.said.push(`-${entry.arrivedAt}`);
+      this.#entries.delete(entry);
+    }
+
+    next(oldest: Entry | null): Entry | null {
+      let next = oldest;
+      for (const entry of this.#entries) if (next === null || entry.urgency < next.urgency) next = entry;
+      return next;
+    }
+  }
+
+  function urgentQueue(holdTimeoutMs = 30_000) {
+    const discipline = new UrgentFirst();
+    const expired: Entry[] = [];
+    const queue = new HeldQueue<Entry>(holdTimeoutMs, new HeldTally(), (entry) => expired.push(entry), discipline);
+    return { queue, discipline, expired };
+  }
+
+  test('says whose the next slot is, while the queue goes on by age', () => {
+    const { queue } = urgentQueue();
+    const [old, urgent, young] = [entryAt(1), entryAt(2), entryAt(3)];
+    urgent.urgency = 0;
+    for (const entry of [old, urgent, young]) queue.insert(entry);
+    expect([queue.next, queue.oldest]).toEqual([urgent, old]);
+    expect([take(queue), take(queue), take(queue), take(queue)]).toEqual([urgent, old, young, null]);
+  });
+
+  test('hears once of each that comes, goes, and comes back to its place', () => {
+    const { queue, discipline } = urgentQueue();
+    const [a, b] = [entryAt(1), entryAt(2)];
+    queue.insert(a);
+    queue.insert(b);
+    queue.remove(a);
+    queue.remove(a);
+    queue.insert(a);
+    expect(discipline.said).toEqual(['+1', '+2', '-1', '+1']);
+    expect(entriesOf(queue)).toEqual([a, b]);
+  });
+
+  test('changes no deadline: who has waited longest is let go first, however urgent others are', () => {
+    const { queue, discipline, expired } = urgentQueue(100);
+    const from = performance.now();
+    const [old, urgent] = [entryAt(from), entryAt(from + 50)];
+    urgent.urgency = 0;
+    queue.insert(old);
+    queue.insert(urgent);
+    jest.advanceTimersByTime(100);
+    expect([expired, queue.next]).toEqual([[old], urgent]);
+    jest.advanceTimersByTime(50);
+    expect([expired, queue.next, discipline.said.length]).toEqual([[old, urgent], null, 4]);
+  });
+});
+
 describe('the order', () => {
   test('is that of arrival; who arrived at the same time stays behind who was there', () => {
     const { queue } = queueOf();
     const [a, b, c] = [entryAt(1), entryAt(2), entryAt(2)];
     for (const entry of [a, b, c]) queue.insert(entry);
-    expect([queue.takeOldest(), queue.takeOldest(), queue.takeOldest(), queue.takeOldest()]).toEqual([a, b, c, null]);
+    expect([take(queue), take(queue), take(queue), take(queue)]).toEqual([a, b, c, null]);
   });
 
   test('puts who comes back at the original place', () => {
     const { queue } = queueOf();
     const entries = [1, 2, 3, 4].map((at) => entryAt(at));
     for (const entry of entries) queue.insert(entry);
-    const [first, second, third] = entries as [HeldEntry, HeldEntry, HeldEntry];
+    const [first, second, third] = entries as [Entry, Entry, Entry];
     for (const entry of [third, first, second]) queue.remove(entry);
     for (const entry of [second, third, first]) queue.insert(entry);
     expect(entriesOf(queue)).toEqual(entries);
@@ -74,7 +152,7 @@ describe('the order', () => {
     // Searched from either end this takes seconds.
     expect(performance.now() - began).toBeLessThan(500);
     expect(entriesOf(queue)).toEqual([...served, ...held]);
-    while (queue.takeOldest() !== null);
+    while (take(queue) !== null);
   });
 
   test('and size and bytes are those of a sorted list, whatever comes and goes', () => {
@@ -131,9 +209,9 @@ describe('bytes', () => {
   test('stop all that read in a queue, or at the node, before there are too many', () => {
     const read = PART_READ_BYTES;
     const tally = new HeldTally(6 * read);
-    const queues = [0, 1, 2].map(() => queueOf(30_000, tally).queue) as [HeldQueue, HeldQueue, HeldQueue];
+    const queues = [0, 1, 2].map(() => queueOf(30_000, tally).queue) as [Queue, Queue, Queue];
     const stopped: string[] = [];
-    const insert = (queue: HeldQueue, name: string): HeldEntry => {
+    const insert = (queue: Queue, name: string): Entry => {
       const entry = new ReadingEntry(1, () => stopped.push(name));
       queue.insert(entry);
       return entry;
@@ -201,9 +279,9 @@ describe('the deadline', () => {
   });
 
   test('finds who is put in while others expire', () => {
-    const late: HeldEntry[] = [];
-    const expired: HeldEntry[] = [];
-    const queue: HeldQueue = new HeldQueue(100, new HeldTally(), (entry) => {
+    const late: Entry[] = [];
+    const expired: Entry[] = [];
+    const queue: Queue = new HeldQueue(100, new HeldTally(), (entry) => {
       expired.push(entry);
       const next = late.pop();
       if (next !== undefined) queue.insert(next);
@@ -239,8 +317,8 @@ interface Step {
 /** The same steps on a queue and on an array that is sorted each time. */
 function runAgainstModel(steps: readonly Step[]): void {
   const { queue, tally } = queueOf();
-  let model: HeldEntry[] = [];
-  const served: HeldEntry[] = [];
+  let model: Entry[] = [];
+  const served: Entry[] = [];
   let clock = 0;
   for (const { kind, pick, bytes } of steps) {
     const chosen = model[pick % Math.max(1, model.length)];
@@ -254,7 +332,7 @@ function runAgainstModel(steps: readonly Step[]): void {
       queue.insert(entry);
       model = [...model, entry].sort((a, b) => a.arrivedAt - b.arrivedAt);
     } else if (kind === 'take') {
-      const entry = queue.takeOldest();
+      const entry = take(queue);
       expect(entry).toBe(model.shift() ?? null);
       if (entry !== null) served.push(entry);
     } else if (chosen !== undefined && kind === 'leave') {
@@ -267,7 +345,7 @@ function runAgainstModel(steps: readonly Step[]): void {
     const sum = model.reduce((total, { heldBytes }) => total + heldBytes, 0);
     expect([queue.size, queue.bytes, tally.size, tally.bytes]).toEqual([model.length, sum, model.length, sum]);
   }
-  while (queue.takeOldest() !== null);
+  while (take(queue) !== null);
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

@@ -1,16 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../../src/config/route-settings.ts';
-import { HeldEntry, HeldTally } from '../../../../src/node/matching/held-queue.ts';
+import { HeldTally } from '../../../../src/node/matching/held-queue.ts';
 import { Routes } from '../../../../src/node/matching/routes.ts';
-import { lender } from './stand-ins.ts';
+import { lender, StandInVisit } from './stand-ins.ts';
 
 const MEMORY_MS = 60_000;
 
 function routesAt(): { routes: Routes; clock: { now: number } } {
   const clock = { now: 0 };
   return {
-    routes: new Routes(DEFAULT_ROUTE_SETTINGS, new HeldTally(), () => {}, { now: () => clock.now }),
+    routes: new Routes(DEFAULT_ROUTE_SETTINGS, new HeldTally(), { expired() {}, rematch() {} }, { now: () => clock.now }),
     clock,
   };
 }
@@ -95,7 +95,7 @@ describe('a route that only its linkers make known', () => {
   test('is not forgotten while it has a lender or holds a client', () => {
     const { routes, clock } = routesAt();
     const [lent, holding] = [routes.linked('lent.example.com'), routes.linked('holding.example.com')];
-    const [one, entry] = [lender(1, 1), new HeldEntry(0)];
+    const [one, entry] = [lender(1, 1), new StandInVisit(0)];
     lent?.slots.add(one);
     holding?.held.insert(entry);
     clock.now = 10 * MEMORY_MS;
@@ -112,7 +112,7 @@ describe('a route that only its linkers make known', () => {
     routes.configure(configured('a.example.com'));
     clock.now = 10 * MEMORY_MS;
     expect([routes.match('a.example.com'), route?.settings.holdTimeoutMs]).toEqual([route, 1_234]);
-    const entry = new HeldEntry(performance.now());
+    const entry = new StandInVisit(performance.now());
     route?.held.insert(entry);
     routes.configure(new Map());
     expect([routes.match('a.example.com'), route?.settings]).toEqual([route, DEFAULT_ROUTE_SETTINGS]);

@@ -1,0 +1,113 @@
+import { caught, guard } from '../../boundary.ts';
+import type { Cluster } from '../../cluster/cluster.ts';
+import { PullproxyError } from '../../errors.ts';
+import type { Visit, VisitRoute } from '../visits/visit.ts';
+import { WaitCounters } from './counters.ts';
+import type { HeldTally } from './held-queue.ts';
+import type { Route } from './route.ts';
+
+/** Made once: whoever refuses thousands in an overload has better to do than to trace its own steps. */
+const QUEUE_FULL = new PullproxyError('queue_full');
+const HOLD_TIMEOUT = new PullproxyError('hold_timeout');
+const DRAINING = new PullproxyError('draining');
+
+/** Visits that wait for a slot: in their route's queue here, and in the directory, so that slots of other nodes come to them. */
+export class Holds {
+  /** Over all routes, also those that are forgotten by now. */
+  readonly waits = new WaitCounters();
+  readonly #cluster: Cluster;
+  readonly #heldMax: number;
+  readonly #tally: HeldTally;
+  #nextHold = 0;
+
+  /** `heldMax`: visits at this node, over all routes. `tally` counts what the routes' queues hold. */
+  constructor(cluster: Cluster, heldMax: number, tally: HeldTally) {
+    this.#cluster = cluster;
+    this.#heldMax = heldMax;
+    this.#tally = tally;
+  }
+
+  /** There is no room here for one more. */
+  isFull({ heldBytes }: Visit, { held, settings }: Route): boolean {
+    const { size, bytes, bytesMax, queueBytesMax } = this.#tally;
+    return size >= this.#heldMax || bytes + heldBytes > bytesMax || held.size >= settings.maxHeld || held.bytes + heldBytes > queueBytesMax;
+  }
+
+  /** At its place by its age. The cluster refuses it if it holds `maxHeld` visits of the route. */
+  hold(visit: Visit, route: Route, maxHeld: number): void {
+    visit.holdId = (this.#nextHold++).toString(36);
+    visit.cold = route.isCold;
+    visit.record?.held();
+    route.held.insert(visit);
+    this.#showPageLater(visit, route.settings.waitingPageAfterMs);
+    this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
+  }
+
+  /** It gets a slot. */
+  served(visit: Visit, route: Route, now: number): void {
+    this.release(visit);
+    const seconds = (now - visit.arrivedAt) / 1_000;
+    route.counters.waited(seconds, visit.cold);
+    this.waits.waited(seconds, visit.cold);
+  }
+
+  /** If it is held, it is no longer. */
+  release(visit: Visit): void {
+    if (visit.queue === null) return;
+    visit.queue.remove(visit);
+    this.#over(visit);
+  }
+
+  /** It is not held any more, if it was, and gets the error as its response. */
+  refuse(visit: Visit, error: PullproxyError): void {
+    try {
+      this.release(visit);
+      visit.refuse(error);
+    } catch (thrown) {
+      caught(visit, thrown);
+    }
+  }
+
+  refuseFull(visit: Visit): void {
+    this.refuse(visit, QUEUE_FULL);
+  }
+
+  /** The deadline of a held visit has passed; the queue has let it go. */
+  expired(visit: Visit): void {
+    this.#over(visit);
+    this.refuse(visit, HOLD_TIMEOUT);
+  }
+
+  /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
+  refuseHold(route: Route, holdId: string): void {
+    // Whom it refuses has come just now.
+    const visit = route.held.findYoungest((entry) => entry.holdId === holdId);
+    if (visit !== null) this.refuseFull(visit);
+  }
+
+  /** The end of a drain: whoever is still held is told to come again. */
+  refuseAll(routes: Iterable<Route>): void {
+    for (const { held } of routes) {
+      for (let oldest = held.oldest; oldest !== null; oldest = held.oldest) this.refuse(oldest, DRAINING);
+    }
+  }
+
+  #showPageLater(visit: Visit, afterMs: number | undefined): void {
+    if (afterMs === undefined || !visit.takesPage) return;
+    const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
+    visit.pageTimer = setTimeout(
+      guard(visit, () => this.refuse(visit, new PullproxyError('waiting_page'))),
+      waitMs,
+    );
+  }
+
+  #over(visit: Visit): void {
+    if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
+    visit.pageTimer = null;
+    try {
+      this.#cluster.unhold((visit.route as VisitRoute).name, visit.holdId);
+    } catch (error) {
+      caught('directory', error);
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * In which order held clients get slots. The queue itself keeps everybody by age: for deadlines, and for those who come back to their place. A
+ * discipline that wants another order keeps its own beside it; an entry enters and leaves once each time that it is held, whatever the reason.
+ */
+export interface QueueDiscipline<T> {
+  entered(entry: T): void;
+  left(entry: T): void;
+  /** The entry that gets the next slot, which stays until it leaves. `oldest` has waited longest; null: nobody is held. */
+  next(oldest: T | null): T | null;
+}
+
+/** First come, first served: the order of the queue itself. */
+export const FIFO = {
+  entered(): void {},
+  left(): void {},
+  next: <T>(oldest: T | null): T | null => oldest,
+} as const satisfies QueueDiscipline<unknown>;

@@ -1,0 +1,87 @@
+import type { RouteSettings } from '../../config/route-settings.ts';
+import { ColdStageCounters } from '../visits/cold-start.ts';
+import type { Visit } from '../visits/visit.ts';
+import { RouteCounters } from './counters.ts';
+import type { HeldQueue } from './held-queue.ts';
+import { KnownInstances } from './known-instances.ts';
+import type { Rematch } from './rematch.ts';
+import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
+import { type Lender, Slots } from './slots.ts';
+
+/** Why a route is known. */
+export interface Standing {
+  /** It has settings of its own. */
+  configured: boolean;
+  /** Otherwise it is forgotten after this, unless it has lenders or holds clients. Monotonic ms. */
+  knownUntil: number;
+  /** The secret of the linker that made it known; null: it is configured, or served at another node. */
+  knownBy: string | null;
+}
+
+/** One application: who waits for it here and who serves it from here. */
+export class Route {
+  readonly name: string;
+  readonly held: HeldQueue<Visit>;
+  readonly slots = new Slots();
+  readonly instances = new KnownInstances();
+  readonly yielding = new Yielding();
+  readonly newestPull = new NewestPull();
+  readonly starts = new FailingStarts();
+  readonly rematch: Rematch;
+  readonly standing: Standing = { configured: false, knownUntil: 0, knownBy: null };
+  readonly counters = new RouteCounters();
+  readonly coldStages = new ColdStageCounters();
+  #settings: RouteSettings;
+
+  constructor(name: string, settings: RouteSettings, held: HeldQueue<Visit>, rematch: Rematch) {
+    this.name = name;
+    this.#settings = settings;
+    this.held = held;
+    this.rematch = rematch;
+  }
+
+  get settings(): RouteSettings {
+    return this.#settings;
+  }
+
+  configure(settings: RouteSettings): void {
+    this.#settings = settings;
+    this.held.holdTimeoutMs = settings.holdTimeoutMs;
+  }
+
+  /** The lender has lent slots here. */
+  lent(lender: Lender): void {
+    this.starts.succeeded();
+    if (lender.instance === this.instances.newest) this.newestPull.came();
+    this.slots.refilled(lender);
+  }
+
+  /** The newest ready instance in the cluster. Returns whether it was another one before. */
+  becameNewest(instance: string): boolean {
+    if (!this.instances.becameNewest(instance)) return false;
+    this.starts.succeeded();
+    return true;
+  }
+
+  /** As far as this node knows, another instance than this one serves. */
+  hasOther(instance: string): boolean {
+    return this.slots.lenders.some((lender) => lender.instance !== instance) || this.instances.hasOther(instance);
+  }
+
+  /** Another node may have the lender's idle slots. It does not want those of a suspect while others serve. */
+  mayMove({ relayed, trust, instance }: Lender): boolean {
+    return !relayed && (trust?.state !== 'suspect' || !this.hasOther(instance));
+  }
+
+  /** Idle slots here that another node may have. */
+  get movable(): number {
+    const suspect = this.slots.lenders.find(({ trust }) => trust?.state === 'suspect');
+    return this.slots.movable(suspect === undefined || !this.hasOther(suspect.instance));
+  }
+
+  /** As far as this node knows, no instance is ready anywhere. */
+  get isCold(): boolean {
+    const someReady = this.slots.lenders.some(({ birth }) => birth === undefined || birth.readyAt !== null);
+    return !someReady && !this.instances.hasNewest;
+  }
+}
