@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { guard, internalError } from '../boundary.ts';
-import { FRAME_HEAD_BYTES } from './frames.ts';
+import { FRAME_HEAD_BYTES, Frame } from './frames.ts';
 
 const ARENA_BYTES = 131_072;
 /** Of each link: thousands of them that all say a word at once cost no more. */
@@ -9,6 +9,8 @@ const OWN_ARENA_BYTES = 1_024;
 const SPARE_ARENAS_MAX = 32;
 /** How long a frame that nobody waits for may wait for one that has to go. */
 const LAZY_MS = 2;
+/** Pieces of one stream that follow each other make one frame up to this size: the peer passes on each frame in a write of its own. */
+const JOINED_BYTES_MAX = 4_096;
 
 const NOBODY = { breakOff: (): void => {} };
 
@@ -40,6 +42,9 @@ export class FrameWriter {
   #closed = false;
   readonly #owner: { breakOff(): void };
   #lazyTimer: NodeJS.Timeout | null = null;
+  /** Where the DATA frame begins that was queued last, while it can be made longer; -1: there is none. */
+  #dataAt = -1;
+  #dataStream = 0;
 
   readonly #flushNow = (): void => this.flush();
   readonly #flushLate = (): void => {
@@ -65,6 +70,7 @@ export class FrameWriter {
   frame(type: number, flags: number, streamId: number, payload: Buffer | null): void {
     try {
       const length = payload === null ? 0 : payload.length;
+      if (type === Frame.DATA && payload !== null && this.#joins(streamId, payload)) return;
       if (this.#arena === this.#own) this.#reserve(FRAME_HEAD_BYTES + length);
       this.#head(type, flags, streamId, length);
       if (payload !== null && length > 0) this.#append(payload, length);
@@ -102,6 +108,7 @@ export class FrameWriter {
 
   flush(): void {
     this.#scheduled = false;
+    this.#dataAt = -1;
     try {
       const full = this.#full;
       if (full.length === 0) {
@@ -161,6 +168,21 @@ export class FrameWriter {
     bytes.writeUInt32BE(((type << 27) | (flags << 24) | length) >>> 0, end);
     bytes.writeUInt32BE(streamId, end + 4);
     this.#arena.end = end + FRAME_HEAD_BYTES;
+    this.#dataAt = type === Frame.DATA ? end : -1;
+    this.#dataStream = streamId;
+  }
+
+  /** Makes the frame that was queued last longer. False: it is none of this stream's DATA, or long enough. */
+  #joins(streamId: number, payload: Buffer): boolean {
+    const { bytes, end } = this.#arena;
+    const at = this.#dataAt;
+    if (at === -1 || streamId !== this.#dataStream) return false;
+    const length = end + payload.length - at - FRAME_HEAD_BYTES;
+    if (length > JOINED_BYTES_MAX || end + payload.length > bytes.length) return false;
+    bytes.writeUInt32BE(((Frame.DATA << 27) | length) >>> 0, at);
+    payload.copy(bytes, end);
+    this.#arena.end = end + payload.length;
+    return true;
   }
 
   #append(payload: Buffer, length: number): void {
@@ -187,6 +209,7 @@ export class FrameWriter {
 
   #nextArena(): void {
     const full = this.#arena;
+    this.#dataAt = -1;
     if (full.start < full.end) this.#full.push(full);
     this.#arena = spare.pop() ?? newArena(ARENA_BYTES);
   }

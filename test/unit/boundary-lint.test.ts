@@ -38,6 +38,8 @@ const ALLOWED: readonly Allowed[] = [
   { where: 'node/http2/exchange.ts', why: 'ClientStream’s and ApplicationSession’s, which do not throw' },
   { where: 'node/http2/client-stream.ts', why: 'what waits for the end makes its call by `attempt`' },
   { where: 'node/http2/frame-walk.ts', why: 'numbers of 31 bits, in buffers of their size' },
+  { where: 'node/http2/application-wire.ts', why: 'a look at the length before; the link’s stream is the boundary of what comes' },
+  { where: 'node/http2/frame-decoder.ts', why: 'a head of nine bytes, in a buffer of its size' },
   { where: 'node/http2/session.ts', why: 'made within the boundary of a connection that is accepted, or of its first bytes' },
   { where: 'node/listeners/certificates.ts', why: 'within `replace`, which says that it throws' },
   { where: 'node/listeners/client-hello.ts', why: 'looked at the length before; the handler of the bytes is within a boundary' },

@@ -1,29 +1,14 @@
-import { type ClientHttp2Session, connect, constants, type Settings } from 'node:http2';
+import { constants } from 'node:http2';
 import { guard } from '../../boundary.ts';
 import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
-import { WINDOW_BYTES } from '../../link/stream.ts';
-import { ApplicationFrames } from './application-frames.ts';
-import { ApplicationStream, type ApplicationStreamOwner } from './application-stream.ts';
-import { BLOCK_BYTES_MAX, type Fields } from './fields.ts';
+import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
+import { ApplicationWire } from './application-wire.ts';
+import type { Fields } from './fields.ts';
 import type { WireLimits } from './http2-limits.ts';
-import { LinkDuplex } from './link-duplex.ts';
-import { letGo } from './session-error.ts';
 
-const EMPTY = Buffer.alloc(0);
-/** Fields of an answer's head; its bytes are bounded by Node's default, 64 KiB. */
-const RESPONSE_FIELDS_MAX = 1_024;
-/** What the session needs to be told beside each request's own fields. */
-const APPLICATION = 'http://application';
-const OPTIONS = {
-  maxHeaderListPairs: RESPONSE_FIELDS_MAX,
-  maxSendHeaderBlockLength: BLOCK_BYTES_MAX,
-  strictSingleValueFields: false,
-  // nghttp2 would drop a field with white space around its value.
-  strictFieldWhitespaceValidation: false,
-  // Nobody would read what is pushed. The link's window is the narrow place, as it is for HTTP/1.1, however far away the application is.
-  settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
-} as const;
+const { NGHTTP2_NO_ERROR } = constants;
 
 /** The exchange that a session serves. */
 export interface SessionOwner {
@@ -31,7 +16,7 @@ export interface SessionOwner {
   fail(): void;
   /** The application speaks HTTP/2: requests may be sent. */
   sessionReady(): void;
-  /** The session is gone, with every stream of it. */
+  /** The session is gone, with every stream of it. Not told when the answer was complete before: the stream's `closed` is. */
   sessionClosed(): void;
   /** How long connecting to the application took, where that is asked for. */
   sessionConnected(microseconds: number): void;
@@ -52,7 +37,7 @@ export interface SessionRequest {
  * One HTTP/2 connection to an application. It serves one exchange at a time, so that an application sees no more requests at once than it
  * has slots. Between two exchanges it is parked: it occupies no slot, and the linker closes it when it needs its place.
  */
-export class ApplicationSession {
+export class ApplicationSession implements StreamHandler {
   /** Parked ones of each link, the one that was used last at the end. */
   static readonly #parked = new WeakMap<NodeLink, ApplicationSession[]>();
   /** It has served an exchange before. */
@@ -62,9 +47,10 @@ export class ApplicationSession {
   /** A byte of the present exchange may have reached the application. */
   reached = true;
   readonly #link: NodeLink;
-  readonly #frames: ApplicationFrames;
-  readonly #duplex: LinkDuplex;
-  readonly #session: ClientHttp2Session;
+  readonly #wire: ApplicationWire;
+  readonly #patience: NodeJS.Timeout;
+  /** What carries it; null: it is gone. */
+  #stream: Stream | null;
   #owner: SessionOwner | null;
   #isReady = false;
   /** Its SETTINGS let at least one request through. */
@@ -74,7 +60,9 @@ export class ApplicationSession {
   static take(link: NodeLink, owner: SessionOwner): ApplicationSession | null {
     const parked = ApplicationSession.#parked.get(link);
     for (let session = parked?.pop(); session !== undefined; session = parked?.pop()) {
-      if (!session.#isUsable || !session.#duplex.unpark()) continue;
+      const stream = session.#stream;
+      if (!session.#isUsable || stream === null) continue;
+      link.unpark(stream);
       session.#owner = owner;
       session.reused = true;
       session.reached = true;
@@ -87,116 +75,119 @@ export class ApplicationSession {
   constructor(link: NodeLink, owner: SessionOwner, { client, tells, patienceMs, limits }: SessionRequest) {
     this.#link = link;
     this.#owner = owner;
-    this.#frames = new ApplicationFrames(limits);
-    this.#duplex = new LinkDuplex(link, this.#frames, {
-      wasReset: (code, reached) => {
-        this.verdict = code;
-        this.reached = reached;
-      },
-      connected: (microseconds) => this.#owner?.sessionConnected(microseconds),
-      // Not on nghttp2's stack, and what it has written goes out first.
-      framesOver: () => setImmediate(guard('visit', () => this.#end(constants.NGHTTP2_ENHANCE_YOUR_CALM))),
-    });
-    this.#duplex.attach(link.open(this.#duplex, tells ? Flag.FRESH | Flag.TELL : Flag.FRESH, EMPTY, client));
-    const session = connect(APPLICATION, { ...OPTIONS, createConnection: () => this.#duplex });
-    this.#session = session;
-    const domain = { where: 'visit', fail: () => this.#fail() } as const;
-    const patience = setTimeout(
-      guard(domain, () => this.#end()),
-      patienceMs,
-    );
-    session.on('error', guard(domain, letGo));
-    session.on(
-      'remoteSettings',
-      guard(domain, ({ maxConcurrentStreams }: Settings) => {
-        this.#allowsStreams = maxConcurrentStreams !== 0;
-        // A request would wait in nghttp2, with its slot, until the application allows it.
-        if (!this.#allowsStreams) {
-          if (this.#owner === null) this.#end();
-        } else if (!this.#isReady) {
-          this.#isReady = true;
-          clearTimeout(patience);
-          session.setLocalWindowSize(WINDOW_BYTES);
-          this.#owner?.sessionReady();
-        }
-      }),
-    );
-    // The application is about to close: with nobody's request in it the session is of no more use.
-    session.once(
-      'goaway',
-      guard(domain, () => {
+    this.#wire = new ApplicationWire(limits, {
+      send: (bytes) => this.#stream?.write(bytes) ?? true,
+      settled: (allowsStreams) => this.#settled(allowsStreams),
+      // With nobody's request in it the session is of no more use.
+      leaving: () => {
         if (this.#owner === null) this.#end();
-      }),
-    );
-    session.once(
-      'close',
-      guard(domain, () => {
-        clearTimeout(patience);
-        this.#closed();
-      }),
-    );
+      },
+      broken: () => this.#gone(),
+    });
+    this.#stream = link.open(this, tells ? Flag.FRESH | Flag.TELL : Flag.FRESH, ApplicationWire.opening(), client);
+    const impatient = guard(this, () => this.#end());
+    this.#patience = setTimeout(impatient, patienceMs);
   }
 
-  /** Null: Node refuses to send such a request. */
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  fail(): void {
+    const owner = this.#owner;
+    if (owner !== null) owner.fail();
+    else this.#end();
+  }
+
+  /** Null: no request can be that large. */
   request(fields: Fields, hasBody: boolean, owner: ApplicationStreamOwner): ApplicationStream | null {
-    return ApplicationStream.open(this.#session, fields, hasBody, owner);
+    return this.#wire.request(fields, hasBody, owner);
   }
 
   /** The exchange is over. `clean`: nothing of it is left in the session, which may serve another. */
   release(clean: boolean): void {
     this.#owner = null;
-    if (clean && this.#park()) return;
-    // What was written last, a reset maybe, goes out first.
-    setImmediate(guard('visit', () => this.#end()));
-  }
-
-  /** The session is gone, and its streams with it. `sessionClosed` follows, whether the application closes its connection or not. */
-  cut(): void {
-    setImmediate(guard('visit', () => this.#duplex.destroy()));
-  }
-
-  /** A session that has got a GOAWAY would wait, with its slot, for an application that never closes. */
-  #end(code: number = constants.NGHTTP2_NO_ERROR): void {
-    this.#session.destroy(undefined, code);
-    this.cut();
+    if (this.#stream !== null && !(clean && this.#park())) this.#end();
   }
 
   #park(): boolean {
-    if (!this.#link.parks || !this.#isUsable) return false;
+    const stream = this.#stream;
+    if (stream === null || !this.#link.parks || !this.#isUsable) return false;
     const parked = ApplicationSession.#parked.get(this.#link) ?? [];
     if (parked.length === 0) ApplicationSession.#parked.set(this.#link, parked);
     // First: the slot that becomes idle may serve the next client at once, and that one is to find this session.
     parked.push(this);
-    if (this.#duplex.park()) return true;
+    if (this.#link.park(stream)) return true;
     parked.pop();
     return false;
   }
 
-  /** Its connection is gone; `sessionClosed` was called, or follows. */
-  get isGone(): boolean {
-    return this.#session.destroyed || this.#duplex.destroyed;
-  }
-
   /** An application that is about to close has said so by GOAWAY, or allows no stream. */
   get #isUsable(): boolean {
-    return this.#allowsStreams && !this.#session.closed && !this.#frames.areOver && !this.isGone;
+    return this.#allowsStreams && this.#wire.isUsable && this.#stream !== null;
   }
 
-  #closed(): void {
-    const owner = this.#owner;
-    this.#owner = null;
-    if (owner !== null) {
-      owner.sessionClosed();
-      return;
+  #settled(allowsStreams: boolean): void {
+    this.#allowsStreams = allowsStreams;
+    // A request would wait, with its slot, until the application allows it.
+    if (!allowsStreams) {
+      if (this.#owner === null) this.#end();
+    } else if (!this.#isReady) {
+      this.#isReady = true;
+      clearTimeout(this.#patience);
+      this.#owner?.sessionReady();
     }
+  }
+
+  #end(): void {
+    this.#wire.end(NGHTTP2_NO_ERROR);
+    this.#gone();
+  }
+
+  /** Its end gives the slot back, if it has one. */
+  #gone(): void {
+    clearTimeout(this.#patience);
+    const stream = this.#stream;
+    this.#stream = null;
+    if (stream !== null) this.#link.doneAndClose(stream);
     const parked = ApplicationSession.#parked.get(this.#link);
     const at = parked?.indexOf(this) ?? -1;
     if (at !== -1) parked?.splice(at, 1);
+    const owner = this.#owner;
+    this.#owner = null;
+    const request = this.#wire.current;
+    // Its owner may still read.
+    if (owner !== null && request?.isAnswered === true) request.connectionGone();
+    else {
+      request?.forget();
+      owner?.sessionClosed();
+    }
   }
 
-  #fail(): void {
-    const owner = this.#owner;
-    if (owner !== null) owner.fail();
-    else this.#session.destroy();
+  // ── the link's side ──
+
+  onData(chunk: Buffer): boolean {
+    const keeps = this.#wire.receive(chunk);
+    this.#stream?.consumed(chunk.length);
+    return keeps;
+  }
+
+  onEnd(): void {
+    this.#end();
+  }
+
+  onDrain(): void {
+    this.#wire.drained();
+  }
+
+  onReset(code: ResetCodeValue, reached: boolean): void {
+    this.#stream = null;
+    this.verdict = code;
+    this.reached = reached;
+    this.#end();
+  }
+
+  onConnected(microseconds: number): void {
+    this.#owner?.sessionConnected(microseconds);
   }
 }

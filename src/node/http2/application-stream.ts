@@ -1,50 +1,309 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
-import { guard } from '../../boundary.ts';
-import { type Fields, fieldsFrom, fitsBlock, headersOf, NO_FIELDS } from './fields.ts';
-import { GuardedStream, type StreamOwner } from './guarded-stream.ts';
+import { constants } from 'node:http2';
+import { WINDOW_BYTES } from '../../link/stream.ts';
+import { type Fields, NO_FIELDS, neverIndexed, withNeverIndexed } from './fields.ts';
+import type { DecodedBlock } from './hpack-decoder.ts';
 
-export interface ApplicationStreamOwner extends StreamOwner {
+const WINDOW_BYTES_MAX = 2 ** 31 - 1;
+const { NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_STREAM_CLOSED } = constants;
+/** No HTTP/2 response has it: for a head that can't be understood. */
+const NO_STATUS = 0;
+
+export interface ApplicationStreamOwner {
+  /** An interim response. */
   informed(status: number, fields: Fields): void;
-  /** `ends`: the head is the whole answer. */
+  /** `ends`: the head is the whole answer. A status below 200: the application's head is malformed. */
   responded(status: number, fields: Fields, ends: boolean): void;
+  data(piece: Buffer): void;
+  /** The answer is complete. A reset is no end. */
+  ended(trailers: Fields): void;
+  /** After `write` returned false. */
+  drained(): void;
+  /** Once: the stream was reset, or both sides have ended. Not when the session is gone before the answer was complete. */
+  closed(code: number): void;
 }
 
+/** The connection, as its stream needs it. */
+export interface RequestWire {
+  /** Nothing more is sent before `drain`. */
+  readonly hasRoom: boolean;
+  /** Returns how much of the piece the connection's window and the stream's let through. */
+  sendData(stream: number, piece: Buffer, streamWindow: number): number;
+  sendEnd(stream: number, trailers: Fields): void;
+  sendReset(stream: number, code: number): void;
+  sendWindow(stream: number, bytes: number): void;
+  /** The stream is over for both sides. */
+  over(stream: ApplicationStream): void;
+}
+
+/** Fields that make a message malformed wherever they are (RFC 9113 section 8.2.2). */
+const FORBIDDEN: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+type ResponseState = 'head' | 'body' | 'ended';
+
 /** A request to an application that speaks HTTP/2, and its answer. */
-export class ApplicationStream extends GuardedStream<ClientHttp2Stream> {
-  #trailersToSay: Fields = NO_FIELDS;
+export class ApplicationStream {
+  readonly id: number;
+  readonly #wire: RequestWire;
+  readonly #owner: ApplicationStreamOwner;
+  readonly #isHead: boolean;
+  // The request:
+  #sendWindow: number;
+  readonly #unsent: Buffer[] = [];
+  #owesDrained = false;
+  #requestState: 'open' | 'ending' | 'ended';
+  #requestTrailers: Fields = NO_FIELDS;
+  // The response:
+  #responseState: ResponseState = 'head';
+  /** Of a body; -1: it says no length. */
+  #contentLeft = -1;
+  /** What the application may still send. */
+  #credit = WINDOW_BYTES;
+  /** Passed on, and not given back. */
+  #untold = 0;
+  /** Content that waits until the owner reads. */
+  readonly #unread: Buffer[] = [];
+  #reads = false;
+  #toldEnded = false;
+  #responseTrailers: Fields = NO_FIELDS;
+  /** By which the application has reset it after its answer; -1: it has not. */
+  #closeCode = -1;
+  #isOver = false;
 
-  /** `hasBody`: `end` follows, maybe with trailers. Null: Node refuses to send such a request. */
-  static open(session: ClientHttp2Session, fields: Fields, hasBody: boolean, owner: ApplicationStreamOwner): ApplicationStream | null {
-    if (!fitsBlock(fields)) return null;
-    try {
-      const stream = session.request(headersOf(fields), { endStream: !hasBody, waitForTrailers: hasBody });
-      return new ApplicationStream(stream, owner);
-    } catch {
-      return null;
-    }
+  constructor(id: number, wire: RequestWire, owner: ApplicationStreamOwner, method: string, hasBody: boolean, sendWindow: number) {
+    this.id = id;
+    this.#wire = wire;
+    this.#owner = owner;
+    this.#isHead = method === 'HEAD';
+    this.#requestState = hasBody ? 'open' : 'ended';
+    this.#sendWindow = sendWindow;
   }
 
-  private constructor(stream: ClientHttp2Stream, owner: ApplicationStreamOwner) {
-    super(stream, owner, true);
-    const informed = guard(this.domain, (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
-      owner.informed(Number(headers[':status']), fieldsFrom(raw, headers));
-    });
-    const responded = guard(this.domain, (headers: IncomingHttpHeaders, flags: number, raw?: string[]) => {
-      const ends = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-      owner.responded(Number(headers[':status']), fieldsFrom(raw, headers), ends);
-    });
-    stream.on('headers', informed);
-    stream.on('response', responded);
-    stream.on('wantTrailers', () => this.attempt(() => stream.sendTrailers(headersOf(this.#trailersToSay))));
+  /** The application has said all of its answer. */
+  get isAnswered(): boolean {
+    return this.#responseState === 'ended';
   }
 
-  /** It got no stream of the session: the application has seen nothing of it. */
-  get isUnsent(): boolean {
-    return this.stream.pending;
+  // ── the request ──
+
+  /** False: wait for `drained`. */
+  write(piece: Buffer): boolean {
+    if (this.#isOver || this.#requestState !== 'open') return true;
+    this.#unsent.push(piece);
+    this.#send();
+    this.#owesDrained = this.#unsent.length > 0 || !this.#wire.hasRoom;
+    return !this.#owesDrained;
   }
 
+  /** The request is complete. */
   endWith(trailers: Fields): void {
-    if (fitsBlock(trailers)) this.#trailersToSay = trailers;
-    this.end();
+    if (this.#isOver || this.#requestState !== 'open') return;
+    this.#requestState = 'ending';
+    this.#requestTrailers = trailers;
+    this.#send();
   }
+
+  /** There may be room again. */
+  drain(): void {
+    if (this.#isOver || !this.#wire.hasRoom) return;
+    this.#send();
+    if (!this.#owesDrained || this.#unsent.length > 0 || !this.#wire.hasRoom) return;
+    this.#owesDrained = false;
+    this.#owner.drained();
+  }
+
+  /** False: the window would be larger than any may be. */
+  widen(bytes: number): boolean {
+    this.#sendWindow += bytes;
+    return this.#sendWindow <= WINDOW_BYTES_MAX;
+  }
+
+  #send(): void {
+    for (let piece = this.#unsent[0]; piece !== undefined && this.#wire.hasRoom; piece = this.#unsent[0]) {
+      const sent = this.#wire.sendData(this.id, piece, this.#sendWindow);
+      this.#sendWindow -= sent;
+      if (sent < piece.length) {
+        this.#unsent[0] = piece.subarray(sent);
+        return;
+      }
+      this.#unsent.shift();
+    }
+    if (this.#requestState !== 'ending' || this.#unsent.length > 0) return;
+    this.#requestState = 'ended';
+    this.#wire.sendEnd(this.id, this.#requestTrailers);
+    this.#closeIfDone();
+  }
+
+  // ── the response ──
+
+  /** From now on, again, the owner gets the content. */
+  read(): void {
+    if (this.#reads) return;
+    this.#reads = true;
+    while (this.#unread.length > 0 && this.#reads && !this.#isOver) this.#pass(this.#unread.shift() as Buffer);
+    this.#endIfRead();
+  }
+
+  resume(): void {
+    this.read();
+  }
+
+  pause(): void {
+    this.#reads = false;
+  }
+
+  /** A header block came. */
+  headers({ fields, isMalformed, isTooLarge }: DecodedBlock, ends: boolean): void {
+    if (this.#responseState === 'ended') this.breakOff(NGHTTP2_STREAM_CLOSED);
+    else if (this.#responseState === 'head') {
+      const status = isMalformed || isTooLarge ? NO_STATUS : statusOf(fields);
+      if (status === NO_STATUS || (status < 200 && ends)) this.#malformed();
+      else if (status < 200) this.#owner.informed(status, withoutStatus(fields));
+      else this.#begin(status, fields, ends);
+    } else if (!ends || isMalformed || isTooLarge || !isInPlace(fields, 0)) this.breakOff(NGHTTP2_PROTOCOL_ERROR);
+    else this.#complete(fields);
+  }
+
+  #malformed(): void {
+    this.#responseState = 'ended';
+    this.#owner.responded(NO_STATUS, NO_FIELDS, true);
+  }
+
+  #begin(status: number, fields: Fields, ends: boolean): void {
+    const length = lengthOf(fields);
+    const hasNoBody = this.#isHead || status === 204 || status === 304;
+    this.#responseState = 'body';
+    this.#contentLeft = hasNoBody ? 0 : (length ?? -1);
+    if (length === null || (ends && this.#contentLeft > 0)) {
+      this.#malformed();
+      return;
+    }
+    this.#owner.responded(status, withoutStatus(fields), ends);
+    if (ends && !this.#isOver) this.#complete(NO_FIELDS);
+  }
+
+  /** A DATA frame begins. False: it is beyond the window. */
+  comes(bytes: number, content: number): boolean {
+    this.#credit -= bytes;
+    if (this.#credit < 0) return false;
+    this.#took(bytes - content);
+    if (this.#responseState !== 'body') this.breakOff(this.#responseState === 'head' ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED);
+    else if (this.#contentLeft >= 0 && content > this.#contentLeft) this.breakOff(NGHTTP2_PROTOCOL_ERROR);
+    else if (this.#contentLeft >= 0) this.#contentLeft -= content;
+    return true;
+  }
+
+  data(piece: Buffer): void {
+    if (this.#reads && this.#unread.length === 0) this.#pass(piece);
+    else this.#unread.push(piece);
+  }
+
+  dataEnds(): void {
+    this.#complete(NO_FIELDS);
+  }
+
+  #complete(trailers: Fields): void {
+    if (this.#contentLeft > 0) {
+      this.breakOff(NGHTTP2_PROTOCOL_ERROR);
+      return;
+    }
+    this.#responseState = 'ended';
+    this.#responseTrailers = trailers;
+    this.#endIfRead();
+  }
+
+  #pass(piece: Buffer): void {
+    this.#owner.data(piece);
+    this.#took(piece.length);
+  }
+
+  #took(bytes: number): void {
+    this.#untold += bytes;
+    if (this.#untold < WINDOW_BYTES / 2 || this.#isOver || this.#responseState === 'ended') return;
+    this.#credit += this.#untold;
+    this.#wire.sendWindow(this.id, this.#untold);
+    this.#untold = 0;
+  }
+
+  #endIfRead(): void {
+    if (this.#isOver || !this.#reads || this.#unread.length > 0 || this.#responseState !== 'ended' || this.#toldEnded) return;
+    this.#toldEnded = true;
+    this.#owner.ended(this.#responseTrailers);
+    this.#closeIfDone();
+  }
+
+  // ── ends ──
+
+  resetByPeer(code: number): void {
+    if (this.#responseState === 'ended' && !this.#toldEnded) this.#closeCode = code;
+    else this.#close(code);
+  }
+
+  /** The connection is gone; the answer was complete before. */
+  connectionGone(): void {
+    this.resetByPeer(NGHTTP2_NO_ERROR);
+  }
+
+  /** It can't go on: both sides hear of it. */
+  breakOff(code: number): void {
+    if (this.#isOver) return;
+    this.#wire.sendReset(this.id, code);
+    this.#close(code);
+  }
+
+  /** Gives it up. Its owner hears nothing more. */
+  reset(code: number): void {
+    if (this.#isOver) return;
+    this.#wire.sendReset(this.id, code);
+    this.forget();
+  }
+
+  /** Nothing is said or heard any more. */
+  forget(): void {
+    this.#isOver = true;
+    this.#unread.length = 0;
+    this.#unsent.length = 0;
+    this.#wire.over(this);
+  }
+
+  #closeIfDone(): void {
+    if (!this.#toldEnded || this.#isOver) return;
+    if (this.#closeCode !== -1) this.#close(this.#closeCode);
+    else if (this.#requestState === 'ended') this.#close(NGHTTP2_NO_ERROR);
+  }
+
+  #close(code: number): void {
+    if (this.#isOver) return;
+    this.forget();
+    this.#owner.closed(code);
+  }
+}
+
+/** Of a response's head (RFC 9113 section 8.3.2); NO_STATUS: it is malformed. */
+function statusOf(fields: Fields): number {
+  const status = fields[1] ?? '';
+  return fields[0] === ':status' && /^[1-9]\d\d$/.test(status) && status !== '101' && isInPlace(fields, 2) ? Number(status) : NO_STATUS;
+}
+
+/** From `first` on there is nothing that belongs to another protocol, or before. */
+function isInPlace(fields: Fields, first: number): boolean {
+  for (let i = first; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (name.startsWith(':') || FORBIDDEN.has(name) || (name === 'te' && fields[i + 1] !== 'trailers')) return false;
+  }
+  return true;
+}
+
+/** The length that a head says; -1: none; null: it can't be understood. */
+function lengthOf(fields: Fields): number | null {
+  let length = -1;
+  for (let i = 2; i < fields.length; i += 2) {
+    if (fields[i] !== 'content-length') continue;
+    if (length !== -1 || !/^\d{1,15}$/.test(fields[i + 1] as string)) return null;
+    length = Number(fields[i + 1]);
+  }
+  return length;
+}
+
+function withoutStatus(fields: Fields): Fields {
+  return withNeverIndexed(fields.slice(2), neverIndexed(fields));
 }

@@ -256,15 +256,12 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #answerOwner(): ApplicationStreamOwner {
     const { attempts } = this;
     return {
-      where: 'visit',
-      fail: () => this.fail(),
       informed: (status, fields) => {
         if (status !== 100 || !this.#saidContinue) this.#client.inform(status, only(fields, passesInResponse));
       },
       responded: (status, fields, ends) => this.#responded(status, only(fields, passesInResponse), ends),
       data: (piece) => this.#answerData(piece),
       ended: (trailers) => this.#responseEnded(trailers),
-      unread: () => {},
       drained: () => {
         this.#client.resume();
         this.pace?.resume(performance.now());
@@ -308,13 +305,8 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #requestClosed(code: number): void {
     if (this.#state !== 'passing') return;
     const session = this.#session;
-    // It went with its session.
-    if (session?.isGone === true && !this.#complete) {
-      session.cut();
-      return;
-    }
     const isRefused = code === constants.NGHTTP2_REFUSED_STREAM && session?.reused === true;
-    if (session !== null && !this.#complete && (isRefused || this.#request?.isUnsent === true || this.#isSilent(code))) {
+    if (session !== null && !this.#complete && (isRefused || this.#isSilent(code))) {
       this.#leaveApplication(false);
       if (isRefused) session.reached = false;
       this.#broken(session);

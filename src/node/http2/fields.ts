@@ -34,7 +34,12 @@ export function fieldsFrom(raw: readonly string[] | undefined, headers: Incoming
   return withNeverIndexed(raw ?? NO_FIELDS, never);
 }
 
-function withNeverIndexed(fields: readonly string[], never: readonly string[]): Fields {
+/** The names that no hop may keep in its compression table. */
+export function neverIndexed(fields: Fields): readonly string[] {
+  return fields[NEVER_INDEXED] ?? NO_FIELDS;
+}
+
+export function withNeverIndexed(fields: readonly string[], never: readonly string[]): Fields {
   return never.length === 0 ? fields : Object.assign(fields, { [NEVER_INDEXED]: never });
 }
 

@@ -13,7 +13,7 @@ export const FrameType = {
 } as const;
 export const FrameFlag = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;
 
-const HEAD_BYTES = 9;
+export const HEAD_BYTES = 9;
 const WORD_BYTES = 4;
 
 /** Sees the frames of one direction. */
@@ -144,6 +144,16 @@ export class FrameWalk {
       this.#out.push(this.#from === 0 && to === bytes.length ? bytes : bytes.subarray(this.#from, to));
     this.#from = -1;
   }
+}
+
+/** Writes a frame's head. Its payload of `length` bytes follows. */
+export function frameHead(out: Buffer, at: number, type: number, flags: number, stream: number, length: number): void {
+  out[at] = length >> 16;
+  out[at + 1] = length >> 8;
+  out[at + 2] = length;
+  out[at + 3] = type;
+  out[at + 4] = flags;
+  out.writeUInt32BE(stream, at + 5);
 }
 
 /** A frame that carries one number: RST_STREAM, WINDOW_UPDATE. */

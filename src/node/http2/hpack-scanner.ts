@@ -2,21 +2,14 @@
  * Reads header blocks (RFC 7541) beside nghttp2, which drops a field that is malformed without a word, so that the request went on
  * without it. Nothing is decoded into strings: it is enough to know whether there is such a field, and what length a body has.
  */
+import { ENTRY_OVERHEAD_BYTES, STATIC_TABLE, TABLE_BYTES_MAX } from './hpack-table.ts';
 import { huffman } from './huffman.ts';
 
-/** Of the table that we offer: the default of RFC 9113 section 6.5.2. */
-const TABLE_BYTES_MAX = 4_096;
-const ENTRY_OVERHEAD_BYTES = 32;
 const ENTRIES_MAX = TABLE_BYTES_MAX / ENTRY_OVERHEAD_BYTES;
 /** No integer of a message that fits our limits is larger. */
 const INTEGER_MAX = 2 ** 24;
-
-/** Lengths of the names of RFC 7541 appendix A, from index 1. */
-const STATIC_NAME_BYTES: readonly number[] = [
-  0, 10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16, 16, 14, 16, 13, 12, 6, 4, 4, 6, 7, 4, 4, 8, 17,
-  13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7, 11, 6, 10, 25, 17, 10, 4, 3, 16,
-];
-const STATIC_ENTRIES = STATIC_NAME_BYTES.length - 1;
+const STATIC_ENTRIES = STATIC_TABLE.length - 1;
+const STATIC_NAME_BYTES = STATIC_TABLE.map(([name]) => name.length);
 const STATIC_CONTENT_LENGTH = 28;
 const STATIC_HOST = 38;
 

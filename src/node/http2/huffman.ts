@@ -12,11 +12,23 @@ const CODE_BITS: readonly number[] = [
 ];
 const SYMBOLS = 256;
 const NO_SYMBOL = -1;
+/** The end of a string, which is said by its length: no string has it (RFC 7541 section 5.2). */
+const EOS = -2;
+/** What fills the last byte is the beginning of EOS, all ones, and shorter than a byte. */
+const PADDING_BITS_MAX = 7;
 
-/** What four more bits lead to, at `state * 16 + bits`: the next state, and the symbol that they complete, or NO_SYMBOL. */
+interface Huffman {
+  readonly next: Uint16Array;
+  readonly symbol: Int16Array;
+  /** At each state: 1 where a string may end. */
+  readonly mayEnd: Uint8Array;
+  readonly EOS: number;
+}
+
+/** What four more bits lead to, at `state * 16 + bits`: the next state, and the symbol that they complete, EOS or NO_SYMBOL. */
 export const huffman = build();
 
-function build(): { readonly next: Uint16Array; readonly symbol: Int16Array } {
+function build(): Huffman {
   const tree = makeTree();
   const states = tree.length;
   const next = new Uint16Array(states * 16);
@@ -30,14 +42,16 @@ function build(): { readonly next: Uint16Array; readonly symbol: Int16Array } {
           at = to;
           continue;
         }
-        // No code is shorter than five bits: four of them complete one symbol at most. EOS is none.
-        if (-to - 1 < SYMBOLS) symbol[state * 16 + bits] = -to - 1;
+        // No code is shorter than five bits: four of them complete one symbol at most.
+        symbol[state * 16 + bits] = -to - 1 < SYMBOLS ? -to - 1 : EOS;
         at = 0;
       }
       next[state * 16 + bits] = at;
     }
   }
-  return { next, symbol };
+  const mayEnd = new Uint8Array(states);
+  for (let state = 0, bits = 0; bits <= PADDING_BITS_MAX; bits++, state = tree[state]?.[1] ?? 0) mayEnd[state] = 1;
+  return { next, symbol, mayEnd, EOS };
 }
 
 /** Inner nodes with their two branches: another node, or -1 - symbol. */

@@ -31,6 +31,27 @@ describe('FrameWriter', () => {
     expect(peer.frames[998]?.payload.toString()).toBe('payload 500');
   });
 
+  test('makes one frame of small pieces of one stream that follow each other in one turn, and of no others', async () => {
+    const { dialled, accepted } = await socketPair();
+    const peer = new RawPeer(accepted);
+    const writer = new FrameWriter(dialled);
+    const data = (id: number, text: string): void => writer.frame(Frame.DATA, 0, id, Buffer.from(text));
+    data(1, 'a');
+    data(1, 'b');
+    data(2, 'c');
+    data(1, 'd');
+    writer.number(Frame.WINDOW, 0, 1, 7);
+    data(1, 'e');
+    data(1, 'x'.repeat(4_096));
+    writer.flush();
+    data(1, 'f');
+    await until(() => peer.frames.length === 7);
+    const said = peer.frames.map(({ type, streamId, payload }) =>
+      type === Frame.DATA ? `${streamId} ${payload.toString().slice(0, 3)}` : type,
+    );
+    expect(said).toEqual(['1 ab', '2 c', '1 d', Frame.WINDOW, '1 e', '1 xxx', '1 f']);
+  });
+
   test('sends a frame that nobody waits for with the next one, in order, or soon by itself', async () => {
     const { dialled, accepted } = await socketPair();
     const peer = new RawPeer(accepted);

@@ -55,8 +55,9 @@ describe('slots', () => {
       node.link.doneAndKeep(stream);
       return false;
     };
-    other.stream.write(Buffer.from('an answer'));
     far.stream.write(Buffer.from('an answer'));
+    // Between them, so that they do not make one frame.
+    other.stream.write(Buffer.from('an answer'));
     far.stream.write(Buffer.from('and more'));
     await until(() => node.link.idle === 1);
     node.link.doneAndKeep(kept);
