@@ -6,13 +6,41 @@ const QUIET_MS = 1_000;
 const ASKED_MS_MAX = 10_000;
 const POLL_MS = 20;
 
-/** A node's way out: how long it stays, and for whom. Times are performance.now(). */
+/**
+ * `leaving`: whoever sends clients here is to notice, and to stop; until then they are served. `draining`: nobody new is let in.
+ * `stopped`: everything is closed.
+ */
+const STATES = ['serving', 'leaving', 'draining', 'stopped'] as const;
+
+type State = (typeof STATES)[number];
+
+/** A node's way out: how far it is, how long it stays, and for whom. Times are performance.now(). */
 export class Leaving {
+  #state: State = 'serving';
+  /** Of the drain. */
   #since: number | null = null;
   #askedAt = 0;
 
-  begin(): void {
-    this.#since = performance.now();
+  get state(): State {
+    return this.#state;
+  }
+
+  /** It has been said that the node leaves. */
+  get isSaid(): boolean {
+    return this.#state !== 'serving';
+  }
+
+  /** Nobody new is let in. */
+  get hasBegun(): boolean {
+    return this.#state === 'draining' || this.#state === 'stopped';
+  }
+
+  /** Returns false when it is there already, or further: there is no way back. */
+  goOn(to: Exclude<State, 'serving'>): boolean {
+    if (STATES.indexOf(to) <= STATES.indexOf(this.#state)) return false;
+    this.#state = to;
+    if (to === 'draining') this.#since = performance.now();
+    return true;
   }
 
   /** A client has sent a request. */

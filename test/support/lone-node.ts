@@ -56,14 +56,13 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
     log,
     ...over,
   };
-  const node = new ProxyNode(options);
+  const node = await ProxyNode.start(options);
   nodes.add(node);
-  const bound = await node.start();
   for (const [name, record] of Object.entries(routes)) {
     await node.cluster.setRoute(name, record);
     await eventually(`the node knows ${name}`, () => node.routes.get(name)?.standing.configured === true);
   }
-  return { node, port: portOf(bound.listen[0]), backendPort: portOf(`tcp://${bound.backend}`) };
+  return { node, port: portOf(node.bound.listen[0]), backendPort: portOf(`tcp://${node.bound.backend}`) };
 }
 
 /** A node and a linker that serves every host from the application at `appPort`. */

@@ -46,7 +46,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   await directory.setRoute(route, writeRouteSettings(routeDefaults));
 
   const telemetry = await openTelemetry(settings, 'dev', log);
-  const node = new ProxyNode({
+  const node = await ProxyNode.start({
     ...settings,
     certificates,
     id: 'dev',
@@ -59,7 +59,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     heldMax: settings.connectionsMax,
     watchers: telemetry.watchers,
   });
-  const bound = await node.start();
+  const { bound } = node;
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
   const proxy = parseHostPort(bound.backend) ?? BACKEND;
   const impossible = (why: string): void => {

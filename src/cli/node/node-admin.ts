@@ -70,7 +70,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     async metrics() {
       return {
         routes: [...node.routes.all()].map((route) => numbersOf(node, route)),
-        unrouted: node.unrouted.codes,
+        unrouted: node.frontDoor.unrouted.codes,
         handoffs: node.handoffs.results,
         startupCommands: parts.startupCommands?.(),
         accessLogDropped: parts.accessLogDropped?.(),

@@ -69,7 +69,7 @@ export async function openNode(
       : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings), kept);
 
   const telemetry = await openTelemetry(settings, id, log);
-  const node = new ProxyNode({
+  const node = await ProxyNode.start({
     ...settings,
     ...withinMemory(settings),
     ...place,
@@ -85,7 +85,7 @@ export async function openNode(
     heldMax: withinMemory(settings).connectionsMax,
     watchers: telemetry.watchers,
   });
-  const bound = await node.start();
+  const { bound } = node;
   if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
   followBackendTls(settings, log, (tls) => node.renewed(tls));
   secrets.follow(log, () => node.renewed());

@@ -23,8 +23,6 @@ export interface BackendTls {
 
 export interface LinkServerOptions {
   readonly nodeId: string;
-  /** HOST:PORT at which the directory says that this node is. */
-  readonly address?: () => string;
   /** The oldest version of the link protocol that a linker may speak; without it the newest. */
   readonly versionMin?: number;
   readonly secrets: (route: string) => readonly string[];
@@ -66,6 +64,7 @@ export class LinkServer {
   /** By the peer's address and port: a TLS connection counts from its first packet. */
   readonly #unproved = new Map<string, Socket>();
   #events: LenderEvents | null = null;
+  #address = '';
 
   constructor(options: LinkServerOptions) {
     this.#options = options;
@@ -94,9 +93,10 @@ export class LinkServer {
     return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
   }
 
-  /** From now on linkers are welcome; before, they are sent away and come again. */
-  serve(events: LenderEvents): void {
+  /** From now on linkers are welcome; before, they are sent away and come again. `address`: HOST:PORT at which the directory says that this node is. */
+  serve(events: LenderEvents, address: string): void {
     this.#events = events;
+    this.#address = address;
   }
 
   get links(): number {
@@ -175,7 +175,7 @@ export class LinkServer {
     const peer = peerOf(socket);
     acceptLink(socket, {
       node: this.#options.nodeId,
-      address: this.#options.address,
+      address: () => this.#address,
       versionMin: this.#options.versionMin,
       secrets: this.#options.secrets,
       timing: this.#options.timing,

@@ -235,7 +235,7 @@ let play: Play | null = null;
 
 export const DIRECTORY: Target = {
   name: 'directory',
-  sources: ['/src/cluster/', '/src/node/node.ts', '/src/node/matching/dispatch.ts'],
+  sources: ['/src/cluster/', '/src/node/cluster-events.ts', '/src/node/matching/'],
   pace: 'sockets',
   lines: true,
   words: [

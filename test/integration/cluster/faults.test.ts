@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { RedisDirectory } from '../../../src/cluster/redis/directory.ts';
 import { createRedisCluster, createRedisDirectory } from '../../../src/cluster/redis/open.ts';
 import { createLog } from '../../../src/log.ts';
-import { ProxyNode } from '../../../src/node/node.ts';
+import { ClusterEvents } from '../../../src/node/cluster-events.ts';
 import { Scaler } from '../../../src/scaling/scaler.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -59,7 +59,7 @@ async function handedOff(inject: () => void): Promise<number> {
 }
 
 test('a message from another node within which a fault happens is dropped, and the sweep finds the slot', async () => {
-  expect(await handedOff(() => faultOnce(ProxyNode.prototype, 'onWant'))).toBe(200);
+  expect(await handedOff(() => faultOnce(ClusterEvents.prototype, 'onWant'))).toBe(200);
   const found = newInternalErrors();
   // The script's answer may have found the slot before the bell did.
   expect([{ bell: 1 }, { directory: 1 }]).toContainEqual(found);

@@ -171,22 +171,3 @@ test('a node that can not have a port leaves nothing open', async () => {
   expect(cluster.stopped).toBe(true);
   await expect(dialRawLinker(Number(bound.split(':')[1]))).rejects.toThrow('ECONNREFUSED');
 });
-
-describe('a node that has not started yet', () => {
-  test('is over at once when it is told to drain, and does not listen after all', async () => {
-    const cluster = new FakeCluster();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    let node: { drain(ms: number): Promise<void> } | null = null;
-    cluster.start = async (listener) => {
-      node = listener as never;
-      await promise;
-    };
-    const starting = startSomeNode({ cluster: () => cluster });
-    starting.catch(() => {});
-    await eventually('it joins', () => node !== null);
-    await (node as unknown as { drain(ms: number): Promise<void> }).drain(1_000);
-    resolve();
-    await expect(starting).rejects.toThrow('the node was stopped while it started');
-    expect(cluster.stopped).toBe(true);
-  });
-});

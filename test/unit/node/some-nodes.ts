@@ -52,7 +52,7 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
   const id = over.id ?? 'n1';
-  const node = new ProxyNode({
+  const node = await ProxyNode.start({
     id,
     listen: ports.map((port) => ({ protocol: 'http', host: '127.0.0.1', port, route: null, proxyProtocol: null })),
     backend: { host: '127.0.0.1', port: 0 },
@@ -66,9 +66,9 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
     ...over,
   });
   closers.push(() => node.stop());
-  const { listen, backend } = await node.start();
+  const { listen, backend } = node.bound;
   if (Object.keys(routes).length > 0)
-    node.onRoutes(new Map(Object.entries(routes).map(([name, record]) => [name, parseRouteSettings(record)])));
+    node.clusterEvents.onRoutes(new Map(Object.entries(routes).map(([name, record]) => [name, parseRouteSettings(record)])));
   const url = listen[0] as string;
   return { node, url, port: Number(new URL(url).port), backendPort: Number(backend.split(':').at(-1)), lines };
 }

@@ -24,7 +24,7 @@ test('10,000 random hosts are answered 404, start nothing and leave nothing behi
   const before = heapBytes();
   await askForHosts(one, 5_000);
   expect([started, one.node.held, [...one.node.routes.all()].length]).toEqual([[], 0, 1]);
-  expect(one.node.unrouted.codes).toEqual(new Map([[404, 10_000]]));
+  expect(one.node.frontDoor.unrouted.codes).toEqual(new Map([[404, 10_000]]));
   expect(heapBytes() - before).toBeLessThan(1_000_000);
 }, 30_000);
 
@@ -99,7 +99,7 @@ describe('a host that this node does not know', () => {
     client.send(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
     await eventually('it is looked up', () => cluster.lookups.length === 1);
     client.reset();
-    await eventually('it is counted', () => one.node.unrouted.codes.get(499) === 1);
+    await eventually('it is counted', () => one.node.frontDoor.unrouted.codes.get(499) === 1);
     resolve(ROUTE);
     await promise;
     await expectQuiet(one);

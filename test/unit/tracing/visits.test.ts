@@ -125,7 +125,7 @@ describe('a client that is held', () => {
     const client = await connectClient(port);
     client.send(get());
     await eventually('it is held', () => node.held === 1);
-    node.onComing('app.test', 1, 'n2');
+    node.clusterEvents.onComing('app.test', 1, 'n2');
     const app = await ScriptedApp.serving(() => ok());
     await FakeLinker.dial({ backendPort, appPort: app.port, route: 'app.test' });
     await client.response();

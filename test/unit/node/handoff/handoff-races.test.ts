@@ -126,8 +126,8 @@ describe('while a slot moves', () => {
   test('it is wanted again for the same client, which a repeated message does: the client is answered once, and no slot is stuck', async () => {
     const client = await slotUnderWay(3);
     const asker = { id: 'there', address: way.address };
-    here.node.onWant(ROUTE, 1, asker);
-    here.node.onWant(ROUTE, 1, asker);
+    here.node.clusterEvents.onWant(ROUTE, 1, asker);
+    here.node.clusterEvents.onWant(ROUTE, 1, asker);
     way.heal();
     expect((await client.response()).status).toBe(200);
     expect(client.unread.length).toBe(0);
@@ -152,7 +152,7 @@ test('two nodes want the last slot: one client is served after the other, each o
 test('a slot that comes for nobody is found by whoever needs it next', async () => {
   await startSomeLinker(here, app, { concurrency: 2 });
   await expectQuiet(here, 2);
-  here.node.onWant(ROUTE, 2, { id: 'there', address: way.address });
+  here.node.clusterEvents.onWant(ROUTE, 2, { id: 'there', address: way.address });
   await expectQuiet(there, 2);
   expect(statuses(await crowd(4, () => here.url, { host: ROUTE }))).toEqual({ 200: 4 });
   await expectAllServe(2);

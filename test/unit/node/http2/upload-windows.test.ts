@@ -120,7 +120,7 @@ describe('an upload', () => {
       await eventually('it is over', () => node.active === 0);
     }
     // A share of all that there is.
-    expect(node.windows.reserve(8 * MIB)).toBe(MIB);
+    expect(node.frontDoor.windows.reserve(8 * MIB)).toBe(MIB);
   });
 });
 

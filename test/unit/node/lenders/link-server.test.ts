@@ -75,16 +75,19 @@ test('linkers are sent away until the node serves', async () => {
   await expect(dialRawLinker(port)).rejects.toThrow();
   const linked: string[] = [];
   const ignore = (): void => {};
-  server.serve({
-    linked: (route) => linked.push(route) > 0,
-    idle: ignore,
-    moveFailed: ignore,
-    report: ignore,
-    retire: ignore,
-    startAnother: ignore,
-    recalled: ignore,
-    gone: ignore,
-  });
+  server.serve(
+    {
+      linked: (route) => linked.push(route) > 0,
+      idle: ignore,
+      moveFailed: ignore,
+      report: ignore,
+      retire: ignore,
+      startAnother: ignore,
+      recalled: ignore,
+      gone: ignore,
+    },
+    `127.0.0.1:${port}`,
+  );
   await dialRawLinker(port);
   expect([linked, server.links]).toEqual([[ROUTE], 1]);
   server.close();

@@ -114,7 +114,7 @@ test('the bodies of held requests are read no further when they keep as many byt
 test('a deadline that is changed while clients are held counts for them, too', async () => {
   const one = await startSomeNode({ routes: { [ROUTE]: { holdTimeout: '1h' } } });
   const client = await hold(one);
-  one.node.onRoutes(new Map([[ROUTE, parseRouteSettings({ holdTimeout: '50ms' })]]));
+  one.node.clusterEvents.onRoutes(new Map([[ROUTE, parseRouteSettings({ holdTimeout: '50ms' })]]));
   expect((await client.response()).status).toBe(503);
   await expectQuiet(one);
 });

@@ -354,7 +354,7 @@ test('without anybody who watches, nothing is noted', async () => {
   const { node, port } = await startServedNode(app.port);
   const route = node.routes.get('*');
   const visit = new StandInVisit();
-  node.visitRoute(visit, 'nobody');
+  node.frontDoor.visitRoute(visit, 'nobody');
   expect(visit.record).toBeNull();
   const [client] = [await connectClient(port)];
   client.send(GET);

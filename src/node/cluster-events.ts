@@ -1,0 +1,92 @@
+import type { Cluster, ClusterListener, Peer } from '../cluster/cluster.ts';
+import { parseDialAddress } from '../config/host-port.ts';
+import type { RouteSettings } from '../config/route-settings.ts';
+import type { Handoffs } from './handoff/handoffs.ts';
+import type { Lenders } from './lenders/lenders.ts';
+import type { Dispatcher } from './matching/dispatch.ts';
+import type { Holds } from './matching/holds.ts';
+import type { Routes } from './matching/routes.ts';
+import type { NodeOptions } from './node-options.ts';
+import type { VisitWatchers } from './visits/visit-watchers.ts';
+
+interface ClusterEventsContext {
+  readonly cluster: Cluster;
+  readonly routes: Routes;
+  readonly dispatcher: Dispatcher;
+  readonly holds: Holds;
+  readonly handoffs: Handoffs;
+  readonly lenders: Lenders;
+  /** Null: nobody watches visits. */
+  readonly watch: VisitWatchers | null;
+  readonly options: Pick<NodeOptions, 'startNeeded' | 'leaveAsked' | 'log'>;
+}
+
+/** What this node does about what it hears from the cluster. */
+export class ClusterEvents implements ClusterListener {
+  readonly #context: ClusterEventsContext;
+
+  constructor(context: ClusterEventsContext) {
+    this.#context = context;
+  }
+
+  onWant(name: string, count: number, asker: Peer): void {
+    // An address that no linker can dial would cost the link on which it is said.
+    const route = parseDialAddress(asker.address) === null ? undefined : this.#context.routes.get(name);
+    const left = route === undefined ? count : this.#context.handoffs.handOver(route, count, asker.address);
+    if (left > 0) this.#context.cluster.short(name, left, asker);
+  }
+
+  onComing(route: string, count: number, from: string): void {
+    this.#context.watch?.coming(route, count, from);
+  }
+
+  onHoldRefused(name: string, holdId: string): void {
+    const route = this.#context.routes.get(name);
+    if (route !== undefined) this.#context.holds.refuseHold(route, holdId);
+  }
+
+  onRematch(name: string): void {
+    const route = this.#context.routes.get(name);
+    if (route !== undefined) this.#context.dispatcher.match(route);
+  }
+
+  onStartNeeded(route: string): void {
+    this.#context.options.startNeeded(route);
+  }
+
+  onStartsFailing(name: string, forMs: number): void {
+    const route = this.#context.routes.get(name);
+    if (route === undefined) return;
+    if (this.#context.dispatcher.startsFail(route, forMs))
+      this.#context.options.log.warn({ route: name, forMs }, 'its instances fail to start: clients are not held for now');
+  }
+
+  onNumbered(name: string, instanceId: string, seq: number): void {
+    this.#context.lenders.numbered(name, instanceId, seq);
+  }
+
+  onNewest(name: string, instanceId: string): void {
+    const route = this.#context.routes.get(name);
+    if (route?.becameNewest(instanceId) !== true) return;
+    const { before } = route.instances;
+    for (const lender of route.slots.lenders) {
+      // Of all others nothing changes, if they have been told.
+      const changes = before === null || lender.instance === before || lender.instance === instanceId;
+      if (changes && !lender.relayed) lender.link.newest(lender.instance === instanceId);
+    }
+  }
+
+  onRoutes(routes: ReadonlyMap<string, RouteSettings>): void {
+    this.#context.routes.configure(routes);
+  }
+
+  onLeaveAsked(delayMs?: number): void {
+    this.#context.options.log.info({ delayMs }, 'asked to leave');
+    this.#context.options.leaveAsked?.(delayMs);
+  }
+
+  onConnected(connected: boolean): void {
+    if (connected) this.#context.options.log.info('the directory answers');
+    else this.#context.options.log.warn('the directory does not answer: local traffic goes on, clients stay held');
+  }
+}

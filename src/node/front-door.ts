@@ -1,0 +1,138 @@
+import { unawaited } from '../boundary.ts';
+import type { ClientLimits } from '../config/listener-settings.ts';
+import { PullproxyError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { Exchange } from './http1/exchange.ts';
+import type { ForwardedFrom } from './http1/head/forwarding.ts';
+import { hstsLine, toHttps } from './http1/https-only.ts';
+import type { Http2Service } from './http2/stream-client.ts';
+import { WindowBudget } from './http2/upload-windows.ts';
+import type { Leaving } from './leaving.ts';
+import type { TcpService } from './listeners/tcp.ts';
+import { RouteCounters } from './matching/counters.ts';
+import type { Dispatcher } from './matching/dispatch.ts';
+import type { Holds } from './matching/holds.ts';
+import type { Route } from './matching/route.ts';
+import type { RouteLookup } from './matching/route-lookup.ts';
+import type { Routes } from './matching/routes.ts';
+import type { Lender } from './matching/slots.ts';
+import type { NodeOptions } from './node-options.ts';
+import { type ColdStart, roundedStages } from './visits/cold-start.ts';
+import type { HttpVisit } from './visits/http-visit.ts';
+import type { Visit } from './visits/visit.ts';
+import type { VisitWatchers } from './visits/visit-watchers.ts';
+
+interface FrontDoorContext {
+  readonly dispatcher: Dispatcher;
+  readonly holds: Holds;
+  readonly routes: Routes;
+  readonly lookup: RouteLookup;
+  readonly leaving: Leaving;
+  /** Null: nobody watches visits. */
+  readonly watch: VisitWatchers | null;
+  readonly log: Log;
+}
+
+/** Where the visits of all listeners come in: each finds its route, and is given to the dispatcher. */
+export class FrontDoor implements Http2Service, TcpService {
+  readonly limits: ClientLimits;
+  readonly windows: WindowBudget;
+  readonly httpsLines: string;
+  /** Answers to requests that belong to no route. */
+  readonly unrouted = new RouteCounters();
+  readonly #context: FrontDoorContext;
+  readonly #httpsRedirect: number | undefined;
+
+  constructor(settings: ClientLimits & Pick<NodeOptions, 'httpsRedirect' | 'hstsMs'>, context: FrontDoorContext) {
+    this.limits = settings;
+    this.windows = new WindowBudget(settings.http2WindowBytesMax);
+    this.httpsLines = settings.hstsMs === undefined ? '' : hstsLine(settings.hstsMs);
+    this.#httpsRedirect = settings.httpsRedirect;
+    this.#context = context;
+  }
+
+  get draining(): boolean {
+    return this.#context.leaving.isSaid;
+  }
+
+  isStillAsked(now: number): boolean {
+    return this.#context.leaving.isAsked(now);
+  }
+
+  visit(visit: HttpVisit): void {
+    const { leaving, watch, routes } = this.#context;
+    const { head } = visit;
+    leaving.asked();
+    watch?.begin(visit, head.host);
+    const route = routes.match(head.host);
+    if (this.#httpsRedirect !== undefined && head.proto !== 'https') visit.refuse(toHttps(head, this.#httpsRedirect));
+    else if (visit instanceof Exchange && isHttp2(route))
+      visit.refuse(new PullproxyError('bad_request', 'the application of this name speaks HTTP/2 only'));
+    // The bytes of a request would be a line protocol's commands to it.
+    else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
+    else this.#admit(visit, head.host, route);
+  }
+
+  speaksHttp2(host: string): boolean {
+    return isHttp2(this.#context.routes.match(host));
+  }
+
+  visitHost(visit: Visit, host: string): void {
+    this.#context.watch?.begin(visit, host);
+    this.#admit(visit, host, this.#context.routes.match(host));
+  }
+
+  visitRoute(visit: Visit, name: string): void {
+    this.#context.watch?.begin(visit, name);
+    const route = this.#context.routes.known(name);
+    if (route !== null) this.#context.dispatcher.admit(visit, route);
+    else unawaited(visit, this.#lookUp(visit, [name]));
+  }
+
+  leave(visit: Visit): void {
+    this.#context.holds.release(visit);
+  }
+
+  retry(visit: Visit): void {
+    if (this.#context.leaving.state === 'stopped') visit.refuse(new PullproxyError('draining'));
+    else this.#context.dispatcher.retry(visit);
+  }
+
+  turnedAway(error: PullproxyError, from: ForwardedFrom): void {
+    this.unrouted.answered(error.kind.status);
+    this.#context.watch?.turnedAway(error, from);
+  }
+
+  answered(visit: Visit, status: number): void {
+    (visit.route?.counters ?? this.unrouted).answered(status);
+    visit.record?.answered(status);
+  }
+
+  coldStart({ route }: Visit, { birth, instance, startId }: Lender, stages: ColdStart): void {
+    if (route === null || birth === undefined) return;
+    route.coldStages.observe(stages);
+    const facts = { route: route.name, instance, startId, coldStartMs: roundedStages(stages) };
+    // Of the crowd that waited for an instance one is enough to look at.
+    if (birth.logged) this.#context.log.debug(facts, 'served after a cold start');
+    else this.#context.log.info(facts, 'served after a cold start');
+    birth.logged = true;
+  }
+
+  #admit(visit: Visit, host: string, route: Route | null): void {
+    if (route !== null) this.#context.dispatcher.admit(visit, route);
+    else unawaited(visit, this.#lookUp(visit, this.#context.routes.candidates(host)));
+  }
+
+  async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {
+    const { lookup, routes, dispatcher } = this.#context;
+    const found = await lookup.find(names);
+    if (visit.isOver) return;
+    const route = found === null ? null : routes.linked(found);
+    if (route === null) visit.refuse(new PullproxyError(lookup.isSure ? 'unknown_route' : 'directory_away'));
+    else dispatcher.admit(visit, route);
+  }
+}
+
+function isHttp2(route: Route | null): boolean {
+  return route?.settings.protocol === 'h2c';
+}
