@@ -1,29 +1,16 @@
 import type { Duplex } from 'node:stream';
 import { guard, internalError } from '../boundary.ts';
+import { type Arena, newArena, returnArena, takeArena } from '../memory/arenas.ts';
 import { FRAME_HEAD_BYTES, Frame } from './frames.ts';
 
-const ARENA_BYTES = 131_072;
 /** Of each link: thousands of them that all say a word at once cost no more. */
 const OWN_ARENA_BYTES = 1_024;
-/** Of all links together. What is on its way at a time is bounded by the streams' windows. */
-const SPARE_ARENAS_MAX = 32;
 /** How long a frame that nobody waits for may wait for one that has to go. */
 const LAZY_MS = 2;
 /** Pieces of one stream that follow each other make one frame up to this size: the peer passes on each frame in a write of its own. */
 const JOINED_BYTES_MAX = 4_096;
 
 const NOBODY = { breakOff: (): void => {} };
-
-/** Memory in which frames are put together. Written from `start` on when it is flushed; used again when all of it is with the kernel. */
-interface Arena {
-  readonly bytes: Buffer;
-  start: number;
-  end: number;
-  /** Writes that are under way. */
-  writes: number;
-}
-
-const spare: Arena[] = [];
 
 /**
  * Collects the frames of one event-loop turn and sends them in one write: this batching is why one link per (linker, node)
@@ -152,7 +139,7 @@ export class FrameWriter {
     arena.start = arena.end = 0;
     if (arena === this.#own) return;
     if (arena === this.#arena) this.#arena = this.#own;
-    if (spare.length < SPARE_ARENAS_MAX) spare.push(arena);
+    returnArena(arena);
   }
 
   #putNumber(type: number, flags: number, streamId: number, value: number): void {
@@ -211,10 +198,6 @@ export class FrameWriter {
     const full = this.#arena;
     this.#dataAt = -1;
     if (full.start < full.end) this.#full.push(full);
-    this.#arena = spare.pop() ?? newArena(ARENA_BYTES);
+    this.#arena = takeArena();
   }
-}
-
-function newArena(bytes: number): Arena {
-  return { bytes: Buffer.allocUnsafeSlow(bytes), start: 0, end: 0, writes: 0 };
 }

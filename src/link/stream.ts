@@ -1,9 +1,9 @@
 import assert from 'node:assert';
 import { caught, type FailureDomain } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
+import { WaitingBytes } from '../memory/waiting-bytes.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue } from './frames.ts';
-import { WaitingBytes } from './waiting-bytes.ts';
 
 /** Bytes that one side may send on a stream before the other has passed them on: the bound of a stream's memory, per direction. */
 export const WINDOW_BYTES = 524_288;

@@ -1,6 +1,7 @@
 /** The process that tries inputs. run.ts watches it: it may hang, or end, of what it tries. */
 import { mkdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { poisonReads } from '../../src/memory/reused-reads.ts';
 import { readInputs, TARGETS, writeInputs } from './corpus.ts';
 import { Coverage } from './coverage.ts';
 import { InputFile } from './current-input.ts';
@@ -24,6 +25,7 @@ const until = performance.now() + Number(values.minutes) * 60_000;
 
 for (const kind of ['corpus', 'crashes']) mkdirSync(new URL(`./${kind}/`, import.meta.url), { recursive: true });
 noteEscaped();
+poisonReads();
 process.once('disconnect', () => process.exit());
 setInterval(() => process.send?.({ beat: process.cpuUsage() }), BEAT_MS).unref();
 const coverage = new Coverage();

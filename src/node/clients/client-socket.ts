@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { startReading, stopReading } from '../../memory/reused-reads.ts';
+import { startReading, stopReading } from '../../memory/socket-handle.ts';
 import type { TunnelClient } from './tunnel.ts';
 
 /**

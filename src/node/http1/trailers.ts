@@ -1,5 +1,4 @@
 /** The trailer section of a chunked body (RFC 9112 section 7.1.2), and the fields that have no place in trailers. */
-import { ownBytes } from '../../memory/reused-reads.ts';
 
 /** A longer trailer section makes the message malformed. */
 const TRAILER_BYTES_MAX = 16_384;
@@ -74,7 +73,7 @@ export class TrailerSection {
     // Single bytes would cost an object each.
     const last = this.#pieces.at(-1);
     if (last !== undefined && last.length < TRAILER_BYTES_MAX / 16) this.#pieces[this.#pieces.length - 1] = Buffer.concat([last, piece]);
-    else this.#pieces.push(ownBytes(piece));
+    else this.#pieces.push(Buffer.from(piece));
     return true;
   }
 

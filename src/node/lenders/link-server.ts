@@ -6,7 +6,7 @@ import { acceptLink, type Hello } from '../../link/handshake.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
 import { type InstanceReport, NodeLink } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
-import { memoryOf, reuseReads } from '../../memory/reused-reads.ts';
+import { memoryOf, reuseReads } from '../../memory/socket-handle.ts';
 import type { Lender } from '../matching/slots.ts';
 import { Trust } from '../matching/trust.ts';
 import { Birth } from '../visits/cold-start.ts';

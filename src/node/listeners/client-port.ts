@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
 import { formatHostPort } from '../../config/host-port.ts';
-import { reuseReads } from '../../memory/reused-reads.ts';
+import { reuseReads } from '../../memory/socket-handle.ts';
 import { Origin } from '../clients/origin.ts';
 import { PendingConnection, type PortClient } from '../clients/port-client.ts';
 import { PortClients } from '../clients/port-clients.ts';

@@ -1,6 +1,6 @@
 /** Copies of bytes that wait, in memory that is used again: see reused-reads.ts for what it costs otherwise. */
 
-import { READ_BYTES_MAX } from '../memory/reused-reads.ts';
+import { READ_BYTES_MAX } from './reused-reads.ts';
 
 /** For all streams together. */
 const SPARE_SLABS_MAX = 32;
