@@ -193,7 +193,10 @@ export class ProxyNode {
 
   async #drain(timeoutMs: number, delayMs: number): Promise<void> {
     this.#leaving.goOn('leaving');
-    if (delayMs > 0) await this.#leaving.until(() => this.#stopped !== null, delayMs);
+    if (delayMs > 0) {
+      for (const port of this.#ports) port.endIdle();
+      await this.#leaving.until(() => this.#stopped !== null, delayMs);
+    }
     if (!this.#leaving.goOn('draining')) return;
     await Promise.all(this.#ports.map((port) => port.drain()));
     this.#dispatcher.drain(this.routes.all());

@@ -34,6 +34,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The entry of an installed package, instead of the source's. */
   readonly main?: string;
+  /** A program that runs it, as `ip netns exec NAME` does. */
+  readonly within?: readonly string[];
 }
 
 export interface Running {
@@ -105,7 +107,8 @@ export async function runCommand(
 
 function launch(args: readonly string[], options: StartOptions): ChildProcess {
   const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...options.env };
-  return spawn(process.execPath, [options.main ?? MAIN, ...args], { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = '', ...words] = [...(options.within ?? []), process.execPath, options.main ?? MAIN, ...args];
+  return spawn(program, words, { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 function exitOf(child: ChildProcess): Promise<Exit> {

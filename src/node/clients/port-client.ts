@@ -14,6 +14,8 @@ export interface PortClient extends FailureDomain {
   timeOut(now: number): void;
   /** The node leaves: it ends as soon as it does not cut anything off. */
   drain(now: number): void;
+  /** The node is about to leave: ends soon if it is idle. Absent: it has no idle times. */
+  endIdle?(now: number): void;
   /** Gone while its socket is not read; `ended`: by FIN. */
   clientVanished(ended: boolean): void;
 }

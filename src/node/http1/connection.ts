@@ -34,6 +34,8 @@ export interface OtherProtocol {
 const PIPELINED_BYTES_MAX = 16_384;
 /** While the node leaves, an idle connection's next request may be on its way already: it is answered, with `Connection: close`. */
 const DRAIN_IDLE_MS = 1_000;
+/** All are told, or ended, within the second that a health check takes to fail twice. */
+const END_IDLE_MS = 500;
 
 /**
  * `head`: a request head is awaited or incomplete. `exchange`: one is being served, bytes go to its body or wait.
@@ -168,6 +170,14 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     if (!this.isIdle(now)) return;
     this.#tunnel?.record?.blame('c', 'idle_timeout');
     this.socket.destroy();
+  }
+
+  endIdle(now: number): void {
+    if (this.#state !== 'head' || this.#rest.length > 0) return;
+    const idleMs = now - (this.deadline - this.#service.limits.keepAliveTimeoutMs);
+    // One that is in use is told with its next answer.
+    if (idleMs > END_IDLE_MS) this.#end(null);
+    else this.deadline = now + END_IDLE_MS;
   }
 
   /** The node leaves: ends when it is idle for a moment, or with its current answer. */

@@ -83,6 +83,10 @@ export class Http2Connection implements PortClient, FailureDomain {
     this.deadline = Math.min(this.deadline, now + this.#stallTimeoutMs);
   }
 
+  endIdle(now: number): void {
+    if (this.#clients.size === 0) this.drain(now);
+  }
+
   clientVanished(): void {
     this.#session.destroy();
   }

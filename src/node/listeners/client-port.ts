@@ -17,6 +17,8 @@ const SHORT_TURN_MS = 0.5;
 const LONGER_SHARE = 0.02;
 /** For a PROXY header and a TLS handshake together. */
 const ENTRANCE_TIMEOUT_MS = 10_000;
+/** Of idle connections in one turn of the event loop: a crowd makes nobody else wait. */
+const IDLE_ENDS_A_TURN = 100;
 
 /** Calls for a client that is no more; `successor` has its connection now. */
 export type Gone = (client: PortClient, successor?: PortClient) => void;
@@ -84,6 +86,18 @@ export class ClientPort {
 
   get connections(): number {
     return this.#clients.size;
+  }
+
+  /** Connections that are idle end within a moment: the way to this node may not last. */
+  endIdle(): void {
+    const clients = [...this.#clients.all()];
+    const end = guard('timer', () => {
+      const now = performance.now();
+      for (const client of clients.splice(0, IDLE_ENDS_A_TURN)) attempt(client, () => client.endIdle?.(now));
+      if (clients.length > 0) setImmediate(end);
+    });
+    // After what has arrived by now was read.
+    setImmediate(end);
   }
 
   /** Accepts nobody any more; connections end as soon as that cuts nothing off. Resolves when the port is closed. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { connect, createServer } from 'node:net';
@@ -74,6 +75,20 @@ describe('a node as a process', () => {
     expect([status, headers.get('connection')]).toEqual([404, 'close']);
     expect(await node.exit).toEqual({ code: 0, signal: null });
     expect(performance.now() - toldAt).toBeGreaterThan(1_900);
+  });
+
+  test('ends kept connections that are idle long before its drain delay is over', async () => {
+    const node = await startProcess([...NODE, '--drain-delay', '1h']);
+    const [listen = ''] = node.ready.listen as string[];
+    const client = connect(Number(new URL(listen).port), '127.0.0.1');
+    client.write('GET / HTTP/1.1\r\nHost: unknown.example.com\r\n\r\n');
+    await once(client, 'data');
+    const ended = once(client, 'end');
+    node.kill('SIGTERM');
+    await ended;
+    client.destroy();
+    node.kill('SIGKILL');
+    await node.exit;
   });
 
   test('a second signal ends it within its drain delay, too', async () => {

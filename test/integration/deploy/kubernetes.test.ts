@@ -153,8 +153,10 @@ describe('what they run', () => {
       redis: 'redis://:from-a-secret@redis:6379',
     });
     const drainMs = loaded?.values.drainTimeoutMs ?? 0;
-    const preStopMs = pod.containers[0].lifecycle.preStop.sleep.seconds * 1000;
-    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThanOrEqual(preStopMs + drainMs + 10_000);
+    const delayMs = loaded?.values.drainDelayMs ?? 0;
+    // It fails its probe at least twice.
+    expect(delayMs).toBeGreaterThan(2_000 * pod.containers[0].readinessProbe.periodSeconds);
+    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThanOrEqual(delayMs + drainMs + 10_000);
   });
 
   test('is a scaler whose startup command and template are there', async () => {
