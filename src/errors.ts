@@ -1,6 +1,6 @@
 /**
  * Every error that pullproxy gives to a client, once: its stable code, the HTTP status, the RFC 9209 `Proxy-Status` error
- * type, whose fault it is and whether the same request may be sent again without doing something twice.
+ * type and whose fault it is.
  */
 export type Side = 'client' | 'linker' | 'application' | 'pullproxy';
 
@@ -10,7 +10,6 @@ export interface ErrorKind {
   readonly proxyStatus: string;
   readonly details?: string;
   readonly side: Side;
-  readonly retrySafe: boolean;
   /** Seconds for `Retry-After`. */
   readonly retryAfter?: number;
   readonly message: string;
@@ -22,21 +21,18 @@ export const ERRORS = {
     proxyStatus: 'proxy_internal_response',
     details: 'https_only',
     side: 'client',
-    retrySafe: true,
     message: 'this host is served by https only',
   },
   bad_request: {
     status: 400,
     proxyStatus: 'http_request_error',
     side: 'client',
-    retrySafe: false,
     message: 'malformed or ambiguous request',
   },
   unknown_route: {
     status: 404,
     proxyStatus: 'destination_not_found',
     side: 'client',
-    retrySafe: false,
     message: 'no application has this name',
   },
   directory_away: {
@@ -44,7 +40,6 @@ export const ERRORS = {
     proxyStatus: 'proxy_internal_response',
     details: 'directory_away',
     side: 'pullproxy',
-    retrySafe: true,
     retryAfter: 1,
     message: 'whether an application has this name is not known now: Redis does not answer',
   },
@@ -53,42 +48,42 @@ export const ERRORS = {
     proxyStatus: 'http_request_denied',
     details: 'wrong_protocol',
     side: 'client',
-    retrySafe: true,
     message: 'the application of this name does not speak HTTP',
   },
   head_timeout: {
     status: 408,
     proxyStatus: 'http_request_error',
     side: 'client',
-    retrySafe: true,
     message: 'the request head did not arrive in time',
   },
   head_too_large: {
     status: 431,
     proxyStatus: 'http_request_error',
     side: 'client',
-    retrySafe: false,
     message: 'the request head is too large',
   },
   application_refused: {
     status: 502,
     proxyStatus: 'connection_refused',
     side: 'application',
-    retrySafe: true,
     message: 'the application refused the connection',
   },
   application_broke_off: {
     status: 502,
     proxyStatus: 'connection_terminated',
     side: 'application',
-    retrySafe: false,
     message: 'the application closed the connection before its response',
+  },
+  link_lost: {
+    status: 502,
+    proxyStatus: 'connection_terminated',
+    side: 'linker',
+    message: 'the link to the instance broke before its response',
   },
   application_bad_answer: {
     status: 502,
     proxyStatus: 'http_protocol_error',
     side: 'application',
-    retrySafe: false,
     message: "the application's response is malformed",
   },
   queue_full: {
@@ -96,7 +91,6 @@ export const ERRORS = {
     proxyStatus: 'proxy_internal_response',
     details: 'queue_full',
     side: 'pullproxy',
-    retrySafe: true,
     retryAfter: 1,
     message: 'too many clients are held already',
   },
@@ -105,7 +99,6 @@ export const ERRORS = {
     proxyStatus: 'connection_timeout',
     details: 'hold_timeout',
     side: 'pullproxy',
-    retrySafe: true,
     retryAfter: 5,
     message: 'no slot was free in time',
   },
@@ -114,7 +107,6 @@ export const ERRORS = {
     proxyStatus: 'destination_unavailable',
     details: 'start_failed',
     side: 'application',
-    retrySafe: true,
     retryAfter: 5,
     message: 'its instances fail to start',
   },
@@ -123,7 +115,6 @@ export const ERRORS = {
     proxyStatus: 'proxy_internal_response',
     details: 'waiting_page',
     side: 'pullproxy',
-    retrySafe: true,
     retryAfter: 2,
     message: 'the application is starting',
   },
@@ -131,7 +122,6 @@ export const ERRORS = {
     status: 500,
     proxyStatus: 'proxy_internal_error',
     side: 'pullproxy',
-    retrySafe: false,
     message: 'an internal error of the proxy',
   },
   draining: {
@@ -139,7 +129,6 @@ export const ERRORS = {
     proxyStatus: 'proxy_internal_response',
     details: 'draining',
     side: 'pullproxy',
-    retrySafe: true,
     retryAfter: 1,
     message: 'this node is leaving',
   },

@@ -4,11 +4,13 @@ import { PullproxyError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Exchange } from './http1/exchange.ts';
 import type { ForwardedFrom } from './http1/head/forwarding.ts';
+import type { HttpVisit } from './http1/http-visit.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { WindowBudget } from './http2/upload-windows.ts';
 import type { Leaving } from './leaving.ts';
 import type { TcpService } from './listeners/tcp.ts';
+import { type ColdStart, roundedStages } from './matching/cold-start.ts';
 import { RouteCounters } from './matching/counters.ts';
 import type { Dispatcher } from './matching/dispatch.ts';
 import type { Holds } from './matching/holds.ts';
@@ -16,10 +18,9 @@ import type { Route } from './matching/route.ts';
 import type { RouteLookup } from './matching/route-lookup.ts';
 import type { Routes } from './matching/routes.ts';
 import type { Lender } from './matching/slots.ts';
+import type { Visit } from './matching/visit.ts';
 import type { NodeOptions } from './node-options.ts';
-import { type ColdStart, roundedStages } from './visits/cold-start.ts';
-import type { HttpVisit } from './visits/http-visit.ts';
-import type { Visit } from './visits/visit.ts';
+import type { LiveVisit } from './visits/live-visit.ts';
 import type { VisitWatchers } from './visits/visit-watchers.ts';
 
 interface FrontDoorContext {
@@ -77,12 +78,12 @@ export class FrontDoor implements Http2Service, TcpService {
     return isHttp2(this.#context.routes.match(host));
   }
 
-  visitHost(visit: Visit, host: string): void {
+  visitHost(visit: LiveVisit, host: string): void {
     this.#context.watch?.begin(visit, host);
     this.#admit(visit, host, this.#context.routes.match(host));
   }
 
-  visitRoute(visit: Visit, name: string): void {
+  visitRoute(visit: LiveVisit, name: string): void {
     this.#context.watch?.begin(visit, name);
     const route = this.#context.routes.known(name);
     if (route !== null) this.#context.dispatcher.admit(visit, route);
@@ -101,11 +102,6 @@ export class FrontDoor implements Http2Service, TcpService {
   turnedAway(error: PullproxyError, from: ForwardedFrom): void {
     this.unrouted.answered(error.kind.status);
     this.#context.watch?.turnedAway(error, from);
-  }
-
-  answered(visit: Visit, status: number): void {
-    (visit.route?.counters ?? this.unrouted).answered(status);
-    visit.record?.answered(status);
   }
 
   coldStart({ route }: Visit, { birth, instance, startId }: Lender, stages: ColdStart): void {

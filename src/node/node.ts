@@ -14,11 +14,11 @@ import { portFor } from './listeners/listen.ts';
 import { Dispatcher } from './matching/dispatch.ts';
 import { HeldTally } from './matching/held-queue.ts';
 import { Holds } from './matching/holds.ts';
+import { RequestBuffers } from './matching/request-buffers.ts';
 import type { Route } from './matching/route.ts';
 import { RouteLookup } from './matching/route-lookup.ts';
 import { Routes } from './matching/routes.ts';
 import type { NodeAddresses, NodeOptions } from './node-options.ts';
-import { RequestBuffers } from './visits/request-buffers.ts';
 import { VisitWatchers } from './visits/visit-watchers.ts';
 
 /** At the end of a drain: how long the last answers may take to their clients. */

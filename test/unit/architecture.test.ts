@@ -80,10 +80,10 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'node/listeners': ['node/clients', 'node/http1', 'node/http2', 'node/matching', 'node/visits'],
   'node/http2': ['node/clients', 'node/http1', 'node/matching', 'node/visits'],
   'node/http1': ['node/clients', 'node/matching', 'node/visits'],
-  'node/lenders': ['node/handoff', 'node/matching', 'node/visits'],
+  'node/lenders': ['node/handoff', 'node/matching'],
   'node/handoff': ['node/matching'],
   'node/visits': ['node/http1', 'node/matching'],
-  'node/matching': ['node/visits'],
+  'node/matching': [],
   'node/clients': ['node/visits'],
 };
 

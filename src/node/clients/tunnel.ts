@@ -1,7 +1,9 @@
+import type { ErrorCode } from '../../errors.ts';
 import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import type { VisitRecord } from '../visits/visit-record.ts';
+import { causeOf, type StreamFailure } from '../visits/retry-policy.ts';
+import type { EndedBy, EndReason } from '../visits/visit-record.ts';
 
 /** The client's connection, as a tunnel needs it. */
 export interface TunnelClient {
@@ -16,23 +18,50 @@ export interface TunnelClient {
   abort(): void;
 }
 
+/** The visit that it is the last part of. */
+export interface TunnelVisit {
+  onConnected(microseconds: number): void;
+  began(status: number): void;
+  passed(bytes: number): void;
+  took(bytes: number): void;
+  endedSilently(): void;
+  streamFailed(failure: StreamFailure): unknown;
+  blame(by: EndedBy, reason: EndReason): void;
+  end(by: EndedBy, reason?: EndReason): void;
+  failed(code: ErrorCode): void;
+}
+
+const nothing = (): void => {};
+
+/** Nobody wants to know of it any more. */
+export const UNWATCHED: TunnelVisit = {
+  onConnected: nothing,
+  began: nothing,
+  passed: nothing,
+  took: nothing,
+  endedSilently: nothing,
+  streamFailed: nothing,
+  blame: nothing,
+  end: nothing,
+  failed: nothing,
+};
+
 /** Bytes both ways, whatever they are, and each direction ends by itself. Its slot is in use until both have ended. */
 export class Tunnel implements StreamHandler {
   readonly #client: TunnelClient;
+  readonly #visit: TunnelVisit;
   readonly #link: NodeLink;
-  /** Of the visit that it is a part of. */
-  readonly record: VisitRecord | null;
   #stream: Stream | null;
   /** Received from the application and waiting in the client's socket. */
   #undrained: number;
 
   /** Takes over the stream, of whose bytes `undrained` still wait in the client's socket. */
-  constructor(client: TunnelClient, link: NodeLink, stream: Stream, undrained: number, record: VisitRecord | null) {
+  constructor(client: TunnelClient, visit: TunnelVisit, link: NodeLink, stream: Stream, undrained: number) {
     this.#client = client;
+    this.#visit = visit;
     this.#link = link;
     this.#stream = stream;
     this.#undrained = undrained;
-    this.record = record;
     stream.handler = this;
   }
 
@@ -43,15 +72,22 @@ export class Tunnel implements StreamHandler {
   fail(): void {
     const stream = this.#stream;
     this.#stream = null;
-    if (stream !== null) this.#link.reset(stream, ResetCode.CANCEL);
+    if (stream !== null) {
+      this.#link.reset(stream, ResetCode.CANCEL);
+      this.#visit.failed('internal_error');
+    }
     this.#client.abort();
-    this.record?.end('I', 'internal_error');
+  }
+
+  /** What happens next happens because of this. */
+  blame(by: EndedBy, reason: EndReason): void {
+    this.#visit.blame(by, reason);
   }
 
   // ── the client's side ──
 
   clientData(chunk: Buffer): void {
-    if (this.record !== null) this.record.bytesIn += chunk.length;
+    this.#visit.took(chunk.length);
     if (this.#stream !== null && !this.#stream.write(chunk)) this.#client.pause();
   }
 
@@ -69,7 +105,7 @@ export class Tunnel implements StreamHandler {
   /** Its connection is gone. `inOrder`: both directions had ended before, and what still waits for the application is sent. */
   clientGone(inOrder: boolean): void {
     if (this.#stream === null || inOrder) return;
-    this.record?.end('C', 'client_closed');
+    this.#visit.end('C', 'client_closed');
     this.#link.reset(this.#stream, ResetCode.CANCEL);
     this.#stream = null;
   }
@@ -77,19 +113,22 @@ export class Tunnel implements StreamHandler {
   // ── the application's side ──
 
   onData(chunk: Buffer): boolean {
-    this.record?.passed(chunk.length);
+    this.#visit.began(0);
+    this.#visit.passed(chunk.length);
     if (this.#client.write(chunk)) this.#stream?.consumed(chunk.length);
     else this.#undrained += chunk.length;
     return this.#client.hasUnsent;
   }
 
   onEnd(): void {
+    if (this.#stream?.state === 'closing') this.#visit.endedSilently();
+    else this.#visit.streamFailed({ cause: 'application_silent', reached: true, reused: false });
     this.#client.end();
     this.#endIfBothEnded();
   }
 
   onConnected(microseconds: number): void {
-    this.record?.connected(microseconds);
+    this.#visit.onConnected(microseconds);
   }
 
   onDrain(): void {
@@ -97,10 +136,11 @@ export class Tunnel implements StreamHandler {
     this.#endIfBothEnded();
   }
 
-  onReset(code: ResetCodeValue): void {
+  onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
     this.#stream = null;
-    if (code === ResetCode.LINK_LOST) this.record?.end('D', 'link_lost');
-    else this.record?.end('S', code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
+    const cause = causeOf(code);
+    this.#visit.streamFailed({ cause, reached, reused });
+    this.#visit.failed(cause);
     this.#client.abort();
   }
 
@@ -108,6 +148,6 @@ export class Tunnel implements StreamHandler {
     if (this.#stream?.state !== 'closing') return;
     this.#link.doneAndClose(this.#stream);
     this.#stream = null;
-    this.record?.end('-');
+    this.#visit.end('-');
   }
 }

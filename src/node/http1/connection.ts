@@ -6,10 +6,10 @@ import { type ClientReads, ownBytes } from '../../memory/reused-reads.ts';
 import { readsOf } from '../../memory/socket-handle.ts';
 import { ClientSocket } from '../clients/client-socket.ts';
 import type { Tunnel } from '../clients/tunnel.ts';
-import type { HttpVisit } from '../visits/http-visit.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeClient, ExchangeEvents } from './exchange-client.ts';
 import type { ForwardedFrom } from './head/forwarding.ts';
+import type { HttpVisit } from './http-visit.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
 import { errorResponse } from './own-responses.ts';
 import { firstLookMs, ReadingPace } from './pace.ts';
@@ -168,7 +168,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
 
   #closeIdle(now: number): void {
     if (!this.isIdle(now)) return;
-    this.#tunnel?.record?.blame('c', 'idle_timeout');
+    this.#tunnel?.blame('c', 'idle_timeout');
     this.socket.destroy();
   }
 
@@ -253,9 +253,10 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
       case 'exchange': {
         // A client that closes while it waits is gone: with close() it sends the same FIN as with a half-close.
         const exchange = this.#exchange as Exchange;
+        const { hasBegun } = exchange;
         this.#exchange = null;
         exchange.clientGone();
-        if (exchange.responseBegan) this.abort();
+        if (hasBegun) this.abort();
         else this.#end(null);
         return;
       }
@@ -378,7 +379,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   #lookForProgress(now: number): void {
     const readMs = this.#reading?.leftMs(now, this.bytesTaken) ?? this.#stallTimeoutMs;
     if (readMs === 0) {
-      this.#exchange?.record?.blame('c', 'client_stalled');
+      this.#exchange?.blame('c', 'client_stalled');
       this.abort();
       return;
     }

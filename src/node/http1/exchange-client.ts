@@ -1,17 +1,11 @@
-import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { Tunnel, TunnelClient } from '../clients/tunnel.ts';
+import type { ColdStart } from '../matching/cold-start.ts';
 import type { Lender } from '../matching/slots.ts';
-import type { ColdStart } from '../visits/cold-start.ts';
-import type { Visit } from '../visits/visit.ts';
+import type { Visit } from '../matching/visit.ts';
+import type { HttpVisitEvents } from './http-visit.ts';
 
 /** What the node does about exchanges. */
-export interface ExchangeEvents {
-  readonly limits: ClientLimits;
-  /** The exchange's client is gone while it is held. */
-  leave(exchange: Visit): void;
-  /** The exchange can be tried again, at its original place. */
-  retry(exchange: Visit): void;
-  answered(exchange: Visit, status: number): void;
+export interface ExchangeEvents extends HttpVisitEvents {
   /** The answer to a client that waited for an instance to be started begins. */
   coldStart?(exchange: Visit, lender: Lender, stages: ColdStart): void;
   /** Set while the node leaves: connections end with their current answer. */

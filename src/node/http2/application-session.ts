@@ -1,6 +1,6 @@
 import { constants } from 'node:http2';
 import { guard } from '../../boundary.ts';
-import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
@@ -14,23 +14,14 @@ const { NGHTTP2_NO_ERROR } = constants;
 export interface SessionOwner {
   readonly where: 'visit';
   fail(): void;
+  /** Opens the stream that carries the session, on an idle slot of the link. */
+  openStream(handler: StreamHandler, opening: Buffer): Stream;
   /** The application speaks HTTP/2: requests may be sent. */
   sessionReady(): void;
   /** The session is gone, with every stream of it. Not told when the answer was complete before: the stream's `closed` is. */
   sessionClosed(): void;
   /** How long connecting to the application took, where that is asked for. */
-  sessionConnected(microseconds: number): void;
-}
-
-/** What is asked of a new session. */
-export interface SessionRequest {
-  /** Whose it is, as client-ends.ts writes it. */
-  readonly client: string;
-  /** Somebody wants to know how long connecting takes. */
-  readonly tells: boolean;
-  /** An application that has not said its first words by then does not speak HTTP/2. */
-  readonly patienceMs: number;
-  readonly limits: WireLimits;
+  onConnected(microseconds: number): void;
 }
 
 /**
@@ -71,8 +62,11 @@ export class ApplicationSession implements StreamHandler {
     return null;
   }
 
-  /** Connects to the application on an idle slot of the link. `sessionReady` follows, or `sessionClosed`. */
-  constructor(link: NodeLink, owner: SessionOwner, { client, tells, patienceMs, limits }: SessionRequest) {
+  /**
+   * Connects to the application on an idle slot of the link. `sessionReady` follows, or `sessionClosed`. An application that has not said its
+   * first words after `patienceMs` does not speak HTTP/2.
+   */
+  constructor(link: NodeLink, owner: SessionOwner, patienceMs: number, limits: WireLimits) {
     this.#link = link;
     this.#owner = owner;
     this.#wire = new ApplicationWire(limits, {
@@ -84,7 +78,7 @@ export class ApplicationSession implements StreamHandler {
       },
       broken: () => this.#gone(),
     });
-    this.#stream = link.open(this, tells ? Flag.FRESH | Flag.TELL : Flag.FRESH, ApplicationWire.opening(), client);
+    this.#stream = owner.openStream(this, ApplicationWire.opening());
     const impatient = guard(this, () => this.#end());
     this.#patience = setTimeout(impatient, patienceMs);
   }
@@ -188,6 +182,6 @@ export class ApplicationSession implements StreamHandler {
   }
 
   onConnected(microseconds: number): void {
-    this.#owner?.sessionConnected(microseconds);
+    this.#owner?.onConnected(microseconds);
   }
 }

@@ -1,13 +1,11 @@
 import { constants } from 'node:http2';
-import { type ErrorCode, PullproxyError } from '../../errors.ts';
-import { ResetCode } from '../../link/frames.ts';
-import type { ExchangeEvents } from '../http1/exchange-client.ts';
+import { Flag } from '../../link/frames.ts';
+import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { mayAwaitContinue, type RequestHead } from '../http1/head/request-head.ts';
-import { errorResponse } from '../http1/own-responses.ts';
-import { RequestPace } from '../http1/pace.ts';
+import { HttpVisit, type HttpVisitEvents } from '../http1/http-visit.ts';
+import { BodyCollection, type RequestBuffers } from '../matching/request-buffers.ts';
 import type { Lender } from '../matching/slots.ts';
-import { HttpVisit } from '../visits/http-visit.ts';
-import { BodyCollection, type RequestBuffers } from '../visits/request-buffers.ts';
+import { causeOf } from '../visits/retry-policy.ts';
 import { ApplicationSession, type SessionOwner } from './application-session.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
 import { type ClientStream, canRespond } from './client-stream.ts';
@@ -17,24 +15,16 @@ import type { StreamOwner } from './guarded-stream.ts';
 import { wireLimits } from './http2-limits.ts';
 import { ResponseWriter } from './response-writer.ts';
 
-export type Http2ExchangeEvents = Pick<ExchangeEvents, 'limits' | 'leave' | 'retry' | 'answered'>;
-
-const ATTEMPTS_MAX = 3;
 /** A longer body is not kept for another attempt. */
 const REPLAY_BYTES_MAX = 32_768;
-
-/** `waiting`: no slot yet. `opening`: the application's first words are awaited, nothing is sent. `passing`: both sides are joined. */
-type State = 'waiting' | 'opening' | 'passing' | 'over';
 
 /** One request of HTTP/2 for an application that speaks it, too: passed on as it is. */
 export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwner {
   readonly #client: ClientStream;
   /** The client has said all of its request. */
   #requestEnded: boolean;
-  readonly #events: Http2ExchangeEvents;
-  #state: State = 'waiting';
   #session: ApplicationSession | null = null;
-  #lender: Lender | null = null;
+  /** Null: the application's first words are awaited, nothing is sent. */
   #request: ApplicationStream | null = null;
   readonly #hasBody: boolean;
   /** The client's bytes are asked for. */
@@ -43,8 +33,6 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #replay: Buffer[] | null = [];
   #replayBytes = 0;
   #requestTrailers: Fields = NO_FIELDS;
-  /** A kept session has failed it: only a new one will do. */
-  #fresh = false;
   /** The application has said all of its answer, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
@@ -52,24 +40,19 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #saidContinue = false;
 
   /** `ended`: the request has no body. */
-  constructor(client: ClientStream, head: RequestHead, ended: boolean, events: Http2ExchangeEvents) {
-    super(head);
+  constructor(client: ClientStream, head: RequestHead, ended: boolean, events: HttpVisitEvents) {
+    super(head, events);
     this.#client = client;
     this.#requestEnded = ended;
     this.#hasBody = !ended;
-    this.#events = events;
     client.owner = this;
-  }
-
-  override get isOver(): boolean {
-    return this.#state === 'over';
   }
 
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
     if (this.#requestEnded || this.#reads || isStream(this.head)) return false;
     this.collecting = BodyCollection.begin(this, buffers, collected);
     if (this.collecting === null) return false;
-    this.pace = new RequestPace(this.#events.limits, performance.now(), false);
+    this.pace = this.newPace(false);
     this.#reads = true;
     this.#saidContinue = mayAwaitContinue(this.head);
     if (this.#saidContinue) this.#client.inform(100, NO_FIELDS);
@@ -98,56 +81,42 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     collecting.finish();
   }
 
-  override serve(lender: Lender): void {
-    this.#state = 'opening';
-    this.#lender = lender;
-    const kept = this.#fresh ? null : ApplicationSession.take(lender.link, this);
-    if (kept !== null) {
-      this.#session = kept;
-      this.record?.connected(0);
-      this.#pass(kept);
+  protected override begin(lender: Lender): void {
+    // A kept session may have failed it: only a new one will do then.
+    const kept = this.attempt > 1 ? null : ApplicationSession.take(lender.link, this);
+    if (kept === null) {
+      this.#session = new ApplicationSession(lender.link, this, this.limits.headTimeoutMs, wireLimits(this.limits));
       return;
     }
-    const client = lender.link.tellsClients ? this.head.origin.text : '';
-    // An application that has not said its first words by then does not speak HTTP/2.
-    const { headTimeoutMs: patienceMs } = this.#events.limits;
-    const limits = wireLimits(this.#events.limits);
-    this.#session = new ApplicationSession(lender.link, this, { client, tells: this.record !== null, patienceMs, limits });
+    this.#session = kept;
+    this.onConnected(0);
+    this.#pass(kept);
   }
 
-  override refuse(error: PullproxyError): void {
-    if (this.#state === 'over') return;
-    this.#state = 'over';
-    this.endCollecting();
-    this.#events.answered(this, error.kind.status);
-    const answer = errorResponse(error, this.head.method, true, false);
-    this.record?.refused(error, answer.length);
+  openStream(handler: StreamHandler, opening: Buffer): Stream {
+    return this.open(handler, Flag.FRESH, opening);
+  }
+
+  protected override readonly keepsClient = true;
+
+  protected override say(answer: Buffer): void {
     new ResponseWriter(this.#client, this.head.method).write(answer);
     if (!this.#requestEnded) this.#client.stopBody();
     this.#client.resume();
   }
 
-  override fail(): void {
-    const was = this.#state;
-    if (was === 'waiting' || was === 'opening') {
-      if (was === 'waiting') this.#events.leave(this);
-      this.#leaveApplication(false);
-      this.refuse(new PullproxyError('internal_error'));
-      return;
-    }
-    this.#over();
+  protected override abort(): void {
     this.#client.breakOff();
-    this.record?.end('I', 'internal_error');
   }
 
   /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies no slot. One that has nothing to read may wait. */
   lookForProgress(now: number): void {
     if (this.#client.readsTooSlowly(now)) {
-      this.record?.blame('c', 'client_stalled');
+      this.blame('c', 'client_stalled');
       this.#client.breakOff();
     } else if (this.pace !== null && this.pace.leftMs(now) <= 0) {
-      this.record?.blame('c', 'client_stalled');
-      this.#refuseWhilePassing('head_timeout', 'the request body came too slowly');
+      this.blame('c', 'client_stalled');
+      this.breakOff('head_timeout', 'the request body came too slowly');
     }
   }
 
@@ -155,36 +124,24 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   // It speaks HTTP/2: before that nothing of the request is sent, so that another instance may have it.
   sessionReady(): void {
-    this.#lender?.trust?.answered(200);
     if (this.#session !== null) this.#pass(this.#session);
   }
 
-  sessionConnected(microseconds: number): void {
-    this.record?.connected(microseconds);
-  }
-
   sessionClosed(): void {
-    const session = this.#session;
-    if (session !== null) this.#broken(session);
+    if (this.#session !== null) this.#broken(this.#session);
   }
 
   #pass(session: ApplicationSession): void {
-    if (this.#state !== 'opening') return;
-    const request = session.request(fieldsOf(this.head), this.#hasBody, this.#answerOwner());
-    if (request === null) {
-      this.#leaveApplication(false);
-      this.refuse(new PullproxyError('bad_request', 'it can not be said in HTTP/2'));
-      return;
-    }
-    this.#state = 'passing';
-    this.#request = request;
-    if (this.#hasBody) this.#passBody(request);
+    if (this.#request !== null) return;
+    this.#request = session.request(fieldsOf(this.head), this.#hasBody, this.#answerOwner());
+    if (this.#request === null) this.breakOff('bad_request', 'it can not be said in HTTP/2');
+    else if (this.#hasBody) this.#passBody(this.#request);
   }
 
   /** What was read for an attempt that failed goes first. */
   #passBody(request: ApplicationStream): void {
     if (!this.#requestEnded && !isStream(this.head)) {
-      this.pace = new RequestPace(this.#events.limits, performance.now(), mayAwaitContinue(this.head));
+      this.pace = this.newPace(mayAwaitContinue(this.head));
     }
     if (!this.#reads) {
       this.#reads = true;
@@ -200,12 +157,12 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   // ── the client's side ──
 
   data(piece: Buffer): void {
-    if (this.record !== null) this.record.bytesIn += piece.length;
+    this.took(piece.length);
     if (this.collecting !== null) {
       this.#collect(piece, this.collecting);
       return;
     }
-    if (this.#session?.reused === true || this.#state !== 'passing') this.#keepForReplay(piece);
+    if (this.#session?.reused === true || this.#request === null) this.#keepForReplay(piece);
     else this.#replay = null;
     const now = performance.now();
     this.pace?.got(piece.length, now);
@@ -215,9 +172,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   }
 
   unread(bytes: number): void {
-    if (this.#state !== 'waiting' || this.collecting !== null || this.grow(bytes)) return;
-    this.#events.leave(this);
-    this.refuse(new PullproxyError('queue_full'));
+    if (this.state === 'waiting' && this.collecting === null && !this.grow(bytes)) this.breakOff('queue_full');
   }
 
   ended(trailers: Fields): void {
@@ -232,7 +187,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #keepForReplay(piece: Buffer): void {
     this.#replayBytes += piece.length;
     // While no attempt is made the client is paused: no more comes than lies here.
-    const isTooMuch = this.#state === 'passing' && (this.#replayBytes > REPLAY_BYTES_MAX || this.#client.hasResponded);
+    const isTooMuch = this.#request !== null && (this.#replayBytes > REPLAY_BYTES_MAX || this.hasBegun);
     if (isTooMuch) this.#replay = null;
     else this.#replay?.push(piece);
   }
@@ -242,19 +197,18 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   }
 
   closed(code: number): void {
-    if (this.#state === 'waiting') this.#events.leave(this);
-    if (this.#state === 'over') return;
+    if (this.isOver) return;
     // Counted as for HTTP/1.1: it left before it had an answer.
-    if (!this.#client.hasResponded) this.#events.answered(this, 499);
-    this.record?.end(this.#complete ? '-' : 'C', this.#complete ? null : 'client_closed');
-    this.#request?.reset(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
-    this.#over();
+    if (!this.hasBegun) this.answered(499);
+    this.leave(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
+    if (this.#complete) this.end('-');
+    else this.end('C', 'client_closed');
   }
 
   // ── the application's side ──
 
   #answerOwner(): ApplicationStreamOwner {
-    const { attempts } = this;
+    const { attempt } = this;
     return {
       informed: (status, fields) => {
         if (status !== 100 || !this.#saidContinue) this.#client.inform(status, only(fields, passesInResponse));
@@ -268,20 +222,20 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
       },
       closed: (code) => {
         // One of an attempt before says nothing about this one.
-        if (attempts === this.attempts) this.#requestClosed(code);
+        if (attempt === this.attempt) this.#requestClosed(code);
       },
     };
   }
 
   #responded(status: number, fields: Fields, ends: boolean): void {
-    if (this.#state !== 'passing') return;
+    if (this.state !== 'open') return;
     if (!canRespond(status, fields)) {
-      this.#refuseWhilePassing('application_bad_answer');
+      this.#failed('application_bad_answer');
       return;
     }
     this.pace = null;
-    this.record?.began(status);
-    this.#events.answered(this, status);
+    this.began(status);
+    this.answered(status);
     // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
     const bodiless = status === 205;
     const said = bodiless ? only(fields, (name) => name !== 'content-length') : fields;
@@ -291,7 +245,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   }
 
   #answerData(piece: Buffer): void {
-    this.record?.passed(piece.length);
+    this.passed(piece.length);
     if (!this.#client.write(piece)) this.#request?.pause();
   }
 
@@ -303,78 +257,68 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   /** The application's stream is over: after the whole answer, or it was reset. So it is for the client. */
   #requestClosed(code: number): void {
-    if (this.#state !== 'passing') return;
     const session = this.#session;
-    const isRefused = code === constants.NGHTTP2_REFUSED_STREAM && session?.reused === true;
-    if (session !== null && !this.#complete && (isRefused || this.#isSilent(code))) {
-      this.#leaveApplication(false);
-      if (isRefused) session.reached = false;
-      this.#broken(session);
+    if (this.#request === null || session === null) return;
+    if (this.#complete) {
+      const isClean = this.#requestEnded && code === constants.NGHTTP2_NO_ERROR;
+      this.#leaveApplication(isClean);
+      this.end('-');
+      if (!this.#requestEnded) this.#client.stopBody();
       return;
     }
-    this.record?.end(this.#complete ? '-' : 'S', this.#complete ? null : 'application_broke_off');
-    this.#over(this.#complete && this.#requestEnded && code === constants.NGHTTP2_NO_ERROR);
-    if (!this.#complete) this.#client.reset(code);
-    else if (!this.#requestEnded) this.#client.stopBody();
-  }
-
-  /** It closed the stream without a word. */
-  #isSilent(code: number): boolean {
-    return !this.#client.hasResponded && code === constants.NGHTTP2_NO_ERROR;
+    const isUnseen = code === constants.NGHTTP2_REFUSED_STREAM && session.reused;
+    // Without a word, or with one for us: the client is given an answer. What else an application says by a reset is meant for its client.
+    const isSilent = code === constants.NGHTTP2_NO_ERROR && !this.hasBegun;
+    if (isUnseen || isSilent) this.#broken(session, !isUnseen);
+    else this.#failed('application_broke_off', code);
   }
 
   // ── ends ──
 
   /** The application's connection is gone before its answer was complete. */
-  #broken(session: ApplicationSession): void {
-    const isLinkLost = session.verdict === ResetCode.LINK_LOST;
+  #broken(session: ApplicationSession, reached = session.reached): void {
+    const wasSent = this.#request !== null;
     this.#leaveApplication(false);
-    if (this.#state === 'opening' || (this.#state === 'passing' && !this.#client.hasResponded)) {
-      if (this.attempts < ATTEMPTS_MAX && (this.#state === 'opening' || this.#mayBeSentAgain(session))) {
-        this.#again();
-        return;
-      }
-      if (isLinkLost) this.record?.blame('D', 'link_lost');
-      this.refuse(new PullproxyError(session.verdict === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off'));
-    } else if (this.#state === 'passing') {
-      this.record?.end(isLinkLost ? 'D' : 'S', isLinkLost ? 'link_lost' : 'application_broke_off');
-      this.#over();
-      this.#client.breakOff();
+    const why = this.streamFailed({ cause: causeOf(session.verdict), reached: wasSent && reached, reused: session.reused });
+    if (why !== null) this.breakOff(why);
+  }
+
+  /** Its answer is none, or its stream was reset with `code`: of that its client is told as it was said. */
+  #failed(cause: 'application_bad_answer' | 'application_broke_off', code?: number): void {
+    const why = this.streamFailed({ cause, reached: true, reused: false });
+    if (why === null) return;
+    if (code === undefined) {
+      this.breakOff(why);
+      return;
     }
+    this.leave();
+    this.failed(why);
+    this.#client.reset(code);
   }
 
-  #again(): void {
-    this.#fresh = true;
-    this.#request = null;
+  // RFC 9110 section 9.2.2, and RFC 9113 section 8.7: what a kept connection did not get may be said again whatever it is.
+  protected override get isWhole(): boolean {
+    return !this.#hasBody || this.#replay !== null;
+  }
+
+  protected override rewind(): number {
     this.pace = null;
-    this.#state = 'waiting';
     if (this.#hasBody && !this.#requestEnded) this.#client.pause();
-    this.heldBytes = this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
-    this.#events.retry(this);
+    return this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
   }
 
-  /** RFC 9110 section 9.2.2, and RFC 9113 section 8.7: what a kept connection did not get may be said again whatever it is. */
-  #mayBeSentAgain(session: ApplicationSession): boolean {
-    const isWhole = !this.#hasBody || this.#replay !== null;
-    return session.reused && isWhole && (!session.reached || this.head.idempotent);
-  }
-
-  #refuseWhilePassing(code: ErrorCode, reason?: string): void {
-    this.pace = null;
-    this.#request?.reset(constants.NGHTTP2_CANCEL);
+  /** `code`: what the application is told. */
+  protected override leave(code: number = constants.NGHTTP2_CANCEL): void {
+    super.leave();
+    this.#request?.reset(code);
     this.#leaveApplication(false);
-    this.refuse(new PullproxyError(code, reason));
   }
 
-  #over(clean = false): void {
-    this.#state = 'over';
-    this.endCollecting();
-    this.#leaveApplication(clean);
-  }
-
+  /** `clean`: nothing of the exchange is left in the session. */
   #leaveApplication(clean: boolean): void {
     const session = this.#session;
     this.#session = null;
+    this.#request = null;
     session?.release(clean);
   }
 }

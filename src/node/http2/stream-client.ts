@@ -100,7 +100,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   #giveUp(): void {
-    this.#exchange?.record?.blame('c', 'client_stalled');
+    this.#exchange?.blame('c', 'client_stalled');
     this.abort();
   }
 

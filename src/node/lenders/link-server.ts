@@ -7,9 +7,9 @@ import type { Link, LinkTiming } from '../../link/link.ts';
 import { type InstanceReport, NodeLink } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
 import { memoryOf, reuseReads } from '../../memory/socket-handle.ts';
+import { Birth } from '../matching/cold-start.ts';
 import type { Lender } from '../matching/slots.ts';
 import { Trust } from '../matching/trust.ts';
-import { Birth } from '../visits/cold-start.ts';
 
 /** PEM contents. */
 export interface BackendTls {

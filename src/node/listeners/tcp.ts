@@ -2,36 +2,32 @@
 import type { Socket } from 'node:net';
 import { type FailureDomain, guard } from '../../boundary.ts';
 import type { ClientLimits } from '../../config/listener-settings.ts';
-import type { PullproxyError } from '../../errors.ts';
-import { Flag, ResetCode, type ResetCodeValue } from '../../link/frames.ts';
-import type { NodeLink } from '../../link/node-link.ts';
+import type { ErrorCode, PullproxyError } from '../../errors.ts';
+import { Flag, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { ownBytes } from '../../memory/reused-reads.ts';
 import { ClientSocket } from '../clients/client-socket.ts';
 import type { Origin } from '../clients/origin.ts';
 import type { PortClient } from '../clients/port-client.ts';
 import { Tunnel } from '../clients/tunnel.ts';
-import type { Lender } from '../matching/slots.ts';
-import { Visit } from '../visits/visit.ts';
+import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
+import { causeOf } from '../visits/retry-policy.ts';
 import type { VisitFacts } from '../visits/visit-record.ts';
 import type { Step } from './before-request.ts';
 import { RECORD_HANDSHAKE, readServerName } from './client-hello.ts';
 import { ClientPort, type PortLimits } from './client-port.ts';
 
-export interface TcpService {
+export interface TcpService extends VisitEvents {
   /** A TLS client has `headTimeoutMs` to say where it wants to go. */
   readonly limits: ClientLimits;
   /** Begins a visit of the route with this name. */
-  visitRoute(visit: Visit, name: string): void;
+  visitRoute(visit: LiveVisit, name: string): void;
   /** Begins a visit of the route that serves this host. */
-  visitHost(visit: Visit, host: string): void;
-  leave(visit: Visit): void;
-  retry(visit: Visit): void;
+  visitHost(visit: LiveVisit, host: string): void;
 }
 
-/** What a client may send before a slot is there. */
+/** What a client may send before a slot is there, and what is kept of it for another stream. */
 const EARLY_BYTES_MAX = 16_384;
-const ATTEMPTS_MAX = 3;
 const EMPTY = Buffer.alloc(0);
 /** RFC 8446 section 6.2, RFC 6066 section 3: so that a client sees that nobody has this name, or that nobody came, and not a broken network. */
 const ALERT_UNRECOGNIZED_NAME = 112;
@@ -70,7 +66,7 @@ export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly
         if (hello.kind === 'named') service.visitHost(client.visit, hello.name);
         // No name: only an application that takes any host can be meant.
         else if (hello.kind === 'unnamed') service.visitHost(client.visit, '');
-        else client.visit.end(early[0] === RECORD_HANDSHAKE ? alert(ALERT_DECODE_ERROR) : EMPTY);
+        else client.visit.turnAway(early[0] === RECORD_HANDSHAKE ? alert(ALERT_DECODE_ERROR) : EMPTY);
       },
     );
     return client;
@@ -122,8 +118,8 @@ class TcpClient extends ClientSocket implements PortClient, FailureDomain {
       const inOrder = this.#inputEnded && socket.writableFinished;
       this.#state = 'closed';
       gone(this);
-      this.visit.clientGone();
-      this.#tunnel?.clientGone(inOrder);
+      if (this.#tunnel === null) this.visit.clientGone();
+      else this.#tunnel.clientGone(inOrder);
     };
     socket.on('close', guard(this, closed));
   }
@@ -146,13 +142,12 @@ class TcpClient extends ClientSocket implements PortClient, FailureDomain {
   enter(tunnel: Tunnel): void {
     this.#state = 'tunnel';
     this.#tunnel = tunnel;
-    this.probe();
     this.resume();
   }
 
   timeOut(now: number): void {
     if (this.#announce === null && !this.isIdle(now)) return;
-    this.visit.record?.blame('c', 'idle_timeout');
+    this.visit.blame('c', 'idle_timeout');
     this.socket.destroy();
   }
 
@@ -172,7 +167,7 @@ class TcpClient extends ClientSocket implements PortClient, FailureDomain {
       return;
     }
     const early = this.visit.addEarly(chunk);
-    if (early.length >= EARLY_BYTES_MAX) this.pause();
+    if (early.length >= EARLY_BYTES_MAX && this.visit.state === 'waiting') this.pause();
     this.#announce?.(early);
   }
 
@@ -184,95 +179,96 @@ class TcpClient extends ClientSocket implements PortClient, FailureDomain {
   }
 }
 
-/** `opened`: it has a stream, of which nothing has come yet. */
-type VisitState = 'waiting' | 'opened' | 'over';
-
-class TcpVisit extends Visit implements StreamHandler {
+class TcpVisit extends LiveVisit implements StreamHandler {
   override readonly facts: VisitFacts;
   readonly #client: TcpClient;
-  readonly #service: TcpService;
+  readonly #tcpIdleTimeoutMs: number;
   readonly #origin: Origin;
-  #state: VisitState = 'waiting';
-  #early: Buffer = EMPTY;
-  #stream: Stream | null = null;
-  #link: NodeLink | null = null;
+  /** Kept while it may still have another stream; null: bytes have been passed on. */
+  #early: Buffer | null = EMPTY;
 
   constructor(client: TcpClient, service: TcpService, origin: Origin, protocol: 'tcp' | 'tls') {
-    super(performance.now());
+    super(service);
     this.facts = { protocol, client: origin.address, head: null };
     this.#origin = origin;
     this.#client = client;
-    this.#service = service;
+    this.#tcpIdleTimeoutMs = service.limits.tcpIdleTimeoutMs;
   }
 
-  override get isOver(): boolean {
-    return this.#state === 'over';
+  protected override get clientText(): string {
+    return this.#origin.text;
+  }
+
+  /** Nobody here knows whether what was said may be said again. */
+  protected override readonly isSafe = false;
+
+  protected override get isOpaque(): boolean {
+    return true;
+  }
+
+  protected override get isWhole(): boolean {
+    return this.#early !== null;
   }
 
   /** Returns everything that came so far. */
   addEarly(chunk: Buffer): Buffer {
-    if (this.#state === 'over') return EMPTY;
-    if (this.#state === 'opened') {
-      // The application has not said a word, and the client goes on: from now on there is no second attempt.
+    if (this.isOver) return EMPTY;
+    const early = this.#early ?? EMPTY;
+    if (this.stream !== null && early.length + chunk.length > EARLY_BYTES_MAX) {
+      // More than is kept for a second attempt.
       this.#pass().clientData(chunk);
       return EMPTY;
     }
-    this.#early = this.#early.length === 0 ? ownBytes(chunk) : Buffer.concat([this.#early, chunk]);
-    if (!this.grow(chunk.length)) this.#client.pause();
+    this.took(chunk.length);
+    this.#early = early.length === 0 ? ownBytes(chunk) : Buffer.concat([early, chunk]);
+    if (this.stream !== null) this.stream.write(chunk);
+    else if (!this.grow(chunk.length)) this.#client.pause();
     return this.#early;
   }
 
   /** The client sends no more. False when nobody serves it yet. */
   clientEnded(): boolean {
-    if (this.#state !== 'opened') return false;
+    if (this.state !== 'open') return false;
     this.#pass().clientEnded();
     return true;
   }
 
-  override serve(lender: Lender): void {
-    this.#state = 'opened';
-    this.#link = lender.link;
-    // Whether bytes are a good answer nobody here can tell.
-    lender.trust?.answered(200);
-    const client = lender.link.tellsClients ? this.#origin.text : '';
-    this.#stream = lender.link.open(this, this.record === null ? Flag.FRESH : Flag.FRESH | Flag.TELL, this.#early, client);
-    this.#client.watchIdle(this.#service.limits.tcpIdleTimeoutMs);
+  protected override begin(): void {
+    this.stream = this.open(this, Flag.FRESH, this.#early ?? EMPTY);
+    this.#client.probe();
+    this.#client.watchIdle(this.#tcpIdleTimeoutMs);
     this.#client.resume();
   }
 
   override refuse(error: PullproxyError): void {
-    const said =
-      this.facts.protocol === 'tls' ? alert(error.code === 'unknown_route' ? ALERT_UNRECOGNIZED_NAME : ALERT_INTERNAL_ERROR) : EMPTY;
-    this.#noteEarly();
-    this.record?.refused(error, said.length);
-    this.end(said);
+    if (this.isOver) return;
+    const isTls = this.facts.protocol === 'tls';
+    const said = isTls ? alert(error.code === 'unknown_route' ? ALERT_UNRECOGNIZED_NAME : ALERT_INTERNAL_ERROR) : EMPTY;
+    this.failed(error.code, said.length);
+    this.#sayLast(said);
   }
 
-  /** `said`: last words for the client. */
-  end(said: Buffer): void {
-    this.#state = 'over';
+  /** It says nothing that could be understood. `said`: last words for the client. */
+  turnAway(said: Buffer): void {
+    this.end('P', 'bad_request');
+    this.#sayLast(said);
+  }
+
+  #sayLast(said: Buffer): void {
     if (said.length > 0) this.#client.socket.write(said);
     this.#client.socket.destroySoon();
   }
 
-  override fail(): void {
-    const [state, stream] = [this.#state, this.#stream];
-    this.#state = 'over';
-    this.#stream = null;
-    if (state === 'waiting') this.#service.leave(this);
-    else if (state === 'opened' && stream !== null) this.#link?.reset(stream, ResetCode.CANCEL);
-    this.#client.abort();
-    this.record?.end('I', 'internal_error');
+  override breakOff(code: ErrorCode): void {
+    this.leave();
+    this.failed(code);
+    this.abort();
   }
 
   clientGone(): void {
-    if (this.#state !== 'over') {
-      this.#noteEarly();
-      this.record?.end('C', 'client_closed');
-    }
-    if (this.#state === 'waiting') this.#service.leave(this);
-    else if (this.#state === 'opened') this.#link?.reset(this.#stream as Stream, ResetCode.CANCEL);
-    this.#state = 'over';
+    if (this.isOver) return;
+    this.leave();
+    this.end('C', 'client_closed');
   }
 
   onData(chunk: Buffer): boolean {
@@ -280,44 +276,38 @@ class TcpVisit extends Visit implements StreamHandler {
   }
 
   onEnd(): void {
-    this.#pass().onEnd();
-  }
-
-  onConnected(microseconds: number): void {
-    this.record?.connected(microseconds);
+    const reached = this.bytesIn > 0;
+    if (this.streamFailed({ cause: 'application_silent', reached, reused: false }) !== null) this.#pass().onEnd();
   }
 
   onDrain(): void {
     this.#client.resume();
   }
 
-  onReset(code: ResetCodeValue, reached: boolean): void {
-    this.#stream = null;
-    if (this.#state !== 'opened') return;
-    if (!reached && this.attempts < ATTEMPTS_MAX) {
-      this.#state = 'waiting';
-      this.#client.deadline = Number.POSITIVE_INFINITY;
-      this.heldBytes = this.#early.length;
-      this.#service.retry(this);
-      return;
-    }
-    this.#state = 'over';
-    this.#noteEarly();
-    if (code === ResetCode.LINK_LOST) this.record?.end('D', 'link_lost');
-    else this.record?.end('S', code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off');
+  onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
+    this.stream = null;
+    const why = this.streamFailed({ cause: causeOf(code), reached, reused });
+    if (why !== null) this.breakOff(why);
+  }
+
+  protected override rewind(): number {
+    this.#client.deadline = Number.POSITIVE_INFINITY;
+    return this.#early?.length ?? 0;
+  }
+
+  protected override release(): void {
+    this.#early = null;
+  }
+
+  protected override abort(): void {
     this.#client.abort();
   }
 
-  #noteEarly(): void {
-    if (this.record !== null) this.record.bytesIn = this.#early.length;
-  }
-
-  /** Both sides are there: bytes flow, and the visit is over. */
+  /** Both sides are there: bytes flow. */
   #pass(): Tunnel {
-    this.#state = 'over';
-    this.#noteEarly();
-    this.#early = EMPTY;
-    const tunnel = new Tunnel(this.#client, this.#link as NodeLink, this.#stream as Stream, 0, this.record);
+    const tunnel = new Tunnel(this.#client, this, this.link, this.stream as Stream, 0);
+    this.stream = null;
+    this.#early = null;
     this.#client.enter(tunnel);
     return tunnel;
   }

@@ -5,12 +5,12 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
-import type { RequestBuffers } from '../visits/request-buffers.ts';
-import type { Visit } from '../visits/visit.ts';
 import type { Holds } from './holds.ts';
+import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './route.ts';
 import { suspectLeftMs } from './route-policies.ts';
 import type { Lender } from './slots.ts';
+import type { Visit } from './visit.ts';
 
 const monotonicMs = (): number => performance.now();
 
@@ -42,11 +42,10 @@ export class Dispatcher {
   }
 
   #admit(visit: Visit, route: Route): void {
-    visit.route = route;
-    if (visit.record !== null) visit.record.route = route.name;
+    visit.admitted(route);
     const waitsForBody = this.#buffers !== null && !this.#draining && visit.collectBody(this.#buffers, () => this.admit(visit, route));
     if (waitsForBody) return;
-    const lender = route.held.size === 0 ? this.#choose(route, 0) : null;
+    const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
     else if (lender === null && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
     else if (!this.#holds.isFull(visit, route)) this.#holds.hold(visit, route, route.settings.maxHeld);
@@ -67,7 +66,7 @@ export class Dispatcher {
   match(route: Route): void {
     for (let visit = route.held.next; visit !== null; visit = route.held.next) {
       const now = monotonicMs();
-      const lender = this.#choose(route, now - visit.arrivedAt);
+      const lender = this.#choose(route, now - visit.arrivedAt, visit.avoids);
       if (lender === null || this.#isKeptBack(lender, route, now - visit.arrivedAt)) break;
       this.#holds.served(visit, route, now);
       this.#serve(visit, lender, route);
@@ -107,8 +106,6 @@ export class Dispatcher {
 
   #serve(visit: Visit, lender: Lender, route: Route): void {
     try {
-      visit.attempts++;
-      visit.record?.opened(lender);
       visit.serve(lender);
     } catch (error) {
       caught(visit, error);
@@ -122,8 +119,8 @@ export class Dispatcher {
    * An idle slot for a client that has waited for `heldMs`. An instance whose first requests failed is not given it while another one may
    * serve it, here or at another node; after a while it is better than none.
    */
-  #choose(route: Route, heldMs: number): Lender | null {
-    const lender = route.slots.choose(route.settings.balance);
+  #choose(route: Route, heldMs: number, avoids: string | null): Lender | null {
+    const lender = route.slots.choose(route.settings.balance, avoids);
     if (lender?.trust?.state !== 'suspect' || !route.hasOther(lender.instance)) return lender;
     const leftMs = suspectLeftMs(heldMs);
     if (leftMs === 0) return lender;

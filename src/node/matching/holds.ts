@@ -1,10 +1,10 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
-import type { Visit, VisitRoute } from '../visits/visit.ts';
 import { WaitCounters } from './counters.ts';
 import type { HeldTally } from './held-queue.ts';
 import type { Route } from './route.ts';
+import type { Visit, VisitRoute } from './visit.ts';
 
 /** Made once: whoever refuses thousands in an overload has better to do than to trace its own steps. */
 const QUEUE_FULL = new PullproxyError('queue_full');
@@ -35,9 +35,7 @@ export class Holds {
 
   /** At its place by its age. The cluster refuses it if it holds `maxHeld` visits of the route. */
   hold(visit: Visit, route: Route, maxHeld: number): void {
-    visit.holdId = (this.#nextHold++).toString(36);
-    visit.cold = route.isCold;
-    visit.record?.held();
+    visit.held((this.#nextHold++).toString(36), route.isCold);
     route.held.insert(visit);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);

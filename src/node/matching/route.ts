@@ -1,12 +1,12 @@
 import type { RouteSettings } from '../../config/route-settings.ts';
-import { ColdStageCounters } from '../visits/cold-start.ts';
-import type { Visit } from '../visits/visit.ts';
+import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
 import type { Rematch } from './rematch.ts';
 import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
 import { type Lender, Slots } from './slots.ts';
+import type { Visit } from './visit.ts';
 
 /** Why a route is known. */
 export interface Standing {

@@ -1,9 +1,9 @@
 import { isRouteName } from '../../config/route-name.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
-import type { Visit } from '../visits/visit.ts';
 import { HeldQueue, type HeldTally } from './held-queue.ts';
 import { Rematch } from './rematch.ts';
 import { Route } from './route.ts';
+import type { Visit } from './visit.ts';
 
 /** After its last linker has left, a route without settings is still known for this long: clients that come during a restart are held, not refused. */
 const ROUTE_MEMORY_MS = 60_000;

@@ -1,5 +1,5 @@
 import type { NodeLink } from '../../link/node-link.ts';
-import type { Birth } from '../visits/cold-start.ts';
+import type { Birth } from './cold-start.ts';
 import type { Trust } from './trust.ts';
 
 /** One instance as this node sees it: the link on which it lends slots. */
@@ -23,7 +23,8 @@ export interface Lender {
 }
 
 /** Lower is better: a new instance proves itself with one request before it gets more than others could take, see trust.ts. */
-function rankOf({ trust, link }: Lender): number {
+function rankOf({ instance, trust, link }: Lender, avoids: string | null): number {
+  if (instance === avoids) return 3;
   if (trust === undefined || trust.state === 'proven') return 0;
   if (trust.state === 'suspect') return 2;
   return link.active === 0 ? 0 : 1;
@@ -72,20 +73,20 @@ export class Slots {
     this.#firstIdle = Math.min(this.#firstIdle, Math.max(0, at));
   }
 
-  /** The newest instance that has an idle slot, or with `spread` the one that has most of them; unproven ones last. */
-  choose(balance: 'newest' | 'spread'): Lender | null {
+  /** The newest instance that has an idle slot, or with `spread` the one that has most of them; unproven ones last, and then `avoids`. */
+  choose(balance: 'newest' | 'spread', avoids: string | null = null): Lender | null {
     const { lenders } = this;
     let at = this.#firstIdle;
     while (at < lenders.length && (lenders[at] as Lender).link.idle === 0) at++;
     this.#firstIdle = at;
     let best = lenders[at] ?? null;
     if (best === null) return null;
-    let bestRank = rankOf(best);
+    let bestRank = rankOf(best, avoids);
     if (balance === 'newest' && bestRank === 0) return best;
     for (at++; at < lenders.length; at++) {
       const lender = lenders[at] as Lender;
       if (lender.link.idle === 0) continue;
-      const rank = rankOf(lender);
+      const rank = rankOf(lender, avoids);
       const better = rank < bestRank || (balance === 'spread' && rank === bestRank && lender.link.idle > best.link.idle);
       if (better) [best, bestRank] = [lender, rank];
       if (balance === 'newest' && bestRank === 0) break;

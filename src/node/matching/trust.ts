@@ -25,7 +25,12 @@ export class Trust {
   answered(status: number): void {
     if (this.#state === 'proven') return;
     if (status < 500) this.#state = 'proven';
-    else if (++this.#failedAnswers >= FAILED_ANSWERS_MAX) this.#suspect();
+    else this.doubted();
+  }
+
+  /** It has answered, maybe by closing a connection, in a way that may be its fault. */
+  doubted(): void {
+    if (this.#state !== 'proven' && ++this.#failedAnswers >= FAILED_ANSWERS_MAX) this.#suspect();
   }
 
   /** It refused a connection, or broke off before its answer. */

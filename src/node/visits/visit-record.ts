@@ -3,7 +3,7 @@
  * performance.now() in ms.
  */
 import { internalError } from '../../boundary.ts';
-import type { ErrorCode, PullproxyError } from '../../errors.ts';
+import { ERRORS, type ErrorCode, type Side } from '../../errors.ts';
 import type { RequestHead } from '../http1/head/request-head.ts';
 import type { Lender } from '../matching/slots.ts';
 
@@ -17,14 +17,9 @@ export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'I' | 'R' | 'L' 
 /** Where it was then. R: its request. Q: held. C: connecting to the application. H: before the answer. D: within the answer, or passing bytes on. */
 export type Phase = '-' | 'R' | 'Q' | 'C' | 'H' | 'D';
 
-export type EndReason =
-  | ErrorCode
-  | 'client_closed'
-  | 'client_stalled'
-  | 'idle_timeout'
-  | 'application_broke_off'
-  | 'link_lost'
-  | 'node_stopped';
+export type EndReason = ErrorCode | 'client_closed' | 'client_stalled' | 'idle_timeout' | 'node_stopped';
+
+const ENDED_BY_SIDE: Readonly<Record<Side, EndedBy>> = { client: 'P', linker: 'D', application: 'S', pullproxy: 'P' };
 
 /** Only where the side whose fault it is does not say it. */
 const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
@@ -197,12 +192,6 @@ export class VisitRecord {
     this.#state = 'answering';
   }
 
-  /** Bytes of the application go to the client as they are. */
-  passed(bytes: number): void {
-    this.bytesOut += bytes;
-    if (this.firstByteAt === null) this.began(this.status);
-  }
-
   /** What the client was told, or would have been. */
   answered(status: number): void {
     if (this.status === 0) this.status = status;
@@ -213,9 +202,10 @@ export class VisitRecord {
     this.#blamed ??= { by, reason };
   }
 
-  refused(error: PullproxyError, bytes: number): void {
-    this.bytesOut += bytes;
-    this.end(ENDED_BY[error.code] ?? (error.kind.side === 'application' ? 'S' : 'P'), error.code);
+  /** `saidBytes`: what its client was told of it. */
+  failed(code: ErrorCode, saidBytes: number): void {
+    this.bytesOut += saidBytes;
+    this.end(ENDED_BY[code] ?? ENDED_BY_SIDE[ERRORS[code].side], code);
   }
 
   /** Once; whoever calls it later is too late. */

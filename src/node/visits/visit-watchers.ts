@@ -1,6 +1,6 @@
 import type { PullproxyError } from '../../errors.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
-import type { Visit } from './visit.ts';
+import type { LiveVisit } from './live-visit.ts';
 import { type Handoff, type RecordSurroundings, VisitRecord, type VisitWatcher } from './visit-record.ts';
 
 export type { VisitWatcher };
@@ -20,7 +20,7 @@ export class VisitWatchers implements RecordSurroundings {
   }
 
   /** `host`: what the visit asks for. Once per visit. */
-  begin(visit: Visit, host: string): void {
+  begin(visit: LiveVisit, host: string): void {
     visit.record ??= new VisitRecord(visit.facts, host, visit.arrivedAt, this);
   }
 
@@ -29,7 +29,7 @@ export class VisitWatchers implements RecordSurroundings {
     const facts = { protocol: `HTTP/${from.version ?? '1.1'}`, client: from.origin.address, head: null };
     const record = new VisitRecord(facts, '', performance.now(), this);
     record.answered(error.kind.status);
-    record.refused(error, 0);
+    record.failed(error.code, 0);
   }
 
   /** `node` sends `count` slots of the route here. */

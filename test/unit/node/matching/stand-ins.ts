@@ -2,7 +2,7 @@
 import type { PullproxyError } from '../../../../src/errors.ts';
 import type { NodeLink } from '../../../../src/link/node-link.ts';
 import type { Lender } from '../../../../src/node/matching/slots.ts';
-import { Visit } from '../../../../src/node/visits/visit.ts';
+import { Visit } from '../../../../src/node/matching/visit.ts';
 
 /** The part of a link that dispatching uses. */
 export class StandInLink {
@@ -61,6 +61,8 @@ export class StandInVisit extends Visit {
   readonly served: StandInLender[] = [];
   readonly refused: PullproxyError[] = [];
   left = false;
+  /** It was served, and not held again since. */
+  #isServed = false;
   /** Called when it is refused, before it is over. */
   whenRefused: () => void = () => {};
 
@@ -69,15 +71,19 @@ export class StandInVisit extends Visit {
     this.heldBytes = heldBytes;
   }
 
-  override readonly facts = { protocol: 'tcp', client: '', head: null };
-
   override get isOver(): boolean {
     return this.left || this.refused.length > 0;
   }
 
+  override held(holdId: string, cold: boolean): void {
+    super.held(holdId, cold);
+    this.#isServed = false;
+  }
+
   override serve(by: Lender): void {
     this.#expectNoEnd();
-    if (this.served.length >= this.attempts) throw new Error('the visit is served twice');
+    if (this.#isServed) throw new Error('the visit is served twice');
+    this.#isServed = true;
     this.served.push(by as StandInLender);
     (by as StandInLender).stub.serve();
   }

@@ -1,5 +1,5 @@
 /** One line a request: what is in it, and who ended it and why, over real sockets. */
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { VisitWatchers } from '../../../../src/node/visits/visit-watchers.ts';
 import { AccessLines } from '../../../support/access-lines.ts';
 import { eventually } from '../../../support/eventually.ts';
@@ -8,7 +8,6 @@ import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-clien
 import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
-import { StandInVisit } from '../matching/stand-ins.ts';
 
 let lines: AccessLines;
 
@@ -353,12 +352,11 @@ test('without anybody who watches, nothing is noted', async () => {
   const app = await ScriptedApp.serving(() => ok());
   const { node, port } = await startServedNode(app.port);
   const route = node.routes.get('*');
-  const visit = new StandInVisit();
-  node.frontDoor.visitRoute(visit, 'nobody');
-  expect(visit.record).toBeNull();
-  const [client] = [await connectClient(port)];
+  const visited = jest.spyOn(node.frontDoor, 'visit');
+  const client = await connectClient(port);
   client.send(GET);
   await client.response();
+  expect(visited.mock.calls.map(([visit]) => visit.record)).toEqual([null]);
   expect(route?.counters.codes.get(200)).toBe(1);
 });
 

@@ -25,7 +25,7 @@ const NOBODY = { watchers: [], isStopping: false, takeHandoff: () => null };
 
 function recordOf(error: PullproxyError): VisitRecord {
   const record = new VisitRecord({ protocol: 'tcp', client: '', head: null }, '', 0, NOBODY);
-  record.refused(error, 0);
+  record.failed(error.code, 0);
   return record;
 }
 

@@ -1,11 +1,10 @@
 import type { FailureDomain } from '../../boundary.ts';
 import type { PullproxyError } from '../../errors.ts';
-import type { RouteCounters } from '../matching/counters.ts';
-import { HeldEntry } from '../matching/held-queue.ts';
-import type { Lender } from '../matching/slots.ts';
 import type { ColdStageCounters } from './cold-start.ts';
+import type { RouteCounters } from './counters.ts';
+import { HeldEntry } from './held-queue.ts';
 import type { RequestBuffers } from './request-buffers.ts';
-import type { VisitFacts, VisitRecord } from './visit-record.ts';
+import type { Lender } from './slots.ts';
 
 /** What a visit knows of its route. */
 export interface VisitRoute {
@@ -16,19 +15,16 @@ export interface VisitRoute {
   hasOther(instance: string): boolean;
 }
 
-/** One request or connection of a client on its way to a slot: what listeners make and `dispatch` serves, holds or refuses. */
+/** One request or connection of a client on its way to a slot, as `dispatch` sees it: it is served, held or refused. */
 export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** Null until it is admitted. */
   route: VisitRoute | null = null;
   /** Its name in the directory while it is held. */
   holdId = '';
-  /** How often a stream was opened for it. */
-  attempts = 0;
   /** No instance was there when it came to be held. */
   cold = false;
-
-  /** Kept while an access log or traces are wanted. */
-  record: VisitRecord | null = null;
+  /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
+  avoids: string | null = null;
 
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;
@@ -42,9 +38,6 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
     return false;
   }
 
-  /** For its record. */
-  abstract get facts(): VisitFacts;
-
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;
 
@@ -53,6 +46,17 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
    */
   collectBody(_buffers: RequestBuffers, _collected: () => void): boolean {
     return false;
+  }
+
+  /** It is one of this route's. */
+  admitted(route: VisitRoute): void {
+    this.route = route;
+  }
+
+  /** It waits for a slot from now on. */
+  held(holdId: string, cold: boolean): void {
+    this.holdId = holdId;
+    this.cold = cold;
   }
 
   /** Opens its stream on the lender's link, which has an idle slot. */

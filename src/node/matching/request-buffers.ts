@@ -1,4 +1,4 @@
-import type { HeldTally } from '../matching/held-queue.ts';
+import type { HeldTally } from './held-queue.ts';
 
 /** A request whose body is awaited before it may have a slot. */
 interface Collecting {

@@ -1,6 +1,6 @@
 /** Where the time goes when a client waits for an instance that has to be started first. */
 import type { StartTimes } from '../../cluster/cluster.ts';
-import { Histogram } from '../matching/counters.ts';
+import { Histogram } from './counters.ts';
 
 /**
  * held ─ `job` ─▶ a scaler takes the job ─ `command` ─▶ it runs the command ─ `linked` ─▶ the instance is linked

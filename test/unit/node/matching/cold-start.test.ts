@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Birth, ColdStageCounters, serverTiming } from '../../../../src/node/visits/cold-start.ts';
+import { Birth, ColdStageCounters, serverTiming } from '../../../../src/node/matching/cold-start.ts';
 
 describe('where the time of a cold start went', () => {
   test('adds up to all of it', () => {

@@ -1,0 +1,62 @@
+/** What a stream that ends before its time means: for its visit, and for the instance. The same for every protocol, and pure. */
+import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
+
+/** Streams that one visit may have, one after the other. */
+export const ATTEMPTS_MAX = 3;
+
+export type FailureCause =
+  | 'application_refused'
+  | 'application_broke_off'
+  | 'application_bad_answer'
+  /** It ended in order and without a word, where nobody here can tell whether that was the answer. */
+  | 'application_silent'
+  /** The link broke: that says nothing about the application. */
+  | 'link_lost';
+
+export interface StreamFailure<Cause extends FailureCause = FailureCause> {
+  readonly cause: Cause;
+  /** A byte of the request may have reached the application. */
+  readonly reached: boolean;
+  /** The application's connection had served before: the application may have closed it at the very moment of its reuse. */
+  readonly reused: boolean;
+}
+
+/** A failed stream and its visit. */
+export interface FailedStream<Cause extends FailureCause = FailureCause> extends StreamFailure<Cause> {
+  /** The client has a part of the answer. */
+  readonly began: boolean;
+  /** The same may be said twice (RFC 9110 section 9.2.2). */
+  readonly safe: boolean;
+  /** All that was said is still kept, to be said again. */
+  readonly whole: boolean;
+  /** The instance has yet to prove itself, and another one serves. */
+  readonly unproven: boolean;
+  /** Its protocol is not known here: an end without a word may be the right answer to what the client said. */
+  readonly opaque: boolean;
+  /** Streams that the visit has had, this one included. */
+  readonly attempts: number;
+}
+
+/** `here`: it waits for any slot, `elsewhere`: rather for one of another instance. Otherwise it can't go on, and that is why. */
+export type Next<Cause extends FailureCause> = 'here' | 'elsewhere' | Cause;
+
+export function causeOf(code: ResetCodeValue): 'link_lost' | 'application_refused' | 'application_broke_off' {
+  if (code === ResetCode.LINK_LOST) return 'link_lost';
+  return code === ResetCode.APP_REFUSED ? 'application_refused' : 'application_broke_off';
+}
+
+export function nextAfter<Cause extends FailureCause>(failed: FailedStream<Cause>): Next<Cause> {
+  const { cause, reached, reused, began, safe, whole, unproven, attempts } = failed;
+  if (began || !whole || attempts >= ATTEMPTS_MAX) return cause;
+  // What an instance that has never answered does to a request says nothing about the request.
+  if (unproven && !reused && (safe || !reached)) return 'elsewhere';
+  if (cause === 'application_silent') return cause;
+  const isHarmless = !reached || (safe && (reused || cause === 'link_lost'));
+  return isHarmless ? 'here' : cause;
+}
+
+/** What it says about the instance: `failed` is beyond doubt, several `doubtful` ones are, too. */
+export function blameFor({ cause, reused, began, opaque }: FailedStream): 'failed' | 'doubtful' | null {
+  if (began || reused || cause === 'link_lost') return null;
+  return opaque && cause !== 'application_refused' ? 'doubtful' : 'failed';
+}
