@@ -4,9 +4,9 @@ import type { RouteRecord } from '../config/route-settings.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { MetricsSnapshot } from './metrics-source.ts';
 
-/** What is there now, as the directory has it; as the answering node knows itself while the directory is away. */
+/** The state as the directory has it; while the directory is away, as the answering node knows itself. */
 export interface ClusterState extends ClusterSnapshot {
-  /** The id of the node that answers; null when it is no node. */
+  /** The id of the node that answers; null when the process is not a node. */
   readonly node: string | null;
   readonly redis: {
     /** Null when no Redis is configured. */
@@ -22,7 +22,7 @@ export interface AdminSource {
   readonly version: string;
   /** Who starts instances when clients wait: scalers that share the Redis, this process itself, or nobody. */
   readonly startedBy: 'scalers' | 'this process' | 'nobody';
-  /** What a route has that says nothing else, as users write it. */
+  /** The settings of a route without settings, as users write them. */
   readonly routeDefaults: RouteRecord;
   readonly draining: boolean;
   /** Redis has answered since the process began; true without one. */
@@ -31,15 +31,15 @@ export interface AdminSource {
   readonly redisConnected: boolean | null;
   /** Why Redis refuses to write although it answers; null when it does not. */
   readonly redisRefusal: string | null;
-  /** Of this process and its workers, by where they happened. */
+  /** Internal errors of this process and its workers, by place. */
   readonly internalErrors: Readonly<Record<string, InternalErrors>>;
   state(): Promise<ClusterState>;
-  /** At most `max` startup jobs in each state. Null when nobody can say. */
+  /** At most `max` startup jobs in each state. Null when they are not known. */
   jobs(max: number): Promise<StartupJobs | null>;
   metrics(): Promise<MetricsSnapshot>;
   /** Begins to leave; repeated calls do nothing. With `delayMs` it serves on for so long before, whatever its settings say. */
   drain(delayMs?: number): void;
-  /** Asks another node to. `impossible`: this process does not reach nodes. */
+  /** Asks another node to drain. `impossible`: this process does not reach nodes. */
   drainNode(id: string, delayMs?: number): Promise<'asked' | 'unknown' | 'impossible'>;
   setRoute(name: string, settings: RouteRecord): Promise<void>;
   deleteRoute(name: string): Promise<void>;

@@ -7,31 +7,31 @@ import type { Waits } from './waits.ts';
 
 /** A startup job without all of its runs: `/api/v1/jobs` has them. */
 export interface StartupJobSummary extends Omit<StartupJobFacts, 'runs'> {
-  /** Runs of the command that have ended; of many the last ten are counted. */
+  /** Runs of the command that have ended; at most the last ten are counted. */
   readonly runs: number;
   readonly lastRun: StartupRun | null;
 }
 
 /** `/api/v1/state`. */
 export interface AdminState extends Omit<ClusterState, 'aside'> {
-  /** When this picture was taken: ms since the epoch, by the clock of the process that answers, whose version and state follow. */
+  /** The time of this state: ms since the epoch, by the clock of the process that answers. The version and state of that process follow. */
   readonly at: number;
   readonly version: string;
   readonly draining: boolean;
   readonly startedBy: AdminSource['startedBy'];
-  /** What holds where a route's settings say nothing. */
+  /** The values for keys that a route's settings do not have. */
   readonly routeDefaults: RouteRecord;
   /** Scalers that take startup jobs; null when that is not known. */
   readonly scalers: number | null;
   /** The worst first. */
   readonly troubles: readonly Trouble[];
-  /** Those under way first, then the last ones that are over. */
+  /** Running ones first, then the last finished ones. */
   readonly jobs: readonly StartupJobSummary[];
   readonly waits: Waits;
 }
 
 const JOBS_SHOWN_MAX = 12;
-/** Of these, done ones: they are only to show that it works. */
+/** The finished ones among them: they show only that starts work. */
 const DONE_SHOWN_MAX = 4;
 const OUTPUT_CHARS_MAX = 600;
 

@@ -1,4 +1,4 @@
-/** `/api/v1`: what is there, and how it is changed. */
+/** `/api/v1`: reads the state and changes it. */
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { drainDelay, problem } from '../config/kinds.ts';
@@ -10,10 +10,10 @@ import { RequestError } from './request-error.ts';
 import { LISTENERS_MAX, type StateFeed } from './state-feed.ts';
 import type { StateReader } from './state-reader.ts';
 
-/** In each state. */
+/** Jobs in each state. */
 const JOBS_MAX = 100;
 
-const NO_SCALER = 'nothing starts instances here: the node has no Redis';
+const NO_SCALER = 'this node cannot start instances: it has no Redis';
 const NOTHING = { type: 'object', properties: {}, additionalProperties: false } as const;
 const NAMED = {
   type: 'object',
@@ -27,7 +27,7 @@ interface Named {
   Params: { name: string };
 }
 
-/** `listens` is told of a connection whose answer has no end. */
+/** `listens` is called for a connection whose response has no end. */
 export function addApi(
   app: FastifyInstance,
   source: AdminSource,
@@ -55,18 +55,18 @@ function addState(
       schema: {
         ...asked,
         operationId: 'state',
-        summary: 'Nodes, routes and instances now, and what is wrong',
+        summary: 'Nodes, routes, instances and troubles',
         response: answers('State', 503),
       },
     },
     () => reader.read(),
   );
 
-  const events = { operationId: 'events', summary: 'The same as server-sent events, whenever it changes', produces: ['text/event-stream'] };
+  const events = { operationId: 'events', summary: 'The same as server-sent events, each time that it changes', produces: ['text/event-stream'] };
   app.get('/api/v1/events', { schema: { ...asked, ...events } }, (request: FastifyRequest, reply: FastifyReply) => {
     const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
     if (!feed.add(reply.raw, headers)) {
-      throw new RequestError(503, 'too_many_listeners', `${LISTENERS_MAX} listeners are there already`);
+      throw new RequestError(503, 'too_many_listeners', `there are ${LISTENERS_MAX} listeners already`);
     }
     listens(request.raw.socket);
     reply.hijack();
@@ -102,8 +102,8 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
     body: { type: 'object' },
     response: answers('ConfiguredRoute', 400, 401, 403, 503),
   };
-  // Keys and values are checked by the one function that knows them, as for the command line and the file: it refuses what it does
-  // not know, and says all that is wrong at once.
+  // One function checks keys and values, here as for the command line and the file. It refuses unknown keys
+  // and reports all problems at once.
   app.put<Named & { Body: RouteRecord }>(
     '/api/v1/routes/:name',
     { schema: { ...changes, ...put }, config: { describedBody: 'RouteSettings' } as object },
@@ -136,7 +136,7 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
 
   const restart = {
     operationId: 'restart',
-    summary: 'Replaces every instance by a newer one, as when a new version is deployed',
+    summary: 'Replaces every instance by a newer one, as for a new version',
     response: accepted({ name: { type: 'string' }, replaced: { type: 'integer', description: 'instances' } }, 401, 403, 404, 409, 503),
   };
   app.post<Named>('/api/v1/routes/:name/restart', { schema: { ...changes, ...restart } }, async ({ params }, reply) => {
@@ -163,7 +163,7 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
 
   const drain = {
     operationId: 'drain',
-    summary: 'The process that answers leaves',
+    summary: 'The process that answers drains and ends',
     response: accepted({ draining: { type: 'boolean' } }, 400, 401, 403),
   };
   app.post<Delayed>('/api/v1/drain', { schema: { ...changes, ...drain } }, ({ query }, reply) => {
@@ -173,7 +173,7 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
 
   const other = {
     operationId: 'drainNode',
-    summary: 'Asks any node of the cluster to leave: it takes nobody in, answers those who are there, and ends',
+    summary: 'Asks any node of the cluster to leave: it accepts no new clients, serves the ones that it has, and ends',
     params: NODE,
     response: accepted({ id: { type: 'string' } }, 400, 401, 403, 404, 409, 503),
   };
@@ -182,8 +182,8 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
     { schema: { ...changes, ...other } },
     async ({ params: { id }, query }, reply) => {
       const result = await source.drainNode(id, delayOf(query));
-      if (result === 'unknown') throw new RequestError(404, 'unknown_node', `no node ${id} listens`);
-      if (result === 'impossible') throw new RequestError(409, 'no_node', 'ask at the admin port of a node: this process is none');
+      if (result === 'unknown') throw new RequestError(404, 'unknown_node', `there is no node ${id}`);
+      if (result === 'impossible') throw new RequestError(409, 'no_node', 'ask at the admin port of a node: this process is not a node');
       return reply.code(202).send({ id });
     },
   );

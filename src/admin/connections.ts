@@ -1,25 +1,25 @@
 /**
- * Connections to the admin port: so many, and none of them can keep the others out by doing nothing. Whoever reaches the port may connect,
- * and a probe that finds no place takes the node out of its load balancer.
+ * The connections of the admin port. Their number is limited, and a silent connection cannot keep others out: everybody who reaches the port may
+ * connect, and a health check without a place would remove the node from its load balancer.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { guard } from '../boundary.ts';
 
 export const CONNECTIONS_MAX = 256;
-/** An answer that is not read: after this its connection gives way to a new one, and without one it is closed by ANSWER_MS_MAX. */
+/** A response that is not read: after this time its connection gives way to a new one; ANSWER_MS_MAX closes it in any case. */
 const SLOW_MS = 5_000;
 const ANSWER_MS_MAX = 30_000;
 
 interface Connection {
   /** Since when: performance.now(). */
   since: number;
-  /** `silent`: nothing is asked, or not in full yet; `asking`: one request is answered; `listening`: it is an endless one. */
+  /** `silent`: no complete request yet; `asking`: one request is being answered; `listening`: its response has no end. */
   state: 'silent' | 'asking' | 'listening';
 }
 
 export class Connections {
-  /** In the order in which they came into their state. */
+  /** In the order in which they entered their state. */
   readonly #open = new Map<Socket, Connection>();
 
   constructor(server: Server) {
@@ -37,7 +37,7 @@ export class Connections {
     return this.#open.size;
   }
 
-  /** The answer of this connection has no end. What does so has a bound of its own. */
+  /** The response of this connection has no end. The caller limits their number. */
   listens(socket: Socket): void {
     this.#become(socket, 'listening');
   }
@@ -53,7 +53,7 @@ export class Connections {
   }
 
   #ask({ socket }: IncomingMessage, response: ServerResponse): void {
-    // Requests that do not wait for the answer to the one before: each would pile up an answer.
+    // Pipelined requests: each would pile up a response.
     if (this.#open.get(socket)?.state !== 'silent') {
       socket.destroy();
       return;
@@ -70,7 +70,7 @@ export class Connections {
     response.once('close', closed);
   }
 
-  /** The oldest silent one goes, else the oldest that does not read its answer. */
+  /** The oldest silent connection goes, or else the oldest that does not read its response. */
   #makeRoom(): boolean {
     const slowSince = performance.now() - SLOW_MS;
     const [silent] = [...this.#open].find(([, { state }]) => state === 'silent') ?? [];

@@ -9,7 +9,7 @@ export interface DashboardFile {
   readonly content: Buffer;
 }
 
-/** Nothing but our own files, and nobody may put the page into a frame. */
+/** The page may load only our own files, and no other page may put it into a frame. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -28,10 +28,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
 };
-/** The charts are somebody else's work. */
+/** The charts are drawn by uPlot. */
 const CHARTS = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
-/** The pages at `/` and `/jobs`, and below `/assets/` what they load. */
+/** The pages at `/` and `/jobs`, and their files below `/assets/`. */
 export function readDashboardFiles(): readonly DashboardFile[] {
   const own = readdirSync(new URL('./dashboard/', import.meta.url)).map((name) => new URL(`./dashboard/${name}`, import.meta.url));
   const installed = createRequire(import.meta.url);

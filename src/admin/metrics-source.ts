@@ -1,20 +1,20 @@
-/** What whoever counts has to offer, so that metrics can be read from it. Plain numbers: nothing is called per request. */
+/** The numbers from which metrics are made. Plain numbers: nothing is called for each request. */
 
 export interface HistogramNumbers {
   /** Upper bounds in seconds, ascending. */
   readonly bounds: readonly number[];
-  /** Observations per bucket, not accumulated; one more than bounds, the last for what is beyond them. */
+  /** Observations in each bucket, not cumulative; one more than bounds, the last for values beyond all bounds. */
   readonly counts: readonly number[];
   /** Seconds, over all observations. */
   readonly sum: number;
 }
 
 export interface RouteCounts {
-  /** Answers by status code since the start. */
+  /** Responses by status code since the start. */
   readonly codes: ReadonlyMap<number, number>;
   readonly hold: HistogramNumbers;
   readonly coldStart: HistogramNumbers;
-  /** Where the time of these went, by stage. */
+  /** The time of cold starts by stage. */
   readonly coldStages?: Readonly<Record<string, HistogramNumbers>>;
 }
 
@@ -28,26 +28,26 @@ export interface RouteNumbers {
   readonly free: number;
   /** Instances that have their home link here. */
   readonly instances: number;
-  /** Starts under way. Each node says the cluster's number; absent where it is not known. */
+  /** Starts in progress. Each node has the number of the whole cluster; absent when it is not known. */
   readonly starting?: number;
   readonly counts: RouteCounts;
 }
 
 export interface MetricsSnapshot {
   readonly routes: readonly RouteNumbers[];
-  /** Answers, by status code, to requests that belong to no route. */
+  /** Responses by status code to requests without a route. */
   readonly unrouted?: ReadonlyMap<number, number>;
-  /** Slots moved between nodes, by what came of it. */
+  /** Slots moved between nodes, by result. */
   readonly handoffs: Readonly<Record<string, number>>;
   /** Startup commands that this process ran: route → result → how many. */
   readonly startupCommands?: ReadonlyMap<string, Readonly<Record<string, number>>>;
-  /** Lines of the access log that found no room; absent without one. */
+  /** Lines of the access log without room; absent without an access log. */
   readonly accessLogDropped?: number;
-  /** Of this process, by where they happened. */
+  /** Internal errors of this process, by place. */
   readonly internalErrors?: Readonly<Record<string, number>>;
   readonly redisCommands: number;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;
-  /** It answers, and refuses to write. */
+  /** Redis answers, but refuses to write. */
   readonly redisRefuses?: boolean;
 }

@@ -6,7 +6,7 @@ import { PLACES } from '../boundary.ts';
 import type { HistogramNumbers, MetricsSnapshot, RouteNumbers } from './metrics-source.ts';
 import { RouteLabels } from './route-labels.ts';
 
-/** Stands for answers to requests that belong to no route. */
+/** The label of responses to requests without a route. */
 const UNKNOWN = 'unknown';
 
 type Labels = Readonly<Record<string, string | number>>;
@@ -14,11 +14,11 @@ type Labels = Readonly<Record<string, string | number>>;
 interface Sample {
   readonly value: number;
   readonly labels: Labels;
-  /** Differs from the metric's own for a histogram's parts. */
+  /** Differs from the metric's name in the parts of a histogram. */
   readonly metricName?: string;
 }
 
-/** The routes of the snapshot go by their labels. */
+/** The routes of the snapshot have the names of their labels. */
 type Collect = (snapshot: MetricsSnapshot) => Sample[];
 
 interface Definition {
@@ -38,10 +38,10 @@ const DEFINITIONS: readonly Definition[] = [
   {
     name: 'pullproxy_requests_total',
     type: 'counter',
-    help: 'Answers by status code',
+    help: 'Responses by status code',
     collect: ({ routes, unrouted = new Map<number, number>() }) => [
       ...routes.flatMap(({ name, counts }) => (name === UNKNOWN ? [] : codeSamples(name, counts.codes))),
-      // A route may be called so.
+      // A route may have this name.
       ...codeSamples(UNKNOWN, unrouted, ...routes.filter(({ name }) => name === UNKNOWN).map(({ counts }) => counts.codes)),
     ],
   },
@@ -50,7 +50,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     name: 'pullproxy_cold_start_stage_seconds',
     type: 'histogram',
-    help: 'Where the time went until a client that waited for an instance to be started had the first byte of its answer',
+    help: 'Time of a cold start by stage, until the waiting client had the first byte of its response',
     collect: ({ routes }) =>
       routes.flatMap(({ name, counts }) =>
         Object.entries(counts.coldStages ?? {}).flatMap(([stage, numbers]) =>
@@ -82,7 +82,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     name: 'pullproxy_internal_errors_total',
     type: 'counter',
-    help: 'Errors of our own, each of which ended the one thing in which it happened',
+    help: 'Faults of pullproxy, each of which ended the one thing in which it happened',
     collect: ({ internalErrors = {} }) => Object.keys(PLACES).map((where) => ({ value: internalErrors[where] ?? 0, labels: { where } })),
   },
   {
@@ -115,8 +115,8 @@ export class Metrics {
     this.#read = read;
     collectDefaultMetrics({ register: this.#registry });
     for (const { collect, ...definition } of DEFINITIONS) {
-      // prom-client's own classes count for themselves and can't be set to a total or to buckets; to the registry a metric is what
-      // has these fields.
+      // The classes of prom-client count by themselves and can't be set to a total or to buckets. For the registry a metric is an object
+      // with these fields.
       const metric = {
         ...definition,
         aggregator: 'sum',
@@ -131,13 +131,13 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** All metrics, of one moment. */
+  /** All metrics at one moment. */
   async text(): Promise<string> {
     this.#snapshot = this.#labels.labelled(await this.#read());
     const texts: string[] = [];
     for (const { name } of this.#registry.getMetricsAsArray()) {
       texts.push(await this.#registry.getSingleMetricAsString(name));
-      // Requests of clients are not kept waiting by thousands of lines.
+      // Thousands of lines must not delay requests of clients.
       await setImmediate();
     }
     return `${texts.join('\n\n')}\n`;
@@ -158,7 +158,7 @@ function routeHistogram(name: string, help: string, read: (route: RouteNumbers) 
   return { name, type: 'histogram', help, collect };
 }
 
-/** Nothing where nothing was observed: most of a thousand routes have never been started from cold, and a histogram is 18 lines. */
+/** Nothing without observations: most of a thousand routes never had a cold start, and a histogram is 18 lines. */
 function histogramSamples(name: string, labels: Labels, { bounds, counts, sum }: HistogramNumbers): Sample[] {
   if (counts.every((count) => count === 0)) return [];
   let total = 0;
@@ -178,7 +178,7 @@ function codeSamples(route: string, ...all: readonly ReadonlyMap<number, number>
   return [...sums].map(([code, value]) => ({ value, labels: { route, code } }));
 }
 
-/** Registered codes have a label of their own, and 499: the client left first. What applications make up goes by its class, `5xx`. */
+/** Registered codes have a label of their own, and so has 499 (the client left first). Other codes are counted by class, `5xx`. */
 function codeLabel(code: number): string {
   return code === 499 || STATUS_CODES[code] !== undefined ? String(code) : `${Math.floor(code / 100)}xx`;
 }

@@ -1,12 +1,12 @@
-/** Describes the API: the document is made of the routes' own schemas, so it can't say anything else than they do. */
+/** Describes the API. The document is made of the routes' own schemas, so it can't differ from them. */
 import swagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 
-const ABOUT = `What pullproxy shows and how it is changed, at the admin port of any node; all of it is of the whole cluster.
-Calls carry "Authorization: Bearer" with the token that --admin-token names, those that only read too. Where none is named everybody
-reads, and changing calls work from the same machine only. A page of another site is never let through.`;
+const ABOUT = `Reads and changes the state of the whole cluster, at the admin port of any node.
+Calls need "Authorization: Bearer" with the token of --admin-token, also calls that only read. Without --admin-token everybody can
+read, and changing calls work from the same machine only. A page of another site is always refused.`;
 
-/** Before the routes that it describes. */
+/** Call it before the routes that it describes. */
 export async function addOpenApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -14,12 +14,12 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
       info: { title: 'pullproxy', version, description: ABOUT.replaceAll('\n', ' ') },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       tags: [
-        { name: 'state', description: 'what is there' },
-        { name: 'changes', description: 'what can be done' },
-        { name: 'health', description: 'for probes and scrapers' },
+        { name: 'state', description: 'reading' },
+        { name: 'changes', description: 'changing' },
+        { name: 'health', description: 'for health checks and Prometheus' },
       ],
     },
-    // Where a route judges its body itself, the schema by which fastify judges says less than there is to know.
+    // A route that checks its body itself has a schema for fastify that says less than the description should.
     transform: ({ schema, url, route }) => {
       const described = (route.config as { readonly describedBody?: string } | undefined)?.describedBody;
       return { url, schema: described === undefined ? schema : { ...schema, body: { $ref: `${described}#` } } };

@@ -1,4 +1,4 @@
-/** A request that is answered with an error: its status, and a code that programs can rely on. */
+/** An error response: its status, and a stable code for programs. */
 export class RequestError extends Error {
   readonly statusCode: number;
   readonly code: string;

@@ -1,17 +1,17 @@
-/** Which routes have a label of their own in the metrics: so many, and the rest has one together. */
+/** The number of routes with a label of their own in the metrics; the others share one label. */
 import type { MetricsSnapshot, RouteNumbers } from './metrics-source.ts';
 import { sumRoutes } from './sum-metrics.ts';
 
-/** A label value costs memory in Prometheus for as long as it keeps data, and host names come from strangers. */
+/** Prometheus keeps a label value in memory as long as its data, and host names come from strangers. */
 export const ROUTE_LABELS_MAX = 1000;
 const OTHER = 'other';
 
-/** Gives the first routes a label of their own. A route keeps its label while it is there, so that its counters go on where they were. */
+/** Gives the first routes a label of their own. A route keeps its label while it exists, so that its counters do not jump. */
 export class RouteLabels {
   readonly #labels = new Map<string, string>();
   #own = 0;
 
-  /** The same numbers under the routes' labels, which are no more than ROUTE_LABELS_MAX + 1. */
+  /** The same numbers by label; there are at most ROUTE_LABELS_MAX + 1 labels. */
   labelled(snapshot: MetricsSnapshot): MetricsSnapshot {
     this.#forget(snapshot);
     const routes = new Map<string, RouteNumbers>();
@@ -47,7 +47,7 @@ export class RouteLabels {
   }
 }
 
-/** Of different routes: their starts are different ones, too. */
+/** Sums different routes, so their starts are added too. */
 function addRoute(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
   const sum = sumRoutes(a, b);
   return a.starting === undefined || b.starting === undefined ? sum : { ...sum, starting: a.starting + b.starting };

@@ -6,11 +6,11 @@ import { startFailures } from './start-failures.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
 import { about, counted, number } from './words.ts';
 
-/** A hold that lasts less is no trouble. */
+/** A shorter hold is no trouble. */
 const LONG_HOLD_MS = 2_000;
-/** Whoever waits for less has only just come. */
+/** A client that has waited for less has only just come. */
 const JUST_NOW_MS = 100;
-/** Starts that take longer are worth a word. */
+/** A start that takes longer is mentioned. */
 const SLOW_START_MS = 20_000;
 
 type Found = Pick<Trouble, 'severity' | 'code' | 'text' | 'advice'>;
@@ -37,8 +37,8 @@ function badSettings({ name }: RouteSnapshot, { problems }: ConfigError): Found 
   return {
     severity: 'error',
     code: 'bad_settings',
-    text: `${name}: its settings are bad and nobody follows them: ${problems.join('; ')}`,
-    advice: 'Set them anew, here or with "pullproxy route set".',
+    text: `${name}: its settings are invalid and not used: ${problems.join('; ')}`,
+    advice: 'Set them again, here or with "pullproxy route set".',
   };
 }
 
@@ -47,12 +47,12 @@ function queueFull({ name, held }: RouteSnapshot, { maxHeld }: RouteSettings): F
   return {
     severity: 'error',
     code: 'queue_full',
-    text: `${name}: ${counted(held, 'client')} held, and no more are taken in: whoever comes now gets a 503`,
-    advice: `maxHeld is ${number(maxHeld)}. More clients than that wait because instances are missing, see below; or raise it.`,
+    text: `${name}: ${counted(held, 'client')} held, and no more are accepted: a new client gets a 503`,
+    advice: `maxHeld is ${number(maxHeld)}. Find out why instances are missing, see below; or raise it.`,
   };
 }
 
-/** The one sentence that says for what the clients of a route wait, and whether that is as it should be. */
+/** One sentence about the clients of a route that wait: for what, and whether that is normal. */
 function clientsHeld(route: RouteSnapshot, settings: RouteSettings, context: TroubleContext): Found | null {
   const failing = startsFail(route, context);
   if (failing !== null) return failing;
@@ -73,7 +73,7 @@ function startsFail(route: RouteSnapshot, { jobs, now }: TroubleContext): Found 
     severity: route.held > 0 ? 'error' : 'warning',
     code: 'starts_fail',
     text: `${route.name}: ${held}${counted(count, 'start')} failed: ${reason}`,
-    advice: `${next} What the startup command wrote is under Startup jobs; mend it where the scaler runs.`,
+    advice: `${next} The output of the startup command is under Startup jobs; correct the command where the scaler runs.`,
   };
 }
 
@@ -93,8 +93,8 @@ function nobodyStarts(route: RouteSnapshot, { startedBy, jobs }: TroubleContext)
     return {
       severity: 'error',
       code: 'no_scaler',
-      text: `${route.name}: ${heldFor(route)}, and no scaler is there to start an instance`,
-      advice: 'Run one at the same Redis: pullproxy scaler --redis URL -- CMD ARG...',
+      text: `${route.name}: ${heldFor(route)}, and there is no scaler to start an instance`,
+      advice: 'Run a scaler with the same Redis: pullproxy scaler --redis URL -- CMD ARG...',
     };
   }
   if (startedBy !== 'nobody') return null;
@@ -117,7 +117,7 @@ function atMaximum(route: RouteSnapshot, { maxInstances }: RouteSettings): Found
       maxInstances === 0
         ? `${route.name}: ${heldFor(route)}, and maxInstances is 0`
         : `${route.name}: ${heldFor(route)}: ${all} busy or starting`,
-    advice: 'No more are allowed: raise maxInstances if there is room for more.',
+    advice: 'More are not allowed: raise maxInstances if there is room for more.',
   };
 }
 
@@ -130,7 +130,7 @@ function slowStart(route: RouteSnapshot, heldFor: string): Found | null {
     severity: 'warning',
     code: 'slow_start',
     text: `${route.name}: ${held}${counted(slow.length, 'start')} not linked after ${about(oldest.ageMs)}`,
-    advice: `Given up in ${about(oldest.leftMs)} (startTimeout), then started anew. Does the linker come up, and does it reach a node?`,
+    advice: `Counts as failed in ${about(oldest.leftMs)} (startTimeout), then it is started again. Does the linker start, and does it reach a node?`,
   };
 }
 
@@ -161,8 +161,8 @@ function belowMinimum(route: RouteSnapshot, { minInstances }: RouteSettings, { j
     code: 'below_minimum',
     text: `${route.name}: ${number(begun)} of at least ${counted(minInstances, 'instance')}`,
     advice: none
-      ? 'No scaler is there to start them: pullproxy scaler --redis URL -- CMD ARG...'
-      : 'The missing ones are started within seconds.',
+      ? 'There is no scaler to start them: pullproxy scaler --redis URL -- CMD ARG...'
+      : 'The missing instances are started within seconds.',
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * What the API takes and gives, as JSON schemas: fastify writes answers by them (what they do not name is not sent), and the
+ * JSON schemas of requests and responses. fastify writes responses by them (a property without a schema is not sent), and the
  * OpenAPI description is made of them.
  */
 import { DEFAULT_ROUTE_SETTINGS, ROUTE_KEYS, writeRouteSettings } from '../config/route-settings.ts';
@@ -18,7 +18,7 @@ const ref = (id: string): Schema => ({ $ref: `${id}#` });
 const mapOf = (values: Schema | true, description?: string): Schema =>
   described({ type: 'object', additionalProperties: values }, description);
 
-/** All properties are always there, and nothing else. */
+/** All properties are required, and there are no others. */
 function object($id: string, properties: Readonly<Record<string, Schema>>, description?: string, optional: readonly string[] = []): Schema {
   const required = Object.keys(properties).filter((name) => !optional.includes(name));
   return { $id, ...described({ type: 'object' }, description), properties, required, additionalProperties: false };
@@ -29,26 +29,26 @@ const MOMENT = 'ms since the epoch';
 
 const run = object('StartupRun', {
   startId: text(),
-  count: whole('instances that it was to start'),
+  count: whole('instances that it should start'),
   endedAt: whole(MOMENT),
   durationMs: whole(),
-  exitCode: maybe(whole('null when it was ended by a signal, or could not be run')),
+  exitCode: maybe(whole('null when a signal ended it, or it could not be run')),
   failure: maybe(text('what went wrong; null when it exited with 0')),
-  output: text('the end of what it wrote'),
+  output: text('the end of its output'),
 });
 
 const jobProperties = {
   id: text(),
   route: text(),
-  state: one(['active', 'waiting', 'delayed', 'failed', 'completed'], 'delayed: it failed and is tried again; failed: it is not'),
+  state: one(['active', 'waiting', 'delayed', 'failed', 'completed'], 'delayed: it failed and will be tried again; failed: it will not'),
   attempts: whole('tries that have ended'),
   attemptsMax: whole(),
-  forced: whole('instances asked for beyond what clients need'),
+  forced: whole('instances asked for beyond the need of clients'),
   orderedAt: whole(MOMENT),
   beganAt: maybe(whole(`the last try: ${MOMENT}`)),
   endedAt: maybe(whole(MOMENT)),
-  nextTryAt: maybe(whole(`about when it is tried again: ${MOMENT}`)),
-  failure: maybe(text('what the last try failed with')),
+  nextTryAt: maybe(whole(`approximate time of the next try: ${MOMENT}`)),
+  failure: maybe(text('the failure of the last try')),
 };
 
 const routeProperties = {
@@ -56,9 +56,9 @@ const routeProperties = {
   held: whole('clients that wait'),
   oldestHeldMs: whole('how long the oldest of them has waited'),
   active: whole('requests (TCP: connections) in progress'),
-  slots: whole('what ready instances can take at once'),
-  free: whole('of these, idle ones that nobody is promised'),
-  starting: whole('starts, and instances that are linked and not ready yet'),
+  slots: whole('the sum of what ready instances take at once'),
+  free: whole('idle ones among them that are not promised'),
+  starting: whole('starts, and linked instances that are not ready yet'),
   starts: listOf(ref('Start'), 'oldest first'),
   instances: listOf(ref('Instance'), 'newest first'),
   settings: maybe(mapOf(true, 'as they are stored; null when the route is not configured')),
@@ -82,15 +82,15 @@ export const SCHEMAS: readonly Schema[] = [
   }),
   object('RedisReadiness', {
     connected: maybe(yesNo('null when no Redis is configured')),
-    refusal: maybe(text('why it refuses to write although it answers; null when it does not')),
+    refusal: maybe(text('why Redis refuses to write although it answers; null when it does not refuse')),
   }),
   object('Redis', { connected: maybe(yesNo('null when no Redis is configured')) }),
-  object('Start', { id: text(), ageMs: whole('since it was begun'), leftMs: whole('until it is given up') }, 'begun, and not linked yet'),
+  object('Start', { id: text(), ageMs: whole('since it began'), leftMs: whole('until it counts as failed') }, 'starts that have not linked yet'),
   object('StartTrouble', {
-    failures: whole('one after the other, up to now'),
-    reason: text('of the last one'),
+    failures: whole('failures in a row, up to now'),
+    reason: text('reason of the last one'),
     ageMs: whole('since then'),
-    retryInMs: whole('until the next start is tried; 0: as soon as one is missing'),
+    retryInMs: whole('until the next start is tried; 0: when one is missing'),
   }),
   object(
     'Instance',
@@ -101,7 +101,7 @@ export const SCHEMAS: readonly Schema[] = [
       active: whole('slots in use'),
       node: text('its home'),
       state: one(['starting', 'ready', 'draining']),
-      version: text('of its linker, unless that is too old to say it'),
+      version: text('version of its linker, if the linker says it'),
     },
     undefined,
     ['version'],
@@ -117,7 +117,7 @@ export const SCHEMAS: readonly Schema[] = [
     links: whole('linkers that are connected'),
     draining: yesNo(),
     holds: mapOf(whole(), 'waits for a slot that have ended, since the node started: upper bound in seconds → how many'),
-    coldStarts: mapOf(whole(), 'of these, the ones that began while no instance was ready'),
+    coldStarts: mapOf(whole(), 'the ones among them that began while no instance was ready'),
   }),
   object('Trouble', {
     severity: one(['error', 'warning', 'note']),
@@ -128,40 +128,40 @@ export const SCHEMAS: readonly Schema[] = [
     advice: text('what happens by itself, and what to do'),
   }),
   run,
-  object('StartupJob', { ...jobProperties, runs: listOf(ref('StartupRun'), 'oldest first; of many the last ten') }),
+  object('StartupJob', { ...jobProperties, runs: listOf(ref('StartupRun'), 'oldest first; at most the last ten') }),
   object('StartupJobSummary', { ...jobProperties, runs: whole(), lastRun: maybe(ref('StartupRun')) }),
-  object('StartupJobs', { jobs: listOf(ref('StartupJob'), 'those under way first'), scalers: maybe(whole('null when that is not known')) }),
+  object('StartupJobs', { jobs: listOf(ref('StartupJob'), 'running ones first'), scalers: maybe(whole('null when that is not known')) }),
   object('WaitsLately', {
-    withinMs: whole('what is lately'),
+    withinMs: whole('what counts as lately'),
     count: whole('clients'),
-    p50Ms: maybe({ type: 'number', description: 'half of them waited no longer, about; null when there were none' }),
+    p50Ms: maybe({ type: 'number', description: 'the median wait, approximately; null when there were none' }),
     p99Ms: maybe({ type: 'number' }),
   }),
   object(
     'Waits',
     { holds: ref('WaitsLately'), coldStarts: ref('WaitsLately') },
-    'how long clients were held, as far as this process looked on',
+    'how long clients were held, since this process began to watch',
   ),
   object('State', {
-    node: maybe(text('the node that answers; null when it is none')),
-    at: whole(`when this was seen: ${MOMENT}`),
+    node: maybe(text('the node that answers; null when the process is not a node')),
+    at: whole(`time of this state: ${MOMENT}`),
     version: text('of the process that answers'),
     draining: yesNo('the process that answers is leaving'),
     redis: ref('Redis'),
     startedBy: one(['scalers', 'this process', 'nobody'], 'who starts instances when clients wait'),
     routeDefaults: mapOf(true, "what holds where a route's settings say nothing"),
-    scalers: maybe(whole('that take startup jobs; null when that is not known')),
+    scalers: maybe(whole('scalers that take startup jobs; null when that is not known')),
     troubles: listOf(ref('Trouble'), 'what is wrong now, the worst first'),
     nodes: listOf(ref('Node')),
     routes: listOf(ref('Route')),
-    jobs: listOf(ref('StartupJobSummary'), 'startup jobs: those under way first, then the last ones that are over'),
+    jobs: listOf(ref('StartupJobSummary'), 'startup jobs: running ones first, then the last finished ones'),
     waits: ref('Waits'),
   }),
   object('RouteSettings', routeSettingsProperties()),
   object('ConfiguredRoute', {
     name: text(),
     settings: maybe(mapOf(true, 'as they are stored; null when the route is not configured')),
-    defaults: mapOf(true, 'what holds where the settings say nothing'),
+    defaults: mapOf(true, 'the values for keys that the settings do not have'),
   }),
 ].map(optionalSettings);
 
@@ -178,7 +178,7 @@ function routeSettingsProperties(): Readonly<Record<string, Schema>> {
   );
 }
 
-/** Of settings, any may be left out. */
+/** Each setting is optional. */
 function optionalSettings(schema: Schema): Schema {
   if (schema.$id !== 'RouteSettings') return schema;
   const { required: _, ...rest } = schema;

@@ -19,29 +19,29 @@ import { StateReader } from './state-reader.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
 const HEAD_TIMEOUT_MS = 5_000;
-/** With its body. */
+/** A request with its body. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** How often it is looked who is late. */
+/** How often late connections are closed. */
 const TIMEOUT_CHECK_MS = 1_000;
 const KEEP_ALIVE_MS = 5_000;
 const HEAD_BYTES_MAX = 16 * 1024;
 const HEADERS_MAX = 100;
 
-/** For probes, which come by addresses of all kinds, from other machines, without a token. */
+/** For health checks, which come by any address, from other machines, without a token. */
 const HEALTH_PATHS: readonly string[] = ['/healthz', '/readyz'];
 const METRICS_PATH = '/metrics';
-/** The same for everybody, and nothing of the cluster is in it. */
+/** The same for everybody, without anything of the cluster. */
 const DESCRIPTION_PATH = '/api/v1/openapi.json';
 
 export interface AdminOptions {
   readonly listen: HostPort;
-  /** What calls must carry; without one everybody may read, and changing calls must come from this machine. */
+  /** The token that calls must have; without one everybody may read, and changing calls must come from this machine. */
   readonly token?: string | undefined;
   /** Metrics can be read without the token. */
   readonly metricsOpen?: boolean;
   readonly source: AdminSource;
   readonly log: Log;
-  /** How often `/api/v1/events` looks for a change. */
+  /** How often `/api/v1/events` checks for a change. */
   readonly eventsEveryMs?: number;
 }
 
@@ -53,7 +53,7 @@ export class AdminServer {
   readonly #files = readDashboardFiles();
   /** Health: from anywhere, by any name. */
   readonly #open: ReadonlySet<string>;
-  /** By our own names, without the token: what shows nothing of the cluster, and the page at which the token is given. */
+  /** By our own names, without the token: responses that show nothing of the cluster, and the page that asks for the token. */
   readonly #tokenless: ReadonlySet<string>;
   readonly #connections: Connections;
 
@@ -71,17 +71,17 @@ export class AdminServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS, maxHeaderSize: HEAD_BYTES_MAX },
       forceCloseConnections: true,
-      // A wrong type is an error, not something to be guessed at; unknown properties are refused, not dropped.
+      // A wrong type is an error and is not converted; unknown properties are refused, not dropped.
       ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
     });
     this.#app.server.maxHeadersCount = HEADERS_MAX;
     this.#connections = new Connections(this.#app.server);
-    // The body that a foreign page can send without asking first.
+    // A foreign page can send such a body without a preflight request.
     this.#app.removeContentTypeParser('text/plain');
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
     this.#app.addHook('preValidation', async (request) => refuseUnwantedBody(request));
     this.#app.setErrorHandler<FastifyError>((error, request, reply) => this.#fail(error, request, reply));
-    this.#app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found', 'there is nothing here'));
+    this.#app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'not_found', 'not found'));
   }
 
   /** Resolves with the bound HOST:PORT. */
@@ -117,8 +117,8 @@ export class AdminServer {
     const asked = (operationId: string, summary: string, response: object) => ({
       schema: { tags: ['health'], operationId, summary, response },
     });
-    app.get('/healthz', asked('healthz', 'The process lives', { 200: { $ref: 'Health#' } }), () => ({ ok: true }));
-    // A node that can't reach Redis still serves what it has: taking it out of the load balancer would take away what works. One that has
+    app.get('/healthz', asked('healthz', 'The process is alive', { 200: { $ref: 'Health#' } }), () => ({ ok: true }));
+    // A node without Redis still serves local traffic: removing it from the load balancer would remove what works. One that has
     // never reached it has nothing, and knows no route: its settings may be wrong.
     const ready = { 200: { $ref: 'Readiness#' }, 503: { $ref: 'Readiness#' } };
     app.get(
@@ -142,7 +142,7 @@ export class AdminServer {
       'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
     });
-    // What is really called, however the request wrote it.
+    // The route that is really called, however the request wrote it.
     const path = request.routeOptions.url ?? '';
     if (this.#open.has(path)) return;
     const changes = request.method !== 'GET' && request.method !== 'HEAD';
@@ -160,11 +160,11 @@ export class AdminServer {
     if (status < 500) return sendError(reply, status, 'bad_request', error.message);
     internalError('admin', error);
     this.#options.log.error({ method: request.method, url: request.url }, 'admin request failed');
-    return sendError(reply, 500, 'internal', 'this failed; the log says why');
+    return sendError(reply, 500, 'internal', 'the request failed; the log says why');
   }
 }
 
-/** What a call does not know is refused, not dropped: as in its query, so in a body where it takes none. */
+/** A body at a call that takes none is refused, like an unknown parameter of the query. */
 function refuseUnwantedBody({ body, routeOptions }: FastifyRequest): void {
   if (routeOptions.schema?.body !== undefined || body === undefined || JSON.stringify(body) === '{}') return;
   throw new RequestError(400, 'bad_request', 'this call takes no body');

@@ -4,21 +4,21 @@ import type { StartupJobFacts, StartupRun } from '../scaling/startup-job.ts';
 import { firstLine, lastLine } from './words.ts';
 
 export interface StartFailures {
-  /** One after the other, up to now. */
+  /** Failures in a row, up to now. */
   readonly count: number;
   /** `exit 125, image not found` */
   readonly reason: string;
-  /** Since the last one. */
+  /** Since the last failure. */
   readonly ageMs: number;
-  /** Until the next one is tried; 0: at once, or when somebody asks. */
+  /** Until the next start is tried; 0: at once, or when a client comes. */
   readonly retryInMs: number;
 }
 
 const REASON_CHARS_MAX = 160;
 
 /**
- * Null when the last start did not fail. That starts fail the directory knows, whoever begins them; the startup jobs know exit codes
- * and what the command wrote.
+ * Null when the last start did not fail. The directory knows that starts fail; the startup jobs know exit codes
+ * and output of the command.
  */
 export function startFailures(
   { name, trouble, instances }: RouteSnapshot,
@@ -33,7 +33,7 @@ export function startFailures(
     const known = last !== undefined && last.failure !== null ? reasonOf(last) : firstLine(trouble.reason, REASON_CHARS_MAX);
     return { count: Math.max(trouble.failures, 1), reason: known, ageMs: trouble.ageMs, retryInMs: trouble.retryInMs };
   }
-  // An instance that came since shows that it works again, whoever started it.
+  // An instance that linked since then shows that starts work again.
   if (last === undefined || failed.length === 0 || instances.some(({ seq }) => seq > last.endedAt)) return null;
   const retryAt = Math.max(0, ...jobs.filter(({ route }) => route === name).map(({ nextTryAt }) => nextTryAt ?? 0));
   const tried = jobs.some(({ route, state }) => route === name && state !== 'failed' && state !== 'completed');
@@ -46,7 +46,7 @@ export function startFailures(
   };
 }
 
-/** A job that failed for good so long ago, and nobody asked since, is history. */
+/** A failed job that is older, with no request since, is history. */
 const FORGOTTEN_MS = 10 * 60_000;
 
 /** `exit 125, image not found`; `did not end within 60000 ms and was stopped`. */

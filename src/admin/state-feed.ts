@@ -4,16 +4,16 @@ import type { StateReader } from './state-reader.ts';
 
 /** Each listener costs a socket and a copy of the state a second. */
 export const LISTENERS_MAX = 64;
-/** A listener that reads too slowly misses states instead of piling them up. */
+/** A listener that reads too slowly misses states; they do not pile up. */
 const UNREAD_BYTES_MAX = 1024 * 1024;
-/** States that it may miss in a row before it is closed: nobody reads there. */
+/** A listener that misses this many states in a row is closed: it does not read. */
 const MISSED_MAX = 10;
 
-/** `/api/v1/events`: the state as server-sent events, once a second. Asks for it only while somebody listens. */
+/** `/api/v1/events`: the state as server-sent events, once a second. Reads it only while there are listeners. */
 export class StateFeed {
   readonly #reader: Pick<StateReader, 'read'>;
   readonly #everyMs: number;
-  /** And the states that each has missed in a row. */
+  /** Each listener, and the states that it has missed in a row. */
   readonly #listeners = new Map<ServerResponse, number>();
   #timer: NodeJS.Timeout | null = null;
   #last = '';
@@ -27,11 +27,11 @@ export class StateFeed {
     return this.#listeners.size;
   }
 
-  /** False when there are too many listeners already; `response` is untouched then. */
+  /** False when there are too many listeners; then `response` is untouched. */
   add(response: ServerResponse, headers: Readonly<Record<string, string>>): boolean {
     if (this.#listeners.size >= LISTENERS_MAX) return false;
     response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
-    // What a reader that comes back waits before it does.
+    // How long a reader waits before it connects again.
     response.write('retry: 1000\n\n');
     this.#listeners.set(response, 0);
     const remove = guard('admin', () => this.#remove(response));
@@ -56,7 +56,7 @@ export class StateFeed {
   #rest(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    // Whoever comes next must not begin with an old state.
+    // The next listener must not begin with an old state.
     this.#last = '';
   }
 
@@ -69,7 +69,7 @@ export class StateFeed {
     const mine = this.#timer;
     const state = await this.#reader.read().catch(() => null);
     if (this.#timer !== mine) return;
-    // A directory that does not answer is seen by the silence; the comment says that the stream itself lives.
+    // Silence shows that the directory does not answer; this comment line shows that the stream itself is alive.
     this.#last = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
     for (const [response, missed] of this.#listeners) {
       const isRead = response.writableLength < UNREAD_BYTES_MAX;

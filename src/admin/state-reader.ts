@@ -3,12 +3,12 @@ import type { AdminSource } from './admin-source.ts';
 import { type AdminState, adminState } from './admin-state.ts';
 import { WaitWindow } from './waits.ts';
 
-/** However many look, and however often, jobs are read this often. */
+/** Jobs are read at most this often, however many clients ask. */
 const JOBS_EVERY_MS = 1_900;
-/** In each state: enough to say what fails. */
+/** Jobs in each state: enough to say what fails. */
 const JOBS_MAX = 15;
 
-/** Puts the picture together that people see. */
+/** Puts together the state that people see. */
 export class StateReader {
   readonly #source: AdminSource;
   readonly #waits = new WaitWindow();
@@ -23,7 +23,7 @@ export class StateReader {
     return adminState(state, jobs, this.#source, this.#waits.add(state.nodes, performance.now()), Date.now());
   }
 
-  /** A directory without its jobs is better than neither. */
+  /** A state without jobs is better than no state. */
   #readJobs(): Promise<StartupJobs | null> {
     if (this.#source.redisConnected === false) return Promise.resolve(null);
     const now = performance.now();

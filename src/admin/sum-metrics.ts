@@ -1,7 +1,7 @@
-/** The numbers of several processes as those of one. */
+/** Sums the numbers of several processes. */
 import type { HistogramNumbers, MetricsSnapshot, RouteCounts, RouteNumbers } from './metrics-source.ts';
 
-/** `starting` is the cluster's number in each of them; it is not added up. */
+/** `starting` is the number of the whole cluster in each of them; it is not summed. */
 export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
   const routes = new Map<string, RouteNumbers>();
   for (const route of snapshots.flatMap((snapshot) => snapshot.routes)) {
@@ -22,7 +22,7 @@ export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapsh
   };
 }
 
-/** What stays counted of a process that is gone. */
+/** The counters of a process that has ended, which stay in the sum. */
 export function countersOnly(snapshot: MetricsSnapshot): MetricsSnapshot {
   return {
     ...snapshot,

@@ -3,7 +3,7 @@ import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { AdminSource } from './admin-source.ts';
 
 export interface Trouble {
-  /** `error`: clients suffer, or will at once; `warning`: somebody should look; `note`: good to know. */
+  /** `error`: clients suffer, or soon will; `warning`: an operator should look; `note`: good to know. */
   readonly severity: 'error' | 'warning' | 'note';
   /** Stable, for scripts. */
   readonly code: string;
@@ -16,12 +16,12 @@ export interface Trouble {
 }
 
 export interface TroubleContext {
-  /** Null when they are not known. */
+  /** Null when jobs are not known. */
   readonly jobs: StartupJobs | null;
   readonly startedBy: AdminSource['startedBy'];
   /** Why Redis refuses to write although it answers; null when it does not. */
   readonly redisRefusal: string | null;
-  /** Of the process that answers, by where they happened. */
+  /** Internal errors of the process that answers, by place. */
   readonly internalErrors: Readonly<Record<string, InternalErrors>>;
   /** ms since the epoch. */
   readonly now: number;

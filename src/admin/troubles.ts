@@ -1,4 +1,4 @@
-/** What is wrong now, in words: a pure function of one picture of the cluster. The page, the API and the command line say the same. */
+/** What is wrong now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
 import type { InternalErrors } from '../boundary.ts';
 import type { NodeSnapshot } from '../cluster/cluster.ts';
 import type { ClusterState } from './admin-source.ts';
@@ -8,9 +8,9 @@ import { about, counted, firstLine } from './words.ts';
 
 const LATE_HEARTBEAT_MS = 2_000;
 const REASON_CHARS_MAX = 160;
-/** An internal error is shown for so long after it happened last. */
+/** How long an internal error is shown after it happened last. */
 const INTERNAL_ERROR_SHOWN_MS = 15 * 60_000;
-/** What was found in Redis longer ago is history. */
+/** Older findings in Redis are history. */
 const LATE_MS = 3_600_000;
 const ORDER = { error: 0, warning: 1, note: 2 } as const;
 
@@ -31,7 +31,7 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
 }
 
 function redisAway(node: string | null): Trouble {
-  const what = node === null ? 'What is shown may be old' : `What is shown is what ${node} knows of itself`;
+  const what = node === null ? 'This state may be old' : `This state is only what ${node} knows itself`;
   return {
     severity: 'error',
     code: 'redis_away',
@@ -49,7 +49,7 @@ function redisRefuses(reason: string): Trouble {
     route: null,
     node: null,
     text: `Redis answers and refuses to write: ${firstLine(reason, REASON_CHARS_MAX)}`,
-    advice: 'Nothing is registered and nothing is started until it takes writes again. Is it full (maxmemory), or a replica?',
+    advice: 'Nothing is registered and nothing is started until Redis accepts writes again. Is it full (maxmemory), or a replica?',
   };
 }
 
@@ -63,7 +63,7 @@ function internalErrorsAt(where: string, { count, ageMs, message }: InternalErro
       route: null,
       node,
       text: `${at}: ${counted(count, 'internal error')} (${where}), the last one ${about(ageMs)} ago: ${firstLine(message, REASON_CHARS_MAX)}`,
-      advice: `A fault in pullproxy. Only what it happened in has ended, the rest goes on. The log has its stack ("where":"${where}"): please report it.`,
+      advice: `A fault in pullproxy. It ended only the request, connection or job in which it happened. The log has its stack ("where":"${where}"): please report it.`,
     },
   ];
 }
@@ -77,7 +77,7 @@ function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[]
         route: null,
         node: id,
         text: `node ${id}: last heartbeat ${about(heartbeatAgeMs)} ago`,
-        advice: 'After 3 s it counts as dead, and the others go on without it.',
+        advice: 'After 3 s it counts as dead, and the other nodes go on without it.',
       },
     ];
   }
@@ -89,7 +89,7 @@ function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[]
       route: null,
       node: id,
       text: `node ${id} is draining`,
-      advice: 'It takes nobody in, answers those who are there, and ends.',
+      advice: 'It accepts no new clients, serves the ones that it has, and ends.',
     },
   ];
 }
@@ -104,12 +104,12 @@ function versions(nodes: readonly NodeSnapshot[]): Trouble[] {
       route: null,
       node: null,
       text: `nodes of ${found.length} versions: ${found.join(', ')}`,
-      advice: 'That is fine during an upgrade.',
+      advice: 'This is normal during an upgrade.',
     },
   ];
 }
 
-/** Somebody else writes into this Redis. What was found there lately is worth a word, what it was `inspect` shows. */
+/** Something else writes into this Redis. Recent findings are a trouble; `inspect` shows them. */
 function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble[] {
   const late = aside.filter(({ at }) => now - at < LATE_MS);
   const [first] = late.toSorted((a, b) => b.at - a.at);
@@ -122,12 +122,12 @@ function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble
       route: null,
       node: null,
       text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_CHARS_MAX),
-      advice: 'What was there before is said anew by the nodes. Who else writes into this Redis? "pullproxy inspect" shows what was found.',
+      advice: 'The nodes write the missing entries again. Who else writes into this Redis? "pullproxy inspect" shows what was found.',
     },
   ];
 }
 
-/** Said of a route already where clients wait for it. */
+/** Left out when a route with waiting clients says it already. */
 function noScaler({ routes, redis }: ClusterState, { startedBy, jobs }: TroubleContext): Trouble[] {
   if (startedBy !== 'scalers' || redis.connected === false || jobs?.scalers !== 0 || routes.some(({ held }) => held > 0)) return [];
   return [
@@ -136,8 +136,8 @@ function noScaler({ routes, redis }: ClusterState, { startedBy, jobs }: TroubleC
       code: 'no_scaler',
       route: null,
       node: null,
-      text: 'no scaler is there',
-      advice: 'Instances are not started by themselves: pullproxy scaler --redis URL -- CMD ARG...',
+      text: 'there is no scaler',
+      advice: 'Without a scaler no instance is started: pullproxy scaler --redis URL -- CMD ARG...',
     },
   ];
 }

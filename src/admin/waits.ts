@@ -1,19 +1,19 @@
-/** How long clients waited lately, in the whole cluster: the difference between what nodes counted then and now. */
+/** How long clients waited lately, in the whole cluster: the difference between the counts of nodes then and now. */
 import type { NodeSnapshot, WaitCounts } from '../cluster/cluster.ts';
 
-/** Of clients that got a slot within `withinMs`. */
+/** Waits of clients that got a slot within `withinMs`. */
 export interface WaitsLately {
   readonly withinMs: number;
   readonly count: number;
-  /** Half of them waited no longer, about; null when there were none. */
+  /** The median, approximately; null when there were none. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
 }
 
 export interface Waits {
-  /** Clients that were held at all. */
+  /** All clients that were held. */
   readonly holds: WaitsLately;
-  /** Of these, the ones that came while no instance was ready. They are few, so they are counted for longer. */
+  /** Those among them that came while no instance was ready. They are few, so they are counted for longer. */
   readonly coldStarts: WaitsLately;
 }
 
@@ -27,15 +27,15 @@ export class WaitWindow {
   #last = new Map<string, Pick<NodeSnapshot, Kind>>();
   #ended: { readonly at: number; readonly holds: WaitCounts; readonly coldStarts: WaitCounts }[] = [];
 
-  /** `at`: ms, of whatever clock never goes back. */
+  /** `at`: ms of a monotonic clock. */
   add(nodes: readonly NodeSnapshot[], at: number): Waits {
     const increase = { holds: {} as Record<string, number>, coldStarts: {} as Record<string, number> };
     for (const node of nodes) {
-      // What a node counted before it was first seen is nobody's lately.
+      // Counts from before a node was first seen are not recent.
       const before = this.#last.get(node.id) ?? node;
       for (const kind of KINDS) {
         for (const [bound, count] of Object.entries(node[kind])) {
-          // Less than before: it was started anew.
+          // Less than before: the node was restarted.
           const more = count - (before[kind][bound] ?? 0);
           if (more > 0) increase[kind][bound] = (increase[kind][bound] ?? 0) + more;
         }
@@ -61,12 +61,12 @@ export class WaitWindow {
   }
 }
 
-/** Nodes leave out empty buckets; no bucket's upper bound is more than so many times its lower one. */
+/** Nodes leave out empty buckets. The upper bound of a bucket is at most this many times its lower bound. */
 const STEP_MAX = 2.5;
-/** Longer waits are not told apart. */
+/** Longer waits are not distinguished. */
 const LONGEST_MS = 60_000;
 
-/** Prometheus' estimate: inside a bucket the observations lie evenly. */
+/** Estimates like Prometheus: observations are spread evenly inside a bucket. */
 function quantileMs(buckets: readonly (readonly [seconds: number, count: number])[], count: number, share: number): number | null {
   let below = 0;
   for (const [bound, own] of buckets) {

@@ -9,7 +9,7 @@ export function number(value: number): string {
   return value.toLocaleString('en-US');
 }
 
-/** An age or a wait, about: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 days`. */
+/** An age or a wait, rounded: `0.4 s`, `12 s`, `3 min`, `2 h`, `5 days`. */
 export function about(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
   if (seconds < 9.95) return `${Number(seconds.toFixed(1))} s`;
@@ -19,12 +19,12 @@ export function about(ms: number): string {
   return `${Math.round(seconds / 86_400)} days`;
 }
 
-/** The first line, at most `lettersMax` letters of it. */
+/** The first line, cut to `lettersMax` characters. */
 export function firstLine(text: string, charsMax: number): string {
   return shortened(text.trim().split('\n', 1)[0] ?? '', charsMax);
 }
 
-/** The last line that says anything: an error's reason mostly stands there. */
+/** The last line that is not empty: it usually has the reason of an error. */
 export function lastLine(text: string, charsMax: number): string {
   return shortened(text.trimEnd().split('\n').at(-1)?.trim() ?? '', charsMax);
 }

@@ -15,7 +15,7 @@ export class CommandSpans {
     this.#tracer = tracer;
   }
 
-  /** The command begins; what is returned is to be called once, when it has ended. `failure`: null when it succeeded. */
+  /** The command begins. Call the returned function once, when it has ended. `failure`: null when it succeeded. */
   begin({ route, startId, count, desired }: StartFacts): (exitCode: number | null, failure: string | null) => void {
     const attributes = { 'pullproxy.route': route, 'pullproxy.start_id': startId, 'pullproxy.count': count, 'pullproxy.desired': desired };
     const span = this.#tracer.startSpan('startup command', { kind: SpanKind.INTERNAL, root: true, attributes });

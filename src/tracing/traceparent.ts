@@ -1,13 +1,13 @@
-/** W3C Trace Context (https://www.w3.org/TR/trace-context/) in a request's head as it goes on to the application. */
+/** W3C Trace Context (https://www.w3.org/TR/trace-context/) in the request head that goes to the application. */
 import { createTraceState, isSpanContextValid, type SpanContext } from '@opentelemetry/api';
 import type { RequestHead } from '../node/http1/head/request-head.ts';
 
 const TRACEPARENT = /\r\ntraceparent:[ \t]*([0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}))/i;
 const TRACESTATE = /\r\ntracestate:[ \t]*([^\r]*)/gi;
-/** Behind the version and its hyphen. */
+/** After the version and its hyphen. */
 const IDS_AT = 3;
 
-/** The client's span; null when the head names none. The head was judged before: what is there is valid. */
+/** The client's span; null when the head has none. The head was checked before, so a traceparent in it is valid. */
 export function readTraceparent({ bytes }: RequestHead): SpanContext | null {
   const text = bytes.toString('latin1');
   const [, , traceId, spanId, flags] = TRACEPARENT.exec(text) ?? [];
@@ -24,8 +24,8 @@ export function readTraceparent({ bytes }: RequestHead): SpanContext | null {
 }
 
 /**
- * The application's parent is `span`. Where traces are recorded every head has a traceparent, and it has the same length whoever is meant: it is written over in
- * place. A version that is newer than ours keeps what else it says.
+ * Makes `span` the parent of the application's spans. With traces every head has a traceparent, and all of them have the same length, so it is
+ * overwritten in place. A newer version than ours keeps its other fields.
  */
 export function passOn({ bytes }: RequestHead, { traceId, spanId, traceFlags }: SpanContext): void {
   const match = TRACEPARENT.exec(bytes.toString('latin1'));

@@ -1,4 +1,4 @@
-/** OpenTelemetry, put together. Loaded only where traces are wanted; nothing else imports its packages. */
+/** Sets OpenTelemetry up. Loaded only with traces; no other room imports its packages. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
@@ -8,26 +8,26 @@ import type { Log } from '../log.ts';
 import { CommandSpans } from './command-spans.ts';
 import { VisitSpans } from './visit-spans.ts';
 
-/** At the end: how long a collector may take, which would be tried again for half a minute. */
+/** At the end: how long a collector may take. OpenTelemetry would try again for half a minute. */
 const CLOSE_MS = 3_000;
 
 export interface TracingOptions {
   readonly version: string;
-  /** Which process it is: a node's id, say. */
+  /** The process, for example a node's id. */
   readonly instance: string;
   readonly log: Log;
-  /** Takes the spans; OTLP over HTTP when absent. */
+  /** Receives the spans; absent: OTLP over HTTP. */
   readonly exporter?: SpanExporter;
 }
 
 export interface Tracing {
   readonly visits: VisitSpans;
   readonly commands: CommandSpans;
-  /** Sends what is left; resolves also when it could not be sent in CLOSE_MS. */
+  /** Sends the remaining spans; resolves after CLOSE_MS in any case. */
   close(): Promise<void>;
 }
 
-/** Spans are sent in batches; of too many that wait (OTEL_BSP_MAX_QUEUE_SIZE) further ones are dropped. */
+/** Spans are sent in batches; when too many wait (OTEL_BSP_MAX_QUEUE_SIZE) further ones are dropped. */
 export function startTracing({ version, instance, log, exporter = new OTLPTraceExporter() }: TracingOptions): Tracing {
   const own = resourceFromAttributes({ 'service.name': 'pullproxy', 'service.version': version, 'service.instance.id': instance });
   const provider = new BasicTracerProvider({
@@ -35,7 +35,7 @@ export function startTracing({ version, instance, log, exporter = new OTLPTraceE
     resource: own.merge(detectResources({ detectors: [envDetector] })),
     spanProcessors: [new BatchSpanProcessor(exporter)],
   });
-  // Collectors that are away, above all: said as often as OpenTelemetry tries.
+  // Mostly collectors that are away. OpenTelemetry reports each try.
   const say = (message: string): void => log.warn({ reason: message }, 'OpenTelemetry');
   const ignore = (): void => {};
   diag.setLogger(

@@ -1,12 +1,12 @@
 /**
  * The spans of one visit:
  *
- *     GET app.example.com          from its arrival to its end; the client's span is its parent, if it named one
+ *     GET app.example.com          from its arrival to its end; the client's span is its parent, if there is one
  *       ├─ hold                    each time that it waited for a slot
  *       │    └─ handoff            the slot came from another node: from its announcement until it was there
- *       └─ stream                  each attempt on an instance; the application is told that this one is its parent
+ *       └─ stream                  each attempt at an instance; it is the parent of the application's spans
  *
- * Names of attributes are OpenTelemetry's, where it has some (semantic conventions for HTTP).
+ * Names of attributes are OpenTelemetry's, if it has them (semantic conventions for HTTP).
  */
 import { type Attributes, context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
 import type { RequestHead } from '../node/http1/head/request-head.ts';
@@ -79,7 +79,7 @@ export class VisitSpans implements VisitWatcher {
     if (status !== 0) root.setAttribute('http.response.status_code', status);
     if (reason !== null) root.setAttribute('error.type', reason);
     else if (status >= 500) root.setAttribute('error.type', String(status));
-    // What a client did wrong, or left, is no error of a server's span.
+    // A fault of the client, or its leaving, is no error of a server span.
     const isOurs = status >= 500 || (reason !== null && !'CcPL'.includes(endedBy));
     if (isOurs) root.setStatus({ code: SpanStatusCode.ERROR, ...(reason === null ? {} : { message: reason }) });
     root.end(wallClock(record.endedAt));
@@ -121,7 +121,7 @@ function httpAttributes(head: RequestHead): Attributes {
   };
 }
 
-/** What clients make up is no name of a span. */
+/** Methods that clients invent must not become names of spans. */
 function knownMethod({ method }: RequestHead): string {
   return METHODS.has(method) ? method : 'HTTP';
 }

@@ -1,18 +1,18 @@
-/** What a supervisor and its workers say to each other, over the channel that Node gives to a child process. */
+/** The messages between a supervisor and its workers, over the channel that Node gives to a child process. */
 
 export type ToWorker =
   /** Leave gracefully; serve on for so long before. */
   | { readonly t: 'leave'; readonly delayMs: number }
-  /** Of TLS session tickets; the first one encrypts. */
+  /** Keys of TLS session tickets; the first one encrypts. */
   | { readonly t: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
   | { readonly t: 'call'; readonly call: number; readonly method: string; readonly args: readonly unknown[] };
 
 export type FromWorker =
-  /** It serves; `facts` are whatever it says of itself. */
+  /** The worker serves; `facts` are what it says about itself. */
   | { readonly t: 'ready'; readonly facts: unknown }
-  /** It can't start, and why; it ends after that. */
+  /** The worker can't start, and why; then it ends. */
   | { readonly t: 'failed'; readonly error: Failure }
-  /** It lives; with what else it says. */
+  /** The worker lives; `facts` as above. */
   | { readonly t: 'beat'; readonly facts: unknown }
   | { readonly t: 'answer'; readonly call: number; readonly value: unknown }
   | { readonly t: 'failure'; readonly call: number; readonly error: Failure };
@@ -21,9 +21,9 @@ export type FromWorker =
 export interface Failure {
   readonly name: string;
   readonly message: string;
-  /** Of a `ConfigError`. */
+  /** The problems of a `ConfigError`. */
   readonly problems?: readonly string[];
-  /** Of what the system refused. */
+  /** The code of a system error. */
   readonly syscall?: string;
   readonly code?: string;
 }

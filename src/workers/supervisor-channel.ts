@@ -16,14 +16,14 @@ export class SupervisorChannel {
   #questions: Questions = {};
   #beat: NodeJS.Timeout | null = null;
 
-  /** @throws when nobody supervises this process */
+  /** @throws when this process has no supervisor */
   constructor() {
-    if (process.send === undefined) throw new Error('a worker is started by its supervisor only');
+    if (process.send === undefined) throw new Error('only a supervisor starts a worker');
     const given = Promise.withResolvers<void>();
     this.ticketKeysGiven = given.promise;
     this.left = new Promise((resolve) => {
       process.once('disconnect', () => resolve(0));
-      // The supervisor was killed while this module was loaded: that event has passed.
+      // The supervisor was killed while this module was loaded, so the event has passed.
       if (!process.connected) resolve(0);
       const heard = guard('worker', (message: unknown) => {
         const told = message as ToWorker;
@@ -39,7 +39,7 @@ export class SupervisorChannel {
     });
   }
 
-  /** Calls `use` with the keys that were given, and with those that follow. */
+  /** Calls `use` with the current keys, and with each later set. */
   followTicketKeys(use: (keys: readonly Buffer[]) => void): void {
     this.#useTicketKeys = use;
     if (this.#ticketKeys.length > 0) use(this.#ticketKeys);
@@ -53,7 +53,7 @@ export class SupervisorChannel {
     this.#beat = setInterval(beat, BEAT_MS);
   }
 
-  /** This process can't start. Resolves when that is said. */
+  /** Says that this process can't start. Resolves when the message is sent. */
   failed(error: unknown): Promise<void> {
     return new Promise((resolve) => say({ t: 'failed', error: failureOf(error) }, resolve));
   }
@@ -74,7 +74,7 @@ export class SupervisorChannel {
 }
 
 function say(message: FromWorker, said: () => void = () => {}): void {
-  // A supervisor that is gone is noticed by `disconnect`.
+  // `disconnect` notices a supervisor that has ended.
   if (process.connected) process.send?.(message, undefined, undefined, () => said());
   else said();
 }

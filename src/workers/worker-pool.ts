@@ -1,6 +1,6 @@
 /**
- * The workers of one supervisor: so many at any time. One that dies is started again, sooner or later depending on how long it had
- * lived; one that does not say that it lives is killed.
+ * The workers of one supervisor, always the same number. A worker that dies is replaced, after a pause that depends on how long it
+ * lived; a worker that stops sending beats is killed.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { guard, unawaited } from '../boundary.ts';
@@ -8,22 +8,22 @@ import type { Log } from '../log.ts';
 import { BEAT_MS } from './messages.ts';
 import type { Exit, WorkerProcess } from './worker-process.ts';
 
-/** A worker that has said nothing for so many looks, one in BEAT_MS, hangs. Counted in looks, not in time: this process may have been stopped, too. */
+/** A worker hangs when it was silent for this many checks, one in BEAT_MS. Checks are counted and not time, because this process may have been stopped too. */
 const SILENT_LOOKS_MAX = 10;
-/** One that starts says nothing until it serves: it may have to wait for Redis, on a busy machine. */
+/** A starting worker is silent until it serves: it may have to wait for Redis, on a busy machine. */
 const STARTING_LOOKS_MAX = 60;
-/** Told to leave while it starts: nobody is served by it. */
+/** A worker that is told to leave while it starts serves nobody. */
 const LEAVING_AT_START_MS = 5_000;
 const RESTART_MS_MIN = 100;
 const RESTART_MS_MAX = 5_000;
-/** Who lived for so long did not die of how it was started. */
+/** A worker that lived longer did not die because of its start. */
 const SETTLED_AFTER_MS = 10_000;
 
 export interface WorkerPoolOptions {
   readonly size: number;
   /** Starts the worker with this number, from 1. */
   readonly start: (number: number) => WorkerProcess;
-  /** One has ended, whatever the reason. */
+  /** A worker has ended, for any reason. */
   readonly ended?: (worker: WorkerProcess) => void;
   readonly log: Log;
 }
@@ -31,7 +31,7 @@ export interface WorkerPoolOptions {
 interface Place {
   readonly number: number;
   worker: WorkerProcess | null;
-  /** Deaths in a row, each soon after the start. */
+  /** Deaths in a row, each soon after its start. */
   deaths: number;
 }
 
@@ -50,12 +50,12 @@ export class WorkerPool {
     this.#places = Array.from({ length: options.size }, (_, i) => ({ number: i + 1, worker: null, deaths: 0 }));
   }
 
-  /** Those that serve now. */
+  /** The workers that serve now. */
   get serving(): WorkerProcess[] {
     return this.#places.flatMap(({ worker }) => (worker?.state === 'ready' ? [worker] : []));
   }
 
-  /** Resolves when all serve, or are told to leave before. @throws when one of them can't, after all have been ended */
+  /** Resolves when all workers serve, or were told to leave. @throws when a worker can't start, after all have been ended */
   async start(): Promise<void> {
     this.#state = 'working';
     const look = guard('timer', () => this.#look());
@@ -70,7 +70,7 @@ export class WorkerPool {
     for (const place of this.#places) unawaited('worker', this.#keep(place));
   }
 
-  /** Replaces all workers, one after the other, by new ones: the others serve meanwhile. Calls that come meanwhile are this one. */
+  /** Replaces all workers, one after the other; the others serve meanwhile. A call during a replacement joins it. */
   restartAll(): Promise<void> {
     this.#rolling ??= this.#restartAll().finally(() => {
       this.#rolling = null;
@@ -89,7 +89,7 @@ export class WorkerPool {
     const timers = [setTimeout(overdue, delayMs + timeoutMs), setTimeout(unready, LEAVING_AT_START_MS)];
     await Promise.all(workers.map(({ ended }) => ended));
     for (const timer of timers) clearTimeout(timer);
-    // One that hangs is killed meanwhile, too.
+    // A worker that hangs is killed meanwhile.
     if (this.#watch !== null) clearInterval(this.#watch);
   }
 
@@ -119,20 +119,20 @@ export class WorkerPool {
     }
   }
 
-  /** Whoever works in this place and ends is followed by another one. */
+  /** Each worker that ends in this place is followed by another one. */
   async #keep(place: Place): Promise<void> {
     while (this.#isWorking()) {
       const worker = place.worker as WorkerProcess;
       const exit = await worker.ended;
       if (!this.#isWorking()) return;
       const lived = performance.now() - worker.startedAt;
-      // One that leaves again and again, without being told, is no better than one that dies.
+      // A worker that leaves again and again without being told is treated like one that dies.
       if (worker.isLeaving || lived >= SETTLED_AFTER_MS) place.deaths = 0;
       else place.deaths++;
       const waitMs = place.deaths === 0 ? 0 : Math.min(RESTART_MS_MAX, RESTART_MS_MIN * 2 ** (place.deaths - 1));
       this.#say(place, worker, exit, waitMs);
       await delay(waitMs, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
-      // No memory, or no descriptor, for another process now.
+      // There is no memory, or no file descriptor, for another process now.
       while (this.#isWorking() && !this.#isFilled(place))
         await delay(RESTART_MS_MAX, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
     }
@@ -151,7 +151,7 @@ export class WorkerPool {
       if (before === null || !this.#isWorking()) continue;
       before.leave();
       await before.ended;
-      // Its place is filled by #keep.
+      // #keep fills its place.
       while (this.#isWorking() && (place.worker === before || (await this.#failsToStart(place.worker)))) {
         await delay(RESTART_MS_MIN, undefined, { signal: this.#leaving.signal }).catch(() => undefined);
       }

@@ -10,7 +10,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** `starting`: it does not serve yet. `leaving`: it was told to. */
+/** `starting`: it does not serve yet. `leaving`: it was told to leave. */
 type State = 'starting' | 'ready' | 'leaving' | 'over';
 
 interface Call {
@@ -20,13 +20,13 @@ interface Call {
 
 /** One worker: a child process that says when it serves, and answers questions. */
 export class WorkerProcess {
-  /** Resolves with what it says of itself when it serves; rejects when it ends before. */
+  /** Resolves with its facts when it serves; rejects when it ends before. */
   readonly ready: Promise<unknown>;
   readonly ended: Promise<Exit>;
   readonly startedAt = performance.now();
-  /** Looks at it since it last said that it lives: its supervisor counts them up. */
+  /** Checks since its last beat; the supervisor counts them. */
   silentLooks = 0;
-  /** What it last said of itself. */
+  /** Its last facts. */
   facts: unknown = null;
   readonly #child: ChildProcess;
   readonly #calls = new Map<number, Call>();
@@ -36,16 +36,16 @@ export class WorkerProcess {
   #failure: Error | null = null;
   #state: State = 'starting';
 
-  /** `command`: the program and its arguments. It inherits this process' environment and output. */
+  /** `command`: the program and its arguments. It inherits the environment and the output of this process. */
   constructor(command: readonly [string, ...string[]]) {
     const [program, ...args] = command;
     this.#child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' });
     this.ready = this.#isReady.promise;
-    // Whoever waits for it hears of it; nobody has to.
+    // A rejection matters only to a caller that awaits it.
     this.ready.catch(() => {});
     this.ended = new Promise((resolve) => {
       const failed = guard('worker', (error: Error) => {
-        // Later errors (a message that could not be sent) leave the exit to tell the end.
+        // Later errors (a message that could not be sent) do not matter: the exit tells the end.
         if (this.#child.pid === undefined) this.#over({ code: 1, signal: null }, error.message, resolve);
       });
       const exited = guard('worker', (code: number | null, signal: NodeJS.Signals | null) =>
@@ -62,7 +62,7 @@ export class WorkerProcess {
     return this.#state;
   }
 
-  /** It was told to leave, whether it has done so or not. */
+  /** It was told to leave; it may have done so already. */
   get isLeaving(): boolean {
     return this.#isLeaving;
   }
@@ -76,7 +76,7 @@ export class WorkerProcess {
     return this.#child.pid;
   }
 
-  /** Asks one of the questions that it offers. @throws what it throws, or when it does not answer in time */
+  /** Asks the worker one of its questions. @throws its error, or when it does not answer in time */
   call(method: string, args: readonly unknown[] = []): Promise<unknown> {
     if (this.#state !== 'ready') return Promise.reject(new Error('the worker does not serve'));
     const call = this.#nextCall++;
@@ -97,12 +97,12 @@ export class WorkerProcess {
   leave(delayMs = 0): void {
     if (this.#state === 'over' || this.#isLeaving) return;
     this.#isLeaving = true;
-    // One that does not serve yet is still to be seen as such: it has nothing to drain.
+    // A worker that does not serve yet stays `starting`: it has nothing to drain.
     if (this.#state === 'ready') this.#state = 'leaving';
     this.#say({ t: 'leave', delayMs });
   }
 
-  /** Keys of TLS session tickets, as all workers have them. */
+  /** Gives it the keys of TLS session tickets that all workers have. */
   giveTicketKeys(keys: readonly Buffer[]): void {
     this.#say({ t: 'ticket-keys', keys });
   }
@@ -112,7 +112,7 @@ export class WorkerProcess {
   }
 
   #say(message: ToWorker): void {
-    // It may have ended a moment ago: that is heard on another way.
+    // It may have ended a moment ago: the exit event tells that.
     if (this.#child.connected) this.#child.send(message, () => {});
   }
 

@@ -269,7 +269,7 @@ describe('when things break', () => {
     await scaler.stop();
     const { page } = await signedIn(nodes.b.admin);
     const waiting = ask(nodes.b.url, { host: 'r1.example.net' }).catch(() => null);
-    await saysEventually(page, '#now', /r1\.example\.net: 1 client held .*no scaler is there to start an instance/);
+    await saysEventually(page, '#now', /r1\.example\.net: 1 client held .*there is no scaler to start an instance/);
     await page.close();
     await setRoute(redis.url, 'r1.example.net', 'holdTimeout=1s');
     await waiting;

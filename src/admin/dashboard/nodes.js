@@ -54,7 +54,7 @@ function row({ id, address, version, held, active, links, heartbeatAgeMs, draini
 
 async function drain(id, isThis) {
   const page = isThis ? ' This page is served by it and will lose its connection.' : '';
-  const text = `It takes nobody in any more, answers those who are there, and ends. Nothing starts it again from here.${page}`;
+  const text = `It accepts no new clients, serves the ones that it has, and ends. This page cannot start it again.${page}`;
   if ((await confirm(`Drain node ${id}?`, text, 'Drain')) === null) return;
   await attempt(`Node ${id} was asked to leave.`, 'POST', `api/v1/nodes/${encodeURIComponent(id)}/drain`);
 }

@@ -17,7 +17,7 @@ export async function drain(argv: readonly string[]): Promise<number> {
   const bell = createRedisBell({ url: redis, log: createLog('pullproxy', 'silent') });
   return answering(redis, bell, async () => {
     if (await bell.ring(node, leaveRing(delayMs))) return 0;
-    console.error(`pullproxy: no node ${node} listens ("pullproxy status" shows those that do)`);
+    console.error(`pullproxy: there is no node ${node} ("pullproxy status" shows all nodes)`);
     return 1;
   });
 }

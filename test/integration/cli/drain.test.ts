@@ -94,7 +94,7 @@ describe('pullproxy drain', () => {
   });
 
   test('says that no such node listens, and what a name is', async () => {
-    expect(await drain('nobody')).toMatchObject({ code: 1, stderr: expect.stringContaining('no node nobody listens') });
+    expect(await drain('nobody')).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no node nobody') });
     expect((await drain('no body')).code).toBe(2);
     expect((await drain()).code).toBe(2);
     expect((await drain('a', '--delay', '-1s')).code).toBe(2);

@@ -156,6 +156,6 @@ test('any node is told to leave', async () => {
   expect([asked.status, await asked.json()]).toEqual([202, { id: 'b' }]);
   expect(source.calls).toEqual([['drain', 'b']]);
   const unknown = await drain('unknown');
-  expect([unknown.status, await unknown.json()]).toEqual([404, { error: { code: 'unknown_node', message: 'no node unknown listens' } }]);
+  expect([unknown.status, await unknown.json()]).toEqual([404, { error: { code: 'unknown_node', message: 'there is no node unknown' } }]);
   expect((await drain('impossible')).status).toBe(409);
 });

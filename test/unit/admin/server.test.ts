@@ -254,7 +254,7 @@ describe('the dashboard', () => {
   test('nothing else is there', async () => {
     const response = await fetch(`${base}/dashboard/../server.ts`);
     expect(response.status).toBe(404);
-    expect(await response.json()).toEqual({ error: { code: 'not_found', message: 'there is nothing here' } });
+    expect(await response.json()).toEqual({ error: { code: 'not_found', message: 'not found' } });
   });
 });
 

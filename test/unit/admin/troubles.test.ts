@@ -106,7 +106,7 @@ describe('clients that wait', () => {
       'without a scaler',
       { held: 5, oldestHeldMs: 4_000 },
       { jobs: { jobs: [], scalers: 0 } },
-      ['error: example.com: 5 clients held for up to 4 s, and no scaler is there to start an instance'],
+      ['error: example.com: 5 clients held for up to 4 s, and there is no scaler to start an instance'],
     ],
     [
       'at a node on its own',
@@ -130,7 +130,7 @@ describe('clients that wait', () => {
       'in a queue that is full',
       { held: 7, oldestHeldMs: 10, settings: { maxHeld: 7 }, instances: full },
       {},
-      ['error: example.com: 7 clients held, and no more are taken in: whoever comes now gets a 503'],
+      ['error: example.com: 7 clients held, and no more are accepted: a new client gets a 503'],
     ],
   ])('%s', (_, changes, context, expected) => {
     expect(texts(ofRoute(changes, context))).toEqual(expected);
@@ -145,7 +145,7 @@ test('fewer instances than the minimum are said, until they are begun', () => {
 
 test('settings that nobody can follow are said', () => {
   expect(texts(ofRoute({ settings: { maxHeld: 'many' } }))).toEqual([
-    expect.stringMatching(/^error: example\.com: its settings are bad and nobody follows them: maxHeld "many": expected a whole number/),
+    expect.stringMatching(/^error: example\.com: its settings are invalid and not used: maxHeld "many": expected a whole number/),
   ]);
 });
 
@@ -165,7 +165,7 @@ describe('nodes', () => {
       severity: 'error',
       code: 'redis_away',
       text: 'Redis does not answer',
-      advice: expect.stringContaining('what a knows of itself'),
+      advice: expect.stringContaining('what a knows itself'),
     });
   });
 
@@ -181,7 +181,7 @@ describe('nodes', () => {
 });
 
 test('that no scaler is there is worth a note while nobody waits', () => {
-  expect(texts(find({}, { jobs: { jobs: [], scalers: 0 } }))).toEqual(['note: no scaler is there']);
+  expect(texts(find({}, { jobs: { jobs: [], scalers: 0 } }))).toEqual(['note: there is no scaler']);
 });
 
 test('errors come before warnings, and the route with most clients first', () => {
