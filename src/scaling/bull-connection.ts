@@ -1,22 +1,22 @@
-/** Where the queue of startup jobs is, and connections to it. */
+/** Connections to the queue of startup jobs. */
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { parseRedisUrl } from '../config/redis-url.ts';
 
 export const QUEUE_NAME = 'startup';
-/** In braces, because all keys of a queue have to lie in one slot of a Redis Cluster. */
+/** In braces, because all keys of a queue must lie in one slot of a Redis Cluster. */
 export const QUEUE_PREFIX = '{pp-bull}';
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** A connection that owes an answer for so long is cut: longer than BullMQ's blocking wait for jobs, which takes up to 10 s. */
+/** A connection without a reply for this time is cut. It is longer than BullMQ's blocking wait for jobs, which takes up to 10 s. */
 const SILENCE_MS_MAX = 15_000;
-/** How long a connection that is ended may still linger. */
+/** How long a connection may take to end. */
 const DISCONNECT_MS_MAX = 200;
 
 export type BullConnection = Redis | Cluster;
 
 /**
- * A connection as BullMQ wants it: commands wait for the connection to come back instead of failing, so what uses it
- * has to bound what it sends. Several URLs, separated by commas, are nodes of a Redis Cluster.
+ * A connection for BullMQ: commands do not fail while Redis is away but wait, so the user of the connection
+ * must limit what it sends. Several URLs, separated by commas, are nodes of a Redis Cluster.
  */
 export function connectBull(redisUrl: string): BullConnection {
   const place = parseRedisUrl(redisUrl);

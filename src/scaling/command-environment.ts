@@ -1,11 +1,11 @@
 /**
- * What of the scaler's own environment a startup command needs to run at all, and to reach the scheduler that it calls.
- * Nothing else goes through: the scaler knows secrets (Redis, the linkers' secret) that no container has to see.
+ * The variables of the scaler's environment that a startup command needs to run, and to reach its scheduler.
+ * No others are passed on: the scaler has secrets (Redis, the linkers' secret) that a container must not see.
  */
 const PASSED_ON = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'USER', 'DOCKER_HOST'];
 const PASSED_ON_PREFIX = 'KUBERNETES_';
 
-/** @param names further variables that the user wants to pass on (`--command-env NAME`). */
+/** @param names more variables to pass on (`--command-env NAME`). */
 export function selectCommandEnvironment(
   env: Readonly<Record<string, string | undefined>>,
   names: readonly string[] = [],

@@ -1,4 +1,4 @@
-/** Runs the commands of routes: the scaler's own, or the route's where the scaler allows that; counts them and says what came of them. */
+/** Runs the commands of routes: the scaler's own, or the route's if the scaler allows that. Counts them by result. */
 import { instanceIdOf, routeNameOf, startIdOf } from '../cluster/values.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
@@ -7,16 +7,16 @@ import type { OutputFiles } from './output-files.ts';
 import type { StartOrder } from './start-round.ts';
 
 export interface CommandRunnerOptions {
-  /** The startup command of routes that name none: program and arguments, with placeholders. May be empty. */
+  /** The startup command of routes without one: program and arguments, with placeholders. May be empty. */
   readonly command: readonly string[];
-  /** Routes may name their own: whoever may set a route may then run programs as this user. */
+  /** Routes may have their own commands: everybody who can set a route can then run programs as this user. */
   readonly allowRouteCommands?: boolean;
   readonly commandTimeoutMs: number;
-  /** What a command sees beside the start's own variables, see `selectCommandEnvironment`. */
+  /** The environment of a command beside the variables of the start, see `selectCommandEnvironment`. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Where commands write to; absent: into pipes of this process, which break with it. */
+  /** The files for output; absent: pipes of this process, which break when it ends. */
   readonly outputs?: OutputFiles | null;
-  /** A startup command begins; what it returns is called when it has ended. */
+  /** A startup command begins; the returned function is called when it has ended. */
   readonly began?: (facts: StartedCommand) => (exitCode: number | null, failure: string | null) => void;
   readonly log: Log;
 }
@@ -39,7 +39,7 @@ export interface CommandCount {
 /** An instance that has left. */
 export interface Leaver {
   readonly instance: string;
-  /** Absent when no start of ours began it. */
+  /** Absent when none of our starts began it. */
   readonly startId?: string | undefined;
 }
 
@@ -53,14 +53,14 @@ export class CommandRunner {
     this.#options = options;
   }
 
-  /** Startup commands by what came of them. */
+  /** Startup commands by result. */
   get counts(): readonly CommandCount[] {
     return [...this.#counts.values()].map((count) => ({ ...count }));
   }
 
   /**
-   * Runs the startup command. `ended` is told how it ended, also when it failed.
-   * @throws Error when it failed, or there is none to run.
+   * Runs the startup command. Calls `ended` with the result, also when it failed.
+   * @throws Error when it failed, or when there is no command.
    */
   async start(
     route: string,
@@ -80,7 +80,7 @@ export class CommandRunner {
     const facts = { route, startId: order.startId, count: order.count, desired: order.desired, exitCode, durationMs };
     this.#count(route, failure === null ? 'ok' : result.timedOut ? 'timeout' : 'failed');
     if (failure === null) {
-      log.info(facts, 'startup command has run');
+      log.info(facts, 'startup command finished');
       return;
     }
     log.warn({ ...facts, output }, failure);
@@ -102,15 +102,15 @@ export class CommandRunner {
     const result = await this.#run(stopCommand, { route, startId, instance, count: 1, ...counts }, signal);
     const { failure, exitCode, durationMs, output } = result;
     const facts = { route, instance, startId, exitCode, durationMs };
-    if (failure === null) this.#options.log.info(facts, 'stop command has run');
+    if (failure === null) this.#options.log.info(facts, 'stop command finished');
     else throw new Error(output === '' ? failure : `${failure}\n${output}`);
   }
 
   #startupCommand(route: string, { command }: Pick<RouteSettings, 'command'>): readonly string[] {
     const { command: own, allowRouteCommands } = this.#options;
-    // Not the scaler's own instead: that would start another application than the one that was asked for.
+    // The scaler's own command is no substitute: it would start another application.
     if (command !== undefined && allowRouteCommands !== true) throw new Error(`the command of ${route} is not run: ${NOT_ALLOWED}`);
-    if (command === undefined && own.length === 0) throw new Error(`${route} names no command, and this scaler has none of its own`);
+    if (command === undefined && own.length === 0) throw new Error(`${route} has no command, and this scaler has none of its own`);
     return command ?? own;
   }
 
@@ -138,14 +138,14 @@ export class CommandRunner {
   }
 }
 
-/** The last look before anything runs: these values come from Redis, and end up in the names of containers, units and manifests. */
+/** The last check before a command runs: these values come from Redis, and become names of containers, units and manifests. */
 function refuseOthersValues(route: string, startId: string, instance?: string): void {
-  if (routeNameOf(route) === null) throw new Error(`no command is run for ${quoted(route)}: it is no name of a route`);
+  if (routeNameOf(route) === null) throw new Error(`no command is run for ${quoted(route)}: it is not a route's name`);
   const isStart = startIdOf(startId) !== null && !startId.includes(':');
   if (!isStart && (startId !== '' || instance === undefined))
-    throw new Error(`no command is run for ${quoted(startId)}: it is no start id`);
+    throw new Error(`no command is run for ${quoted(startId)}: it is not a start id`);
   if (instance !== undefined && instanceIdOf(instance) === null) {
-    throw new Error(`no command is run for ${quoted(instance)}: it is no instance id`);
+    throw new Error(`no command is run for ${quoted(instance)}: it is not an instance id`);
   }
 }
 
@@ -153,4 +153,4 @@ function quoted(text: string): string {
   return JSON.stringify(text.slice(0, 100));
 }
 
-const NOT_ALLOWED = "this scaler runs no routes' commands (--allow-route-commands)";
+const NOT_ALLOWED = 'this scaler does not run commands of routes (--allow-route-commands)';

@@ -1,6 +1,6 @@
 /**
- * Runs the startup command: an argument vector given to the kernel, never to a shell, so that nothing in a route's name
- * can become a command of its own.
+ * Runs the startup command: an argument vector for the kernel, never for a shell, so that nothing in a route's name
+ * can become a command.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
@@ -8,15 +8,15 @@ import { guard } from '../boundary.ts';
 import type { OutputFile } from './output-files.ts';
 import { OutputTail } from './output-tail.ts';
 
-/** What the command is told about this start, in its arguments and in its environment. */
+/** The facts of this start, in the arguments and in the environment of the command. */
 export interface CommandValues {
   readonly route: string;
   readonly startId: string;
-  /** The instance that has left; absent when one is to be started. */
+  /** The instance that has left; absent for a startup command. */
   readonly instance?: string;
-  /** Instances that there should be in the end. */
+  /** How many instances there should be. */
   readonly desired: number;
-  /** Instances that this run of the command is to start. */
+  /** How many instances this run of the command should start. */
   readonly count: number;
   readonly held: number;
   readonly ready: number;
@@ -25,34 +25,34 @@ export interface CommandValues {
 export interface CommandLimits {
   /** After this the command's whole process group is ended. */
   readonly timeoutMs: number;
-  /** The environment to which the values are added; nothing of our own process's environment is passed on by itself. */
+  /** The environment to which the values are added. The environment of this process is not passed on. */
   readonly env: Readonly<Record<string, string>>;
-  /** Of the output only the end is kept: an error's last lines say most. */
+  /** Only the end of the output is kept: the last lines of an error say most. */
   readonly outputBytesMax: number;
-  /** Where it writes to, so that what it leaves running depends on nothing here; without it, pipes. */
+  /** The files for its output, so that programs that it leaves running do not depend on this process; without them, pipes. */
   readonly outputFile?: OutputFile | null;
-  /** Ends the command's process group, as the timeout does. */
+  /** Ends the process group of the command, like the timeout. */
   readonly signal?: AbortSignal;
 }
 
 export interface CommandResult {
-  /** Null when the command was ended by a signal or never ran. */
+  /** Null when a signal ended the command, or it never ran. */
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly timedOut: boolean;
-  /** The last lines of stdout and stderr, in the order in which they came. */
+  /** The last lines of stdout and stderr, in their order. */
   readonly output: string;
   readonly durationMs: number;
-  /** What went wrong, naming the command; null when it exited with 0. */
+  /** The failure, with the name of the command; null when it exited with 0. */
   readonly failure: string | null;
 }
 
 /** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 2_000;
-/** How long output is waited for after the exit: a child that went to the background keeps the pipes open for ever. */
+/** How long to wait for output after the exit: a child in the background keeps the pipes open for ever. */
 const OUTPUT_GRACE_MS = 100;
 
-/** Never rejects: a command that can't be run at all is a result as well. */
+/** Never rejects: a command that can't be run is a result too. */
 export async function runCommand(argv: readonly string[], values: CommandValues, limits: CommandLimits): Promise<CommandResult> {
   const begun = performance.now();
   const [file = '', ...args] = argv.map((argument) => fillIn(argument, values));
@@ -68,7 +68,7 @@ export async function runCommand(argv: readonly string[], values: CommandValues,
   };
 }
 
-/** Replaces the known placeholders and nothing else: JSON in an argument keeps its braces. One pass, so values are not searched again. */
+/** Replaces the known placeholders and nothing else: JSON in an argument keeps its braces. It is one pass, so values are not searched again. */
 function fillIn(argument: string, values: CommandValues): string {
   const known: Readonly<Record<string, string | number>> = {
     '{route}': values.route,
@@ -112,13 +112,13 @@ async function spawnAndWait(
   const to = outputFile?.descriptor ?? 'pipe';
   let child: ChildProcess;
   try {
-    // A process group of its own, so that a timeout reaches what the command has started, and a Ctrl-C at our terminal doesn't.
+    // A process group of its own, so that a timeout reaches the children of the command, and Ctrl-C at our terminal does not.
     child = spawn(file, args, { env, detached: true, stdio: ['ignore', to, to] });
   } catch (error) {
-    // Node throws for what it refuses itself: an empty name, a NUL byte.
+    // Node throws when it refuses a value itself: an empty name, a NUL byte.
     return { exitCode: null, signal: null, endedFor: null, spawnError: error as NodeJS.ErrnoException };
   }
-  // Without a descriptor for them Node makes no pipes at all, and says so by an 'error'.
+  // Without file descriptors Node makes no pipes, and emits 'error'.
   const pipes = [child.stdout, child.stderr].filter((pipe) => pipe instanceof Readable);
   const wrote = guard('command', (bytes: Buffer) => output.add(bytes));
   for (const pipe of pipes) pipe.on('data', wrote);
@@ -142,7 +142,7 @@ async function spawnAndWait(
   clearTimeout(timeout);
   clearTimeout(killTimer);
   signal?.removeEventListener('abort', onAbort);
-  // The leader had its grace; what it left behind in its group has no more.
+  // The leader had its grace period; other processes in its group get none.
   if (endedFor !== null) signalGroup(child, 'SIGKILL');
   await Promise.all(pipes.map(lastOutput));
   return { ...end, endedFor };
@@ -152,15 +152,15 @@ function exitOf(child: ChildProcess): Promise<Pick<CommandEnd, 'exitCode' | 'sig
   return new Promise((resolve) => {
     child.once('exit', (exitCode, signal) => resolve({ exitCode, signal, spawnError: null }));
     child.on('error', (spawnError) => {
-      // Later errors (a signal that could not be delivered) leave the exit to tell the end.
+      // Later errors (a signal that could not be delivered) do not matter: the exit tells the end.
       if (child.pid === undefined) resolve({ exitCode: null, signal: null, spawnError });
     });
   });
 }
 
 /**
- * Resolves when the pipe has ended, or a little after the exit when somebody still holds it: `linker &` in a script does.
- * Such a pipe is read on and thrown away, for closing it would kill its writer at its next line.
+ * Resolves when the pipe has ended, or a little after the exit when a process still holds it, such as `linker &` in a script.
+ * Such a pipe is read on and its bytes are dropped, because closing it would kill the writer at its next line.
  */
 function lastOutput(pipe: Readable): Promise<void> {
   return new Promise((resolve) => {
@@ -182,14 +182,14 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal);
   } catch {
-    // ESRCH: nobody of the group is left.
+    // ESRCH: the group has no process any more.
   }
 }
 
 function describeFailure(name: string, end: CommandEnd, timeoutMs: number): string | null {
   const { exitCode, signal, endedFor, spawnError } = end;
-  if (spawnError?.code === 'ENOENT') return `${name} was not found: give its full path, or see that the scaler's PATH has it`;
-  if (spawnError?.code === 'EACCES') return `${name} may not be run: it is not executable for this user`;
+  if (spawnError?.code === 'ENOENT') return `${name} was not found: give its full path, or add its folder to the scaler's PATH`;
+  if (spawnError?.code === 'EACCES') return `${name} could not be run: it is not executable for this user`;
   if (spawnError) return `${name} could not be run: ${spawnError.message}`;
   if (endedFor === 'timeout') return `${name} did not end within ${timeoutMs} ms and was stopped`;
   if (endedFor === 'abort') return `${name} was stopped`;

@@ -1,41 +1,41 @@
 import { failuresMax, minuteMs } from '../cluster/start-limits.ts';
 import type { StartPlan } from '../cluster/starts.ts';
 
-/** What is known of a route when it is decided whether to start instances; all counts are of the whole cluster. */
+/** The facts of a route for the decision to start instances; all counts are of the whole cluster. */
 export interface Demand extends Omit<StartPlan, 'begun' | 'trouble'> {
   readonly min: number;
   readonly max: number;
   /** From one start to the next; 0: no wait. */
   readonly startIntervalMs: number;
-  /** Null: as many as are missing. */
+  /** Null: no limit. */
   readonly maxStartsPerMinute: number | null;
-  /** Starts fail. */
+  /** The last starts failed. */
   readonly trouble: { readonly failures: number; readonly retryInMs: number } | null;
 }
 
 export interface Decision {
-  /** How many instances there should be, started ones included; where fewer are started now, how many there will be then. */
+  /** How many instances there should be. When fewer are started now, how many there will be then. */
   readonly desired: number;
-  /** How many of them to begin now; never negative: instances leave by themselves. */
+  /** How many to start now; never negative: instances leave by themselves. */
   readonly toStart: number;
   readonly reason: Reason;
-  /** More are missing, and may be begun after this; null when nothing is. */
+  /** More are missing and may be started after this time; null when none are. */
   readonly laterMs: number | null;
 }
 
-/** What set the number, for logs and for whoever asks why nothing starts. */
+/** Why the number is what it is, for logs and for people who ask why nothing starts. */
 export type Reason = 'idle' | 'minimum' | 'demand' | 'first' | 'wanted' | 'restart' | 'maximum' | 'paced' | 'failing' | 'trial';
 
-/** How often it is looked whether something has made room. */
+/** How often to look whether there is room now. */
 const LOOK_AGAIN_MS = 1_000;
 
 /**
  * `desired = clamp(ceil((held + active) / concurrency), min, max)`, `toStart = desired − ready − starting`, as far as the route's
  * pace and its last failures allow.
  *
- * Held and active are exact, so there is no averaging window. While nobody knows what an instance can take, one instance
- * is asked for: it will say it when it links. `max` wins over everything but a replacement: what is wanted and what a restart
- * replaces may be one instance more for a while, for a deployment has to work where one instance is all that may be.
+ * Held and active are exact, so there is no averaging window. While the concurrency of an instance is not known, one instance
+ * is started: it tells its concurrency when it links. `max` wins over everything except a replacement: wanted instances, and a restart,
+ * may be one instance beyond `max` for a while, because a deployment must work when `max` is 1.
  */
 export function decide(demand: Demand): Decision {
   const begun = demand.ready + demand.starting;
@@ -45,8 +45,8 @@ export function decide(demand: Demand): Decision {
   if (held !== null) return { desired: begun + Math.max(1, missing), ...held };
   const { toStart, laterMs } = paced(demand, missing);
   const reason = toStart < missing ? 'paced' : aim.desired > aim.limit ? 'maximum' : aim.reason;
-  // What is wanted waits for room, and more clients will ask again by themselves. A restart is not over before its instances are ready:
-  // nobody else would notice that one of them has failed.
+  // Wanted instances wait for room, while clients ask again by themselves. A restart goes on until its instances are ready:
+  // nothing else would notice that one of them has failed.
   const waits = aim.replaces && (aim.desired > aim.limit || (aim.reason === 'restart' && demand.starting + toStart > 0));
   return {
     desired: toStart > 0 ? begun + toStart : Math.min(aim.desired, aim.limit),
@@ -60,7 +60,7 @@ interface Aim {
   readonly desired: number;
   readonly limit: number;
   readonly reason: Reason;
-  /** Somebody wants instances although there are enough. */
+  /** Instances are wanted although there are enough. */
   readonly replaces: boolean;
 }
 
@@ -68,7 +68,7 @@ function aimOf(demand: Demand, begun: number): Aim {
   const { min, max, wanted, old } = demand;
   const [needed, why] = need(demand);
   let [desired, reason]: [number, Reason] = needed >= min ? [needed, why] : [min, 'minimum'];
-  // The newer ones alone are to be enough.
+  // The newer instances alone must be enough.
   const withOld = old + Math.max(1, Math.min(desired, max));
   if (old > 0 && withOld > desired) [desired, reason] = [withOld, 'restart'];
   if (wanted > 0 && begun + wanted > desired) [desired, reason] = [begun + wanted, 'wanted'];
@@ -77,20 +77,20 @@ function aimOf(demand: Demand, begun: number): Aim {
 }
 
 function need({ held, promised, serving, slots, free, concurrency }: Demand): [number, Reason] {
-  // A promised slot has left `free` already, so it stands for its client. More idle slots than slots: an instance has left and its node
-  // has not said so yet. That is nobody's demand.
+  // A promised slot has left `free` already, so it stands for its client. When there are more idle slots than slots, an instance has left and
+  // its node has not said so yet. That is no demand.
   const bySlots = held - promised + Math.max(0, slots - free);
-  // A slot that is on its way to another node is neither free nor serves: whom it is for would be counted twice once the promise has lapsed.
+  // A slot on its way to another node is neither free nor in use: its client would be counted twice when the promise has lapsed.
   const busy = serving === null ? bySlots : Math.min(bySlots, held + serving);
   if (busy === 0) return [0, 'idle'];
   if (concurrency === null) return [1, 'first'];
   return [Math.ceil(busy / concurrency), 'demand'];
 }
 
-/** After several failures in a row one start at a time is tried, each after a longer pause; null when nothing holds it back. */
+/** After several failures in a row, starts are tried one at a time, each after a longer pause; null when there is no reason to wait. */
 function heldBack({ trouble, ready, starting, max }: Demand, missing: number, begun: number): Omit<Decision, 'desired'> | null {
   if (trouble === null || trouble.failures < failuresMax) return null;
-  // Whoever would need it was sent away: that nobody is held is no reason not to try.
+  // Clients who needed an instance got a 503: so nobody is held, and a start is tried all the same.
   const tries = missing > 0 || (begun === 0 && max > 0);
   if (!tries) return null;
   if (trouble.retryInMs > 0) return { toStart: 0, reason: 'failing', laterMs: trouble.retryInMs };

@@ -1,27 +1,27 @@
-/** Reads what a job says. Whoever can write into Redis can add jobs, and a job ends in a command that runs. */
+/** Reads the data of a job. Everybody who can write into Redis can add jobs, and a job runs a command. */
 import { countOf, instanceIdOf, isObject, routeNameOf, startIdOf, textOf, timeOf } from '../cluster/values.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Leaver } from './command-runner.ts';
 import { runOutputCharsMax, runsKeptMax, type StartupRun } from './startup-job.ts';
 import type { StartupJob } from './startup-queue.ts';
 
-/** Starts that one job leaves behind. */
+/** Unfinished starts of one job. */
 const START_IDS_MAX = 10_000;
 const FAILURE_CHARS_MAX = 1_000;
 const EXIT_CODE_MAX = 255;
 
-/** @returns what it says, or why it can't be followed. */
+/** @returns the data, or why the job can't be followed. */
 export function readStartupJob(name: string, data: unknown): StartupJob | string {
-  if (name !== 'start' && name !== 'stop') return 'a job of this name is unknown here';
-  if (!isObject(data)) return 'its data is no object';
+  if (name !== 'start' && name !== 'stop') return 'its name is not that of a job';
+  if (!isObject(data)) return 'its data is not an object';
   const { force = 0, startIds = [], wantedIds = [], defaults, leaver } = data;
   const route = routeNameOf(data.route);
-  if (route === null) return 'its route has no valid name';
+  if (route === null) return 'its route is not a route name';
   const [forced, begun, wanted] = [countOf(force), startIdsOf(startIds), startIdsOf(wantedIds)];
-  if (forced === null || begun === null || wanted === null) return 'its starts are no starts';
-  if (defaults !== undefined && !areSettings(defaults)) return 'the settings in it are bad';
+  if (forced === null || begun === null || wanted === null) return 'its start ids are not valid';
+  if (defaults !== undefined && !areSettings(defaults)) return 'its settings are not valid';
   const left = leaver === undefined ? undefined : readLeaver(leaver);
-  if (left === null || (name === 'stop') !== (left !== undefined)) return 'the instance in it is none';
+  if (left === null || (name === 'stop') !== (left !== undefined)) return 'its instance is not an instance id';
   return {
     route,
     force: forced,
@@ -33,7 +33,7 @@ export function readStartupJob(name: string, data: unknown): StartupJob | string
   };
 }
 
-/** Of a job that can't be followed nothing is known. */
+/** A job that can't be followed has no known facts. */
 export function readRuns(runs: unknown): StartupRun[] {
   return Array.isArray(runs) ? runs.slice(-runsKeptMax).flatMap((run) => readRun(run) ?? []) : [];
 }

@@ -1,9 +1,9 @@
-/** Gives the lane back; more than once is the same as once. */
+/** Gives the lane back. A second call does nothing. */
 export type Release = () => void;
 
 /**
- * Bounds the commands that run at once, so that a route with a hundred instances to start does not keep the others
- * waiting: every job has a lane of its own, and what it could do beside takes spare ones while there are any.
+ * Limits the commands that run at once, so that a route with a hundred instances to start does not delay other
+ * routes: every job has a lane of its own, and borrows spare lanes while there are any.
  */
 export class LanePool {
   #spare: number;

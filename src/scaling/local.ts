@@ -1,4 +1,4 @@
-/** The scaler of a single process: the same rounds as everywhere, without a queue, because everybody who asks is here. */
+/** The scaler of a single process: the same rounds, without a queue, because all orders come from this process. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { unawaited } from '../boundary.ts';
@@ -19,16 +19,16 @@ export interface LocalScalerOptions {
 
 /** Between two rounds of one route. */
 const ROUND_GAP_MS = 50;
-/** The starts of one process are bounded by `maxInstances` alone. */
+/** In one process only `maxInstances` limits the starts. */
 const UNBOUNDED: Lanes = { take: (count) => Array.from({ length: count }, () => () => {}) };
 
 interface Asked {
   again: boolean;
-  /** Instances beyond the need; not in the directory yet. */
+  /** Wanted instances beyond the need of clients; not in the directory yet. */
   force: number;
 }
 
-/** What came of a round: when the next one is to follow without being asked for. */
+/** The result of a round: when the next round follows by itself. */
 type Next = { readonly failed: true } | { readonly failed: false; readonly laterMs: number | null };
 
 export class LocalScaler {
@@ -42,7 +42,7 @@ export class LocalScaler {
     this.#stopWatching = watchMinimum(options.directory, (route) => this.request(route), options.log);
   }
 
-  /** As `StartupQueue.request`. */
+  /** Like `StartupQueue.request`. */
   request(route: string, force = 0): void {
     if (this.#stopping.signal.aborted) return;
     const asked = this.#asked.get(route);
@@ -56,7 +56,7 @@ export class LocalScaler {
     unawaited('job', this.#serve(route, first));
   }
 
-  /** Begins no more starts. Those that are under way belong to whoever started them. */
+  /** Begins no more starts. Running ones belong to the code that began them. */
   close(): void {
     this.#stopWatching();
     this.#stopping.abort();
@@ -69,7 +69,7 @@ export class LocalScaler {
       asked.again = false;
       const next = await this.#round(route, asked);
       failures = next.failed ? failures + 1 : 0;
-      // Nobody may ask again for what has failed, or may not be begun yet: a minimum of instances, one that was asked for by hand.
+      // A start that failed, or has to wait, may have nobody who asks again: a minimum of instances, or one that an operator asked for.
       if (next.failed ? failures < RETRY.attempts : next.laterMs !== null) asked.again = true;
       else if (next.failed) failures = 0;
       const waitMs = next.failed ? RETRY.firstMs * 2 ** Math.max(0, failures - 1) : (next.laterMs ?? ROUND_GAP_MS);
@@ -88,7 +88,7 @@ export class LocalScaler {
       const { laterMs } = await runRound({
         directory,
         route,
-        // Whoever starts instances himself can't be asked for several at once.
+        // This process starts instances itself, one at a time.
         settings: { ...settings, startMode: 'each' },
         unfinished: { startIds: [] },
         lanes: UNBOUNDED,

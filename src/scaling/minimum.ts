@@ -4,13 +4,13 @@ import { parseRouteSettings, type RouteRecord } from '../config/route-settings.t
 import type { Log } from '../log.ts';
 import { reasonOf } from './reason.ts';
 
-/** How long a missing instance of a route with `minInstances` goes unnoticed while nobody asks for it. */
+/** After this time a missing instance of a route with `minInstances` is noticed without clients. */
 const CHECK_MS = 2_000;
 
 /**
- * Asks for a look at every configured route with a minimum, again and again: such a route has its instances without
- * traffic. Everybody may watch at once; what is asked for twice is looked at once.
- * @returns ends it.
+ * Asks for a look at every configured route with a minimum, at intervals: such a route has its instances without
+ * traffic. Several scalers may do this at once, because a route that is asked for twice is looked at once.
+ * @returns a function that ends it.
  */
 export function watchMinimum(directory: Pick<StartDirectory, 'routes'>, request: (route: string) => void, log: Log): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -20,7 +20,7 @@ export function watchMinimum(directory: Pick<StartDirectory, 'routes'>, request:
       const routes = await directory.routes();
       for (const [route, record] of routes) if (hasMinimum(record) && !stopped) request(route);
     } catch (error) {
-      log.debug({ reason: reasonOf(error) }, 'the routes could not be read; again soon');
+      log.debug({ reason: reasonOf(error) }, 'the routes could not be read; trying again');
     }
     if (!stopped) timer = setTimeout(again, CHECK_MS);
   };
@@ -36,7 +36,7 @@ function hasMinimum(record: RouteRecord): boolean {
   try {
     return parseRouteSettings(record).minInstances > 0;
   } catch {
-    // The nodes say that these settings are bad. The other routes must not suffer.
+    // The nodes report that these settings are invalid. Other routes must not suffer.
     return false;
   }
 }

@@ -1,9 +1,9 @@
 /**
- * Where startup commands write to: a file for each run, not a pipe of the scaler's. What a command leaves running, `linker &` in a script,
- * goes on writing there whatever becomes of the scaler; a pipe would break, and its writer with it.
+ * Output of startup commands: a file for each run, not a pipe of the scaler. A program that a command leaves running, such as `linker &` in a
+ * script, goes on writing there when the scaler ends. A pipe would break, and its writer with it.
  *
- * The files are bounded by whichever scaler runs with the same directory, also those that another one has left: a file that has grown too
- * large keeps its end, and one that no process writes to any more is removed after an hour, or sooner when there are too many of these.
+ * Each scaler with the same directory limits all files in it, also those of earlier scalers. A file that has grown too
+ * large keeps its end. A file without a writer is removed after an hour, or sooner when there are too many of them.
  */
 import { accessSync, closeSync, constants, fstatSync, ftruncateSync, lstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { readdir, readlink, rm, stat } from 'node:fs/promises';
@@ -13,17 +13,17 @@ import type { Log } from '../log.ts';
 import { reasonOf } from './reason.ts';
 
 export const fileBytesMax = 1_048_576;
-/** What is left of a file that has grown beyond that. */
+/** The bytes that are left of a file that has grown beyond that. */
 export const keptBytes = 65_536;
-/** Files that nobody writes to any more. */
+/** Files without a writer. */
 export const idleFilesMax = 100;
 export const idleLivesMs = 3_600_000;
 const LOOK_MS = 1_000;
-/** Who writes to what is looked up less often: that reads two links of each process. */
+/** Writers are looked up less often: that reads two links of each process. */
 const TIDY_MS = 60_000;
 const SUFFIX = '.log';
 const NAME_CHARS_MAX = 64;
-/** A start that is run again after its scaler has died has files of the same name. */
+/** A start that runs again after its scaler has died has a file of the same name. */
 const NAMES_MAX = 1_000;
 /** O_APPEND: several processes write, and a file that is cut short goes on at its new end. */
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
@@ -31,9 +31,9 @@ const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 export interface OutputFile {
   /** For the command's stdout and stderr. */
   readonly descriptor: number;
-  /** The last bytes that were written so far, at most `bytesMax`: whole lines where something is left out. */
+  /** The last bytes written so far, at most `bytesMax`; whole lines when something is left out. */
   tail(bytesMax: number): string;
-  /** This process is done with it; those that write to it are not. */
+  /** This process does not need the file any more; its writers still do. */
   close(): void;
 }
 
@@ -48,11 +48,11 @@ export class OutputFiles {
   constructor(directory: string, log: Log) {
     this.#directory = directory;
     this.#log = log;
-    // Not recursive: Node tries for ever where the parent is there and refuses, as /proc does.
+    // Not recursive: Node would try for ever when the parent exists and refuses, as /proc does.
     if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) mkdirSync(directory, { mode: 0o700 });
     const found = lstatSync(directory);
-    // In /tmp anybody may have made it before, or a link in its place.
-    if (!found.isDirectory()) throw new Error(`${directory} is no directory`);
+    // In /tmp another user may have made it before, or a link in its place.
+    if (!found.isDirectory()) throw new Error(`${directory} is not a directory`);
     if (process.getuid !== undefined && found.uid !== process.getuid()) throw new Error(`${directory} belongs to another user`);
     accessSync(directory, constants.W_OK | constants.X_OK);
     const look = guard('timer', () => this.#look());
@@ -60,7 +60,7 @@ export class OutputFiles {
     this.#timer.unref();
   }
 
-  /** Null when there is none to be had: disk full, no descriptors. It was said. */
+  /** Null when no file can be opened: disk full, no file descriptors. That was logged. */
   open(name: string): OutputFile | null {
     // Ids come from Redis.
     const safe = name.replace(/[^a-z0-9]/gi, '_').slice(0, NAME_CHARS_MAX);
@@ -72,7 +72,7 @@ export class OutputFiles {
         if ((error as NodeJS.ErrnoException).code === 'EEXIST') continue;
         this.#log.warn(
           { reason: reasonOf(error) },
-          'the output of a startup command has no file: what it leaves running may end with the scaler',
+          'no file for the output of a startup command: a program that it leaves running may end with the scaler',
         );
         return null;
       }
@@ -89,7 +89,7 @@ export class OutputFiles {
     if (this.#looking) return;
     this.#looking = true;
     const looked = this.#bound()
-      .catch((error: unknown) => this.#log.warn({ reason: reasonOf(error) }, 'the output of startup commands could not be bounded'))
+      .catch((error: unknown) => this.#log.warn({ reason: reasonOf(error) }, 'the output files of startup commands could not be limited'))
       .finally(() => {
         this.#looking = false;
       });
@@ -113,7 +113,7 @@ export class OutputFiles {
       names.map(async (name) => {
         const path = join(this.#directory, name);
         const facts = await stat(path).catch(() => null);
-        // Of one machine's clock only: a file is as old as its last line.
+        // Only the clock of this machine: a file is as old as its last line.
         return facts?.isFile() ? [{ path, bytes: facts.size, ageMs: Date.now() - facts.mtimeMs }] : [];
       }),
     );
@@ -150,7 +150,7 @@ function readEnd(descriptor: number, bytesMax: number): { readonly bytes: Buffer
   return { bytes: bytes.subarray(0, read), whole: size <= bytesMax };
 }
 
-/** What is written between the two calls is lost: it is one of many lines. */
+/** Bytes that are written between the two calls are lost: a few of many lines. */
 function cutShort(path: string): void {
   const descriptor = openSync(path, O_RDWR | O_APPEND | O_NOFOLLOW);
   try {
@@ -162,7 +162,7 @@ function cutShort(path: string): void {
   }
 }
 
-/** Files that are some process's stdout or stderr, as far as this user may see. */
+/** Files that are stdout or stderr of a process, as far as this user may see. */
 async function filesInUse(): Promise<ReadonlySet<string>> {
   const pids = await readdir('/proc').catch(() => []);
   const links = pids.filter((pid) => /^\d+$/.test(pid)).flatMap((pid) => [`/proc/${pid}/fd/1`, `/proc/${pid}/fd/2`]);

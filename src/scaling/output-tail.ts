@@ -12,11 +12,11 @@ export class OutputTail {
   add(bytes: Buffer): void {
     this.#kept.push(bytes);
     this.#keptBytes += bytes.length;
-    // Twice the bound before it is cut back, so that many small writes cost no copy each.
+    // It grows to twice the limit before it is cut, so that not every small write costs a copy.
     if (this.#keptBytes > 2 * this.#bytesMax) this.#cut();
   }
 
-  /** Whole lines where something was left out, so that the text does not begin inside a word or a character. */
+  /** Whole lines when something was left out, so that the text does not begin inside a word or a character. */
   text(): string {
     this.#cut();
     const text = Buffer.concat(this.#kept).toString('utf8');
@@ -27,7 +27,7 @@ export class OutputTail {
   #cut(): void {
     if (this.#keptBytes <= this.#bytesMax) return;
     const all = Buffer.concat(this.#kept);
-    // A copy, because a slice would keep the whole in memory.
+    // A copy, because a slice would keep the whole buffer in memory.
     const tail = Buffer.from(all.subarray(all.length - this.#bytesMax));
     this.#kept = [tail];
     this.#keptBytes = tail.length;

@@ -1,6 +1,6 @@
 /**
- * Keeps the queue usable whatever is done to its keys and to Redis' clock: BullMQ's own scripts fail at a key of another type, and trust
- * that what expires does so in time.
+ * Keeps the queue usable when something writes to its keys or sets Redis's clock. BullMQ's scripts fail at a key of another type, and rely
+ * on keys that expire in time.
  */
 import { guard } from '../boundary.ts';
 import type { LeftOut } from '../cluster/left-out.ts';
@@ -8,22 +8,22 @@ import { type BullConnection, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection
 import { reasonOf } from './reason.ts';
 
 export interface QueueLives {
-  /** Of the limiter's key. */
+  /** Lifetime of the limiter's key. */
   readonly limiterMs: number;
-  /** Between two looks for jobs whose scaler died. */
+  /** Time between two searches for jobs whose scaler died. */
   readonly stalledCheckMs: number;
-  /** Of a job's lock. */
+  /** Lifetime of a job's lock. */
   readonly lockMs: number;
 }
 
 const EVERY_MS = 2_000;
-/** After a look that mended nothing the next one waits: the same error comes with each command. */
+/** After a repair that changed nothing the next one waits: the same error comes with each command. */
 const MEND_GAP_MS = 250;
-/** What was moved aside can be looked at for a day. */
+/** Keys that were moved aside stay for a day, for people to look at. */
 const ASIDE_LIVES_MS = 24 * 3_600_000;
-/** A job is a few names, and the end of what its commands wrote. */
+/** A job contains a few names, and the end of its commands' output. */
 const JOB_CHARS_MAX = 262_144;
-/** Delayed jobs are due within the longest time that a route may set. */
+/** Delayed jobs are due within the longest time that a route can set. */
 const DELAY_MS_MAX = 2 ** 31;
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -62,8 +62,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[4], string.format('%.0f', (ARGV[5] + ARGV[6]
 `;
 
 /**
- * KEYS: keys. ARGV: ms that what is moved aside lives, letters of a job at most, the prefix of jobs, then for each key its type and 1 if it
- * counts. Returns { key, why, ... }.
+ * KEYS: keys. ARGV: lifetime in ms of keys that are moved aside, longest job in characters, the prefix of jobs, then for each key its type and
+ * 1 if it is a counter. Returns { key, why, ... }.
  */
 const MEND = `
 local found = {}
@@ -130,7 +130,7 @@ export class QueueUpkeep {
     this.#leftOut = leftOut;
   }
 
-  /** Looks again and again whether something lives longer than it may: Redis' clock was set back. */
+  /** Checks at intervals for keys that live too long, because Redis's clock was set back. */
   followClock(lives: QueueLives): void {
     const look = guard('timer', () => {
       if (this.#connection.status === 'ready') this.#look(lives).catch((error: unknown) => this.failed(error));
@@ -139,7 +139,7 @@ export class QueueUpkeep {
     look();
   }
 
-  /** Something of the queue failed: mends it when it was what somebody wrote there. `more`: keys of strings that were used. */
+  /** A command of the queue failed: repairs the keys if something else wrote there. `more`: keys of strings that were used. */
   failed(error: unknown, more: readonly string[] = []): boolean {
     if (!isDataFault(error) || this.#connection.status !== 'ready') return false;
     this.#mending ??= this.#mend(more)
@@ -167,7 +167,11 @@ export class QueueUpkeep {
     const found = await this.#connection.eval(MEND, parts.length, ...parts.map(keyOf), ...args);
     const texts = Array.isArray(found) ? found.map(String) : [];
     for (let at = 0; at < texts.length; at += 2) {
-      this.#leftOut.note(texts[at] ?? '', texts[at + 1], 'the queue had something that can not be used: it was moved aside');
+      this.#leftOut.note(
+        texts[at] ?? '',
+        texts[at + 1],
+        'the queue of startup jobs had entries that can not be used: they were moved aside',
+      );
     }
   }
 }
@@ -176,7 +180,7 @@ function keyOf(part: string): string {
   return `${QUEUE_PREFIX}:${QUEUE_NAME}:${part}`;
 }
 
-/** Redis fails at what is stored, or what is stored is no JSON. */
+/** Redis fails because of a stored value, or a stored value is not JSON. */
 function isDataFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return error instanceof SyntaxError || /WRONGTYPE|user_script|not an integer|not a valid float|JSON/.test(error.message);

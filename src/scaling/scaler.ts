@@ -1,4 +1,4 @@
-/** Takes startup jobs and runs the startup command for them. Several scalers share the work; none of them starts what another one did. */
+/** Takes startup jobs and runs the startup command for them. Several scalers share the work, and each start is run by one of them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import { guard, internalError, isBug, unawaited } from '../boundary.ts';
@@ -20,32 +20,32 @@ import { type StartupJob, StartupQueue } from './startup-queue.ts';
 export interface ScalerOptions extends CommandRunnerOptions {
   readonly redisUrl: string;
   readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes'>;
-  /** So many jobs begin in so much time, over all scalers. */
+  /** How many jobs may begin in which time, over all scalers. */
   readonly rate: { readonly count: number; readonly perMs: number };
-  /** Jobs that are worked on at once here; those whose command takes long are not counted. */
+  /** Jobs that run here at once; a job whose command takes long does not count. */
   readonly parallel: number;
 }
 
-/** A job of a scaler that was killed is taken over by another one, or by itself, after about this time. */
+/** The job of a scaler that was killed is taken over after about this time, by another scaler or by its successor. */
 const LOCK_MS = 10_000;
 const LOCK_RENEW_MS = 2_000;
 const STALLED_CHECK_MS = 3_000;
-/** How often it is looked whether the rate allows another job. */
+/** How often to check whether the rate allows another job. */
 const LIMIT_LOOK_MS = 1_000;
-/** What expires later than this after its time was not meant to. */
+/** A key that expires later than this after its time is wrong. */
 const LATE_MS = 1_000;
-/** A scaler that dies is not the job's fault. */
+/** The death of a scaler is not the fault of the job. */
 const TAKEOVERS_MAX = 100;
-/** A command that takes longer waits for something: it leaves its place among the `parallel` ones to another route. */
+/** A command that takes longer is waiting for something: its place among the `parallel` jobs goes to another route. */
 const SLOW_AFTER_MS = 1_000;
 const SLOW_JOBS_MAX = 100;
-/** A job that runs here already and comes a second time is looked at again after this time. */
+/** A job that comes a second time while it runs here is looked at again after this time. */
 const BUSY_MS = 1_000;
 const REMEMBER_MS_MAX = 2_000;
-/** How long closing waits for Redis after the last command has ended. */
+/** How long close() waits for Redis after the last command has ended. */
 const CLOSE_MS = 2_000;
 
-/** What the system and Redis' client say of a connection that is not there. */
+/** Error codes of a lost connection, from the system and from Redis's client. */
 const CONNECTION_TROUBLE =
   /\b(ECONN\w+|EPIPE|ETIMEDOUT|EHOST\w+|ENET\w+|ENOTFOUND|EAI_AGAIN)\b|connection is closed|socket (closed|timeout)/i;
 
@@ -59,7 +59,7 @@ export class Scaler {
   readonly #worker: Worker<StartupJob, number>;
   readonly #lanes: LanePool;
   readonly #stopping = new AbortController();
-  /** The jobs that are worked on here, by their id. */
+  /** The jobs that run here, by id. */
   readonly #jobs = new Map<string, Promise<RoundResult>>();
   readonly #commands: CommandRunner;
   #slowJobs = 0;
@@ -84,13 +84,13 @@ export class Scaler {
       lockRenewTime: LOCK_RENEW_MS,
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: TAKEOVERS_MAX,
-      // However long the limiter's key says that it lasts, see queue-upkeep.ts.
+      // Does not trust the lifetime of the limiter's key, see queue-upkeep.ts.
       maximumRateLimitDelay: LIMIT_LOOK_MS,
     });
     this.#reportTrouble();
   }
 
-  /** Resolves when Redis is reached and jobs are taken. */
+  /** Resolves when Redis answers and jobs are taken. */
   async start(): Promise<void> {
     await this.#worker.waitUntilReady();
     if (this.#stopping.signal.aborted) return;
@@ -100,12 +100,12 @@ export class Scaler {
     this.#stopWatching = watchMinimum(this.#options.directory, (route) => this.#queue.request(route), this.#log);
   }
 
-  /** Takes no more jobs; resolves when the commands that run have ended, at the latest by their timeout. */
+  /** Takes no more jobs; resolves when the running commands have ended, at the latest by their timeout. */
   async close(): Promise<void> {
     this.#stopWatching();
     this.#upkeep.close();
     this.#stopping.abort();
-    // How the jobs ended can't be told to a Redis that is away, and BullMQ would wait for it for ever.
+    // Without Redis the results of jobs can't be stored, and BullMQ would wait for ever.
     const away = this.#connection.status !== 'ready';
     const closed = this.#worker.close(away);
     while (this.#jobs.size > 0) await Promise.allSettled(this.#jobs.values());
@@ -121,7 +121,7 @@ export class Scaler {
   async #work(job: Job<StartupJob, number>, token: string | undefined, signal: AbortSignal | undefined): Promise<number> {
     const id = job.id ?? '';
     if (this.#jobs.has(id)) {
-      // Redis took us for dead, because it stood still itself. The job is in good hands here; look at it again later.
+      // Redis was stopped and took this scaler for dead. The job runs here; look at it again later.
       await job.moveToDelayed(Date.now() + BUSY_MS, token);
       throw new DelayedError();
     }
@@ -133,7 +133,7 @@ export class Scaler {
     this.#jobs.set(id, round);
     const { started, laterMs } = await round;
     if (laterMs === null || this.#stopping.signal.aborted) return started;
-    // What may not be begun yet: the job stays, and with it whoever asks meanwhile.
+    // Some starts have to wait: the job stays, and orders that come meanwhile join it.
     await job.moveToDelayed(Date.now() + Math.ceil(laterMs), token);
     throw new DelayedError();
   }
@@ -142,7 +142,7 @@ export class Scaler {
     const { directory } = this.#options;
     const takenAt = performance.now();
     const data = readStartupJob(job.name, job.data);
-    // It would fail in the same way however often it is tried.
+    // It would fail in the same way each time.
     if (typeof data === 'string') throw new UnrecoverableError(`the job is not followed: ${data}`);
     const { route, defaults, leaver } = data;
     const settings = parseRouteSettings((await directory.route(route)) ?? defaults ?? {});
@@ -170,14 +170,14 @@ export class Scaler {
 
   async #remember(job: Job<StartupJob, number>, data: StartupJob): Promise<void> {
     const written = job.updateData(data).catch((error) => {
-      // Redis has lost the job, and with it who would have read this.
+      // Redis has lost the job, and with it the place for this text.
       this.#log.debug({ reason: reasonOf(error), route: data.route }, 'a startup job is gone');
     });
-    // While Redis is away this waits in the connection, and whoever ends a command does not wait for it.
+    // While Redis is away this waits in the connection; the end of a command does not wait for it.
     await Promise.race([written, delay(REMEMBER_MS_MAX, undefined, { ref: false })]);
   }
 
-  /** Otherwise a few routes whose commands hang would take all places until their timeout, and no other route would start. */
+  /** Otherwise a few routes with hanging commands would take all places until their timeout, and no other route would start. */
   #leavePlaceWhenSlow(): () => void {
     let slow = false;
     const isSlow = guard('timer', () => {
@@ -197,14 +197,14 @@ export class Scaler {
     this.#worker.concurrency = this.#options.parallel + Math.min(this.#slowJobs, SLOW_JOBS_MAX);
   }
 
-  /** A worker whose places were all taken looks at their number only when a job ends, or when it is resumed. */
+  /** BullMQ's worker with no free place reads their number only when a job ends, or when it is resumed. */
   async #lookForJobs(): Promise<void> {
     await this.#worker.pause(true);
     await this.#worker.resume();
   }
 
   #reportTrouble(): void {
-    const stalled = guard('job', (jobId: string) => this.#log.warn({ jobId }, 'a startup job was cut off and begins anew'));
+    const stalled = guard('job', (jobId: string) => this.#log.warn({ jobId }, 'a startup job was interrupted and begins again'));
     this.#worker.on('stalled', stalled);
     const failed = guard('job', (job: Job<StartupJob, number> | undefined, error: Error) => {
       if (error instanceof UnrecoverableError) return this.#leftOut.note(`startup job ${job?.id}`, error.message);
@@ -215,15 +215,15 @@ export class Scaler {
     this.#worker.on('failed', failed);
     const troubled = guard('job', (error: Error) => {
       if (this.#upkeep.failed(error)) return;
-      // That Redis is away, the queue that the scaler orders by says already, once.
-      if (!CONNECTION_TROUBLE.test(error.message)) this.#log.warn({ reason: reasonOf(error) }, 'trouble with startup jobs');
+      // The queue of orders has logged already, once, that Redis is away.
+      if (!CONNECTION_TROUBLE.test(error.message)) this.#log.warn({ reason: reasonOf(error) }, 'error in the queue of startup jobs');
     });
     this.#worker.on('error', troubled);
     this.#connection.on('error', () => {});
   }
 }
 
-/** BullMQ fails the job and tries it again, whatever was thrown; what is our own fault is counted. */
+/** BullMQ fails the job after any error and tries it again; our own bugs are counted. */
 async function counted<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;

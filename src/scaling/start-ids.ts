@@ -1,6 +1,6 @@
 import { customAlphabet } from 'nanoid';
 
-/** Lower-case letters and digits begin with a letter, so that an id fits into names of pods, containers, units and hosts. */
+/** Lower-case letters and digits, with a letter first, so that an id fits into names of pods, containers, units and hosts. */
 const letter = customAlphabet('abcdefghijklmnopqrstuvwxyz', 1);
 const rest = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 11);
 

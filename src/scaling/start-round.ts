@@ -1,6 +1,6 @@
 /**
- * One round of starting instances of one route: begin what is missing, run the command for it, and look again while it
- * runs, because clients keep coming. The same for the scaler and for `dev`.
+ * One round of starting instances of one route: enter the missing starts, run the command for each, and look again while
+ * it runs, because more clients come. The scaler and `dev` use it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StartDirectory } from '../cluster/directory.ts';
@@ -12,17 +12,17 @@ import type { Lanes, Release } from './lanes.ts';
 import { reasonOf } from './reason.ts';
 import { newStartId } from './start-ids.ts';
 
-/** After a failed round: waits of 1, 2, 4 and 8 s, then it counts as a new matter. All of it is shorter than a client is held. */
+/** After a failed round: pauses of 1, 2, 4 and 8 s, then the job has failed. Together they are shorter than a client is held. */
 export const RETRY = { attempts: 5, firstMs: 1_000 } as const;
 
-/** How often a route is looked at while commands for it run. */
+/** How often to look at a route while its commands run. */
 const LOOK_AGAIN_MS = 250;
-/** Each conflict means that somebody else has got on, so this many in a row are a fault. */
+/** Each conflict means that another scaler made progress, so this many in a row are a fault. */
 const CONFLICTS_MAX = 50;
 
 /** One run of the startup command. */
 export interface StartOrder {
-  /** What the command calls its start. */
+  /** The id of the start for the command. */
   readonly startId: string;
   readonly desired: number;
   readonly count: number;
@@ -30,17 +30,17 @@ export interface StartOrder {
   readonly ready: number;
 }
 
-/** What a round that was cut off leaves to the next one. */
+/** The state that an interrupted round leaves to the next one. */
 export interface Unfinished {
-  /** Starts that were begun and whose command had not ended. */
+  /** Starts whose command had not ended. */
   readonly startIds: readonly string[];
-  /** Of these, those that were asked for beyond what clients need. */
+  /** Those among them that were wanted beyond the need of clients. */
   readonly wantedIds?: readonly string[];
 }
 
 export interface RoundResult {
   readonly started: number;
-  /** More are missing, and may be begun after this; null when nothing is. */
+  /** More are missing and may be started after this time; null when none are. */
   readonly laterMs: number | null;
 }
 
@@ -53,15 +53,15 @@ export interface RoundOptions {
   readonly log: Log;
   /** Runs the startup command; rejects when it failed. */
   run(order: StartOrder): Promise<void>;
-  /** Told before and after each change, for the case that this process does not see the end. Must not reject. */
+  /** Called before and after each change, in case this process dies. Must not reject. */
   remember(unfinished: Unfinished): Promise<void>;
   /** When the round was asked for; performance.now() in ms. */
   readonly takenAt?: number;
-  /** Once aborted, nothing more is begun; what runs is waited for. */
+  /** Once aborted, no more starts begin; running commands are waited for. */
   readonly stopping: AbortSignal;
 }
 
-/** What is there, and what follows from it. Rejects when the directory does not answer: no data is no decision. */
+/** The facts, and the decision that follows. Rejects when the directory does not answer: without data there is no decision. */
 export async function assess(
   directory: Pick<StartDirectory, 'startPlan'>,
   route: string,
@@ -80,8 +80,8 @@ export async function assess(
 }
 
 /**
- * Resolves when nothing is missing that may be begun now, and no command runs any more. Rejects, when the last command
- * has ended, if one of them failed; after a failure nothing more is begun, since the next try has to wait.
+ * Resolves when no more starts may begin now, and no command runs any more. Rejects, after the last command
+ * has ended, if one of them failed. After a failure no more starts begin, because the next try has to wait.
  */
 export function runRound(options: RoundOptions): Promise<RoundResult> {
   return new StartRound(options).run();
@@ -89,11 +89,11 @@ export function runRound(options: RoundOptions): Promise<RoundResult> {
 
 class StartRound {
   readonly #options: RoundOptions;
-  /** Names of starts that nobody has seen end: a command that names what it starts by them does not start it twice. */
+  /** Ids of unfinished starts. They are used again, so that a command that names things by them does not start anything twice. */
   #namesToReuse: string[] = [];
-  /** Begun, and the command has not ended. */
+  /** Entered, and the command has not ended. */
   readonly #open = new Set<string>();
-  /** Those that were asked for beyond what clients need. */
+  /** Those that are wanted beyond the need of clients. */
   readonly #wanted = new Set<string>();
   readonly #running = new Set<Promise<void>>();
   readonly #failures: Error[] = [];
@@ -120,20 +120,20 @@ class StartRound {
   async #takeBackUnfinished(): Promise<void> {
     const { route, unfinished, settings, log } = this.#options;
     if (unfinished.startIds.length === 0) return;
-    log.info({ route, startIds: unfinished.startIds }, 'starts whose command nobody saw end are decided anew');
+    log.info({ route, startIds: unfinished.startIds }, 'starts with an unknown end are decided again');
     for (const id of unfinished.wantedIds ?? []) this.#wanted.add(id);
     await Promise.all(unfinished.startIds.map((id) => this.#takeBack(id)));
     if (settings.startMode === 'each') this.#namesToReuse = unfinished.startIds.filter((id) => !isOneOfSeveral(id));
   }
 
-  /** It has not failed as far as anybody knows: it is only to be decided anew. */
+  /** It is not known to have failed: it is only decided again. */
   async #takeBack(startId: string): Promise<void> {
     const { directory, route } = this.#options;
     await directory.endStart(route, startId);
     if (this.#wanted.delete(startId)) await directory.wantInstances(route, 1);
   }
 
-  /** Enters what is missing in the directory, as far as there are lanes, and runs the command for it. */
+  /** Enters the missing starts in the directory, as far as there are lanes, and runs the command for them. */
   async #begin(): Promise<void> {
     const { directory, route, settings } = this.#options;
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
@@ -166,7 +166,7 @@ class StartRound {
     const jobAgeMs = takenAt === undefined ? 0 : performance.now() - takenAt;
     let entered = false;
     try {
-      // Named before they are entered. If the directory breaks off now they may be entered, and stay named.
+      // Remembered before they are entered: if the directory breaks off now, they may be entered, and must stay known.
       for (const [index, name] of names.entries()) {
         this.#open.add(name);
         if (index < wanted) this.#wanted.add(name);
@@ -221,8 +221,8 @@ class StartRound {
       await Promise.all(names.map((name) => directory.endStart(route, name, { reason, wantedAgain: this.#wanted.has(name) })));
       for (const name of names) this.#forget(name);
     } catch (error) {
-      // They stay among the unfinished ones: the next try takes them back, or their deadline does.
-      log.warn({ reason: reasonOf(error), route }, 'a failed start could not be taken out of the directory yet');
+      // They stay unfinished: the next try removes them, or their deadline does.
+      log.warn({ reason: reasonOf(error), route }, 'a failed start could not be removed from the directory yet');
     }
   }
 
@@ -238,7 +238,7 @@ class StartRound {
   }
 }
 
-/** The names of `count` starts that one command begins; their linkers don't know which of them they are. */
+/** The ids of `count` starts that one command begins; their linkers don't know which of them they are. */
 function severalOf(startId: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => `${startId}:${index + 1}`);
 }

@@ -5,14 +5,14 @@ import { readStartupJob } from './job-data.ts';
 import { factsOf, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
 import type { StartupJob } from './startup-queue.ts';
 
-/** Redis that does not answer for so long is not waited for. */
+/** How long to wait for Redis. */
 const ANSWER_MS_MAX = 2_000;
-/** Who is connected to Redis is a long list where many are: it is not asked for each time. */
+/** The list of Redis's connections can be long, so it is not read each time. */
 const SCALERS_KNOWN_MS = 5_000;
 const UNDER_WAY = ['active', 'waiting', 'delayed'] as const;
 const OVER = ['failed', 'completed'] as const;
 
-/** Looks at startup jobs and changes nothing. Connects when it is first asked. */
+/** Reads startup jobs and changes nothing. Connects at the first call. */
 export class StartupJobReader {
   readonly #redisUrl: string;
   #open: { readonly connection: BullConnection; readonly queue: Queue<StartupJob> } | null = null;
@@ -26,7 +26,7 @@ export class StartupJobReader {
   async read(max: number): Promise<StartupJobs | null> {
     const answers = Promise.all([this.#inStates(UNDER_WAY, max), this.#inStates(OVER, max), this.#countScalers()]);
     const late = delay(ANSWER_MS_MAX, null, { ref: false });
-    // What fails later has nobody who waits for it.
+    // A later failure has no caller.
     const answer = await Promise.race([answers, late]).catch(() => null);
     answers.catch(() => undefined);
     if (answer === null) return null;
@@ -42,14 +42,14 @@ export class StartupJobReader {
     open.connection.disconnect();
   }
 
-  /** The latest first. */
+  /** Latest first. */
   async #inStates(states: readonly StartupJobState[], max: number): Promise<StartupJobFacts[]> {
     const found = await Promise.all(states.map((state) => this.#inState(state, max)));
     return found.flat().sort((a, b) => lastSign(b) - lastSign(a));
   }
 
   async #inState(state: StartupJobState, max: number): Promise<StartupJobFacts[]> {
-    // One that can't be read (it is of another type, or no JSON) must not hide the others, nor one such list the other states.
+    // A job that can't be read (another type, or not JSON) must not hide the others, and such a list must not hide the other states.
     const ids = await this.#queue()
       .getRanges([state], 0, max - 1)
       .catch(unlessAway);
@@ -59,7 +59,7 @@ export class StartupJobReader {
 
   async #read(id: string, state: StartupJobState): Promise<StartupJobFacts | null> {
     const job = await this.#queue().getJob(id).catch(unlessAway);
-    // It was removed meanwhile.
+    // The job was removed meanwhile.
     if (job === undefined || job === null) return null;
     const said = readStartupJob(job.name, job.data);
     return typeof said === 'string' ? null : factsOf(job, said, state);
@@ -83,7 +83,7 @@ export class StartupJobReader {
   }
 }
 
-/** Null for what Redis, or the client, refuses because of what is stored; other errors are of the connection. */
+/** Null when Redis or its client refuses because of a stored value; other errors are those of the connection. */
 function unlessAway(error: unknown): null {
   if (error instanceof Error && /^(Connection|connect |read |Socket)|ECONN|closed/i.test(error.message)) throw error;
   return null;

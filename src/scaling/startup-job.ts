@@ -1,58 +1,58 @@
-/** Startup jobs as people look at them. Plain facts: nothing here knows the queue. */
+/** Startup jobs for people. Plain facts: nothing here knows the queue. */
 import type { CommandResult } from './command.ts';
 import type { StartOrder } from './start-round.ts';
 
 /** One run of the startup command that has ended. */
 export interface StartupRun {
   readonly startId: string;
-  /** Instances that it was to start. */
+  /** Instances that it should start. */
   readonly count: number;
-  /** ms since the epoch, by the clock of whoever ran it. */
+  /** ms since the epoch, by the clock of the scaler. */
   readonly endedAt: number;
   readonly durationMs: number;
-  /** Null when it was ended by a signal, or could not be run at all. */
+  /** Null when a signal ended it, or it could not be run. */
   readonly exitCode: number | null;
-  /** What went wrong; null when it exited with 0. */
+  /** The failure; null when it exited with 0. */
   readonly failure: string | null;
-  /** The end of what it wrote. */
+  /** The end of its output. */
   readonly output: string;
 }
 
 export type StartupJobState = 'active' | 'waiting' | 'delayed' | 'failed' | 'completed';
 
-/** An order for instances of one route. Times are ms since the epoch, by the clocks of those who ordered and ran it. */
+/** An order for instances of one route. Times are ms since the epoch, by the clocks of the node and of the scaler. */
 export interface StartupJobFacts {
   readonly id: string;
   readonly route: string;
-  /** `delayed`: it failed and is tried again; `failed`: it is not. */
+  /** `delayed`: it failed and will be tried again; `failed`: it will not. */
   readonly state: StartupJobState;
   /** Tries that have ended. */
   readonly attempts: number;
   readonly attemptsMax: number;
-  /** Instances that somebody asked for beyond what clients need. */
+  /** Wanted instances beyond the need of clients. */
   readonly forced: number;
   readonly orderedAt: number;
-  /** Of the last try; null before the first. */
+  /** Time of the last try; null before the first. */
   readonly beganAt: number | null;
   readonly endedAt: number | null;
-  /** About when it is tried again. */
+  /** Approximate time of the next try. */
   readonly nextTryAt: number | null;
-  /** What the last try failed with. */
+  /** The failure of the last try. */
   readonly failure: string | null;
-  /** Of all tries, oldest first; of many the last. */
+  /** Runs of all tries, oldest first; at most the last ones. */
   readonly runs: readonly StartupRun[];
 }
 
 export interface StartupJobs {
-  /** Those that are not over first, then the others; in each group the latest first. */
+  /** Unfinished ones first; in each group the latest first. */
   readonly jobs: readonly StartupJobFacts[];
   /** Scalers that take jobs; null when that is not known. */
   readonly scalers: number | null;
 }
 
-/** Runs that a job remembers. */
+/** Runs that a job keeps. */
 export const runsKeptMax = 10;
-/** Of each run's output. */
+/** The kept bytes of each run's output. */
 export const runOutputCharsMax = 2_000;
 
 export function runOf(
@@ -64,7 +64,7 @@ export function runOf(
   return { startId: order.startId, count: order.count, endedAt, durationMs, exitCode, failure, output: output.slice(-runOutputCharsMax) };
 }
 
-/** A job as the queue has it, and what its data says. */
+/** A job as the queue has it, with its data. */
 interface QueuedJob {
   readonly id?: string;
   readonly attemptsMade: number;
@@ -103,7 +103,7 @@ export function factsOf(
   };
 }
 
-/** What was written into the queue by hand may be no number. */
+/** A value that was written into the queue by hand may be no number. */
 function whole(value: unknown): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }

@@ -1,6 +1,6 @@
 /**
- * Startup jobs, as nodes order them. BullMQ keeps at most one active and one waiting job per route; which instances a
- * job starts is decided when it runs, so ordering one too many costs nothing but the job.
+ * Nodes order startup jobs here. BullMQ keeps at most one active and one waiting job for each route. A job decides
+ * when it runs which instances it starts, so one order too many costs only the job.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type JobsOptions, Queue } from 'bullmq';
@@ -24,27 +24,27 @@ import type { StartupRun } from './startup-job.ts';
 
 export interface StartupJob extends Unfinished {
   readonly route: string;
-  /** Instances that somebody asked for with this order; how many are wanted still, the directory knows. */
+  /** Wanted instances of this order; the directory knows how many are still wanted. */
   readonly force: number;
-  /** Settings of the node that ordered it, for a route that has none of its own. */
+  /** Settings of the node that ordered it, for a route without settings. */
   readonly defaults?: RouteRecord;
-  /** The job is to run the stop command for this instance. */
+  /** The job runs the stop command for this instance. */
   readonly leaver?: Leaver;
-  /** Runs of the command so far, for people who look: the last `runsKeptMax`. */
+  /** Runs of the command so far, for people: the last `runsKeptMax`. */
   readonly runs?: readonly StartupRun[];
 }
 
-/** A route is looked at, and a job ordered for it, at most once in this time and process. */
+/** A process looks at a route, and orders a job for it, at most once in this time. */
 const REQUEST_GAP_MS = 100;
-/** After a failure, where nobody else will ask again. */
+/** The pause after a failure, when nothing else will ask again. */
 const RETRY_MS = 1_000;
-/** How long closing waits for Redis. */
+/** How long close() waits for Redis. */
 const CLOSE_MS = 1_000;
-/** The events of BullMQ's stream that are kept. */
+/** How many events BullMQ's stream keeps. */
 const EVENTS_MAX = 1_000;
 
 const JOB_OPTIONS: JobsOptions = {
-  // Orders that come while a job waits for its next attempt fall together with it: it serves them all when it runs.
+  // Orders that come while a job waits for its next attempt are merged with it: it serves all of them when it runs.
   attempts: RETRY.attempts,
   backoff: { type: 'exponential', delay: RETRY.firstMs, jitter: 0.5 },
   removeOnComplete: { age: 3_600, count: 1_000 },
@@ -52,12 +52,12 @@ const JOB_OPTIONS: JobsOptions = {
   stackTraceLimit: 1,
 };
 
-/** What was asked for a route since it was last looked at. */
+/** Orders for a route since the last look at it. */
 interface Asked {
   again: boolean;
   /** Instances beyond the need; not in the directory yet. */
   force: number;
-  /** In the directory, and no job is ordered for them yet. */
+  /** In the directory, without a job yet. */
   wanted: number;
   served: Promise<void>;
 }
@@ -65,7 +65,7 @@ interface Asked {
 export interface StartupQueueOptions {
   readonly redisUrl: string;
   readonly directory: Pick<StartDirectory, 'startPlan' | 'route' | 'wantInstances'>;
-  /** Of routes that have no settings of their own; scalers, which don't know them, are told with the job. */
+  /** Settings of routes without their own; a job carries them to scalers, which don't know them. */
   readonly defaults?: RouteSettings;
   readonly log: Log;
 }
@@ -97,8 +97,8 @@ export class StartupQueue {
   }
 
   /**
-   * Clients of `route` wait for instances. Orders a startup job if something is missing; cheap enough to be called as long as they wait.
-   * @param force so many instances more than the clients need; these are not lost while this process lives.
+   * Clients of `route` wait for instances. Orders a startup job if instances are missing. It is cheap: call it as long as they wait.
+   * @param force wanted instances beyond the need of clients; they are not lost while this process lives.
    */
   request(route: string, force = 0): void {
     if (this.#closing.signal.aborted) return;
@@ -113,12 +113,12 @@ export class StartupQueue {
     first.served = this.#serve(route, first);
   }
 
-  /** Orders a look at the route, whoever else may have ordered one. @throws when Redis does not take it. */
+  /** Orders a look at the route, even if another process has ordered one. @throws when Redis does not take it. */
   async order(route: string): Promise<void> {
     await this.#add(route, 0, (await this.#options.directory.route(route)) === null);
   }
 
-  /** An instance has left for good: its route's stop command is to be run. */
+  /** An instance has left: orders the stop command of its route. */
   left(route: string, leaver: Leaver): void {
     const added = this.#queue.add('stop', { route, force: 0, startIds: [], leaver }, { jobId: `stop-${route}-${leaver.instance}` });
     added.catch((error) => this.#failed(error));
@@ -127,7 +127,7 @@ export class StartupQueue {
   async close(): Promise<void> {
     this.#closing.abort();
     const underWay = [...this.#asked.values()].map(({ served }) => served);
-    // What is on its way is waited for only while Redis answers.
+    // Waits for orders on their way only while Redis answers.
     await Promise.race([Promise.all(underWay).then(() => this.#queue.close()), delay(CLOSE_MS, undefined, { ref: false })]);
     this.#connection.disconnect();
   }
@@ -161,7 +161,7 @@ export class StartupQueue {
     }
   }
 
-  /** Most requests repeat what has been ordered: a look spares the job, and the scaler's rate is left to those that start something. */
+  /** Most requests repeat an order: a look at the plan saves the job, and leaves the scaler's rate to jobs that start something. */
   async #isMissing(route: string, settings: RouteSettings): Promise<boolean> {
     const { decision } = await assess(this.#options.directory, route, settings);
     return decision.toStart > 0 || decision.laterMs !== null;
@@ -170,12 +170,12 @@ export class StartupQueue {
   async #add(route: string, force: number, unconfigured: boolean): Promise<void> {
     const { defaults } = this.#options;
     const job: StartupJob = { route, force, startIds: [], ...(unconfigured && defaults ? { defaults: startDefaults(defaults) } : {}) };
-    // How many are wanted is in the directory, so no order is lost by falling together with another one.
+    // The directory has the number of wanted instances, so no order is lost when it is merged with another one.
     await this.#queue.add('start', job, { deduplication: { id: route, keepLastIfActive: true } });
     this.#failing = false;
   }
 
-  /** `keys`: keys of strings that were used, beside the queue's own. */
+  /** `keys`: keys of strings that were used, beside those of the queue. */
   #failed(error: unknown, keys: readonly string[] = []): void {
     if (this.#upkeep.failed(error, keys)) return;
     if (!this.#failing && !this.#closing.signal.aborted)
@@ -184,12 +184,12 @@ export class StartupQueue {
   }
 }
 
-/** A route's settings: its own, or `defaults`. @throws ConfigError when they are bad */
+/** A route's settings: its own, or `defaults`. @throws ConfigError when they are invalid */
 function settingsOf(record: RouteRecord | null, defaults: RouteSettings | undefined): RouteSettings {
   return record === null ? (defaults ?? DEFAULT_ROUTE_SETTINGS) : parseRouteSettings(record);
 }
 
-/** Of a node's settings for routes that have none, those that starting goes by. */
+/** The part of a node's default route settings that matters for starts. */
 function startDefaults(defaults: RouteSettings): RouteRecord {
   const { minInstances, maxInstances, startTimeout } = writeRouteSettings(defaults);
   return { minInstances, maxInstances, startTimeout };

@@ -173,7 +173,7 @@ test('a process of this machine', async () => {
     );
     expect((await ask(node.url, { host: route })).status).toBe(200);
     await eventually('it has left, and was not started again', () => containers().length === 0, 60_000);
-    await scaler.logged(({ msg }) => msg === 'stop command has run');
+    await scaler.logged(({ msg }) => msg === 'stop command finished');
   });
 });
 

@@ -216,7 +216,7 @@ describe('descriptors', () => {
     expect(put.status).toBe(200);
     await scaler.logged(({ msg }) => /could not be run|could not be started|EMFILE|too many/i.test(String(msg)), 30_000);
     execFileSync('prlimit', ['--pid', String(scaler.pid), '--nofile=512:1024']);
-    await scaler.logged(({ msg }) => msg === 'startup command has run', 60_000);
+    await scaler.logged(({ msg }) => msg === 'startup command finished', 60_000);
     expect(await internalErrors(scaler.ready.admin)).toEqual({});
     expect((await scaler.stop()).code).toBe(0);
     await node.stop();

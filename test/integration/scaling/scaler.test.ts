@@ -303,7 +303,7 @@ describe('a scaler that dies', () => {
     await eventually('the job is taken for lost', () => logged.some(({ msg }) => String(msg).includes('cut off')), 15_000).finally(() =>
       clearInterval(expire),
     );
-    await eventually('the command has ended', () => logged.some(({ msg }) => msg === 'startup command has run'), 15_000);
+    await eventually('the command has ended', () => logged.some(({ msg }) => msg === 'startup command finished'), 15_000);
     await eventually('the queue is empty', idle, 20_000);
     expect(runs()).toHaveLength(1);
   });
@@ -345,7 +345,7 @@ describe('Redis', () => {
     keepAsking('app');
     await eventually('it runs', () => runs().length === 1);
     await connection.flushall();
-    await eventually('it has ended', () => logged.some(({ msg }) => msg === 'startup command has run'));
+    await eventually('it has ended', () => logged.some(({ msg }) => msg === 'startup command finished'));
     directory.of('app').held = 15;
     await eventually('the next ones are started', () => runs().length === 2);
     await eventually('the queue is empty', idle);

@@ -49,7 +49,7 @@ test('a directory that is a link, a file or another user’s is not used', () =>
   const directory = ownDirectory();
   symlinkSync(directory, join(directory, 'link'));
   writeFileSync(join(directory, 'file'), '');
-  expect(() => files(join(directory, 'link'))).toThrow('no directory');
+  expect(() => files(join(directory, 'link'))).toThrow('not a directory');
   expect(() => files(join(directory, 'file'))).toThrow();
   expect(() => files(join(directory, 'missing', 'parent'))).toThrow('ENOENT');
   expect(() => files('/proc/pullproxy-output')).toThrow();
