@@ -62,7 +62,11 @@ function addState(
     () => reader.read(),
   );
 
-  const events = { operationId: 'events', summary: 'The same as server-sent events, each time that it changes', produces: ['text/event-stream'] };
+  const events = {
+    operationId: 'events',
+    summary: 'The same as server-sent events, each time that it changes',
+    produces: ['text/event-stream'],
+  };
   app.get('/api/v1/events', { schema: { ...asked, ...events } }, (request: FastifyRequest, reply: FastifyReply) => {
     const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
     if (!feed.add(reply.raw, headers)) {

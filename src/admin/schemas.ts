@@ -85,7 +85,11 @@ export const SCHEMAS: readonly Schema[] = [
     refusal: maybe(text('why Redis refuses to write although it answers; null when it does not refuse')),
   }),
   object('Redis', { connected: maybe(yesNo('null when no Redis is configured')) }),
-  object('Start', { id: text(), ageMs: whole('since it began'), leftMs: whole('until it counts as failed') }, 'starts that have not linked yet'),
+  object(
+    'Start',
+    { id: text(), ageMs: whole('since it began'), leftMs: whole('until it counts as failed') },
+    'starts that have not linked yet',
+  ),
   object('StartTrouble', {
     failures: whole('failures in a row, up to now'),
     reason: text('reason of the last one'),

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * Chooses the command and loads its module only: a linker starts with each instance, so its start-up time is part of
- * the time that a client waits.
+ * Chooses the command and loads only its module. A linker starts with each instance, so its start-up time is part of
+ * the wait of a client.
  */
 import { ConfigError } from '../errors.ts';
 import { closeLog } from '../log.ts';
@@ -10,7 +10,7 @@ import { refusalText } from './process/refusal.ts';
 import { ignoreSignals } from './process/signals.ts';
 import { boundYoungGeneration } from './process/young-generation.ts';
 
-/** Takes what stands after the command's name, runs until the work is done and gives the exit code. */
+/** Gets the words after the command's name, runs until the work is done and returns the exit code. */
 export type Run = (argv: readonly string[]) => Promise<number>;
 
 const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
@@ -25,16 +25,16 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   completion: async () => (await import('./commands/completion.ts')).completion,
 };
 
-/** Not for people: what other commands, and the container image, start. */
+/** Internal commands, which other commands and the container image start. */
 const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
   health: async () => (await import('./commands/health.ts')).health,
   worker: async () => (await import('./workers/worker.ts')).worker,
 };
 
-/** They run until they are told to end. */
+/** These commands run until they are told to end. */
 const SERVERS: ReadonlySet<string> = new Set(['dev', 'node', 'linker', 'scaler', 'worker']);
 
-/** As package.json says in `engines`, which npm only warns of. */
+/** From `engines` in package.json, about which npm only warns. */
 const NODE_MAJOR_MIN = 24;
 
 if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
@@ -42,18 +42,18 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
   process.exit(2);
 }
 
-/** They start processes, whose orphans the first process of a container has to collect. */
+/** These commands start processes, whose orphans the first process of a container must collect. */
 const STARTS_PROCESSES = new Set(['dev', 'linker', 'scaler']);
 
 // `pullproxy status | head` is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A server serves on when nobody reads its output any more.
+  // A server goes on when its output has no reader.
   if (!SERVERS.has(process.argv[2] ?? '')) process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
 process.stderr.on('error', () => {});
 const exitCode = await main(process.argv.slice(2));
 await closeLog();
-// What was written to a pipe may still wait here, and would be lost.
+// Output to a pipe may still wait here, and would be lost.
 await Promise.all([process.stdout, process.stderr].map(written));
 process.exit(exitCode);
 
@@ -91,7 +91,7 @@ function written(stream: NodeJS.WriteStream): Promise<void> {
   return new Promise((resolve) => stream.write('', () => resolve()));
 }
 
-/** 2: the command line is wrong. 1: the world is. */
+/** 2: the command line is wrong. 1: something else is. */
 function failure(name: string, error: unknown): number {
   if (error instanceof ConfigError) {
     console.error(`pullproxy ${name}: can't start:`);
@@ -99,7 +99,7 @@ function failure(name: string, error: unknown): number {
     console.error(`"pullproxy ${name} --help" explains every setting.`);
     return 2;
   }
-  // The rest is a fault of ours.
+  // Other errors are our bugs.
   const fault = error instanceof Error ? (error.stack ?? error.message) : String(error);
   console.error(`pullproxy ${name}: ${printableLines(refusalText(error) ?? fault)}`);
   return 1;

@@ -187,7 +187,7 @@ export class Linker {
     this.#drains++;
     this.#told.resolve();
     if (this.#drains === 1) {
-      this.#log.info({ instance: this.instance }, 'draining');
+      this.#log.info({ instance: this.instance }, 'linker draining');
       this.#leave.resolve({ why: 'drain' });
       this.#emptyWithin(Math.min(withinMs, this.#times.drainTimeoutMs));
     } else {

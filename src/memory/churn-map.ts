@@ -1,13 +1,13 @@
 /**
- * A map and a set for what comes and goes all the time: streams, held clients, connections.
+ * A map and a set for entries that come and go all the time: streams, held clients, connections.
  *
- * V8's own grow by a new table whenever entries and deleted ones fill the old, and the old one keeps pointing at the new. After a major
- * garbage collection the table of that moment is old, dies soon, and nobody looks at it before the next one: until then it keeps its
- * successor alive, that one the next, and each of them all that it held. Everything that passes through is then copied, and kept, as if
- * it were used (measured: 0.3 to 2.5 us for an entry instead of 0.1 to 0.3, and tens of megabytes). These begin anew before that happens.
+ * V8's own maps make a new table when present and deleted entries fill the old one, and the old table keeps pointing to the new one. After a
+ * major garbage collection the current table is in the old generation. It dies soon, but it is not examined before the next major collection. Until
+ * then it keeps its successor alive, that one the next, and each of them all its entries. So everything that passes through is copied and kept as if
+ * it were in use (measured: 0.3 to 2.5 us for an entry instead of 0.1 to 0.3, and tens of megabytes). These classes make a new map before that happens.
  */
 
-/** Fewer deleted entries are not worth it. */
+/** With fewer deleted entries a new map is not worth it. */
 const DELETED_MIN = 32;
 
 export class ChurnMap<K, V> {
@@ -44,7 +44,7 @@ export class ChurnMap<K, V> {
     this.#deleted = 0;
   }
 
-  /** Those that are there at the beginning and have not been deleted, or replaced, by the time it is their turn. */
+  /** The entries that are there at the beginning, without those that are deleted or replaced before their turn. */
   *values(): Generator<V> {
     for (const [key, value] of this.#map) if (this.#map.get(key) === value) yield value;
   }

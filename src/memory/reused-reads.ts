@@ -1,14 +1,14 @@
 /**
- * Reading from sockets into memory that is used again. By itself Node makes a buffer of 64 KB for each read; where bodies pass, V8
- * collects its whole heap for every few dozen of megabytes that went through (measured: two thirds of a node's time).
+ * Reads from sockets into memory that is used again. Node makes a buffer of 64 KB for each read. With bodies, V8 then
+ * collects its whole heap for every few dozen megabytes (measured: two thirds of a node's time).
  */
 import type { OnReadOpts, Socket } from 'node:net';
 
-/** At most so much is read at a time. */
+/** The most bytes of one read. */
 export const READ_BYTES_MAX = 65_536;
-/** A client reads no more at a time as long as nobody is there to take its body. */
+/** The most bytes of one read while a client's body has no receiver. */
 export const PART_READ_BYTES = 16_384;
-/** A peer that has not proved anything costs no more. */
+/** The most bytes of one read from a peer that has not proved the secret. */
 const FIRST_BYTES = 4_096;
 const POISON = 0xdb;
 
@@ -19,23 +19,23 @@ export function poisonReads(): void {
   poisons = true;
 }
 
-/** Memory of one socket's own. What a 'data' event brings is overwritten by the next read, unless `keep` was called meanwhile. */
+/** The memory of one socket. The bytes of a 'data' event are overwritten by the next read, unless `keep` was called. */
 export class ReadMemory {
   #bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #wantedBytes = FIRST_BYTES;
   #kept = false;
 
-  /** A part of what was read last is used beyond its event: it is left alone, the next read goes elsewhere. */
+  /** A part of the last read is used beyond its event: this memory is left alone, and the next read uses new memory. */
   keep(): void {
     this.#kept = true;
   }
 
-  /** From the next read on it takes as much as there is. */
+  /** From the next read on it reads as much as there is. */
   grow(): void {
     this.#wantedBytes = READ_BYTES_MAX;
   }
 
-  /** Options for net.connect. `socket`: the one that they make. */
+  /** Options for net.connect. `socket`: the socket that they make. */
   options(socket: () => Socket): OnReadOpts {
     return {
       buffer: () => {
@@ -55,9 +55,9 @@ export class ReadMemory {
 const shared = Buffer.allocUnsafeSlow(READ_BYTES_MAX);
 const sharedPart = shared.subarray(0, PART_READ_BYTES);
 
-/** How much a client's socket reads at a time. All of them read into the same memory. */
+/** How much the sockets of clients read at a time. All of them read into the same memory. */
 export class ClientReads {
-  /** As much as there is. Otherwise no more than a request that waits may keep: what was read can't be left in the kernel. */
+  /** True: as much as there is. False: no more than a waiting request may keep, because bytes that were read can't go back to the kernel. */
   isWide = false;
 
   options(socket: () => Socket): OnReadOpts {
@@ -65,7 +65,7 @@ export class ClientReads {
   }
 }
 
-/** Options for net.connect, for a socket of whose 'data' nothing is ever used beyond its event: all such sockets read into the same memory. */
+/** Options for net.connect, for a socket whose 'data' is never used beyond its event: all such sockets read into the same memory. */
 export function sharedReads(socket: () => Socket): OnReadOpts {
   return {
     buffer: shared,
@@ -77,7 +77,7 @@ export function sharedReads(socket: () => Socket): OnReadOpts {
   };
 }
 
-/** The bytes themselves, or a copy if they lie in memory that all share. */
+/** The bytes themselves, or a copy if they lie in shared memory. */
 export function ownBytes(bytes: Buffer): Buffer {
   return bytes.buffer === shared.buffer ? Buffer.from(bytes) : bytes;
 }

@@ -12,7 +12,7 @@ if (process.versions.node.split('.')[0] !== NODE_MAJOR)
     `pullproxy needs Node ${NODE_MAJOR}: it reuses the memory of sockets as that one does, and this is Node ${process.versions.node}`,
   );
 
-/** What a server and a socket have that Node does not document. */
+/** Properties of servers and sockets that Node does not document. */
 interface Handled {
   _handle: { reading?: boolean } | null;
   _server: Server | null;
@@ -24,12 +24,12 @@ type OnConnection = (this: object, error: number | undefined, handle: object | u
 const memories = new WeakMap<Socket, ReadMemory>();
 const clientReads = new WeakMap<Socket, ClientReads>();
 
-/** What an accepted socket reads into, if that is its own. */
+/** The memory of an accepted socket, if it has its own. */
 export function memoryOf(socket: Socket): ReadMemory | undefined {
   return memories.get(socket);
 }
 
-/** A paused TLS socket goes on reading until its own buffer is full, and nobody counts what is in there. This stops it at once. */
+/** A paused TLS socket reads on until its own buffer is full, and these bytes are counted nowhere. This stops it at once. */
 export function stopReading(socket: Socket): void {
   const { _handle: handle } = socket as unknown as Handled;
   if (handle === null || !('readStop' in handle) || typeof handle.readStop !== 'function') return;
@@ -45,7 +45,7 @@ export function startReading(socket: Socket): void {
   handle.readStart();
 }
 
-/** How much an accepted socket reads at a time, if that can be told. */
+/** How much an accepted socket reads at a time, if that can be set. */
 export function readsOf(socket: Socket): ClientReads | undefined {
   return clientReads.get(socket);
 }

@@ -12,7 +12,7 @@ import { showHelp } from '../help/show-help.ts';
 
 const WRITERS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
-/** Prints a shell's completion script. */
+/** Prints the completion script of a shell. */
 export async function completion(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(COMPLETION, argv);
   if (loaded === null) return showHelp(COMPLETION);

@@ -79,7 +79,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
       'application',
       instances.end().then(() => process.exit(code)),
     );
-  // SIGHUP: the terminal is gone, and with it whoever would stop the instances.
+  // SIGHUP: the terminal is gone, and with it the person who would stop the instances.
   onSignals(leave, atOnce, ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP']);
   logIgnoredSignals(log, ['SIGHUP']);
   watchParent(() => leave('the process that started this one has ended'));
@@ -109,13 +109,13 @@ export async function dev(argv: readonly string[]): Promise<number> {
   process.stderr.write(welcome({ listen: bound.listen, admin: adminAddress, route, command, minInstances: settings.minInstances }));
 
   await Promise.race([leaving.promise, net.broken]);
-  log.info('draining');
-  // Where nothing can be started, nobody waits for it.
+  log.info('dev draining');
+  // If nothing can be started, no client waits for it.
   await node.drain(exitCode === 0 ? net.drainMs(settings.drainTimeoutMs) : 0);
   await scaler.close();
   await instances.drain();
   await admin.stop();
   await telemetry.close();
-  log.info('over');
+  log.info('dev stopped');
   return net.exitCode(exitCode);
 }

@@ -8,7 +8,7 @@ import { createLog } from '../../log.ts';
 import { showHelp } from '../help/show-help.ts';
 import { answering } from './with-directory.ts';
 
-/** Asks a node to leave. Ends with 1 when no such node listens. */
+/** Asks a node to leave. Exits with 1 when there is no such node. */
 export async function drain(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(DRAIN, argv);
   if (loaded === null) return showHelp(DRAIN);

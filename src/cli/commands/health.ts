@@ -8,19 +8,19 @@ import { loadCommand } from '../../config/load.ts';
 const PATIENCE_MS = 2_000;
 
 /**
- * Does the pullproxy that this container runs live? It is asked at its admin port, which is where its own flags, environment and file
- * say; what has none (a linker, a scaler without --admin) lives as long as its container does. Not for people: the image's HEALTHCHECK.
- * @param mainProcess the container's first process, words ended by zeros, as in proc(5)
+ * Checks whether the pullproxy of this container is alive, for the image's HEALTHCHECK. It asks the admin port, whose address is in the flags,
+ * the environment and the file of that process. A process without an admin port (a linker, a scaler without --admin) lives as long as its container.
+ * @param mainProcess the command line of the container's first process, as in proc(5)
  */
 export async function health(_argv: readonly string[], mainProcess = readFileSync('/proc/1/cmdline', 'utf8')): Promise<number> {
   const words = mainProcess.split('\0').slice(0, -1);
-  // In front of it stand Node, and perhaps an init.
+  // Node, and perhaps an init, come before it.
   const at = words.findIndex((word) => /(^|\/)(pullproxy|main\.[jt]s)$/.test(word));
   const admin = await adminOf(words[at + 1], words.slice(at + 2));
   if (admin === null) return 0;
   const url = `http://${formatHostPort({ ...admin, host: reachable(admin.host) })}/healthz`;
   const { ok } = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => ({ ok: false }));
-  if (!ok) console.error(`${url} does not answer that all is well`);
+  if (!ok) console.error(`${url} does not answer with 200`);
   return ok ? 0 : 1;
 }
 

@@ -16,11 +16,11 @@ import { inspectionText } from '../terminal/inspect-text.ts';
 import { paintFor } from '../terminal/paint.ts';
 import { answering } from './with-directory.ts';
 
-/** Longer than two beats: with the first a node notices that something was lost, with the second it has said all anew. */
+/** Longer than two beats: with the first a node notices a loss, with the second it has written everything again. */
 const SECOND_LOOK_MS = 2 * beatMs + 200;
 const WIDTH_OF_A_FILE = 1_000;
 
-/** Explains Redis' keys. Ends with 1 when something is broken. */
+/** Explains the keys in Redis. Exits with 1 when something is broken. */
 export async function inspect(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(INSPECT, argv);
   if (loaded === null) return showHelp(INSPECT);
@@ -36,8 +36,8 @@ export async function inspect(argv: readonly string[]): Promise<number> {
 }
 
 /**
- * Keys are read one after the other while the cluster goes on, so two of them may seem to contradict each other: only what is found
- * twice is one.
+ * Keys are read one after the other while the cluster works, so two of them may seem to contradict each other. Only a contradiction that is found
+ * twice counts.
  */
 export async function look(
   inspector: Pick<Inspector, 'read'>,
@@ -52,7 +52,7 @@ export async function look(
   return { dump, findings: findInconsistencies(dump).filter((finding) => before.has(identity(finding))) };
 }
 
-/** Numbers may differ from one look to the other. */
+/** Numbers may differ between two reads. */
 function identity({ key, what }: Finding): string {
   return `${key} ${what.replaceAll(/\d+/g, 'N')}`;
 }

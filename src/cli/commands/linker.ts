@@ -12,7 +12,7 @@ import { showHelp } from '../help/show-help.ts';
 import { installLastResort, SHORT_DRAIN_MS } from '../process/last-resort.ts';
 import { logIgnoredSignals, onSignals } from '../process/signals.ts';
 
-/** The sidecar: one instance of an application. Ends with the application's exit code when that ended by itself, else with 0. */
+/** The sidecar: one instance of an application. Exits with the application's code when the application ended by itself, else with 0. */
 export async function linker(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(LINKER, argv);
   if (loaded === null) return showHelp(LINKER);
@@ -24,7 +24,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const concurrency = affordableSlots(settings.concurrency, limit);
   if (concurrency < settings.concurrency) {
     const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
-    log.warn({ concurrency, asked: settings.concurrency, reason }, 'fewer requests at once than --concurrency says');
+    log.warn({ concurrency, asked: settings.concurrency, reason }, 'linker: lends fewer slots than --concurrency says');
   }
   const instance = new Linker({
     proxies: settings.proxy,
@@ -48,7 +48,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     lingerMs: settings.lingerMs,
     proxyProtocol: settings.appProxyProtocol,
   });
-  // Even at once the application is stopped first: it would outlive the linker, and serve nobody.
+  // Even without a drain the application is stopped first: otherwise it would outlive the linker, without clients.
   onSignals(
     () => instance.drain(),
     () => instance.drain(),
@@ -61,7 +61,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
   return net.exitCode(await instance.run());
 }
 
-/** As the files are when it dials. */
+/** Reads the files each time that it dials. */
 function tlsOf(settings: {
   proxyTlsCa?: string | undefined;
   proxyTlsCert?: string | undefined;
@@ -75,7 +75,7 @@ function tlsOf(settings: {
     key: readPemFile('--proxy-tls-key', settings.proxyTlsKey),
     ...(settings.proxyTlsName === undefined ? {} : { name: settings.proxyTlsName }),
   });
-  // What is wrong is said at the start.
+  // Reports problems at the start.
   read();
   return read;
 }

@@ -9,7 +9,7 @@ import { installLastResort } from '../process/last-resort.ts';
 import { firstSignal, logIgnoredSignals } from '../process/signals.ts';
 import { supervise } from '../workers/supervise.ts';
 
-/** One proxy process: node and admin port, until it is told to leave. With `--workers` it only looks after those. */
+/** One proxy process: node and admin port, until it is told to leave. With `--workers` it only supervises the workers. */
 export async function node(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(NODE, argv);
   if (loaded === null) return showHelp(NODE);
@@ -35,6 +35,6 @@ export async function node(argv: readonly string[]): Promise<number> {
   const delayMs = await Promise.race([signalled.then(() => undefined), open.leaveAsked, net.broken.then(() => 0)]);
   await open.close(net.drainMs(settings.drainTimeoutMs), delayMs ?? settings.drainDelayMs);
   await admin.stop();
-  log.info('over');
+  log.info('node stopped');
   return net.exitCode(0);
 }

@@ -10,7 +10,7 @@ import { showHelp } from '../help/show-help.ts';
 import { restartRoute } from '../scaler/restart.ts';
 import { withDirectory } from './with-directory.ts';
 
-/** Names and settings may be anybody's. */
+/** Names and settings may come from strangers. */
 const say = {
   log: (text: string): void => console.log(printableLines(text)),
   error: (text: string): void => console.error(printableLines(text)),
@@ -23,7 +23,7 @@ type Action =
 
 const VERBS = 'list, get, set, delete, restart';
 
-/** Settings of routes: shown, changed, deleted. */
+/** Shows, changes and deletes settings of routes. */
 export async function route(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(ROUTES, argv);
   if (loaded === null) return showHelp(ROUTES);
@@ -54,7 +54,7 @@ function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
 async function perform(directory: StartDirectory, action: Action, redisUrl: string): Promise<number> {
   if (action.verb === 'list') {
     const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
-    if (routes.length === 0) say.error('No route has settings. "pullproxy route set NAME key=value..." gives one some.');
+    if (routes.length === 0) say.error('No route has settings. Set some: "pullproxy route set NAME key=value...".');
     for (const [name, record] of routes) {
       say.log([printable(name), ...pairsOf(record)].join('  '));
     }
@@ -71,7 +71,7 @@ async function perform(directory: StartDirectory, action: Action, redisUrl: stri
   }
   if (stored === null) {
     say.error(`pullproxy route: ${name} has no settings`);
-    say.error(`  "pullproxy route list" shows who has some, "pullproxy route set ${name} key=value..." gives it some.`);
+    say.error(`  "pullproxy route list" shows routes with settings, "pullproxy route set ${name} key=value..." sets some.`);
     return 1;
   }
   if (action.verb === 'delete') await directory.setRoute(name, null);
@@ -86,7 +86,7 @@ async function restart(redisUrl: string, directory: StartDirectory, name: string
   return count > 0 ? 0 : 1;
 }
 
-/** `key=` takes a setting back to its default. @throws ConfigError when the whole would be bad */
+/** `key=` resets a setting to its default. @throws ConfigError when the settings together would be invalid */
 export function merged(stored: RouteRecord, changes: ReadonlyMap<string, string>): RouteRecord {
   const together = new Map(Object.entries(stored));
   for (const [key, value] of changes) {

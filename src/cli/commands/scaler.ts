@@ -21,10 +21,10 @@ import { installLastResort } from '../process/last-resort.ts';
 import { firstSignal, logIgnoredSignals } from '../process/signals.ts';
 import { scalerAdminSource } from '../scaler/scaler-admin.ts';
 
-/** After the last command has ended, or was ended. */
+/** Time after the end of the last command. */
 const LEAVE_MS = 10_000;
 
-/** Runs the startup command for clients that wait, until it is told to leave. */
+/** Runs the startup command for waiting clients, until it is told to leave. */
 export async function scaler(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(SCALER, argv);
   if (loaded === null) return showHelp(SCALER);
@@ -61,7 +61,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     settings.admin === undefined
       ? null
       : new AdminServer({ listen: settings.admin, token: settings.adminToken, metricsOpen: settings.adminMetricsOpen, log, source });
-  // Before the worker: while Redis is away, health and metrics say so.
+  // Before the worker, so that health and metrics tell when Redis is away.
   const bound = await admin?.start();
   const leaving = Promise.race([signalled, asked.promise, net.broken]);
   const ready = worker.start().then(() => {
@@ -70,8 +70,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   });
   await Promise.race([leaving, ready.then(() => leaving)]);
 
-  log.info('draining');
-  // Its commands end by their timeout; what comes of them can't be told to a Redis that is away.
+  log.info('scaler draining');
+  // Its commands end by their timeout. While Redis is away their results can't be stored.
   await Promise.race([worker.close(), delay(net.drainMs(settings.commandTimeoutMs + LEAVE_MS))]);
   await queue.close();
   await reader.close();
@@ -79,14 +79,14 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   outputs?.close();
   await admin?.stop();
   await tracing?.close();
-  log.info('over');
+  log.info('scaler stopped');
   return net.exitCode(0);
 }
 
-/** A container whose file system can't be written to has this one all the same, in memory. */
+/** A container with a read-only file system has this directory in memory. */
 const SHARED_MEMORY = '/dev/shm';
 
-/** Null: nothing can be written anywhere, and nobody asked for it. @throws ConfigError when somebody did */
+/** Null: no directory can be written, and none was asked for. @throws ConfigError when the one that was asked for can't be written */
 function openOutputs(asked: string | undefined, log: Log): OutputFiles | null {
   const name = `pullproxy-${process.getuid?.() ?? 'output'}`;
   const reasons: string[] = [];
@@ -98,7 +98,10 @@ function openOutputs(asked: string | undefined, log: Log): OutputFiles | null {
     }
   }
   if (asked !== undefined)
-    throw new ConfigError([problem('--output-dir', asked, `a directory of this user's that can be written (${reasons})`)]);
-  log.warn({ reasons }, 'startup commands write into pipes of this process: what they leave running may break with it (--output-dir)');
+    throw new ConfigError([problem('--output-dir', asked, `a directory of this user that can be written (${reasons})`)]);
+  log.warn(
+    { reasons },
+    'startup commands write into pipes of this process: programs that they leave running may end with it (--output-dir)',
+  );
   return null;
 }

@@ -16,15 +16,15 @@ import { watch } from '../terminal/watch.ts';
 import { withDirectory } from './with-directory.ts';
 
 const WATCH_MS = 1_000;
-/** What is not written to a terminal is not cut to one. */
+/** Output that does not go to a terminal is not cut. */
 const WIDTH_OF_A_FILE = 1_000;
-/** In each state. */
+/** Jobs in each state. */
 const JOBS_MAX = 20;
 const THIS_PROCESS = { startedBy: 'scalers', draining: false, routeDefaults: writeRouteSettings(DEFAULT_ROUTE_SETTINGS) } as const;
 
 type Look = () => Promise<AdminState>;
 
-/** Prints the cluster as the directory has it: once, or again and again. */
+/** Prints the state of the cluster from the directory: once, or at intervals. */
 export async function status(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(STATUS, argv);
   if (loaded === null) return showHelp(STATUS);
@@ -59,7 +59,7 @@ function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
   };
 }
 
-/** For scripts and files: one picture after the other. */
+/** For scripts and files: one state after the other. */
 async function printAgain(look: Look, json: boolean): Promise<never> {
   for (;;) {
     const state = await look().catch(() => null);
@@ -69,14 +69,14 @@ async function printAgain(look: Look, json: boolean): Promise<never> {
   }
 }
 
-/** While Redis is away, what was there last stays, and it is said how old it is. */
+/** While Redis is away, shows the last state and its age. */
 function screen(look: Look): (columns: number) => Promise<string> {
   const clock = (at: number): string => new Date(at).toTimeString().slice(0, 8);
   let last: AdminState | null = null;
   return async (columns) => {
     const state = await look().catch(() => null);
     last = state ?? last;
-    const seen = last === null ? '' : ` What follows is of ${clock(last.at)}.`;
+    const seen = last === null ? '' : ` This is the state at ${clock(last.at)}.`;
     const head =
       state === null ? paint()('red', `Redis does not answer.${seen}`) : paint()('dim', `pullproxy at ${clock(state.at)}, q quits`);
     return last === null ? head : `${head}\n${statusText(last, columns, paint())}`;

@@ -6,19 +6,19 @@ import { printable } from '../../printable.ts';
 
 const ANSWER_TIMEOUT_MS = 3_000;
 
-/** Whatever speaks to Redis. */
+/** A client of Redis. */
 interface Answering {
   ready(timeoutMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Opens the directory in Redis for a command that ends by itself, and closes it after. Without Redis: says so, exit code 1. */
+/** Opens the directory in Redis for a command, and closes it afterwards. Without Redis: prints that, exit code 1. */
 export function withDirectory(url: string, use: (directory: StartDirectory) => Promise<number>): Promise<number> {
   const directory = createRedisDirectory({ url, log: createLog('pullproxy', 'silent') });
   return answering(url, directory, () => use(directory));
 }
 
-/** Uses it once it answers, and closes it after. Without an answer: says so and what to do, exit code 1. */
+/** Uses it when it answers, and closes it afterwards. Without an answer: prints what to do, exit code 1. */
 export async function answering(url: string, connection: Answering, use: () => Promise<number>): Promise<number> {
   try {
     await connection.ready(ANSWER_TIMEOUT_MS);
@@ -37,14 +37,14 @@ function whatToDo(url: string, error: Error): string {
   const ofSentinels = /^rediss?-sentinel:/.test(url);
   if (ofSentinels && /sentinel/i.test(error.message)) {
     if (/NOAUTH|WRONGPASS|AUTH|password/i.test(error.message)) {
-      return "The Sentinels refuse the password, which is not Redis' own: redis-sentinel://HOST:PORT/NAME?sentinel-password=PASSWORD";
+      return 'The Sentinels refuse the password, which is not that of Redis: redis-sentinel://HOST:PORT/NAME?sentinel-password=PASSWORD';
     }
     return `The Sentinels name no master, or can not be reached: ${error.message}`;
   }
   if (/NOAUTH|WRONGPASS|invalid username-password/i.test(error.message)) {
-    return 'It refuses the password: name the right one in the URL, redis://USER:PASSWORD@HOST';
+    return 'Redis refuses the password: give the right one in the URL, redis://USER:PASSWORD@HOST';
   }
-  if (/NOPERM/.test(error.message)) return `Its user may not do this: ${error.message}`;
+  if (/NOPERM/.test(error.message)) return `The user of Redis may not do this: ${error.message}`;
   const [first = url] = url.split(',');
   const { hostname, port } = URL.parse(first) ?? { hostname: '', port: '' };
   return `Is it running, and is this its address? Try: redis-cli -h ${hostname} -p ${port || 6379} ping`;

@@ -1,6 +1,6 @@
 import type { Completable, CompletableFlag } from './completable.ts';
 
-/** Needs nothing but bash 3.2: no bash-completion. */
+/** Needs only bash 3.2, not the package bash-completion. */
 export function bashCompletion(commands: readonly Completable[], routeKeys: readonly string[]): string {
   return `# Completion of pullproxy for bash. Load it: source <(pullproxy completion bash)
 _pullproxy() {

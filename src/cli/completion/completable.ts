@@ -2,16 +2,16 @@ import type { Described } from '../../config/command-spec.ts';
 import { SHELLS } from '../../config/commands/completion.ts';
 import type { Setting } from '../../config/settings.ts';
 
-/** What can be completed: the same for all shells. */
+/** The words to complete: the same for all shells. */
 export interface Completable {
   readonly name: string;
   readonly summary: string;
   readonly flags: readonly CompletableFlag[];
-  /** Words that stand first after the command's name. */
+  /** The first words after the command's name. */
   readonly words: readonly string[];
-  /** Those words, or (empty) the command itself, after which a route's name stands. */
+  /** The words, or (empty) the command itself, that a route's name follows. */
   readonly beforeRoute: readonly string[];
-  /** The word after which, behind a route's name, its settings stand as `key=`. */
+  /** The word that is followed by a route's name and then by settings, `key=`. */
   readonly beforeSettings: string | null;
 }
 
@@ -19,7 +19,7 @@ export interface CompletableFlag {
   /** With its hyphens. */
   readonly flag: string;
   readonly help: string;
-  /** What follows it: nothing, one of these words, a file, or something that nobody can guess. */
+  /** Its value: nothing, one of these words, a file, or any text. */
   readonly value: 'none' | 'file' | 'other' | readonly string[];
 }
 
@@ -35,7 +35,7 @@ export function completable({ name, summary, settings, usage }: Described): Comp
   };
 }
 
-/** `list | get NAME | set NAME key=value...` as the usage says it: each verb with what follows it. */
+/** Parses the usage, `list | get NAME | set NAME key=value...`: each verb with its arguments. */
 function wordsOf(usage: string): [verb: string, rest: string][] {
   return usage
     .replace(/\[.*$/, '')

@@ -1,6 +1,6 @@
 import type { Completable, CompletableFlag } from './completable.ts';
 
-/** One line a completion, in the manner of fish. */
+/** One line for each completion, as fish wants it. */
 export function fishCompletion(commands: readonly Completable[], routeKeys: readonly string[]): string {
   return [
     '# Completion of pullproxy for fish. Put it into ~/.config/fish/completions/pullproxy.fish',

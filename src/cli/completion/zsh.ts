@@ -1,6 +1,6 @@
 import type { Completable, CompletableFlag } from './completable.ts';
 
-/** Shows what each command and flag is for beside it. */
+/** Shows a description beside each command and flag. */
 export function zshCompletion(commands: readonly Completable[], routeKeys: readonly string[]): string {
   return `#compdef pullproxy
 # Completion of pullproxy for zsh. Load it after compinit: source <(pullproxy completion zsh)
@@ -45,7 +45,7 @@ function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completa
   return lines.join('\n');
 }
 
-/** `'name:what it is'`: a colon divides, a quote ends. */
+/** `'name:description'`: a colon divides the two, a quote ends the word. */
 function described(name: string, help: string): string {
   return `'${name}:${help.replaceAll("'", "'\\''").replaceAll(':', '\\:')}'`;
 }

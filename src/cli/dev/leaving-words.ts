@@ -1,5 +1,5 @@
 export interface Leaving {
-  /** The signal, or what else has happened. */
+  /** The signal, or another reason. */
   readonly why: string;
   readonly active: number;
   readonly held: number;
@@ -8,7 +8,7 @@ export interface Leaving {
   readonly stopTimeoutMs: number;
 }
 
-/** What `dev` tells the person who ends it: for whom it waits, for how long at most, and how not to. */
+/** The text of `dev` for the person who ends it: for which clients it waits, for how long at most, and how to end at once. */
 export function leavingWords({ why, active, held, instances, drainTimeoutMs, stopTimeoutMs }: Leaving): string {
   const clients = [
     ...(active > 0 ? [`${count(active, 'request')} in progress`] : []),

@@ -1,4 +1,4 @@
-/** Instances of one application in this process: each a linker, which runs the application as its child. */
+/** The instances of one application: each is a linker in this process, with the application as its child. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unawaited } from '../../boundary.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
@@ -18,12 +18,12 @@ export interface LocalOptions {
   readonly command: readonly string[];
   readonly proxyProtocol: LinkerOptions['proxyProtocol'];
   readonly times: Partial<LinkerTimes>;
-  /** The application can't be run at all, and why. */
+  /** The application can't be run, and why. */
   readonly impossible: NonNullable<LinkerOptions['impossible']>;
   readonly log: Log;
 }
 
-/** How long instances that are ended at once are waited for: their applications are killed by then. */
+/** How long to wait for instances that end at once; by then their applications are killed. */
 const AT_ONCE_MS = 1_000;
 
 export class LocalInstances {
@@ -44,7 +44,7 @@ export class LocalInstances {
   async #start(startId: string): Promise<void> {
     const { proxy, times, log, ...same } = this.#options;
     const own = log.child({ startId });
-    // What a linker says of itself is one too many here: this process has its own word for when it is ready.
+    // The 'ready' of a linker would be one too many: this process logs its own.
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     const env = inheritedEnvironment();
     const version = readVersion();
@@ -61,12 +61,12 @@ export class LocalInstances {
     log.info({ route: same.route, instance: linker.instance }, 'instance serves');
   }
 
-  /** The last starts, for people who look. */
+  /** The last starts, for people. */
   jobs(max: number): StartupJobs {
     return this.#starts.jobs(max);
   }
 
-  /** Starts by what came of them. */
+  /** Starts by result. */
   get results(): Readonly<Record<string, number>> {
     return this.#results;
   }
@@ -75,13 +75,13 @@ export class LocalInstances {
     return this.#running.size;
   }
 
-  /** Lets all of them end what they serve, and stops their applications. */
+  /** Lets all instances finish their requests, and stops their applications. */
   async drain(): Promise<void> {
     for (const linker of this.#running.keys()) linker.drain();
     await Promise.all(this.#running.values());
   }
 
-  /** Kills their applications, whether they drain already or not. */
+  /** Kills their applications, also those of draining instances. */
   async end(): Promise<void> {
     for (const linker of this.#running.keys()) {
       linker.drain();

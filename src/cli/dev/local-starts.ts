@@ -1,13 +1,13 @@
 import type { StartupJobFacts, StartupJobs } from '../../scaling/startup-job.ts';
 
-/** Starts that are over are remembered for people who look. */
+/** Finished starts that are kept for people. */
 const REMEMBERED_MAX = 50;
 
 /** The starts of this process, in the form that startup jobs have: each is a job with one run. */
 export class LocalStarts {
   readonly #starts = new Map<string, StartupJobFacts>();
 
-  /** Resolves and rejects as `start` does. */
+  /** Resolves and rejects like `start`. */
   async watch(route: string, startId: string, start: () => Promise<void>): Promise<void> {
     const beganAt = Date.now();
     const begun: StartupJobFacts = {
@@ -34,7 +34,7 @@ export class LocalStarts {
     }
   }
 
-  /** At most `max` of them, those under way first, then the latest. */
+  /** At most `max` of them: running ones first, then the latest. */
   jobs(max: number): StartupJobs {
     const latestFirst = [...this.#starts.values()].reverse();
     const underWay = latestFirst.filter(({ state }) => state === 'active');

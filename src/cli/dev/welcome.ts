@@ -1,5 +1,5 @@
 export interface Welcome {
-  /** URLs that were bound. */
+  /** The bound URLs. */
   readonly listen: readonly string[];
   /** HOST:PORT of the admin port. */
   readonly admin: string;
@@ -8,7 +8,7 @@ export interface Welcome {
   readonly minInstances: number;
 }
 
-/** What `dev` tells the person who started it: where to click, and what happens then. */
+/** The text of `dev` for the person who started it: where to click, and what happens then. */
 export function welcome({ listen, admin, route, command, minInstances }: Welcome): string {
   const url = clickable(listen[0] ?? '');
   const exact = route !== '*' && !route.startsWith('*.');
@@ -19,18 +19,18 @@ export function welcome({ listen, admin, route, command, minInstances }: Welcome
     `  Your application:   ${url}${route === '*' ? '' : `   (for the host ${route})`}`,
     `  What is going on:   ${clickable(`http://${admin}`)}`,
     '',
-    minInstances === 0 ? '  Nothing runs yet. The first request starts an instance of' : `  Kept running, ${minInstances} at least:`,
+    minInstances === 0 ? '  No instance runs yet. The first request starts one of' : `  At least ${minInstances} kept running:`,
     `      ${command.join(' ')}`,
-    '  more requests than it can take start more, and idle ones leave by themselves.',
+    '  More requests than it can take start more instances; idle ones leave.',
     ...(exact ? ['', `  Try it:  curl -H "Host: ${route}" ${url}`] : []),
     '',
-    '  Ctrl-C ends it all.',
+    '  Ctrl-C ends everything.',
     '',
     '',
   ].join('\n');
 }
 
-/** "All addresses" is no place to go to; this machine is. */
+/** "All addresses" can't be opened in a browser; this machine can. */
 function clickable(url: string): string {
   return `${url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')}/`;
 }

@@ -10,7 +10,7 @@ export interface BackendTlsFiles {
   readonly backendTlsName?: string;
 }
 
-/** The contents of the files that `--backend-tls-cert`, `-key` and `-ca` name. */
+/** The contents of the files of `--backend-tls-cert`, `-key` and `-ca`. */
 export function backendTls(settings: BackendTlsFiles): BackendTls | undefined {
   const cert = readPemFile('--backend-tls-cert', settings.backendTlsCert);
   const key = readPemFile('--backend-tls-key', settings.backendTlsKey);
@@ -19,7 +19,7 @@ export function backendTls(settings: BackendTlsFiles): BackendTls | undefined {
   return cert === undefined || key === undefined ? undefined : { cert, key, ca, ...(name === undefined ? {} : { name }) };
 }
 
-/** Calls `replace` whenever these files have changed and can be used. */
+/** Calls `replace` each time that these files have changed and can be used. */
 export function followBackendTls(settings: BackendTlsFiles, log: Log, replace: (tls: BackendTls) => void): void {
   const { backendTlsCert, backendTlsKey, backendTlsCa } = settings;
   const paths = [backendTlsCert, backendTlsKey, backendTlsCa].filter((path) => path !== undefined);
@@ -30,9 +30,9 @@ export function followBackendTls(settings: BackendTlsFiles, log: Log, replace: (
       try {
         const tls = backendTls(settings);
         if (tls !== undefined) replace(tls);
-        log.info('the backend port has another certificate');
+        log.info('the certificate of the backend port was reloaded');
       } catch (error) {
-        log.warn({ err: error }, 'the certificate of the backend port has changed and can not be used: the former one stays');
+        log.warn({ err: error }, 'the new certificate of the backend port can not be used: the previous one stays');
       }
     },
   );

@@ -21,7 +21,7 @@ export async function setFileRoutes(
         left.delete(name);
       }
     } catch (error) {
-      if (!complained) log.warn({ err: error }, "the file's routes can't be set yet");
+      if (!complained) log.warn({ err: error }, "the routes of the configuration file can't be set yet");
       complained = true;
       await delay(AGAIN_MS, undefined, { signal }).catch(() => undefined);
     }

@@ -2,10 +2,10 @@
 import { statSync } from 'node:fs';
 import { guard } from '../../boundary.ts';
 
-/** Looked at this often: also where a directory is replaced by a link (Kubernetes' secrets), or no event comes (network file systems). */
+/** How often to check. Polling also works when a link is replaced (Kubernetes secrets), or when there are no events (network file systems). */
 const LOOK_EVERY_MS = 1_000;
 
-/** Calls `changed` after any of the files that `paths` names has become another. Keeps no process alive. */
+/** Calls `changed` after any file of `paths` has changed. Does not keep the process alive. */
 export function followFiles(paths: () => readonly string[], changed: () => void): void {
   let seen = fingerprint(paths);
   const look = guard('file', () => {

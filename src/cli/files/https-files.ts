@@ -1,4 +1,4 @@
-/** The certificates of https listeners, from their files, and again whenever these change. */
+/** The certificates of https listeners, from their files, read again when these change. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { problem } from '../../config/kinds.ts';
@@ -10,7 +10,7 @@ import type { TicketKeys } from '../../node/listeners/ticket-keys.ts';
 import { followFiles } from './follow-files.ts';
 
 export interface HttpsFiles {
-  /** The first cert belongs to the first key. */
+  /** The first certificate belongs to the first key. */
   readonly tlsCert: readonly string[];
   readonly tlsKey: readonly string[];
   readonly tlsDir?: string;
@@ -21,7 +21,7 @@ interface Pair {
   readonly key: string;
 }
 
-/** Undefined when no files are given. @throws ConfigError when they can't be read, or don't belong together. */
+/** Undefined without files. @throws ConfigError when they can't be read, or don't belong together. */
 export function readHttpsFiles(files: HttpsFiles, ticketKeys?: TicketKeys): Certificates | undefined {
   const pairs = pairsOf(files);
   const [first, ...others] = pairs.map(readPair);
@@ -38,8 +38,8 @@ export function readHttpsFiles(files: HttpsFiles, ticketKeys?: TicketKeys): Cert
 }
 
 /**
- * Reads the files again when they have changed. What can't be used (a certificate that was replaced a moment before its key) leaves
- * everything as it is, until it changes again.
+ * Reads the files again when they have changed. Files that can't be used (a certificate that was replaced a moment before its key) change
+ * nothing until they change again.
  */
 export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, log: Log): void {
   const paths = (): string[] => pairsOf(files).flatMap(({ cert, key }) => [cert, key]);
@@ -50,7 +50,7 @@ export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, 
       certificates.replace([first, ...others]);
       log.info({ certificates: others.length + 1 }, 'certificates reloaded');
     } catch (error) {
-      log.warn({ err: error }, 'certificates have changed and can not be used: the former ones stay');
+      log.warn({ err: error }, 'the new certificates can not be used: the previous ones stay');
     }
   });
 }

@@ -1,4 +1,4 @@
-/** The secrets of nodes and linkers, out of a setting or a file that is read again. */
+/** The secrets of nodes and linkers, from a setting or from a file that is read again. */
 import { readSecretFile, secretsFor } from '../../config/secret-file.ts';
 import type { Log } from '../../log.ts';
 import { followFiles } from './follow-files.ts';
@@ -8,12 +8,12 @@ export interface SecretSettings {
   readonly secretFile?: string | undefined;
 }
 
-/** Those of a node. */
+/** The secrets of a node. */
 export class Secrets {
   readonly #file: string | undefined;
   #entries: ReturnType<typeof readSecretFile>;
 
-  /** @throws ConfigError when the file is none. */
+  /** @throws ConfigError when the file is not valid. */
   constructor({ secret, secretFile }: SecretSettings) {
     this.#file = secretFile;
     this.#entries = secretFile === undefined ? [{ secret: secret ?? '', routes: [] }] : readSecretFile(secretFile);
@@ -24,7 +24,7 @@ export class Secrets {
     return secretsFor(this.#entries, route);
   }
 
-  /** Calls `changed` whenever the file was read again. What can't be used leaves everything as it is. */
+  /** Calls `changed` after each reload. A file that can't be used changes nothing. */
   follow(log: Log, changed: () => void): void {
     const file = this.#file;
     if (file === undefined) return;
@@ -36,14 +36,14 @@ export class Secrets {
           log.info({ secrets: this.#entries.length }, 'secrets reloaded');
           changed();
         } catch (error) {
-          log.warn({ err: error }, 'the secrets have changed and can not be used: the former ones stay');
+          log.warn({ err: error }, 'the new secrets can not be used: the previous ones stay');
         }
       },
     );
   }
 }
 
-/** That of a linker, as it is when it dials. @throws ConfigError when the file is none. */
+/** The secret of a linker, read when it dials. @throws ConfigError when the file is not valid. */
 export function secretOf({ secret, secretFile }: SecretSettings): () => string {
   if (secretFile === undefined) return () => secret ?? '';
   const read = (): string => readSecretFile(secretFile)[0]?.secret ?? '';
@@ -51,14 +51,14 @@ export function secretOf({ secret, secretFile }: SecretSettings): () => string {
   return read;
 }
 
-/** Whoever a linker dials, or listens in between, can try guesses at home: this many characters of `openssl rand -hex` are beyond that. */
+/** A peer that a linker dials, or somebody who listens in between, can try guesses offline. This many characters of `openssl rand -hex` cannot be guessed. */
 const SECRET_CHARS_MIN = 16;
 
-/** Says what does not keep strangers out. */
+/** Warns when strangers are not kept out. */
 export function warnOfWeakSecrets({ secret, secretFile }: SecretSettings, log: Log): void {
   const secrets = secretFile === undefined ? [secret] : readSecretFile(secretFile).map((entry) => entry.secret);
   if (secrets[0] === undefined) {
-    log.warn('without --secret or --secret-file, whoever reaches the backend port can be a linker');
+    log.warn('without --secret or --secret-file, everybody who reaches the backend port can be a linker');
     return;
   }
   const short = secrets.filter((one) => one !== undefined && one.length < SECRET_CHARS_MIN).length;

@@ -1,4 +1,4 @@
-/** The keys of TLS session tickets: from files, which several machines may share, or made here and changed from time to time. */
+/** The keys of TLS session tickets: from files, which several machines can share, or random and changed from time to time. */
 import { readFileSync } from 'node:fs';
 import { guard } from '../../boundary.ts';
 import { problem } from '../../config/kinds.ts';
@@ -11,10 +11,10 @@ export interface TicketKeyFiles {
   readonly tlsTicketKeys: readonly string[];
 }
 
-/** Longer than any ticket is good (RFC 8446 section 4.6.1: a week at most; OpenSSL's are good for two hours at most). */
+/** Longer than the lifetime of any ticket (RFC 8446 section 4.6.1: a week at most; OpenSSL: two hours at most). */
 const ROTATE_MS = 12 * 3_600_000;
 
-/** Of a process that shares them with no other, unless by files. @throws ConfigError when a file has no key */
+/** Keys of a process that shares them only by files. @throws ConfigError when a file has no key */
 export function ticketKeys(files: TicketKeyFiles, log: Log): TicketKeys {
   const keys = new TicketKeys();
   if (files.tlsTicketKeys.length > 0) followTicketKeyFiles(files, keys, log);
@@ -22,7 +22,7 @@ export function ticketKeys(files: TicketKeyFiles, log: Log): TicketKeys {
   return keys;
 }
 
-/** Takes them from their files, and again whenever these change. @throws ConfigError when a file has no key */
+/** Reads the keys from their files, and again when these change. @throws ConfigError when a file has no key */
 export function followTicketKeyFiles({ tlsTicketKeys }: TicketKeyFiles, keys: TicketKeys, log: Log): void {
   keys.use(tlsTicketKeys.map(readKey));
   followFiles(
@@ -32,13 +32,13 @@ export function followTicketKeyFiles({ tlsTicketKeys }: TicketKeyFiles, keys: Ti
         keys.use(tlsTicketKeys.map(readKey));
         log.info({ keys: tlsTicketKeys.length }, 'keys of TLS session tickets reloaded');
       } catch (error) {
-        log.warn({ err: error }, 'keys of TLS session tickets have changed and can not be used: the former ones stay');
+        log.warn({ err: error }, 'the new keys of TLS session tickets can not be used: the previous ones stay');
       }
     },
   );
 }
 
-/** Gives keys at once, and others from time to time. Keeps no process alive. */
+/** Gives keys at once, and new ones from time to time. Does not keep the process alive. */
 export function rotateTicketKeys(give: (keys: readonly Buffer[]) => void, everyMs = ROTATE_MS): void {
   const series = new TicketKeySeries();
   give(series.keys);

@@ -4,14 +4,14 @@ import { environmentName, type Setting } from '../../config/settings.ts';
 
 const WIDTH = 96;
 
-/** What `pullproxy --help` prints. */
+/** The text of `pullproxy --help`. */
 export function programHelp(): string {
   const widest = Math.max(...COMMANDS.map(({ name }) => name.length));
   return [
     'pullproxy: a load balancer that lets the application decide how much load it takes.',
     '',
     wrap(
-      'Clients are held at a node until an instance of their application has time for them. Instances are started when clients wait, and leave by themselves when they are idle.',
+      'Clients wait at a node until an instance of their application has a free slot. Instances are started when clients wait, and leave when they are idle.',
       0,
     ),
     '',
@@ -23,11 +23,11 @@ export function programHelp(): string {
     'Begin with:',
     '  pullproxy dev -- node server.js',
     '',
-    '"pullproxy COMMAND --help" explains a command, "pullproxy --version" says which version this is.',
+    '"pullproxy COMMAND --help" explains a command, "pullproxy --version" prints the version.',
   ].join('\n');
 }
 
-/** What `pullproxy COMMAND --help` prints. */
+/** The text of `pullproxy COMMAND --help`. */
 export function commandHelp(spec: Described): string {
   return [
     `pullproxy ${spec.name}: ${spec.summary}`,
@@ -63,7 +63,7 @@ function settingHelp(one: Setting<unknown>): string[] {
   return [`  --${one.flag}${value}${repeat}${one.required ? ' (required)' : standard}`, wrap(`      ${one.help}`, 6)];
 }
 
-/** Breaks a line at spaces; the lines that follow are indented. */
+/** Breaks a line at spaces and indents the following lines. */
 function wrap(line: string, indent: number): string {
   const lines: string[] = [];
   let rest = line;

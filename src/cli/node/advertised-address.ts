@@ -5,15 +5,15 @@ import { parseRedisUrl, redisAddresses } from '../../config/redis-url.ts';
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 /**
- * The host under which others reach the backend port, when nobody said it: the one that the port is bound to, or, for all
- * addresses, this machine's own on the way to Redis, since other nodes are most likely reached on the same way.
+ * The default of --advertise: the host that the backend port is bound to, or, if it is bound to all
+ * addresses, this machine's address towards Redis, because other nodes are probably in the same network.
  */
 export async function advertisedHost(boundHost: string, redis: string | undefined): Promise<string> {
   if (!ALL_ADDRESSES.has(boundHost)) return boundHost;
   return redis === undefined ? '127.0.0.1' : ownAddressTowards(redis);
 }
 
-/** Connecting a UDP socket sends nothing, but the system chooses the way. */
+/** Connecting a UDP socket sends nothing, but the system chooses the local address. */
 async function ownAddressTowards(redis: string): Promise<string> {
   const place = parseRedisUrl(redis);
   const [at] = place === null ? [] : redisAddresses(place);
@@ -27,7 +27,7 @@ async function ownAddressTowards(redis: string): Promise<string> {
     });
     return socket.address().address;
   } catch {
-    // Redis has no name now, or there is no way to it.
+    // The name of Redis can't be resolved now, or there is no route to it.
     return ownAddress();
   } finally {
     socket.close();

@@ -1,4 +1,4 @@
-/** How a node belongs to others: through Redis, or alone in memory. */
+/** Joins a node to the cluster: through Redis, or alone in memory. */
 import type { Cluster, Peer } from '../../cluster/cluster.ts';
 import type { DeclarationsKept } from '../../cluster/declarations.ts';
 import { createMemoryCluster } from '../../cluster/memory/open.ts';
@@ -11,20 +11,20 @@ import { restartWith } from '../scaler/restart-with.ts';
 export interface Membership {
   /** Called once, when the node knows its own address. */
   readonly join: (self: Peer) => Cluster;
-  /** Clients of `route` wait and no slot is known; with `force`, so many instances more are wanted in any case. */
+  /** Clients of `route` wait and no slot is known; with `force`, that many more instances are wanted in any case. */
   readonly startNeeded: (route: string, force?: number) => void;
-  /** An instance of a route with a stop command has left for good. */
+  /** An instance of a route with a stop command has left. */
   readonly instanceLeft: (route: string, leaver: Leaver) => void;
-  /** Whether anything comes of `startNeeded`. */
+  /** Whether `startNeeded` has an effect. */
   readonly starts: boolean;
-  /** Replaces every instance of the route by a newer one; resolves with how many. Null when nothing starts any. */
+  /** Replaces every instance of the route by a newer one; resolves with their number. Null when nothing can start instances. */
   readonly restart: ((route: string) => Promise<number>) | null;
-  /** At most so many startup jobs in each state; null when nobody can say. */
+  /** At most that many startup jobs in each state; null when they are not known. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
   readonly close: () => Promise<void>;
 }
 
-/** Nothing starts instances: linkers come by themselves, or clients wait in vain. */
+/** Nothing starts instances: an operator runs linkers by hand. */
 export function alone(version: string, log: Log, kept?: DeclarationsKept): Membership {
   return {
     join: (self) => createMemoryCluster({ self, version, log, kept }).cluster,
@@ -37,7 +37,7 @@ export function alone(version: string, log: Log, kept?: DeclarationsKept): Membe
   };
 }
 
-/** Startup jobs go to the scalers, through the same Redis; `defaults` are of routes that have no settings of their own. */
+/** Startup jobs go to the scalers, through the same Redis; `defaults` are the settings of routes without their own. */
 export async function throughRedis(
   url: string,
   version: string,
@@ -45,7 +45,7 @@ export async function throughRedis(
   defaults: RouteSettings,
   kept?: DeclarationsKept,
 ): Promise<Membership> {
-  // Loaded only where there is a Redis: a node on its own stays small.
+  // Loaded only with Redis: a node that runs alone stays small.
   const { createRedisCluster } = await import('../../cluster/redis/open.ts');
   const { StartupQueue } = await import('../../scaling/startup-queue.ts');
   const { StartupJobReader } = await import('../../scaling/startup-job-reader.ts');

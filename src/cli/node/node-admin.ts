@@ -1,4 +1,4 @@
-/** What the admin port shows of a node, and how it changes it. */
+/** The admin port of a node: its state and its actions. */
 import type { AdminSource, ClusterState } from '../../admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../../admin/metrics-source.ts';
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
@@ -14,18 +14,18 @@ export interface NodeParts {
   /** Whether a Redis is configured. */
   readonly redis: boolean;
   readonly startedBy: AdminSource['startedBy'];
-  /** Of routes that say nothing else. */
+  /** Settings of routes without their own. */
   readonly routeDefaults: RouteSettings;
-  /** Asks for one more instance; null when nothing here starts any. */
+  /** Asks for one more instance; null when nothing can start instances. */
   readonly startAnother: ((route: string) => void) | null;
-  /** Replaces every instance of a route, and says how many; null when nothing here starts any. */
+  /** Replaces every instance of a route; resolves with their number. Null when nothing can start instances. */
   readonly restart: ((route: string) => Promise<number>) | null;
-  /** At most so many startup jobs in each state; null when nobody can say. */
+  /** At most that many startup jobs in each state; null when they are not known. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
   /** Begins to drain. */
   readonly leave: (delayMs?: number) => void;
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
-  /** Lines of the access log that found no room; undefined without one. */
+  /** Lines of the access log without room; undefined without an access log. */
   readonly accessLogDropped?: () => number | undefined;
 }
 
@@ -106,7 +106,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   };
 }
 
-/** While the directory is away, a node knows itself. */
+/** While the directory is away, a node knows only itself. */
 function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 'routes'> {
   const { id, address } = node.cluster.self;
   const routes = [...node.routes.all()];

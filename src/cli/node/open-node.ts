@@ -1,4 +1,4 @@
-/** The parts of one node, put together: the same for a node by itself and for each of several workers. */
+/** Builds the parts of one node: the same for a single node and for each worker. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AdminSource } from '../../admin/admin-source.ts';
@@ -27,13 +27,13 @@ import { openTelemetry } from './telemetry.ts';
 
 export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
 
-/** Which node of this machine it is. */
+/** The place of the node on this machine. */
 export interface NodePlace {
   readonly id: string;
   readonly listen: readonly ListenUrl[];
   /** Its own backend port. */
   readonly backend: HostPort;
-  /** The one that it shares with the other nodes of this machine. */
+  /** The backend port that it shares with the other workers of this machine. */
   readonly sharedBackend?: HostPort;
   readonly advertise?: HostPort;
 }
@@ -48,7 +48,7 @@ export interface OpenNode {
   close(drainMs: number, delayMs: number): Promise<void>;
 }
 
-/** Resolves when it serves. `keys`: those of TLS session tickets, which several nodes of one machine share. */
+/** Resolves when it serves. `keys`: keys of TLS session tickets, which the workers of one machine share. */
 export async function openNode(
   { values: settings, routes }: NodeLoaded,
   place: NodePlace,
@@ -100,7 +100,7 @@ export async function openNode(
       version,
       redis: settings.redis !== undefined,
       startedBy: membership.starts ? 'scalers' : 'nobody',
-      // What else a flag of this node may say is the scaler's to decide.
+      // The other default settings are for the scaler to decide.
       routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
       jobs: membership.jobs,
       restart: membership.restart,
@@ -109,7 +109,7 @@ export async function openNode(
       accessLogDropped: telemetry.dropped,
     }),
     async close(drainMs, delayMs) {
-      log.info({ delayMs }, 'draining');
+      log.info({ delayMs }, 'node draining');
       settingRoutes.abort();
       await routesSet;
       await node.drain(drainMs, delayMs);
@@ -120,7 +120,7 @@ export async function openNode(
   };
 }
 
-/** Workers share the memory of which a node by itself takes its parts. */
+/** Workers share the memory that a single node has. */
 function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof typeof MEMORY_SHARES, number> {
   const each = (key: keyof typeof MEMORY_SHARES): number => ofEachWorker(LISTENER_SETTINGS[key], MEMORY_SHARES[key], given[key], workers);
   return {
@@ -130,7 +130,7 @@ function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof
   };
 }
 
-/** Says which machine it is, and differs after each start: what a former process left in the directory is not its own. */
+/** Names the machine, and is new after each start: entries of a former process in the directory do not belong to this one. */
 export function newNodeId(): string {
   const machine = hostname()
     .replace(/[^\w.-]/g, '')

@@ -1,4 +1,4 @@
-/** What a process says about single requests and commands, where it is asked to. */
+/** Access log and traces of a process, if they are wanted. */
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { problem } from '../../config/kinds.ts';
 import { tracingWanted } from '../../config/telemetry.ts';
@@ -17,19 +17,19 @@ interface TelemetrySettings {
 
 export interface Telemetry {
   readonly watchers: readonly VisitWatcher[];
-  /** Lines of the access log that found no room; undefined without one. */
+  /** Lines of the access log without room; undefined without an access log. */
   dropped(): number | undefined;
-  /** Writes and sends what is left. */
+  /** Writes and sends what still waits. */
   close(): Promise<void>;
 }
 
-/** Of the node with this id. @throws ConfigError when the access log can't be written */
+/** Opens them for the node with this id. @throws ConfigError when the access log can't be written */
 export async function openTelemetry(settings: TelemetrySettings, node: string, log: Log): Promise<Telemetry> {
   const { accessLog: target, accessLogSample: sample } = settings;
   const lines = target === 'off' ? null : openAccessLog(target, log);
   const tracing = await openTracing(settings.tracing, node, log);
   const watchers: VisitWatcher[] = [];
-  // First: the access log names the trace.
+  // Traces come first, because the access log has the trace id.
   if (tracing !== null) watchers.push(tracing.visits);
   if (lines !== null) watchers.push(new AccessLog({ node, sample, write: (line) => lines.write(line) }));
   return {
@@ -41,7 +41,7 @@ export async function openTelemetry(settings: TelemetrySettings, node: string, l
   };
 }
 
-/** Nothing of OpenTelemetry is loaded unless it is wanted. `instance`: which process it is. */
+/** Loads OpenTelemetry only if traces are wanted. `instance`: the name of the process. */
 export async function openTracing(asked: boolean, instance: string, log: Log): Promise<Tracing | null> {
   if (!tracingWanted(asked, inheritedEnvironment())) return null;
   const { startTracing } = await import('../../tracing/tracing.ts');

@@ -1,8 +1,8 @@
-/** As the first process of a container: the kernel hands every orphan there to it, and only an init collects those that have ended. */
+/** In a container the kernel gives every orphan to the first process, and only an init collects them when they end. */
 import { existsSync } from 'node:fs';
 import { inheritedEnvironment } from '../../config/environment.ts';
 
-/** -s: quiet also where it is not the first process. */
+/** -s: no warning when it is not the first process. */
 const INITS: readonly (readonly string[])[] = ['/usr/bin/tini', '/sbin/tini', '/usr/local/bin/tini', '/tini'].map((path) => [
   path,
   '-s',
@@ -20,8 +20,8 @@ while :; do
 done`;
 
 /**
- * Puts an init in this process's place when it is the first one, and runs the same command as its child. Returns when there is nothing to
- * do, or no init to be had. Node itself waits for its own children only.
+ * If this is the first process, replaces it by an init that runs the same command as its child. Returns when there is nothing to
+ * do, or no init is installed. Node itself waits only for its own children.
  */
 export function runUnderInit(argv: readonly string[]): void {
   if (process.pid !== 1 || process.execve === undefined) return;

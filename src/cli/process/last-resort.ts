@@ -1,10 +1,10 @@
-/** The last net, below all boundaries: what nobody else catches ends the process in order, or not at all. */
+/** Below all boundaries: an error that no boundary catches ends the process in order, or ends nothing. */
 import { BrokenInvariant, internalError, reportInternalErrors } from '../../boundary.ts';
 import type { Log } from '../../log.ts';
 
-/** EX_SOFTWARE (sysexits.h): an internal error ended the process. Whoever supervises it starts it again. */
+/** EX_SOFTWARE (sysexits.h): an internal error ended the process. Its supervisor starts it again. */
 export const INTERNAL_ERROR_CODE = 70;
-/** The drain after an internal error: what still works is served to its end, and no longer. */
+/** Limit of the drain after an internal error: requests that still work are finished. */
 export const SHORT_DRAIN_MS = 5_000;
 /** From the error to the end of the process, if the drain itself hangs. */
 const END_MS_MAX = 15_000;
@@ -12,16 +12,16 @@ const END_MS_MAX = 15_000;
 export interface LastResort {
   /** Resolves when the process has to end because of an internal error. */
   readonly broken: Promise<void>;
-  /** How long its drain may take, when `usualMs` is what a signal's may. */
+  /** How long the drain may take; `usualMs` is the limit after a signal. */
   drainMs(usualMs: number): number;
   /** `code`, or INTERNAL_ERROR_CODE when it ends because of an internal error. */
   exitCode(code: number): number;
 }
 
 /**
- * An exception that no boundary caught may have cut our own code, or Node's, anywhere: slots could be counted wrong from now on. So the
- * process drains and ends (HAProxy and Envoy abort in this case; a drain loses less). A rejected promise that nobody awaits has cut only
- * its own chain, and no slot is counted in asynchronous code: the process goes on.
+ * An exception outside every boundary may have interrupted our code, or Node's, anywhere: slots could be counted wrong from now on. So the
+ * process drains and ends (HAProxy and Envoy abort in this case; a drain loses less). A rejected promise that nothing awaits has interrupted only
+ * its own chain, and no slot is counted in asynchronous code. So the process goes on.
  */
 export function installLastResort(log: Log): LastResort {
   const broken = Promise.withResolvers<void>();
@@ -30,7 +30,7 @@ export function installLastResort(log: Log): LastResort {
     if (isBroken) return;
     isBroken = true;
     process.exitCode = INTERNAL_ERROR_CODE;
-    log.fatal({ why, exitCode: INTERNAL_ERROR_CODE, drainMs: SHORT_DRAIN_MS }, 'ending because of an internal error');
+    log.fatal({ why, exitCode: INTERNAL_ERROR_CODE, drainMs: SHORT_DRAIN_MS }, 'the process ends because of an internal error');
     setTimeout(() => process.exit(INTERNAL_ERROR_CODE), END_MS_MAX).unref();
     broken.resolve();
   };

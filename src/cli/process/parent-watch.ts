@@ -1,13 +1,13 @@
-/** Whether the process that started this one still lives. */
+/** Watches whether the process that started this one still lives. */
 import { readFileSync } from 'node:fs';
 import { guard } from '../../boundary.ts';
 
 const LOOK_MS = 500;
 
 /**
- * Calls `died` once when the process that started this one has ended, as npm or a shell does that was killed: what it had started is not to
- * outlive it. Somebody who gave this process a session of its own (setsid) does not want that, nor does a service manager or a container.
- * Where /proc says nothing of sessions, nothing is watched. nohup makes no difference: Node takes back that SIGHUP is ignored.
+ * Calls `died` once when the process that started this one has ended, for example npm or a shell that was killed: this process must not
+ * outlive it. With a session of its own (setsid), as under a service manager or in a container, it may outlive it.
+ * Without sessions in /proc nothing is watched. nohup makes no difference, because Node undoes that SIGHUP is ignored.
  */
 export function watchParent(died: () => void): void {
   const parent = process.ppid;

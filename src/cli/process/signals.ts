@@ -3,7 +3,7 @@ import type { Log } from '../../log.ts';
 
 const TO_LEAVE: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT'];
 
-/** SIGTERM, SIGINT and SIGQUIT (as nginx means it), or `signals`: the first one asks to leave gracefully, each further one to leave at once. */
+/** SIGTERM, SIGINT and SIGQUIT (as in nginx), or `signals`: the first signal asks to leave gracefully, each further one to leave at once. */
 export function onSignals(leave: (signal: NodeJS.Signals) => void, atOnce: (exitCode: number) => void, signals = TO_LEAVE): void {
   let leaving = false;
   for (const signal of signals) {
@@ -26,16 +26,16 @@ export function firstSignal(): Promise<void> {
 }
 
 /**
- * Signals that mean nothing to a server would end it, and SIGUSR1 would open Node's inspector at a port of this machine's loopback: whoever
- * reaches that (every container of a pod does) runs code here. They are ignored from the first moment on.
+ * By default, signals without a meaning for a server would end it, and SIGUSR1 would open Node's inspector on the loopback. Everybody who
+ * reaches it (every container of a pod does) could run code here. So they are ignored from the beginning.
  */
 export function ignoreSignals(): void {
   for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {});
 }
 
-/** Says in the log that such a signal came. `meaningful`: those that mean something to this command. */
+/** Logs such a signal. `meaningful`: signals with a meaning for this command. */
 export function logIgnoredSignals(log: Log, meaningful: readonly NodeJS.Signals[] = []): void {
   for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
-    if (!meaningful.includes(signal)) process.on(signal, () => log.info({ signal }, 'a signal that means nothing here'));
+    if (!meaningful.includes(signal)) process.on(signal, () => log.info({ signal }, 'a signal without a meaning here was ignored'));
   }
 }

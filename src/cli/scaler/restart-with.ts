@@ -1,8 +1,8 @@
 import type { StartDirectory } from '../../cluster/directory.ts';
 
 /**
- * Notes that every instance of a route that is there now is to be replaced, and has `order` look at the route. Returns how many they are:
- * with none nothing happens.
+ * Marks every present instance of a route as to be replaced, and calls `order` to look at the route. Returns their number;
+ * without instances nothing happens.
  */
 export async function restartWith(
   directory: Pick<StartDirectory, 'restart'>,

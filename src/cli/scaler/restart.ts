@@ -3,7 +3,7 @@ import { createLog } from '../../log.ts';
 import { StartupQueue } from '../../scaling/startup-queue.ts';
 import { restartWith } from './restart-with.ts';
 
-/** Replaces every instance of a route by a newer one. Returns how many are to be replaced: with none nothing happens. */
+/** Replaces every instance of a route by a newer one. Returns their number; without instances nothing happens. */
 export async function restartRoute(redisUrl: string, directory: StartDirectory, route: string): Promise<number> {
   const queue = new StartupQueue({ redisUrl, directory, log: createLog('pullproxy', 'silent') });
   try {

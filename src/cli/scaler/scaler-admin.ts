@@ -1,4 +1,4 @@
-/** What the admin port shows of a scaler: the cluster as the directory has it, and the commands that it ran. */
+/** The admin port of a scaler: the state of the cluster from the directory, and the commands that this scaler ran. */
 import type { AdminSource } from '../../admin/admin-source.ts';
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
@@ -9,7 +9,7 @@ import { restartWith } from './restart-with.ts';
 
 export interface ScalerParts {
   readonly directory: StartDirectory;
-  /** Redis has answered once. */
+  /** Whether Redis has answered once. */
   readonly isJoined: () => boolean;
   readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
   readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
@@ -51,7 +51,7 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
     },
     async metrics() {
       return {
-        // Numbers of routes are the nodes' to give.
+        // The numbers of routes come from the nodes.
         routes: [],
         handoffs: {},
         startupCommands: commandCounts(worker.stats().commands),

@@ -9,7 +9,7 @@ import { type Column, cut, table } from './table.ts';
 export interface Inspection {
   readonly dump: Dump;
   readonly findings: readonly Finding[];
-  /** What to show in full; null: all, in short. */
+  /** The route to show in full; null: all of them, in short. */
   readonly route: string | null;
 }
 
@@ -21,9 +21,9 @@ interface Row {
 
 const ENTRIES_SHOWN = 20;
 const ROUTES_SHOWN = 50;
-/** Beyond it a number is a moment: ms since the epoch. */
+/** A larger number is a time: ms since the epoch. */
 const MOMENT = 1e12;
-/** In the table of routes: these are what one asks for. */
+/** Columns of the table of routes. */
 const COUNTED_PARTS = ['held', 'promised', 'free', 'instances', 'starting', 'nodes'];
 
 const KEYS: readonly Column<Row>[] = [
@@ -34,7 +34,7 @@ const KEYS: readonly Column<Row>[] = [
   { title: 'WHAT IT IS', read: ({ meaning }) => meaning?.what ?? 'unknown' },
 ];
 
-/** What Redis holds as a person reads it, at most `width` columns wide; what is wrong comes last, where it stays on the screen. */
+/** The content of Redis for people, at most `width` columns wide. Findings come last, so that they stay on the screen. */
 export function inspectionText(inspection: Inspection, width: number, paint: Paint = plain): string {
   const { dump, findings, route } = printableAll(inspection);
   const rows = [...dump.keys].map(([key, stored]) => ({ key, stored, meaning: meaningOf(key) }));
@@ -99,7 +99,7 @@ function routes(rows: readonly Row[], width: number, paint: Paint): string[] {
   ];
 }
 
-/** Of idle slots their sum says more than how many nodes have some. */
+/** For idle slots the sum says more than the number of nodes. */
 function sizeOf(key: string, { size, entries }: Stored): number {
   return key.endsWith(':free') ? [...entries.values()].reduce((sum, count) => sum + Number(count), 0) : size;
 }
@@ -108,7 +108,7 @@ function routeInFull(route: string, rows: readonly Row[], now: number, width: nu
   const own = rows.filter(({ meaning }) => meaning?.of === 'route' && meaning.name === route);
   const settings = rows.find(({ key }) => key === 'pp:routes')?.stored.entries.get(route);
   return [
-    `${paint('bold', route)}: ${settings === undefined ? 'it has no settings of its own' : `settings ${settings}`}`,
+    `${paint('bold', route)}: ${settings === undefined ? 'it has no settings' : `settings ${settings}`}`,
     '',
     ...(own.length === 0 ? ['Nothing is registered: no node, no client, no instance.', ''] : []),
     ...own.flatMap(({ key, stored, meaning }) => [
@@ -147,7 +147,7 @@ function expiry({ expiresInMs }: Stored): string {
   return expiresInMs === null ? 'never' : `in ${about(expiresInMs)}`;
 }
 
-/** Moments are said as what is meant by them. */
+/** Shows times as ages. */
 function readable(value: string, now: number): string {
   const moment = Number(value);
   if (value === '' || !Number.isFinite(moment) || moment < MOMENT) return value;

@@ -2,12 +2,12 @@ import { styleText } from 'node:util';
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green' | 'cyan';
 
-/** The text in that style, or as it is where nobody wants colours. */
+/** The text in that style, or unchanged without colours. */
 export type Paint = (style: Style, text: string) => string;
 
 export const plain: Paint = (_, text) => text;
 
-/** Colours on a terminal only, and not where NO_COLOR is set. */
+/** Colours on a terminal only, and not with NO_COLOR. */
 export function paintFor(stream: NodeJS.WriteStream): Paint {
   return (style, text) => styleText(style, text, { stream });
 }

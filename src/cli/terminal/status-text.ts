@@ -11,7 +11,7 @@ import { type Column, cut, table } from './table.ts';
 const SIGNS = { error: ['✗', 'red'], warning: ['!', 'yellow'], note: ['·', 'dim'] } as const;
 const BAR = 10;
 
-/** The cluster as a person reads it, at most `width` columns wide: what is wrong first, then what is there. */
+/** The state of the cluster for people, at most `width` columns wide: troubles first. */
 export function statusText(seen: AdminState, width: number, paint: Paint = plain): string {
   const state = printableAll(seen);
   const { routes, nodes, jobs, at } = state;

@@ -3,18 +3,18 @@ import { type Paint, plain, type Style } from './paint.ts';
 export interface Column<Row> {
   readonly title: string;
   readonly read: (row: Row) => string | number;
-  /** Left out where there is no room, those with the largest number first. */
+  /** Columns to leave out when there is no room, the largest number first. */
   readonly spare?: number;
   readonly style?: (row: Row) => Style | null;
 }
 
 const GAP = '  ';
-/** A column that is cut keeps at least this many characters. */
+/** The least characters of a column that is cut. */
 const NARROWEST = 8;
 
 /**
- * Lines of a table that is at most `width` wide: columns that can be spared go first, then text columns give way, the widest first; numbers
- * stay whole and stand at the right.
+ * The lines of a table of at most `width`. Optional columns go first, then text columns are cut, the widest first. Numbers
+ * stay complete and stand at the right.
  */
 export function table<Row>(all: readonly Column<Row>[], rows: readonly Row[], width: number, paint: Paint = plain): string[] {
   const columns = withRoom(all, rows, width);

@@ -1,4 +1,4 @@
-/** A picture that is drawn again and again, in the manner of `top`: on a screen of its own, which is given back at the end. */
+/** Draws lines at intervals, like `top`: on the alternate screen, which it leaves at the end. */
 import { setTimeout as delay } from 'node:timers/promises';
 
 const OWN_SCREEN = '\x1b[?1049h\x1b[?25l';
@@ -6,13 +6,13 @@ const GIVE_BACK = '\x1b[?25h\x1b[?1049l';
 const HOME = '\x1b[H';
 const CLEAR_LINE = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
-/** Of a terminal that does not say it. */
+/** The size of a terminal that does not tell it. */
 const WIDTH_UNKNOWN = 80;
 const ROWS_UNKNOWN = 24;
 const LEAVE_KEYS = new Set(['q', 'Q', '\x03', '\x04']);
 
 /**
- * Draws until somebody presses q or Ctrl-C, or the process is told to end.
+ * Draws until q or Ctrl-C is pressed, or the process is told to end.
  * @param picture lines for a screen of that width; must not reject
  */
 export async function watch(picture: (width: number) => Promise<string>, everyMs: number): Promise<void> {
@@ -42,7 +42,7 @@ export async function watch(picture: (width: number) => Promise<string>, everyMs
   }
 }
 
-/** Each line is overwritten and its rest cleared, so nothing flickers; what does not fit is left away, since a screen that scrolls can't be overwritten. */
+/** Overwrites each line and clears its rest, so nothing flickers. Lines without room are left out, because a screen that scrolls can't be overwritten. */
 export function frame(picture: string, rows: number): string {
   const lines = picture.trimEnd().split('\n');
   const room = rows - 1;

@@ -1,4 +1,4 @@
-/** What the admin port shows of several workers: any of them can tell of the cluster, and what they count is added up. */
+/** The admin port of several workers: any worker can tell the state of the cluster, and their counts are summed. */
 import type { AdminSource } from '../../admin/admin-source.ts';
 import type { MetricsSnapshot } from '../../admin/metrics-source.ts';
 import { countersOnly, sumMetrics } from '../../admin/sum-metrics.ts';
@@ -9,7 +9,7 @@ import type { WorkerFacts } from './worker.ts';
 
 const NOTHING: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: null };
 
-/** Counters go on where they were when a worker is replaced: what it had counted stays in the sums. */
+/** Counters do not jump when a worker is replaced: its counts stay in the sums. */
 export class WorkerPoolMetrics {
   readonly #last = new Map<WorkerProcess, MetricsSnapshot>();
   #gone: MetricsSnapshot | null = null;
@@ -18,7 +18,7 @@ export class WorkerPoolMetrics {
     await Promise.all(
       workers.map(async (worker) => {
         const snapshot = await worker.call('metrics').catch(() => null);
-        // It may have ended meanwhile: then it is among the gone.
+        // It may have ended meanwhile: then its counts are among those of ended workers.
         if (snapshot !== null && worker.state !== 'over') this.#last.set(worker, snapshot as MetricsSnapshot);
       }),
     );
@@ -35,7 +35,7 @@ export class WorkerPoolMetrics {
   }
 }
 
-/** `leave` begins to drain them all. */
+/** `leave` begins to drain all workers. */
 export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, leave: (delayMs?: number) => void): AdminSource {
   const one = (): WorkerProcess => {
     const [first] = pool.serving;
@@ -63,7 +63,7 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, le
     get redisRefusal() {
       return facts().find(({ redisRefusal }) => redisRefusal !== null)?.redisRefusal ?? null;
     },
-    /** Of the supervisor, and of the workers that are there now. */
+    /** Sums the supervisor and the present workers. */
     get internalErrors() {
       return sumErrors([internalErrors(), ...facts().map((worker) => worker.internalErrors)]);
     },

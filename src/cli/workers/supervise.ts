@@ -17,12 +17,12 @@ import { poolAdminSource, WorkerPoolMetrics } from './pool-admin.ts';
 
 type NodeSettings = Values<(typeof NODE)['settings']>;
 
-/** A worker that drains for longer than it may is killed after this. */
+/** A worker that drains for too long is killed after this time. */
 const OVERDUE_MS = 10_000;
 
 /**
- * Several nodes on one machine, each a process and a node of its own in the directory. They share the ports for clients and the
- * backend port; each has a backend port of its own besides, at which linkers find it when slots are moved there.
+ * Several workers on one machine, each a process and a node of its own in the directory. They share the ports for clients and the
+ * backend port. Each also has a backend port of its own, at which linkers find it when slots move there.
  */
 export async function supervise(argv: readonly string[], settings: NodeSettings, log: Log, net: LastResort): Promise<number> {
   const asked = Promise.withResolvers<number | undefined>();
@@ -43,7 +43,7 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
       const self = [...process.execArgv, process.argv[1] as string];
       const worker = new WorkerProcess([process.execPath, ...self, 'worker', JSON.stringify(place), ...argv]);
       workers.add(worker);
-      // Not by its command line, which others on this machine can read.
+      // Not on its command line, which others on this machine can read.
       worker.giveTicketKeys(keys);
       return worker;
     },
@@ -68,13 +68,13 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
     ),
   );
 
-  // A signal is heard while they start, too.
+  // Signals count while the workers start, too.
   const started = pool.start();
   const isServing = await Promise.race([started.then(() => true), asked.promise.then(() => false)]);
   if (!isServing) {
-    log.info('draining');
+    log.info('supervisor draining');
     await pool.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS);
-    log.info('over');
+    log.info('supervisor stopped');
     return net.exitCode(0);
   }
   const source = poolAdminSource(pool, metrics, asked.resolve);
@@ -90,14 +90,14 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   warnOfWeakSecrets(settings, log);
 
   const delayMs = await Promise.race([asked.promise, net.broken.then(() => 0)]);
-  log.info('draining');
+  log.info('supervisor draining');
   await pool.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS, delayMs ?? settings.drainDelayMs);
   await admin.stop();
-  log.info('over');
+  log.info('supervisor stopped');
   return net.exitCode(0);
 }
 
-/** The ports after the given ones are the workers' own; where any port will do, any will do for them. */
+/** The ports after the given one belong to one worker each; with port 0 the workers take free ports too. */
 function placeOf(number: number, id: string, { backend, advertise }: NodeSettings): Omit<NodePlace, 'listen' | 'sharedBackend'> {
   const own = backend.port === 0 ? 0 : backend.port + number;
   return {
@@ -111,7 +111,7 @@ async function fixedListen(url: ListenUrl): Promise<ListenUrl> {
   return { ...url, ...(await fixedPort(url)) };
 }
 
-/** Several processes can't each take any port: it has to be the same one. */
+/** Several processes can't each take a free port: they need the same one. */
 async function fixedPort({ host, port }: HostPort): Promise<HostPort> {
   if (port !== 0) return { host, port };
   const server = createServer();

@@ -10,7 +10,7 @@ import { type NodePlace, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { refusalText } from '../process/refusal.ts';
 
-/** What a worker says of itself. */
+/** The facts that a worker sends. */
 export interface WorkerFacts {
   readonly id: string;
   readonly joined: boolean;
@@ -22,13 +22,13 @@ export interface WorkerFacts {
 
 type OpenSource = Awaited<ReturnType<typeof openNode>>['source'];
 
-/** One of the processes of `node --workers`: a node without an admin port, which its supervisor speaks for. Not for people to start. */
+/** One of the processes of `node --workers`: a node without an admin port, which the supervisor has. Only the supervisor starts it. */
 export async function worker(argv: readonly string[]): Promise<number> {
   const channel = new SupervisorChannel();
   try {
     return await work(channel, argv);
   } catch (error) {
-    // The supervisor says it, once for all workers. What is a fault of ours is said here, with its stack.
+    // The supervisor reports it, once for all workers. Our own bugs are logged here, with their stack.
     if (!(error instanceof ConfigError) && refusalText(error) === null) throw error;
     await channel.failed(error);
     return error instanceof ConfigError ? 2 : 1;
@@ -41,14 +41,14 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   if (loaded === null) return 2;
   const log = createLog('node', loaded.values.logLevel).child({ worker: number });
   const net = installLastResort(log);
-  // A terminal's Ctrl-C comes to all processes; the supervisor tells when to leave, and how fast.
+  // Ctrl-C on a terminal reaches all processes; the supervisor decides when to leave, and how fast.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
 
   const keys = new TicketKeys();
   if (loaded.values.tlsTicketKeys.length > 0) {
     followTicketKeyFiles(loaded.values, keys, log);
   } else {
-    // A ticket of another worker has to be understood by this one from its first connection on.
+    // This worker must read tickets of the other workers from its first connection on.
     await Promise.race([channel.ticketKeysGiven, channel.left]);
     channel.followTicketKeys((given) => keys.use(given));
   }
@@ -71,10 +71,10 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   });
   log.info({ ...bound, id: place.id, advertise }, 'worker ready');
 
-  // Without a supervisor (it was killed), nobody sends clients here on purpose.
+  // The supervisor was killed: a worker without one must not go on.
   const delayMs = await Promise.race([channel.left, leaveAsked, net.broken.then(() => 0)]);
   await close(net.drainMs(loaded.values.drainTimeoutMs), delayMs ?? loaded.values.drainDelayMs);
   channel.close();
-  log.info('worker over');
+  log.info('worker stopped');
   return net.exitCode(0);
 }

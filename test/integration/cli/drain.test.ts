@@ -83,14 +83,14 @@ describe('pullproxy drain', () => {
     await eventually('unready', async () => (await readiness(node)).status === 503, 1_000);
     expect((await ask(node.url, { host: 'unknown.example.com' })).headers.connection).toBe('close');
     expect(await node.exit).toEqual({ code: 0, signal: null });
-    expect(node.logs).toContainEqual(expect.objectContaining({ msg: 'draining', delayMs: 2_000 }));
+    expect(node.logs).toContainEqual(expect.objectContaining({ msg: 'node draining', delayMs: 2_000 }));
   });
 
   test('without a delay takes the node’s own', async () => {
     const node = await start(redis.url, '--id', 'b', '--drain-delay', '300ms');
     expect((await drain('b')).code).toBe(0);
     await node.exit;
-    expect(node.logs).toContainEqual(expect.objectContaining({ msg: 'draining', delayMs: 300 }));
+    expect(node.logs).toContainEqual(expect.objectContaining({ msg: 'node draining', delayMs: 300 }));
   });
 
   test('says that no such node listens, and what a name is', async () => {

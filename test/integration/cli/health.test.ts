@@ -24,7 +24,7 @@ describe('a container is healthy', () => {
     const words = process1(...init, ...program, ...args);
     expect(await health([], words)).toBe(1);
     expect(jest.mocked(console.error)).toHaveBeenCalledWith(
-      `http://${admin.replace('0.0.0.0', '127.0.0.1')}/healthz does not answer that all is well`,
+      `http://${admin.replace('0.0.0.0', '127.0.0.1')}/healthz does not answer with 200`,
     );
     const node = await startProcess(args);
     expect(await health([], words)).toBe(0);

@@ -55,7 +55,9 @@ describe('signals', () => {
     });
     await eventually('it waits for Redis', () => text.includes('Redis connection failed'), 20_000);
     for (const signal of MEANINGLESS) node.kill(signal);
-    await eventually('it has heard the last one', () => text.includes('"signal":"SIGUSR2","msg":"a signal that means nothing here"'));
+    await eventually('it has heard the last one', () =>
+      text.includes('"signal":"SIGUSR2","msg":"a signal without a meaning here was ignored"'),
+    );
     expect(text).not.toContain('"msg":"ready"');
     await eventually('it is ready', () => text.includes('"msg":"ready"'), 20_000);
     node.kill('SIGTERM');
@@ -65,7 +67,7 @@ describe('signals', () => {
   test('that mean nothing end no node that serves or drains', async () => {
     const node = await startProcess(NODE);
     for (const signal of MEANINGLESS) node.kill(signal);
-    await node.logged(({ msg, signal }) => msg === 'a signal that means nothing here' && signal === 'SIGUSR2');
+    await node.logged(({ msg, signal }) => msg === 'a signal without a meaning here was ignored' && signal === 'SIGUSR2');
     expect(await statusOf(urlOf(node.ready))).toBe(404);
     node.kill('SIGTTOU');
     node.kill('SIGCONT');
@@ -78,9 +80,9 @@ describe('signals', () => {
     client.write('GET / HTTP/1.1\r\n');
     await statusOf(urlOf(node.ready));
     node.kill('SIGTERM');
-    await node.logged(({ msg }) => msg === 'draining');
+    await node.logged(({ msg }) => msg === 'node draining');
     for (const signal of MEANINGLESS) node.kill(signal);
-    await node.logged(({ msg, signal }) => msg === 'a signal that means nothing here' && signal === 'SIGHUP');
+    await node.logged(({ msg, signal }) => msg === 'a signal without a meaning here was ignored' && signal === 'SIGHUP');
     node.kill('SIGTERM');
     const { code } = await node.exit;
     // At once with the second one, or in order if it was quicker.
@@ -111,7 +113,7 @@ describe('signals', () => {
     ]);
     for (const process of [linker, scaler, dev]) {
       for (const signal of ['SIGUSR1', 'SIGUSR2', 'SIGPIPE', 'SIGWINCH'] as const) process.kill(signal);
-      await process.logged(({ msg, signal }) => msg === 'a signal that means nothing here' && signal === 'SIGUSR2');
+      await process.logged(({ msg, signal }) => msg === 'a signal without a meaning here was ignored' && signal === 'SIGUSR2');
       expect(process.text()).not.toContain('Debugger listening');
     }
     expect(await statusOf(urlOf(node.ready))).toBe(200);
@@ -280,7 +282,7 @@ describe('a fault that nobody foresaw', () => {
     const served = statusOf(urlOf(node.ready));
     await eventually('it is at the application', () => app.connections.some(({ receivedBytes }) => receivedBytes > 0));
     node.kill('SIGUSR2');
-    await node.logged(({ msg, exitCode }) => msg === 'ending because of an internal error' && exitCode === 70);
+    await node.logged(({ msg, exitCode }) => msg === 'the process ends because of an internal error' && exitCode === 70);
     await node.logged(({ where, err }) => where === 'unknown' && String((err as { stack: string }).stack).includes('nobody foresaw this'));
     gate.resolve();
     expect(await served).toBe(200);

@@ -94,7 +94,7 @@ describe('a node as a process', () => {
   test('a second signal ends it within its drain delay, too', async () => {
     const node = await startProcess([...NODE, '--drain-delay', '1h']);
     node.kill('SIGTERM');
-    await node.logged(({ msg, delayMs }) => msg === 'draining' && delayMs === 3_600_000);
+    await node.logged(({ msg, delayMs }) => msg === 'node draining' && delayMs === 3_600_000);
     node.kill('SIGTERM');
     expect(await node.exit).toEqual({ code: 143, signal: null });
   });

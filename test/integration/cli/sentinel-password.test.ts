@@ -36,9 +36,9 @@ afterAll(() => {
 
 test.each([
   ['m?sentinel-password=of-sentinel', 'of-redis', 0, /^$/],
-  ['m', 'of-redis', 1, /The Sentinels refuse the password, which is not Redis' own/],
+  ['m', 'of-redis', 1, /The Sentinels refuse the password, which is not that of Redis/],
   ['m?sentinel-password=wrong', 'of-redis', 1, /sentinel-password=\*\*\*.*The Sentinels refuse the password/s],
-  ['m?sentinel-password=of-sentinel', 'wrong', 1, /It refuses the password/],
+  ['m?sentinel-password=of-sentinel', 'wrong', 1, /Redis refuses the password/],
   ['other?sentinel-password=of-sentinel', 'of-redis', 1, /The Sentinels name no master.*No such master/],
   ['m?sentinel-pass=x', 'of-redis', 2, /redis .*expected/],
 ])('%s with the password %s', async (rest, password, exit, says) => {

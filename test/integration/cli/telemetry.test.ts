@@ -65,7 +65,7 @@ describe('the access log', () => {
     const lines = node.logs.filter(isAccess);
     expect(new Set(lines.map(({ path }) => path)).size).toBe(count);
     expect(lines[0]).toMatchObject({ node: 'n1', status: 404, end: 'PR', reason: 'unknown_route' });
-    expect(node.logs.some(({ msg }) => msg === 'over')).toBe(true);
+    expect(node.logs.some(({ msg }) => msg === 'node stopped')).toBe(true);
     expect(node.text()).toBe('');
   });
 

@@ -80,7 +80,7 @@ describe('status --watch on a terminal', () => {
     const terminal = onTerminal('status', '--watch');
     await eventually('it has drawn', () => terminal.shown().includes('r0.example.com'), 20_000);
     await redis.pause();
-    await eventually('it says so', () => /Redis does not answer\. What follows is of \d\d:\d\d:\d\d\./.test(terminal.shown()), 20_000);
+    await eventually('it says so', () => /Redis does not answer\. This is the state at \d\d:\d\d:\d\d\./.test(terminal.shown()), 20_000);
     await redis.resume();
     await eventually('it is back', () => /pullproxy at/.test(picture(terminal.shown())[0] ?? ''), 20_000);
     terminal.type('\x03');

@@ -130,7 +130,7 @@ test('a second signal ends a supervisor and its workers at once, whatever holds 
   const workers = childrenOf(supervisor.pid);
   for (const pid of workers) process.kill(pid, 'SIGSTOP');
   supervisor.kill('SIGINT');
-  await supervisor.logged(({ msg }) => msg === 'draining');
+  await supervisor.logged(({ msg }) => msg === 'supervisor draining');
   supervisor.kill('SIGINT');
   expect(await supervisor.exit).toEqual({ code: 130, signal: null });
   await eventually('the workers are gone', () => !workers.some(isAlive));

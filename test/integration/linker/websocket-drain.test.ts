@@ -30,7 +30,7 @@ test('its client is told by the application that it goes away (1001), not before
   const closed = once(socket, 'close');
   const since = performance.now();
   linker.kill('SIGTERM');
-  await linker.logged(({ msg }) => msg === 'draining');
+  await linker.logged(({ msg }) => msg === 'linker draining');
   socket.send('still there?');
   expect(String((await once(socket, 'message'))[0])).toBe('still there?');
   expect((await closed)[0]).toBe(1001);
@@ -42,7 +42,7 @@ test('told twice, it does not wait', async () => {
   const socket = await openSocket();
   const closed = once(socket, 'close');
   linker.kill('SIGTERM');
-  await linker.logged(({ msg }) => msg === 'draining');
+  await linker.logged(({ msg }) => msg === 'linker draining');
   linker.kill('SIGTERM');
   expect((await closed)[0]).toBe(1006);
   expect(await linker.exit).toEqual({ code: 0, signal: null });

@@ -120,7 +120,7 @@ describe('results', () => {
   test('a file that is not executable is a failure that names it', async () => {
     const file = join(folder, 'plain.txt');
     writeFileSync(file, 'text');
-    expect((await run([file])).failure).toContain(`"${file}" may not be run`);
+    expect((await run([file])).failure).toContain(`"${file}" could not be run: it is not executable`);
   });
 
   test.each([[[]], [['']], [['a\0b']]])('arguments that no kernel takes are a failure: %j', async (argv) => {

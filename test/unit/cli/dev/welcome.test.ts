@@ -5,7 +5,7 @@ test('the welcome says where to click, in addresses that can be clicked', () => 
   const text = welcome({ listen: ['http://0.0.0.0:8080'], admin: '[::]:9090', route: '*', command: ['node', 'app.js'], minInstances: 0 });
   expect(text).toContain('Your application:   http://127.0.0.1:8080/\n');
   expect(text).toContain('What is going on:   http://[::1]:9090/\n');
-  expect(text).toContain('Nothing runs yet. The first request starts an instance of\n      node app.js\n');
+  expect(text).toContain('No instance runs yet. The first request starts one of\n      node app.js\n');
   expect(text).not.toContain('curl');
 });
 
@@ -13,5 +13,5 @@ test('for one host it says how to ask for it', () => {
   const text = welcome({ listen: ['http://127.0.0.1:1'], admin: '127.0.0.1:2', route: 'app.test', command: ['x'], minInstances: 2 });
   expect(text).toContain('http://127.0.0.1:1/   (for the host app.test)');
   expect(text).toContain('curl -H "Host: app.test" http://127.0.0.1:1/');
-  expect(text).toContain('Kept running, 2 at least:\n');
+  expect(text).toContain('At least 2 kept running:\n');
 });
