@@ -158,7 +158,7 @@ class Http2Load {
       stream.on('error', (error) => resolve(error.message));
       stream.on('close', () => {
         clearTimeout(late);
-        resolve(status === 200 && body === id ? null : `${status} ${body} (${stream.rstCode})`);
+        resolve(status === 200 && body === id ? null : `${fields[':method']} ${id}: ${status} ${body} (${stream.rstCode})`);
       });
       stream.end(post ? 'x' : undefined);
     });
