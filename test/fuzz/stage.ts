@@ -7,7 +7,7 @@ import { Linker } from '../../src/linker/linker.ts';
 import { createLog } from '../../src/log.ts';
 import { parserCounts } from '../../src/node/http1/head/llhttp.ts';
 import type { ProxyNode } from '../../src/node/node.ts';
-import { type LoneNodeOptions, startLoneNode } from '../support/lone-node.ts';
+import { type LoneNodeOptions, startLoneNode } from '../support/harness/lone-node.ts';
 
 const CONCURRENCY = 4;
 /** In turns, not in time: on a busy machine both pass slowly. */

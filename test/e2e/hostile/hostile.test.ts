@@ -1,8 +1,8 @@
 /** Each hostile input does to pullproxy what is expected, and what the table beside this file says. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { closeApps } from '../../support/harness/scripted-app.ts';
 import { closeClients } from '../../support/raw-client.ts';
-import { closeApps } from '../../support/scripted-app.ts';
 import { Proxies } from './proxies.ts';
 import { RecordingApp } from './recording-app.ts';
 import { escaped, playAll, readTable, type Section } from './table.ts';

@@ -1,7 +1,8 @@
 /** The application behind each proxy: says what it was asked, and answers as the test wants. */
+
+import { ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import type { HttpMessage } from '../../support/http-message.ts';
 import type { RawSocket } from '../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../support/scripted-app.ts';
 
 export const LARGE_BYTES = 40_000_000;
 const PAGE_BYTES = 20_000;

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
+import { closeApps, ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { type LogLine, ownDirectory, type Running, startProcess } from '../../support/processes.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { closeApps, ok, ScriptedApp } from '../../support/scripted-app.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const NODE = ['node', '--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];

@@ -8,12 +8,12 @@ import { Scaler } from '../../../src/scaling/scaler.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { faultOnce, mendFaults } from '../../support/faults.ts';
+import { closeEverything, type LoneNode, startLoneNode } from '../../support/harness/lone-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { expectInternalErrors, newInternalErrors } from '../../support/internal-errors.ts';
-import { closeEverything, type LoneNode, startLoneNode } from '../../support/lone-node.ts';
 import { connectClient } from '../../support/raw-client.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { ok, ScriptedApp } from '../../support/scripted-app.ts';
-import { endLinkers, RunningLinker } from '../../unit/linker/run-linker.ts';
 
 const log = createLog('test', 'silent');
 let redis: RedisServer;

@@ -8,8 +8,8 @@ import { Flag, ResetCode } from '../../../src/link/frames.ts';
 import { freePort } from '../../../src/linker/free-port.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { COUNTING_APP, SINGLE_THREADED_APP } from '../../support/apps/apps.ts';
-import { closeFakeNodes, type FakeInstance, FakeNode } from '../../unit/linker/fake-node.ts';
-import { endLinkers, RunningLinker } from '../../unit/linker/run-linker.ts';
+import { closeFakeNodes, type FakeInstance, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
 
 afterEach(async () => {
   await endLinkers();

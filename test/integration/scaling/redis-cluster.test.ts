@@ -5,8 +5,8 @@ import { connectBull } from '../../../src/scaling/bull-connection.ts';
 import { Scaler } from '../../../src/scaling/scaler.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
+import { FakeDirectories } from '../../support/harness/fake-directory.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';
 import { recordedLog } from './recorded-log.ts';
 
 const configFile = `pullproxy-test-scaling-${process.pid}.conf`;

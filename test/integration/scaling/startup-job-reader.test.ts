@@ -6,8 +6,8 @@ import { runOutputCharsMax, runsKeptMax, type StartupJobFacts } from '../../../s
 import { StartupJobReader } from '../../../src/scaling/startup-job-reader.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
+import { FakeDirectories } from '../../support/harness/fake-directory.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { FakeDirectories } from '../../unit/scaling/fake-directory.ts';
 import { recordedLog } from './recorded-log.ts';
 
 let redis: RedisServer;

@@ -1,5 +1,5 @@
 /** Says where it listens and serves until it is killed. */
-import { startLoneNode } from '../lone-node.ts';
+import { startLoneNode } from '../harness/lone-node.ts';
 
 const { port, backendPort } = await startLoneNode();
 console.log(JSON.stringify({ port, backendPort }));

@@ -6,7 +6,7 @@ import { CONNECTIONS_MAX } from '../../../src/admin/connections.ts';
 import { AdminServer } from '../../../src/admin/server.ts';
 import { createLog } from '../../../src/log.ts';
 import { eventually } from '../../support/eventually.ts';
-import { FakeSource } from './fake-source.ts';
+import { FakeSource } from '../../support/harness/admin-source.ts';
 
 let server: AdminServer;
 let port: number;

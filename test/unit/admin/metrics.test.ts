@@ -3,7 +3,7 @@ import { Metrics } from '../../../src/admin/metrics.ts';
 import type { MetricsSnapshot } from '../../../src/admin/metrics-source.ts';
 import { ROUTE_LABELS_MAX } from '../../../src/admin/route-labels.ts';
 import { PLACES } from '../../../src/boundary.ts';
-import { routeNumbers } from './fake-source.ts';
+import { routeNumbers } from '../../support/harness/admin-source.ts';
 
 let numbers: MetricsSnapshot;
 let metrics: Metrics;

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { AdminServer } from '../../../src/admin/server.ts';
 import { ROUTE_KEYS } from '../../../src/config/route-settings.ts';
 import { createLog } from '../../../src/log.ts';
-import { FakeSource } from './fake-source.ts';
-import { aJob, aNode, anInstance, aRoute, aRun, aState } from './pictures.ts';
+import { FakeSource } from '../../support/harness/admin-source.ts';
+import { aJob, aNode, anInstance, aRoute, aRun, aState } from '../../support/harness/pictures.ts';
 
 interface Operation {
   readonly operationId: string;

@@ -5,8 +5,8 @@ import { AdminServer } from '../../../src/admin/server.ts';
 import { LISTENERS_MAX } from '../../../src/admin/state-feed.ts';
 import { createLog } from '../../../src/log.ts';
 import { eventually } from '../../support/eventually.ts';
+import { FakeSource, routeNumbers } from '../../support/harness/admin-source.ts';
 import { expectInternalErrors } from '../../support/internal-errors.ts';
-import { FakeSource, routeNumbers } from './fake-source.ts';
 
 const log = createLog('test', 'silent');
 const listen = Object.freeze({ host: '127.0.0.1', port: 0 });

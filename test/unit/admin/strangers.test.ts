@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { AdminServer } from '../../../src/admin/server.ts';
 import { createLog } from '../../../src/log.ts';
-import { FakeSource } from './fake-source.ts';
+import { FakeSource } from '../../support/harness/admin-source.ts';
 
 interface Call {
   readonly method: string;

@@ -3,7 +3,7 @@ import type { ClusterState } from '../../../src/admin/admin-source.ts';
 import type { Trouble, TroubleContext } from '../../../src/admin/trouble.ts';
 import { findTroubles } from '../../../src/admin/troubles.ts';
 import type { RouteSnapshot } from '../../../src/cluster/cluster.ts';
-import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from './pictures.ts';
+import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from '../../support/harness/pictures.ts';
 
 const CALM: TroubleContext = { jobs: { jobs: [], scalers: 1 }, startedBy: 'scalers', redisRefusal: null, internalErrors: {}, now: NOW };
 

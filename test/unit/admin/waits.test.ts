@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { WaitWindow } from '../../../src/admin/waits.ts';
-import { aNode } from './pictures.ts';
+import { aNode } from '../../support/harness/pictures.ts';
 
 describe('waits lately', () => {
   test('are what was counted since, over all nodes', () => {

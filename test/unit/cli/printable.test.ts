@@ -6,7 +6,7 @@ import { inspectionText } from '../../../src/cli/terminal/inspect-text.ts';
 import { statusText } from '../../../src/cli/terminal/status-text.ts';
 import { frame } from '../../../src/cli/terminal/watch.ts';
 import { printable, printableAll, printableLines } from '../../../src/printable.ts';
-import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from '../admin/pictures.ts';
+import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from '../../support/harness/pictures.ts';
 
 /** Title, answer-back, cursor, C1 as one character, DEL, bidi override and isolate, zero width, line separator, half of a pair, a tag. */
 const ATTACKS = [

@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { clientText } from '../../../src/link/client-ends.ts';
 import { Flag, Frame, u32 } from '../../../src/link/frames.ts';
-import { HELLO, lent, linkerAndRawNode, nodeAndRawLinker, opened, Recorder } from './pair.ts';
-import { destroySockets, EMPTY, until } from './wire.ts';
+import { HELLO, lent, linkerAndRawNode, nodeAndRawLinker, opened, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, until } from '../../support/harness/link-wire.ts';
 
 const CLIENT = '192.0.2.7 4660 127.0.0.1 80';
 

@@ -2,8 +2,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, u32 } from '../../../src/link/frames.ts';
 import type { Stream } from '../../../src/link/stream.ts';
 import { WINDOW_BYTES } from '../../../src/link/stream.ts';
-import { type LinkerEnd, linkerAndRawNode, type NodeEnd, nodeAndRawLinker, Recorder } from './pair.ts';
-import { destroySockets, EMPTY, type RawPeer, until } from './wire.ts';
+import { type LinkerEnd, linkerAndRawNode, type NodeEnd, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, type RawPeer, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

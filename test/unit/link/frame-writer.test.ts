@@ -4,7 +4,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { FrameWriter } from '../../../src/link/frame-writer.ts';
 import { Frame, FrameReader } from '../../../src/link/frames.ts';
-import { brief, destroySockets, RawPeer, socketPair, until } from './wire.ts';
+import { brief, destroySockets, RawPeer, socketPair, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

@@ -12,7 +12,7 @@ import {
   readU32,
   u32,
 } from '../../../src/link/frames.ts';
-import { brief, EMPTY, frameBytes, headBytes, type SeenFrame } from './wire.ts';
+import { brief, EMPTY, frameBytes, headBytes, type SeenFrame } from '../../support/harness/link-wire.ts';
 
 const MIB = 1_048_576;
 

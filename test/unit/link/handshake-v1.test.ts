@@ -3,9 +3,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Frame, HANDSHAKE_PAYLOAD_BYTES_MAX } from '../../../src/link/frames.ts';
 import { newNonce } from '../../../src/link/proof.ts';
 import { proveV1 } from '../../../src/link/proof-v1.ts';
-import { accept, both, dial } from './outcome.ts';
-import { HELLO, SECRET } from './pair.ts';
-import { destroySockets, RawPeer, type SocketPair, socketPair } from './wire.ts';
+import { HELLO, SECRET } from '../../support/harness/link-pair.ts';
+import { destroySockets, RawPeer, type SocketPair, socketPair } from '../../support/harness/link-wire.ts';
+import { accept, both, dial } from '../../support/harness/outcome.ts';
 
 const OLD = { versionMin: 1 } as const;
 

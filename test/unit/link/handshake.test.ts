@@ -3,9 +3,9 @@ import { FEATURES, Frame } from '../../../src/link/frames.ts';
 import type { Hello } from '../../../src/link/handshake.ts';
 import { sharedFeatures } from '../../../src/link/hello.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
-import { accept, both, dial } from './outcome.ts';
-import { HELLO, linkPair, SECRET, shakeAsLinker } from './pair.ts';
-import { destroySockets, EMPTY, frameBytes, RawPeer, type SocketPair, socketPair, until } from './wire.ts';
+import { HELLO, linkPair, SECRET, shakeAsLinker } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, frameBytes, RawPeer, type SocketPair, socketPair, until } from '../../support/harness/link-wire.ts';
+import { accept, both, dial } from '../../support/harness/outcome.ts';
 
 const NOT_PROVED = 'the linker has not proved a secret that counts for its route here';
 const NOT_PROVED_HERE = `${NOT_PROVED}: app.example.com`;

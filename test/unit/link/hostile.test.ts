@@ -2,9 +2,18 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Flag, Frame, ResetCode, u32 } from '../../../src/link/frames.ts';
 import { newNonce } from '../../../src/link/proof.ts';
-import { accept, dial, type Outcome } from './outcome.ts';
-import { HELLO, type LinkerEnd, linkerAndRawNode, linkPair, type NodeEnd, nodeAndRawLinker, Recorder, shakeAsNode } from './pair.ts';
-import { destroySockets, frameBytes, headBytes, RawPeer, socketPair, until } from './wire.ts';
+import {
+  HELLO,
+  type LinkerEnd,
+  linkerAndRawNode,
+  linkPair,
+  type NodeEnd,
+  nodeAndRawLinker,
+  Recorder,
+  shakeAsNode,
+} from '../../support/harness/link-pair.ts';
+import { destroySockets, frameBytes, headBytes, RawPeer, socketPair, until } from '../../support/harness/link-wire.ts';
+import { accept, dial, type Outcome } from '../../support/harness/outcome.ts';
 
 const RUNS = 60;
 

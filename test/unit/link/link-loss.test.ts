@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { Flag, Frame, ResetCode, u32 } from '../../../src/link/frames.ts';
 import type { Stream } from '../../../src/link/stream.ts';
-import { type LinkerEnd, linkPair, type NodeEnd, nodeAndRawLinker, Recorder } from './pair.ts';
-import { destroySockets, EMPTY, type SocketPair, until } from './wire.ts';
+import { type LinkerEnd, linkPair, type NodeEnd, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, type SocketPair, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

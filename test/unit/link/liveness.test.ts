@@ -9,8 +9,8 @@ import { acceptLink } from '../../../src/link/handshake.ts';
 import type { LinkTiming } from '../../../src/link/link.ts';
 import { NodeLink } from '../../../src/link/node-link.ts';
 import { WINDOW_BYTES } from '../../../src/link/stream.ts';
-import { linkerAndRawNode, linkPair, NodeEnd, nodeAndRawLinker, Recorder, SECRET } from './pair.ts';
-import { destroySockets, EMPTY, until } from './wire.ts';
+import { linkerAndRawNode, linkPair, NodeEnd, nodeAndRawLinker, Recorder, SECRET } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, until } from '../../support/harness/link-wire.ts';
 
 const QUICK: LinkTiming = { pingAfterMs: 100, deadAfterMs: 300 };
 const TICK_MS = 100;
@@ -34,7 +34,7 @@ async function linkToProcess(
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const script = fileURLToPath(new URL('./peer-process.ts', import.meta.url));
+  const script = fileURLToPath(new URL('../../support/harness/link-peer-process.ts', import.meta.url));
   const peer = spawn(process.execPath, [script, String(port), SECRET, String(linker.pingAfterMs), String(linker.deadAfterMs)]);
   child = peer;
   let output = '';

@@ -2,9 +2,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Frame, HANDSHAKE_PAYLOAD_BYTES_MAX } from '../../../src/link/frames.ts';
 import type { Hello } from '../../../src/link/handshake.ts';
 import { newNonce } from '../../../src/link/proof.ts';
-import { accept, both, dial } from './outcome.ts';
-import { HELLO } from './pair.ts';
-import { destroySockets, frameBytes, headBytes, RawPeer, socketPair, until } from './wire.ts';
+import { HELLO } from '../../support/harness/link-pair.ts';
+import { destroySockets, frameBytes, headBytes, RawPeer, socketPair, until } from '../../support/harness/link-wire.ts';
+import { accept, both, dial } from '../../support/harness/outcome.ts';
 
 afterEach(destroySockets);
 

@@ -2,8 +2,8 @@ import { afterEach, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Flag, ResetCode } from '../../../src/link/frames.ts';
 import type { Stream } from '../../../src/link/stream.ts';
-import { HELLO, type LinkerEnd, linkPair, type NodeEnd, Recorder } from './pair.ts';
-import { destroySockets, type SocketPair, until } from './wire.ts';
+import { HELLO, type LinkerEnd, linkPair, type NodeEnd, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, type SocketPair, until } from '../../support/harness/link-wire.ts';
 
 const SLOTS = HELLO.concurrency;
 const NODES = 2;

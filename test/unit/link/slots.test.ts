@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag, Frame, ResetCode } from '../../../src/link/frames.ts';
 import { WINDOW_BYTES } from '../../../src/link/stream.ts';
-import { lent, linkPair, type OpenedStream, opened, quiet, Recorder } from './pair.ts';
-import { destroySockets, EMPTY, until } from './wire.ts';
+import { lent, linkPair, type OpenedStream, opened, quiet, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag, ResetCode } from '../../../src/link/frames.ts';
 import type { Stream, StreamState } from '../../../src/link/stream.ts';
-import { lent, opened, Recorder } from './pair.ts';
-import { destroySockets, EMPTY } from './wire.ts';
+import { lent, opened, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

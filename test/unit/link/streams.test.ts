@@ -3,8 +3,8 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Flag, ResetCode } from '../../../src/link/frames.ts';
 import { type Stream, WINDOW_BYTES } from '../../../src/link/stream.ts';
-import { linkPair, type OpenedStream, Recorder } from './pair.ts';
-import { destroySockets, EMPTY, until } from './wire.ts';
+import { linkPair, type OpenedStream, Recorder } from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

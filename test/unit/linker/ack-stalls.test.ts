@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { AckStalls } from '../../../src/linker/ack-stalls.ts';
-import { closeFakeNodes, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 afterEach(async () => {
   await endLinkers();

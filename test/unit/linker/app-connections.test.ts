@@ -5,9 +5,9 @@ import { Flag, ResetCode } from '../../../src/link/frames.ts';
 import { WINDOW_BYTES } from '../../../src/link/stream.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, type FakeInstance, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, type FakeInstance, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { type AppPeer, closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app\r\n\r\n';
 const POST = 'POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 0\r\n\r\n';

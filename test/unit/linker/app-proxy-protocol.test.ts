@@ -2,9 +2,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag } from '../../../src/link/frames.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, type FakeInstance, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, type FakeInstance, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { type AppPeer, closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const A = '192.0.2.1 1001 127.0.0.1 80';
 const B = '192.0.2.2 1002 127.0.0.1 80';

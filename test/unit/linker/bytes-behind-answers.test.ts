@@ -1,11 +1,11 @@
 /** What an application says behind a complete answer must not become the answer to the next request. */
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { closeEverything, startLoneNode } from '../../support/lone-node.ts';
+import { SECRET } from '../../support/harness/fake-node.ts';
+import { closeEverything, startLoneNode } from '../../support/harness/lone-node.ts';
+import { endLinkers, ROUTE, RunningLinker } from '../../support/harness/run-linker.ts';
+import { type AppPeer, closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 import { connectClient } from '../../support/raw-client.ts';
 import { turns } from '../../support/settled.ts';
-import { SECRET } from './fake-node.ts';
-import { endLinkers, ROUTE, RunningLinker } from './run-linker.ts';
-import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';
 
 const ROUNDS = 20;
 

@@ -6,9 +6,9 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag, ResetCode } from '../../../src/link/frames.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, type FakeInstance, FakeNode, type FakeVisit } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, type FakeInstance, FakeNode, type FakeVisit } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { type AppPeer, closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const CONCURRENCY = 4;
 const NODES = 3;

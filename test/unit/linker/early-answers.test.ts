@@ -1,11 +1,11 @@
 /** An application that answers before it has read the whole request, and closes: its client sees the answer. */
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
-import { closeEverything, startLoneNode } from '../../support/lone-node.ts';
+import { SECRET } from '../../support/harness/fake-node.ts';
+import { closeEverything, startLoneNode } from '../../support/harness/lone-node.ts';
+import { endLinkers, ROUTE, RunningLinker } from '../../support/harness/run-linker.ts';
+import { closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 import { connectClient } from '../../support/raw-client.ts';
-import { SECRET } from './fake-node.ts';
-import { endLinkers, ROUTE, RunningLinker } from './run-linker.ts';
-import { closeTcpApps, TcpApp } from './tcp-app.ts';
 
 const CLIENTS = 30;
 const BODY_BYTES = 5_000_000;

@@ -3,9 +3,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { ResetCode } from '../../../src/link/frames.ts';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, type FakeInstance, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, type FakeInstance, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { type AppPeer, closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app\r\n\r\n';
 

@@ -4,9 +4,9 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app\r\n\r\n';
 

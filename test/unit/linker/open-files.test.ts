@@ -5,8 +5,8 @@ import { afterEach, expect, test } from '@jest/globals';
 import { LinkTroubles } from '../../../src/linker/link-troubles.ts';
 import { affordableSlots, openFilesLimit, outOfFilesWords } from '../../../src/linker/open-files.ts';
 import { eventually } from '../../support/eventually.ts';
+import { closeFakeNodes, FakeNode, SECRET } from '../../support/harness/fake-node.ts';
 import { ownDirectory } from '../../support/processes.ts';
-import { closeFakeNodes, FakeNode, SECRET } from './fake-node.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 afterEach(() => closeFakeNodes());

@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { race } from '../../../src/linker/race.ts';
-import { closeFakeNodes, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
+import { closeFakeNodes, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
 
 const servers = new Set<Server>();
 const sockets = new Set<Socket>();

@@ -3,8 +3,8 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, FakeNode } from './fake-node.ts';
-import { endLinkers, ROUTE, RunningLinker } from './run-linker.ts';
+import { closeFakeNodes, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, ROUTE, RunningLinker } from '../../support/harness/run-linker.ts';
 
 const servers = new Set<Server>();
 

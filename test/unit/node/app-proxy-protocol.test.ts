@@ -6,13 +6,13 @@ import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import type { ListenUrl } from '../../../src/config/listen-url.ts';
 import { Certificates } from '../../../src/node/listeners/certificates.ts';
 import { makeCertificate } from '../../support/certificate.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../support/harness/lone-node.ts';
+import { closeAll, Door, ROUTE, startSomeLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../support/lone-node.ts';
 import { closeProxiedApps, ProxiedApp, type Speech } from '../../support/proxied-app.ts';
 import { proxyV2 } from '../../support/proxy-v2.ts';
 import { connectClient } from '../../support/raw-client.ts';
 import type { RawSocket } from '../../support/raw-socket.ts';
-import { closeAll, Door, ROUTE, startSomeLinker, startSomeNode } from './some-nodes.ts';
 
 const CONCURRENCY = 4;
 const GET = `GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`;

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { AccessLines } from '../../support/access-lines.ts';
 import { ask } from '../../support/clients.ts';
+import { CountingApp, closeAll, Door, ROUTE, startSomeLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
 import { RecordedSpans, theSpan } from '../../support/recorded-spans.ts';
-import { CountingApp, closeAll, Door, ROUTE, startSomeLinker, startSomeNode } from './some-nodes.ts';
 
 let lines: AccessLines;
 let app: CountingApp;

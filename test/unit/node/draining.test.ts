@@ -2,9 +2,17 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { ask, crowd, statuses } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
+import { FakeCluster } from '../../support/harness/fake-cluster.ts';
+import {
+  CountingApp,
+  closeAll,
+  dialRawLinker,
+  expectQuiet,
+  ROUTE,
+  startSomeLinker,
+  startSomeNode,
+} from '../../support/harness/some-nodes.ts';
 import { closeClients, connectClient } from '../../support/raw-client.ts';
-import { FakeCluster } from './fake-cluster.ts';
-import { CountingApp, closeAll, dialRawLinker, expectQuiet, ROUTE, startSomeLinker, startSomeNode } from './some-nodes.ts';
 
 const GET = `GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`;
 const routes = { [ROUTE]: {} };

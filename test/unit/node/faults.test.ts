@@ -22,13 +22,13 @@ import { AddressLimit } from '../../../src/node/listeners/address-limit.ts';
 import { Dispatcher } from '../../../src/node/matching/dispatch.ts';
 import { eventually } from '../../support/eventually.ts';
 import { faultOnce, mendFaults } from '../../support/faults.ts';
+import { closeEverything, type LoneNode, startLoneNode } from '../../support/harness/lone-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../support/http2-client.ts';
 import { expectInternalErrors, newInternalErrors } from '../../support/internal-errors.ts';
-import { closeEverything, type LoneNode, startLoneNode } from '../../support/lone-node.ts';
 import { connectClient } from '../../support/raw-client.ts';
 import type { RawSocket } from '../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../support/scripted-app.ts';
-import { endLinkers, RunningLinker } from '../linker/run-linker.ts';
 
 const SLOTS = 4;
 const MARK = 'faulty';

@@ -1,10 +1,10 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
-import { FakeLinker } from '../../support/fake-linker.ts';
+import { FakeLinker } from '../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../support/lone-node.ts';
 import { connectClient } from '../../support/raw-client.ts';
-import { ScriptedApp } from '../../support/scripted-app.ts';
 
 afterEach(() => {
   closeHttp2();

@@ -1,10 +1,10 @@
 /** Answers and tunnels that take long: no timer for answers cuts them, and a drain not before its time. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
-import { closeEverything, type LoneNodeOptions, startServedNode } from '../../support/lone-node.ts';
+import { closeEverything, type LoneNodeOptions, startServedNode } from '../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { connectClient } from '../../support/raw-client.ts';
 import type { RawSocket } from '../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

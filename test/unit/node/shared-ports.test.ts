@@ -4,9 +4,9 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { eventually } from '../../support/eventually.ts';
-import { FakeLinker } from '../../support/fake-linker.ts';
-import { closeEverything, startLoneNode, startServedNode } from '../../support/lone-node.ts';
-import { ok, ScriptedApp } from '../../support/scripted-app.ts';
+import { FakeLinker } from '../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 
 afterEach(closeEverything);
 

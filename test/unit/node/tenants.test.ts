@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
-import { FakeCluster } from './fake-cluster.ts';
-import { closeAll, dialRawLinker, startSomeNode } from './some-nodes.ts';
+import { FakeCluster } from '../../support/harness/fake-cluster.ts';
+import { closeAll, dialRawLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
 
 const [OURS, THEIRS] = ['ours.example.com', 'theirs.example.com'];
 const HOME = { home: true, state: 'ready', active: 0 } as const;

@@ -5,9 +5,18 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { ask } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
+import { FakeCluster } from '../../support/harness/fake-cluster.ts';
+import {
+  CountingApp,
+  closeAll,
+  dialRawLinker,
+  expectQuiet,
+  ROUTE,
+  type SomeNode,
+  startSomeLinker,
+  startSomeNode,
+} from '../../support/harness/some-nodes.ts';
 import { closeClients, connectClient } from '../../support/raw-client.ts';
-import { FakeCluster } from './fake-cluster.ts';
-import { CountingApp, closeAll, dialRawLinker, expectQuiet, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from './some-nodes.ts';
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createLog } from '../../../src/log.ts';
 import { LocalScaler, type LocalScalerOptions } from '../../../src/scaling/local.ts';
 import { eventually } from '../../support/eventually.ts';
-import { FakeDirectories } from './fake-directory.ts';
+import { FakeDirectories } from '../../support/harness/fake-directory.ts';
 
 type Order = Parameters<LocalScalerOptions['start']>[0];
 

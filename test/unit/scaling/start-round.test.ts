@@ -5,7 +5,7 @@ import { createLog } from '../../../src/log.ts';
 import { LanePool } from '../../../src/scaling/lanes.ts';
 import { type RoundOptions, type RoundResult, runRound, type StartOrder, type Unfinished } from '../../../src/scaling/start-round.ts';
 import { eventually } from '../../support/eventually.ts';
-import { FakeDirectory } from './fake-directory.ts';
+import { FakeDirectory } from '../../support/harness/fake-directory.ts';
 
 const LANES = 50;
 const NOTHING: Unfinished = { startIds: [], wantedIds: [] };

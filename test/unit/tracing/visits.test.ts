@@ -4,12 +4,12 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { AccessLines } from '../../support/access-lines.ts';
 import { eventually } from '../../support/eventually.ts';
-import { FakeLinker } from '../../support/fake-linker.ts';
+import { FakeLinker } from '../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNode, startLoneNode, startServedNode } from '../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../support/http2-client.ts';
-import { closeEverything, type LoneNode, startLoneNode, startServedNode } from '../../support/lone-node.ts';
 import { connectClient } from '../../support/raw-client.ts';
 import { RecordedSpans, theSpan, timesOf } from '../../support/recorded-spans.ts';
-import { ok, ScriptedApp } from '../../support/scripted-app.ts';
 
 let recorded: RecordedSpans;
 

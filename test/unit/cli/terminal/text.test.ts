@@ -7,7 +7,7 @@ import { statusText } from '../../../../src/cli/terminal/status-text.ts';
 import { table } from '../../../../src/cli/terminal/table.ts';
 import { frame } from '../../../../src/cli/terminal/watch.ts';
 import type { StartupJobs } from '../../../../src/scaling/startup-job.ts';
-import { aJob, aNode, anInstance, aRoute, aRun, aState } from '../../admin/pictures.ts';
+import { aJob, aNode, anInstance, aRoute, aRun, aState } from '../../../support/harness/pictures.ts';
 
 interface Row {
   readonly name: string;

@@ -5,9 +5,17 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import { ask, crowd, statuses } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';
+import {
+  CountingApp,
+  closeAll,
+  expectQuiet,
+  ROUTE,
+  type SomeNode,
+  startSomeLinker,
+  startSomeNode,
+} from '../../../support/harness/some-nodes.ts';
 import { closeClients, connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { CountingApp, closeAll, expectQuiet, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from '../some-nodes.ts';
 
 /** A client elsewhere goes first when it is older by more than this. */
 const SET_AGE_MS = 100;

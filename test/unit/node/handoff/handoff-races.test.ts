@@ -3,10 +3,18 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import { ask, crowd, statuses } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';
+import {
+  CountingApp,
+  closeAll,
+  expectQuiet,
+  ROUTE,
+  type SomeNode,
+  startSomeLinker,
+  startSomeNode,
+} from '../../../support/harness/some-nodes.ts';
 import { closeClients, connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
 import { TcpPath } from '../../../support/tcp-path.ts';
-import { CountingApp, closeAll, expectQuiet, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from '../some-nodes.ts';
 
 const GET = `GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`;
 const routes = { [ROUTE]: {} };

@@ -3,9 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import { ask, crowd, statuses } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeClients, connectClient } from '../../../support/raw-client.ts';
-import type { RawSocket } from '../../../support/raw-socket.ts';
-import { closeApps, ScriptedApp } from '../../../support/scripted-app.ts';
+import { closeApps, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import {
   CountingApp,
   closeAll,
@@ -17,7 +15,9 @@ import {
   type SomeNode,
   startSomeLinker,
   startSomeNode,
-} from '../some-nodes.ts';
+} from '../../../support/harness/some-nodes.ts';
+import { closeClients, connectClient } from '../../../support/raw-client.ts';
+import type { RawSocket } from '../../../support/raw-socket.ts';
 
 const CONCURRENCY = 4;
 const BODY = Buffer.alloc(300_000, 'x');

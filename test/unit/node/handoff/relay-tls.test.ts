@@ -3,7 +3,15 @@ import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import type { BackendTls } from '../../../../src/node/lenders/link-server.ts';
 import { type Certificate, makeCertificate } from '../../../support/certificate.ts';
 import { ask } from '../../../support/clients.ts';
-import { CountingApp, closeAll, expectQuiet, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from '../some-nodes.ts';
+import {
+  CountingApp,
+  closeAll,
+  expectQuiet,
+  ROUTE,
+  type SomeNode,
+  startSomeLinker,
+  startSomeNode,
+} from '../../../support/harness/some-nodes.ts';
 
 let ours: Certificate;
 let theirs: Certificate;

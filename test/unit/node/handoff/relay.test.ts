@@ -2,8 +2,17 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import { ask, crowd, statuses } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';
+import {
+  CountingApp,
+  closeAll,
+  Door,
+  expectQuiet,
+  ROUTE,
+  type SomeNode,
+  startSomeLinker,
+  startSomeNode,
+} from '../../../support/harness/some-nodes.ts';
 import { closeClients, connectClient } from '../../../support/raw-client.ts';
-import { CountingApp, closeAll, Door, expectQuiet, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from '../some-nodes.ts';
 
 const CONCURRENCY = 4;
 

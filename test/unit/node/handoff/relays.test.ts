@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import pino from 'pino';
 import { Relays } from '../../../../src/node/handoff/relays.ts';
-import { lender } from '../matching/stand-ins.ts';
+import { lender } from '../../../support/harness/stand-ins.ts';
 
 const ROUTE = 'app.example.com';
 const [ADDRESS, OTHER] = ['192.0.2.1:9080', '192.0.2.2:9080'];

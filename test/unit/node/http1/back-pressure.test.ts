@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { WINDOW_BYTES } from '../../../../src/link/stream.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { startNodeProcess } from '../../../support/node-process.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 import { settled, turns } from '../../../support/settled.ts';
 
 afterEach(closeEverything);

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { readRequest } from '../../../support/http-message.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 const servers = new Set<Server>();
 

@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 import { turns } from '../../../support/settled.ts';
 
 afterEach(closeEverything);

@@ -3,9 +3,9 @@ import { afterEach, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { parserCounts } from '../../../../src/node/http1/head/llhttp.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 import { turns } from '../../../support/settled.ts';
 
 afterEach(closeEverything);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { closeEverything, type LoneNodeOptions, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, type LoneNodeOptions, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app.test\r\n\r\n';
 const HELLO = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';

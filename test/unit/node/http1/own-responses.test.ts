@@ -2,9 +2,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { ERRORS, type ErrorCode, PullproxyError } from '../../../../src/errors.ts';
 import { errorResponse } from '../../../../src/node/http1/own-responses.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

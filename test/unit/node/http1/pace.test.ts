@@ -2,11 +2,11 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { type BodyRate, ReadingPace, RequestPace } from '../../../../src/node/http1/pace.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
-import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 const timers = new Set<NodeJS.Timeout>();
 

@@ -5,10 +5,10 @@ import { Body } from '../../../../src/node/http1/body.ts';
 import { isChunked, knownHeader } from '../../../../src/node/http1/head/headers.ts';
 import { parseHead, parserCounts, spans } from '../../../../src/node/http1/head/llhttp.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 
 afterEach(closeEverything);

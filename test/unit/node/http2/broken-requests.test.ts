@@ -5,11 +5,11 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { ResetCode } from '../../../../src/link/frames.ts';
 import { WINDOW_BYTES } from '../../../../src/link/stream.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
 import { FramePeer, requestBlock, settings } from '../../../support/http2-frames.ts';
-import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(async () => {
   closeHttp2();

@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNode, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
 import { block, FramePeer, requestBlock, settings, Type } from '../../../support/http2-frames.ts';
-import { closeEverything, type LoneNode, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(async () => {
   closeHttp2();

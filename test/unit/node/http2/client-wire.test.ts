@@ -3,9 +3,9 @@ import { constants } from 'node:http2';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
 import { FrameTalk } from '../../../support/frame-talk.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2, FrameType, frame, literals } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(async () => {
   closeHttp2();

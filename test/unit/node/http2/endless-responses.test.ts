@@ -1,13 +1,13 @@
 /** Answers that never end and are no content: what is kept of them is bounded, whichever protocol the client speaks. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { block, FramePeer, requestBlock, Type } from '../../../support/http2-frames.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
 import { startNodeProcess } from '../../../support/node-process.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

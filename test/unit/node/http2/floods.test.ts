@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { internalErrors } from '../../../../src/boundary.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { block, Flag, FramePeer, frameBytes, requestBlock, settings, Type, uint32 } from '../../../support/http2-frames.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 const OK = block([[':status', '200']]);
 const FRAMES_MAX = 100_000;

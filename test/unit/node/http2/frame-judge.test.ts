@@ -4,8 +4,8 @@ import { FrameJudge } from '../../../../src/node/http2/frame-judge.ts';
 import { FrameWalk } from '../../../../src/node/http2/frame-walk.ts';
 import { wireLimits } from '../../../../src/node/http2/http2-limits.ts';
 import { WindowBudget } from '../../../../src/node/http2/upload-windows.ts';
+import { HTTP2 } from '../../../support/harness/lone-node.ts';
 import { FrameType, frame } from '../../../support/http2-client.ts';
-import { HTTP2 } from '../../../support/lone-node.ts';
 
 interface Step {
   readonly direction: 'received' | 'sent';

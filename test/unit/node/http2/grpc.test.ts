@@ -13,12 +13,12 @@ import {
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../../src/linker/free-port.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
 import { callOf, closeGrpc, grpcClient, NUMBERS, startGrpc } from '../../../support/grpc.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 const HOST = 'grpc.test';
 /** What is never answered. */

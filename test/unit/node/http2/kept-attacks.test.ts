@@ -1,11 +1,11 @@
 /** What an application of HTTP/2 may do between two exchanges of a kept connection: no slot is lost, and nobody waits for ever. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { block, Flag, FramePeer, frameBytes, requestBlock, settings, Type, uint32 } from '../../../support/http2-frames.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

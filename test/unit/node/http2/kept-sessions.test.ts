@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { closeAll, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from '../../../support/harness/some-nodes.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeAll, ROUTE, type SomeNode, startSomeLinker, startSomeNode } from '../some-nodes.ts';
 
 const apps = new Set<H2cApp>();
 

@@ -5,8 +5,8 @@ import { queryObjects, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
 import { connectFrames, FrameType, frame } from '../../../support/http2-client.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
 import { closeClients } from '../../../support/raw-client.ts';
 
 setFlagsFromString('--expose-gc');

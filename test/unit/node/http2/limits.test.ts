@@ -5,7 +5,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { HEADERS_MAX } from '../../../../src/node/http1/head/head-spans.ts';
 import { HTTP2_LIMITS } from '../../../../src/node/http2/http2-limits.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, HTTP2, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import {
   askHttp2,
   closeHttp2,
@@ -16,9 +18,7 @@ import {
   goAwayCode,
   literals,
 } from '../../../support/http2-client.ts';
-import { closeEverything, HTTP2, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(async () => {
   closeHttp2();

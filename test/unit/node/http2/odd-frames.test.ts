@@ -2,14 +2,14 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { internalErrors } from '../../../../src/boundary.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNode, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
 import { block, FramePeer, requestBlock, Type } from '../../../support/http2-frames.ts';
-import { closeEverything, type LoneNode, startLoneNode } from '../../../support/lone-node.ts';
 import { ODD_FRAMES, SWALLOWING } from '../../../support/odd-frames.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 
 const OK = block([[':status', '200']]);
 const POST = requestBlock({ ':method': 'POST' });

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { createServer, type Http2Server, type IncomingHttpHeaders } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
 import { block, FramePeer, requestBlock } from '../../../support/http2-frames.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
 
 let app: Http2Server;
 let came: IncomingHttpHeaders[];

@@ -4,10 +4,10 @@ import { type ClientHttp2Stream, createServer, type ServerHttp2Stream } from 'no
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNode, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNode, startLoneNode } from '../../../support/lone-node.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 const HOST = 'pace.test';
 const RATE = { bodyRateMin: 1_000, bodyGraceMs: 500 };

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { type Certificate, makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 let certificate: Certificate;
 

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { FIRST_WINDOW_BYTES, UploadWindow, WindowBudget } from '../../../../src/node/http2/upload-windows.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
 import { FrameTalk } from '../../../support/frame-talk.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { literals } from '../../../support/http2-client.ts';
-import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 const MIB = 1_048_576;
 const END_STREAM = 1;

@@ -2,10 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { block, Flag, FramePeer, requestBlock, settings, Type } from '../../../support/http2-frames.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

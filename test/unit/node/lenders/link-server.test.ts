@@ -5,9 +5,9 @@ import pino from 'pino';
 import { LinkServer } from '../../../../src/node/lenders/link-server.ts';
 import { makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { FakeCluster } from '../../../support/harness/fake-cluster.ts';
+import { closeAll, dialRawLinker, expectQuiet, ROUTE, SECRET, type SomeNode, startSomeNode } from '../../../support/harness/some-nodes.ts';
 import { closeClients, connectClient } from '../../../support/raw-client.ts';
-import { FakeCluster } from '../fake-cluster.ts';
-import { closeAll, dialRawLinker, expectQuiet, ROUTE, SECRET, type SomeNode, startSomeNode } from '../some-nodes.ts';
 
 const sockets: Socket[] = [];
 const made = makeCertificate('backend.test');

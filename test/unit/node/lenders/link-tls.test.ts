@@ -10,7 +10,7 @@ import type { NodeTls } from '../../../../src/link/connect.ts';
 import { dial, resolveTargets } from '../../../../src/linker/dial.ts';
 import { type Authority, makeAuthority } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeAll, ROUTE, SECRET, type SomeNode, startSomeNode } from '../some-nodes.ts';
+import { closeAll, ROUTE, SECRET, type SomeNode, startSomeNode } from '../../../support/harness/some-nodes.ts';
 
 type Pair = ReturnType<Authority['issue']>;
 

@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ask } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { CountingApp, closeAll, dialRawLinker, ROUTE, startSomeLinker, startSomeNode } from '../../../support/harness/some-nodes.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { CountingApp, closeAll, dialRawLinker, ROUTE, startSomeLinker, startSomeNode } from '../some-nodes.ts';
 
 afterEach(closeAll);
 

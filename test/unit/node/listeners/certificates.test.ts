@@ -4,10 +4,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { type Certificate, makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 const made: Certificate[] = [];
 const sockets: TLSSocket[] = [];

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

@@ -5,9 +5,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { type Certificate, makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startServedNode } from '../../../support/lone-node.ts';
+import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 import { turns } from '../../../support/settled.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app.test\r\n\r\n';

@@ -4,12 +4,12 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { proxyV2 } from '../../../support/proxy-v2.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(closeEverything);
 

@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../../src/linker/free-port.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ScriptedApp } from '../../../support/scripted-app.ts';
 import { turns } from '../../../support/settled.ts';
 
 afterEach(closeEverything);

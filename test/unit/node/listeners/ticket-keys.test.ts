@@ -11,7 +11,7 @@ import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { TICKET_KEY_BYTES, TicketKeySeries, TicketKeys } from '../../../../src/node/listeners/ticket-keys.ts';
 import { makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeEverything, startLoneNode } from '../../../support/lone-node.ts';
+import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
 
 const certificate = makeCertificate('app.test');
 const directory = mkdtempSync(join(tmpdir(), 'pullproxy-tickets-'));

@@ -6,11 +6,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Certificates } from '../../../../src/node/listeners/certificates.ts';
 import { type Certificate, makeCertificate } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/lone-node.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app.test\r\n\r\n';
 const UNRECOGNIZED_NAME = Buffer.from('15030300020270', 'hex');

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Route } from '../../../../src/node/matching/route.ts';
-import { Bench } from './dispatch-bench.ts';
-import { lender } from './stand-ins.ts';
+import { Bench } from '../../../support/harness/dispatch-bench.ts';
+import { lender } from '../../../support/harness/stand-ins.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { Route } from '../../../../src/node/matching/route.ts';
-import { ASKER, Bench } from './dispatch-bench.ts';
-import { lender, type StandInLender, StandInVisit } from './stand-ins.ts';
+import { ASKER, Bench } from '../../../support/harness/dispatch-bench.ts';
+import { lender, type StandInLender, StandInVisit } from '../../../support/harness/stand-ins.ts';
 
 const YIELD_MS = 25;
 

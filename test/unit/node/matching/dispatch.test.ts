@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { RouteSettings } from '../../../../src/config/route-settings.ts';
 import type { Route } from '../../../../src/node/matching/route.ts';
-import { Bench, type HeldLimits, NAME } from './dispatch-bench.ts';
-import { lender, StandInVisit } from './stand-ins.ts';
+import { Bench, type HeldLimits, NAME } from '../../../support/harness/dispatch-bench.ts';
+import { lender, StandInVisit } from '../../../support/harness/stand-ins.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();

@@ -6,9 +6,7 @@ import type { Stream } from '../../../../src/link/stream.ts';
 import { PART_READ_BYTES } from '../../../../src/memory/reused-reads.ts';
 import { ask } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { closeClients, connectClient } from '../../../support/raw-client.ts';
-import type { RawSocket } from '../../../support/raw-socket.ts';
-import { FakeCluster } from '../fake-cluster.ts';
+import { FakeCluster } from '../../../support/harness/fake-cluster.ts';
 import {
   CountingApp,
   closeAll,
@@ -19,7 +17,9 @@ import {
   type SomeNodeOptions,
   startSomeLinker,
   startSomeNode,
-} from '../some-nodes.ts';
+} from '../../../support/harness/some-nodes.ts';
+import { closeClients, connectClient } from '../../../support/raw-client.ts';
+import type { RawSocket } from '../../../support/raw-socket.ts';
 
 afterEach(async () => {
   closeClients();

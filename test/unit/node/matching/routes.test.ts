@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../../src/config/route-settings.ts';
 import { HeldTally } from '../../../../src/node/matching/held-queue.ts';
 import { Routes } from '../../../../src/node/matching/routes.ts';
-import { lender, StandInVisit } from './stand-ins.ts';
+import { lender, StandInVisit } from '../../../support/harness/stand-ins.ts';
 
 const MEMORY_MS = 60_000;
 

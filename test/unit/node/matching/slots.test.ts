@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Slots } from '../../../../src/node/matching/slots.ts';
-import { lender, type StandInLender } from './stand-ins.ts';
+import { lender, type StandInLender } from '../../../support/harness/stand-ins.ts';
 
 describe('the newest instance first', () => {
   test('serves from the newest that has an idle slot, whatever the order in which they linked', () => {

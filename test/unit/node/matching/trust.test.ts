@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Slots } from '../../../../src/node/matching/slots.ts';
 import { Trust } from '../../../../src/node/matching/trust.ts';
-import { lender, type StandInLender } from './stand-ins.ts';
+import { lender, type StandInLender } from '../../../support/harness/stand-ins.ts';
 
 function trusted(seq: number, idle: number, over: { active?: number } = {}): StandInLender & { readonly trust: Trust } {
   const made = lender(seq, idle);

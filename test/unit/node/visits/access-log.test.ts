@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { VisitWatchers } from '../../../../src/node/visits/visit-watchers.ts';
 import { AccessLines } from '../../../support/access-lines.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 let lines: AccessLines;
 

@@ -3,13 +3,13 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../../src/linker/free-port.ts';
 import type { Lender } from '../../../../src/node/matching/slots.ts';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import { closeEverything, type LoneNode, startLoneNode } from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
 import { block, FramePeer, Type } from '../../../support/http2-frames.ts';
-import { closeEverything, type LoneNode, startLoneNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 
 afterEach(async () => {
   closeHttp2();

@@ -4,11 +4,17 @@ import { type ClientHttp2Stream, createServer, type Http2Server } from 'node:htt
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
-import { FakeLinker } from '../../../support/fake-linker.ts';
+import { FakeLinker } from '../../../support/harness/fake-linker.ts';
+import {
+  closeEverything,
+  type LoneNode,
+  type LoneNodeOptions,
+  startLoneNode,
+  startServedNode,
+} from '../../../support/harness/lone-node.ts';
+import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { closeEverything, type LoneNode, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/lone-node.ts';
 import { connectClient } from '../../../support/raw-client.ts';
-import { ok, ScriptedApp } from '../../../support/scripted-app.ts';
 import { settled } from '../../../support/settled.ts';
 
 const BUFFER_BYTES = 200_000;

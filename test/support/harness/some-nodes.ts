@@ -16,8 +16,8 @@ import { Linker } from '../../../src/linker/linker.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { ProxyNode } from '../../../src/node/node.ts';
 import type { NodeOptions } from '../../../src/node/node-options.ts';
-import { eventually } from '../../support/eventually.ts';
-import { LIMITS } from '../../support/lone-node.ts';
+import { eventually } from '../eventually.ts';
+import { nodeOptions } from './lone-node.ts';
 
 export const SECRET = 's';
 export const ROUTE = 'app.example.com';
@@ -52,19 +52,16 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
   const lines: Record<string, unknown>[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
   const id = over.id ?? 'n1';
-  const node = await ProxyNode.start({
-    id,
-    listen: ports.map((port) => ({ protocol: 'http', host: '127.0.0.1', port, route: null, proxyProtocol: null })),
-    backend: { host: '127.0.0.1', port: 0 },
-    cluster: (bound) => createMemoryCluster({ self: { id, address: advertise ?? bound }, version: '0', log, directory }).cluster,
-    startNeeded: () => {},
-    secrets: () => [SECRET],
-    ...LIMITS,
-    connectionsMax: 20_000,
-    heldMax: 10_000,
-    log,
-    ...over,
-  });
+  const node = await ProxyNode.start(
+    nodeOptions({
+      listen: ports.map((port) => ({ protocol: 'http', host: '127.0.0.1', port, route: null, proxyProtocol: null })),
+      cluster: (bound) => createMemoryCluster({ self: { id, address: advertise ?? bound }, version: '0', log, directory }).cluster,
+      secrets: () => [SECRET],
+      connectionsMax: 20_000,
+      log,
+      ...over,
+    }),
+  );
   closers.push(() => node.stop());
   const { listen, backend } = node.bound;
   if (Object.keys(routes).length > 0)

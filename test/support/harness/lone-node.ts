@@ -1,14 +1,14 @@
 /** A node by itself, with small limits and ports of its own, for tests of the data plane. */
-import { createMemoryCluster } from '../../src/cluster/memory/open.ts';
-import type { ListenUrl } from '../../src/config/listen-url.ts';
-import { CLIENT_LIMITS, type ClientLimits } from '../../src/config/listener-settings.ts';
-import type { RouteRecord } from '../../src/config/route-settings.ts';
-import { createLog } from '../../src/log.ts';
-import { ProxyNode } from '../../src/node/node.ts';
-import type { NodeOptions } from '../../src/node/node-options.ts';
-import { eventually } from './eventually.ts';
+import { createMemoryCluster } from '../../../src/cluster/memory/open.ts';
+import type { ListenUrl } from '../../../src/config/listen-url.ts';
+import { CLIENT_LIMITS, type ClientLimits } from '../../../src/config/listener-settings.ts';
+import type { RouteRecord } from '../../../src/config/route-settings.ts';
+import { createLog } from '../../../src/log.ts';
+import { ProxyNode } from '../../../src/node/node.ts';
+import type { NodeOptions } from '../../../src/node/node-options.ts';
+import { eventually } from '../eventually.ts';
+import { closeClients } from '../raw-client.ts';
 import { closeLinkers, FakeLinker, type FakeLinkerOptions } from './fake-linker.ts';
-import { closeClients } from './raw-client.ts';
 import { closeApps } from './scripted-app.ts';
 
 export interface LoneNode {
@@ -41,13 +41,15 @@ export const LIMITS: ClientLimits = {
 
 const nodes = new Set<ProxyNode>();
 
-export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
-  const log = createLog('test', 'silent');
-  const options: NodeOptions = {
-    id: 'n1',
-    listen: [{ protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null, ...listen }],
+/** What every node of a test has: ports of its own at 127.0.0.1, the limits above, and a cluster in memory. */
+export function nodeOptions(over: Partial<NodeOptions>): NodeOptions {
+  const log = over.log ?? createLog('test', 'silent');
+  const id = over.id ?? 'n1';
+  return {
+    id,
+    listen: [{ protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null }],
     backend: { host: '127.0.0.1', port: 0 },
-    cluster: (bound) => createMemoryCluster({ self: { id: 'n1', address: bound }, version: 'test', log }).cluster,
+    cluster: (bound) => createMemoryCluster({ self: { id, address: bound }, version: 'test', log }).cluster,
     startNeeded: () => {},
     secrets: () => ['s'],
     ...LIMITS,
@@ -56,7 +58,11 @@ export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneN
     log,
     ...over,
   };
-  const node = await ProxyNode.start(options);
+}
+
+export async function startLoneNode({ listen = {}, routes = {}, ...over }: LoneNodeOptions = {}): Promise<LoneNode> {
+  const at = { protocol: 'http', host: '127.0.0.1', port: 0, route: null, proxyProtocol: null, ...listen } as const;
+  const node = await ProxyNode.start(nodeOptions({ ...over, listen: [at] }));
   nodes.add(node);
   for (const [name, record] of Object.entries(routes)) {
     await node.cluster.setRoute(name, record);

@@ -1,8 +1,8 @@
 /** One side of a handshake with how it ended. */
 import { expect } from '@jest/globals';
 import { type AcceptOptions, acceptLink, type DialOptions, dialLink } from '../../../src/link/handshake.ts';
-import { HELLO, SECRET } from './pair.ts';
-import { type SocketPair, socketPair, until } from './wire.ts';
+import { HELLO, SECRET } from './link-pair.ts';
+import { type SocketPair, socketPair, until } from './link-wire.ts';
 
 /** How one side's handshake ended; waits for the first end, and holds every later one against it. */
 export class Outcome {

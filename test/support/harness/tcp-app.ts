@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { HostPort } from '../../../src/config/host-port.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../eventually.ts';
 
 const apps = new Set<TcpApp>();
 

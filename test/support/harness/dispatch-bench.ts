@@ -1,15 +1,15 @@
 /** A dispatcher with a route or more, whose visits and lenders are stand-ins, under fake timers. */
 import { expect, jest } from '@jest/globals';
-import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../../src/config/route-settings.ts';
-import { Handoffs } from '../../../../src/node/handoff/handoffs.ts';
-import type { Relays } from '../../../../src/node/handoff/relays.ts';
-import { Dispatcher } from '../../../../src/node/matching/dispatch.ts';
-import { HeldTally } from '../../../../src/node/matching/held-queue.ts';
-import { Holds } from '../../../../src/node/matching/holds.ts';
-import type { Route } from '../../../../src/node/matching/route.ts';
-import { Routes } from '../../../../src/node/matching/routes.ts';
-import type { Lender } from '../../../../src/node/matching/slots.ts';
-import { FakeCluster } from '../fake-cluster.ts';
+import { DEFAULT_ROUTE_SETTINGS, type RouteSettings } from '../../../src/config/route-settings.ts';
+import { Handoffs } from '../../../src/node/handoff/handoffs.ts';
+import type { Relays } from '../../../src/node/handoff/relays.ts';
+import { Dispatcher } from '../../../src/node/matching/dispatch.ts';
+import { HeldTally } from '../../../src/node/matching/held-queue.ts';
+import { Holds } from '../../../src/node/matching/holds.ts';
+import type { Route } from '../../../src/node/matching/route.ts';
+import { Routes } from '../../../src/node/matching/routes.ts';
+import type { Lender } from '../../../src/node/matching/slots.ts';
+import { FakeCluster } from './fake-cluster.ts';
 import { type StandInLender, StandInVisit } from './stand-ins.ts';
 
 export const NAME = 'app.example.com';

@@ -8,7 +8,7 @@ import { acceptLink, type Hello } from '../../../src/link/handshake.ts';
 import type { Link, LinkTiming } from '../../../src/link/link.ts';
 import { type InstanceReport, NodeLink } from '../../../src/link/node-link.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
-import { eventually } from '../../support/eventually.ts';
+import { eventually } from '../eventually.ts';
 
 export const SECRET = 'the secret of this route';
 

@@ -1,4 +1,4 @@
-/** A linker in a process of its own, to be stopped: `peer-process.ts PORT SECRET PING_AFTER_MS DEAD_AFTER_MS`. Answers NEWEST with STATE. */
+/** A linker in a process of its own, to be stopped: `link-peer-process.ts PORT SECRET PING_AFTER_MS DEAD_AFTER_MS`. Answers NEWEST with STATE. */
 import { connect } from 'node:net';
 import { dialLink } from '../../../src/link/handshake.ts';
 import { LinkerLink } from '../../../src/link/linker-link.ts';

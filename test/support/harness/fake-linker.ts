@@ -3,11 +3,11 @@
  * application, kept between streams. It starts no process and never asks for anything.
  */
 import { connect, type Socket } from 'node:net';
-import { Flag, ResetCode, type ResetCodeValue } from '../../src/link/frames.ts';
-import { dialLink } from '../../src/link/handshake.ts';
-import { type DoneHow, LinkerLink } from '../../src/link/linker-link.ts';
-import type { Stream, StreamHandler } from '../../src/link/stream.ts';
-import { eventually } from './eventually.ts';
+import { Flag, ResetCode, type ResetCodeValue } from '../../../src/link/frames.ts';
+import { dialLink } from '../../../src/link/handshake.ts';
+import { type DoneHow, LinkerLink } from '../../../src/link/linker-link.ts';
+import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
+import { eventually } from '../eventually.ts';
 
 export interface FakeLinkerOptions {
   readonly backendPort: number;

@@ -6,7 +6,7 @@ import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../../../src/li
 import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
-import { EMPTY, RawPeer, type SocketPair, slowSocketPair, socketPair, until } from './wire.ts';
+import { EMPTY, RawPeer, type SocketPair, slowSocketPair, socketPair, until } from './link-wire.ts';
 
 export const SECRET = 'the secret of this route';
 export const HELLO: Hello = { route: 'app.example.com', instance: 'i1', seq: 1_700_000_000_000, concurrency: 8 };

@@ -1,9 +1,9 @@
 /** An application that answers with given bytes at given moments: a TCP server whose every connection the test plays. */
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { eventually } from './eventually.ts';
-import type { HttpMessage } from './http-message.ts';
-import { RawSocket } from './raw-socket.ts';
+import { eventually } from '../eventually.ts';
+import type { HttpMessage } from '../http-message.ts';
+import { RawSocket } from '../raw-socket.ts';
 
 /** An answer with a length; `headers` are lines with their CRLF. */
 export function ok(body: string | Buffer = '', headers = ''): Buffer {
