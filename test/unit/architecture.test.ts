@@ -27,7 +27,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'config/route-name.ts',
     'config/tls-options.ts',
   ],
-  cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/churn-map.ts', 'config'],
+  cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/bounded-map.ts', 'memory/churn-map.ts', 'config'],
   scaling: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster'],
   node: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link', 'cluster/cluster.ts'],
   linker: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link'],

@@ -1,4 +1,5 @@
 /** What this node has heard of clients that are held at other nodes and that nobody has promised a slot. */
+import { BoundedMap } from '../../memory/bounded-map.ts';
 import { demandMemoryMs, demandNodesMax, demandRoutesMax } from '../limits.ts';
 
 interface Heard {
@@ -13,17 +14,13 @@ const SEARCH = '';
 
 /** Times called `now` are local monotonic ms; `oldest` (an arrival) and `saidAt` (when that was so) are the directory's. */
 export class Demand {
-  readonly #routes = new Map<string, Map<string, Heard>>();
+  readonly #routes = new BoundedMap<string, BoundedMap<string, Heard>>(demandRoutesMax);
 
   /** `node` has said that its oldest unpromised client of `route` arrived at `oldest`. */
   notice(route: string, node: string, oldest: number, saidAt: number, now: number): void {
-    const heard = this.#routes.get(route) ?? new Map<string, Heard>();
+    const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(demandNodesMax);
     heard.set(node, { oldest, saidAt, until: now + demandMemoryMs });
-    for (const eldest of heard.keys()) {
-      if (heard.size <= demandNodesMax) break;
-      heard.delete(eldest);
-    }
-    this.#keep(route, heard);
+    this.#routes.set(route, heard);
   }
 
   /**
@@ -31,11 +28,11 @@ export class Demand {
    * connections, so what was said after the search stays.
    */
   learn(route: string, oldest: number | null, saidAt: number, now: number): void {
-    const heard = this.#routes.get(route) ?? new Map<string, Heard>();
+    const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(demandNodesMax);
     for (const [node, notice] of heard) if (notice.saidAt < saidAt) heard.delete(node);
     if (oldest !== null) heard.set(SEARCH, { oldest, saidAt, until: now + demandMemoryMs });
     else heard.delete(SEARCH);
-    if (heard.size > 0) this.#keep(route, heard);
+    if (heard.size > 0) this.#routes.set(route, heard);
     else this.#routes.delete(route);
   }
 
@@ -63,15 +60,5 @@ export class Demand {
 
   get routes(): number {
     return this.#routes.size;
-  }
-
-  /** The route last heard of is the last one forgotten. */
-  #keep(route: string, heard: Map<string, Heard>): void {
-    this.#routes.delete(route);
-    this.#routes.set(route, heard);
-    for (const eldest of this.#routes.keys()) {
-      if (this.#routes.size <= demandRoutesMax) break;
-      this.#routes.delete(eldest);
-    }
   }
 }

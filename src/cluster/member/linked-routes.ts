@@ -1,13 +1,14 @@
 /** Answers "is anything linked as this name?" without letting strangers, who choose the names, make it expensive. */
+import { BoundedMap } from '../../memory/bounded-map.ts';
 import { linkedLookupsPerSecondMax, linkedNamesMax, linkedNoMs, linkedStaleMs, linkedYesMs } from '../limits.ts';
 
-interface ApplicationResponse {
+interface Answer {
   readonly linked: boolean;
   readonly at: number;
 }
 
 export class LinkedRoutes {
-  readonly #answers = new Map<string, ApplicationResponse>();
+  readonly #answers = new BoundedMap<string, Answer>(linkedNamesMax);
   readonly #asked = new Map<string, Promise<boolean>>();
   readonly #ask: (name: string) => Promise<boolean>;
   readonly #now: () => number;
@@ -39,7 +40,7 @@ export class LinkedRoutes {
     if (!this.#mayAsk()) return stale;
     const answer = this.#ask(name)
       .then((linked) => {
-        this.#keep(name, linked);
+        this.#answers.set(name, { linked, at: this.#now() });
         return linked;
       })
       .catch(() => stale)
@@ -55,14 +56,5 @@ export class LinkedRoutes {
       this.#lookups = 0;
     }
     return this.#lookups++ < linkedLookupsPerSecondMax;
-  }
-
-  #keep(name: string, linked: boolean): void {
-    this.#answers.delete(name);
-    this.#answers.set(name, { linked, at: this.#now() });
-    for (const eldest of this.#answers.keys()) {
-      if (this.#answers.size <= linkedNamesMax) break;
-      this.#answers.delete(eldest);
-    }
   }
 }

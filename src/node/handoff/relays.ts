@@ -4,6 +4,7 @@
  */
 import { parseHostPort } from '../../config/host-port.ts';
 import type { NodeTls } from '../../link/connect.ts';
+import { BoundedMap } from '../../memory/bounded-map.ts';
 import type { Lender } from '../matching/slots.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 
@@ -23,9 +24,9 @@ export class Relays {
   /** By instance and address; a linker that links anew has another lender and other relays. */
   readonly #relays = new Map<Lender, Map<string, Relay>>();
   /** `route instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
-  readonly #unreachable = new Map<string, { readonly until: number; readonly retried: boolean }>();
+  readonly #unreachable = new BoundedMap<string, { readonly until: number; readonly retried: boolean }>(UNREACHABLE_MAX);
   /** `route address` → until when; performance.now() in ms. */
-  readonly #failed = new Map<string, number>();
+  readonly #failed = new BoundedMap<string, number>(FAILED_MAX);
   #leaving = false;
 
   constructor(options: RelayOptions) {
@@ -64,7 +65,7 @@ export class Relays {
     const at = parseHostPort(address);
     if (at === null || performance.now() < (this.#failed.get(`${route} ${address}`) ?? 0)) return 0;
     const relay = new Relay(route, lender, at, this.#options, (reached, nobodyListens) => {
-      if (!reached) keep(this.#failed, `${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS), FAILED_MAX);
+      if (!reached) this.#failed.set(`${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS));
       // Not the linker's way there is broken.
       if (nobodyListens) this.#unreachable.delete(unreachableKey(route, lender, address));
       this.#forget(lender, address);
@@ -103,7 +104,7 @@ export class Relays {
   }
 
   #remember(key: string, forMs: number, retried: boolean): void {
-    keep(this.#unreachable, key, { until: performance.now() + forMs, retried }, UNREACHABLE_MAX);
+    this.#unreachable.set(key, { until: performance.now() + forMs, retried });
   }
 
   #forget(lender: Lender, address: string): void {
@@ -114,12 +115,4 @@ export class Relays {
 
 function unreachableKey(route: string, { instance }: Lender, address: string): string {
   return `${route} ${instance} ${address}`;
-}
-
-/** Of too many the one that was set longest ago goes. */
-function keep<T>(map: Map<string, T>, key: string, value: T, max: number): void {
-  map.delete(key);
-  const oldest = map.size >= max ? map.keys().next().value : undefined;
-  if (oldest !== undefined) map.delete(oldest);
-  map.set(key, value);
 }

@@ -6,6 +6,7 @@ import { acceptLink, type Hello } from '../../link/handshake.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
 import { type InstanceReport, NodeLink } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
+import { BoundedMap } from '../../memory/bounded-map.ts';
 import { memoryOf, reuseReads } from '../../memory/socket-handle.ts';
 import { Birth } from '../matching/cold-start.ts';
 import type { Lender } from '../matching/slots.ts';
@@ -62,7 +63,7 @@ export class LinkServer {
   /** With the secret that each has proved, and for what. */
   readonly #lenders = new Map<Lender, { readonly route: string; readonly secret: string }>();
   /** By the peer's address and port: a TLS connection counts from its first packet. */
-  readonly #unproved = new Map<string, Socket>();
+  readonly #unproved = new BoundedMap<string, Socket>(UNPROVED_MAX, (oldest) => void oldest.destroy());
   #events: LenderEvents | null = null;
   #address = '';
 
@@ -155,11 +156,6 @@ export class LinkServer {
     if (this.#events === null) {
       socket.destroy();
       return;
-    }
-    const [oldest] = this.#unproved.size < UNPROVED_MAX ? [] : this.#unproved.keys();
-    if (oldest !== undefined) {
-      this.#unproved.get(oldest)?.destroy();
-      this.#unproved.delete(oldest);
     }
     const peer = peerOf(socket);
     this.#unproved.set(peer, socket);

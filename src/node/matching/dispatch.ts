@@ -21,7 +21,7 @@ export class Dispatcher {
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
   /** Routes whose number of idle slots has changed in this turn. */
-  readonly #changed = new Set<Route>();
+  #changed = new Set<Route>();
   #draining = false;
 
   /** `startNeeded` is told of clients that are not even held. */
@@ -159,8 +159,8 @@ export class Dispatcher {
   }
 
   readonly #sayIdle = guard('timer', (): void => {
-    const changed = [...this.#changed];
-    this.#changed.clear();
+    const changed = this.#changed;
+    this.#changed = new Set();
     for (const route of changed) {
       try {
         this.#cluster.idle(route.name, route.movable, route.slots.active);

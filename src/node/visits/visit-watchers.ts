@@ -1,4 +1,5 @@
 import type { PullproxyError } from '../../errors.ts';
+import { BoundedMap } from '../../memory/bounded-map.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
 import type { LiveVisit } from './live-visit.ts';
 import { type Handoff, type RecordSurroundings, VisitRecord, type VisitWatcher } from './visit-record.ts';
@@ -13,7 +14,7 @@ export class VisitWatchers implements RecordSurroundings {
   readonly watchers: readonly VisitWatcher[];
   isStopping = false;
   /** Route → slots on their way here. */
-  readonly #coming = new Map<string, { readonly handoff: Handoff; count: number }>();
+  readonly #coming = new BoundedMap<string, { readonly handoff: Handoff; count: number }>(HANDOFF_ROUTES_MAX);
 
   constructor(watchers: readonly VisitWatcher[]) {
     this.watchers = watchers;
@@ -34,9 +35,6 @@ export class VisitWatchers implements RecordSurroundings {
 
   /** `node` sends `count` slots of the route here. */
   coming(route: string, count: number, node: string): void {
-    this.#coming.delete(route);
-    const [oldest] = this.#coming.size >= HANDOFF_ROUTES_MAX ? this.#coming.keys() : [];
-    if (oldest !== undefined) this.#coming.delete(oldest);
     this.#coming.set(route, { handoff: { node, from: performance.now() }, count });
   }
 
