@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { AdminServer } from '../../admin/server.ts';
+import { bind } from '../../bind.ts';
 import { unawaited } from '../../boundary.ts';
 import type { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort } from '../../config/host-port.ts';
@@ -115,12 +116,7 @@ async function fixedListen(url: ListenUrl): Promise<ListenUrl> {
 async function fixedPort({ host, port }: HostPort): Promise<HostPort> {
   if (port !== 0) return { host, port };
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port: 0 }, resolve);
-  });
-  const address = server.address();
+  const bound = await bind(server, { host, port: 0 });
   await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no address bound');
-  return { host, port: address.port };
+  return { host, port: bound.port };
 }

@@ -2,12 +2,11 @@
  * The connection for commands. Nothing waits here for a Redis that is away: commands fail at once while it is disconnected, and
  * a Redis that does not answer counts as disconnected soon.
  */
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { attempt, guard } from '../../boundary.ts';
-import { parseRedisUrl } from '../../config/redis-url.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
 import { LeftOut } from '../left-out.ts';
+import { type ClientOptions, createRedisClient, type RedisClient } from './client.ts';
 import { SCRIPTS, type ScriptName } from './scripts.ts';
 
 /** A connection that has commands out and brings no byte for so long is cut: Redis is frozen, or the path to it is. */
@@ -26,7 +25,7 @@ const REPLICA_RECONNECT_MS = 5_000;
 type Argument = string | number;
 
 export class RedisConnection {
-  readonly client: Redis | Cluster;
+  readonly client: RedisClient;
   /** Where it is said what was found in this Redis and is not used. */
   readonly leftOut: LeftOut;
   readonly #log: Log;
@@ -45,7 +44,7 @@ export class RedisConnection {
   constructor(url: string, log: Log) {
     this.#log = log;
     this.leftOut = new LeftOut(log);
-    this.client = connect(url);
+    this.client = createRedisClient(url, clientOptions(), { shardedSubscribers: true, slotsRefreshTimeout: SILENCE_MS_MAX });
     for (const [name, script] of Object.entries(SCRIPTS)) this.client.defineCommand(commandName(name), script);
     this.client.on(
       'ready',
@@ -162,42 +161,7 @@ function commandName(script: string): string {
   return `pullproxy:${script}`;
 }
 
-/** @throws RangeError when the URL does not say where Redis is. */
-function connect(url: string): Redis | Cluster {
-  const place = parseRedisUrl(url);
-  if (place === null) throw new RangeError('the URL does not say where Redis is');
-  const single: RedisOptions = { ...redisOptions(), enableOfflineQueue: false, retryStrategy: backoffMs };
-  if (place.kind === 'server') return new Redis(place.url, single);
-  const { username, password } = place;
-  const tls = place.tls ? {} : undefined;
-  if (place.kind === 'cluster') {
-    return new Cluster([...place.nodes], {
-      enableOfflineQueue: false,
-      clusterRetryStrategy: backoffMs,
-      shardedSubscribers: true,
-      slotsRefreshTimeout: SILENCE_MS_MAX,
-      redisOptions: { ...redisOptions(), username, password, tls },
-    });
-  }
-  return new Redis({
-    ...single,
-    sentinels: [...place.sentinels],
-    name: place.name,
-    ...(place.sentinelUsername === undefined ? {} : { sentinelUsername: place.sentinelUsername }),
-    ...(place.sentinelPassword === undefined ? {} : { sentinelPassword: place.sentinelPassword }),
-    db: place.database,
-    username,
-    password,
-    tls,
-    sentinelTLS: tls,
-    enableTLSForSentinelMode: place.tls,
-    sentinelRetryStrategy: backoffMs,
-    // A master that was cut off does not know that another one was chosen: the Sentinels say so.
-    failoverDetector: true,
-  });
-}
-
-function redisOptions(): RedisOptions {
+function clientOptions(): ClientOptions {
   return {
     connectionName: 'pullproxy',
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -206,6 +170,8 @@ function redisOptions(): RedisOptions {
     // Whether a command that got no answer happened is unknown. The member says everything anew; nothing is sent twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
+    enableOfflineQueue: false,
+    retryStrategy: backoffMs,
     reconnectOnError: leavesReplicas(),
   };
 }

@@ -1,6 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, Server as TlsServer } from 'node:tls';
+import { bind } from '../../bind.ts';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
+import { formatHostPort } from '../../config/host-port.ts';
 import { LINK_TLS_OPTIONS, type NodeTls } from '../../link/connect.ts';
 import { acceptLink, type Hello } from '../../link/handshake.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
@@ -77,21 +79,13 @@ export class LinkServer {
     const server = tls === undefined ? createServer({ noDelay: true }) : this.#tlsServer(tls);
     server.on('connection', (socket: Socket) => bounded(socket, () => this.#admit(socket)));
     server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => bounded(socket, () => this.#accept(socket)));
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
-        server.off('error', reject);
-        if (tls === undefined) reuseReads(server, 'own');
-        // Out of file descriptors, for one: the next linker may find it better.
-        const failed = guard('listener', (error: Error) => log.error({ err: error }, 'a linker could not be accepted'));
-        server.on('error', failed);
-        resolve();
-      });
-    });
+    const bound = await bind(server, { host, port, backlog: BACKLOG, reusePort: shared });
+    if (tls === undefined) reuseReads(server, 'own');
+    // Out of file descriptors, for one: the next linker may find it better.
+    const failed = guard('listener', (error: Error) => log.error({ err: error }, 'a linker could not be accepted'));
+    server.on('error', failed);
     (shared ? this.#shared : this.#servers).push(server);
-    const address = server.address();
-    if (address === null || typeof address === 'string') throw new Error('no address bound');
-    return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+    return formatHostPort(bound);
   }
 
   /** From now on linkers are welcome; before, they are sent away and come again. `address`: HOST:PORT at which the directory says that this node is. */

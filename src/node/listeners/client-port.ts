@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { bind } from '../../bind.ts';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
 import { formatHostPort } from '../../config/host-port.ts';
 import { reuseReads } from '../../memory/socket-handle.ts';
@@ -67,21 +68,13 @@ export class ClientPort {
 
   /** Returns the URL that it listens at; other processes may listen there, too, if it is `shared`. */
   async listen(host: string, port: number, shared = false): Promise<string> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: BACKLOG, reusePort: shared }, () => {
-        this.#server.off('error', reject);
-        // Steps take the socket over as Node makes it.
-        if (this.#steps.length === 0) reuseReads(this.#server, 'shared', true);
-        // A connection could not be accepted (no file descriptors, no memory): that client's loss, not the node's end.
-        this.#server.on('error', () => {});
-        resolve();
-      });
-    });
+    const bound = await bind(this.#server, { host, port, backlog: BACKLOG, reusePort: shared });
+    // Steps take the socket over as Node makes it.
+    if (this.#steps.length === 0) reuseReads(this.#server, 'shared', true);
+    // A connection could not be accepted (no file descriptors, no memory): that client's loss, not the node's end.
+    this.#server.on('error', () => {});
     this.#deadlines = new Deadlines(this.#clients);
-    const address = this.#server.address();
-    if (address === null || typeof address === 'string') throw new Error('no address bound');
-    return `${this.#scheme}://${formatHostPort({ host: address.address, port: address.port })}`;
+    return `${this.#scheme}://${formatHostPort(bound)}`;
   }
 
   get connections(): number {
