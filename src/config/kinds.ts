@@ -139,6 +139,17 @@ export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
 export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
 
+/** Where a control socket is: a path, or an address for an application that does not see this file system. */
+export const controlPlace: Kind<string | HostPort> = {
+  expected: 'the path of a socket that is not there yet, such as /run/app/control, or HOST:PORT (port 0: a free one)',
+  placeholder: 'PATH|HOST:PORT',
+  read(value) {
+    if (typeof value !== 'string' || value === '' || value.includes('\0')) return null;
+    return value.includes('/') ? value : (parseHostPort(value) ?? value);
+  },
+  write: (value) => (typeof value === 'string' ? value : formatHostPort(value)),
+};
+
 export const nodeId: Kind<string> = checked('NAME', 'letters, digits, dots, hyphens and underscores, at most 64', isOperatorsNodeId);
 
 export const startId: Kind<string> = checked('ID', 'lower-case letters and digits, at most 64', isStartId);

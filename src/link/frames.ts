@@ -15,9 +15,11 @@ export const PROTOCOL_VERSION = 2;
  * What this version can beside that, by name: each side says it in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only where
  * both have it (`link.features`), since an unknown frame type ends the link. The proofs cover both lists, so nobody in between adds or removes one.
  */
-export const FEATURES: readonly string[] = ['park'];
+export const FEATURES: readonly string[] = ['park', 'limits'];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
+/** Of SAID: it is to be a number. */
+export const SAID_BYTES_MAX = 64;
 /** Before a peer has proved the secret it may send only hellos and proofs, and those are short. */
 export const HANDSHAKE_PAYLOAD_BYTES_MAX = 4_096;
 
@@ -52,6 +54,10 @@ export const Frame = {
   PARK: 27,
   /** A parked stream takes an idle slot again. */
   UNPARK: 28,
+  /** Feature `limits`. The stream waits at the linker, since the limit was lowered while it was on its way. The node may take it back. */
+  WAITS: 29,
+  /** Feature `limits`. What the application has said about its limit in an answer on this stream, as text. */
+  SAID: 30,
 } as const;
 
 export const Flag = {

@@ -6,7 +6,7 @@ import { LinkProtocolError } from '../errors.ts';
 import { FEATURES } from './frames.ts';
 import { parseJson } from './json.ts';
 
-const CONCURRENCY_MAX = 1_000_000;
+export const CONCURRENCY_MAX = 1_000_000;
 const NONCE_CHARS_MIN = 16;
 /** The directory's numbers are about its time in ms. One that is far beyond would leave no larger one to give. */
 const ORDER_MAX = 2 ** 48;
@@ -21,7 +21,10 @@ export interface Hello {
   readonly takesOrder?: boolean;
   /** That number: larger is newer. Absent until a node has told it. */
   readonly order?: number;
+  /** The limit at the start. A node of 0.1 takes no more slots than this. */
   readonly concurrency: number;
+  /** The limit may move up to this. Absent: it does not move. */
+  readonly concurrencyMax?: number;
   readonly startId?: string;
   /** Of the linker's package, for people to see */
   readonly version?: string;
@@ -51,14 +54,32 @@ export function sharedFeatures(can: unknown): ReadonlySet<string> {
 /** @throws LinkProtocolError */
 export function parseHello(payload: Buffer): SaidHello {
   const value = parseJson(payload);
-  const { v, max = v, route, instance, seq, concurrency, startId, version, tellClients, relay, nonce, at, can, takesOrder, order } = value;
+  const {
+    v,
+    max = v,
+    route,
+    instance,
+    seq,
+    concurrency,
+    concurrencyMax,
+    startId,
+    version,
+    tellClients,
+    relay,
+    nonce,
+    at,
+    can,
+    takesOrder,
+    order,
+  } = value;
   if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
   if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
   if (order !== undefined && !isOrder(order)) throw new LinkProtocolError('HELLO with a malformed order');
-  if (typeof concurrency !== 'number' || !Number.isInteger(concurrency) || concurrency < 1 || concurrency > CONCURRENCY_MAX)
-    throw new LinkProtocolError('HELLO with a malformed concurrency');
+  if (!isConcurrency(concurrency)) throw new LinkProtocolError('HELLO with a malformed concurrency');
+  if (concurrencyMax !== undefined && (!isConcurrency(concurrencyMax) || concurrencyMax < concurrency))
+    throw new LinkProtocolError('HELLO with a malformed highest concurrency');
   if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
   if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
     throw new LinkProtocolError('HELLO with a malformed version');
@@ -70,6 +91,7 @@ export function parseHello(payload: Buffer): SaidHello {
     instance,
     seq,
     concurrency,
+    ...(concurrencyMax === undefined ? {} : { concurrencyMax }),
     ...(startId === undefined ? {} : { startId }),
     ...(version === undefined ? {} : { version }),
     ...(tellClients === true ? { tellClients } : {}),
@@ -78,6 +100,10 @@ export function parseHello(payload: Buffer): SaidHello {
     ...(order === undefined ? {} : { order }),
   };
   return { hello, least: v, most: max, at: at ?? null, features: sharedFeatures(can) };
+}
+
+function isConcurrency(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= CONCURRENCY_MAX;
 }
 
 function isVersion(value: unknown): value is number {

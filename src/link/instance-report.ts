@@ -1,12 +1,25 @@
 import { LinkProtocolError } from '../errors.ts';
-import { isOrder } from './hello.ts';
+import { CONCURRENCY_MAX, isOrder } from './hello.ts';
 import { parseJson } from './json.ts';
+
+/** Who has set an instance's limit: its command line, an answer of the application, the control socket, or the linker's own search. */
+export const LIMIT_SETTERS = ['flag', 'header', 'control', 'auto'] as const;
+
+export type LimitSetter = (typeof LIMIT_SETTERS)[number];
 
 /** What an instance says about itself, on its home link. */
 export interface InstanceReport {
   readonly home: boolean;
-  readonly state: 'starting' | 'ready' | 'draining';
+  /** `paused`: it is ready, and its limit is 0. */
+  readonly state: 'starting' | 'ready' | 'paused' | 'draining';
   readonly active: number;
+  /** Its limit as it is now, and who has set it. Absent: the linker is of 0.1, where it does not move. */
+  readonly concurrency?: number;
+  readonly setBy?: LimitSetter;
+  /** How often the limit was changed since the instance began, by whom. */
+  readonly changes?: Partial<Record<LimitSetter, number>>;
+  /** Words about the limit that mean nothing, since the instance began. */
+  readonly unusable?: number;
   /** The application has completed an answer, or a connection in which it said something. Absent: the linker is of 0.1 and does not say it. */
   readonly answered?: boolean;
   /** Its number from the directory, once it knows it: larger is newer. */
@@ -21,17 +34,38 @@ const FAILURE_CHARS_MAX = 500;
 /** The payload of a STATE. @throws LinkProtocolError */
 export function parseReport(payload: Buffer): InstanceReport {
   const value = parseJson(payload);
-  const { home, state, active, answered, failure, order } = value;
-  if (typeof home !== 'boolean' || (state !== 'starting' && state !== 'ready' && state !== 'draining') || !isCount(active))
-    throw new LinkProtocolError('malformed STATE');
+  const { home, state, active, answered, failure, order, concurrency, setBy, changes, unusable } = value;
+  if (typeof home !== 'boolean' || !isState(state) || !isCount(active)) throw new LinkProtocolError('malformed STATE');
+  const setter = LIMIT_SETTERS.find((one) => one === setBy);
   return {
     home,
     state,
     active,
+    ...(isCount(concurrency) && concurrency <= CONCURRENCY_MAX ? { concurrency } : {}),
+    ...(setter === undefined ? {} : { setBy: setter }),
+    ...(isObject(changes) ? { changes: readChanges(changes) } : {}),
+    ...(isCount(unusable) ? { unusable } : {}),
     ...(typeof answered === 'boolean' ? { answered } : {}),
     ...(isOrder(order) ? { order } : {}),
     ...(typeof failure === 'string' ? { failure: failure.slice(0, FAILURE_CHARS_MAX) } : {}),
   };
+}
+
+function isState(value: unknown): value is InstanceReport['state'] {
+  return value === 'starting' || value === 'ready' || value === 'paused' || value === 'draining';
+}
+
+function readChanges(said: Record<string, unknown>): Partial<Record<LimitSetter, number>> {
+  const changes: Partial<Record<LimitSetter, number>> = {};
+  for (const setter of LIMIT_SETTERS) {
+    const count = said[setter];
+    if (isCount(count)) changes[setter] = count;
+  }
+  return changes;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCount(value: unknown): value is number {

@@ -2,7 +2,7 @@ import { LinkProtocolError } from '../errors.ts';
 import { ChurnMap } from '../memory/churn-map.ts';
 import { readClientText } from './client-ends.ts';
 import { FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
-import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
+import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32, SAID_BYTES_MAX } from './frames.ts';
 import { isOrder } from './hello.ts';
 import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
@@ -25,6 +25,8 @@ export interface LinkerLinkEvents {
   parked?(stream: Stream): void;
   /** A parked stream begins its next exchange. */
   unparked?(stream: Stream): void;
+  /** The application has said something about its limit in its answer on the stream. */
+  said?(stream: Stream, text: string): void;
   /** `count` lent slots came back. */
   returned(count: number): void;
   /** `count` lent slots came back, and the node at `address` wants them. */
@@ -70,12 +72,20 @@ export class LinkerLink implements LinkRole {
     if (count > 0) this.link.writer.number(Frame.RECALL, 0, 0, count);
   }
 
+  /** The stream waits for room below the limit. A node of 0.1 lets it wait. */
+  waits(stream: Stream): void {
+    if (this.link.features.has('limits') && this.streams.has(stream.id)) this.link.writer.frame(Frame.WAITS, 0, stream.id, null);
+  }
+
   moveFailed(count: number, address: string): void {
     this.link.writer.frame(Frame.MOVE_FAILED, 0, 0, writeMove({ count, address }));
   }
 
   report(report: InstanceReport): void {
-    if (this.link.isUp) this.link.sendJson(Frame.STATE, report);
+    if (!this.link.isUp) return;
+    // A node of 0.1 does not know the state, and would end the link.
+    const isKnown = report.state !== 'paused' || this.link.features.has('limits');
+    this.link.sendJson(Frame.STATE, isKnown ? report : { ...report, state: 'starting' });
   }
 
   askRetire(): void {
@@ -115,6 +125,9 @@ export class LinkerLink implements LinkRole {
         return;
       case Frame.UNPARK:
         this.#unpark(streamId);
+        return;
+      case Frame.SAID:
+        this.#said(streamId, payload);
         return;
       case Frame.RESET:
         this.#reset(streamId, readResetCode(payload));
@@ -208,6 +221,13 @@ export class LinkerLink implements LinkRole {
     this.#parked--;
     this.budget.earn(FRAMES_PER_STREAM);
     this.#events.unparked?.(stream);
+  }
+
+  #said(streamId: number, payload: Buffer): void {
+    if (payload.length > SAID_BYTES_MAX)
+      throw new LinkProtocolError(`SAID of ${payload.length} bytes, at most ${SAID_BYTES_MAX} are allowed`);
+    const stream = this.streams.get(streamId);
+    if (stream !== undefined) this.#events.said?.(stream, payload.toString('latin1'));
   }
 
   /** Streams that occupy a slot. */

@@ -2,7 +2,7 @@ import { caught } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import { ChurnMap } from '../memory/churn-map.ts';
 import { clusterBudget, FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
-import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32 } from './frames.ts';
+import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32, SAID_BYTES_MAX } from './frames.ts';
 import type { Hello } from './handshake.ts';
 import { type InstanceReport, parseReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
@@ -50,16 +50,21 @@ export class NodeLink implements LinkRole {
   #lastId: number;
   /** `leaving`: what nobody here needs goes back at once. `dismissed`: everything does, as soon as it is idle. */
   #mode: 'lending' | 'leaving' | 'dismissed' = 'lending';
-  readonly #concurrency: number;
+  readonly #concurrencyMax: number;
   /** The other end is a node that relays: it has nothing to say about the instance. */
   readonly #relays: boolean;
   readonly #events: NodeLinkEvents;
 
-  /** An instance can't lend more than the `concurrency` that its hello says. Stream ids count up from `lastStreamId`. */
-  constructor(link: Link, hello: Pick<Hello, 'concurrency' | 'tellClients' | 'relay'>, events: NodeLinkEvents, lastStreamId = 0) {
+  /** An instance can't lend more than its hello says. Stream ids count up from `lastStreamId`. */
+  constructor(
+    link: Link,
+    hello: Pick<Hello, 'concurrency' | 'concurrencyMax' | 'tellClients' | 'relay'>,
+    events: NodeLinkEvents,
+    lastStreamId = 0,
+  ) {
     this.link = link;
-    this.budget = linkBudget(hello.concurrency);
-    this.#concurrency = hello.concurrency;
+    this.#concurrencyMax = hello.concurrencyMax ?? hello.concurrency;
+    this.budget = linkBudget(this.#concurrencyMax);
     this.tellsClients = hello.tellClients === true;
     this.parks = link.features.has('park') && hello.relay !== true && !this.tellsClients;
     this.#relays = hello.relay === true;
@@ -176,7 +181,6 @@ export class NodeLink implements LinkRole {
 
   /** Returns idle slots to the linker, which may grant them again. */
   giveBack(count: number): void {
-    this.budget.earn(Math.min(count, this.idle));
     this.#return(count);
   }
 
@@ -184,6 +188,8 @@ export class NodeLink implements LinkRole {
     const given = Math.min(count, this.idle);
     if (given === 0) return;
     this.idle -= given;
+    // They may be granted again, all by themselves: when a limit goes up and down.
+    this.budget.earn(given);
     this.link.writer.number(Frame.RETURN, 0, 0, given);
   }
 
@@ -252,6 +258,9 @@ export class NodeLink implements LinkRole {
       case Frame.MOVE_FAILED:
         this.#moveFailed(readMove(payload, 'MOVE_FAILED'));
         return;
+      case Frame.WAITS:
+        this.#waits(this.streams.get(streamId)?.handler ?? null);
+        return;
       case Frame.STATE:
       case Frame.RETIRE:
       case Frame.START:
@@ -288,9 +297,24 @@ export class NodeLink implements LinkRole {
     }
   }
 
+  #waits(handler: StreamHandler | null): void {
+    try {
+      handler?.onWaits?.();
+    } catch (error) {
+      if (handler !== null) caught(handler, error);
+    }
+  }
+
+  /** What the application has said about its limit in the answer on this stream. A linker of 0.1 is not told. */
+  said(stream: Stream, text: string): void {
+    if (!this.link.features.has('limits') || !this.streams.has(stream.id)) return;
+    this.link.writer.frame(Frame.SAID, 0, stream.id, Buffer.from(text.slice(0, SAID_BYTES_MAX), 'latin1'));
+  }
+
   #granted(count: number): void {
     const lent = this.idle + this.#reserved + this.active + count;
-    if (lent > this.#concurrency) throw new LinkProtocolError(`${lent} slots granted by an instance of concurrency ${this.#concurrency}`);
+    if (lent > this.#concurrencyMax)
+      throw new LinkProtocolError(`${lent} slots granted by an instance of concurrency ${this.#concurrencyMax}`);
     this.idle += count;
     this.#offerIdle();
   }

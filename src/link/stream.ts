@@ -38,6 +38,8 @@ export interface StreamHandler extends FailureDomain {
   onDrain(): void;
   /** The stream is over without this side having ended it. `reached`: a byte may have reached the application; `reused`: its connection had served before. */
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void;
+  /** The application was not given the stream: it waits for room below a limit that was lowered. It may be taken back by a RESET. */
+  onWaits?(): void;
   /** Only where the OPEN said Flag.TELL: the application's connection is there, after so many microseconds; 0: it was kept. */
   onConnected?(microseconds: number): void;
 }

@@ -16,10 +16,11 @@ import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import { sharedReads } from '../memory/reused-reads.ts';
-import { AnswerGap } from './ack-stalls.ts';
+import { AnswerWatch } from './answer-watch.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import { LateFailures } from './late-failures.ts';
 import { outOfFilesWords } from './open-files.ts';
+import { writeWithNext } from './proxy-header.ts';
 import { cameBefore, readTurn } from './read-turn.ts';
 import { isSelfConnected } from './self-connected.ts';
 
@@ -34,6 +35,8 @@ export interface ConnectionOwner {
   keep(connection: AppConnection): boolean;
   /** The node has seen a whole answer of the application. */
   answered(): void;
+  /** The head of an answer says something about the limit. */
+  said(text: string): void;
   /** It waits with its stream for the next exchange. It may be closed when its place is needed. */
   parked(connection: AppConnection): void;
   /** It is parked no longer. */
@@ -77,10 +80,9 @@ export class AppConnection implements AppSide {
   #writes = 0;
   #writtenBytes = 0;
   #reached = false;
-  #answered = false;
-  readonly #gap = new AnswerGap();
+  readonly #answer = new AnswerWatch();
   #isBroken = false;
-  /** Bytes from the node that wait for the application. */
+  /** Bytes that wait for the application. */
   #undrained = 0;
 
   /** `opening`: what the application is to read before anything of a stream. */
@@ -99,7 +101,7 @@ export class AppConnection implements AppSide {
     const closed = guard(this, () => this.#closed());
     socket.on('connect', connected).on('data', came).on('drain', drained).on('end', ended).on('error', failed).on('close', closed);
     this.#lateFailures = new LateFailures(socket, () => this.#writeFailed());
-    if (opening !== undefined) this.#say(opening);
+    if (opening !== undefined) writeWithNext(this, socket, opening);
   }
 
   #writeFailed(): void {
@@ -107,16 +109,7 @@ export class AppConnection implements AppSide {
     if (this.#writes === 1 && this.#writtenBytes <= WHOLE_WRITE_BYTES_MAX) this.#reached = false;
   }
 
-  /** In one packet with the stream's first bytes: there are applications that read a header and what follows at once. */
-  #say(opening: Buffer): void {
-    this.#socket.cork();
-    this.#socket.write(opening);
-    process.nextTick(guard(this, () => this.#socket.uncork()));
-  }
-
-  get where(): 'application' {
-    return 'application';
-  }
+  readonly where = 'application';
 
   fail(): void {
     if (this.#state === 'kept') this.#owner.spoiled(this);
@@ -128,13 +121,17 @@ export class AppConnection implements AppSide {
     return this.#state;
   }
 
+  get heardAt(): number {
+    return this.#answer.heardAt;
+  }
+
   get reused(): boolean {
     return this.#reused;
   }
 
   /** On a reused connection: the time between the first bytes of the answer and the next. */
   get answerGapMs(): number {
-    return this.#gap.ms;
+    return this.#answer.gapMs;
   }
 
   serve(stream: Stream, lender: Lender): void {
@@ -149,8 +146,7 @@ export class AppConnection implements AppSide {
     this.#writes = 0;
     this.#writtenBytes = 0;
     this.#reached = false;
-    this.#answered = false;
-    this.#gap.reset();
+    this.#answer.begin();
     // A 'drain' that belongs to the stream before may still be on its way.
     this.#undrained = 0;
     stream.handler = this;
@@ -171,7 +167,6 @@ export class AppConnection implements AppSide {
     this.#socket.resume();
   }
 
-  /** Breaks it: the application has had its time. */
   destroy(): void {
     this.#socket.destroy();
   }
@@ -217,7 +212,7 @@ export class AppConnection implements AppSide {
   }
 
   done(how: DoneHow): void {
-    if (this.#answered) this.#owner.answered();
+    if (this.#answer.begun) this.#owner.answered();
     if (how === 'close') {
       this.#over();
       return;
@@ -236,7 +231,7 @@ export class AppConnection implements AppSide {
   park(): void {
     // One that is closing has been given up here: its stream is freed when the application has closed.
     if (this.#state !== 'serving') return;
-    if (this.#answered) this.#owner.answered();
+    if (this.#answer.begun) this.#owner.answered();
     this.#state = 'parked';
     this.#hasParked = true;
     this.#owner.parked(this);
@@ -248,13 +243,12 @@ export class AppConnection implements AppSide {
     this.#writtenBytes = 0;
     // Of this exchange: where the connection is closing by now, nothing of it gets to the application.
     this.#reached = false;
-    this.#answered = false;
+    this.#answer.begin();
     if (this.#state !== 'parked') return;
     this.#owner.unparked(this);
     this.#state = 'serving';
   }
 
-  /** The node needs no more of the stream. */
   #over(): void {
     if (this.#state === 'closed') this.#free(ResetCode.CLOSED);
     else this.close();
@@ -289,20 +283,26 @@ export class AppConnection implements AppSide {
       this.#passOnData(chunk);
       return;
     }
-    const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.#answered;
+    const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.#answer.begun;
     if (this.#state === 'serving' && isUnasked) {
       // The answer of nobody's request, or a 408 because none came: it must not answer this one. As if it had closed then.
       this.close(ResetCode.APP_CLOSED);
       return;
     }
     if (this.#state === 'serving') {
-      if (this.#reused) this.#gap.saw(!this.#answered);
-      this.#answered = true;
+      this.#hear(chunk, this.#reused);
       if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
       return;
     }
     this.#spoil();
     this.discards = true;
+    // What an answer that nobody waits for says about the limit counts.
+    this.#hear(chunk, false);
+  }
+
+  #hear(chunk: Buffer, timed: boolean): void {
+    const word = this.#answer.came(chunk, timed);
+    if (word !== null) this.#owner.said(word);
   }
 
   /** Between exchanges, too: HTTP/2 has frames that belong to none of them. */
@@ -311,7 +311,7 @@ export class AppConnection implements AppSide {
       this.discards = true;
       return;
     }
-    if (this.#state === 'serving') this.#answered = true;
+    if (this.#state === 'serving') this.#answer.cameFramed();
     if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
   }
 
@@ -336,7 +336,7 @@ export class AppConnection implements AppSide {
       this.#lateFailures.end();
       return;
     }
-    if (this.#answered || !this.#reused) {
+    if (this.#answer.begun || !this.#reused) {
       this.#stream?.end();
     } else if (this.#writes === 0 && !this.#hasParked) {
       this.#passOn();

@@ -1,19 +1,20 @@
 /**
  * The connections to the application: at most one for each slot, those included that are kept for the next stream and those
- * that are closing. A stream for which there is no place waits until a connection is really closed. One that begins with a PROXY
- * header serves the client that it names, and nobody else.
+ * that are closing. A stream for which there is no place waits until a connection is really closed, and one beyond the limit until it is
+ * within it. A connection that begins with a PROXY header serves the client that it names, and nobody else.
  */
 import { attempt, guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
-import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import { ChurnSet } from '../memory/churn-map.ts';
 import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type ConnectionOwner } from './app-connection.ts';
-import type { AppSide, Lender } from './app-side.ts';
+import type { Lender } from './app-side.ts';
 import { proxyHeader } from './proxy-header.ts';
+import type { Slots } from './slots.ts';
+import { WaitingStream } from './waiting-stream.ts';
 
 /** A request that can't be sent twice goes out on a kept connection only when that served a moment ago: the application's own keep-alive time is longer. */
 const CAREFUL_IDLE_MS_MAX = 500;
@@ -34,6 +35,8 @@ export interface PoolEvents {
   placeFree(): void;
   /** The application has completed its first answer. */
   answered(): void;
+  /** The head of an answer says something about the limit. */
+  said(text: string): void;
 }
 
 /** `open`: connections are kept. `emptying`: served and closed. `shut`: nothing is served. */
@@ -44,7 +47,7 @@ export class AppPool implements ConnectionOwner {
   address: HostPort | null = null;
   /** The application has completed an answer, or a connection in which it said something. */
   hasAnswered = false;
-  readonly #concurrency: number;
+  readonly #slots: Slots;
   readonly #timing: PoolTiming;
   readonly #proxyProtocol: ProxyVersion | undefined;
   readonly #events: PoolEvents;
@@ -54,14 +57,15 @@ export class AppPool implements ConnectionOwner {
   /** The most recently used last. */
   readonly #kept: AppConnection[] = [];
   readonly #closing = new ChurnSet<AppConnection>();
+  /** Streams that the application has not been given, in the order in which they came. */
   readonly #waiting: WaitingStream[] = [];
   readonly #stalls = new AckStalls();
   #reserved = 0;
   #state: PoolState = 'open';
   #sweep: NodeJS.Timeout | null = null;
 
-  constructor(concurrency: number, timing: PoolTiming, proxyProtocol: ProxyVersion | undefined, events: PoolEvents) {
-    this.#concurrency = concurrency;
+  constructor(slots: Slots, timing: PoolTiming, proxyProtocol: ProxyVersion | undefined, events: PoolEvents) {
+    this.#slots = slots;
     this.#timing = timing;
     this.#proxyProtocol = proxyProtocol;
     this.#events = events;
@@ -70,6 +74,10 @@ export class AppPool implements ConnectionOwner {
   /** Connections and reserved places. */
   get places(): number {
     return this.#connections.size + this.#reserved;
+  }
+
+  get connecting(): AppConnection[] {
+    return [...this.#connections].filter(({ state }) => state === 'connecting');
   }
 
   get isEmpty(): boolean {
@@ -82,16 +90,65 @@ export class AppPool implements ConnectionOwner {
       lender.free(stream, ResetCode.APP_REFUSED, false, false);
       return;
     }
-    const fresh = (flags & Flag.FRESH) !== 0;
-    const kept = fresh ? null : this.#takeKept(stream.client, (flags & Flag.CAREFUL) !== 0);
+    // The stream is counted already.
+    if (this.#slots.atApplication > this.#slots.limit) {
+      this.#wait(stream, lender, flags);
+      this.#sayWaits();
+      return;
+    }
+    const kept = this.#takeKept(stream.client, flags);
     if (kept !== null) kept.serve(stream, lender);
-    else if (this.places < this.#concurrency) this.#dial(stream.client).serve(stream, lender);
-    else this.#wait(stream, lender, fresh);
+    else if (this.#hasPlace) this.#dial(stream.client).serve(stream, lender);
+    else {
+      this.#wait(stream, lender, flags);
+      this.#closeOneIdle();
+    }
+  }
+
+  /** The next exchange of a parked stream begins; the stream is counted already. */
+  unpark(stream: Stream, lender: Lender): void {
+    const side = stream.handler;
+    const isBeyond = this.#slots.atApplication > this.#slots.limit;
+    if (!(side instanceof AppConnection)) return;
+    if (!isBeyond || side.state !== 'parked') {
+      side.unpark();
+      return;
+    }
+    this.#wait(stream, lender, Flag.NONE, side);
+    this.#sayWaits();
+  }
+
+  /** The limit is another one. */
+  limitMoved(): void {
+    while (this.#isTooWide && this.#kept.length + this.#parked.size > 0) this.#closeOneIdle();
+    this.look();
+    if (this.#slots.atApplication >= this.#slots.limit) this.#sayWaits();
+  }
+
+  /** A stream has ended, or there is more room: who waits is served. */
+  look(): void {
+    for (let next = this.#waiting[0]; next !== undefined && this.#slots.atApplication < this.#slots.limit; next = this.#waiting[0]) {
+      const { stream, lender, flags, parked } = next;
+      const connection = parked ?? this.#takeKept(stream.client, flags) ?? (this.#hasPlace ? this.#dial(stream.client) : null);
+      if (connection === null) {
+        if (this.#closing.size < this.#waiting.length) this.#closeOneIdle();
+        return;
+      }
+      next.leave();
+      if (parked !== null) {
+        stream.handler = parked;
+        parked.unpark();
+      } else {
+        connection.serve(stream, lender);
+      }
+      next.handOver(connection);
+    }
   }
 
   /** A place for a connection that is not a stream's; null when there is none. The release is to be called once. */
   reserve(): (() => void) | null {
-    if (this.places >= this.#concurrency) return null;
+    // An instance that takes nothing now looks all the same whether its application accepts.
+    if (this.places >= Math.max(1, this.#slots.limit)) return null;
     this.#reserved++;
     return () => {
       this.#reserved--;
@@ -110,7 +167,7 @@ export class AppPool implements ConnectionOwner {
   /** Ends everything at once. */
   abort(): void {
     this.#state = 'shut';
-    for (const waiting of this.#waiting.splice(0)) attempt(waiting, () => waiting.refuse());
+    for (const waiting of [...this.#waiting]) attempt(waiting, () => waiting.end());
     this.#kept.length = 0;
     for (const connection of this.#connections) attempt('application', () => connection.abort());
   }
@@ -120,9 +177,11 @@ export class AppPool implements ConnectionOwner {
   keep(connection: AppConnection): boolean {
     if (this.#stalled(connection)) return false;
     const next = this.#waiting[0];
-    if (next !== undefined) {
+    if (this.#isTooWide) return false;
+    // The stream that it served is still counted, and the next one takes its place.
+    if (next !== undefined && next.parked === null && this.#slots.atApplication <= this.#slots.limit) {
       if (next.fresh || next.stream.client !== connection.client) return false;
-      this.#waiting.shift();
+      next.leave();
       connection.serve(next.stream, next.lender);
       next.handOver(connection);
       return true;
@@ -138,13 +197,18 @@ export class AppPool implements ConnectionOwner {
     this.#events.answered();
   }
 
+  said(text: string): void {
+    this.#events.said(text);
+  }
+
   parked(connection: AppConnection): void {
     this.#parked.add(connection);
-    if (this.#state !== 'open' || this.#waiting.length > 0) connection.close();
+    if (this.#state !== 'open' || this.#isTooWide || this.#lacksPlace) connection.close();
   }
 
   unparked(connection: AppConnection): void {
     this.#parked.delete(connection);
+    if (this.#waiting.length > 0) this.#waiting.find(({ parked }) => parked === connection)?.leave();
   }
 
   spoiled(connection: AppConnection): void {
@@ -184,19 +248,41 @@ export class AppPool implements ConnectionOwner {
     return connection;
   }
 
-  #takeKept(client: string, careful: boolean): AppConnection | null {
+  /** `flags` are those of the stream's OPEN. */
+  #takeKept(client: string, flags: number): AppConnection | null {
+    if ((flags & Flag.FRESH) !== 0) return null;
     let at = this.#kept.length - 1;
     while (at >= 0 && this.#kept[at]?.client !== client) at--;
     const newest = this.#kept[at];
-    if (newest === undefined || (careful && performance.now() - newest.keptAt >= CAREFUL_IDLE_MS_MAX)) return null;
+    if (newest === undefined) return null;
+    if ((flags & Flag.CAREFUL) !== 0 && performance.now() - newest.keptAt >= CAREFUL_IDLE_MS_MAX) return null;
     if (at === this.#kept.length - 1) this.#kept.length--;
     else this.#kept.splice(at, 1);
     return newest;
   }
 
-  #wait(stream: Stream, lender: Lender, fresh: boolean): void {
-    this.#waiting.push(new WaitingStream(this.#waiting, stream, lender, fresh));
-    this.#closeOneIdle();
+  get #hasPlace(): boolean {
+    return this.places < this.#slots.limit;
+  }
+
+  /** There are more connections than the limit allows, those that are about to close left aside. */
+  get #isTooWide(): boolean {
+    return this.places - this.#closing.size > this.#slots.limit;
+  }
+
+  /** The one that waits longest needs a connection, and there is no place for one. */
+  get #lacksPlace(): boolean {
+    const [next] = this.#waiting;
+    return next !== undefined && next.parked === null && !this.#hasPlace && this.#slots.atApplication < this.#slots.limit;
+  }
+
+  #wait(stream: Stream, lender: Lender, flags: number, parked: AppConnection | null = null): void {
+    this.#waiting.push(new WaitingStream({ queue: this.#waiting, slots: this.#slots, stream, lender, flags, parked }));
+  }
+
+  /** The nodes of those for whom there is no room may have it elsewhere. */
+  #sayWaits(): void {
+    for (const waiting of [...this.#waiting]) attempt(waiting, () => waiting.sayWaits());
   }
 
   #closeOneIdle(): void {
@@ -206,6 +292,7 @@ export class AppPool implements ConnectionOwner {
       return;
     }
     for (const parked of this.#parked) {
+      if (this.#waiting.some((waiting) => waiting.parked === parked)) continue;
       parked.close();
       return;
     }
@@ -220,12 +307,7 @@ export class AppPool implements ConnectionOwner {
   }
 
   #placeFree(): void {
-    const next = this.places < this.#concurrency ? this.#waiting.shift() : undefined;
-    if (next !== undefined) {
-      const connection = this.#dial(next.stream.client);
-      connection.serve(next.stream, next.lender);
-      next.handOver(connection);
-    }
+    this.look();
     this.#events.placeFree();
   }
 
@@ -238,75 +320,5 @@ export class AppPool implements ConnectionOwner {
       }
       if (now >= connection.closeBy) connection.destroy();
     }
-  }
-}
-
-/** A stream for which there is no place yet, with what came for it meanwhile: never more than its window. */
-class WaitingStream implements AppSide {
-  readonly stream: Stream;
-  readonly lender: Lender;
-  readonly fresh: boolean;
-  readonly #queue: WaitingStream[];
-  readonly #chunks: Buffer[] = [];
-  #ended = false;
-
-  constructor(queue: WaitingStream[], stream: Stream, lender: Lender, fresh: boolean) {
-    this.#queue = queue;
-    this.stream = stream;
-    this.lender = lender;
-    this.fresh = fresh;
-    stream.handler = this;
-  }
-
-  get where(): 'application' {
-    return 'application';
-  }
-
-  fail(): void {
-    this.#leave();
-    this.refuse();
-  }
-
-  handOver(connection: AppConnection): void {
-    for (const chunk of this.#chunks) connection.onData(chunk);
-    if (this.#ended) connection.onEnd();
-  }
-
-  refuse(): void {
-    this.lender.free(this.stream, ResetCode.APP_REFUSED, false, false);
-  }
-
-  onData(chunk: Buffer): boolean {
-    this.#chunks.push(chunk);
-    return true;
-  }
-
-  onEnd(): void {
-    this.#ended = true;
-  }
-
-  onDrain(): void {}
-
-  onReset(): void {
-    this.#leave();
-    this.lender.free(this.stream, ResetCode.CLOSED, false, false);
-  }
-
-  /** Only a node that is out of order parks what has not been answered. */
-  park(): void {
-    this.#leave();
-    this.lender.free(this.stream, ResetCode.CLOSED, false, false);
-  }
-
-  unpark(): void {}
-
-  done(how: DoneHow): void {
-    this.#leave();
-    if (how === 'close') this.lender.free(this.stream, ResetCode.CLOSED, false, false);
-  }
-
-  #leave(): void {
-    const at = this.#queue.indexOf(this);
-    if (at !== -1) this.#queue.splice(at, 1);
   }
 }

@@ -18,6 +18,7 @@ const LOOPBACKS = ['127.0.0.1', '::1'];
 const SECRET_VARIABLES = new Set(['PULLPROXY_SECRET']);
 /** Names the instance to the application, and what the application has started to us. */
 const INSTANCE_VARIABLE = 'PULLPROXY_INSTANCE';
+const CONTROL_VARIABLE = 'PULLPROXY_CONTROL';
 const STRAYS_POLL_MS = 50;
 const DAEMON_LOOKS = 4;
 const DAEMON_CODE = 1;
@@ -29,6 +30,8 @@ export interface ApplicationOptions {
   readonly command?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly instance: string;
+  /** Where it may say its limit. */
+  readonly controlSaid?: string | undefined;
   readonly startTimeoutMs: number;
   readonly stopTimeoutMs: number;
   /** It is ready when it answers a GET of this path with 2xx; absent: when it accepts. */
@@ -73,7 +76,7 @@ export class Application {
   }
 
   async start(): Promise<void> {
-    const { app, command, env, instance, startTimeoutMs, stopTimeoutMs, readyPath, proxyProtocol, route } = this.#options;
+    const { app, command, env, instance, controlSaid, startTimeoutMs, stopTimeoutMs, readyPath, proxyProtocol, route } = this.#options;
     const port = app?.port ?? (await freePort());
     this.#port = port;
     if (this.#stopped) return;
@@ -81,7 +84,12 @@ export class Application {
       const allowed = Object.entries(env).filter(([name]) => !SECRET_VARIABLES.has(name));
       this.#process = new AppProcess({
         command,
-        env: { ...Object.fromEntries(allowed), PORT: String(port), [INSTANCE_VARIABLE]: instance },
+        env: {
+          ...Object.fromEntries(allowed),
+          PORT: String(port),
+          [INSTANCE_VARIABLE]: instance,
+          [CONTROL_VARIABLE]: controlSaid,
+        },
         stopTimeoutMs,
         unguarded: (reason) => this.#events.unguarded(reason),
       });

@@ -14,6 +14,8 @@ export interface LinkedNodeEvents {
   moveWanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void;
   /** Slots are at home that were not. */
   slotsHome(): void;
+  /** An answer of the application, of which bytes came last at `heardAt`, says something about the limit. */
+  said(text: string, heardAt: number): void;
   newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
   goingAway(linked: LinkedNode): void;
@@ -36,11 +38,16 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   readonly #pool: AppPool;
   readonly #events: LinkedNodeEvents;
   #state: LinkedState = 'up';
+  /** The node takes no more than this for a breach of the protocol. */
+  readonly #lentMax: number;
   #lent = 0;
   #inUse = 0;
+  /** Of the lent slots, those that were called back and have not come. */
+  #recalled = 0;
 
-  constructor(link: Link, node: string, slots: Slots, pool: AppPool, events: LinkedNodeEvents) {
+  constructor(link: Link, node: string, lentMax: number, slots: Slots, pool: AppPool, events: LinkedNodeEvents) {
     this.node = node;
+    this.#lentMax = lentMax;
     this.#slots = slots;
     this.#pool = pool;
     this.#events = events;
@@ -56,16 +63,32 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     return this.#lent;
   }
 
-  /** Lends slots that are at home. */
-  grant(count: number): void {
+  /** Lends up to `most` slots that are at home. */
+  grant(most: number): void {
+    const count = Math.min(most, this.#slots.atHome, this.#lentMax - this.#lent);
     if (count < 1 || this.#state === 'down') return;
     this.#slots.lend(count);
     this.#lent += count;
     this.#link.grant(count);
   }
 
-  recall(): void {
-    if (this.#state !== 'down') this.#link.recall(this.#lent);
+  /** Lent slots that were called back and have not come. */
+  get recalled(): number {
+    return this.#recalled;
+  }
+
+  /** Lent slots that serve nobody as far as is known here, and were not called back. */
+  get idle(): number {
+    return Math.max(0, this.#lent - this.#inUse - this.#recalled);
+  }
+
+  /** Calls up to `most` slots back: idle ones come at once, the others as their streams end. Returns how many. */
+  recall(most: number): number {
+    const count = Math.min(most, this.#lent - this.#recalled);
+    if (count < 1 || this.#state === 'down') return 0;
+    this.#recalled += count;
+    this.#link.recall(count);
+    return count;
   }
 
   report(report: InstanceReport): void {
@@ -122,25 +145,30 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
       // Its end has freed the stream already.
       if (this.#inUse < before) return;
     }
-    if (how !== 'close') {
-      this.#inUse--;
-      this.#slots.streamEnded();
-    }
+    if (how !== 'close') this.#ended();
   }
 
   parked(stream: Stream): void {
     this.#inUse--;
     this.#slots.streamEnded();
     (stream.handler as AppSide).park();
+    this.#pool.look();
+  }
+
+  #ended(): void {
+    this.#inUse--;
+    this.#slots.streamEnded();
+    this.#pool.look();
   }
 
   unparked(stream: Stream): void {
     this.#inUse++;
     this.#slots.streamBegan();
-    (stream.handler as AppSide | null)?.unpark();
+    this.#pool.unpark(stream, this);
   }
 
   returned(count: number): void {
+    this.#recalled = Math.max(0, this.#recalled - count);
     this.#takeBack(count);
     this.#events.slotsHome();
   }
@@ -148,6 +176,11 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   moveWanted(count: number, said: string): void {
     this.#takeBack(count);
     this.#events.moveWanted(this, count, parseDialAddress(said), said);
+  }
+
+  said(stream: Stream, text: string): void {
+    const side = stream.handler as AppSide | null;
+    if (side !== null) this.#events.said(text, side.heardAt);
   }
 
   newest(yes: boolean, order: number | null): void {
@@ -168,6 +201,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     this.#state = 'down';
     this.#slots.linkLost(this.#lent, this.#inUse);
     this.#lent = 0;
+    this.#recalled = 0;
     this.#events.down(this, reason);
   }
 
@@ -178,20 +212,25 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
       this.#link.free(stream, code, reached, reused);
       return;
     }
-    this.#inUse--;
     if (this.#state === 'down') {
       this.#slots.orphanHome();
-      this.#slots.streamEnded();
+      this.#ended();
       this.#events.slotsHome();
       return;
     }
     this.#link.free(stream, code, reached, reused);
-    this.#slots.streamEnded();
+    this.#ended();
+  }
+
+  waits(stream: Stream): void {
+    if (this.#state !== 'down') this.#link.waits(stream);
   }
 
   #takeBack(count: number): void {
     this.#slots.takeBack(count);
     this.#lent -= count;
+    // What was moved away in the same moment was counted for the recall at the node, too.
+    this.#recalled = Math.min(this.#recalled, this.#lent);
     if (this.#lent === 0) this.idleSince = performance.now();
   }
 }

@@ -3,13 +3,19 @@ import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import type { NodeTls } from '../link/connect.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
+import type { Control } from './control.ts';
 import type { Changing, Lookup } from './dial.ts';
 
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */
   readonly proxies: readonly HostPort[];
   readonly route: string;
+  /** How many requests the application gets at once until it says otherwise; 0: none. */
   readonly concurrency: number;
+  /** The application can't set it beyond this; without it CONCURRENCY_MAX_DEFAULT, or `concurrency` if that is more. */
+  readonly concurrencyMax?: number | undefined;
+  /** Where the application says its limit, besides its answers. */
+  readonly control?: Control;
   readonly secret: Changing<string>;
   /** Where the application accepts; without it, it is given a free port in PORT. */
   readonly app?: HostPort;
@@ -35,6 +41,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly impossible?: (why: string) => void;
   readonly log: Log;
 }
+
+export const CONCURRENCY_MAX_DEFAULT = 1_000;
 
 export interface LinkerTimes {
   /** From the application's start until it accepts. */

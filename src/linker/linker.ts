@@ -7,12 +7,16 @@ import { customAlphabet } from 'nanoid';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import type { Hello } from '../link/hello.ts';
+import type { InstanceReport } from '../link/instance-report.ts';
 import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
 import type { AppExit } from './app-process.ts';
 import { Application } from './application.ts';
-import { type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
+import { InstanceControl } from './instance-control.ts';
+import { Limit } from './limit.ts';
+import { CONCURRENCY_MAX_DEFAULT, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
 import { Links } from './links.ts';
+import { FOLLOWS, type Leave, type Phase } from './phase.ts';
 import { Reporter } from './reporter.ts';
 import { Retire } from './retire.ts';
 import { Slots } from './slots.ts';
@@ -23,30 +27,12 @@ const TOO_SLOW_CODE = 1;
 /** For an application's last words to go out when it has ended; one that runs by itself is not asked for any. */
 const LAST_WORDS_MS = 1_000;
 
-/** `refusing`: the application has accepted before and does not now. `emptying`: slots are coming home for good. */
-type Phase = 'new' | 'starting' | 'ready' | 'refusing' | 'emptying' | 'stopping' | 'over';
-
-const FOLLOWS: Readonly<Record<Phase, readonly Phase[]>> = {
-  new: ['starting', 'over'],
-  starting: ['ready', 'emptying'],
-  ready: ['refusing', 'emptying'],
-  refusing: ['ready', 'emptying'],
-  emptying: ['stopping'],
-  stopping: ['over'],
-  over: [],
-};
-
-/** Why the instance leaves. */
-type Leave =
-  | { readonly why: 'drain' }
-  | { readonly why: 'retire' }
-  | { readonly why: 'too slow'; readonly words: string }
-  | { readonly why: 'ended'; readonly exit: AppExit };
-
 export class Linker {
   readonly instance: string;
   /** Resolves when the application accepts and its slots are lent; rejects when the linker ends before. */
   readonly ready: Promise<void>;
+  /** How many requests the application gets at once. */
+  readonly limit: Limit;
   readonly #log: Log;
   readonly #options: LinkerOptions;
   readonly #times: LinkerTimes;
@@ -68,6 +54,7 @@ export class Linker {
   #leaving: Leave | null = null;
   #phase: Phase = 'new';
   #drains = 0;
+  #wasPaused = false;
   #readyNode: string | null = null;
   /** By when everything has to be home; performance.now() in ms. */
   #emptyBy = Number.POSITIVE_INFINITY;
@@ -94,12 +81,15 @@ export class Linker {
     this.ready.catch(() => {});
     this.#log = options.log;
     this.#slots = new Slots(concurrency, (inUse) => this.#inUse(inUse));
-    this.#pool = new AppPool(concurrency, this.#times, proxyProtocol, {
+    const most = options.concurrencyMax ?? Math.max(CONCURRENCY_MAX_DEFAULT, concurrency);
+    this.limit = new Limit({ slots: this.#slots, most, log: options.log, moved: () => this.#limitMoved() });
+    this.#pool = new AppPool(this.#slots, this.#times, proxyProtocol, {
       refused: (starved) => this.#refused(starved),
       stalls: () =>
         this.#log.info('the application gets a new connection for each stream: on kept ones it waits for acknowledgements (TCP_NODELAY)'),
       placeFree: () => this.#lookIfEmpty(),
       answered: () => this.#reporter.now(),
+      said: (text) => this.limit.said(text),
     });
     this.#retire = new Retire(
       this.#times,
@@ -111,7 +101,8 @@ export class Linker {
       instance: this.instance,
       seq: Date.now(),
       takesOrder: true,
-      concurrency,
+      concurrency: Math.max(1, concurrency),
+      concurrencyMax: most,
       startId,
       version,
       ...(proxyProtocol && { tellClients: true }),
@@ -134,9 +125,11 @@ export class Linker {
           active: this.#slots.inUse,
           answered: this.#pool.hasAnswered,
           order: this.#hello.order,
+          ...this.limit.report,
           ...this.#failure(),
         }),
         newHome: () => this.#retire.askAnother(),
+        said: (text, heardAt) => this.limit.said(text, heardAt),
         lent: (node) => this.#lent(node),
         slotsHome: () => this.#lookIfEmpty(),
         newest: (yes, order) => {
@@ -147,7 +140,7 @@ export class Linker {
       },
     });
     this.#application = new Application(
-      { ...options, ...this.#times, instance: this.instance },
+      { ...options, ...this.#times, instance: this.instance, controlSaid: options.control?.said },
       {
         reserve: () => this.#pool.reserve(),
         accepts: (address) => this.#accepts(address),
@@ -166,12 +159,14 @@ export class Linker {
   /** Resolves with the exit code when all is over: 0 after a drain or a retirement, the application's code when it ended by itself. */
   async run(): Promise<number> {
     this.#transition('starting');
+    this.#serveControl();
     this.#links.start();
     this.#application.start().catch((error: unknown) => this.#ended({ code: 1, words: `could not be started: ${String(error)}` }));
     const leave = await this.#leave.promise;
     this.#leaving = leave;
     await this.#empty(leave);
     await this.#stop(leave);
+    this.#options.control?.close();
     if (leave.why === 'retire') await this.#linger();
     const code = this.#exitCode(leave);
     this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'over');
@@ -197,14 +192,32 @@ export class Linker {
   }
 
   /** Asks for one more, newer instance of the route. */
-  startAnother(): void {
+  startAnother(): boolean {
     const asked = this.#links.askStart();
     this.#log.info({ instance: this.instance, asked }, 'another instance is wanted');
+    return asked;
   }
 
   /** Passes a signal on to the application. */
   signal(name: NodeJS.Signals): void {
     this.#application.signal(name);
+  }
+
+  #serveControl(): void {
+    const { control, route, version = null } = this.#options;
+    const of = {
+      instance: this.instance,
+      route,
+      version,
+      slots: this.#slots,
+      limit: this.limit,
+      connecting: () => this.#pool.connecting,
+      state: () => this.#said(),
+      isNewest: () => this.#retire.isNewest,
+      startAnother: () => this.startAnother(),
+      leave: () => this.#drains === 0 && this.drain(),
+    };
+    control?.serve(new InstanceControl(of));
   }
 
   // ── while it runs ──
@@ -233,6 +246,15 @@ export class Linker {
     this.#transition('refusing');
     this.#links.withhold();
     this.#application.lookAgain();
+  }
+
+  #limitMoved(): void {
+    const isPaused = this.#slots.limit === 0;
+    if (isPaused !== this.#wasPaused) this.#retire.touched();
+    this.#wasPaused = isPaused;
+    this.#pool.limitMoved();
+    this.#links.limitMoved();
+    this.#reporter.limitMoved();
   }
 
   #inUse(inUse: number): void {
@@ -339,8 +361,8 @@ export class Linker {
   }
 
   /** What nodes are told of the instance. */
-  #said(): 'starting' | 'ready' | 'draining' {
-    if (this.#phase === 'ready') return 'ready';
+  #said(): InstanceReport['state'] {
+    if (this.#phase === 'ready') return this.#slots.limit === 0 ? 'paused' : 'ready';
     return this.#phase === 'emptying' || this.#phase === 'stopping' || this.#phase === 'over' ? 'draining' : 'starting';
   }
 

@@ -15,6 +15,7 @@ import { LinkedNode, type LinkedNodeEvents } from './linked-node.ts';
 import { Moves } from './moves.ts';
 import { race } from './race.ts';
 import type { Slots } from './slots.ts';
+import { Surplus } from './surplus.ts';
 
 const LINKS_MAX = 64;
 /** Of one address; who waits for the move gives up sooner. */
@@ -41,6 +42,8 @@ export interface LinksEvents {
   lent(node: string): void;
   /** Slots are at home that were not. */
   slotsHome(): void;
+  /** See LinkedNodeEvents. */
+  said(text: string, heardAt: number): void;
   newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
 }
@@ -58,6 +61,7 @@ export class Links implements LinkedNodeEvents {
   readonly #search: HomeSearch;
   readonly #moves: Moves;
   readonly #troubles: LinkTroubles;
+  readonly #surplus: Surplus;
   #home: LinkedNode | null = null;
   #state: LinksState = 'withheld';
   #idleCheck: NodeJS.Timeout | null = null;
@@ -75,6 +79,7 @@ export class Links implements LinkedNodeEvents {
       signal,
       random: options.random ?? Math.random,
     });
+    this.#surplus = new Surplus({ slots: options.slots, links: () => this.#all, lend: () => this.#lendHome() });
     this.#moves = new Moves({
       slots: options.slots,
       find: (said) => this.#find(said),
@@ -106,14 +111,14 @@ export class Links implements LinkedNodeEvents {
   withhold(): void {
     if (this.#state !== 'lending') return;
     this.#state = 'withheld';
-    for (const linked of this.#all) linked.recall();
+    this.#recallAll();
   }
 
   /** The instance leaves: slots come back for good. */
   leave(): void {
     if (this.#state === 'closed') return;
     this.#state = 'leaving';
-    for (const linked of this.#all) linked.recall();
+    this.#recallAll();
   }
 
   close(reason: string): void {
@@ -121,7 +126,17 @@ export class Links implements LinkedNodeEvents {
     this.#state = 'closed';
     this.#ended.abort(new Error(reason));
     if (this.#idleCheck !== null) clearInterval(this.#idleCheck);
+    this.#surplus.stop();
     for (const linked of this.#all) attempt('link', () => linked.close(reason));
+  }
+
+  /** The limit of the instance is another one. */
+  limitMoved(): void {
+    this.#surplus.limitMoved();
+  }
+
+  #recallAll(): void {
+    for (const linked of this.#all) linked.recall(Number.POSITIVE_INFINITY);
   }
 
   get #all(): LinkedNode[] {
@@ -158,8 +173,12 @@ export class Links implements LinkedNodeEvents {
   }
 
   slotsHome(): void {
-    this.#lendHome();
+    this.#surplus.slotsHome();
     this.#options.events.slotsHome();
+  }
+
+  said(text: string, heardAt: number): void {
+    this.#options.events.said(text, heardAt);
   }
 
   newest(yes: boolean, order: number | null): void {
@@ -215,7 +234,10 @@ export class Links implements LinkedNodeEvents {
     const before = this.#linked.get(node);
     if (before?.state === 'dismissed') this.#replaced.add(before);
     const known = before?.state === 'dismissed' ? undefined : before;
-    const linked = known ?? new LinkedNode(link, node, this.#options.slots, this.#options.pool, this);
+    const { slots, pool, hello } = this.#options;
+    // A node of 0.1 takes no more slots than the hello says.
+    const lentMax = link.features.has('limits') ? (hello.concurrencyMax ?? hello.concurrency) : hello.concurrency;
+    const linked = known ?? new LinkedNode(link, node, lentMax, slots, pool, this);
     linked.addresses.add(target.said).add(endpointOf(target));
     if (known !== undefined) {
       link.close('this node is linked already');

@@ -47,10 +47,11 @@ export class Moves {
     this.#options = options;
   }
 
-  /** `count` slots have just come home from `from`. */
-  wanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void {
+  /** `cameHome` slots have just come home from `from`. Those beyond the limit stay. */
+  wanted(from: LinkedNode, cameHome: number, address: HostPort | null, said: string): void {
     const { slots, find, mayLend, slotsHome } = this.#options;
-    if (!mayLend()) {
+    const count = Math.min(cameHome, slots.atHome);
+    if (!mayLend() || count === 0) {
       slotsHome();
       return;
     }
@@ -98,7 +99,7 @@ export class Moves {
       slots.endMove(count);
       if (mayLend()) linked.grant(count);
     }
-    if (!mayLend()) slotsHome();
+    slotsHome();
   }
 
   #fail(said: string, asks: readonly Ask[]): void {

@@ -9,7 +9,7 @@ const KEPT_BACK_LEAST = 24;
 export function affordableSlots(concurrency: number, limit: number | null): number {
   if (limit === null) return concurrency;
   const keptBack = Math.min(KEPT_BACK, KEPT_BACK_LEAST + Math.floor(limit / 4));
-  return Math.max(1, Math.min(concurrency, limit - keptBack));
+  return Math.min(concurrency, Math.max(1, limit - keptBack));
 }
 
 /** This process's limit of open files; null where the system does not say it. */

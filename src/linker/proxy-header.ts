@@ -2,7 +2,8 @@
  * What an application reads before the first byte of a client's, if it wants the PROXY protocol: whose the connection is
  * (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, sections 2.1 and 2.2).
  */
-import { isIPv4 } from 'node:net';
+import { isIPv4, type Socket } from 'node:net';
+import { type FailureDomain, guard } from '../boundary.ts';
 import { ipv4Word, ipv6Words } from '../config/ip-words.ts';
 import { type ProxyVersion, V2_LOCAL, V2_PROXY, V2_SIGNATURE } from '../config/proxy-protocol.ts';
 import { type ClientEnds, readClientText } from '../link/client-ends.ts';
@@ -15,6 +16,13 @@ const V2_TCP6 = 0x21;
 export function proxyHeader(version: ProxyVersion, client: string): Buffer {
   const ends = client === '' ? null : readClientText(client);
   return version === 'v1' ? Buffer.from(v1Line(ends)) : v2Header(ends);
+}
+
+/** In one packet with the stream's first bytes: there are applications that read a header and what follows at once. */
+export function writeWithNext(connection: FailureDomain, socket: Socket, header: Buffer): void {
+  socket.cork();
+  socket.write(header);
+  process.nextTick(guard(connection, () => socket.uncork()));
 }
 
 function v1Line(ends: ClientEnds | null): string {

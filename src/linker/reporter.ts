@@ -1,6 +1,8 @@
 import { guard } from '../boundary.ts';
 
 const REPORT_EVERY_MS = 500;
+/** Between two reports of a limit that moves. */
+const LIMIT_EVERY_MS = 100;
 
 /** Reports how many streams are in use, often enough to look at and seldom enough to cost nothing. */
 export class Reporter {
@@ -9,6 +11,9 @@ export class Reporter {
   #reported = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
+  /** Of the timer. */
+  #dueAt = 0;
+  #limitMoved = false;
 
   constructor(report: () => void) {
     this.#report = report;
@@ -18,14 +23,32 @@ export class Reporter {
   inUse(inUse: number): void {
     this.#inUse = inUse;
     if (this.#timer !== null || inUse === this.#reported) return;
-    const waitMs = this.#reportedAt + REPORT_EVERY_MS - performance.now();
-    if (waitMs <= 0) this.now();
-    else this.#timer = setTimeout(this.#due, waitMs);
+    this.#within(REPORT_EVERY_MS);
+  }
+
+  /** The limit is another one: somebody may wait for that, or change it all the time. */
+  limitMoved(): void {
+    this.#limitMoved = true;
+    this.#within(LIMIT_EVERY_MS);
+  }
+
+  #within(gapMs: number): void {
+    const dueAt = this.#reportedAt + gapMs;
+    const waitMs = dueAt - performance.now();
+    if (waitMs <= 0) {
+      this.now();
+      return;
+    }
+    if (this.#timer !== null && this.#dueAt <= dueAt) return;
+    this.stop();
+    this.#dueAt = dueAt;
+    this.#timer = setTimeout(this.#due, waitMs);
   }
 
   /** The state has changed, which is not for waiting. */
   now(): void {
     this.#reported = this.#inUse;
+    this.#limitMoved = false;
     this.#reportedAt = performance.now();
     this.#report();
   }
@@ -36,6 +59,6 @@ export class Reporter {
 
   readonly #due = guard('timer', () => {
     this.#timer = null;
-    if (this.#inUse !== this.#reported) this.now();
+    if (this.#limitMoved || this.#inUse !== this.#reported) this.now();
   });
 }

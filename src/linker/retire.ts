@@ -63,6 +63,11 @@ export class Retire {
     this.#leave = leave;
   }
 
+  /** Whether it is the newest of its route, as far as it was told. */
+  get isNewest(): boolean {
+    return this.#newest;
+  }
+
   /** The instance is ready. */
   start(): void {
     if (this.#state !== 'off') return;
@@ -80,6 +85,11 @@ export class Retire {
   inUse(inUse: number): void {
     this.#inUse = inUse;
     if (inUse === 0) this.#quietSince = performance.now();
+  }
+
+  /** The limit was set to 0, or away from it: the instance is about something. */
+  touched(): void {
+    this.#quietSince = performance.now();
   }
 
   newest(yes: boolean): void {

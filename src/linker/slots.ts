@@ -2,11 +2,18 @@
  * Where the slots of an instance are. Each is in one place: at home, moving to a node that is being dialled, lent to a
  * node (in use there or idle), or orphaned: in use by a stream whose link is gone, until its application connection is
  * really closed. What is at home is derived from the rest, so that no slot can be forgotten or counted twice.
+ *
+ * The limit moves. While more slots are out than it allows, the surplus is recalled and stays when it comes home. Nodes may open streams
+ * on slots of the surplus until the recall reaches them. Such streams wait here (`waiting`), so the application gets no request beyond
+ * the limit from the moment it is set.
  */
 import { BrokenInvariant } from '../boundary.ts';
 
 export class Slots {
-  readonly concurrency: number;
+  /** How many requests the application may have now. */
+  limit: number;
+  /** Streams in use that the application has not been given: they wait for room. */
+  waiting = 0;
   readonly #inUseChanged: (inUse: number) => void;
   #lent = 0;
   #moving = 0;
@@ -14,17 +21,27 @@ export class Slots {
   #inUse = 0;
 
   /** `inUseChanged` is called for each stream that begins or ends: it must be cheap. */
-  constructor(concurrency: number, inUseChanged: (inUse: number) => void) {
-    this.concurrency = concurrency;
+  constructor(limit: number, inUseChanged: (inUse: number) => void) {
+    this.limit = limit;
     this.#inUseChanged = inUseChanged;
   }
 
+  /** Slots that may be lent. */
   get atHome(): number {
-    return this.concurrency - this.#lent - this.#moving - this.#orphaned;
+    return Math.max(0, this.limit - this.#out);
+  }
+
+  /** Slots that are out and should not be, since the limit was lowered. */
+  get surplus(): number {
+    return Math.max(0, this.#out - this.limit);
+  }
+
+  get #out(): number {
+    return this.#lent + this.#moving + this.#orphaned;
   }
 
   get allAtHome(): boolean {
-    return this.#lent + this.#moving + this.#orphaned === 0;
+    return this.#out === 0;
   }
 
   get lent(): number {
@@ -39,9 +56,14 @@ export class Slots {
     return this.#orphaned;
   }
 
-  /** Streams on living links, and orphans: what the application has to do now. */
+  /** Streams on living links, and orphans. */
   get inUse(): number {
     return this.#inUse;
+  }
+
+  /** Streams that the application has to do with now. */
+  get atApplication(): number {
+    return this.#inUse - this.waiting;
   }
 
   lend(count: number): void {

@@ -40,8 +40,8 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const version = readVersion();
   const certificates = readHttpsFiles(settings, ticketKeys(settings, log));
   const secret = randomBytes(32).toString('base64url');
-  const { route, concurrency, appProxyProtocol: proxyProtocol } = settings;
-  const routeDefaults = { ...routeDefaultsOf(settings), concurrency };
+  const { route, concurrency, concurrencyMax, appProxyProtocol: proxyProtocol } = settings;
+  const routeDefaults = { ...routeDefaultsOf(settings), concurrency: Math.max(1, concurrency) };
   const directory = new MemoryDirectory();
   await directory.setRoute(route, writeRouteSettings(routeDefaults));
 
@@ -68,7 +68,18 @@ export async function dev(argv: readonly string[]): Promise<number> {
     scaler.close();
     leaving.resolve();
   };
-  const instances = new LocalInstances({ proxy, route, concurrency, secret, command, proxyProtocol, times: settings, impossible, log });
+  const instances = new LocalInstances({
+    proxy,
+    route,
+    concurrency,
+    concurrencyMax,
+    secret,
+    command,
+    proxyProtocol,
+    times: settings,
+    impossible,
+    log,
+  });
   const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
   const leave = (why: string): void => {
     process.stderr.write(leavingWords({ why, active: node.active, held: node.held, instances: instances.size, ...settings }));

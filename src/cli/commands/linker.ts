@@ -4,7 +4,9 @@ import { inheritedEnvironment } from '../../config/environment.ts';
 import { loadCommand } from '../../config/load.ts';
 import { readPemFile } from '../../config/pem-file.ts';
 import { readVersion } from '../../config/version.ts';
+import { Control } from '../../linker/control.ts';
 import { Linker } from '../../linker/linker.ts';
+import { CONCURRENCY_MAX_DEFAULT } from '../../linker/linker-options.ts';
 import { affordableSlots, openFilesLimit } from '../../linker/open-files.ts';
 import { createLog } from '../../log.ts';
 import { secretOf } from '../files/secrets.ts';
@@ -22,14 +24,18 @@ export async function linker(argv: readonly string[]): Promise<number> {
   logIgnoredSignals(log, ['SIGHUP']);
   const limit = openFilesLimit();
   const concurrency = affordableSlots(settings.concurrency, limit);
+  const concurrencyMax = affordableSlots(settings.concurrencyMax ?? Math.max(CONCURRENCY_MAX_DEFAULT, concurrency), limit);
   if (concurrency < settings.concurrency) {
     const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
     log.warn({ concurrency, asked: settings.concurrency, reason }, 'linker: lends fewer slots than --concurrency says');
   }
+  const control = await Control.open(settings.control ?? 'own');
   const instance = new Linker({
     proxies: settings.proxy,
     route: settings.route,
     concurrency,
+    concurrencyMax,
+    control,
     secret: secretOf(settings),
     app: settings.app,
     command: command.length > 0 ? command : undefined,

@@ -4,6 +4,7 @@ import { unawaited } from '../../boundary.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import type { HostPort } from '../../config/host-port.ts';
 import { readVersion } from '../../config/version.ts';
+import { Control } from '../../linker/control.ts';
 import { Linker } from '../../linker/linker.ts';
 import type { LinkerOptions, LinkerTimes } from '../../linker/linker-options.ts';
 import type { Log } from '../../log.ts';
@@ -14,6 +15,7 @@ export interface LocalOptions {
   readonly proxy: HostPort;
   readonly route: string;
   readonly concurrency: number;
+  readonly concurrencyMax?: number | undefined;
   readonly secret: string;
   readonly command: readonly string[];
   readonly proxyProtocol: LinkerOptions['proxyProtocol'];
@@ -48,7 +50,8 @@ export class LocalInstances {
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     const env = inheritedEnvironment();
     const version = readVersion();
-    const linker = new Linker({ ...times, ...same, proxies: [proxy], env, startId, version, log: own });
+    const control = await Control.open('own');
+    const linker = new Linker({ ...times, ...same, proxies: [proxy], control, env, startId, version, log: own });
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);
     const said = over.then((code) => log.info({ route: same.route, instance: linker.instance, code }, 'instance has left'));

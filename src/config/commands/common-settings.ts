@@ -26,9 +26,14 @@ export const ROUTE_DEFAULTS = {
 export const INSTANCE = {
   concurrency: setting(
     'concurrency',
-    whole(1, 1_000_000),
+    whole(0, 1_000_000),
     10,
-    'requests (or TCP connections) that the application gets at once, never more',
+    'requests (or TCP connections) that the application gets at once, never more, until it says another number itself; 0: none yet',
+  ),
+  concurrencyMax: optional(
+    'concurrency-max',
+    whole(1, 1_000_000),
+    'the application can not set its limit beyond this (1000, or --concurrency if that is more)',
   ),
   idleTimeoutMs: setting('idle-timeout', duration(1), 300_000, 'the newest instance leaves after being idle for this time'),
   oldIdleTimeoutMs: setting('old-idle-timeout', duration(1), 10_000, 'an older instance leaves after being idle for this time'),
@@ -69,6 +74,17 @@ export function routeDefaultsOf(values: Values<typeof ROUTE_DEFAULTS>): RouteSet
 
 export function instanceProblems({ minInstances, maxInstances }: { minInstances: number; maxInstances: number }): string[] {
   return minInstances > maxInstances ? [problem('--min-instances', minInstances, `at most --max-instances, which is ${maxInstances}`)] : [];
+}
+
+export function concurrencyProblems({
+  concurrency,
+  concurrencyMax,
+}: {
+  concurrency: number;
+  concurrencyMax?: number | undefined;
+}): string[] {
+  if (concurrencyMax === undefined || concurrency <= concurrencyMax) return [];
+  return [problem('--concurrency', concurrency, `at most --concurrency-max, which is ${concurrencyMax}`)];
 }
 
 export function secretProblems({ secret: one, secretFile }: { secret?: string | undefined; secretFile?: string | undefined }): string[] {

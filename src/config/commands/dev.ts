@@ -3,7 +3,7 @@ import { routeName } from '../kinds.ts';
 import { LISTENER_SETTINGS, tlsProblems } from '../listener-settings.ts';
 import { setting } from '../settings.ts';
 import { TELEMETRY_SETTINGS } from '../telemetry.ts';
-import { INSTANCE, instanceProblems, ROUTE_DEFAULTS, SERVER } from './common-settings.ts';
+import { concurrencyProblems, INSTANCE, instanceProblems, ROUTE_DEFAULTS, SERVER } from './common-settings.ts';
 
 export const DEV = command({
   name: 'dev',
@@ -26,5 +26,5 @@ export const DEV = command({
     ['pullproxy dev -- node server.js', 'an application that listens on $PORT, at http://127.0.0.1:8080/'],
     ['pullproxy dev --concurrency 1 --max-instances 4 -- python3 app.py', 'one request at a time per process, at most four processes'],
   ],
-  check: (values) => [...tlsProblems(values), ...instanceProblems(values)],
+  check: (values) => [...tlsProblems(values), ...instanceProblems(values), ...concurrencyProblems(values)],
 });

@@ -1,8 +1,8 @@
 import { command } from '../command-spec.ts';
-import { dialAddress, duration, filePath, problem, routeName, startId, text } from '../kinds.ts';
+import { controlPlace, dialAddress, duration, filePath, problem, routeName, startId, text } from '../kinds.ts';
 import { CERTIFICATE, PRIVATE_KEY, pairProblems } from '../listener-settings.ts';
 import { atLeastOne, optional, required, setting } from '../settings.ts';
-import { INSTANCE, LINK_VERSION_MIN, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
+import { concurrencyProblems, INSTANCE, LINK_VERSION_MIN, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
 
 export const LINKER = command({
   name: 'linker',
@@ -15,6 +15,11 @@ export const LINKER = command({
     route: required('route', routeName, 'the host name that the application answers to'),
     app: optional('app', dialAddress, 'where the application listens; without CMD it must be running already'),
     ...INSTANCE,
+    control: optional(
+      'control',
+      controlPlace,
+      'where the application says its limit, told to it in PULLPROXY_CONTROL; without it a socket in a new directory that only this user may enter',
+    ),
     startTimeoutMs: setting('start-timeout', duration(1), 60_000, 'how long the application may take until it is ready'),
     readyPath: optional(
       'ready-path',
@@ -60,6 +65,7 @@ export const LINKER = command({
     ...(values.app === undefined && tail.length === 0
       ? ['--app is missing: expected the address of the running application, or its command after --']
       : []),
+    ...concurrencyProblems(values),
     ...pairProblems(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
     ...(values.proxyTlsName !== undefined && values.proxyTlsCa === undefined
       ? [problem('--proxy-tls-name', values.proxyTlsName, '--proxy-tls-ca with it')]

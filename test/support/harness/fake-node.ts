@@ -180,6 +180,7 @@ export class FakeVisit implements StreamHandler {
   ended = false;
   drains = 0;
   greedy = true;
+  waits = 0;
   tap: (chunk: Buffer) => void = () => {};
   reset: { readonly code: ResetCodeValue; readonly reached: boolean; readonly reused: boolean } | null = null;
   /** Resolves with the last byte of an answer; `answered` looks only now and then. */
@@ -212,6 +213,10 @@ export class FakeVisit implements StreamHandler {
 
   onDrain(): void {
     this.drains++;
+  }
+
+  onWaits(): void {
+    this.waits++;
   }
 
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {

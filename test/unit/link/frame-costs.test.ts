@@ -42,7 +42,7 @@ const refused = (frame: keyof typeof Frame): Row => ({ frame, about: 'it is not 
 const FROM_LINKER: readonly Row[] = [
   ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME'] as const).map(refused),
   { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
-  ...(['RETURN', 'MOVE', 'OPEN', 'DONE', 'NEWEST', 'GOAWAY', 'RETIRE_ANSWER', 'CLIENT', 'PARK', 'UNPARK'] as const).map(refused),
+  ...(['RETURN', 'MOVE', 'OPEN', 'DONE', 'NEWEST', 'GOAWAY', 'RETIRE_ANSWER', 'CLIENT', 'PARK', 'UNPARK', 'SAID'] as const).map(refused),
   { frame: 'GRANT', about: 'of nothing', payload: u32(0), reason: budget, does: FRAMES_MAX },
   { frame: 'GRANT', about: 'of more than the instance has', payload: u32(1), reason: 'slots granted', does: 2 },
   { frame: 'RECALL', about: 'of what is in use', payload: u32(1), reason: budget, does: FRAMES_MAX },
@@ -66,6 +66,7 @@ const FROM_LINKER: readonly Row[] = [
   { frame: 'WINDOW', about: 'on no stream', payload: u32(500_000), streamId: 9, reason: budget, does: 0 },
   { frame: 'WINDOW', about: 'more than was sent', payload: u32(300_000), streamId: 1, reason: 'more credit than its window', does: 0 },
   { frame: 'CONNECTED', about: 'again and again', payload: u32(1), streamId: 1, reason: budget, does: FRAMES_MAX },
+  { frame: 'WAITS', about: 'again and again', streamId: 1, reason: budget, does: FRAMES_MAX },
   { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
   { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
   {
@@ -82,7 +83,7 @@ const FROM_LINKER: readonly Row[] = [
 const FROM_NODE: readonly Row[] = [
   ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME'] as const).map(refused),
   { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
-  ...(['GRANT', 'RECALL', 'MOVE_FAILED', 'CONNECTED', 'STATE', 'RETIRE', 'START'] as const).map(refused),
+  ...(['GRANT', 'RECALL', 'MOVE_FAILED', 'CONNECTED', 'STATE', 'RETIRE', 'START', 'WAITS'] as const).map(refused),
   { frame: 'RETURN', about: 'of nothing', payload: u32(0), reason: 'slots returned', does: 0 },
   { frame: 'RETURN', about: 'of more than it has', payload: u32(1), reason: 'slots returned', does: 2 },
   { frame: 'MOVE', about: 'of more than it has', payload: move(1, '127.0.0.1:1'), reason: 'slots returned', does: 2 },
@@ -100,6 +101,8 @@ const FROM_NODE: readonly Row[] = [
   { frame: 'PARK', about: 'of a parked stream', payload: u32(0), streamId: 1, reason: 'parked twice', does: 1 },
   { frame: 'UNPARK', about: 'of no stream', streamId: 9, reason: budget, does: 0 },
   { frame: 'UNPARK', about: 'of a stream that is not parked', streamId: 1, reason: 'is not parked', does: 0 },
+  { frame: 'SAID', about: 'again and again', payload: Buffer.from('8'), streamId: 1, reason: budget, does: NODE_FRAMES_MAX },
+  { frame: 'SAID', about: 'of a whole kilobyte', payload: Buffer.alloc(1_024), streamId: 1, reason: 'at most 64', does: 0 },
   { frame: 'NEWEST', about: 'again and again', reason: budget, does: NODE_FRAMES_MAX },
   { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
   { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },

@@ -33,7 +33,16 @@ describe('home', () => {
     await instance.idle(4);
     expect(instance.hello).toMatchObject({ route: 'app.example.com', instance: 'abc123', startId: 's1', concurrency: 4 });
     expect(Math.abs(instance.hello.seq - Date.now())).toBeLessThan(10_000);
-    expect(instance.lastReport).toEqual({ home: true, state: 'ready', active: 0, answered: false });
+    expect(instance.lastReport).toEqual({
+      home: true,
+      state: 'ready',
+      active: 0,
+      answered: false,
+      concurrency: 4,
+      setBy: 'flag',
+      changes: {},
+      unusable: 0,
+    });
     expect(running.said('ready')).toMatchObject([
       { route: 'app.example.com', instance: 'abc123', app: `127.0.0.1:${app.address.port}`, node: 'n1' },
     ]);

@@ -1,0 +1,136 @@
+/**
+ * The socket at which an application says how much load it takes, in HTTP/1.1: for applications that do not speak HTTP to their clients, and
+ * for those that want to say it before they answer. Only the user of the linker may connect.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { guard, internalError, unawaited } from '../boundary.ts';
+import { openApi } from './control-openapi.ts';
+import { type BoundPlace, bindControl, type ControlPlace } from './control-path.ts';
+import type { InstanceControl } from './instance-control.ts';
+import { readLimit } from './limit.ts';
+
+const CONNECTIONS_MAX = 64;
+/** A number has a few. */
+const BODY_BYTES_MAX = 64;
+const HEAD_BYTES_MAX = 8_192;
+const REQUEST_TIMEOUT_MS = 5_000;
+const LIMITS = { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: REQUEST_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS } as const;
+
+interface Answer {
+  readonly status: number;
+  readonly body: object;
+  readonly allow?: string;
+}
+
+export class Control {
+  /** What the application finds in PULLPROXY_CONTROL. */
+  readonly said: string;
+  readonly #server: Server;
+  readonly #place: BoundPlace;
+  #instance: InstanceControl | null = null;
+
+  private constructor(server: Server, place: BoundPlace) {
+    this.said = place.said;
+    this.#server = server;
+    this.#place = place;
+    const domain = { where: 'application', fail: () => {} } as const;
+    server.on(
+      'request',
+      guard(domain, (request: IncomingMessage, response: ServerResponse) => unawaited('application', this.#serve(request, response))),
+    );
+    const failed = guard(domain, (error: Error) => internalError('application', error));
+    server.on('error', failed);
+  }
+
+  /** @throws ConfigError when the place can't be had. */
+  static async open(place: ControlPlace): Promise<Control> {
+    const server = createServer(LIMITS);
+    server.maxConnections = CONNECTIONS_MAX;
+    const bound = await bindControl(server, place);
+    // The application keeps the process alive, not its socket.
+    server.unref();
+    return new Control(server, bound);
+  }
+
+  /** Requests are answered from now on. */
+  serve(instance: InstanceControl): void {
+    this.#instance = instance;
+  }
+
+  close(): void {
+    this.#server.close(() => this.#place.remove());
+    this.#server.closeAllConnections();
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { status, body, allow } = await this.#answer(request);
+    response.writeHead(status, {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      ...(allow === undefined ? {} : { allow }),
+      // What is left of a body that was not read is no next request.
+      ...(request.complete ? {} : { connection: 'close' }),
+    });
+    response.end(`${JSON.stringify(body)}\n`);
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const instance = this.#instance;
+    if (instance === null) return { status: 503, body: { error: 'the linker starts' } };
+    // No browser may be made to say it, where the control listens at an address.
+    if (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined)
+      return { status: 403, body: { error: 'this is not for browsers' } };
+    const path = (request.url ?? '').split('?', 1)[0];
+    switch (path) {
+      case '/':
+        return on(request, 'GET', async () => ({ status: 200, body: await instance.settledPicture() }));
+      case '/openapi.json':
+        return on(request, 'GET', () => ({ status: 200, body: openApi(instance.picture.version) }));
+      case '/concurrency':
+        return on(request, 'PUT', () => setLimit(request, instance));
+      case '/start':
+        return on(request, 'POST', () =>
+          instance.startAnother()
+            ? { status: 202, body: instance.picture }
+            : { status: 503, body: { error: 'no node is there to ask for another instance' } },
+        );
+      case '/leave':
+        return on(request, 'POST', async () => {
+          await instance.leave();
+          return { status: 202, body: instance.picture };
+        });
+      default:
+        return { status: 404, body: { error: `there is no ${String(path).slice(0, 100)}: see /openapi.json` } };
+    }
+  }
+}
+
+function on(request: IncomingMessage, method: 'GET' | 'PUT' | 'POST', answer: () => Answer | Promise<Answer>): Answer | Promise<Answer> {
+  if (request.method === method || (method === 'GET' && request.method === 'HEAD')) return answer();
+  return { status: 405, body: { error: `expected ${method}` }, allow: method };
+}
+
+async function setLimit(request: IncomingMessage, instance: InstanceControl): Promise<Answer> {
+  const text = await readBody(request);
+  if (text === null) return { status: 413, body: { error: `expected a number or auto, at most ${BODY_BYTES_MAX} bytes` } };
+  const limit = readLimit(text);
+  if (limit === null) return { status: 400, body: { error: `"${text}": expected a whole number` } };
+  await instance.limitTo(limit);
+  return { status: 200, body: instance.picture };
+}
+
+/** Null: it is too long, or was broken off: a part of a number is another number. */
+async function readBody(request: IncomingMessage): Promise<string | null> {
+  let text = '';
+  request.setEncoding('latin1');
+  try {
+    // The answer needs the connection.
+    for await (const part of request.iterator({ destroyOnReturn: false })) {
+      text += String(part);
+      if (text.length > BODY_BYTES_MAX) return null;
+    }
+  } catch {
+    return null;
+  }
+  return request.complete ? text : null;
+}
