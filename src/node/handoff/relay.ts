@@ -112,7 +112,7 @@ export class Relay implements FailureDomain {
   }
 
   #shake(route: string, at: string, { secret, timing, versionMin }: RelayOptions): void {
-    const { instance, seq, unnumbered, concurrency, link } = this.lender;
+    const { instance, seq, unnumbered, concurrencyMax, link } = this.lender;
     const order = unnumbered === true ? {} : { order: seq };
     dialLink(this.#socket, {
       hello: {
@@ -121,7 +121,8 @@ export class Relay implements FailureDomain {
         seq,
         takesOrder: true,
         ...order,
-        concurrency,
+        // Slots of any limit come this way.
+        concurrency: concurrencyMax,
         relay: true,
         ...(link.tellsClients ? { tellClients: true } : {}),
       },
@@ -143,6 +144,7 @@ export class Relay implements FailureDomain {
       opened: (stream, flags) => this.#opened(stream, flags),
       // Each stream here was given its handler when it was opened.
       done: (stream, how) => (stream.handler as RelayedStream).done(how),
+      said: (stream, text) => (stream.handler as RelayedStream | null)?.said(text),
       returned: (count) => this.#returned(count),
       // A node does not move on what was relayed to it.
       moveWanted: (count) => this.#returned(count),

@@ -50,6 +50,7 @@ export class RelayedStream implements StreamHandler {
       fail: () => this.fail(),
       onData: (chunk) => this.#fromFar(chunk),
       onEnd: () => this.#near.end(),
+      onWaits: () => this.#nearLink.waits(this.#near),
       onConnected: (microseconds) => this.#near.connected(microseconds),
       onDrain: () => {
         this.#near.consumed(this.#nearWaiting);
@@ -93,6 +94,11 @@ export class RelayedStream implements StreamHandler {
   onReset(code: ResetCodeValue): void {
     if (this.#far === null) this.#giveUp();
     else this.#lender.link.reset(this.#far, code === ResetCode.LINK_LOST ? ResetCode.CANCEL : code);
+  }
+
+  /** The holding node has read what the application says about its limit. */
+  said(text: string): void {
+    if (this.#far !== null) this.#lender.link.said(this.#far, text);
   }
 
   /** The holding node has seen the exchange complete. */

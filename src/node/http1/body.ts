@@ -59,6 +59,11 @@ export class Body {
     return this.#trailers !== null;
   }
 
+  /** What the application says in its trailers about its limit; null: nothing. */
+  get said(): string | null {
+    return this.#trailers?.said ?? null;
+  }
+
   /**
    * The bytes that go on when `taken` bytes of `chunk` were taken. They are the same bytes, except for trailers: these are held back
    * until the section is complete, and go on without the fields that have no place there.

@@ -263,6 +263,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
     const stream = this.stream as Stream;
     const closes = answer.closesClient || !this.requestComplete;
     const keeps = clean && this.requestComplete && answer.keepsApplication;
+    if (answer.said !== null) this.link.said(stream, answer.said);
     this.answered(answer.status);
     this.end('-');
     if (keeps) this.link.doneAndKeep(stream);

@@ -97,6 +97,11 @@ export class ApplicationResponse {
     return this.#begin(bytes, parsed.bytes, head, this.#body);
   }
 
+  /** What it says in its trailers about the application's limit; null: nothing. */
+  get said(): string | null {
+    return this.#body?.said ?? null;
+  }
+
   /** The application closed its connection: a legal end? */
   endsByClose(): boolean {
     if (this.state !== 'body' || this.#body === null || !this.#body.endsByClose()) return false;

@@ -50,6 +50,8 @@ const FORBIDDEN: ReadonlySet<string> = new Set([
   'content-range',
   'content-type',
 ]);
+/** An application says by it how many requests it takes: its linker hears it, no client does. */
+export const CONCURRENCY_FIELD = 'pullproxy-concurrency';
 /** Proxies say these of a request in its head. In a response they are the application's own. */
 const FORBIDDEN_IN_REQUESTS: ReadonlySet<string> = new Set(['forwarded', 'traceparent', 'tracestate', 'via', 'x-real-ip', 'x-request-id']);
 const FORBIDDEN_IN_REQUESTS_PREFIX = 'x-forwarded-';
@@ -58,11 +60,14 @@ const FORBIDDEN_IN_REQUESTS_PREFIX = 'x-forwarded-';
 export function isForbiddenTrailer(name: string, message: 'request' | 'response'): boolean {
   const plain = name.includes('_') ? name.replaceAll('_', '-') : name;
   if (FORBIDDEN.has(plain)) return true;
-  return message === 'request' && (FORBIDDEN_IN_REQUESTS.has(plain) || plain.startsWith(FORBIDDEN_IN_REQUESTS_PREFIX));
+  if (message === 'response') return plain === CONCURRENCY_FIELD;
+  return FORBIDDEN_IN_REQUESTS.has(plain) || plain.startsWith(FORBIDDEN_IN_REQUESTS_PREFIX);
 }
 
 /** Collects one trailer section, which may come in many pieces. The parser has found it well-formed. */
 export class TrailerSection {
+  /** What the application says in it about its limit; null: nothing. */
+  said: string | null = null;
   readonly #pieces: Buffer[] = [];
   #bytes = 0;
 
@@ -87,8 +92,15 @@ export class TrailerSection {
       .split('\r\n');
     for (const field of fields) {
       const colon = field.indexOf(':');
-      if (colon > 0 && !isForbiddenTrailer(field.slice(0, colon).toLowerCase(), message)) out += `${field}\r\n`;
+      if (colon < 1) continue;
+      const name = field.slice(0, colon).toLowerCase();
+      if (name === CONCURRENCY_FIELD) this.#say(field.slice(colon + 1).trim());
+      if (!isForbiddenTrailer(name, message)) out += `${field}\r\n`;
     }
     return Buffer.from(`${out}\r\n`, 'latin1');
+  }
+
+  #say(value: string): void {
+    this.said = this.said === null ? value : `${this.said}, ${value}`;
   }
 }

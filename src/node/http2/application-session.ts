@@ -20,6 +20,8 @@ export interface SessionOwner {
   sessionReady(): void;
   /** The session is gone, with every stream of it. Not told when the answer was complete before: the stream's `closed` is. */
   sessionClosed(): void;
+  /** The application's limit was lowered meanwhile: the linker keeps what is for it. */
+  onWaits(): void;
   /** How long connecting to the application took, where that is asked for. */
   onConnected(microseconds: number): void;
 }
@@ -72,6 +74,9 @@ export class ApplicationSession implements StreamHandler {
     this.#wire = new ApplicationWire(limits, {
       send: (bytes) => this.#stream?.write(bytes) ?? true,
       settled: (allowsStreams) => this.#settled(allowsStreams),
+      said: (text) => {
+        if (this.#stream !== null) link.said(this.#stream, text);
+      },
       // With nobody's request in it the session is of no more use.
       leaving: () => {
         if (this.#owner === null) this.#end();
@@ -179,6 +184,11 @@ export class ApplicationSession implements StreamHandler {
     this.verdict = code;
     this.reached = reached;
     this.#end();
+  }
+
+  onWaits(): void {
+    // A parked session has no owner.
+    this.#owner?.onWaits();
   }
 
   onConnected(microseconds: number): void {

@@ -31,6 +31,8 @@ export interface RequestWire {
   sendEnd(stream: number, trailers: Fields): void;
   sendReset(stream: number, code: number): void;
   sendWindow(stream: number, bytes: number): void;
+  /** A header block of the answer: it may say something about the application's limit. */
+  heard(fields: Fields): void;
   /** The stream is over for both sides. */
   over(stream: ApplicationStream): void;
 }
@@ -153,6 +155,7 @@ export class ApplicationStream {
 
   /** A header block came. */
   headers({ fields, isMalformed, isTooLarge }: DecodedBlock, ends: boolean): void {
+    if (!isMalformed && !isTooLarge) this.#wire.heard(fields);
     if (this.#responseState === 'ended') this.breakOff(NGHTTP2_STREAM_CLOSED);
     else if (this.#responseState === 'head') {
       const status = isMalformed || isTooLarge ? NO_STATUS : statusOf(fields);

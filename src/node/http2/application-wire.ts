@@ -2,7 +2,7 @@ import { constants } from 'node:http2';
 import { WINDOW_BYTES } from '../../link/stream.ts';
 import { ApplicationStream, type ApplicationStreamOwner, type RequestWire } from './application-stream.ts';
 import { ControlFrames } from './control-frames.ts';
-import { type Fields, fitsBlock } from './fields.ts';
+import { CONCURRENCY_FIELD, type Fields, fieldValue, fitsBlock } from './fields.ts';
 import { FrameDecoder, type FrameSink } from './frame-decoder.ts';
 import { FrameFlag, FrameType, frameHead, goAwayFrame, HEAD_BYTES, wordFrame } from './frame-walk.ts';
 import { headersFrame, PAYLOAD_BYTES_MAX } from './hpack-encoder.ts';
@@ -39,6 +39,8 @@ export interface ApplicationWireEvents {
   send(bytes: Buffer): boolean;
   /** The application's SETTINGS came: it speaks HTTP/2. `allowsStreams`: at least one request may be sent. */
   settled(allowsStreams: boolean): void;
+  /** The application says something about its limit in an answer. */
+  said(text: string): void;
   /** It is about to close. */
   leaving(): void;
   /** Once: it has broken the protocol, or sends too much. It is told. */
@@ -81,6 +83,11 @@ export class ApplicationWire implements FrameSink, RequestWire {
     settings.writeUInt32BE(WINDOW_BYTES, HEAD_BYTES + SETTING_BYTES + 2);
     const window = wordFrame(FrameType.WINDOW_UPDATE, 0, CONNECTION_WINDOW_BYTES - FIRST_WINDOW_BYTES);
     return Buffer.concat([PREFACE, settings, window]);
+  }
+
+  heard(fields: Fields): void {
+    const word = fieldValue(fields, CONCURRENCY_FIELD);
+    if (word !== null) this.#events.said(word);
   }
 
   /** Another exchange may begin. */

@@ -1,7 +1,9 @@
 /** Fields of HTTP/2 as flat lists: a name from outside is never a key of an object, and repeated fields stay apart. */
 
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, sensitiveHeaders } from 'node:http2';
-import { isForbiddenTrailer } from '../http1/trailers.ts';
+import { CONCURRENCY_FIELD, isForbiddenTrailer } from '../http1/trailers.ts';
+
+export { CONCURRENCY_FIELD };
 
 const NEVER_INDEXED: unique symbol = Symbol('never indexed');
 
@@ -52,9 +54,18 @@ export function only(fields: Fields, passes: (name: string) => boolean): Fields 
   return withNeverIndexed(passing, fields[NEVER_INDEXED] ?? []);
 }
 
+/** Of fields of the same name all values, as RFC 9110 section 5.3 joins them; null: there is none. */
+export function fieldValue(fields: Fields, name: string): string | null {
+  let value: string | null = null;
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i] === name) value = value === null ? String(fields[i + 1]) : `${value}, ${fields[i + 1]}`;
+  }
+  return value;
+}
+
 /** Whether a field may be a part of an answer. `te` belongs to requests, and pseudo-fields are said by other means. */
 export function passesInResponse(name: string): boolean {
-  return !CONNECTION_SPECIFIC.has(name) && name !== 'te' && !name.startsWith(':');
+  return !CONNECTION_SPECIFIC.has(name) && name !== 'te' && name !== CONCURRENCY_FIELD && !name.startsWith(':');
 }
 
 export function passesInTrailers(name: string, message: 'request' | 'response'): boolean {

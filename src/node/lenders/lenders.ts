@@ -1,7 +1,7 @@
 /** What linkers say on their links, and what this node makes of it. */
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
-import type { InstanceReport } from '../../link/node-link.ts';
+import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
 import type { Log } from '../../log.ts';
 import type { Handoffs } from '../handoff/handoffs.ts';
 import type { Dispatcher } from '../matching/dispatch.ts';
@@ -71,17 +71,32 @@ export class Lenders implements LenderEvents {
     this.#context.handoffs.moveFailed(name, lender, count, address);
   }
 
-  report(name: string, lender: Lender, { home, state, active, answered, failure, order }: InstanceReport): void {
+  report(name: string, lender: Lender, report: InstanceReport): void {
+    const { home, state, active, answered, failure, order, concurrency = lender.concurrency, setBy } = report;
     if (order !== undefined && lender.unnumbered === true) this.#number(name, lender, order);
-    const { instance: id, concurrency, startId, version } = lender;
+    lender.concurrency = concurrency;
+    lender.setBy = setBy;
+    this.#countLimit(name, lender, report);
     if (home) {
+      const { instance: id, startId, version } = lender;
       const seq = lender.unnumbered === true ? UNNUMBERED : lender.seq;
       this.#homes.set(homeKey(name, lender), lender);
-      const info = { id, seq, concurrency, state, active: Math.min(active, concurrency), startId, version, answered, failure };
-      this.#context.cluster.instance(name, info);
+      // A linker whose limit moves may have more in use for a while.
+      const inUse = setBy === undefined ? Math.min(active, concurrency) : active;
+      this.#context.cluster.instance(name, { id, seq, concurrency, setBy, state, active: inUse, startId, version, answered, failure });
     } else {
       this.#leaveHome(name, lender);
     }
+  }
+
+  /** The instance counts from its beginning on. What it did before it was at home here another node has counted. */
+  #countLimit(name: string, lender: Lender, { home, changes = {}, unusable = 0 }: InstanceReport): void {
+    const { counted } = lender;
+    lender.counted = { changes, unusable };
+    const counters = this.#context.routes.get(name)?.counters;
+    if (!home || counted === undefined || counters === undefined) return;
+    for (const by of LIMIT_SETTERS) counters.limitChanged(by, (changes[by] ?? 0) - (counted.changes?.[by] ?? 0));
+    counters.wordsIgnored += Math.max(0, unusable - (counted.unusable ?? 0));
   }
 
   /** The directory has numbered an instance that is at home here: the instance is told, and other nodes hear it from there. */

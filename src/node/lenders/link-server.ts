@@ -186,6 +186,7 @@ export class LinkServer {
       seq: hello.takesOrder === true ? (hello.order ?? 0) : hello.seq,
       unnumbered: hello.takesOrder === true && hello.order === undefined,
       concurrency: hello.concurrency,
+      concurrencyMax: hello.concurrencyMax ?? hello.concurrency,
       startId: hello.startId,
       version: hello.version,
       relayed: hello.relay === true,

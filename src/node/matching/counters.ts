@@ -39,6 +39,15 @@ export class RouteCounters extends WaitCounters {
   /** Answers by status code, ours and the application's. */
   readonly codes = new Map<number, number>();
 
+  /** How often limits of instances that are at home here were changed, by whom. */
+  readonly limitChanges = new Map<string, number>();
+  /** What applications said about their limits, and meant nothing. */
+  wordsIgnored = 0;
+
+  limitChanged(by: string, times: number): void {
+    if (times > 0) this.limitChanges.set(by, (this.limitChanges.get(by) ?? 0) + times);
+  }
+
   answered(code: number): void {
     this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
   }

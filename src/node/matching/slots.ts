@@ -1,3 +1,4 @@
+import type { InstanceReport, LimitSetter } from '../../link/instance-report.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Birth } from './cold-start.ts';
 import type { Trust } from './trust.ts';
@@ -9,7 +10,13 @@ export interface Lender {
   seq: number;
   /** The directory has yet to number it: until then it stands before all that are here. */
   unnumbered?: boolean;
-  readonly concurrency: number;
+  /** Its limit, as it said last, and who has set it. */
+  concurrency: number;
+  setBy?: LimitSetter;
+  /** It may lend no more than this, whatever its limit is. */
+  readonly concurrencyMax: number;
+  /** What was counted of its limit's changes. */
+  counted?: Pick<InstanceReport, 'changes' | 'unusable'>;
   readonly startId?: string;
   /** Of its linker. */
   readonly version?: string;

@@ -43,6 +43,8 @@ export abstract class LiveVisit extends Visit {
   protected stream: Stream | null = null;
   #state: VisitState = 'waiting';
   #attempts = 0;
+  /** Of these, the ones that the application never saw. */
+  #excused = 0;
   #lender: Lender | null = null;
   readonly #events: VisitEvents;
 
@@ -141,6 +143,13 @@ export abstract class LiveVisit extends Visit {
     this.record?.connected(microseconds);
   }
 
+  /** The application was not given it, since its limit was lowered meanwhile: it may have a slot elsewhere, if all of it can be said again. */
+  onWaits(): void {
+    if (this.#state !== 'open' || !this.isWhole) return;
+    this.#excused++;
+    this.#goBack();
+  }
+
   /** The answer begins. `judged`: its status as far as the instance is concerned. 0: the protocol has none. */
   began(status: number, judged = status): void {
     if (this.#state !== 'open') return;
@@ -174,19 +183,24 @@ export abstract class LiveVisit extends Visit {
       whole: this.isWhole,
       unproven: trust !== undefined && trust.state !== 'proven' && this.route?.hasOther(instance) === true,
       opaque: this.isOpaque,
-      attempts: this.#attempts,
+      attempts: this.#attempts - this.#excused,
     };
     const blame = blameFor(failed);
     if (blame === 'failed') trust?.failed();
     else if (blame === 'doubtful') trust?.doubted();
     const next = nextAfter(failed);
     if (next !== 'here' && next !== 'elsewhere') return next;
+    this.avoids = next === 'elsewhere' ? instance : null;
+    this.#goBack();
+    return null;
+  }
+
+  /** To its place in the queue. */
+  #goBack(): void {
     this.leave();
     this.#transition('waiting');
-    this.avoids = next === 'elsewhere' ? instance : null;
     this.heldBytes = this.rewind();
     this.#events.retry(this);
-    return null;
   }
 
   // ── its end ──

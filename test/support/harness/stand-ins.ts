@@ -54,7 +54,16 @@ export interface StandInLender extends Lender {
 
 export function lender(seq: number, idle: number, over: Partial<Pick<Lender, 'relayed' | 'instance'>> = {}): StandInLender {
   const stub = new StandInLink(idle);
-  return { instance: `i${seq}`, seq, concurrency: 10, relayed: false, link: stub as unknown as NodeLink, stub, ...over };
+  return {
+    instance: `i${seq}`,
+    seq,
+    concurrency: 10,
+    concurrencyMax: 10,
+    relayed: false,
+    link: stub as unknown as NodeLink,
+    stub,
+    ...over,
+  };
 }
 
 export class StandInVisit extends Visit {

@@ -25,6 +25,7 @@ export type KnownHeader =
   | 'content-length'
   | 'proxy-connection'
   | 'transfer-encoding'
+  | 'pullproxy-concurrency'
   /** Any name that begins so. */
   | 'x-forwarded-'
   /** One of these with an underscore for a hyphen: applications that turn names into variables (CGI, WSGI) can't tell them apart. */
@@ -51,6 +52,8 @@ const BY_LENGTH: readonly (readonly KnownHeader[])[] = [
   ['transfer-encoding'],
   ['proxy-authenticate'],
   ['proxy-authorization'],
+  [],
+  ['pullproxy-concurrency'],
 ];
 const NONE: readonly KnownHeader[] = [];
 const FORWARDED_PREFIX = 'x-forwarded-';

@@ -84,6 +84,8 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
         break;
       case 'keep-alive':
       case 'proxy-connection':
+      // The linker has read it.
+      case 'pullproxy-concurrency':
         removal.add(i);
         break;
       case 'upgrade':
