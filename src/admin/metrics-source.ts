@@ -16,6 +16,10 @@ export interface RouteCounts {
   readonly coldStart: HistogramNumbers;
   /** The time of cold starts by stage. */
   readonly coldStages?: Readonly<Record<string, HistogramNumbers>>;
+  /** Changes of instances' limits, by who has set them. */
+  readonly limitChanges?: ReadonlyMap<string, number>;
+  /** Words of applications about their limits that mean nothing. */
+  readonly wordsIgnored?: number;
 }
 
 /** A node's own share of a route: the sum over all nodes is the cluster's number. */

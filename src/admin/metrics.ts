@@ -59,6 +59,22 @@ const DEFINITIONS: readonly Definition[] = [
       ),
   },
   {
+    name: 'pullproxy_concurrency_changes_total',
+    type: 'counter',
+    help: 'Changes of the limits of instances whose home is this node, by who has set them',
+    collect: ({ routes }) =>
+      routes.flatMap(({ name, counts }) => [...(counts.limitChanges ?? [])].map(([by, value]) => ({ value, labels: { route: name, by } }))),
+  },
+  {
+    name: 'pullproxy_concurrency_ignored_total',
+    type: 'counter',
+    help: 'What applications said about their limits and is no whole number',
+    collect: ({ routes }) =>
+      routes.flatMap(({ name, counts: { wordsIgnored = 0 } }) =>
+        wordsIgnored === 0 ? [] : [{ value: wordsIgnored, labels: { route: name } }],
+      ),
+  },
+  {
     name: 'pullproxy_handoffs_total',
     type: 'counter',
     help: 'Idle slots moved to nodes that hold clients',

@@ -101,14 +101,15 @@ export const SCHEMAS: readonly Schema[] = [
     {
       id: text(),
       seq: whole(`its number from the directory, about when it linked: ${MOMENT}; larger is newer`),
-      concurrency: whole('slots'),
+      concurrency: whole('how many requests its application takes at once now; 0: none'),
+      setBy: one(['flag', 'header', 'control', 'auto'], 'who has set that, unless its linker is too old to say it'),
       active: whole('slots in use'),
       node: text('its home'),
-      state: one(['starting', 'ready', 'draining']),
+      state: one(['starting', 'ready', 'paused', 'draining']),
       version: text('version of its linker, if the linker says it'),
     },
     undefined,
-    ['version'],
+    ['version', 'setBy'],
   ),
   object('Route', routeProperties),
   object('Node', {

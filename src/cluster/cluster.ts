@@ -16,13 +16,20 @@ export interface Peer {
   readonly address: string;
 }
 
-export type InstanceState = 'starting' | 'ready' | 'draining';
+/** `paused`: it is ready, and its application takes nothing now: its limit is 0. */
+export type InstanceState = 'starting' | 'ready' | 'paused' | 'draining';
+
+/** Who has set an instance's limit. */
+export type LimitSetter = 'flag' | 'header' | 'control' | 'auto';
 
 export interface InstanceInfo {
   readonly id: string;
   /** Larger is newer. 0: the directory is to give it its number, which is larger than that of every instance of its route before. */
   readonly seq: number;
+  /** Its limit now. */
   readonly concurrency: number;
+  /** Undefined when its linker does not say it (0.1). */
+  readonly setBy?: LimitSetter;
   readonly state: InstanceState;
   /** Requests (or connections) in the instance now, over all its links. */
   readonly active: number;
@@ -142,7 +149,9 @@ export interface Cluster {
 export interface InstanceSnapshot {
   readonly id: string;
   readonly seq: number;
+  /** Its limit now, and who has set it. */
   readonly concurrency: number;
+  readonly setBy?: LimitSetter;
   readonly active: number;
   readonly node: string;
   readonly state: InstanceState;

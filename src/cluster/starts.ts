@@ -14,6 +14,8 @@ export interface StartPlan {
   readonly serving: number | null;
   /** Ready instances: linked to a living node, not draining. */
   readonly ready: number;
+  /** Linked ones whose applications take nothing now: they are no capacity, and count as instances. */
+  readonly paused: number;
   /** Starts that are under way: begun and neither linked nor given up, or linked and not ready yet. */
   readonly starting: number;
   /** What an instance of this route last said it serves at once; null when none has ever said it. */

@@ -30,15 +30,15 @@ export type Reason = 'idle' | 'minimum' | 'demand' | 'first' | 'wanted' | 'resta
 const LOOK_AGAIN_MS = 1_000;
 
 /**
- * `desired = clamp(ceil((held + active) / concurrency), min, max)`, `toStart = desired − ready − starting`, as far as the route's
- * pace and its last failures allow.
+ * `desired = clamp(ceil((held + active) / concurrency), min, max)`, `toStart = desired − ready − paused − starting`, as far as the route's
+ * pace and its last failures allow. `concurrency` is what ready instances take on average now, each by its own limit.
  *
  * Held and active are exact, so there is no averaging window. While the concurrency of an instance is not known, one instance
  * is started: it tells its concurrency when it links. `max` wins over everything except a replacement: wanted instances, and a restart,
  * may be one instance beyond `max` for a while, because a deployment must work when `max` is 1.
  */
 export function decide(demand: Demand): Decision {
-  const begun = demand.ready + demand.starting;
+  const begun = demand.ready + demand.paused + demand.starting;
   const aim = aimOf(demand, begun);
   const missing = Math.max(0, Math.min(aim.desired, aim.limit) - begun);
   const held = heldBack(demand, missing, begun);
@@ -76,15 +76,17 @@ function aimOf(demand: Demand, begun: number): Aim {
   return { desired, reason, replaces, limit: replaces && max > 0 ? max + 1 : max };
 }
 
-function need({ held, promised, serving, slots, free, concurrency }: Demand): [number, Reason] {
+function need({ held, promised, serving, slots, free, ready, paused, concurrency }: Demand): [number, Reason] {
   // A promised slot has left `free` already, so it stands for its client. When there are more idle slots than slots, an instance has left and
   // its node has not said so yet. That is no demand.
   const bySlots = held - promised + Math.max(0, slots - free);
   // A slot on its way to another node is neither free nor in use: its client would be counted twice when the promise has lapsed.
   const busy = serving === null ? bySlots : Math.min(bySlots, held + serving);
   if (busy === 0) return [0, 'idle'];
-  if (concurrency === null) return [1, 'first'];
-  return [Math.ceil(busy / concurrency), 'demand'];
+  // Those that are paused are there, and take nothing.
+  if (concurrency === null || concurrency < 1) return [paused + 1, 'first'];
+  // What those take that are ready says more of the next one than what any said last.
+  return [paused + Math.ceil(slots > 0 && ready > 0 ? (busy * ready) / slots : busy / concurrency), 'demand'];
 }
 
 /** After several failures in a row, starts are tried one at a time, each after a longer pause; null when there is no reason to wait. */

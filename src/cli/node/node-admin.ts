@@ -93,7 +93,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
 
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
-  const { codes, hold, coldStart } = route.counters;
+  const { codes, hold, coldStart, limitChanges, wordsIgnored } = route.counters;
   return {
     name: route.name,
     held: route.held.size,
@@ -102,7 +102,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
     free,
     instances: node.homes(route),
     starting: node.cluster.starting(route.name),
-    counts: { codes, hold, coldStart, coldStages: route.coldStages.histograms },
+    counts: { codes, hold, coldStart, coldStages: route.coldStages.histograms, limitChanges, wordsIgnored },
   };
 }
 
@@ -133,13 +133,14 @@ function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 
 function ownRoute(route: Route, node: string): RouteSnapshot {
   const instances = route.slots.lenders
     .filter(({ relayed }) => !relayed)
-    .map(({ instance, seq, concurrency, version, link }) => ({
+    .map(({ instance, seq, concurrency, setBy, version, link }) => ({
       id: instance,
       seq,
       concurrency,
+      ...(setBy === undefined ? {} : { setBy }),
       active: link.active,
       node,
-      state: 'ready' as const,
+      state: concurrency === 0 ? ('paused' as const) : ('ready' as const),
       ...(version === undefined ? {} : { version }),
     }));
   return {

@@ -98,6 +98,7 @@ interface Instance {
   readonly node: string;
   readonly active: number;
   readonly concurrency: number;
+  readonly setBy?: string;
 }
 
 const INSTANCES: readonly Column<Instance>[] = [
@@ -108,6 +109,7 @@ const INSTANCES: readonly Column<Instance>[] = [
   { title: 'STATE', read: ({ state }) => state, style: ({ state }) => (state === 'ready' ? 'green' : 'yellow') },
   { title: 'ACTIVE', read: ({ active }) => active },
   { title: 'OF', read: ({ concurrency }) => concurrency },
+  { title: 'SET BY', read: ({ setBy }) => setBy ?? '', spare: 1 },
   { title: 'BUSY', read: bar, spare: 3 },
 ];
 

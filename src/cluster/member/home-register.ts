@@ -39,8 +39,9 @@ export class HomeRegister {
       return info.state === 'ready';
     }
     const next = before.retired ? { ...info, state: 'draining' as const } : info;
-    const { state, concurrency, seq, startId, active, answered } = before.info;
-    const same = next.state === state && next.concurrency === concurrency && next.seq === seq && next.startId === startId;
+    const { state, concurrency, setBy, seq, startId, active, answered } = before.info;
+    const sameLimit = next.concurrency === concurrency && next.setBy === setBy;
+    const same = next.state === state && sameLimit && next.seq === seq && next.startId === startId;
     const weighty = !same || next.answered !== answered;
     if (weighty) this.#urgent = true;
     if (weighty || next.active !== active) before.changed = true;

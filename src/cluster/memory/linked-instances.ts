@@ -47,7 +47,7 @@ export class LinkedInstances {
     const before = this.#instances.get(info.id);
     // Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
     const said = before?.info.state === 'draining' ? { ...info, state: 'draining' as const } : info;
-    const readyAt = before?.readyAt ?? (said.state === 'ready' ? now : null);
+    const readyAt = before?.readyAt ?? (said.state === 'ready' || said.state === 'paused' ? now : null);
     const linked: Linked = { info: said, node, readyAt, proved: before?.proved ?? false, failed: before?.failed ?? false };
     this.#instances.set(info.id, linked);
     if (said.state !== 'draining' || before === undefined || before.info.state === 'draining') return this.#live(now, linked);
@@ -122,8 +122,9 @@ export class LinkedInstances {
 
   snapshot(): InstanceSnapshot[] {
     const list = [...this.#instances.values()].map(({ info, node }): InstanceSnapshot => {
-      const { id, seq, concurrency, active, state, version } = info;
-      return { id, seq, concurrency, active, node, state, ...(version === undefined ? {} : { version }) };
+      const { id, seq, concurrency, setBy, active, state, version } = info;
+      const by = setBy === undefined ? {} : { setBy };
+      return { id, seq, concurrency, ...by, active, node, state, ...(version === undefined ? {} : { version }) };
     });
     return list.sort((a, b) => b.seq - a.seq);
   }

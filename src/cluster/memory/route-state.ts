@@ -93,6 +93,7 @@ export class RouteState {
       free: sum(this.#free.values()),
       serving: sum(this.#serving.values()),
       ready: this.#instances.count('ready'),
+      paused: this.#instances.count('paused'),
       starting: this.#startingCount(),
       concurrency: this.#concurrency,
       old: this.#instances.countReady((seq) => this.#starts.isOld(now, seq)),
@@ -254,7 +255,8 @@ export class RouteState {
     const answered = this.#instances.hasAnswered(info.id);
     this.#judge(now, this.#instances.set(now, node, info));
     if (info.answered === true && !answered && !this.#instances.hasFailed(info.id)) this.#starts.answers();
-    this.#concurrency = info.concurrency;
+    // What one that is paused would take nobody knows.
+    if (info.concurrency > 0) this.#concurrency = info.concurrency;
     this.#starts.linked(info.startId, isNew);
   }
 
@@ -267,7 +269,8 @@ export class RouteState {
 
   /** For how long nobody is to wait: starts keep failing, no instance is there and none is on its way. */
   #failingMs(now: number): number {
-    return this.#instances.count('ready') + this.#startingCount() > 0 ? 0 : this.#starts.retryInMs(now);
+    const there = this.#instances.count('ready') + this.#instances.count('paused') + this.#startingCount();
+    return there > 0 ? 0 : this.#starts.retryInMs(now);
   }
 
   #startingCount(): number {

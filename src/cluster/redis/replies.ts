@@ -2,7 +2,7 @@
  * Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. Names, addresses and JSON in them are what
  * somebody wrote into Redis: what does not pass its check in values.ts is left out.
  */
-import type { InstanceInfo, InstanceSnapshot, InstanceState, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
+import type { InstanceInfo, InstanceSnapshot, InstanceState, LimitSetter, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
 import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, versionMax } from '../declarations.ts';
 import {
   DirectoryUnavailable,
@@ -116,6 +116,7 @@ export function readPlan(answer: unknown): StartPlan {
     wanted: at(11),
     old: at(12),
     serving: at(13),
+    paused: at(15),
     trouble: readTrouble(parts[14]),
   };
 }
@@ -145,10 +146,12 @@ export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unk
   };
 }
 
+const SETTERS: readonly LimitSetter[] = ['flag', 'header', 'control', 'auto'];
+
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {
-  const { id, seq, concurrency, active, state, startId, version, answered, failure } = info;
-  return JSON.stringify({ id, seq, concurrency, active, node, state, startId, version, answered, failure });
+  const { id, seq, concurrency, setBy, active, state, startId, version, answered, failure } = info;
+  return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure });
 }
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
@@ -181,12 +184,22 @@ export function readInstance(json: unknown): InstanceSnapshot | null {
   const [concurrency, active] = [countOf(said.concurrency, concurrencyMax), countOf(said.active)];
   if (id === null || node === null || seq === null || concurrency === null || active === null) return null;
   const version = versionOf(said.version);
-  return { id, seq, concurrency, active, node, state: readState(said.state), ...(version === null ? {} : { version }) };
+  const setBy = SETTERS.find((one) => one === said.setBy);
+  return {
+    id,
+    seq,
+    concurrency,
+    ...(setBy === undefined ? {} : { setBy }),
+    active,
+    node,
+    state: readState(said.state),
+    ...(version === null ? {} : { version }),
+  };
 }
 
 /** A state of a later version is none in which it takes clients, as far as this one knows. */
 function readState(state: unknown): InstanceState {
-  return state === 'starting' || state === 'ready' ? state : 'draining';
+  return state === 'starting' || state === 'ready' || state === 'paused' ? state : 'draining';
 }
 
 /** `fields`: those of NODE_FIELDS, in their order. */

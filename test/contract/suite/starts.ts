@@ -14,6 +14,7 @@ const NOTHING: StartPlan = {
   free: 0,
   ready: 0,
   starting: 0,
+  paused: 0,
   concurrency: null,
   begun: 0,
   lastBegunMs: null,

@@ -43,6 +43,7 @@ export class FakeDirectory implements Starts {
       free: 0,
       ready,
       starting,
+      paused: 0,
       concurrency,
       begun: this.entered.length,
       lastBegunMs: ages.at(-1) ?? null,

@@ -10,6 +10,7 @@ const QUIET: Demand = {
   free: 0,
   ready: 0,
   starting: 0,
+  paused: 0,
   concurrency: 10,
   min: 0,
   max: 10,
@@ -35,6 +36,21 @@ describe('how many instances to start', () => {
       'none more until the first one has said it',
       { held: 10_000, concurrency: null, starting: 1 },
       { desired: 1, toStart: 0, reason: 'first' },
+    ],
+    [
+      'as many as the limits of those that are ready leave over',
+      { held: 20, ready: 2, slots: 30, serving: 30, concurrency: 3 },
+      { desired: 4, toStart: 2, reason: 'demand' },
+    ],
+    [
+      'another one where the only one takes nothing now',
+      { held: 5, paused: 1, concurrency: 10 },
+      { desired: 2, toStart: 1, reason: 'demand' },
+    ],
+    [
+      'no more than the maximum, those that take nothing now included',
+      { held: 5, paused: 2, max: 2 },
+      { desired: 2, toStart: 0, reason: 'maximum' },
     ],
     ['nothing for an unknown concurrency and nobody', { concurrency: null }, { desired: 0, toStart: 0, reason: 'idle' }],
     ['the minimum while concurrency is unknown', { held: 1, concurrency: null, min: 3 }, { desired: 3, toStart: 3, reason: 'minimum' }],
@@ -172,6 +188,7 @@ describe('whatever the numbers are', () => {
     free: count(5_000),
     ready: count(50),
     starting: count(50),
+    paused: count(5),
     concurrency: fc.oneof(fc.constant(null), fc.integer({ min: 1, max: 500 })),
     min: count(30),
     max: count(100),
@@ -186,7 +203,7 @@ describe('whatever the numbers are', () => {
   });
   /** What clients need alone decides. */
   const unhindered = demand.map((d): Demand => ({ ...d, wanted: 0, old: 0, startIntervalMs: 0, maxStartsPerMinute: null, trouble: null }));
-  const begun = (d: Demand): number => d.ready + d.starting;
+  const begun = (d: Demand): number => d.ready + d.paused + d.starting;
 
   test('starting never leads beyond the maximum, but by one for a replacement, and never counts backwards', () => {
     fc.assert(
@@ -231,13 +248,19 @@ describe('whatever the numbers are', () => {
     );
   });
 
+  /** What an instance takes: those that are ready say it. */
+  const each = (d: Demand): number | null => (d.concurrency !== null && d.slots > 0 && d.ready > 0 ? d.slots / d.ready : d.concurrency);
+  /** Numbers are divided and multiplied again. */
+  const nearly = 1e-6;
+
   test('what is there in the end is enough for everybody, unless the maximum or the unknown forbids it', () => {
     fc.assert(
       fc.property(unhindered, (d) => {
         const { toStart, reason } = decide(d);
-        if (d.concurrency === null || reason === 'maximum') return;
+        const takes = each(d);
+        if (takes === null || reason === 'maximum') return;
         const busy = d.held + Math.max(0, d.slots - d.free);
-        expect((begun(d) + toStart) * d.concurrency).toBeGreaterThanOrEqual(busy);
+        expect((begun(d) - d.paused + toStart) * takes + nearly).toBeGreaterThanOrEqual(busy);
       }),
     );
   });
@@ -246,9 +269,10 @@ describe('whatever the numbers are', () => {
     fc.assert(
       fc.property(unhindered, (d) => {
         const { toStart, reason, desired } = decide(d);
-        if (d.concurrency === null || reason !== 'demand' || toStart === 0) return;
+        const takes = each(d);
+        if (takes === null || reason !== 'demand' || toStart === 0) return;
         const busy = d.held + Math.max(0, d.slots - d.free);
-        expect((desired - 1) * d.concurrency).toBeLessThan(busy);
+        expect((desired - d.paused - 1) * takes - nearly).toBeLessThan(busy);
       }),
     );
   });

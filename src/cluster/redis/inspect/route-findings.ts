@@ -111,13 +111,6 @@ function instanceFindings(instances: Entries, living: ReadonlySet<string>, find:
         `instance ${id} is at home at node ${one.node}, which has not been heard here lately`,
         'The next transition of this route removes it.',
       );
-    if (one.active > one.concurrency)
-      find(
-        'broken',
-        'instances',
-        `instance ${id} serves ${one.active} at once and takes ${one.concurrency}`,
-        'This must never be. Please report it, with the logs of its node.',
-      );
     if (one.state === 'ready') slots += one.concurrency;
   }
   return slots;

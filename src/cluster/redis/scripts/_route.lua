@@ -117,6 +117,15 @@ local function supply()
   return countAll()
 end
 
+-- Instances whose applications take nothing now. They are no supply, and are there all the same.
+local function pausedOnes()
+  local paused = 0
+  for _, instance in ipairs(instances()) do
+    if instance.info.state == 'paused' then paused = paused + 1 end
+  end
+  return paused
+end
+
 local function keepSupply(sum)
   setMeta('counted', redis.call('HLEN', INSTANCES), 'ready', sum.ready, 'slots', sum.slots, 'warming', sum.warming)
 end
@@ -304,5 +313,5 @@ local function failingMs()
   local retryInMs = meta('retryAt') - now
   if retryInMs <= 0 or redis.call('ZCARD', STARTING) > 0 then return 0 end
   local sum = supply()
-  return sum.ready + sum.warming > 0 and 0 or retryInMs
+  return sum.ready + sum.warming + pausedOnes() > 0 and 0 or retryInMs
 end

@@ -107,7 +107,7 @@ for i = 6 + gone, #ARGV, 3 do
       takeOver(info, before)
       count(sum, before, -1)
     end
-    if info.state == 'ready' and not info.readyAt then info.served, info.readyAt = true, now end
+    if (info.state == 'ready' or info.state == 'paused') and not info.readyAt then info.served, info.readyAt = true, now end
     if info.state == 'draining' and before and before.state ~= 'draining' then
       if info.served then ended(info, info.failure) else neverReady(info, info.failure) end
     elseif info.served and not info.proved and hasProved(info) then
@@ -118,7 +118,8 @@ for i = 6 + gone, #ARGV, 3 do
     changed[#changed + 1] = info
     count(sum, info, 1)
     store(info)
-    if meta('concurrency') ~= info.concurrency then setMeta('concurrency', info.concurrency) end
+    -- What one that is paused would take nobody knows.
+    if info.concurrency > 0 and meta('concurrency') ~= info.concurrency then setMeta('concurrency', info.concurrency) end
     local itsOwn = info.startId and redis.call('ZREM', STARTING, info.startId) == 1
     if not itsOwn and not before then endOneOfSeveral(info.startId) end
   end

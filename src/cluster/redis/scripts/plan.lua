@@ -2,7 +2,8 @@
 --
 -- ARGV     none
 -- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1, starts ever begun, ms since the last one or -1,
---            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, clients being served, trouble }
+--            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, clients being served, trouble,
+--            paused instances }
 
 tend()
 local sum = supply()
@@ -24,4 +25,5 @@ end
 return {
   redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), sum.slots, free, sum.ready, starting, concurrency, meta('begun'),
   last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, serving, trouble(),
+  pausedOnes(),
 }
