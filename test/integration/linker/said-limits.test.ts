@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Linker } from '../../../src/linker/linker.ts';
 import { createLog } from '../../../src/log.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeEverything, type LoneNode, startLoneNode } from '../../support/lone-node.ts';
+import { closeEverything, type LoneNode, startLoneNode } from '../../support/harness/lone-node.ts';
 
 const ROUTE = 'app.example.com';
 const servers: { close(): void; closeAllConnections?(): void }[] = [];

@@ -10,9 +10,9 @@ import { ConfigError } from '../../../src/errors.ts';
 import { Control } from '../../../src/linker/control.ts';
 import type { ControlPlace } from '../../../src/linker/control-path.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const controls: Control[] = [];
 const directories: string[] = [];

@@ -3,9 +3,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { ResetCode } from '../../../src/link/frames.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
 import { eventually } from '../../support/eventually.ts';
-import { closeFakeNodes, FakeNode } from './fake-node.ts';
-import { endLinkers, RunningLinker } from './run-linker.ts';
-import { type AppPeer, closeTcpApps, TcpApp } from './tcp-app.ts';
+import { closeFakeNodes, FakeNode } from '../../support/harness/fake-node.ts';
+import { endLinkers, RunningLinker } from '../../support/harness/run-linker.ts';
+import { type AppPeer, closeTcpApps, TcpApp } from '../../support/harness/tcp-app.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: app\r\n\r\n';
 
