@@ -101,7 +101,7 @@ export class FrontDoor implements Http2Service, TcpService {
 
   turnedAway(error: PullproxyError, from: ForwardedFrom): void {
     this.unrouted.answered(error.kind.status);
-    this.#context.watch?.turnedAway(error, from);
+    this.#context.watch?.turnedAway(error, `HTTP/${from.version ?? '1.1'}`, from.origin.address);
   }
 
   coldStart({ route }: Visit, { birth, instance, startId }: Lender, stages: ColdStart): void {

@@ -1,6 +1,6 @@
 /** W3C Trace Context (https://www.w3.org/TR/trace-context/) in the request head that goes to the application. */
 import { createTraceState, isSpanContextValid, type SpanContext } from '@opentelemetry/api';
-import type { RequestHead } from '../node/http1/head/request-head.ts';
+import type { RecordedHead } from '../node/visits/visit-record.ts';
 
 const TRACEPARENT = /\r\ntraceparent:[ \t]*([0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}))/i;
 const TRACESTATE = /\r\ntracestate:[ \t]*([^\r]*)/gi;
@@ -8,7 +8,7 @@ const TRACESTATE = /\r\ntracestate:[ \t]*([^\r]*)/gi;
 const IDS_AT = 3;
 
 /** The client's span; null when the head has none. The head was checked before, so a traceparent in it is valid. */
-export function readTraceparent({ bytes }: RequestHead): SpanContext | null {
+export function readTraceparent({ bytes }: RecordedHead): SpanContext | null {
   const text = bytes.toString('latin1');
   const [, , traceId, spanId, flags] = TRACEPARENT.exec(text) ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return null;
@@ -27,7 +27,7 @@ export function readTraceparent({ bytes }: RequestHead): SpanContext | null {
  * Makes `span` the parent of the application's spans. With traces every head has a traceparent, and all of them have the same length, so it is
  * overwritten in place. A newer version than ours keeps its other fields.
  */
-export function passOn({ bytes }: RequestHead, { traceId, spanId, traceFlags }: SpanContext): void {
+export function passOn({ bytes }: RecordedHead, { traceId, spanId, traceFlags }: SpanContext): void {
   const match = TRACEPARENT.exec(bytes.toString('latin1'));
   if (match === null) return;
   const at = match.index + match[0].length - (match[1] as string).length + IDS_AT;

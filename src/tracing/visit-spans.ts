@@ -9,8 +9,7 @@
  * Names of attributes are OpenTelemetry's, if it has them (semantic conventions for HTTP).
  */
 import { type Attributes, context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
-import type { RequestHead } from '../node/http1/head/request-head.ts';
-import type { VisitRecord, VisitWatcher } from '../node/visits/visit-record.ts';
+import type { RecordedHead, VisitRecord, VisitWatcher } from '../node/visits/visit-record.ts';
 import { passOn, readTraceparent } from './traceparent.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY']);
@@ -112,7 +111,7 @@ export class VisitSpans implements VisitWatcher {
   }
 }
 
-function httpAttributes(head: RequestHead): Attributes {
+function httpAttributes(head: RecordedHead): Attributes {
   const method = knownMethod(head);
   return {
     'http.request.method': method === 'HTTP' ? '_OTHER' : method,
@@ -122,7 +121,7 @@ function httpAttributes(head: RequestHead): Attributes {
 }
 
 /** Methods that clients invent must not become names of spans. */
-function knownMethod({ method }: RequestHead): string {
+function knownMethod({ method }: RecordedHead): string {
   return METHODS.has(method) ? method : 'HTTP';
 }
 

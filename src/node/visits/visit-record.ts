@@ -4,7 +4,6 @@
  */
 import { internalError } from '../../boundary.ts';
 import { ERRORS, type ErrorCode, type Side } from '../../errors.ts';
-import type { RequestHead } from '../http1/head/request-head.ts';
 import type { Lender } from '../matching/slots.ts';
 
 /**
@@ -33,16 +32,30 @@ const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
   draining: 'K',
 };
 
+/** The head of a request, as far as its record and its watchers need it. */
+export interface RecordedHead {
+  readonly method: string;
+  /** As `Via` says it: `1.1`. */
+  readonly version: string;
+  /** The client's address, or that of the proxy in front. */
+  readonly client: string;
+  readonly proto: string;
+  /** Its `traceparent` came with it. */
+  readonly traced: boolean;
+  /** The head as the application gets it. */
+  readonly bytes: Buffer;
+}
+
 export interface VisitFacts {
   /** `HTTP/1.1`, `HTTP/2.0`, `tcp` or `tls`. */
   readonly protocol: string;
   /** The client's address, or that of the proxy in front. */
   readonly client: string;
   /** Null: it is no request of HTTP, or one that could not be read. */
-  readonly head: RequestHead | null;
+  readonly head: RecordedHead | null;
 }
 
-export function factsOf(head: RequestHead): VisitFacts {
+export function factsOf(head: RecordedHead): VisitFacts {
   return { protocol: `HTTP/${head.version}`, client: head.client, head };
 }
 

@@ -1,6 +1,5 @@
 import type { PullproxyError } from '../../errors.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
-import type { ForwardedFrom } from '../http1/head/forwarding.ts';
 import type { LiveVisit } from './live-visit.ts';
 import { type Handoff, type RecordSurroundings, VisitRecord, type VisitWatcher } from './visit-record.ts';
 
@@ -26,8 +25,8 @@ export class VisitWatchers implements RecordSurroundings {
   }
 
   /** A request that could not be read. */
-  turnedAway(error: PullproxyError, from: ForwardedFrom): void {
-    const facts = { protocol: `HTTP/${from.version ?? '1.1'}`, client: from.origin.address, head: null };
+  turnedAway(error: PullproxyError, protocol: string, client: string): void {
+    const facts = { protocol, client, head: null };
     const record = new VisitRecord(facts, '', performance.now(), this);
     record.answered(error.kind.status);
     record.failed(error.code, 0);
