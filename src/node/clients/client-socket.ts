@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { type FailureDomain, guard } from '../../boundary.ts';
 import { startReading, stopReading } from '../../memory/socket-handle.ts';
 import type { TunnelClient } from './tunnel.ts';
 
@@ -11,6 +12,16 @@ const LINGER_MS_MAX = 30_000;
 const KEEP_ALIVE_PROBE_MS = 60_000;
 /** An idle connection is closed after its time and at most this share more. */
 const IDLE_LOOK_SHARE = 1 / 8;
+
+interface SocketEvents {
+  data(chunk: Buffer): void;
+  drained(): void;
+  /** The client sends no more. */
+  ended(): void;
+  closed(broken: boolean): void;
+}
+
+const ignore = (): void => {};
 
 /** A client's socket, with when it is to be looked at again. */
 export class ClientSocket implements TunnelClient {
@@ -30,6 +41,14 @@ export class ClientSocket implements TunnelClient {
   constructor(socket: Socket, deadline: number) {
     this.socket = socket;
     this.deadline = deadline;
+  }
+
+  /** What is thrown in an event ends `domain`. */
+  protected listen(domain: FailureDomain, { data, drained, ended, closed }: SocketEvents): void {
+    const { socket } = this;
+    socket.on('data', guard(domain, data)).on('drain', guard(domain, drained)).on('end', guard(domain, ended));
+    // 'close' follows an error.
+    socket.on('error', ignore).on('close', guard(domain, closed));
   }
 
   get isEncrypted(): boolean {

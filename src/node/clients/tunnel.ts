@@ -1,8 +1,8 @@
-import type { ErrorCode } from '../../errors.ts';
 import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { causeOf, type StreamFailure } from '../visits/retry-policy.ts';
+import type { LiveVisit } from '../visits/live-visit.ts';
+import { causeOf } from '../visits/retry-policy.ts';
 import type { EndedBy, EndReason } from '../visits/visit-record.ts';
 
 /** The client's connection, as a tunnel needs it. */
@@ -19,17 +19,10 @@ export interface TunnelClient {
 }
 
 /** The visit that it is the last part of. */
-export interface TunnelVisit {
-  onConnected(microseconds: number): void;
-  began(status: number): void;
-  passed(bytes: number): void;
-  took(bytes: number): void;
-  endedSilently(): void;
-  streamFailed(failure: StreamFailure): unknown;
-  blame(by: EndedBy, reason: EndReason): void;
-  end(by: EndedBy, reason?: EndReason): void;
-  failed(code: ErrorCode): void;
-}
+export type TunnelVisit = Pick<
+  LiveVisit,
+  'onConnected' | 'began' | 'passed' | 'took' | 'endedSilently' | 'streamFailed' | 'blame' | 'end' | 'failed'
+>;
 
 const nothing = (): void => {};
 
@@ -40,7 +33,7 @@ export const UNWATCHED: TunnelVisit = {
   passed: nothing,
   took: nothing,
   endedSilently: nothing,
-  streamFailed: nothing,
+  streamFailed: () => null,
   blame: nothing,
   end: nothing,
   failed: nothing,

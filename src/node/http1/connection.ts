@@ -1,13 +1,12 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { type FailureDomain, guard } from '../../boundary.ts';
+import type { FailureDomain } from '../../boundary.ts';
 import { PullproxyError } from '../../errors.ts';
 import { type ClientReads, ownBytes } from '../../memory/reused-reads.ts';
 import { readsOf } from '../../memory/socket-handle.ts';
 import { ClientSocket } from '../clients/client-socket.ts';
 import type { Tunnel } from '../clients/tunnel.ts';
-import { Exchange } from './exchange.ts';
-import type { ExchangeClient, ExchangeEvents } from './exchange-client.ts';
+import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.ts';
 import type { ForwardedFrom } from './head/forwarding.ts';
 import type { HttpVisit } from './http-visit.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
@@ -44,7 +43,6 @@ const END_IDLE_MS = 500;
 type State = 'head' | 'exchange' | 'tunnel' | 'linger' | 'closed';
 
 const EMPTY = Buffer.alloc(0);
-const ignore = (): void => {};
 
 /** One client's connection: cuts its bytes into requests, one exchange after the other, and notices when the client goes. */
 export class ClientConnection extends ClientSocket implements ExchangeClient, FailureDomain {
@@ -79,22 +77,12 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#stallTimeoutMs = service.limits.stallTimeoutMs;
     this.#reads = readsOf(socket);
     if (this.isEncrypted) this.#watchPauses();
-    socket.on(
-      'data',
-      guard(this, (chunk: Buffer) => this.#data(chunk)),
-    );
-    socket.on(
-      'drain',
-      guard(this, () => this.#drained()),
-    );
-    socket.on(
-      'end',
-      guard(this, () => this.#clientEnded()),
-    );
-    // 'close' follows.
-    socket.on('error', ignore);
-    const closed = (broken: boolean): void => this.#closed(!broken && socket.readableEnded && socket.writableFinished);
-    socket.on('close', guard(this, closed));
+    this.listen(this, {
+      data: (chunk) => this.#data(chunk),
+      drained: () => this.#drained(),
+      ended: () => this.#clientEnded(),
+      closed: (broken) => this.#closed(!broken && socket.readableEnded && socket.writableFinished),
+    });
   }
 
   get where(): 'client' {

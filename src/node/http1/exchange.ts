@@ -1,51 +1,67 @@
 import type { ErrorCode } from '../../errors.ts';
 import { Flag, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { Tunnel, UNWATCHED } from '../clients/tunnel.ts';
-import { serverTiming } from '../matching/cold-start.ts';
-import { BodyCollection, type RequestBuffers } from '../matching/request-buffers.ts';
+import { Tunnel, type TunnelClient, UNWATCHED } from '../clients/tunnel.ts';
+import { type ColdStart, serverTiming } from '../matching/cold-start.ts';
 import type { Lender } from '../matching/slots.ts';
+import type { Visit } from '../matching/visit.ts';
 import { causeOf, type FailureCause } from '../visits/retry-policy.ts';
 import { Body } from './body.ts';
-import type { ExchangeClient, ExchangeEvents } from './exchange-client.ts';
 import type { Parser } from './head/llhttp.ts';
 import { mayAwaitContinue, type RequestHead } from './head/request-head.ts';
-import { HttpVisit } from './http-visit.ts';
+import { HttpVisit, type HttpVisitEvents } from './http-visit.ts';
 import { RequestBytes } from './request-bytes.ts';
 import { ApplicationResponse } from './response.ts';
+
+/** What the node does about exchanges. */
+export interface ExchangeEvents extends HttpVisitEvents {
+  /** The answer to a client that waited for an instance to be started begins. */
+  coldStart?(exchange: Visit, lender: Lender, stages: ColdStart): void;
+  /** Set while the node leaves: connections end with their current answer. */
+  readonly draining: boolean;
+  /** Header lines of every answer that goes by https. */
+  readonly httpsLines?: string;
+}
+
+/** The connection that the request came on. */
+export interface ExchangeClient extends TunnelClient {
+  /** The exchange's answer is complete: the next request may come, or the connection ends. */
+  finished(keepAlive: boolean): void;
+  /** Bytes that it keeps for or behind the request that is being served. */
+  readonly unreadBytes: number;
+  /** How much comes at a time can't be bounded: it is not read while there is no instance. */
+  readonly readsInBulk: boolean;
+  /** From now on all bytes belong to the tunnel. */
+  enter(tunnel: Tunnel): void;
+}
 
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** One request and its one answer: between a client's connection and a stream of whatever instance serves it. */
-export class Exchange extends HttpVisit implements StreamHandler {
+export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler {
   readonly #client: ExchangeClient;
-  readonly #events: ExchangeEvents;
   readonly #body: Body;
   readonly #request: RequestBytes;
   /** Of the stream that it has or had last. */
   #answer: ApplicationResponse | null = null;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
-  #hasCollected = false;
-  /** A 100 (Continue) was said here: the application's is one too many. */
-  #saidContinue = false;
 
   constructor(client: ExchangeClient, events: ExchangeEvents, head: RequestHead, parser: Parser) {
     super(head, events);
     this.#client = client;
-    this.#events = events;
     this.#body = new Body(head.framing, head.contentLength, parser);
     this.#request = new RequestBytes(head.bytes);
   }
 
   /** It has no slot yet: what it is given of its body is kept. */
   get isHeld(): boolean {
-    return this.state === 'waiting' && this.collecting === null;
+    return this.state === 'waiting' && !this.isCollecting;
   }
 
-  get requestComplete(): boolean {
+  override get requestComplete(): boolean {
     return this.#body.complete;
   }
 
@@ -94,18 +110,17 @@ export class Exchange extends HttpVisit implements StreamHandler {
         this.#client.pause();
         this.pace?.pause(performance.now());
       }
-    } else if (this.collecting !== null) {
-      this.#collected(this.#keep(this.#request.keptBytes - keptBytes));
     } else if (this.state === 'waiting') {
-      const hasRoom = this.grow(this.#request.keptBytes - keptBytes);
-      if (!hasRoom || this.#request.total - this.head.bytes.length > HELD_BODY_BYTES_MAX) this.#client.pause();
+      const hasRoom = this.keep(this.#request.keptBytes - keptBytes);
+      if (this.isCollecting) this.collected(hasRoom);
+      else if (!hasRoom || this.bodyBytes > HELD_BODY_BYTES_MAX) this.#client.pause();
     }
     return bytes;
   }
 
   /** Its connection keeps so many bytes more: of the next requests, or such that could not be left unread. */
   keptUnread(bytes: number): void {
-    if (this.state === 'waiting' && !this.#keep(bytes)) this.breakOff('queue_full');
+    if (this.state === 'waiting' && !this.keep(bytes)) this.breakOff('queue_full');
   }
 
   /** The client's connection is gone. */
@@ -123,58 +138,26 @@ export class Exchange extends HttpVisit implements StreamHandler {
     if (bytes > 0) this.stream?.consumed(bytes);
   }
 
-  bodyTooSlow(): void {
-    this.blame('c', 'client_stalled');
-    this.breakOff('head_timeout', 'the request body came too slowly');
-  }
-
   // ── the visit ──
 
-  override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
-    if (this.requestComplete || this.#hasCollected || this.#bodyBytes >= buffers.bytesMax) return false;
-    this.collecting = BodyCollection.begin(this, buffers, collected);
-    if (this.collecting === null) return false;
-    this.pace = this.newPace(false);
-    this.#hasCollected = true;
-    this.#saidContinue = this.#bodyBytes === 0 && mayAwaitContinue(this.head);
-    if (this.#saidContinue) this.#client.write(CONTINUE);
-    return true;
-  }
-
-  stopCollecting(): void {
-    this.#collected(false);
-  }
-
-  /** `hasRoom`: more of the body may be awaited. */
-  #collected(hasRoom: boolean): void {
-    const collecting = this.collecting;
-    if (collecting === null || (hasRoom && !this.requestComplete && this.#bodyBytes < collecting.bytesMax)) return;
-    this.endCollecting();
-    collecting.finish();
-  }
-
-  #keep(bytes: number): boolean {
-    return this.collecting === null ? this.grow(bytes) : this.collecting.keep(bytes);
-  }
-
-  get #bodyBytes(): number {
-    return this.#request.total - this.head.bytes.length;
+  protected override collects(saysContinue: boolean): void {
+    if (saysContinue) this.#client.write(CONTINUE);
   }
 
   protected override begin(lender: Lender): void {
     this.#answer = new ApplicationResponse(this.head);
-    this.#answer.continueSaid = this.#saidContinue;
+    this.#answer.continueSaid = this.saidContinue;
     if (this.cold) this.#answer.addedLines = () => this.addedLines + this.#tellColdStart(lender);
     else if (this.addedLines !== '') this.#answer.addedLines = () => this.addedLines;
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     this.stream = this.open(this, flags, this.#request.join());
     this.#request.sent();
-    if (!this.requestComplete) this.pace = this.newPace(this.#bodyBytes === 0 && mayAwaitContinue(this.head));
+    if (!this.requestComplete) this.pace = this.newPace(this.bodyBytes === 0 && mayAwaitContinue(this.head));
     this.#client.resume();
   }
 
   protected override get keepsClient(): boolean {
-    return this.head.keepAlive && this.requestComplete && !this.#events.draining;
+    return this.head.keepAlive && this.requestComplete && !this.events.draining;
   }
 
   protected override say(answer: Buffer): void {
@@ -203,7 +186,7 @@ export class Exchange extends HttpVisit implements StreamHandler {
     let rest: Buffer | null = chunk;
     while (rest !== null && this.stream !== null) {
       const before: number = rest.length;
-      const closing = !this.head.keepAlive || !this.requestComplete || this.#events.draining;
+      const closing = !this.head.keepAlive || !this.requestComplete || this.events.draining;
       const out = answer.take(rest, closing, this.requestComplete);
       if (out === null) {
         this.#failed('application_bad_answer');
@@ -245,13 +228,13 @@ export class Exchange extends HttpVisit implements StreamHandler {
   }
 
   protected override get addedLines(): string {
-    return this.head.proto === 'https' ? (this.#events.httpsLines ?? '') : '';
+    return this.head.proto === 'https' ? (this.events.httpsLines ?? '') : '';
   }
 
   #tellColdStart(lender: Lender): string {
     const stages = lender.birth?.stages(this.arrivedAt, performance.now()) ?? null;
     if (stages === null) return '';
-    this.#events.coldStart?.(this, lender, stages);
+    this.events.coldStart?.(this, lender, stages);
     return serverTiming(stages);
   }
 

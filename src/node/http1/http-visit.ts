@@ -1,10 +1,10 @@
 import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { PullproxyError } from '../../errors.ts';
 import type { RouteCounters } from '../matching/counters.ts';
-import type { BodyCollection } from '../matching/request-buffers.ts';
+import type { RequestBuffers } from '../matching/request-buffers.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
-import type { RequestHead } from './head/request-head.ts';
+import { mayAwaitContinue, type RequestHead } from './head/request-head.ts';
 import { errorResponse } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
@@ -12,32 +12,45 @@ import { isNavigation } from './waiting-page.ts';
 /** What the node does about requests. */
 export interface HttpVisitEvents extends VisitEvents {
   readonly limits: ClientLimits;
-  /** Counts the answers to requests that belong to no route. */
+  /** Counts the responses to requests that belong to no route. */
   readonly unrouted: RouteCounters;
 }
 
+/** A body that is awaited before its request may have a slot. */
+interface Collection {
+  readonly buffers: RequestBuffers;
+  readonly collected: () => void;
+}
+
 /** A visit that begins with a request of HTTP. */
-export abstract class HttpVisit extends LiveVisit {
+export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents> extends LiveVisit<Events> {
   readonly head: RequestHead;
-  /** While its body is awaited before it may have a slot. */
-  protected collecting: BodyCollection | null = null;
   /** While the client's body is awaited. */
   protected pace: RequestPace | null = null;
-  protected readonly limits: ClientLimits;
-  readonly #unrouted: RouteCounters;
+  /** A 100 (Continue) was said here: the application's is one too many. */
+  protected saidContinue = false;
+  #collection: Collection | null = null;
+  #hasCollected = false;
 
-  constructor(head: RequestHead, events: HttpVisitEvents) {
+  constructor(head: RequestHead, events: Events) {
     super(events);
     this.head = head;
     this.bytesIn = this.heldBytes = head.bytes.length;
-    this.limits = events.limits;
-    this.#unrouted = events.unrouted;
   }
 
-  /** The client sends all of its request whatever it is told, and may ask again on its connection. */
+  /** The client has sent all of its request. */
+  abstract get requestComplete(): boolean;
+  /** The client may ask again on its connection after a response of pullproxy's own. */
   protected abstract get keepsClient(): boolean;
-  /** Says one of pullproxy's own answers, the last word of this visit. */
-  protected abstract say(answer: Buffer): void;
+  /** Says one of pullproxy's own responses, the last word of this visit. */
+  protected abstract say(response: Buffer): void;
+  /** Its body is collected from now on. `saysContinue`: the client waits for a 100 (Continue). */
+  protected abstract collects(saysContinue: boolean): void;
+
+  /** Header lines of every response. */
+  protected get addedLines(): string {
+    return '';
+  }
 
   override get takesPage(): boolean {
     return isNavigation(this.head);
@@ -55,36 +68,79 @@ export abstract class HttpVisit extends LiveVisit {
     return this.head.idempotent;
   }
 
-  /** Header lines of every answer. */
-  protected get addedLines(): string {
-    return '';
+  protected newPace(awaitsContinue: boolean): RequestPace {
+    return new RequestPace(this.events.limits, performance.now(), awaitsContinue);
   }
 
-  protected newPace(awaitsContinue: boolean): RequestPace {
-    return new RequestPace(this.limits, performance.now(), awaitsContinue);
+  bodyTooSlow(): void {
+    this.blame('c', 'client_stalled');
+    this.breakOff('head_timeout', 'the request body came too slowly');
   }
+
+  // ── its body, before it has a slot ──
+
+  protected get bodyBytes(): number {
+    return this.bytesIn - this.head.bytes.length;
+  }
+
+  protected get isCollecting(): boolean {
+    return this.#collection !== null;
+  }
+
+  override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
+    if (this.requestComplete || this.#hasCollected || this.bodyBytes >= buffers.bytesMax || !buffers.begin(this)) return false;
+    this.#collection = { buffers, collected };
+    this.#hasCollected = true;
+    this.pace = this.newPace(false);
+    this.saidContinue = this.bodyBytes === 0 && mayAwaitContinue(this.head);
+    this.collects(this.saidContinue);
+    return true;
+  }
+
+  /** So many bytes more are kept. False: nothing more is to be read. */
+  protected keep(bytes: number): boolean {
+    if (this.#collection === null) return this.grow(bytes);
+    this.heldBytes += bytes;
+    return this.#collection.buffers.keep(bytes);
+  }
+
+  /** More of its body is there. `hasRoom`: more of it may be awaited. */
+  protected collected(hasRoom: boolean): void {
+    const bytesMax = this.#collection?.buffers.bytesMax ?? 0;
+    if (!hasRoom || this.requestComplete || this.bodyBytes >= bytesMax) this.stopCollecting();
+  }
+
+  /** The request takes its place in the queue: those whose bodies are there do not wait for it, and its hold begins. */
+  stopCollecting(): void {
+    const collection = this.#collection;
+    this.#endCollecting();
+    this.arrivedAt = performance.now();
+    collection?.collected();
+  }
+
+  #endCollecting(): void {
+    this.#collection?.buffers.end(this);
+    this.#collection = null;
+    this.pace = null;
+  }
+
+  // ── its end ──
 
   override refuse(error: PullproxyError): void {
     if (this.isOver) return;
-    const answer = errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);
+    const response = errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);
     this.answered(error.kind.status);
-    this.failed(error.code, answer.length);
-    this.say(answer);
+    this.failed(error.code, response.length);
+    this.say(response);
   }
 
   /** What the client was told, or would have been. */
   protected answered(status: number): void {
-    (this.route?.counters ?? this.#unrouted).answered(status);
+    (this.route?.counters ?? this.events.unrouted).answered(status);
     this.record?.answered(status);
   }
 
   protected override release(): void {
-    this.endCollecting();
-  }
-
-  protected endCollecting(): void {
-    this.collecting?.end();
-    this.collecting = null;
-    this.pace = null;
+    this.#endCollecting();
   }
 }

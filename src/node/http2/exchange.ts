@@ -3,7 +3,7 @@ import { Flag } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { mayAwaitContinue, type RequestHead } from '../http1/head/request-head.ts';
 import { HttpVisit, type HttpVisitEvents } from '../http1/http-visit.ts';
-import { BodyCollection, type RequestBuffers } from '../matching/request-buffers.ts';
+import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { Lender } from '../matching/slots.ts';
 import { causeOf } from '../visits/retry-policy.ts';
 import { ApplicationSession, type SessionOwner } from './application-session.ts';
@@ -36,8 +36,6 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   /** The application has said all of its answer, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
-  /** A 100 (Continue) was said here: the application's is one too many. */
-  #saidContinue = false;
 
   /** `ended`: the request has no body. */
   constructor(client: ClientStream, head: RequestHead, ended: boolean, events: HttpVisitEvents) {
@@ -48,44 +46,38 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     client.owner = this;
   }
 
+  override get requestComplete(): boolean {
+    return this.#requestEnded;
+  }
+
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
-    if (this.#requestEnded || this.#reads || isStream(this.head)) return false;
-    this.collecting = BodyCollection.begin(this, buffers, collected);
-    if (this.collecting === null) return false;
-    this.pace = this.newPace(false);
+    return !isStream(this.head) && super.collectBody(buffers, collected);
+  }
+
+  protected override collects(saysContinue: boolean): void {
+    if (saysContinue) this.#client.inform(100, NO_FIELDS);
     this.#reads = true;
-    this.#saidContinue = mayAwaitContinue(this.head);
-    if (this.#saidContinue) this.#client.inform(100, NO_FIELDS);
     this.#client.read();
-    return true;
   }
 
-  stopCollecting(): void {
-    this.#collected(false);
-  }
-
-  #collect(piece: Buffer, collecting: BodyCollection): void {
+  #collect(piece: Buffer): void {
     this.pace?.got(piece.length, performance.now());
     // Its own memory: it may be a small part of what was read at a time.
     this.#replay?.push(Buffer.from(piece));
     this.#replayBytes += piece.length;
-    this.#collected(collecting.keep(piece.length) && this.#replayBytes < collecting.bytesMax);
+    this.collected(this.keep(piece.length));
   }
 
-  /** `goesOn`: more of the body is awaited. */
-  #collected(goesOn: boolean): void {
-    const collecting = this.collecting;
-    if (collecting === null || goesOn) return;
-    this.endCollecting();
+  override stopCollecting(): void {
     if (!this.#requestEnded) this.#client.pause();
-    collecting.finish();
+    super.stopCollecting();
   }
 
   protected override begin(lender: Lender): void {
     // A kept session may have failed it: only a new one will do then.
     const kept = this.attempt > 1 ? null : ApplicationSession.take(lender.link, this);
     if (kept === null) {
-      this.#session = new ApplicationSession(lender.link, this, this.limits.headTimeoutMs, wireLimits(this.limits));
+      this.#session = new ApplicationSession(lender.link, this, this.events.limits.headTimeoutMs, wireLimits(this.events.limits));
       return;
     }
     this.#session = kept;
@@ -115,8 +107,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
       this.blame('c', 'client_stalled');
       this.#client.breakOff();
     } else if (this.pace !== null && this.pace.leftMs(now) <= 0) {
-      this.blame('c', 'client_stalled');
-      this.breakOff('head_timeout', 'the request body came too slowly');
+      this.bodyTooSlow();
     }
   }
 
@@ -158,8 +149,8 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   data(piece: Buffer): void {
     this.took(piece.length);
-    if (this.collecting !== null) {
-      this.#collect(piece, this.collecting);
+    if (this.isCollecting) {
+      this.#collect(piece);
       return;
     }
     if (this.#session?.reused === true || this.#request === null) this.#keepForReplay(piece);
@@ -172,7 +163,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   }
 
   unread(bytes: number): void {
-    if (this.state === 'waiting' && this.collecting === null && !this.grow(bytes)) this.breakOff('queue_full');
+    if (this.state === 'waiting' && !this.isCollecting && !this.grow(bytes)) this.breakOff('queue_full');
   }
 
   ended(trailers: Fields): void {
@@ -180,7 +171,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     this.pace = null;
     this.#requestTrailers = only(trailers, (name) => passesInTrailers(name, 'request'));
     this.#request?.endWith(this.#requestTrailers);
-    this.#collected(false);
+    if (this.isCollecting) this.collected(false);
   }
 
   /** An application may close a kept connection at the moment of its reuse. */
@@ -211,7 +202,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     const { attempt } = this;
     return {
       informed: (status, fields) => {
-        if (status !== 100 || !this.#saidContinue) this.#client.inform(status, only(fields, passesInResponse));
+        if (status !== 100 || !this.saidContinue) this.#client.inform(status, only(fields, passesInResponse));
       },
       responded: (status, fields, ends) => this.#responded(status, only(fields, passesInResponse), ends),
       data: (piece) => this.#answerData(piece),
@@ -305,6 +296,11 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     this.pace = null;
     if (this.#hasBody && !this.#requestEnded) this.#client.pause();
     return this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
+  }
+
+  protected override release(): void {
+    super.release();
+    this.#replay = null;
   }
 
   /** `code`: what the application is told. */

@@ -1,8 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { PullproxyError } from '../../errors.ts';
 import type { HttpService } from '../http1/connection.ts';
-import { Exchange } from '../http1/exchange.ts';
-import type { ExchangeClient } from '../http1/exchange-client.ts';
+import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
 import { errorResponse } from '../http1/own-responses.ts';

@@ -1,6 +1,6 @@
 /** Connections whose bytes are passed on as they are: one slot each, for as long as they last. */
 import type { Socket } from 'node:net';
-import { type FailureDomain, guard } from '../../boundary.ts';
+import type { FailureDomain } from '../../boundary.ts';
 import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, type ResetCodeValue } from '../../link/frames.ts';
@@ -101,27 +101,17 @@ class TcpClient extends ClientSocket implements PortClient, FailureDomain {
     super(socket, deadline);
     this.#announce = announce;
     this.visit = new TcpVisit(this, service, origin, protocol);
-    socket.on(
-      'data',
-      guard(this, (chunk: Buffer) => this.#data(chunk)),
-    );
-    socket.on(
-      'drain',
-      guard(this, () => this.#tunnel?.clientDrained()),
-    );
-    socket.on(
-      'end',
-      guard(this, () => this.#ended()),
-    );
-    socket.on('error', () => {});
-    const closed = (): void => {
-      const inOrder = this.#inputEnded && socket.writableFinished;
-      this.#state = 'closed';
-      gone(this);
-      if (this.#tunnel === null) this.visit.clientGone();
-      else this.#tunnel.clientGone(inOrder);
-    };
-    socket.on('close', guard(this, closed));
+    this.listen(this, {
+      data: (chunk) => this.#data(chunk),
+      drained: () => this.#tunnel?.clientDrained(),
+      ended: () => this.#ended(),
+      closed: () => {
+        this.#state = 'closed';
+        gone(this);
+        if (this.#tunnel === null) this.visit.clientGone();
+        else this.#tunnel.clientGone(this.#inputEnded && socket.writableFinished);
+      },
+    });
   }
 
   get where(): 'client' {

@@ -3,50 +3,9 @@ import type { HeldTally } from './held-queue.ts';
 /** A request whose body is awaited before it may have a slot. */
 interface Collecting {
   /** Memory that it keeps. */
-  heldBytes: number;
-  /** Since when it is in the queue; performance.now() in ms. */
-  arrivedAt: number;
+  readonly heldBytes: number;
   /** It goes on with what is there. */
   stopCollecting(): void;
-}
-
-/** The body of one request while it is collected. */
-export class BodyCollection {
-  readonly #request: Collecting;
-  readonly #buffers: RequestBuffers;
-  readonly #collected: () => void;
-
-  /** Null: there is no room for it. `collected` is called when the request may have a slot. */
-  static begin(request: Collecting, buffers: RequestBuffers, collected: () => void): BodyCollection | null {
-    return buffers.begin(request, request.heldBytes) ? new BodyCollection(request, buffers, collected) : null;
-  }
-
-  private constructor(request: Collecting, buffers: RequestBuffers, collected: () => void) {
-    this.#request = request;
-    this.#buffers = buffers;
-    this.#collected = collected;
-  }
-
-  get bytesMax(): number {
-    return this.#buffers.bytesMax;
-  }
-
-  /** So many bytes more. False: there is no room for more. */
-  keep(bytes: number): boolean {
-    this.#request.heldBytes += bytes;
-    return this.#buffers.keep(bytes);
-  }
-
-  /** What it kept is counted elsewhere from now on. */
-  end(): void {
-    this.#buffers.end(this.#request, this.#request.heldBytes);
-  }
-
-  /** The request takes its place in the queue: those whose bodies are there do not wait for it, and its hold begins. */
-  finish(): void {
-    this.#request.arrivedAt = performance.now();
-    this.#collected();
-  }
 }
 
 /** The bodies that are collected before their requests are given a slot: a client that sends slowly keeps nobody from one. */
@@ -61,11 +20,11 @@ export class RequestBuffers {
     this.#tally = tally;
   }
 
-  /** It keeps so many bytes already. False: there is no room for more. */
-  begin(request: Collecting, bytes: number): boolean {
+  /** False: there is no room for more. */
+  begin(request: Collecting): boolean {
     if (this.#tally.isFull) return false;
     this.#collecting.add(request);
-    this.keep(bytes);
+    this.keep(request.heldBytes);
     return true;
   }
 
@@ -75,8 +34,8 @@ export class RequestBuffers {
   }
 
   /** What it kept is counted elsewhere from now on. */
-  end(request: Collecting, bytes: number): void {
-    if (this.#collecting.delete(request)) this.keep(-bytes);
+  end(request: Collecting): void {
+    if (this.#collecting.delete(request)) this.keep(-request.heldBytes);
   }
 
   /** The node leaves: nobody is waited for. */

@@ -34,7 +34,7 @@ const NEXT_STATES: Readonly<Record<VisitState, readonly VisitState[]>> = {
  *     waiting ──▶ open ──▶ answering ──▶ over
  *        ▲──────────┘ (its stream failed, and it may have another)
  */
-export abstract class LiveVisit extends Visit {
+export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extends Visit {
   /** Kept while an access log or traces are wanted. */
   record: VisitRecord | null = null;
   /** From the client, as they are passed on. */
@@ -46,11 +46,11 @@ export abstract class LiveVisit extends Visit {
   /** Of these, the ones that the application never saw. */
   #excused = 0;
   #lender: Lender | null = null;
-  readonly #events: VisitEvents;
+  protected readonly events: Events;
 
-  constructor(events: VisitEvents) {
+  constructor(events: Events) {
     super(performance.now());
-    this.#events = events;
+    this.events = events;
   }
 
   // ── what a protocol says and does ──
@@ -59,11 +59,9 @@ export abstract class LiveVisit extends Visit {
   abstract get facts(): VisitFacts;
   /** Whose it is, as client-ends.ts writes it. */
   protected abstract get clientText(): string;
-  /** See retry-policy.ts. */
+  // For retry-policy.ts.
   protected abstract get isSafe(): boolean;
-  /** See retry-policy.ts. */
   protected abstract get isWhole(): boolean;
-  /** See retry-policy.ts. */
   protected get isOpaque(): boolean {
     return false;
   }
@@ -97,13 +95,8 @@ export abstract class LiveVisit extends Visit {
   }
 
   /** Of the stream that it has or had last. */
-  get lender(): Lender {
-    assert(this.#lender !== null, 'it has not been served yet');
-    return this.#lender;
-  }
-
-  get link(): NodeLink {
-    return this.lender.link;
+  protected get link(): NodeLink {
+    return (this.#lender as Lender).link;
   }
 
   #transition(to: VisitState): void {
@@ -175,7 +168,7 @@ export abstract class LiveVisit extends Visit {
 
   /** Its stream ends before its time. Returns why it can't go on; null: it is tried again. */
   streamFailed<Cause extends FailureCause>(failure: StreamFailure<Cause>): Cause | null {
-    const { trust, instance } = this.lender;
+    const { trust, instance } = this.#lender as Lender;
     const failed = {
       ...failure,
       began: this.#state !== 'open',
@@ -200,14 +193,14 @@ export abstract class LiveVisit extends Visit {
     this.leave();
     this.#transition('waiting');
     this.heldBytes = this.rewind();
-    this.#events.retry(this);
+    this.events.retry(this);
   }
 
   // ── its end ──
 
   /** Gives up its place in the queue, or its stream. */
   protected leave(): void {
-    if (this.#state === 'waiting') this.#events.leave(this);
+    if (this.#state === 'waiting') this.events.leave(this);
     else if (this.stream !== null) this.link.reset(this.stream, ResetCode.CANCEL);
     this.stream = null;
   }

@@ -112,8 +112,6 @@ interface Blame {
 
 const STOPPED: Blame = { by: 'K', reason: 'node_stopped' };
 
-type State = 'arrived' | 'held' | 'opened' | 'answering' | 'over';
-
 export class VisitRecord {
   readonly facts: VisitFacts;
   /** What was asked for: a host name, or the route of a TCP port. */
@@ -137,7 +135,6 @@ export class VisitRecord {
   /** Of the trace that it is a part of; null where none is recorded. */
   traceId: string | null = null;
   readonly #around: RecordSurroundings;
-  #state: State = 'arrived';
   #blamed: Blame | null = null;
 
   constructor(facts: VisitFacts, host: string, arrivedAt: number, around: RecordSurroundings) {
@@ -173,7 +170,6 @@ export class VisitRecord {
   held(): void {
     const now = performance.now();
     this.#closeStream(now);
-    this.#state = 'held';
     // The first wait began when it arrived.
     this.holds.push({ from: this.streams.length === 0 ? this.arrivedAt : now, to: null });
     this.#tell('held');
@@ -182,11 +178,10 @@ export class VisitRecord {
   opened(lender: Lender): void {
     const now = performance.now();
     const hold = this.holds.at(-1);
-    if (hold !== undefined && this.#state === 'held') {
+    if (hold?.to === null) {
       hold.to = now;
       if (this.route !== null) this.handoff = this.#around.takeHandoff(this.route);
     }
-    this.#state = 'opened';
     this.streams.push({ lender, from: now, to: null, connectMs: null });
     this.#tell('opened');
   }
@@ -199,10 +194,8 @@ export class VisitRecord {
 
   /** The application's answer begins. */
   began(status: number): void {
-    if (this.firstByteAt !== null) return;
     this.firstByteAt = performance.now();
     this.status = status;
-    this.#state = 'answering';
   }
 
   /** What the client was told, or would have been. */
@@ -221,9 +214,8 @@ export class VisitRecord {
     this.end(ENDED_BY[code] ?? ENDED_BY_SIDE[ERRORS[code].side], code);
   }
 
-  /** Once; whoever calls it later is too late. */
+  /** Once. */
   end(by: EndedBy, reason: EndReason | null = null): void {
-    if (this.#state === 'over') return;
     if (by !== '-') {
       const blamed = this.#around.isStopping ? STOPPED : this.#blamed;
       this.endedBy = blamed?.by ?? by;
@@ -234,7 +226,6 @@ export class VisitRecord {
     this.#closeStream(this.endedAt);
     const hold = this.holds.at(-1);
     if (hold !== undefined) hold.to ??= this.endedAt;
-    this.#state = 'over';
     this.#tell('ended');
   }
 
@@ -249,17 +240,11 @@ export class VisitRecord {
   }
 
   get #phase(): Phase {
-    switch (this.#state) {
-      case 'held':
-        return 'Q';
-      case 'opened':
-        if (this.facts.head === null) return this.stream?.connectMs == null ? 'C' : 'D';
-        return this.reason === 'application_refused' ? 'C' : 'H';
-      case 'answering':
-        return 'D';
-      default:
-        return 'R';
-    }
+    const { stream, facts } = this;
+    if (this.holds.at(-1)?.to === null) return 'Q';
+    if (stream === null) return 'R';
+    if (this.firstByteAt !== null || (facts.head === null && stream.connectMs !== null)) return 'D';
+    return facts.head === null || this.reason === 'application_refused' ? 'C' : 'H';
   }
 
   #closeStream(now: number): void {
