@@ -18,6 +18,8 @@ import { ResponseWriter } from './response-writer.ts';
 /** A longer body is not kept for another attempt. */
 const REPLAY_BYTES_MAX = 32_768;
 
+const GRPC_FAILURES: ReadonlySet<string> = new Set(['2', '13', '14', '15']);
+
 /** One request of HTTP/2 for an application that speaks it, too: passed on as it is. */
 export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwner {
   readonly #client: ClientStream;
@@ -225,7 +227,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
       return;
     }
     this.pace = null;
-    this.began(status);
+    this.began(status, ends ? judgedStatus(status, fields) : status);
     this.answered(status);
     // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
     const bodiless = status === 205;
@@ -322,4 +324,10 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 /** Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own. */
 function isStream({ bytes }: RequestHead): boolean {
   return /\r\ncontent-type:\s*application\/grpc/i.test(bytes.toString('latin1'));
+}
+
+/** Of a response without messages: a gRPC server that fails every call says so here (UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS), and 200 before. */
+function judgedStatus(status: number, fields: Fields): number {
+  const at = fields.findIndex((text, i) => i % 2 === 0 && text === 'grpc-status');
+  return at !== -1 && GRPC_FAILURES.has(fields[at + 1] ?? '') ? 500 : status;
 }

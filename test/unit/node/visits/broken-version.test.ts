@@ -58,16 +58,18 @@ const http2 = (play: (peer: FramePeer) => unknown): Script => {
 };
 
 /** Answers every request of its connection. */
-const http2Answer = (status: string, text: string): Script => {
+const http2Stream = (answer: (peer: FramePeer, stream: number) => void): Script => {
   return async (connection) => {
     const peer = await FramePeer.application(connection);
-    for (;;) {
-      const { stream } = await peer.until(Type.HEADERS);
-      peer.headers(stream, block([[':status', status]]));
-      peer.data(stream, text, true);
-    }
+    for (;;) answer(peer, (await peer.until(Type.HEADERS)).stream);
   };
 };
+
+const http2Answer = (status: string, text: string): Script =>
+  http2Stream((peer, stream) => {
+    peer.headers(stream, block([[':status', status]]));
+    peer.data(stream, text, true);
+  });
 
 const OLD: Readonly<Record<string, Script>> = {
   http1: async (connection) => {
@@ -122,6 +124,21 @@ const BROKEN: readonly (readonly [protocol: string, how: string, ask: Ask, scrip
   ['http1', 'answers what is no HTTP', askHttp1, (app) => app.request().then(() => app.end('nonsense\r\n\r\n'))],
   ['http1', 'closes before its answer', askHttp1, (app) => app.request().then(() => app.end())],
   ['h2c', 'answers with 503', askH2c('POST'), http2Answer('503', 'broken')],
+  [
+    'h2c',
+    'fails every call of gRPC',
+    askH2c('POST'),
+    http2Stream((peer, stream) =>
+      peer.headers(
+        stream,
+        block([
+          [':status', '200'],
+          ['grpc-status', '14'],
+        ]),
+        true,
+      ),
+    ),
+  ],
   ['h2c', 'resets each request', askH2c('POST'), http2((peer) => peer.reset(1, 2))],
   ['h2c', 'closes before its answer', askH2c('POST'), http2((peer) => peer.raw.end())],
   ['h2c', 'closes at once', askH2c('POST'), (app) => app.end()],
