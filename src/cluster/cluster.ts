@@ -1,8 +1,8 @@
 /**
- * What a node tells the cluster and what it hears from it.
+ * The interface between a node and the cluster.
  *
  * The cluster is a directory and a bell: it knows which clients are held where and at which node idle slots lie, and it
- * rings the node that can do something about it. It never decides who owns a slot; the node where the slot lies does.
+ * rings the node that can act. It never decides who owns a slot; the node where the slot lies does.
  * No call blocks the data path: calls that return void are batched and repeated until the directory has them.
  */
 import type { RouteSettings } from '../config/route-settings.ts';
@@ -24,7 +24,7 @@ export type LimitSetter = 'flag' | 'header' | 'control' | 'auto';
 
 export interface InstanceInfo {
   readonly id: string;
-  /** Larger is newer. 0: the directory is to give it its number, which is larger than that of every instance of its route before. */
+  /** Larger is newer. 0: the directory will give it a number, larger than that of every earlier instance of its route. */
   readonly seq: number;
   /** Its limit now. */
   readonly concurrency: number;
@@ -37,25 +37,25 @@ export interface InstanceInfo {
   readonly startId?: string;
   /** Of its linker. */
   readonly version?: string;
-  /** It has completed an answer; undefined when its linker does not say it (0.1). */
+  /** It has completed a response; undefined when its linker does not say it (0.1). */
   readonly answered?: boolean;
   /** With `draining`: its application ended by itself, and how. */
   readonly failure?: string;
 }
 
-/** What the cluster asks of the node. Called synchronously from the cluster's event loop turn; must not throw. */
+/** The cluster's calls to the node. Called synchronously from the cluster's event loop turn; must not throw. */
 export interface ClusterListener {
-  /** `asker` holds `count` clients of `route` and this node has idle slots: move up to `count` there. What can't be moved is said with `short`. */
+  /** `asker` holds `count` clients of `route` and this node has idle slots: move up to `count` there. Report slots that can't be moved with `short`. */
   onWant(route: string, count: number, asker: Peer): void;
-  /** `from` moves `count` slots of `route` to this node. Only news: the slots themselves come as grants. */
+  /** `from` moves `count` slots of `route` to this node. For information only: the slots themselves come as grants. */
   onComing(route: string, count: number, from: string): void;
-  /** The cluster-wide bound of held clients is reached: this hold was not registered. */
+  /** The cluster-wide limit of held clients is reached: this hold was not registered. */
   onHoldRefused(route: string, holdId: string): void;
-  /** Slots of `route` that lie idle here may have been kept back for an older client elsewhere (`olderElsewhere`), who needs none of them now: match them with the clients held here. */
+  /** Slots of `route` that lie idle here may have been kept back for an older client elsewhere (`olderElsewhere`), who does not need them now: match them with the clients held here. */
   onRematch?(route: string): void;
   /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
   onStartNeeded(route: string): void;
-  /** Starts of `route` keep failing, no instance is there and none on its way: nobody is to wait for `forMs`. Repeated while clients are held all the same. */
+  /** Starts of `route` keep failing, and no instance is there or on its way: no client should wait for `forMs`. Repeated while clients are held nevertheless. */
   onStartsFailing?(route: string, forMs: number): void;
   /** The directory has numbered an instance that has its home here and came with the number 0: `seq`, the same at all nodes from now on. */
   onNumbered?(route: string, instanceId: string, seq: number): void;
@@ -65,11 +65,11 @@ export interface ClusterListener {
   onRoutes(routes: ReadonlyMap<string, RouteSettings>): void;
   /** The directory became reachable or unreachable. */
   onConnected(connected: boolean): void;
-  /** Somebody asked this node to leave, at another node. */
+  /** An operator asked this node to leave, at another node. */
   onLeaveAsked?(delayMs?: number): void;
 }
 
-/** Waits for a slot that have ended at a node since it started: upper bound in seconds (`+Inf` the last) → how many. Bounds without any may be left out. */
+/** Waits for a slot that have ended at a node since it started: upper bound in seconds (`+Inf` the last) → how many. Empty buckets may be left out. */
 export type WaitCounts = Readonly<Record<string, number>>;
 
 /** Numbers that a node writes about itself with each beat. */
@@ -81,7 +81,7 @@ export interface NodeLoad {
   readonly draining?: boolean;
   /** All waits, over all routes. */
   readonly holds?: WaitCounts;
-  /** Of these, the waits that began while no instance was ready. */
+  /** Those waits that began while no instance was ready. */
   readonly coldStarts?: WaitCounts;
 }
 
@@ -107,7 +107,7 @@ export interface Cluster {
 
   /**
    * How many idle slots of `route` lie here now (a level, not a change). Cheap: written to the directory with the next beat,
-   * and at once while clients of the route are known to be held elsewhere. So many clients are `served` through this node now.
+   * and at once while clients of the route are known to be held elsewhere. `served`: clients that are served through this node now.
    */
   idle(route: string, count: number, served?: number): void;
   /** True while another node is known to hold a client of `route` that is older by more than the set age than `heldMs`. */
@@ -116,8 +116,8 @@ export interface Cluster {
   short(route: string, count: number, asker: Peer): void;
 
   /**
-   * Clients are served here by older instances than the newest one: asks the node where that one is at home to move up to `count` of its
-   * idle slots here. Nothing is promised.
+   * Older instances serve clients here: asks the home node of the newest instance to move up to `count` of its idle slots here. Promises
+   * nothing.
    */
   pull(route: string, count: number): void;
 
@@ -128,19 +128,19 @@ export interface Cluster {
   /** May the instance leave? False when that would leave fewer than `minInstances` ready ones, or when the directory does not answer. Once true, it is `draining`. */
   mayRetire(route: string, instanceId: string, minInstances: number): Promise<boolean>;
 
-  /** An instance of `route` was ready, and failed whoever it was given. Counted once for each instance, whatever else becomes of it. */
+  /** An instance of `route` was ready, and failed every request. Counted once for each instance. */
   instanceFailed(route: string, instanceId: string, reason: string): void;
-  /** Starts of `route` that are under way in the cluster, as of the last beat; undefined while this node has nothing at the route. Asks nobody. */
+  /** Starts of `route` in progress in the cluster, as of the last beat; undefined while this node has nothing at the route. Sends nothing. */
   starting(route: string): number | undefined;
   /** When the start of an instance was begun; null when the directory does not say. */
   startTimes(route: string, startId: string): Promise<StartTimes | null>;
 
-  /** Of these names (most specific first), the first one for which an instance is linked anywhere; null if none. Bounded and cached. */
+  /** The first of these names (most specific first) for which an instance is linked anywhere; null if none. Bounded and cached. */
   linkedRoute(names: readonly string[]): Promise<string | null>;
   /** Sets (or with null deletes) a configured route for the whole cluster. */
   setRoute(route: string, settings: Readonly<Record<string, unknown>> | null): Promise<void>;
 
-  /** Asks a node, this one included, to drain. False when it is certain that nobody listens by this name. */
+  /** Asks a node, this one included, to drain. False when certainly no node has this name. */
   askToLeave(node: string, delayMs?: number): Promise<boolean>;
 
   snapshot(): Promise<ClusterSnapshot>;
@@ -159,12 +159,12 @@ export interface InstanceSnapshot {
   readonly version?: string;
 }
 
-/** An instance that was begun and has not linked yet. */
+/** A start whose instance has not linked yet. */
 export interface StartSnapshot {
   readonly id: string;
   /** Since it was begun. */
   readonly ageMs: number;
-  /** Until it is given up. */
+  /** Until it counts as failed. */
   readonly leftMs: number;
 }
 
@@ -179,7 +179,7 @@ export interface RouteSnapshot {
   readonly free: number;
   /** `starts`, and instances that are linked and not ready yet. */
   readonly starting: number;
-  /** Oldest first; of very many the oldest. */
+  /** Oldest first; only the oldest if there are very many. */
   readonly starts: readonly StartSnapshot[];
   readonly instances: readonly InstanceSnapshot[];
   /** As they are stored; null when the route is not configured. */
@@ -195,11 +195,11 @@ export interface NodeSnapshot extends Required<NodeLoad> {
   readonly heartbeatAgeMs: number;
 }
 
-/** One consistent picture per route, as `/api/v1/state` and `pullproxy status` show it. */
+/** One consistent state for each route, as `/api/v1/state` and `pullproxy status` show it. */
 export interface ClusterSnapshot {
   readonly nodes: readonly NodeSnapshot[];
   readonly routes: readonly RouteSnapshot[];
-  /** What was found in the directory of late and could not be used: it was moved aside or taken out. Absent in memory. */
+  /** Recent findings in the directory that could not be used: they were moved aside or removed. Absent in memory. */
   readonly aside?: readonly Aside[];
 }
 
@@ -207,6 +207,6 @@ export interface Aside {
   /** A key, or a key and an entry. */
   readonly where: string;
   readonly what: string;
-  /** ms since the epoch, by the clock of whoever found it. */
+  /** ms since the epoch, by the clock of the process that found it. */
   readonly at: number;
 }

@@ -1,7 +1,7 @@
 /**
- * What an operator has declared: the settings of routes. Unlike everything else in the directory nobody can find it out anew, so it must not
- * be lost with the directory: each declaration has a version, every node keeps all of them, and a node gives them back to a directory that
- * has lost them. The newest version wins. A deletion is a declaration, too: nobody undoes it by accident.
+ * Declarations of an operator: the settings of routes. Nodes can write everything else in the directory again, but not these, so they must not
+ * be lost with the directory. Each declaration has a version, every node keeps all of them, and gives them back to a directory that
+ * has lost them. The newest version wins. A deletion is a declaration too, so it is not undone by accident.
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 
@@ -19,7 +19,7 @@ export interface Declaration {
   readonly version: number;
 }
 
-/** All that is declared, as somebody knows it. */
+/** All declarations, as one process knows them. */
 export interface Declarations {
   /** The cluster that they belong to; null while it has no name. */
   readonly cluster: string | null;
@@ -28,36 +28,36 @@ export interface Declarations {
   readonly all: readonly Declaration[];
 }
 
-/** What the directory has. */
+/** The declarations in the directory. */
 export interface StoredDeclarations extends Declarations {
-  /** It knows that these were declared, and has lost what. */
+  /** The directory knows that these were declared, and has lost their values. */
   readonly lost: readonly Omit<Declaration, 'value'>[];
 }
 
 /** Where a process keeps them while it does not run. Must not throw. */
 export interface DeclarationsFile {
-  /** What was saved last; null: nothing, or nothing that can be read. */
+  /** The last saved declarations; null: nothing, or nothing readable. */
   read(): Declarations | null;
   /** Writes it soon; the last one counts. */
   save(declarations: Declarations): void;
-  /** Keeps declarations of another cluster, which this node belongs to no longer. Returns where. */
+  /** Moves the declarations of another cluster, to which this node does not belong any more, aside. Returns where. */
   putAside(declarations: Declarations): string;
 }
 
-/** What a node brings with it. */
+/** The declarations that a node brings with it. */
 export interface DeclarationsKept {
   readonly file?: DeclarationsFile | undefined;
-  /** Settings of routes that it declares wherever nothing was ever declared by that name, or what was is lost. */
+  /** Settings of routes that it declares if nothing was ever declared by that name, or if that declaration is lost. */
   readonly asserted?: ReadonlyMap<string, RouteRecord>;
 }
 
-/** Deletions that the directory remembers. A node that was away for so many more may bring something back. */
+/** Deletions that the directory remembers. A node that was away during more deletions may bring something back. */
 export const deletionsMax = 10_000;
 /** Declarations in one call of the directory. */
 export const restoredPerCallMax = 500;
 /** A directory without a name gets one after this time, unless a node with a memory came before. */
 export const nameAfterMs = 5_000;
-/** Versions beyond this were not given by anybody. */
+/** No directory gives larger versions. */
 export const versionMax = 1e15;
-/** Of all kinds; further ones are not kept by nodes. */
+/** Declarations of all kinds that nodes keep; further ones are not kept. */
 export const declarationsMax = 200_000;

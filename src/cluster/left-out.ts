@@ -1,12 +1,12 @@
-/** Logs what was found in Redis and is not used: each thing once, and few lines in all, since it is read again and again. */
+/** Logs entries in Redis that are not used: each entry once, and few lines in all, because they are read at intervals. */
 import type { Log } from '../log.ts';
 
-/** The same is said again after this time, if it is still there. */
+/** An entry that is still there is logged again after this time. */
 const AGAIN_MS = 600_000;
 /** Lines in one minute. */
 const LINES_MAX = 10;
 const MINUTE_MS = 60_000;
-/** Things that are remembered. */
+/** Entries that are remembered. */
 const REMEMBERED_MAX = 1_000;
 const CHARS_MAX = 100;
 
@@ -25,7 +25,7 @@ export class LeftOut {
   }
 
   /** @param where the key or channel @param value what was found there, or its name */
-  note(where: string, value: unknown, message = 'Redis has something that can not be used: it is left out'): void {
+  note(where: string, value: unknown, message = 'Redis has an entry that can not be used: it is left out'): void {
     const found = shown(value);
     const now = this.#now();
     const thing = `${where} ${found}`;

@@ -1,58 +1,58 @@
-/** The cluster's times and bounds. Both implementations of the directory and the member use these. */
+/** Times and limits of the cluster, for both directories and the member. */
 
-/** A node and what it has at its routes is said again this often. */
+/** How often a node sends itself and its entries at routes. */
 export const beatMs = 1_000;
-/** A node that has not beaten for so long is dead, with all that it had registered. */
+/** A node without a beat for this time is dead, with all its entries. */
 export const deadAfterMs = 3_000;
-/** A clock that goes back by less, or that a message is ahead of by less, was not set. */
+/** A smaller step back of a clock, or a message less far ahead, does not mean that the clock was set. */
 export const clockStepMs = 1_000;
-/** After a loss, the directory is whole again when all nodes have beaten, some of them twice. */
+/** After a loss, the directory is complete again when all nodes have sent a beat, some of them two. */
 export const recoveryMs = 2 * beatMs;
-/** A promised slot that has not come by then is searched for anew. */
+/** A promised slot that has not come by then is searched for again. */
 export const promiseMs = 250;
-/** A route whose clients are held here is searched again after a random time between these two: lost messages heal by it. */
+/** A route with clients held here is searched again after a random time between these two, in case a message was lost. */
 export const sweepMinMs = 100;
 export const sweepMaxMs = 200;
-/** A client elsewhere goes before one's own only when it is older by more than this. */
+/** A client elsewhere goes first only when it is older by more than this. */
 export const setAgeMs = 100;
-/** For how long a demand notice is believed. */
+/** How long a demand notice counts. */
 export const demandMemoryMs = 1_000;
-/** Demand notices that are remembered: beyond it the oldest route's are forgotten. */
+/** Demand notices that are remembered; beyond that, those of the oldest route are forgotten. */
 export const demandRoutesMax = 5_000;
-/** Nodes of which it is remembered at one route. */
+/** Nodes with remembered notices at one route. */
 export const demandNodesMax = 1_000;
 /** At most one demand notice, and one `onStartNeeded`, in this time and route. */
 export const demandGapMs = 50;
-/** The same where nobody was held any more since the last one: who has a slot has not heard of the client that came now. */
+/** The same if no client was held since the last notice: nodes with slots have not heard of the new client. */
 export const demandAnewGapMs = 5;
-/** Offers pause for so long after slots that lie here could not be moved, lest the same move is tried as fast as Redis answers. */
+/** Offers pause for this time after slots could not be moved. Otherwise the same move would be tried as fast as Redis answers. */
 export const offerPauseMs = 100;
-/** While the directory has clients of a node's at a route, it is told of more, and of those who are served, this often at most. */
+/** While the directory has clients of a node at a route, changes are sent at most this often. */
 export const holdsGapMs = 10;
 /** Holds in one call of the directory; more go out as several calls at once. */
 export const holdsPerCallMax = 500;
-/** Of a route's oldest held clients, those a search looks at: bounds the time of one script. */
+/** How many of a route's oldest held clients a search looks at. It limits the time of one script. */
 export const scanMax = 2_000;
-/** The same for what is only to be known of them: who is the oldest. */
+/** The same when only the oldest one is wanted. */
 export const lookMax = 200;
 /** A route at which this node has nothing is left after this time, so that a pause between two clients is not a leave and an enter. */
 export const leaveAfterMs = 5_000;
-/** What is registered outlives the last beat by this much, in case nobody is left who cleans it. */
+/** Entries expire this long after the last beat, in case no node is left to remove them. */
 export const keysLiveMs = 60_000;
-/** It is said again, for all of a route's keys, this often at most. */
+/** The expiry of a route's keys is renewed at most this often. */
 export const keepEveryMs = 10_000;
-/** Of a route's starts, those that a picture of it shows. */
+/** How many starts of a route a snapshot shows. */
 export const startsShownMax = 200;
 /** The last known concurrency of a route is kept for 30 days: the first start after a quiet time knows it. */
 export const concurrencyLivesMs = 30 * 24 * 3_600_000;
 /** The configured routes are compared this often, in case the message about a change was lost. */
 export const routesCheckMs = 5_000;
-/** Is anything linked as this name? A yes is believed for so long, and a no. */
+/** Is an instance linked by this name? How long a yes counts, and how long a no. */
 export const linkedYesMs = 5_000;
 export const linkedNoMs = 1_000;
-/** An outdated yes still counts for so long while the directory can't be asked. */
+/** How long an outdated yes still counts while the directory can't be asked. */
 export const linkedStaleMs = 30_000;
-/** Names whose answer is kept; names come from strangers. */
+/** Names whose answer is kept. Names come from strangers. */
 export const linkedNamesMax = 1_000;
 /** Questions about names that are sent per second. */
 export const linkedLookupsPerSecondMax = 200;

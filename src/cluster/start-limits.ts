@@ -1,22 +1,22 @@
-/** Times and bounds of starts. Both implementations of the directory use these. */
+/** Times and limits of starts, for both directories. */
 
-/** After so many failures in a row a route's starts are tried less and less often, and nobody is held for them. */
+/** After this many failures in a row, starts of a route are tried less and less often, and clients are not held for them. */
 export const failuresMax = 3;
 /**
- * An instance that has been ready for so long has proved itself: its end is no failed start any more. The same window in which systemd
+ * An instance that has been ready for this time has proved itself: its end is no failed start any more. It is the window in which systemd
  * counts starts (StartLimitIntervalSec).
  */
 export const provedAfterMs = 10_000;
 /** The first such pause; each further one is twice as long. */
 export const retryFirstMs = 2_000;
 export const retryLastMs = 60_000;
-/** Of a failure's reason, what is kept. */
+/** The kept length of a failure's reason. */
 export const reasonCharsMax = 500;
-/** Instances that somebody asked for are wanted no longer than this: later they would come as a surprise. */
+/** Wanted instances lapse after this time: later they would surprise the operator. */
 export const wantedLivesMs = 120_000;
-/** A restart that has not replaced all instances by then is given up. */
+/** A restart that has not replaced all instances by then ends. */
 export const restartLivesMs = 600_000;
 /** The window of `maxStartsPerMinute`. */
 export const minuteMs = 60_000;
-/** When a start was begun is known for so long. */
+/** How long the begin of a start is known. */
 export const begunLivesMs = 600_000;

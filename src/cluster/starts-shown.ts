@@ -3,9 +3,9 @@ import type { StartSnapshot } from './cluster.ts';
 import type { RouteRecord } from './directory.ts';
 
 /**
- * Starts as a picture shows them, oldest first. The directory keeps when each is given up, and it was begun the route's start
+ * Starts as a snapshot shows them, oldest first. The directory keeps when each one counts as failed; it began one start
  * timeout before.
- * @param left start id and ms until it is given up
+ * @param left start id and ms until it counts as failed
  */
 export function startsOf(left: readonly (readonly [id: string, leftMs: number])[], settings: RouteRecord | null): readonly StartSnapshot[] {
   const timeoutMs = startTimeoutMs(settings);

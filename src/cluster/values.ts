@@ -1,14 +1,14 @@
 /**
- * One check for each kind of value that is read from Redis. Everyone who may write into Redis can write anything there, so nothing is
- * used before it passed its check here. Null: it is not one.
+ * One check for each kind of value from Redis. Everybody who can write into Redis can write anything, so no value is
+ * used before it passed its check here. Null: it did not pass.
  */
 import { parseHostPort } from '../config/host-port.ts';
 import { isInstanceId, isNodeId, isStartId } from '../config/ids.ts';
 import { isRouteName } from '../config/route-name.ts';
 
-/** Counts of clients, slots and starts: more than that no cluster has. */
+/** Counts of clients, slots and starts: no cluster has more. */
 export const countMax = 1_000_000_000;
-/** What an instance may be said to take at once. */
+/** The largest concurrency of an instance. */
 export const concurrencyMax = 1_000_000;
 /** Times and sequence numbers. JavaScript and Lua both keep whole numbers exactly up to here. */
 export const wholeMax = Number.MAX_SAFE_INTEGER;
@@ -17,7 +17,7 @@ export const nodeCharsMax = 72;
 export const addressCharsMax = 260;
 const VERSION = /^[\w.+-]{1,64}$/;
 
-/** A route's name in the form in which every command writes it: nothing else gets keys of its own, or reaches a startup command. */
+/** A route's name in canonical form: no other text gets keys of its own, or reaches a startup command. */
 export function routeNameOf(value: unknown): string | null {
   return isRouteName(value) ? value : null;
 }
@@ -37,7 +37,7 @@ export function startIdOf(value: unknown): string | null {
   return isStartId(id) && (number === undefined || /^\d{1,6}$/.test(number)) && more.length === 0 ? value : null;
 }
 
-/** HOST:PORT at which somebody can be dialled. */
+/** HOST:PORT that can be dialled. */
 export function addressOf(value: unknown): string | null {
   if (typeof value !== 'string' || value.length > addressCharsMax || value !== value.trim()) return null;
   const parsed = parseHostPort(value);
@@ -64,7 +64,7 @@ export function textOf(value: unknown, charsMax: number): string {
   return typeof value === 'string' ? value.slice(0, charsMax) : '';
 }
 
-/** What JSON says, when it is an object. Its names come from outside: look at them with `Object.hasOwn`. */
+/** The object in a JSON text. Its names come from outside: look them up with `Object.hasOwn`. */
 export function objectOf(json: unknown): Readonly<Record<string, unknown>> | null {
   if (typeof json !== 'string') return null;
   try {

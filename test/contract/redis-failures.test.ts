@@ -67,7 +67,8 @@ describe('when Redis fails', () => {
   }
 
   test('two nodes with one id are told of each other, and one that took the place of another is not', async () => {
-    const namesake = (logged: readonly string[]): number => logged.filter((line) => line.includes('beats with the id of this one')).length;
+    const namesake = (logged: readonly string[]): number =>
+      logged.filter((line) => line.includes('another node has the id of this one')).length;
     const [a, b] = [await join('a'), await join('b')];
     await eventually('beaten', async () => (await a.directory.snapshot()).nodes.length === 2);
     await new Promise((resolve) => setTimeout(resolve, 2));

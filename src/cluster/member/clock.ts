@@ -10,7 +10,7 @@ export class DirectoryClock {
   #uncertaintyMs = Number.POSITIVE_INFINITY;
   #sampledAt = 0;
 
-  /** An answer to what was sent at `sentAt` and came at `receivedAt` (local monotonic ms) said `directoryMs`. */
+  /** A reply that came at `receivedAt` to a request of `sentAt` (local monotonic ms) said `directoryMs`. */
   sample(directoryMs: number, sentAt: number, receivedAt: number): void {
     const uncertaintyMs = receivedAt - sentAt;
     const offset = directoryMs - (sentAt + receivedAt) / 2;

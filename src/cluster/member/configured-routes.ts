@@ -20,15 +20,15 @@ export class ConfiguredRoutes {
     this.#log = log;
   }
 
-  /** They have been read once. */
+  /** Whether they have been read once. */
   get isLoaded(): boolean {
     return this.#text !== null;
   }
 
-  /** Rejects with what reading rejects with; the routes stay what they were. */
+  /** Rejects when reading fails; the routes then stay as they were. */
   async load(): Promise<void> {
     if (this.#loading !== 'no') {
-      // What is being read may be older than the change that this call is about.
+      // The read in progress may be older than the change that caused this call.
       this.#loading = 'again';
       return;
     }
@@ -55,8 +55,8 @@ export class ConfiguredRoutes {
       try {
         routes.set(name, parseRouteSettings(record));
       } catch (error) {
-        // Written by hand, or by a newer version. The others must not suffer.
-        this.#log.error({ err: error, route: name }, 'a configured route has bad settings and is ignored');
+        // Written by hand, or by a newer version. Other routes must not suffer.
+        this.#log.error({ err: error, route: name }, 'a configured route has invalid settings and is ignored');
       }
     }
     this.#changed(routes);

@@ -1,4 +1,4 @@
-/** What this node has heard of clients that are held at other nodes and that nobody has promised a slot. */
+/** What this node knows about clients without a promised slot at other nodes. */
 import { BoundedMap } from '../../memory/bounded-map.ts';
 import { demandMemoryMs, demandNodesMax, demandRoutesMax } from '../limits.ts';
 
@@ -9,10 +9,10 @@ interface Heard {
   readonly until: number;
 }
 
-/** Stands for whichever node it was, when a search told. */
+/** The node is not known, because a search told. */
 const SEARCH = '';
 
-/** Times called `now` are local monotonic ms; `oldest` (an arrival) and `saidAt` (when that was so) are the directory's. */
+/** Times called `now` are local monotonic ms; `oldest` (an arrival) and `saidAt` (the time of that message) are the directory's. */
 export class Demand {
   readonly #routes = new BoundedMap<string, BoundedMap<string, Heard>>(demandRoutesMax);
 
@@ -25,7 +25,7 @@ export class Demand {
 
   /**
    * A search has seen the whole route: this is the oldest elsewhere, or (null) there is none. Notices and answers come over different
-   * connections, so what was said after the search stays.
+   * connections, so later notices stay.
    */
   learn(route: string, oldest: number | null, saidAt: number, now: number): void {
     const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(demandNodesMax);
@@ -36,7 +36,7 @@ export class Demand {
     else this.#routes.delete(route);
   }
 
-  /** Nothing is known of the route any more. */
+  /** Forgets the route. */
   forget(route: string): void {
     this.#routes.delete(route);
   }

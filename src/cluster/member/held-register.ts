@@ -1,13 +1,13 @@
 /**
- * The clients that are held at this node for one route, and what the directory has yet to be told about them. A hold that is over
- * before it was sent costs nothing. Order is kept: what `take` gives must be sent in that order.
+ * The clients that are held at this node for one route, and the changes that the directory does not have yet. A hold that ends
+ * before it was sent costs nothing. Order matters: send the calls of `take` in their order.
  */
 
 import { ChurnMap } from '../../memory/churn-map.ts';
 import type { Hold, HoldChange } from '../directory.ts';
 import { holdsPerCallMax } from '../limits.ts';
 
-/** Beyond it, and when they are the most, those that are over are taken out of the list of what is to be sent. */
+/** Beyond this number, and when they are the majority, ended holds are removed from the list to send. */
 const OVER_MAX = 100;
 
 interface Held {
@@ -19,7 +19,7 @@ interface Held {
   state: 'new' | 'sent' | 'accepted' | 'over';
 }
 
-/** One call of the directory that is to be made; it ends with `settle` or `failed`. */
+/** One call of the directory to make; it ends with `settle` or `failed`. */
 export interface HoldCall {
   readonly change: Omit<HoldChange, 'idle'>;
   readonly sent: readonly Held[];
@@ -27,32 +27,32 @@ export interface HoldCall {
 
 export class HeldRegister {
   readonly #held = new ChurnMap<string, Held>();
-  /** With some that are over. */
+  /** Includes ended holds. */
   #unsent: Held[] = [];
   #unsentOver = 0;
   #removed = new Set<string>();
   #accepted = 0;
-  /** `lost`: the directory may have anything; `recovering`: all is said anew with the next `take`. */
+  /** `lost`: the state of the directory is unknown; `recovering`: the next `take` sends everything again. */
   #directory: 'follows' | 'lost' | 'recovering' = 'follows';
 
   get size(): number {
     return this.#held.size;
   }
 
-  /** The directory has one of those who are held here, and therefore looks for slots for this node. */
+  /** The directory has a client of this node, and therefore searches slots for this node. */
   get isKnown(): boolean {
     return this.#directory === 'follows' && this.#accepted > 0;
   }
 
-  /** Whether `take` gives anything. */
+  /** Whether `take` returns anything. */
   get pending(): boolean {
     if (this.#directory === 'lost') return false;
     return this.#directory === 'recovering' || this.#unsent.length > this.#unsentOver || this.#removed.size > 0;
   }
 
   /**
-   * How many clients the directory has as held here once it has seen all that was taken. A range, since some in the calls that are
-   * not answered yet may be refused. To be read right after `take`.
+   * How many held clients of this node the directory has, when it has seen all that was taken. A range, because some in calls
+   * without a reply yet may be refused. Read it right after `take`.
    */
   get bounds(): HeldBounds {
     return this.#directory === 'follows' ? { least: this.#accepted, most: this.#held.size } : { least: 0, most: Number.POSITIVE_INFINITY };
@@ -74,7 +74,7 @@ export class HeldRegister {
     else this.#removed.add(id);
   }
 
-  /** The directory may have lost, or never got, what was sent. Nothing more is taken until `recover`. */
+  /** The directory may have lost, or never got, the sent changes. Nothing more is taken until `recover`. */
   lose(): void {
     this.#directory = 'lost';
   }
@@ -83,7 +83,7 @@ export class HeldRegister {
     if (this.#directory === 'lost') this.#directory = 'recovering';
   }
 
-  /** The calls that are due. `now`: local monotonic ms. */
+  /** The due calls. `now`: local monotonic ms. */
   take(now: number): HoldCall[] {
     if (!this.pending) return [];
     const reset = this.#directory === 'recovering';
@@ -95,7 +95,7 @@ export class HeldRegister {
     return calls;
   }
 
-  /** The call was answered. Returns those of `refused` that are still held here; they are no longer. */
+  /** The call has a reply. Removes those of `refused` that are still held here, and returns them. */
   settle(call: HoldCall, refused: readonly string[]): string[] {
     const beyond = new Set(refused);
     const gone: string[] = [];
@@ -132,7 +132,7 @@ export class HeldRegister {
     return calls.concat(additions.map((part) => call(part, [], now, false)));
   }
 
-  /** What was accepted once is not refused after a loss. */
+  /** A client that was accepted once is not refused after a loss. */
   #everything(now: number): HoldCall[] {
     const all = [...this.#held.values()];
     const accepted = parts(all.filter((held) => held.state === 'accepted')).map((part) => call(part, [], now, true));
@@ -154,7 +154,7 @@ function call(part: Held[], remove: readonly string[], now: number, acceptedBefo
   return { sent: part, change: { add, remove, maxHeld, reset: false } };
 }
 
-/** Oldest first, cut into what one call carries. */
+/** Oldest first, in parts for one call each. */
 function parts(holds: readonly Held[]): Held[][] {
   const oldestFirst = [...holds].sort((a, b) => a.since - b.since);
   const found: Held[][] = [];

@@ -1,4 +1,4 @@
-/** The instances that have their home at this node for one route, and what the directory has yet to be told about them. */
+/** The instances of one route with their home at this node, and the changes that the directory does not have yet. */
 import type { InstanceInfo } from '../cluster.ts';
 import type { InstanceBeat } from '../directory.ts';
 
@@ -6,7 +6,7 @@ interface Home {
   info: InstanceInfo;
   changed: boolean;
   claim: boolean;
-  /** It was allowed to leave. The instance may not know yet and call itself ready once more. */
+  /** It was allowed to leave. The instance may not know that yet and report itself ready once more. */
   retired: boolean;
 }
 
@@ -18,7 +18,7 @@ export interface HomeBeat {
 export class HomeRegister {
   readonly #homes = new Map<string, Home>();
   readonly #gone = new Set<string>();
-  /** Something changed that others wait for: it is not left to the next beat. */
+  /** Others wait for this change, so it does not wait for the next beat. */
   #urgent = false;
 
   get size(): number {
@@ -68,7 +68,7 @@ export class HomeRegister {
     home.info = { ...home.info, state: 'draining' };
   }
 
-  /** What the next beat says; `failed` if it was not answered. */
+  /** The content of the next beat; call `failed` if there was no reply. */
   take(): HomeBeat {
     const instances = [...this.#homes].map(([id, home]) => ({ id, info: home.changed ? home.info : null, claim: home.claim }));
     const gone = [...this.#gone];
@@ -91,7 +91,7 @@ export class HomeRegister {
     for (const id of beat.gone) if (!this.#homes.has(id)) this.#gone.add(id);
   }
 
-  /** The directory lost these, or (null) perhaps any. */
+  /** The directory lost these, or (null) perhaps any of them. */
   sayAgain(ids: readonly string[] | null): void {
     for (const id of ids ?? this.#homes.keys()) {
       const home = this.#homes.get(id);

@@ -1,4 +1,4 @@
-/** What this node knows of what operators declared: read from the directory, kept here and in a file, and given back when the directory lost it. */
+/** The declarations of operators that this node knows: read from the directory, kept here and in a file, and given back when the directory lost them. */
 import { randomBytes } from 'node:crypto';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
@@ -15,7 +15,7 @@ import { objectOf, textOf } from '../values.ts';
 
 const NAMES_SHOWN_MAX = 10;
 const VALUE_CHARS_SHOWN_MAX = 300;
-/** Between two looks another node may give something back. */
+/** Between two checks another node may give something back. */
 const ROUNDS_MAX = 3;
 
 type Declaring = Pick<Directory, 'declarations' | 'restore' | 'setRoute' | 'setRouteOnce'>;
@@ -31,7 +31,7 @@ export class KnownDeclarations {
   #known = new Map<string, Declaration>();
   /** Since when the directory has no name: monotonic ms. */
   #namelessSince: number | null = null;
-  /** What was said last of what is lost. */
+  /** The last message about lost settings. */
   #lostSaid = '';
 
   /** `now`: monotonic ms. */
@@ -48,7 +48,7 @@ export class KnownDeclarations {
     for (const one of kept.all) this.#known.set(keyOf(one), one);
   }
 
-  /** The settings of routes, after this node and the directory told each other what the other one did not know. */
+  /** The settings of routes, after this node and the directory have exchanged missing declarations. */
   async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
     let stored = await this.#read();
     for (let round = 0; round < ROUNDS_MAX && (await this.#giveBack(stored)); round++) stored = await this.#read();
@@ -64,7 +64,7 @@ export class KnownDeclarations {
     return stored;
   }
 
-  /** True when the directory has changed by it. What it refuses is older than deletions that it has forgotten. */
+  /** True when it changed the directory. The directory refuses declarations that are older than forgotten deletions. */
   async #giveBack(stored: StoredDeclarations): Promise<boolean> {
     const inDirectory = new Map(stored.all.map((one) => [keyOf(one), one.version]));
     const all = [...this.#known.values()].filter((one) => one.version > (inDirectory.get(keyOf(one)) ?? 0));
@@ -77,7 +77,7 @@ export class KnownDeclarations {
     return true;
   }
 
-  /** True when the directory has changed by it. */
+  /** True when it changed the directory. */
   async #assert({ all, lost }: StoredDeclarations): Promise<boolean> {
     if (this.#asserted.size === 0) return false;
     const known = new Set(all.filter(({ kind }) => kind === 'settings').map(({ name }) => name));
@@ -89,7 +89,7 @@ export class KnownDeclarations {
     return missing.length > 0;
   }
 
-  /** A directory that nobody with a memory has named for a while is a new one. */
+  /** A directory that no node with a memory has named for a while is a new one. */
   #newName(isNeeded: boolean): string | null {
     this.#namelessSince ??= this.#now();
     return isNeeded || this.#now() - this.#namelessSince >= nameAfterMs ? randomBytes(8).toString('hex') : null;
@@ -143,7 +143,7 @@ function isEqual(a: Declaration, b: Declaration | undefined): boolean {
   return b !== undefined && a.version === b.version && a.value === b.value;
 }
 
-/** What is no object has no settings: it is shown as what it is. */
+/** A value that is not an object has no settings; it is shown as it is. */
 function routesOf(all: readonly Declaration[]): ReadonlyMap<string, RouteRecord> {
   return new Map(
     all.flatMap(({ kind, name, value }) =>

@@ -1,4 +1,4 @@
-/** Answers "is anything linked as this name?" without letting strangers, who choose the names, make it expensive. */
+/** Answers "is an instance linked by this name?". Strangers choose the names, so the number of questions is limited. */
 import { BoundedMap } from '../../memory/bounded-map.ts';
 import { linkedLookupsPerSecondMax, linkedNamesMax, linkedNoMs, linkedStaleMs, linkedYesMs } from '../limits.ts';
 
@@ -21,7 +21,7 @@ export class LinkedRoutes {
     this.#now = now;
   }
 
-  /** The first of `names` as which an instance is linked; null if none is, or if it can't be found out now. */
+  /** The first of `names` by which an instance is linked; null if none is, or if it is not known now. */
   async first(names: readonly string[]): Promise<string | null> {
     const answers = names.map((name) => this.#linked(name));
     for (const [i, answer] of answers.entries()) {

@@ -1,6 +1,6 @@
 /**
- * A node's membership: the cluster over a directory and a bell, the same for both of their implementations. What it has at each
- * route is a `RoutePresence`; here is what belongs to the node: joining, beating, burying the dead, hearing the bell.
+ * A node's membership: the cluster over a directory and a bell, the same for both implementations. A `RoutePresence` is what the node has at one
+ * route. This file is about the node: it joins, sends beats, cleans up after dead nodes and receives messages.
  */
 
 import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.ts';
@@ -49,14 +49,14 @@ export class ClusterMember implements Cluster {
   readonly #clock = new DirectoryClock();
   readonly #presences = new Map<string, RoutePresence>();
   readonly #linked: LinkedRoutes;
-  /** When another one started that beats under this node's id, too. */
+  /** The start time of another node with the same id. */
   #namesake: number | null = null;
-  /** When the last beat was sent that was answered, and since when they follow each other: performance.now(). */
+  /** When the last beat with a reply was sent, and since when there was no gap: performance.now(). */
   #beatenAt = Number.NEGATIVE_INFINITY;
   #heardSince = 0;
   #load: () => NodeLoad = () => UNREAD_LOAD;
   #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
-  /** `joined`: but the directory has not heard a beat yet; `known`: it has. */
+  /** `joined`: the directory has no beat yet; `known`: it has one. */
   #membership: 'none' | 'joining' | 'joined' | 'known' = 'none';
   #beatTimer: NodeJS.Timeout | null = null;
   #routesTimer: NodeJS.Timeout | null = null;
@@ -110,7 +110,7 @@ export class ClusterMember implements Cluster {
     this.#load = load;
     this.#active = { listener, context, routes };
 
-    await this.#directory.ready(startWaitMs).catch(() => this.#log.warn('going on without the directory until it answers'));
+    await this.#directory.ready(startWaitMs).catch(() => this.#log.warn('the directory does not answer: the node starts without it'));
     await this.#bell.listen(self.id, {
       onRing: (ring) => this.#onRing(ring),
       onDemand: (notice) => this.#onDemand(notice),
@@ -134,7 +134,7 @@ export class ClusterMember implements Cluster {
     await this.#bell.close();
     if (this.connected) {
       await Promise.allSettled(entered.map(([route]) => this.#directory.leaveRoute(route, this.self.id, false)));
-      await this.#directory.removeNode(this.self.id).catch(() => this.#log.warn('left without the directory knowing'));
+      await this.#directory.removeNode(this.self.id).catch(() => this.#log.warn('the node left, and the directory could not be told'));
     }
     await this.#directory.close();
   }
@@ -190,7 +190,7 @@ export class ClusterMember implements Cluster {
   }
 
   async linkedRoute(names: readonly string[]): Promise<string | null> {
-    // What is linked here is known without asking.
+    // An instance that is linked here needs no question.
     const here = names.findIndex((name) => this.#presences.get(name)?.linked === true);
     if (here === 0) return names[0] ?? null;
     const moreSpecific = await this.#linked.first(here === -1 ? names : names.slice(0, here));
@@ -217,7 +217,7 @@ export class ClusterMember implements Cluster {
     return presence;
   }
 
-  /** What a former process with this id left behind goes first: its clients are gone. */
+  /** Entries of a former process with this id are removed first: its clients are gone. */
   async #join(): Promise<void> {
     this.#membership = 'joining';
     try {
@@ -230,7 +230,10 @@ export class ClusterMember implements Cluster {
     } catch (error) {
       this.#membership = 'none';
       if (isBug(error)) internalError('directory', error);
-      this.#log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'could not join; trying again with the next beat');
+      this.#log.warn(
+        { reason: error instanceof Error ? error.message : String(error) },
+        'the node could not join; trying again with the next beat',
+      );
     }
   }
 
@@ -254,7 +257,7 @@ export class ClusterMember implements Cluster {
     if (this.#membership === 'none') return this.#join();
     for (const presence of this.#presences.values()) attempt('directory', () => presence.beat());
     const sentAt = monotonicMs();
-    // Who was heard by the directory all the time can tell the dead from those who could not be heard.
+    // Only a node whose beats all arrived can distinguish dead nodes from nodes that were cut off.
     if (sentAt - this.#beatenAt > 2 * beatMs) this.#heardSince = sentAt;
     const spares = sentAt - this.#heardSince < deadAfterMs;
     const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs, spares };
@@ -262,10 +265,11 @@ export class ClusterMember implements Cluster {
       const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
       this.#beatenAt = sentAt;
       this.#clock.sample(now, sentAt, monotonicMs());
-      if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: saying everything again');
-      // What lapses by itself has lapsed.
-      else if (jumpedMs >= keysLiveMs - keepEveryMs) await this.#noteLoss("the directory's clock was set forward: saying everything again");
-      // Whom it has taken the place of beats no more.
+      if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: sending everything again');
+      // Entries that expire have expired.
+      else if (jumpedMs >= keysLiveMs - keepEveryMs)
+        await this.#noteLoss("the directory's clock was set forward: sending everything again");
+      // The process that it has replaced sends no beats any more.
       if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#noteNamesake(startedBefore);
       this.#membership = 'known';
       if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
@@ -276,24 +280,24 @@ export class ClusterMember implements Cluster {
     }
   }
 
-  /** What one of two nodes with the same id says, the other contradicts; nothing but their operator can part them. */
+  /** Two nodes with the same id contradict each other; only an operator can change that. */
   #noteNamesake(startedMs: number): void {
     if (this.#namesake === startedMs) return;
     this.#namesake = startedMs;
     const about = { id: this.self.id, started: new Date(startedMs).toISOString() };
-    this.#log.error(about, 'another node beats with the id of this one: give each an id of its own (--id)');
+    this.#log.error(about, 'another node has the id of this one: give each node its own (--id)');
   }
 
-  /** A node that was cut off for a while is forgotten too, but then the directory knows others. */
+  /** A node that was cut off for a while is also forgotten, but then the directory knows other nodes. */
   async #noteLoss(what: string): Promise<void> {
     this.#log.warn(what);
     await this.#directory.noteLoss();
   }
 
-  /** Its routes' scripts would do it one by one, but perhaps nobody else is at a route. */
+  /** The scripts of its routes would do it one by one, but a route may have no other node. */
   async #bury(node: string): Promise<void> {
     if (node === this.self.id) return;
-    this.#log.warn({ node }, 'a node stopped beating: removing what it had registered');
+    this.#log.warn({ node }, 'a node stopped beating: removing its entries');
     const routes = await this.#directory.routesOf(node);
     await Promise.all(routes.map((route) => this.#directory.leaveRoute(route, node, true)));
     await this.#directory.removeNode(node);
@@ -302,7 +306,7 @@ export class ClusterMember implements Cluster {
   #loadRoutes(): void {
     if (!this.connected) return;
     this.#active?.routes.load().catch((error: unknown) => {
-      if (!(error instanceof DirectoryUnavailable)) this.#log.error({ err: error }, 'the configured routes could not be taken over');
+      if (!(error instanceof DirectoryUnavailable)) this.#log.error({ err: error }, 'the configured routes could not be read');
     });
   }
 
@@ -317,7 +321,7 @@ export class ClusterMember implements Cluster {
   #onDemand({ route, node, oldest, saidAt }: DemandNotice): void {
     if (node === this.self.id) return;
     const now = this.#clock.at(monotonicMs());
-    // It is of a clock that is no longer that of the directory, or of nobody who asked it.
+    // Its time is not of the directory's present clock, or it does not come from a node.
     if (now !== null && saidAt > now + clockStepMs) return;
     this.#demand.notice(route, node, oldest, saidAt, monotonicMs());
     this.#presences.get(route)?.offer();

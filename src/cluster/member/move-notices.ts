@@ -9,7 +9,7 @@ export interface Short {
   readonly asker: string;
   readonly count: number;
   readonly idle: number;
-  /** If nobody else has a slot, the asker looks again at once. Not where slots lie that can't be moved: it would find them again. */
+  /** If no other node has a slot, the asker searches again at once. Not if there are slots that can't be moved: it would find them again. */
   readonly look: boolean;
 }
 
@@ -29,7 +29,7 @@ export class MoveNotices {
     this.#look = look;
   }
 
-  /** Tells the node that has the slots what to move, and the one that holds the clients what comes. */
+  /** Tells the node with the slots what to move, and the node with the clients what comes. */
   send(route: string, moves: readonly Move[]): void {
     for (const move of moves) {
       if (move.from === this.#self.id) this.#listener.onWant(route, move.count, move.to);
@@ -39,7 +39,7 @@ export class MoveNotices {
     }
   }
 
-  /** If this is not heard, the promises lapse by themselves. */
+  /** If this message is lost, the promises lapse. */
   async short(route: string, { from, asker, count, idle, look }: Short): Promise<void> {
     const answer = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
     if (answer === null) return;
@@ -51,7 +51,7 @@ export class MoveNotices {
 
   async #want(route: string, { from, to, count }: Move): Promise<void> {
     if (await this.#bell.ring(from, { t: 'want', route, count, asker: to })) return;
-    // Nobody listens as that node: it was killed. Its slots are gone before its last beat has aged.
+    // Nothing listens as that node: it was killed. Its slots are gone before its last beat is old.
     await this.short(route, { from, asker: to.id, count, idle: 0, look: true });
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Idle slots of one route at this node, and clients of it that wait at others. One offer is under way at a time; none is made
- * while nobody is known to wait elsewhere, so that slots which come and go in warm traffic cost nothing.
+ * while no client is known to wait elsewhere, so that slots in warm traffic cost nothing.
  */
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { Peer } from '../cluster.ts';
@@ -29,9 +29,9 @@ export class SlotOffers {
   #idle = 0;
   #state: 'none' | 'scheduled' | 'running' | 'again' | 'ended' = 'none';
   #pausedUntil = Number.NEGATIVE_INFINITY;
-  /** When slots were short last although some lay here. */
+  /** When slots that lie here could not be moved last. */
   #shortAt = Number.NEGATIVE_INFINITY;
-  /** Slots of a new instance are offered even if nobody was heard to wait: the message may be lost, and many wait for just this. */
+  /** Slots of a new instance are always offered: the message about waiting clients may be lost, and many wait for just this. */
   #unasked = true;
   readonly #short = new Map<string, number>();
 
@@ -76,7 +76,7 @@ export class SlotOffers {
 
   olderElsewhere(heldMs: number): boolean {
     const now = this.#context.now();
-    // What can't be moved must not be kept back.
+    // Slots that can't be moved must not be kept back.
     if (now < this.#pausedUntil) return false;
     const oldest = this.#context.demand.oldest(this.#route, now);
     const directoryNow = this.#context.clock.at(now);
@@ -85,7 +85,7 @@ export class SlotOffers {
 
   /** `count` slots promised to `asker` can't be moved. */
   short(count: number, asker: Peer): void {
-    // At the turn's end the number of idle slots is the one after all that happened in it.
+    // At the end of the turn the number of idle slots is final.
     if (this.#short.size === 0) setImmediate(this.#sayShort);
     this.#short.set(asker.id, (this.#short.get(asker.id) ?? 0) + count);
   }
@@ -105,7 +105,7 @@ export class SlotOffers {
       this.#unasked = false;
       this.#enter();
       const answer = await directory.offer(this.#route, self, this.#idle).catch(() => null);
-      // Unreachable: nobody can be known to be older elsewhere.
+      // The directory does not answer: no client elsewhere is known to be older.
       if (answer === null) demand.forget(this.#route);
       else if (!this.#follow(answer, sentAt)) break;
       if (!this.#isDueAgain()) break;
@@ -115,7 +115,7 @@ export class SlotOffers {
     this.#rematch();
   }
 
-  /** False: it could not be followed, and the next one is not asked for at once. */
+  /** False: it could not be followed, and the next offer waits. */
   #follow(answer: Matched, sentAt: number): boolean {
     try {
       this.#found(answer, sentAt);
@@ -132,7 +132,7 @@ export class SlotOffers {
     const shorts = [...this.#short];
     this.#short.clear();
     if (this.#hasEnded()) return;
-    // Slots lie here and were short before: they can't be moved. Not again at once, and this node's own clients may have them.
+    // Slots lie here and could not be moved before. Do not try again at once; this node's own clients may have them.
     const isStuck = this.#idle > 0 && now() - this.#shortAt < offerPauseMs;
     if (this.#idle > 0) this.#shortAt = now();
     if (isStuck) this.#pausedUntil = now() + offerPauseMs;
@@ -146,7 +146,7 @@ export class SlotOffers {
     return this.#context.demand.oldest(this.#route, this.#context.now()) !== null;
   }
 
-  // As methods, since the state changes while the loop waits.
+  // Methods, because the state changes while the loop waits.
   #isDueAgain(): boolean {
     return this.#state === 'again';
   }

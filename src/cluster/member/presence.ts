@@ -1,12 +1,12 @@
 /**
- * What this node has at one route (held clients, idle slots, instances), kept true in the directory.
+ * What this node has at one route (held clients, idle slots, instances), kept up to date in the directory.
  *
- *   changes ──▶ exchange: one at a time; all that is due goes out together and in order, the next when it is answered
- *   idle    ──▶ offer:    see slot-offers.ts
- *   want    ◀── notices:  what either of them, or another node's search, found
+ *   changes ──▶ exchange: one at a time; all due changes go out together and in order, the next ones after the reply
+ *   idle    ──▶ offer:    see offers.ts
+ *   want    ◀── notices:  results of either of them, or of another node's search
  *
- * One at a time bounds what is under way to a slow directory, and batches more the slower it is. What fails is said anew
- * after the next beat.
+ * With one exchange at a time, a slow directory gets larger batches and no queue of calls. After a failure everything is sent again
+ * with the next beat.
  */
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
@@ -17,11 +17,11 @@ import { HomeRegister } from './home-register.ts';
 import { type OffersContext, SlotOffers } from './offers.ts';
 import { Sweep } from './sweep.ts';
 
-/** What a presence needs of the member it belongs to. */
+/** What a presence needs from its member. */
 export interface PresenceContext extends OffersContext {
   readonly bell: Bell;
   readonly listener: ClusterListener;
-  /** Nothing of this node is left at the route, in the directory neither. */
+  /** This node has nothing at the route any more, also not in the directory. */
   left(route: string): void;
 }
 
@@ -35,7 +35,7 @@ export class RoutePresence {
   readonly #offers: SlotOffers;
   readonly #sweep: Sweep;
 
-  /** `unknown`: the directory need not know this node here; `entered`: it was told; `registered`: it has answered that. */
+  /** `unknown`: the directory need not know this node here; `entered`: it was told; `registered`: it has replied. */
   #standing: 'unknown' | 'entered' | 'registered' = 'unknown';
   #exchange: 'none' | 'delayed' | 'scheduled' | 'running' | 'ended' = 'none';
   #delay: NodeJS.Timeout | null = null;
@@ -43,10 +43,10 @@ export class RoutePresence {
   #sweepDue = false;
   #emptySince: number;
   #demandSaidAt = Number.NEGATIVE_INFINITY;
-  /** Somebody is held here, and nobody was when that began. */
+  /** A client is held here, and none was when that began. */
   #heldAnew = false;
   #serving = 0;
-  /** What of it the directory was told last. */
+  /** The values that the directory was told last. */
   #servingSaid = 0;
   #newest: string | null = null;
   #newestNode: string | null = null;
@@ -64,7 +64,7 @@ export class RoutePresence {
     });
   }
 
-  // What the node says.
+  // Calls of the node.
 
   hold(id: string, heldMs: number, maxHeld: number): void {
     if (this.#held.size === 0) this.#heldAnew = true;
@@ -112,7 +112,7 @@ export class RoutePresence {
     return this.#homes.size > 0 || this.#offers.idle > 0;
   }
 
-  /** The newest instance's home node moves what it can spare. */
+  /** The home node of the newest instance moves its idle slots here. */
   pull(count: number): void {
     const { bell, self } = this.#context;
     const from = this.#newestNode;
@@ -120,12 +120,12 @@ export class RoutePresence {
     unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self }));
   }
 
-  /** Starts under way in the cluster, as of the last beat; undefined before the first. */
+  /** Starts in progress in the cluster, as of the last beat; undefined before the first. */
   get starting(): number | undefined {
     return this.#starting;
   }
 
-  // What the member says.
+  // Calls of the member.
 
   beat(): void {
     this.#beatDue = true;
@@ -142,11 +142,11 @@ export class RoutePresence {
   /** Clients wait elsewhere. */
   offer(): void {
     this.#offers.offer();
-    // Whoever decides how many instances those clients need has to know it.
+    // The decision how many instances those clients need depends on it.
     if (this.#serving !== this.#servingSaid) this.beat();
   }
 
-  /** The directory may have lost everything: all is said anew. */
+  /** The directory may have lost everything: sends all again. */
   recover(): void {
     this.#standing = 'unknown';
     this.#held.lose();
@@ -154,7 +154,7 @@ export class RoutePresence {
     this.beat();
   }
 
-  /** Slots may lie here that were kept back for clients elsewhere, who have got others or are gone. */
+  /** Slots here may have been kept back for clients elsewhere who have other slots, or are gone. */
   rematch(): void {
     if (this.#offers.idle > 0 && this.#held.size > 0 && !this.#hasEnded()) this.#context.listener.onRematch?.(this.#route);
   }
@@ -170,7 +170,7 @@ export class RoutePresence {
 
   // The exchange.
 
-  /** Where many wait and many are served, most are never told of: they come and go between two exchanges. */
+  /** When many clients wait and many are served, most are never sent: they come and go between two exchanges. */
   #scheduleHolds(): void {
     if (!this.#held.isKnown) {
       this.#schedule();
@@ -206,7 +206,7 @@ export class RoutePresence {
         await Promise.all(calls);
       }
     } catch (error) {
-      // What of it the directory has heard is not certain: the next beat says all of it again.
+      // It is not certain what the directory got: the next beat sends everything again.
       caught('directory', error);
       this.#held.lose();
     }
@@ -246,7 +246,7 @@ export class RoutePresence {
   async #sendHold(call: HoldCall, last: boolean): Promise<void> {
     const { directory, self, listener } = this.#context;
     const sentAt = this.#context.now();
-    // With the last one, when none of them counts as held any more.
+    // Together with the last call, when none of them counts as held any more.
     const serving = last ? this.#serving : undefined;
     if (last) this.#servingSaid = this.#serving;
     const answer = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle, serving }).catch(() => null);
@@ -270,7 +270,7 @@ export class RoutePresence {
       this.#homes.numbered(id, seq);
       if (!this.#hasEnded()) listener.onNumbered?.(this.#route, id, seq);
     }
-    // It lost something, or has what it was told to remove: a failover to a replica does that.
+    // It lost something, or still has a removed entry: a failover to a replica does that.
     if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
     this.#newestNode = answer.newestNode;
     this.#starting = answer.starting;
@@ -294,7 +294,7 @@ export class RoutePresence {
 
   async #leave(): Promise<void> {
     const { directory, self } = this.#context;
-    // Whatever comes meanwhile enters it again.
+    // A change that comes meanwhile enters it again.
     this.#standing = 'unknown';
     const left = await directory.leaveRoute(this.#route, self.id, false).then(
       () => true,
@@ -321,7 +321,7 @@ export class RoutePresence {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
     const gapMs = this.#demandSaidAt + (this.#heldAnew ? demandAnewGapMs : demandGapMs) - now;
-    // Not heard now, so not later than this: who has a slot may have heard nothing of these clients.
+    // Nothing was heard now: a node with a slot may not know of these clients.
     if (gapMs > 0) {
       this.#sweep.within(gapMs);
       return;

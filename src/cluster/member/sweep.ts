@@ -1,4 +1,4 @@
-/** When the clients held at a route are looked for again, whether or not anybody rang. */
+/** When to search again for the clients held at a route, in case a message was lost. */
 import { guard } from '../../boundary.ts';
 import { sweepMaxMs, sweepMinMs } from '../limits.ts';
 
@@ -18,12 +18,12 @@ export class Sweep {
     this.#now = now;
   }
 
-  /** Looks again after a random time, unless a look is due already. Random, lest all nodes look at once. */
+  /** Searches again after a random time, unless a search is due already. Random, so that nodes do not search all at once. */
   arm(): void {
     if (this.#timer === null) this.within(sweepMinMs + Math.random() * (sweepMaxMs - sweepMinMs));
   }
 
-  /** Looks again after `delayMs` at the latest. */
+  /** Searches again after `delayMs` at the latest. */
   within(delayMs: number): void {
     const at = this.#now() + delayMs;
     if (at >= this.#dueAt) return;

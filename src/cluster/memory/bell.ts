@@ -1,4 +1,4 @@
-/** Rings within one process. Each message has a turn of its own, as if it came over a wire: who rings back must not starve the event loop. */
+/** Rings within one process. Each message has a turn of its own, as if it came over a wire, so that replies do not starve the event loop. */
 import { guard } from '../../boundary.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
 import type { MemoryDirectory } from './directory.ts';

@@ -1,10 +1,10 @@
-/** Declarations in memory: as the scripts in redis/scripts keep them, without what others may write there. */
+/** Declarations in memory, like those of redis/scripts, without the checks against foreign writers. */
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import { type Declaration, type Declarations, deletionsMax, type StoredDeclarations } from '../declarations.ts';
 import { objectOf } from '../values.ts';
 
 interface Entry extends Declaration {
-  /** Declared before the directory had its cluster's name: newer than what a node brings back. */
+  /** Declared before the directory had the name of its cluster: newer than what a node brings back. */
   readonly isNew: boolean;
 }
 
@@ -44,7 +44,7 @@ export class DeclaredRoutes {
     return { cluster: this.#cluster, highest: this.#highest, all, lost: [] };
   }
 
-  /** Returns how many were taken, or -1: it belongs to another cluster. */
+  /** Returns how many were accepted, or -1: it belongs to another cluster. */
   restore(cluster: string, { cluster: before, highest, all }: Declarations, now: number): number {
     if (this.#cluster !== null && this.#cluster !== cluster) return -1;
     this.#highest = Math.max(this.#highest, highest);

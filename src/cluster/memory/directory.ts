@@ -31,10 +31,10 @@ export class MemoryDirectory implements Directory {
   readonly #nodes = new Map<string, { readonly beat: NodeBeat; readonly at: number }>();
   readonly #routesOf = new Map<string, Set<string>>();
   #wholeAt = Number.NEGATIVE_INFINITY;
-  /** Who listens, by node: the bell of all members. */
+  /** The bells of all members, by node. */
   readonly listeners = new Map<string, BellListener>();
 
-  /** `now`: ms since the epoch, the directory's clock. By default one that nobody sets back. */
+  /** `now`: ms since the epoch, the directory's clock. By default a monotonic one. */
   constructor(now: () => number = () => performance.timeOrigin + performance.now()) {
     this.#now = now;
   }
@@ -43,7 +43,7 @@ export class MemoryDirectory implements Directory {
   async close(): Promise<void> {}
   onConnected(): void {}
 
-  /** Loses all that it knows, like a server that is restarted empty. */
+  /** Loses everything, like a server that is restarted empty. */
   lose(): void {
     for (const map of [this.#routes, this.#nodes, this.#routesOf]) map.clear();
     this.#declared = new DeclaredRoutes();
@@ -52,7 +52,7 @@ export class MemoryDirectory implements Directory {
   async startPlan(route: string): Promise<StartPlan> {
     for (;;) {
       const plan = this.#at(route).plan(this.#now());
-      // Clients are held, and nobody is there who holds them: it is so soon after a loss that no node has noticed.
+      // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
       const waitMs = plan.held > 0 && this.#nodes.size === 0 ? beatMs : this.#wholeAt - this.#now();
       if (waitMs <= 0) return plan;
       await delay(waitMs);

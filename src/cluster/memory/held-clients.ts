@@ -1,4 +1,4 @@
-/** A route's held clients in memory: oldest first, counted per node, some of them promised a slot. */
+/** A route's held clients in memory: oldest first, counted for each node, some with a promised slot. */
 import { ChurnMap } from '../../memory/churn-map.ts';
 
 export interface HeldClient {
@@ -8,7 +8,7 @@ export interface HeldClient {
   readonly arrival: number;
 }
 
-/** Ages are rounded to ms, so arrivals may seem to have changed places by so much. */
+/** Ages are rounded to ms, so two arrivals may seem to be out of order by this much. */
 const ORDER_TOLERANCE_MS = 1;
 
 export class HeldClients {
@@ -27,7 +27,7 @@ export class HeldClients {
     return this.#promised.size;
   }
 
-  /** Promised or not; undefined when none is held. */
+  /** With or without a promise; undefined when none is held. */
   get oldest(): HeldClient | undefined {
     this.#order();
     return this.#clients.values().next().value;
@@ -68,7 +68,7 @@ export class HeldClients {
     this.#promised.set(client, until);
   }
 
-  /** Takes back up to `count` promises to `node`, those to its youngest clients first. */
+  /** Takes back up to `count` promises to `node`, its youngest clients first. */
   unpromise(node: string, count: number): void {
     const youngestFirst = [...this.#promised.keys()].filter((client) => client.node === node).sort((a, b) => b.arrival - a.arrival);
     for (const client of youngestFirst.slice(0, count)) this.#promised.delete(client);
@@ -78,14 +78,14 @@ export class HeldClients {
     for (const [client, until] of this.#promised) if (until <= now) this.#promised.delete(client);
   }
 
-  /** How many of the node's clients nobody has promised a slot. */
+  /** The number of the node's clients without a promise. */
   waiting(node: string): number {
     let promised = 0;
     for (const client of this.#promised.keys()) if (client.node === node) promised++;
     return this.count(node) - promised;
   }
 
-  /** Those without a promise, oldest first. May be left early; promises made meanwhile are fine. */
+  /** Clients without a promise, oldest first. The caller may stop early, and may make promises meanwhile. */
   *unpromised(): Generator<HeldClient> {
     this.#order();
     for (const client of this.#clients.values()) if (!this.#promised.has(client)) yield client;

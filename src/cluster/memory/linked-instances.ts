@@ -11,7 +11,7 @@ interface Linked {
   failed: boolean;
 }
 
-/** What an instance's last sign says about its start: that starts work, why this one failed, or nothing. */
+/** What the last report of an instance says about its start: starts work, this one failed, or nothing. */
 export type StartVerdict = { readonly good: true } | { readonly failure: string; readonly isNew: boolean } | null;
 
 const GOOD: StartVerdict = { good: true };
@@ -45,7 +45,7 @@ export class LinkedInstances {
 
   set(now: number, node: string, info: InstanceInfo): StartVerdict {
     const before = this.#instances.get(info.id);
-    // Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
+    // Draining is final: a beat on its way when the instance was allowed to leave must not count it as ready again.
     const said = before?.info.state === 'draining' ? { ...info, state: 'draining' as const } : info;
     const readyAt = before?.readyAt ?? (said.state === 'ready' || said.state === 'paused' ? now : null);
     const linked: Linked = { info: said, node, readyAt, proved: before?.proved ?? false, failed: before?.failed ?? false };
@@ -54,20 +54,20 @@ export class LinkedInstances {
     return linked.readyAt === null ? neverReady(linked, said.failure) : ended(now, linked, said.failure);
   }
 
-  /** It is as it was. */
+  /** It has not changed. */
   unchanged(now: number, id: string): StartVerdict {
     const linked = this.#instances.get(id);
     return linked === undefined ? null : this.#live(now, linked);
   }
 
-  /** Its home says that it is gone. Where it has not said why, its linker was killed, or its machine was lost. */
+  /** Its home says that it is gone. Without a reason, its linker was killed, or its machine was lost. */
   delete(now: number, id: string): StartVerdict {
     const linked = this.#instances.get(id);
     this.#instances.delete(id);
     if (linked === undefined || linked.info.state === 'draining') return null;
-    // An instance that was ready may say that it is starting, too, when its application does not accept for a while.
+    // An instance that was ready may also be starting, when its application does not accept for a while.
     if (linked.readyAt === null) return neverReady(linked);
-    // One that has answered may have lost nothing but its link.
+    // One that has answered may have lost only its link.
     return hasProved(now, linked) || linked.info.answered !== true ? ended(now, linked, 'its linker is gone') : null;
   }
 
@@ -105,7 +105,7 @@ export class LinkedInstances {
     return this.#infos().filter(({ state, seq }) => state === 'ready' && matches(seq)).length;
   }
 
-  /** Of those that do not leave. */
+  /** Counts instances that do not leave. */
   get seqs(): number[] {
     return this.#infos().flatMap(({ state, seq }) => (state === 'draining' ? [] : [seq]));
   }
@@ -139,7 +139,7 @@ function hasProved(now: number, { proved, readyAt }: Linked): boolean {
   return proved || (readyAt !== null && now - readyAt >= provedAfterMs);
 }
 
-/** As in the script `_route`; `why`: how its application ended by itself. */
+/** As in the script `_route`; `why`: how the application ended by itself. */
 function ended(now: number, linked: Linked, why?: string): StartVerdict {
   const { info, readyAt, failed } = linked;
   if (hasProved(now, linked) || (info.answered === true && why === undefined)) return failed ? null : GOOD;

@@ -5,7 +5,7 @@ import { ClusterMember } from '../member/member.ts';
 import { MemoryBell } from './bell.ts';
 import { MemoryDirectory } from './directory.ts';
 
-/** A node's cluster within one process: of its own, or shared with all who are given the same `directory`. */
+/** A node's cluster within one process: its own, or shared by all with the same `directory`. */
 export function createMemoryCluster(options: {
   readonly self: Peer;
   readonly version: string;

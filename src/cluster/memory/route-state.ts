@@ -1,6 +1,6 @@
 /**
  * One route of the directory in memory. Each public method is one transition and does what the Redis script of the same name does;
- * the contract tests hold the two together. `now` is the directory's time in ms.
+ * the contract tests compare the two. `now` is the directory's time in ms.
  */
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
 import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
@@ -46,7 +46,7 @@ export class RouteState {
 
   short(now: number, from: string, asker: string, count: number, idle: number): Matched {
     this.#tend(now);
-    // A node that is gone must not come back as a free slot.
+    // A dead node must not come back as a free slot.
     if (this.#nodes.has(from)) setCount(this.#free, from, idle);
     this.#held.unpromise(asker, count);
     return this.#search(now, asker, true, from);
@@ -161,13 +161,13 @@ export class RouteState {
     };
   }
 
-  /** Whether there is nothing to remember. */
+  /** Whether the route has nothing to remember. */
   isEmpty(now: number): boolean {
     this.#tend(now);
     return this.#nodes.size === 0 && this.#starts.isEmpty() && this.#concurrency === null;
   }
 
-  /** The node lives and is at this route. Returns whether that was known. */
+  /** Notes that the node lives and is at this route. Returns whether that was known. */
   #enter(now: number, node: Peer, idle: number): boolean {
     this.#tend(now);
     const known = this.#nodes.has(node.id);
@@ -176,7 +176,7 @@ export class RouteState {
     return known;
   }
 
-  /** Comes first in every transition, so that the rest sees only what lives. */
+  /** Comes first in every transition, and removes what has expired. */
   #tend(now: number): void {
     const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - deadAfterMs);
     if (dead.length > 0 && !this.#stoodStill(now)) for (const [node] of dead) this.#forget(node);
@@ -249,7 +249,7 @@ export class RouteState {
     return number;
   }
 
-  /** What a node says of an instance whose home it is. */
+  /** The home node writes its instance. */
   #said(now: number, node: string, info: InstanceInfo): void {
     const isNew = this.#instances.homeOf(info.id) === null;
     const answered = this.#instances.hasAnswered(info.id);
@@ -267,7 +267,7 @@ export class RouteState {
     else this.#starts.explain(verdict.failure);
   }
 
-  /** For how long nobody is to wait: starts keep failing, no instance is there and none is on its way. */
+  /** How long clients should not wait: starts keep failing, and no instance is there or on its way. */
   #failingMs(now: number): number {
     const there = this.#instances.count('ready') + this.#instances.count('paused') + this.#startingCount();
     return there > 0 ? 0 : this.#starts.retryInMs(now);

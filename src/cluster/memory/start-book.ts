@@ -1,4 +1,4 @@
-/** A route's starts in memory: those under way, when they were begun, what is wanted, and how the last ones failed. */
+/** A route's starts in memory: those in progress, when they began, wanted instances, and the last failures. */
 import type { StartSnapshot } from '../cluster.ts';
 import {
   begunLivesMs,
@@ -12,7 +12,7 @@ import {
 } from '../start-limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 
-/** All of it undefined while the last start has succeeded. */
+/** All fields are undefined while the last start has succeeded. */
 interface Failures {
   count: number;
   reason: string;
@@ -24,7 +24,7 @@ interface Failures {
 }
 
 export class StartBook {
-  /** Start id → when the start is given up. */
+  /** Start id → when the start counts as failed. */
   readonly #starting = new Map<string, number>();
   /** Oldest first. */
   readonly #begun = new Map<string, { readonly at: number; readonly jobAt: number }>();
@@ -71,7 +71,7 @@ export class StartBook {
     if (failure?.wantedAgain && this.#wantedUntil > now) this.#wanted += 1;
   }
 
-  /** The instance of this start has linked. Instances of starts that one command began don't know which of them they are. */
+  /** The instance of this start has linked. If one command began several starts, its instances don't know which of them they are. */
   linked(startId: string | undefined, isNew: boolean): void {
     if ((startId !== undefined && this.#starting.delete(startId)) || !isNew) return;
     const several = [...this.#starting.keys()].filter((start) => start.includes(':'));
@@ -79,7 +79,7 @@ export class StartBook {
     if (start !== undefined) this.#starting.delete(start);
   }
 
-  /** From `failuresMax` on the next start is tried after a pause. */
+  /** From `failuresMax` failures on, the next start waits. */
   fail(now: number, reason: string): void {
     const { count = 0, pauses = 0, retryAt = 0 } = this.#failures ?? {};
     this.#failures = { count: count + 1, reason: reason.slice(0, reasonCharsMax), at: now, pauses, retryAt, doubted: false };
@@ -143,7 +143,7 @@ export class StartBook {
     };
   }
 
-  /** Start id and ms until it is given up. */
+  /** Start id and ms until it counts as failed. */
   left(now: number): (readonly [id: string, leftMs: StartSnapshot['leftMs']])[] {
     return [...this.#starting].map(([id, until]) => [id, until - now] as const);
   }

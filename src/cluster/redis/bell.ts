@@ -8,7 +8,7 @@ import { demandChannel, nodeKey, routesKey } from './keys.ts';
 import { readDemandNotice, readRing } from './messages.ts';
 import { publishCommand } from './publish.ts';
 
-/** A subscriber hears nothing for hours: only a question shows that its connection still lives. */
+/** A subscriber may receive nothing for hours: only a PING shows that its connection is alive. */
 const PING_MS = 2_000;
 /** Joining does not wait longer than this for the subscription; it comes when it can. */
 const SUBSCRIBE_WAIT_MS = 2_000;
@@ -38,7 +38,7 @@ export class RedisBell implements Bell {
   }
 
   async ring(node: string, ring: Ring): Promise<boolean> {
-    // Nobody received it: nobody listens. No answer: nothing is certain.
+    // 0 receivers: nothing listens. No reply: nothing is certain.
     return this.#redis.call(this.#publish, nodeKey(node), JSON.stringify(ring)).then(
       (receivers) => receivers !== 0,
       () => true,
@@ -59,7 +59,7 @@ export class RedisBell implements Bell {
     const subscriber = client.duplicate({ connectionName: 'pullproxy-bell', autoResubscribe: false });
     this.#end = async () => subscriber.disconnect();
     subscriber.on('message', deliver);
-    // The connection for commands says what is wrong with Redis.
+    // The connection for commands logs what is wrong with Redis.
     subscriber.on('error', () => undefined);
     const subscribe = (): Promise<void> =>
       subscriber.subscribe(...channels).then(
@@ -98,7 +98,7 @@ export class RedisBell implements Bell {
 
   #refused(error: unknown, retry: () => void): void {
     if (this.#closed) return;
-    this.#log.warn({ reason: reasonOf(error) }, 'could not subscribe; trying again');
+    this.#log.warn({ reason: reasonOf(error) }, 'could not subscribe to the channels in Redis; trying again');
     retry();
   }
 

@@ -1,6 +1,6 @@
 /**
- * The connection for commands. Nothing waits here for a Redis that is away: commands fail at once while it is disconnected, and
- * a Redis that does not answer counts as disconnected soon.
+ * The connection for commands. Commands do not wait while Redis is away: they fail at once while it is disconnected, and
+ * a Redis that does not answer soon counts as disconnected.
  */
 import { attempt, guard } from '../../boundary.ts';
 import type { Log } from '../../log.ts';
@@ -9,7 +9,7 @@ import { LeftOut } from '../left-out.ts';
 import { type ClientOptions, createRedisClient, type RedisClient } from './client.ts';
 import { SCRIPTS, type ScriptName } from './scripts.ts';
 
-/** A connection that has commands out and brings no byte for so long is cut: Redis is frozen, or the path to it is. */
+/** A connection with pending commands and no received byte for this time is cut: Redis or the network is frozen. */
 const SILENCE_MS_MAX = 2_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const RECONNECT_MS_MAX = 1_000;
@@ -17,16 +17,16 @@ const RECONNECT_MS_MAX = 1_000;
 const DISCONNECT_TIMEOUT_MS = 200;
 /** A Redis that refuses commands is logged this often, not with each of them. */
 const REFUSAL_LOG_MS = 30_000;
-/** A refusal is believed for so long: whoever joined tries again with each beat, one in a second. */
+/** How long a refusal counts. A joined node tries again with each beat, once a second. */
 const REFUSAL_LIVES_MS = 3_000;
-/** A connection is given up for a replica's refusal at most once in this time: where there is no master, another connection is no better. */
+/** After the refusal of a replica the connection is closed at most once in this time: without a master, another connection is no better. */
 const REPLICA_RECONNECT_MS = 5_000;
 
 type Argument = string | number;
 
 export class RedisConnection {
   readonly client: RedisClient;
-  /** Where it is said what was found in this Redis and is not used. */
+  /** Logs entries of this Redis that are not used. */
   readonly leftOut: LeftOut;
   readonly #log: Log;
   readonly #callbacks: ((connected: boolean) => void)[] = [];
@@ -35,7 +35,7 @@ export class RedisConnection {
   #closed = false;
   /** Failed attempts to connect since the last connection. */
   #failures = 0;
-  /** Of the last failure. */
+  /** The reason of the last failure. */
   #reason = '';
   #refusalLoggedAt = Number.NEGATIVE_INFINITY;
   #refused: { readonly reason: string; readonly at: number } | null = null;
@@ -68,7 +68,7 @@ export class RedisConnection {
     return this.#commands;
   }
 
-  /** Why Redis refuses commands although it answers (full, a replica, without the rights); null when it has refused none of late. */
+  /** Why Redis refuses commands although it answers (full, a replica, missing rights); null without a recent refusal. */
   get refusal(): string | null {
     const isLate = this.#refused !== null && performance.now() - this.#refused.at < REFUSAL_LIVES_MS;
     return isLate ? (this.#refused?.reason ?? null) : null;
@@ -97,7 +97,7 @@ export class RedisConnection {
     return this.#send(() => commands[commandName(name)]?.(...keys, ...args));
   }
 
-  /** Sends one command of Redis'. */
+  /** Sends one command. */
   call(command: string, ...args: Argument[]): Promise<unknown> {
     return this.#send(() => this.client.call(command, ...args));
   }
@@ -113,7 +113,7 @@ export class RedisConnection {
     try {
       return await command();
     } catch (error) {
-      // A Redis that refuses: out of memory, read-only, without the rights. Otherwise the connection broke.
+      // Redis refuses: out of memory, read-only, missing rights. Otherwise the connection broke.
       if (error instanceof Error && error.name === 'ReplyError' && !isDataFault(error)) this.#refuses(error);
       throw new DirectoryUnavailable(reasonOf(error), { cause: error });
     }
@@ -137,7 +137,7 @@ export class RedisConnection {
     for (const callback of this.#callbacks) attempt('directory', () => callback(connected));
   }
 
-  /** Errors come with every attempt to reconnect; the first one after a success tells the reason. */
+  /** Every attempt to reconnect gives an error; the first one after a success is logged. */
   #failed(error: Error): void {
     this.#reason = reasonOf(error);
     if (this.#closed || this.#failures++ > 0) return;
@@ -145,14 +145,14 @@ export class RedisConnection {
   }
 }
 
-/** Redis does what it is asked, and fails at what somebody has written there: a key of another type, a count that is no number. */
+/** Redis fails at a stored value: a key of another type, a count that is not a number. */
 export function isDataFault(error: unknown): boolean {
   const reply = error instanceof DirectoryUnavailable ? error.cause : error;
   if (!(reply instanceof Error) || reply.name !== 'ReplyError') return false;
   return /^WRONGTYPE\b|^ERR .*(user_script|not an integer|not a valid float|would overflow|not a float)/.test(reply.message);
 }
 
-/** The client's errors carry the command with its arguments, and that may be the password: only the message is for the log. */
+/** Errors of the client contain the command with its arguments, which may be the password: only the message is logged. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -167,7 +167,7 @@ function clientOptions(): ClientOptions {
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     socketTimeout: SILENCE_MS_MAX,
-    // Whether a command that got no answer happened is unknown. The member says everything anew; nothing is sent twice.
+    // It is unknown whether a command without a reply happened. The member sends everything again; no command is sent twice.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,
@@ -187,7 +187,7 @@ function leavesReplicas(): (error: Error) => boolean {
   };
 }
 
-/** Soon at first, then up to a second, spread so that all nodes don't come at once. */
+/** A short pause at first, then up to a second, spread so that nodes don't connect all at once. */
 function backoffMs(attempt: number): number {
   return Math.random() * Math.min(RECONNECT_MS_MAX, 50 * 2 ** Math.min(attempt, 10));
 }

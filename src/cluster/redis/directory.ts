@@ -1,4 +1,4 @@
-/** The directory in Redis: one method a script, and a few plain commands where nothing must be atomic. */
+/** The directory in Redis: one method for each script, and a few plain commands that need not be atomic. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
@@ -96,8 +96,8 @@ export class RedisDirectory implements Directory {
         this.#key(nodesKey, 'zset', 'zcard'),
       ]);
       const plan = read(readPlan, answer);
-      // Clients are held, and nobody is there who holds them: it is so soon after a loss that no node has noticed.
-      // Redis' clock was set back, and the key would stay for as long as that.
+      // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
+      // If Redis's clock was set back, the key would stay for that time.
       if (Number(lossMs) > recoveryMs) await this.#redis.call('pexpire', lossKey, recoveryMs);
       const waitMs = plan.held > 0 && nodes === 0 ? beatMs : Math.min(Number(lossMs), recoveryMs);
       if (waitMs <= 0) return plan;
@@ -234,7 +234,7 @@ export class RedisDirectory implements Directory {
     return { node: readNode(id, ageMs, said), routes };
   }
 
-  /** Null: what is there can't be read, and could not be mended either. The other routes are shown all the same. */
+  /** Null: the route can't be read, and could not be mended. Other routes are shown nevertheless. */
   async #readRoute(name: string, settings: RouteRecord | null): Promise<RouteSnapshot | null> {
     try {
       return readRoute(name, await this.#route('snapshot', name), settings);
@@ -245,7 +245,7 @@ export class RedisDirectory implements Directory {
     }
   }
 
-  /** Nothing depends on these notes: whatever else stands there, there are none. */
+  /** Nothing depends on these notes: an unreadable value means no notes. */
   async #aside(): Promise<ClusterSnapshot['aside']> {
     const notes = await this.#mending.ofKey(asideKey, 'hash', () => this.#redis.call('hgetall', asideKey)).catch(() => null);
     return [...readHash(notes)].slice(0, ASIDE_SHOWN_MAX).flatMap(([where, json]) => {
@@ -353,14 +353,14 @@ export class RedisDirectory implements Directory {
   }
 }
 
-/** An answer that can't be read is as good as none: it is asked for again. */
+/** A reply that can't be read counts as no reply: the command is sent again. */
 function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
   try {
     return reader(answer);
   } catch (error) {
     if (error instanceof DirectoryUnavailable) throw error;
     internalError('directory', error);
-    throw new DirectoryUnavailable('an answer of Redis can not be read', { cause: error });
+    throw new DirectoryUnavailable('a reply of Redis can not be read', { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Every key and channel that pullproxy's directory uses in Redis, as plain text so that `redis-cli` reads them. BullMQ's own are
- * elsewhere (`{pp-bull}`).
+ * Every key and channel of pullproxy's directory in Redis, as plain text so that `redis-cli` reads them. BullMQ's keys begin
+ * with `{pp-bull}`.
  */
 import { DECLARATION_KINDS, type DeclarationKind } from '../declarations.ts';
 
@@ -10,7 +10,7 @@ export const nodesKey = 'pp:nodes';
 /** HASH: route → its settings as JSON. Also the channel that tells of a change. */
 export const routesKey = 'pp:routes';
 
-/** HASH: of what is declared, the name of the cluster and the highest version. In the hash slot of `routesKey`, as the next one. */
+/** HASH: the name of the cluster and the highest version of declarations. In the hash slot of `routesKey`, as the next one. */
 export const declaredKey = `pp:{${routesKey}}:about`;
 
 /** HASH: `KIND NAME` → version of the declaration and a hash of its value; deleted ones stay with `-`. */
@@ -22,18 +22,18 @@ const DECLARED_VALUES: Readonly<Record<DeclarationKind, string>> = { settings: r
 /** As the scripts of declarations take them. */
 export const declarationKeys: readonly string[] = [declaredKey, versionsKey, ...DECLARATION_KINDS.map((kind) => DECLARED_VALUES[kind])];
 
-/** STRING that lasts for as long as the directory is known to be incomplete after a loss. */
+/** STRING that exists while the directory is known to be incomplete after a loss. */
 export const lossKey = 'pp:loss';
 
-/** HASH: key → what was found there, when and what became of it: see mending.ts. */
+/** HASH: key → what was found there, when, and what was done: see mending.ts. */
 export const asideKey = 'pp:aside';
 
-/** HASH: what the node says of itself. Also the channel that reaches it. */
+/** HASH: what the node says about itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;
 }
 
-/** SET: routes at which the node has something registered. */
+/** SET: routes at which the node has entries. */
 export function nodeRoutesKey(node: string): string {
   return `pp:node:${node}:routes`;
 }
@@ -52,16 +52,16 @@ export const demandChannel = 'pp:demand';
  * | `held` | ZSET | `<node>:<hold>` → arrival, Redis time in ms |
  * | `holders` | HASH | node → how many of `held` are its |
  * | `promised` | ZSET | member of `held` → when the promise of a slot lapses |
- * | `free` | HASH | node → idle slots that lie there and nobody is promised |
+ * | `free` | HASH | node → idle slots there that are not promised |
  * | `serving` | HASH | node → clients that are being served through it |
  * | `instances` | HASH | instance → JSON of seq, concurrency, active, node, state, startId, version |
- * | `starting` | ZSET | start id → when the start is given up |
- * | `begun` | ZSET | start id → when it was begun, Redis time in ms |
+ * | `starting` | ZSET | start id → when the start counts as failed |
+ * | `begun` | ZSET | start id → when it began, Redis time in ms |
  * | `jobs` | HASH | start id → when its job was taken, Redis time in ms |
  * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once; what all instances come to, and the `newest`; of starts: `begun`, `wanted`, `restart…`, `failures` and what belongs to it |
  */
 export function routeKeys(route: string): string[] {
-  // Redis hashes what stands between the first { and the next }; a route with braces would scatter its keys.
+  // Redis hashes the text between the first { and the next }; a route with braces would scatter its keys.
   if (!/^[^{}]+$/.test(route)) throw new RangeError(`not a route's name: ${JSON.stringify(route)}`);
   return ROUTE_PARTS.map(([part]) => `pp:{${route}}:${part}`);
 }

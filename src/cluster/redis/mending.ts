@@ -1,6 +1,6 @@
 /**
- * When a command fails at what somebody has written into Redis, the key is moved aside or the entry taken out, it is noted where everybody
- * sees it, and the command runs again. What was there is soft state: its nodes say it anew with their next beats.
+ * When a command fails because of a foreign value in Redis, the key is moved aside or the entry removed, a note is written for `inspect`
+ * and the page, and the command runs again. The lost entries are soft state: nodes write them again with their next beats.
  */
 
 import { isDataFault, type RedisConnection } from './connection.ts';
@@ -13,7 +13,7 @@ const NOTES_MAX = 100;
 
 export class Mending {
   readonly #redis: RedisConnection;
-  /** Under way: commands that fail together wait for the same one. */
+  /** In progress: commands that fail together wait for the same one. */
   readonly #running = new Map<string, Promise<void>>();
 
   constructor(redis: RedisConnection) {
@@ -41,10 +41,10 @@ export class Mending {
     });
   }
 
-  /** Entries that were taken out of a route's keys: { key, entry, value, ... }. */
+  /** Entries that were removed from a route's keys: { key, entry, value, ... }. */
   noteTakenOut(answer: unknown): void {
     for (const [key, entry, value] of tuples(answer, 3)) {
-      this.#note(`${String(key)} ${String(entry)}`, `${String(value)}: taken out`);
+      this.#note(`${String(key)} ${String(entry)}`, `${String(value)}: removed`);
     }
   }
 
@@ -71,11 +71,11 @@ export class Mending {
   }
 
   #note(where: string, what: string): void {
-    this.#redis.leftOut.note(where, what, 'Redis had something that can not be used: it was moved aside or taken out');
+    this.#redis.leftOut.note(where, what, 'Redis had an entry that can not be used: it was moved aside or removed');
     void this.#keep(where, what).catch(() => undefined);
   }
 
-  /** For `inspect` and the page, whoever found it. Nothing depends on it. */
+  /** For `inspect` and the page. Nothing depends on it. */
   async #keep(where: string, what: string): Promise<void> {
     if (Number(await this.#redis.call('hlen', asideKey)) >= NOTES_MAX) return;
     await this.#redis.call('hset', asideKey, where, JSON.stringify({ what, at: Date.now() }));

@@ -1,10 +1,10 @@
-/** Reads what is rung. Null: it is nothing that this version understands. */
+/** Parses messages. Null: this version does not understand it. */
 import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
 import { addressOf, countOf, nodeIdOf, objectOf, routeNameOf, timeOf } from '../values.ts';
 
-/** A message is a few names and numbers. */
+/** A message contains a few names and numbers. */
 export const messageCharsMax = 2_048;
-/** One ring is about that many slots at most. */
+/** The most slots of one message. */
 const SLOTS_MAX = 1_000_000;
 /** A day. */
 const DELAY_MS_MAX = 86_400_000;

@@ -27,7 +27,7 @@ export function createRedisCluster(options: {
   return { cluster: new ClusterMember({ self, version, log, kept, directory, bell: new RedisBell(connection, log) }), directory };
 }
 
-/** Rings nodes, for those who are none. It connects at once; `close` ends that. */
+/** Rings nodes, for processes that are no nodes. It connects at once; `close` ends that. */
 export function createRedisBell(options: {
   readonly url: string;
   readonly log: Log;
@@ -41,7 +41,7 @@ export function createRedisBell(options: {
   };
 }
 
-/** The directory in Redis for those who are no node: the scaler, `status`, `route`. It connects at once; `close` ends that. */
+/** The directory in Redis for processes that are no nodes: the scaler, `status`, `route`. It connects at once; `close` ends that. */
 export function createRedisDirectory(options: { readonly url: string; readonly log: Log }): StartDirectory {
   return new RedisDirectory(new RedisConnection(options.url, options.log));
 }

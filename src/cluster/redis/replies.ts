@@ -1,6 +1,6 @@
 /**
- * Reads what the scripts return: flat lists of numbers and strings, -1 for what is not there. Names, addresses and JSON in them are what
- * somebody wrote into Redis: what does not pass its check in values.ts is left out.
+ * Parses the replies of scripts: flat lists of numbers and strings, -1 for a missing value. Names, addresses and JSON in them may be
+ * written by anybody: a value that does not pass its check in values.ts is left out.
  */
 import type { InstanceInfo, InstanceSnapshot, InstanceState, LimitSetter, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
 import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, versionMax } from '../declarations.ts';
@@ -48,7 +48,7 @@ export function readMatched(answer: unknown): Matched {
   };
 }
 
-/** Where the asker's address is missing or none, the promise lapses by itself. */
+/** If the asker's address is missing or invalid, the promise lapses. */
 function readMove([from, to, address, count]: readonly unknown[]): Move[] {
   const [giver, asker, reached, slots] = [nodeIdOf(from), nodeIdOf(to), addressOf(address), countOf(count)];
   if (giver === null || asker === null || reached === null || slots === null || slots === 0) return [];
@@ -141,7 +141,7 @@ export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unk
     routesKnown: routesKnown === 1,
     others: number(others),
     jumpedMs: number(jumpedMs),
-    // What is no node's name was taken off the list, and has nothing that is to be cleaned up.
+    // A name that is not a node id was removed from the list, and has nothing to clean up.
     dead: dead.flatMap((node) => nodeIdOf(node) ?? []),
   };
 }
@@ -176,7 +176,7 @@ export function readRoute(name: string, answer: unknown, settings: RouteRecord |
   };
 }
 
-/** An instance as it was stored; null when it is described by something else. */
+/** An instance as it was stored; null when its description is invalid. */
 export function readInstance(json: unknown): InstanceSnapshot | null {
   const said = objectOf(json);
   if (said === null) return null;
@@ -197,7 +197,7 @@ export function readInstance(json: unknown): InstanceSnapshot | null {
   };
 }
 
-/** A state of a later version is none in which it takes clients, as far as this one knows. */
+/** An unknown state of a later version counts as one without clients. */
 function readState(state: unknown): InstanceState {
   return state === 'starting' || state === 'ready' || state === 'paused' ? state : 'draining';
 }
@@ -221,7 +221,7 @@ export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): N
 
 export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'draining', 'holds', 'coldStarts'] as const;
 
-/** What another version, or nobody, has written counts as nothing. */
+/** A value that this version does not know counts as missing. */
 function readCounts(json: unknown): WaitCounts {
   const counts = Object.entries(objectOf(json) ?? {}).slice(0, WAIT_COUNTS_MAX);
   return Object.fromEntries(
@@ -229,7 +229,7 @@ function readCounts(json: unknown): WaitCounts {
   );
 }
 
-/** What HGETALL answers; the client makes an object of it. */
+/** The reply of HGETALL; the client makes an object of it. */
 export function readHash(answer: unknown): Map<string, string> {
   const fields = typeof answer === 'object' && answer !== null ? Object.entries(answer) : [];
   return new Map(fields.map(([field, value]) => [field, String(value)]));
@@ -246,14 +246,14 @@ export function list(answer: unknown): unknown[] {
   return Array.isArray(answer) ? answer : [];
 }
 
-/** What has no time of the directory was not said by one of its scripts: nothing of it is believed. */
+/** A reply without the directory's time is not from one of the scripts: nothing in it is used. */
 function clockOf(value: unknown): number {
   const now = typeof value === 'number' ? present(value) : null;
-  if (now === null) throw new DirectoryUnavailable('an answer without a time');
+  if (now === null) throw new DirectoryUnavailable('a reply without a time');
   return now;
 }
 
-/** Not a number, less than nothing, or more than there can be: nothing. */
+/** Null for a value that is not a number, negative, or too large. */
 function number(value: unknown): number {
   return present(value) ?? 0;
 }

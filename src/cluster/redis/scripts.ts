@@ -1,4 +1,4 @@
-/** The Lua scripts beside this file: one file a transition, read once. */
+/** The Lua scripts beside this file: one file for each transition, read once. */
 import { readFileSync } from 'node:fs';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { deletionsMax, versionMax } from '../declarations.ts';
@@ -38,12 +38,12 @@ const CONSTANTS = Object.entries({
   nodeCharsMax,
   addressCharsMax,
   startTimeoutMaxMs: LONGEST_TIMER_MS,
-  /** Bounds of what is read at once, whoever wrote it. */
+  /** Limits of single values, because anybody may have written them. */
   instanceCharsMax: 4_096,
   routeCharsMax: 253,
   settingsCharsMax: 65_536,
   nodeFieldCharsMax: 8_192,
-  /** What was moved aside can be looked at for a day. */
+  /** Keys that were moved aside stay for a day. */
   asideLivesMs: 24 * 3_600_000,
   auditedMax: 20,
   auditedCharsMax: 100,
@@ -54,7 +54,7 @@ const CONSTANTS = Object.entries({
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
 
-/** What stands before a script: what all scripts of a route share, and what those share that search for slots. */
+/** Shared parts that are put before a script: for all scripts of a route, and for those that search slots. */
 const ROUTE = ['_route'];
 const SEARCH = ['_route', '_match'];
 const AUDIT = ['_route', '_audit'];

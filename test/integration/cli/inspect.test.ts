@@ -41,7 +41,7 @@ describe('over a Redis', () => {
   test('a living cluster contradicts itself nowhere, and each of its keys is explained', async () => {
     const { code, stdout } = await inspect();
     expect([code, stdout]).toEqual([0, expect.stringMatching(/Nothing contradicts itself\.\n$/)]);
-    expect(stdout).toMatch(/^ {2}pp:node:n1 +hash +\d+ +in \d+ s +what the node says of itself$/m);
+    expect(stdout).toMatch(/^ {2}pp:node:n1 +hash +\d+ +in \d+ s +what the node says about itself$/m);
     expect(stdout).toMatch(/^ {2}app\.example\.com +1 +0 +0 +0 +0 +1$/m);
     const report = JSON.parse((await inspect('--json')).stdout) as Report;
     expect(report.keys.length).toBeGreaterThan(8);
@@ -60,7 +60,7 @@ describe('over a Redis', () => {
     await client.set('{pp-bull}:startup:de:gone.example.com', '4711');
     const { code, stdout } = await inspect();
     expect(code).toBe(1);
-    expect(stdout).toContain('orders for gone.example.com are merged with job 4711, which is not there: nothing is started for it');
+    expect(stdout).toContain('orders for gone.example.com are merged with job 4711, which does not exist: nothing is started for it');
     expect(stdout).toContain("redis-cli del '{pp-bull}:startup:de:gone.example.com'");
   });
 
@@ -72,7 +72,7 @@ describe('over a Redis', () => {
       expect.objectContaining({
         severity: 'broken',
         key: 'pp:routes',
-        what: expect.stringContaining('the settings of bad.example.com are bad'),
+        what: expect.stringContaining('the settings of bad.example.com are invalid'),
       }),
     ]);
     await client.hdel('pp:routes', 'bad.example.com');

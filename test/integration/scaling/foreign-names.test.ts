@@ -54,7 +54,7 @@ test('a name that is none starts nothing, and is said once and by inspect', asyn
   expect(lines.map(({ found }) => found).sort()).toEqual([...bad].sort());
   const { stdout } = await runCommand(['inspect', '--json'], { env: { PULLPROXY_REDIS: redis.url } });
   const { findings } = JSON.parse(stdout) as { findings: { what: string }[] };
-  for (const name of bad) expect(findings.map(({ what }) => what)).toContain(`${JSON.stringify(name)} is no name of a route`);
+  for (const name of bad) expect(findings.map(({ what }) => what)).toContain(`${JSON.stringify(name)} is not a route's name`);
   const status = await runCommand(['status', '--json'], { env: { PULLPROXY_REDIS: redis.url } });
   expect((JSON.parse(status.stdout) as { routes: { name: string }[] }).routes.map(({ name }) => name)).toEqual(['good.example.com']);
 }, 60_000);

@@ -68,7 +68,7 @@ describe('what contradicts itself', () => {
   });
 
   test.each<[string, Readonly<Record<string, Stored | null>>, string[]]>([
-    ['a key of nobody', { 'pp:colour': stored('string', { red: '' }, null) }, ['odd pp:colour: nobody of this version knows this key']],
+    ['a key of nobody', { 'pp:colour': stored('string', { red: '' }, null) }, ['odd pp:colour: this version does not know this key']],
     ['a wrong type', { [`${ROUTE}:free`]: stored('list', {}) }, [`broken ${ROUTE}:free: it is a list and should be a hash`]],
     [
       'a key for ever',
@@ -80,7 +80,7 @@ describe('what contradicts itself', () => {
       { [nodesKey]: stored('zset', { a: NOW - 400, b: NOW - 9_000 }, null) },
       ['odd pp:nodes: node b is listed and has not said that it lives for 9 s'],
     ],
-    ['a node without a word', { [nodeKey('b')]: null }, ['odd pp:node:b: node b is listed and says nothing of itself']],
+    ['a node without a word', { [nodeKey('b')]: null }, ['odd pp:node:b: node b is listed, and its own key is missing']],
     ['a node that is not listed', { [nodesKey]: stored('zset', { a: NOW }, null) }, ['odd pp:node:b: node b is not listed in pp:nodes']],
     [
       'two nodes at one address',
@@ -95,14 +95,16 @@ describe('what contradicts itself', () => {
     [
       'something at a route that nobody would clean up',
       { [nodeRoutesKey('a')]: null },
-      ['broken pp:node:a:routes: node a has something at app.example.com, and its list of routes does not say so'],
+      ['broken pp:node:a:routes: node a has entries at app.example.com, and its list of routes does not have that route'],
     ],
     [
       'bad settings',
       { [routesKey]: stored('hash', { 'app.example.com': '{"maxHeld":"x"}', other: 'x' }, null) },
       [
-        expect.stringMatching(/^broken pp:routes: the settings of app\.example\.com are bad: maxHeld "x": expected/) as unknown as string,
-        'broken pp:routes: the settings of other are bad: not JSON: x',
+        expect.stringMatching(
+          /^broken pp:routes: the settings of app\.example\.com are invalid: maxHeld "x": expected/,
+        ) as unknown as string,
+        'broken pp:routes: the settings of other are invalid: not JSON: x',
       ],
     ],
     [
@@ -143,12 +145,12 @@ describe('what contradicts itself', () => {
     [
       'an instance that is none',
       { [`${ROUTE}:instances`]: stored('hash', { i1: ready(), i2: 'x' }) },
-      [`broken ${ROUTE}:instances: instance i2 is described by something else: x`],
+      [`broken ${ROUTE}:instances: instance i2 has an invalid description: x`],
     ],
     [
       'a start that nobody gave up',
       { [`${ROUTE}:starting`]: stored('zset', { s1: NOW - 5_000 }) },
-      [`odd ${ROUTE}:starting: start s1 should have been given up`],
+      [`odd ${ROUTE}:starting: start s1 should have expired`],
     ],
     [
       'a node whose address is lost',
@@ -159,13 +161,13 @@ describe('what contradicts itself', () => {
       'orders that are merged with a job that is gone',
       { '{pp-bull}:startup:de:app.example.com': stored('string', { 6: '' }, null) },
       [
-        'broken {pp-bull}:startup:de:app.example.com: orders for app.example.com are merged with job 6, which is not there: nothing is started for it',
+        'broken {pp-bull}:startup:de:app.example.com: orders for app.example.com are merged with job 6, which does not exist: nothing is started for it',
       ],
     ],
     [
-      'a job that nobody works on',
+      'a job that no scaler runs',
       { '{pp-bull}:startup:7:lock': null },
-      ['odd {pp-bull}:startup:active: nobody works on job 7, which was begun'],
+      ['odd {pp-bull}:startup:active: job 7 has begun, and no scaler runs it'],
     ],
     [
       'a paused queue',
@@ -175,7 +177,7 @@ describe('what contradicts itself', () => {
     [
       'a listed job that is gone',
       { '{pp-bull}:startup:failed': stored('zset', { 3: NOW }, null) },
-      ['odd {pp-bull}:startup:failed: job 3 is listed and not there'],
+      ['odd {pp-bull}:startup:failed: job 3 is listed and does not exist'],
     ],
   ])('%s', (_, changes, expected) => {
     expect(found(changes)).toEqual(expected);
@@ -203,9 +205,9 @@ describe('the text', () => {
 
   test('explains the keys of all, in short, and says last what is wrong', () => {
     const text = inspectionText({ dump: wrong, findings: findInconsistencies(wrong), route: null }, 200);
-    expect(text).toMatch(/^ {2}pp:nodes +zset +2 +never +all nodes, and when each last said that it lives$/m);
+    expect(text).toMatch(/^ {2}pp:nodes +zset +2 +never +all nodes, and the last beat of each$/m);
     expect(text).toMatch(/^ {2}ROUTE +HELD +PROMISED +FREE +INSTANCES +STARTING +NODES\n {2}app\.example\.com +1 +0 +3 +1 +1 +1$/m);
-    expect(text).toMatch(/^ {2}free +hash +idle slots that lie at each node and nobody is promised$/m);
+    expect(text).toMatch(/^ {2}free +hash +idle slots at each node that are not promised$/m);
     expect(text.split('\n').slice(-2)[0]).toBe(`✗ ${ROUTE}:held: 1 client held although 3 slots free`);
   });
 

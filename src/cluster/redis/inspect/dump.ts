@@ -1,21 +1,21 @@
-/** Reads every key of pullproxy's that a Redis has, and changes none: the scripts would tidy up what is to be seen here. */
+/** Reads every key of pullproxy's that a Redis has, and changes none: the scripts would remove what should be shown here. */
 import { Cluster } from 'ioredis';
 import type { Log } from '../../../log.ts';
 import { isDataFault, RedisConnection } from '../connection.ts';
 import { list, readHash, tuples } from '../replies.ts';
 
 export interface Stored {
-  /** As Redis names it. */
+  /** The type as Redis names it. */
   readonly type: string;
   /** Null: it never expires. */
   readonly expiresInMs: number | null;
-  /** How many entries there are; of a string its letters. */
+  /** The number of entries; for a string its characters. */
   readonly size: number;
   /** Entries as text → their value or score; of strings, lists and sets the values are empty. At most `entriesMax`. */
   readonly entries: ReadonlyMap<string, string>;
 }
 
-/** What was there at about one moment: keys of different slots can't be read as one. */
+/** The content at about one moment: keys of different slots can't be read atomically. */
 export interface Dump {
   /** Redis' time in ms since the epoch. */
   readonly now: number;
@@ -29,7 +29,7 @@ const PATTERNS = ['pp:*', '{pp-bull}:*'];
 const SCAN_COUNT = 1_000;
 /** Keys that are asked for at the same time. */
 const AT_ONCE = 100;
-/** BullMQ's jobs: that they are there is all that is to be known here. */
+/** For BullMQ's jobs only their existence matters. */
 const JOB = /^\{pp-bull\}:startup:(\d+|force-\w+|[\w-]+-\d+)$/;
 
 export class Inspector {
@@ -79,7 +79,7 @@ export class Inspector {
     return [...found].sort();
   }
 
-  /** Null when it is gone meanwhile, or has become something else. */
+  /** Null when the key is gone meanwhile, or has another type. */
   async #readKey(key: string): Promise<Stored | null> {
     return this.#readWhatItIs(key).catch((error: unknown) => {
       if (isDataFault(error)) return null;

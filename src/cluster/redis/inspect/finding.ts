@@ -1,5 +1,5 @@
 export interface Finding {
-  /** `broken`: it does harm; `odd`: it should not be, and heals by itself or harms nobody. */
+  /** `broken`: it does harm; `odd`: it is wrong, but heals by itself or does no harm. */
   readonly severity: 'broken' | 'odd';
   /** Where to look: a key, or a setting of the server. */
   readonly key: string;

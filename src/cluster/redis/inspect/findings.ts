@@ -1,4 +1,4 @@
-/** What in a Redis contradicts itself. Pure functions of a dump. */
+/** Finds contradictions in Redis. Pure functions of a dump. */
 import { ROUTE_NAME_EXPECTED } from '../../../config/route-name.ts';
 import { parseRouteSettings, type RouteRecord } from '../../../config/route-settings.ts';
 import { ConfigError } from '../../../errors.ts';
@@ -11,7 +11,7 @@ import { type Meaning, meaningOf } from './meaning.ts';
 import { queueFindings } from './queue-findings.ts';
 import { routeFindings } from './route-findings.ts';
 
-/** A clock that differs by less proves nothing. */
+/** A smaller difference of clocks proves nothing. */
 const CLOCK_TOLERANCE_MS = 1_000;
 const ASIDE_PREFIX = 'pp:aside:';
 
@@ -56,18 +56,18 @@ function keyFindings({ keys }: Dump): Finding[] {
       found.push({
         severity: 'odd',
         key,
-        what: 'nobody of this version knows this key',
-        advice: 'It is of another version, or of somebody else who should use another prefix.',
+        what: 'this version does not know this key',
+        advice: 'It belongs to another version, or to another program, which should use another prefix.',
       });
     } else if (meaning.type !== '' && meaning.type !== type) {
-      const advice = `Somebody else wrote it. Delete it, and it is made anew: redis-cli del '${key}'`;
+      const advice = `Another program wrote it. Delete it, and it is written again: redis-cli del '${key}'`;
       found.push({ severity: 'broken', key, what: `it is a ${type} and should be a ${meaning.type}`, advice });
     } else if (meaning.expires && expiresInMs === null && !isRenewedSoon(meaning, keys)) {
       found.push({
         severity: 'odd',
         key,
         what: 'it never expires, although it should',
-        advice: 'Nodes that live set it right with their next beat; if none does, delete it.',
+        advice: 'Living nodes correct it with their next beat; if none does, delete it.',
       });
     }
   }
@@ -90,15 +90,15 @@ function nodeFindings({ keys, now }: Dump): Finding[] {
   const addresses = new Map<string, string>();
   for (const [node, beat] of beats) {
     if (nodeIdOf(node) === null) {
-      const advice = 'It is left out everywhere, and goes by itself.';
-      found.push({ severity: 'odd', key: nodesKey, what: `${JSON.stringify(node.slice(0, 80))} is no name of a node`, advice });
+      const advice = 'It is not used, and is removed by itself.';
+      found.push({ severity: 'odd', key: nodesKey, what: `${JSON.stringify(node.slice(0, 80))} is not a node id`, advice });
       continue;
     }
     const ageMs = now - Number(beat);
     const said = keys.get(nodeKey(node));
     const key = nodeKey(node);
     if (ageMs > deadAfterMs) {
-      const advice = 'A node that lives removes it within a second; if it stays, none does.';
+      const advice = 'A living node removes it within a second; if it stays, there is none.';
       found.push({
         severity: 'odd',
         key: nodesKey,
@@ -111,16 +111,16 @@ function nodeFindings({ keys, now }: Dump): Finding[] {
       found.push({
         severity: 'odd',
         key: nodesKey,
-        what: `node ${node} was heard in the future`,
-        advice: "Redis' clock was set back; the node's next beat sets it right.",
+        what: `the last beat of node ${node} is in the future`,
+        advice: "Redis's clock was set back; the node's next beat corrects it.",
       });
     }
     if (said === undefined) {
       found.push({
         severity: 'odd',
         key,
-        what: `node ${node} is listed and says nothing of itself`,
-        advice: 'Its next beat says it again.',
+        what: `node ${node} is listed, and its own key is missing`,
+        advice: 'Its next beat writes it again.',
       });
       continue;
     }
@@ -158,7 +158,7 @@ function leftBehind(keys: Dump['keys'], beats: ReadonlyMap<string, string>): Fin
       severity: 'odd',
       key,
       what: `node ${meaning.name} is not listed in ${nodesKey}`,
-      advice: 'It left, or was cut off: this expires by itself.',
+      advice: 'It left, or was cut off: this key expires.',
     });
   }
   for (const [node] of beats) {
@@ -166,23 +166,23 @@ function leftBehind(keys: Dump['keys'], beats: ReadonlyMap<string, string>): Fin
     for (const [key, { entries }] of keys) {
       const meaning = meaningOf(key);
       if (meaning?.of !== 'route' || meaning.part !== 'nodes' || !entries.has(node) || known?.has(meaning.name)) continue;
-      const what = `node ${node} has something at ${meaning.name}, and its list of routes does not say so`;
+      const what = `node ${node} has entries at ${meaning.name}, and its list of routes does not have that route`;
       found.push({
         severity: 'broken',
         key: nodeRoutesKey(node),
         what,
-        advice: 'If it died, nobody would clean up there. It says it again after a loss: restart the node.',
+        advice: 'If the node died, no other node would clean up there. Restart the node.',
       });
     }
   }
   return found;
 }
 
-/** What a command could not use, and whether it is still there to be looked at. */
+/** Values that a command could not use, and whether they are still there. */
 function asideFindings({ keys }: Dump): Finding[] {
   const found: Finding[] = [];
   for (const [where, json] of keys.get(asideKey)?.entries ?? []) {
-    const advice = 'Somebody else writes into this Redis: give pullproxy one of its own, or its own user (deploy/redis.acl).';
+    const advice = 'Another program writes into this Redis: give pullproxy its own Redis, or its own user (deploy/redis.acl).';
     found.push({ severity: 'odd', key: textOf(where, 200), what: `it could not be used: ${textOf(objectOf(json)?.what, 200)}`, advice });
   }
   for (const [key, { type, expiresInMs }] of keys) {
@@ -198,21 +198,21 @@ function settingsFindings({ keys }: Dump): Finding[] {
   const found: Finding[] = [];
   for (const [route, json] of keys.get(routesKey)?.entries ?? []) {
     if (routeNameOf(route) === null) {
-      const advice = `It is left out everywhere. A name is ${ROUTE_NAME_EXPECTED}.`;
-      found.push({ severity: 'broken', key: routesKey, what: `${JSON.stringify(route.slice(0, 80))} is no name of a route`, advice });
+      const advice = `It is not used. A name is ${ROUTE_NAME_EXPECTED}.`;
+      found.push({ severity: 'broken', key: routesKey, what: `${JSON.stringify(route.slice(0, 80))} is not a route's name`, advice });
       continue;
     }
     const problem = badSettings(json);
     if (problem === null) continue;
-    const advice = `Nobody follows them. Set them anew: pullproxy route set ${route} key=value...`;
-    found.push({ severity: 'broken', key: routesKey, what: `the settings of ${route} are bad: ${problem}`, advice });
+    const advice = `They are not used. Set them again: pullproxy route set ${route} key=value...`;
+    found.push({ severity: 'broken', key: routesKey, what: `the settings of ${route} are invalid: ${problem}`, advice });
   }
   if (keys.has(lossKey)) {
     found.push({
       severity: 'odd',
       key: lossKey,
       what: 'Redis has lost its data a moment ago',
-      advice: 'Within two seconds the nodes have said everything again.',
+      advice: 'Within two seconds the nodes have written everything again.',
     });
   }
   return found;

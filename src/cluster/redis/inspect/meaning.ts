@@ -3,12 +3,12 @@
 export interface Meaning {
   /** The part of the cluster that it belongs to. */
   readonly of: 'cluster' | 'node' | 'route' | 'queue';
-  /** The node or route; empty for what belongs to all. */
+  /** The node or route; empty for keys of the whole cluster. */
   readonly name: string;
-  /** Of a route's keys, the last part. */
+  /** The last part of a route's key. */
   readonly part: string;
   readonly type: string;
-  /** Whether it is meant to expire when nobody refreshes it. */
+  /** Whether it should expire when no node renews it. */
   readonly expires: boolean;
   readonly what: string;
 }
@@ -18,36 +18,36 @@ type Row = readonly [type: string, expires: boolean, what: string];
 /** The keys `pp:{<route>}:<part>`, in the order in which people ask. */
 export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
   held: ['zset', true, 'clients that wait, NODE:HOLD, by arrival'],
-  promised: ['zset', true, 'those of held for whom a slot is on its way, and when that promise lapses'],
-  holders: ['hash', true, 'how many of held each node has'],
-  free: ['hash', true, 'idle slots that lie at each node and nobody is promised'],
+  promised: ['zset', true, 'held clients with a slot on its way, and when that promise lapses'],
+  holders: ['hash', true, 'the number of held clients of each node'],
+  free: ['hash', true, 'idle slots at each node that are not promised'],
   serving: ['hash', true, 'clients that each node serves now'],
   instances: ['hash', true, 'linked instances, as their home nodes describe them'],
-  starting: ['zset', true, 'starts that are under way, and when each is given up'],
-  begun: ['zset', true, 'when the last starts were begun'],
+  starting: ['zset', true, 'starts in progress, and when each counts as failed'],
+  begun: ['zset', true, 'when the last starts began'],
   jobs: ['hash', true, 'when the jobs of the last starts were taken'],
-  nodes: ['zset', true, 'nodes that have something here, and their last sign of life'],
+  nodes: ['zset', true, 'nodes with entries here, and their last beat'],
   peers: ['hash', true, 'the addresses of these nodes'],
   meta: ['hash', true, 'what is remembered of instances and starts: concurrency, failures, restarts'],
 };
 
 const CLUSTER: Readonly<Record<string, Row>> = {
-  'pp:nodes': ['zset', false, 'all nodes, and when each last said that it lives'],
+  'pp:nodes': ['zset', false, 'all nodes, and the last beat of each'],
   'pp:routes': ['hash', false, 'settings of routes, as they were written'],
-  'pp:{pp:routes}:about': ['hash', false, 'of what is declared: the name of the cluster, and the highest version'],
-  'pp:{pp:routes}:versions': ['hash', false, 'of what is declared: versions, deleted ones with -'],
-  'pp:aside': ['hash', true, 'what was found in other keys and could not be used'],
-  'pp:loss': ['string', true, 'Redis has lost its data a moment ago; nothing is started until all nodes have said theirs again'],
+  'pp:{pp:routes}:about': ['hash', false, 'of declarations: the name of the cluster, and the highest version'],
+  'pp:{pp:routes}:versions': ['hash', false, 'of declarations: versions, deleted ones with -'],
+  'pp:aside': ['hash', true, 'values of other keys that could not be used'],
+  'pp:loss': ['string', true, 'Redis has lost its data a moment ago; nothing is started until all nodes have written theirs again'],
 };
 
 const QUEUE: Readonly<Record<string, Row>> = {
   wait: ['list', false, 'jobs that wait for a scaler'],
-  active: ['list', false, 'jobs that a scaler works on'],
+  active: ['list', false, 'jobs that run at a scaler'],
   delayed: ['zset', false, 'jobs that are tried again later'],
   prioritized: ['zset', false, 'jobs in an order of their own'],
-  failed: ['zset', false, 'jobs that were given up'],
+  failed: ['zset', false, 'jobs that failed'],
   completed: ['zset', false, 'jobs that are done'],
-  events: ['stream', false, 'what happened to jobs, for those who listen'],
+  events: ['stream', false, 'events of jobs, for listeners'],
   meta: ['hash', false, 'settings of the queue'],
   id: ['string', false, 'the last number given to a job'],
 };
@@ -59,13 +59,13 @@ export function meaningOf(key: string): Meaning | null {
   const node = /^pp:node:([^:]+)(:routes)?$/.exec(key);
   if (node !== null) {
     const row: Row =
-      node[2] === undefined ? ['hash', true, 'what the node says of itself'] : ['set', true, 'routes at which the node has something'];
+      node[2] === undefined ? ['hash', true, 'what the node says about itself'] : ['set', true, 'routes at which the node has entries'];
     return meaning('node', node[1] ?? '', node[2] === undefined ? '' : 'routes', row);
   }
   const route = /^pp:\{([^{}]+)\}:(\w+)$/.exec(key);
   const part = Object.hasOwn(ROUTE_PARTS, route?.[2] ?? '') ? ROUTE_PARTS[route?.[2] ?? ''] : undefined;
   if (route !== null) return part === undefined ? null : meaning('route', route[1] ?? '', route[2] ?? '', part);
-  if (key.startsWith('pp:aside:')) return meaning('cluster', '', 'aside', ['', true, 'it stood where something of another type should be']);
+  if (key.startsWith('pp:aside:')) return meaning('cluster', '', 'aside', ['', true, 'it was in the place of a key of another type']);
   return key.startsWith('{pp-bull}:') ? queueMeaning(key) : null;
 }
 

@@ -1,13 +1,13 @@
-/** What at one route contradicts itself. */
+/** Finds contradictions at one route. */
 import { deadAfterMs, promiseMs } from '../../limits.ts';
 import type { Dump, Stored } from './dump.ts';
 import type { Finding } from './finding.ts';
 
 type Entries = Stored['entries'];
 
-/** Beats and transitions overlap: what is a little late is no contradiction. */
+/** Beats and transitions overlap: a small delay is no contradiction. */
 const LATE_MS = 1_000;
-const AT_NEXT_BEAT = "The node's next beat sets it right.";
+const AT_NEXT_BEAT = "The node's next beat corrects it.";
 
 interface Instance {
   readonly node: string;
@@ -33,7 +33,7 @@ export function routeFindings(route: string, { keys, now }: Dump): Finding[] {
           `${count} of node ${node}, which has not been heard here lately`,
           'The next transition of this route removes it.',
         );
-      if (!/^\d+$/.test(count)) find('broken', name, `${count} of node ${node} is no count`, AT_NEXT_BEAT);
+      if (!/^\d+$/.test(count)) find('broken', name, `${count} of node ${node} is not a number`, AT_NEXT_BEAT);
     }
   }
   for (const node of living) {
@@ -57,7 +57,7 @@ export function routeFindings(route: string, { keys, now }: Dump): Finding[] {
   }
   for (const [start, until] of part('starting')) {
     if (now - Number(until) > LATE_MS)
-      find('odd', 'starting', `start ${start} should have been given up`, 'The next transition of this route removes it.');
+      find('odd', 'starting', `start ${start} should have expired`, 'The next transition of this route removes it.');
   }
   return found;
 }
@@ -71,7 +71,7 @@ function heldFindings(part: (name: string) => Entries, now: number, find: Find):
     const node = client.slice(0, client.indexOf(':'));
     counts.set(node, (counts.get(node) ?? 0) + 1);
     if (Number(arrival) - now > LATE_MS)
-      find('odd', 'held', `${client} arrived in the future`, "Redis' clock was set back: such clients wait behind others.");
+      find('odd', 'held', `the arrival of ${client} is in the future`, "Redis's clock was set back: such clients wait behind others.");
   }
   for (const node of new Set([...counts.keys(), ...part('holders').keys()])) {
     const [real, said] = [counts.get(node) ?? 0, Number(part('holders').get(node) ?? 0)];
@@ -80,13 +80,13 @@ function heldFindings(part: (name: string) => Entries, now: number, find: Find):
         'broken',
         'holders',
         `node ${node} holds ${many(real, 'client')} here, and ${said} are counted`,
-        'The node says all of them anew when it notices, at the latest after its restart.',
+        'The node writes all of them again when it notices, at the latest after its restart.',
       );
   }
   for (const [client, until] of part('promised')) {
-    if (!held.has(client)) find('broken', 'promised', `${client} is promised a slot and not held`, 'The promise lapses by itself.');
+    if (!held.has(client)) find('broken', 'promised', `${client} is promised a slot and not held`, 'The promise lapses.');
     else if (Number(until) - now > promiseMs + LATE_MS)
-      find('odd', 'promised', `the promise to ${client} lasts too long`, "Redis' clock was set back; the next transition removes it.");
+      find('odd', 'promised', `the promise to ${client} lasts too long`, "Redis's clock was set back; the next transition removes it.");
   }
 }
 
@@ -99,8 +99,8 @@ function instanceFindings(instances: Entries, living: ReadonlySet<string>, find:
       find(
         'broken',
         'instances',
-        `instance ${id} is described by something else: ${json.slice(0, 60)}`,
-        `redis-cli hdel KEY ${id}: its node describes it anew.`,
+        `instance ${id} has an invalid description: ${json.slice(0, 60)}`,
+        `redis-cli hdel KEY ${id}: its node writes it again.`,
       );
       continue;
     }

@@ -1,5 +1,5 @@
--- A key that is of another type than it should be stops all that use it. It is moved aside, where people can look at it for a while; what
--- should be there is made anew by those who know it.
+-- A key of the wrong type stops every command that uses it. It is moved aside, where people can look at it for a while. Nodes write the
+-- right one again.
 
 -- Returns the type that was found, or nil when the key is as it should be.
 local function moveAside(key, wanted)

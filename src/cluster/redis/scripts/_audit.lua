@@ -1,5 +1,5 @@
--- Takes out of the route's keys what none of our nodes can have written: other names, other numbers, entries of nodes that are not here.
--- What belongs there is said again by its node with its next beats. audited: { key, entry, what it was, ... }, some of what was taken out.
+-- Removes entries of the route's keys that none of our nodes can have written: invalid names and numbers, entries of nodes that are not here.
+-- Nodes write the right ones again with their next beats. audited: { key, entry, value, ... }, some of the removed entries.
 
 local audited = {}
 
@@ -48,7 +48,7 @@ local function isStart(text)
   return isName(text, '^[a-z%d]+$', 64) or isName(text, '^[a-z%d]+:%d+$', 71)
 end
 
--- The counts that are kept beside what they count.
+-- The counts that are kept beside the counted entries.
 local function recount(heldBy)
   redis.call('UNLINK', HOLDERS)
   for node, held in pairs(heldBy) do redis.call('HSET', HOLDERS, node, held) end
@@ -58,7 +58,7 @@ local function isCounted()
   return sumOf(redis.call('HVALS', HOLDERS)) == redis.call('ZCARD', HELD)
 end
 
--- all: also what takes long where many are held. Otherwise that is looked at when its count is wrong.
+-- all: also checks that take long with many held clients. Otherwise they run only when a count is wrong.
 local function audit(all)
   auditSet(NODES, function(node, at) return isName(node, '^[%w_.-]+$', nodeCharsMax) and at >= 0 and at < wholeMax end)
   local here = {}

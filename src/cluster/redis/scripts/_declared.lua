@@ -10,7 +10,7 @@ local ABOUT, VERSIONS = KEYS[1], KEYS[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- A full or read-only Redis must not keep anybody from reading.
+-- A full or read-only Redis must not prevent reading.
 local function try(...)
   local answer = redis.pcall(...)
   return not (type(answer) == 'table' and answer.err)

@@ -9,7 +9,7 @@ local function mostIdle(idle)
 end
 
 -- Promises idle slots to held clients, oldest client first, from the node with most idle slots. A client whose own node has
--- an idle slot is left to that slot. excluded: a node whose slots don't count, or nil.
+-- an idle slot gets that slot. excluded: a node whose slots don't count, or nil.
 -- Returns { from, to, to's address, count, ... }
 local function match(excluded)
   local open = redis.call('ZCARD', HELD) - redis.call('ZCARD', PROMISED)

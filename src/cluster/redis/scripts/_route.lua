@@ -1,14 +1,14 @@
 -- What the scripts of a route share; redis/scripts.ts puts it before each of them.
 --
 -- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
--- Times are Redis's own in ms: whatever clocks the nodes have, they can't disagree about who waits longer.
+-- Times are Redis's own in ms, so that the clocks of nodes do not decide who waits longer.
 
 local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META = unpack(KEYS)
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Anyone may have written what is read here: a number is used when it is one.
+-- Anybody may have written the values that are read here: a value is used only when it is a number.
 local function isWhole(value, most)
   return type(value) == 'number' and value >= 0 and value <= most and value == math.floor(value)
 end
@@ -68,7 +68,7 @@ local function setMeta(...)
   redis.call('PEXPIRE', META, concurrencyLivesMs)
 end
 
--- An instance as its node has described it; nil when it is something else.
+-- An instance as its node has described it; nil when the description is invalid.
 local function decode(json)
   if not json or #json > instanceCharsMax then return nil end
   local isJson, info = pcall(cjson.decode, json)
@@ -77,7 +77,7 @@ local function decode(json)
   return isWhole(info.concurrency, concurrencyMax) and isWhole(info.seq, wholeMax) and info or nil
 end
 
--- Returns what lives of the instances: a list of { id, decoded }. What is described by something else goes: its node describes it anew.
+-- Returns the living instances: a list of { id, decoded }. Instances with an invalid description are removed: their node writes them again.
 local function instances()
   local list = {}
   local stored = redis.call('HGETALL', INSTANCES)
@@ -108,8 +108,8 @@ local function countAll()
   return sum
 end
 
--- What the instances come to: { ready ones, their slots, those that are linked and not ready yet }. The sums are kept in META, since to look
--- at all instances takes the longer the more there are. They are of no use when INSTANCES has lapsed meanwhile, and META has not.
+-- Sums over the instances: { ready ones, their slots, those that are linked and not ready yet }. They are kept in META, because a look
+-- at all instances takes long when there are many. They are wrong when INSTANCES has expired and META has not.
 local function supply()
   local size = redis.call('HLEN', INSTANCES)
   local kept = redis.call('HMGET', META, 'counted', 'ready', 'slots', 'warming')
@@ -161,8 +161,8 @@ local function succeed()
   redis.call('HDEL', META, 'failures', 'failure', 'failedAt', 'pauses', 'retryAt', 'doubted')
 end
 
--- An instance has answered for the first time: nothing is wrong any more that anybody could see, and starts are held back no longer. What was
--- counted still counts when this instance, too, ends soon: an application that answers once and crashes must not be started without a pause.
+-- An instance has answered for the first time: the trouble is over, and starts do not wait any more. The failures still count
+-- if this instance also ends soon: an application that answers once and crashes must not be started without a pause.
 local function answers()
   if meta('failures') == 0 then return end
   setMeta('doubted', 1)
@@ -180,7 +180,7 @@ local function failOnce(instance, reason)
   fail(reason)
 end
 
--- Whether the instance has lived long enough for its end to be no failed start. A clock that was set back must not make it young for an hour.
+-- Whether the instance has lived long enough that its end is no failed start. A clock that was set back must not make it young for an hour.
 local function hasProved(instance)
   if instance.proved then return true end
   -- A node of 0.1 wrote it, and it was ready.
@@ -220,8 +220,8 @@ local function shift(key, ms)
   for _, one in ipairs(moved) do redis.call('ZADD', key, one[1], one[2]) end
 end
 
--- Whether all nodes may have been silent because nobody could be heard: when even the last of them was silent for too long, it may be this
--- Redis that stood still. Then they are given once more as long as a node is given always. Those that died are buried by others before.
+-- Whether Redis itself may have been stopped: that is possible when even the latest beat of all nodes is too old. Then all nodes get the time
+-- of a beat once more. A node that really died was removed by others before.
 local function stoodStill()
   local last = tonumber(redis.call('ZREVRANGE', NODES, 0, 0, 'WITHSCORES')[2])
   -- The keys of nodes that were silent for longer have lapsed.
@@ -233,8 +233,8 @@ local function stoodStill()
   return now < meta('sparedUntil')
 end
 
--- Redis' clock was set back: what was noted by the clock before is moved to the one of now, so that who waits longest still does, and
--- nothing is put off for an hour. Then all nodes were heard in the future; a single one that was is somebody's mistake, and is set to now.
+-- Redis's clock was set back: all times are moved by the same step, so that the order of clients stays and
+-- nothing waits for an hour. It was set back if the beats of all nodes are in the future. The future beat of a single node is a mistake, and is set to now.
 local function followClock()
   local late = redis.call('ZRANGEBYSCORE', NODES, '(' .. now + clockStepMs, '+inf', 'WITHSCORES')
   local newest = 0
@@ -260,15 +260,15 @@ local function followClock()
   end
 end
 
--- Dead nodes go with all they had; promises and starts that nobody kept lapse. Comes first in every script, so that the rest
--- sees only what lives.
+-- Removes dead nodes with all their entries, and expired promises and starts. Comes first in every script, so that the rest
+-- sees only living entries.
 local function tend()
   followClock()
   local dead = redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)
   if #dead > 0 and not stoodStill() then
     for _, node in ipairs(dead) do forget(node) end
   end
-  -- Where no node is nothing is: keys that were made after the last keep() may have outlived all nodes.
+  -- Without nodes there is nothing: keys that were made after the last keep() may have outlived all nodes.
   if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES) end
   redis.call('ZREMRANGEBYSCORE', PROMISED, '-inf', now)
   -- The clock was set back: no promise is made for so long.
@@ -284,7 +284,7 @@ local function isKeepDue()
   return left <= keysLiveMs - keepEveryMs or left > keysLiveMs
 end
 
--- What is registered outlives the last beat by keysLiveMs, or by keepEveryMs less.
+-- Entries outlive the last beat by keysLiveMs, or by keepEveryMs less.
 local function keep()
   for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
     redis.call('PEXPIRE', key, keysLiveMs)
@@ -302,13 +302,13 @@ local function setIdle(node, idle)
   if tonumber(idle) > 0 then redis.call('HSET', FREE, node, idle) else redis.call('HDEL', FREE, node) end
 end
 
--- How many clients are being served through the node; below 0: what was said last still counts.
+-- How many clients are being served through the node; below 0: unchanged.
 local function setServing(node, count)
   count = tonumber(count)
   if count > 0 then redis.call('HSET', SERVING, node, count) elseif count == 0 then redis.call('HDEL', SERVING, node) end
 end
 
--- For how long nobody is to wait here: starts keep failing, no instance is there and none is on its way. 0: whoever comes may wait.
+-- How long clients should not wait here: starts keep failing, and no instance is there or on its way. 0: clients may wait.
 local function failingMs()
   local retryInMs = meta('retryAt') - now
   if retryInMs <= 0 or redis.call('ZCARD', STARTING) > 0 then return 0 end

@@ -1,4 +1,4 @@
--- A node lives. Nodes that don't any more are taken off the list: who takes one off cleans up after it, so only one does.
+-- A beat of a node. Dead nodes are removed from the list. The caller that removes one cleans up after it, so only one does.
 --
 -- KEYS     1 the list of nodes
 -- ARGV     1 node  2 1 if nobody is to be taken for dead
@@ -7,14 +7,14 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Whoever was heard in the future, was heard before the clock was set back.
+-- A beat in the future came before the clock was set back.
 for _, node in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + clockStepMs, '+inf')) do redis.call('ZADD', KEYS[1], now, node) end
 
 local before = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '')
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 local answer = { now, before and 1 or 0, 0, 0 }
 if ARGV[2] == '0' and before and now - before > deadAfterMs then
-  -- It has beaten all the time: the clock was set forward, and nobody's silence is known.
+  -- This node has beaten all the time: the clock was set forward, and no silence is known.
   answer[4] = math.min(now - before, now)
   for _, node in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], now, node) end
 elseif ARGV[2] == '0' then

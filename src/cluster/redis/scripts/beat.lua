@@ -1,10 +1,10 @@
--- Says what a node has at the route: its idle slots and its instances. Keeps all of it alive.
+-- Writes what a node has at the route: its idle slots and its instances. Renews their expiry.
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it
 --          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
---            starts under way, what was taken out as in audit(), { instance that was said with the number 0, its number, ... } }
+--            starts in progress, removed entries as in audit(), { instance that was sent with the number 0, its number, ... } }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[5])
@@ -13,7 +13,7 @@ local function stored(id)
   return decode(redis.call('HGET', INSTANCES, id))
 end
 
--- One command has begun several starts, and the instance can't tell which of them it is.
+-- If one command began several starts, the instance does not know which of them it is.
 local function endOneOfSeveral(startId)
   local oldest
   for _, start in ipairs(redis.call('ZRANGE', STARTING, 0, -1)) do
@@ -29,7 +29,7 @@ local function neverReady(instance, why)
   failOnce(instance, 'instance ' .. instance.id .. ' ended before it was ready' .. (why and ': ' .. why or ''))
 end
 
--- The instance's home says that it is gone, and it has not said why: its linker was killed, or its machine was lost.
+-- The instance's home says that it is gone, without a reason: its linker was killed, or its machine was lost.
 local function vanished(instance)
   if instance.state == 'draining' then return end
   -- An instance that was ready may say that it is starting, too, when its application does not accept for a while.
@@ -38,15 +38,15 @@ local function vanished(instance)
   if hasProved(instance) or not instance.answered then ended(instance, 'its linker is gone') end
 end
 
--- What the directory itself knows of an instance stays with it, whatever its home says.
+-- The directory's own facts about an instance stay when its home describes it.
 local function takeOver(info, before)
   info.served, info.readyAt, info.proved, info.failed = before.served, before.readyAt, before.proved, before.failed
   -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
   if before.state == 'draining' then info.state = 'draining' end
 end
 
--- Larger than every number so far, and about Redis' time: nobody's clock decides who is newest, not even this one when it is set back. What
--- nodes bring back after a loss counts, and what a node of 0.1 has written.
+-- A number larger than all before, about Redis's time: no clock decides which instance is newest, not even this one when it is set back. Numbers
+-- that nodes bring back after a loss count, and those that a node of 0.1 has written.
 local function numberOf(info, before)
   local last = meta('seq')
   if info.seq == 0 and before and before.seq > 0 then info.seq = before.seq end
@@ -73,7 +73,7 @@ setIdle(node, ARGV[3])
 setServing(node, ARGV[4])
 
 for i = 6, 5 + gone do
-  -- It may have its home at another node by now: then it is not this one's to remove.
+  -- It may have its home at another node by now: then this node does not remove it.
   local instance = stored(ARGV[i])
   if instance and instance.node == node then
     redis.call('HDEL', INSTANCES, ARGV[i])
@@ -131,7 +131,7 @@ local function newer(a, b)
   return not b or a.seq > b.seq or (a.seq == b.seq and a.id > b.id)
 end
 
--- The newest ready instance is remembered: only what was said just now can be newer, unless that one is ready no longer.
+-- The newest ready instance is remembered: only an instance of this beat can be newer, unless the remembered one is not ready any more.
 local function newestReady()
   if sum.ready == 0 then return nil end
   local id = redis.call('HGET', META, 'newest')

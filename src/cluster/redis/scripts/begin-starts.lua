@@ -2,7 +2,7 @@
 -- scalers that decide at once, one decides again.
 --
 -- ARGV     1 ready and starting instances together, at the decision  2 starts ever begun, then
---          3 ms until the starts are given up  4 how many of them somebody asked for  5 ms since their job was taken, then their ids
+--          3 ms until the starts count as failed  4 how many of them were wanted  5 ms since their job was taken, then their ids
 -- returns  1, or 0 when something has changed
 
 tend()

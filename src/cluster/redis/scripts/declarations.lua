@@ -1,4 +1,4 @@
--- All that is declared, with versions. What somebody wrote or removed without a version (by hand, or with pullproxy 0.1) gets one here.
+-- All declarations, with versions. A value that was written or removed without a version (by hand, or with pullproxy 0.1) gets one here.
 --
 -- KEYS     1 about, 2 versions, then the values of each kind
 -- ARGV     the kinds, in the same order

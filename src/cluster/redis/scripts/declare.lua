@@ -1,4 +1,4 @@
--- Declares one thing anew, or deletes it.
+-- Declares one thing, or deletes it.
 --
 -- KEYS     1 about, 2 versions, then the values of each kind
 -- ARGV     1 the number of the kind, from 1

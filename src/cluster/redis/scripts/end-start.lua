@@ -1,4 +1,4 @@
--- A start is not waited for any longer.
+-- Removes a start.
 --
 -- ARGV     1 start id  2 why it failed, or '' if it did not  3 1 if it is wanted again
 -- returns  nothing

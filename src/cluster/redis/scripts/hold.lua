@@ -1,7 +1,7 @@
 -- Registers and removes clients held at a node, then searches slots for all who wait. Without clients it is the sweep.
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it, -1 as before
---          5 the most clients that may be held, -1 without bound  6 1 to forget all that was held at the node before
+--          5 the most clients that may be held, -1 without limit  6 1 to forget all earlier holds of the node
 --          7 how many are removed, then their ids,
 --          then id and age in ms of each that is added, oldest first
 -- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, refused ids }

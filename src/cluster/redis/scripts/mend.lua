@@ -1,7 +1,7 @@
--- A script of the route has failed at what it found there. Keys of the wrong type are moved aside, entries that can't be ours are taken out.
+-- A script of the route has failed because of a stored value. Keys of the wrong type are moved aside, entries that can't be ours are removed.
 --
 -- ARGV     the type that each of the keys should have
--- returns  { { key, type that it had, ... }, what was taken out as in audit() }
+-- returns  { { key, type that it had, ... }, removed entries as in audit() }
 
 local moved = {}
 for i, key in ipairs(KEYS) do

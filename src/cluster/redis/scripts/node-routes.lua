@@ -1,4 +1,4 @@
--- The routes at which a node has something, without what can be no route's name.
+-- The routes at which a node has entries, without invalid names.
 --
 -- KEYS     1 the routes of the node
 -- ARGV     none

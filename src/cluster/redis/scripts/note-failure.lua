@@ -1,4 +1,4 @@
--- An instance that was ready has failed whoever it was given.
+-- An instance that was ready has failed every request.
 --
 -- ARGV     1 why  2 the instance, or '' when none is named: one instance fails once
 -- returns  nothing

@@ -1,4 +1,4 @@
--- What a decision to start instances needs to know.
+-- The facts for a decision to start instances.
 --
 -- ARGV     none
 -- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1, starts ever begun, ms since the last one or -1,

@@ -1,7 +1,7 @@
--- All instances that are there are to be replaced by newer ones.
+-- Marks all present instances as to be replaced by newer ones.
 --
 -- ARGV     none
--- returns  how many those are
+-- returns  their number
 
 tend()
 local newest, count = -1, 0

@@ -2,7 +2,7 @@
 --
 -- KEYS     1 the settings of routes
 -- ARGV     none
--- returns  { route, JSON, ..., }, of what is too long the first letters
+-- returns  { route, JSON, ..., }, only the first characters of a value that is too long
 
 local stored = redis.call('HGETALL', KEYS[1])
 for i = 1, #stored do

@@ -1,4 +1,4 @@
--- One consistent picture of the route.
+-- One consistent snapshot of the route.
 --
 -- ARGV     none
 -- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ... }, { id, JSON, ... }, trouble }

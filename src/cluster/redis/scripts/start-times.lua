@@ -1,4 +1,4 @@
--- When was a start begun?
+-- When did a start begin?
 --
 -- ARGV     1 start id
 -- returns  { ms since its job was taken, ms since its command was run }, or {}

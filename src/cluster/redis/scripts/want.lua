@@ -1,4 +1,4 @@
--- Somebody wants more instances than clients need.
+-- Notes wanted instances beyond the need of clients.
 --
 -- ARGV     1 how many
 -- returns  nothing
