@@ -7,7 +7,9 @@
  *
  * All numbers in payloads are 32-bit big endian; structured payloads are JSON.
  */
+
 import { LinkProtocolError } from '../errors.ts';
+import type { Ownership } from '../memory/reused-reads.ts';
 
 /** 2: the linker proves the secret first, and proofs are bound to what was dialled. 1 is that of pullproxy 0.1. */
 export const PROTOCOL_VERSION = 2;
@@ -99,7 +101,7 @@ export const ResetCode = {
 export type ResetCodeValue = (typeof ResetCode)[keyof typeof ResetCode];
 
 /** Returns whether the payload, or a part of its memory, is used beyond the call. */
-export type FrameSink = (type: number, flags: number, streamId: number, payload: Buffer) => boolean;
+export type FrameSink = (type: number, flags: number, streamId: number, payload: Buffer) => Ownership;
 
 const EMPTY = Buffer.alloc(0);
 /** A DATA frame with more is not put together when it comes in parts. */
@@ -117,7 +119,7 @@ export class FrameReader {
   /** Of the DATA frame whose parts are being given out: its stream, and what is still to come. */
   #passedId = 0;
   #passedLeft = 0;
-  #kept = false;
+  #ownership: Ownership = 'borrowed';
   #part = EMPTY;
   #partBytes = 0;
 
@@ -126,9 +128,9 @@ export class FrameReader {
     this.payloadBytesMax = payloadBytesMax;
   }
 
-  /** Returns whether memory of the chunk is used beyond the call. @throws LinkProtocolError on a frame longer than allowed. */
-  push(chunk: Buffer): boolean {
-    this.#kept = false;
+  /** @throws LinkProtocolError on a frame longer than allowed. */
+  push(chunk: Buffer): Ownership {
+    this.#ownership = 'borrowed';
     const end = chunk.length;
     let at = this.#partBytes > 0 ? this.#complete(chunk) : 0;
     if (this.#passedLeft > 0) at = this.#pass(chunk, at);
@@ -142,7 +144,7 @@ export class FrameReader {
       at = next;
     }
     if (at < end) this.#append(chunk, at, end, end - at < FRAME_HEAD_BYTES ? FRAME_HEAD_BYTES : this.#frameBytes(chunk, at));
-    return this.#kept;
+    return this.#ownership;
   }
 
   /** Adds what belongs to the begun frame; returns where in the chunk the next one begins. */
@@ -183,7 +185,7 @@ export class FrameReader {
     if (stop === at) return at;
     this.#passedLeft -= stop - at;
     const part = at === 0 && stop === chunk.length ? chunk : chunk.subarray(at, stop);
-    if (this.#sink(Frame.DATA, 0, this.#passedId, part)) this.#kept = true;
+    if (this.#sink(Frame.DATA, 0, this.#passedId, part) === 'kept') this.#ownership = 'kept';
     return stop;
   }
 
@@ -210,7 +212,7 @@ export class FrameReader {
   #emit(bytes: Buffer, at: number, next: number): void {
     const head = bytes.readUInt32BE(at);
     const payload = at + FRAME_HEAD_BYTES === next ? EMPTY : bytes.subarray(at + FRAME_HEAD_BYTES, next);
-    if (this.#sink(head >>> 27, (head >>> 24) & 7, bytes.readUInt32BE(at + 4), payload)) this.#kept = true;
+    if (this.#sink(head >>> 27, (head >>> 24) & 7, bytes.readUInt32BE(at + 4), payload) === 'kept') this.#ownership = 'kept';
   }
 }
 

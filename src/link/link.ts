@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { caught, type FailureDomain, guard, internalError } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { ChurnMap } from '../memory/churn-map.ts';
-import type { ReadMemory } from '../memory/reused-reads.ts';
+import type { Ownership, ReadMemory } from '../memory/reused-reads.ts';
 import type { FrameBudget } from './frame-budget.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { Frame, FrameReader, HANDSHAKE_PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MAX, ResetCode, readU32 } from './frames.ts';
@@ -28,7 +28,7 @@ export interface LinkRole {
   /** What the peer may still say that is no payload of a living stream. The role spends it for the frames that it receives. */
   readonly budget: FrameBudget;
   /** A frame that is not the same for both ends. Returns whether the payload's memory is used beyond the call. @throws LinkProtocolError */
-  receive(type: number, flags: number, streamId: number, payload: Buffer): boolean;
+  receive(type: number, flags: number, streamId: number, payload: Buffer): Ownership;
   /** The link is gone, and with it every stream. */
   down(reason: string): void;
 }
@@ -169,7 +169,7 @@ export class Link implements FailureDomain {
     if (this.#state === 'down') return;
     this.#heardAt = performance.now();
     try {
-      if (this.#reader.push(chunk)) this.#memory?.keep();
+      if (this.#reader.push(chunk) === 'kept') this.#memory?.keep();
     } catch (error) {
       if (!(error instanceof LinkProtocolError)) {
         caught(this, error);
@@ -179,42 +179,42 @@ export class Link implements FailureDomain {
     }
   }
 
-  #receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
-    if (this.#state === 'down') return false;
+  #receive(type: number, flags: number, streamId: number, payload: Buffer): Ownership {
+    if (this.#state === 'down') return 'borrowed';
     const role = this.#role;
     if (role === null) {
       this.#handshake(type, payload);
-      return false;
+      return 'borrowed';
     }
     switch (type) {
       case Frame.DATA: {
         const stream = role.streams.get(streamId);
         // No peer of ours sends an empty one. One that crossed the end of its stream is paid for by that stream's OPEN.
         if (stream === undefined || payload.length === 0) role.budget.spend();
-        return stream?.receiveData(payload) ?? false;
+        return stream?.receiveData(payload) ?? 'borrowed';
       }
       case Frame.WINDOW: {
         const bytes = readU32(payload);
         // Credit comes in halves of a window: then there is no more of it than of what was sent.
         if (bytes < WINDOW_BYTES / 2 || !role.streams.has(streamId)) role.budget.spend();
         role.streams.get(streamId)?.receiveWindow(bytes);
-        return false;
+        return 'borrowed';
       }
       case Frame.END:
         role.budget.spend();
         role.streams.get(streamId)?.receiveEnd();
-        return false;
+        return 'borrowed';
       case Frame.PING:
         role.budget.spend();
         // While it has not read what was sent before, that is sign of life enough: its pings can't fill the memory here.
         if (this.writer.backlogBytes === 0) this.writer.frame(Frame.PONG, 0, 0, null);
-        return false;
+        return 'borrowed';
       case Frame.PONG:
         role.budget.spend();
-        return false;
+        return 'borrowed';
       case Frame.REFUSE:
         this.close(refusalWords(payload));
-        return false;
+        return 'borrowed';
       default:
         return role.receive(type, flags, streamId, payload);
     }

@@ -1,5 +1,6 @@
 import { LinkProtocolError } from '../errors.ts';
 import { ChurnMap } from '../memory/churn-map.ts';
+import type { Ownership } from '../memory/reused-reads.ts';
 import { readClientText } from './client-ends.ts';
 import { FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32, SAID_BYTES_MAX } from './frames.ts';
@@ -105,10 +106,10 @@ export class LinkerLink implements LinkRole {
     this.link.writer.number(Frame.RESET, (reached ? Flag.REACHED : 0) | (reused ? Flag.REUSED : 0), stream.id, code);
   }
 
-  receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
+  receive(type: number, flags: number, streamId: number, payload: Buffer): Ownership {
     if (type === Frame.OPEN) return this.#open(streamId, flags, payload);
     this.#receiveWord(type, flags, streamId, payload);
-    return false;
+    return 'borrowed';
   }
 
   #receiveWord(type: number, flags: number, streamId: number, payload: Buffer): void {
@@ -172,7 +173,7 @@ export class LinkerLink implements LinkRole {
   }
 
   /** Returns whether the opening's memory is used beyond the call. */
-  #open(streamId: number, flags: number, opening: Buffer): boolean {
+  #open(streamId: number, flags: number, opening: Buffer): Ownership {
     if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
     if (this.inUse >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
@@ -182,7 +183,7 @@ export class LinkerLink implements LinkRole {
     this.#client = null;
     this.streams.set(streamId, stream);
     this.#events.opened(stream, flags);
-    return opening.length > 0 && stream.receiveData(opening);
+    return opening.length > 0 ? stream.receiveData(opening) : 'borrowed';
   }
 
   #done(streamId: number, keep: boolean, payload: Buffer): void {

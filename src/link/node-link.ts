@@ -1,6 +1,7 @@
 import { caught } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import { ChurnMap } from '../memory/churn-map.ts';
+import type { Ownership } from '../memory/reused-reads.ts';
 import { clusterBudget, FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32, SAID_BYTES_MAX } from './frames.ts';
 import type { Hello } from './handshake.ts';
@@ -235,9 +236,9 @@ export class NodeLink implements LinkRole {
     this.#return(this.idle);
   }
 
-  receive(type: number, flags: number, streamId: number, payload: Buffer): boolean {
+  receive(type: number, flags: number, streamId: number, payload: Buffer): Ownership {
     this.#receiveWord(type, flags, streamId, payload);
-    return false;
+    return 'borrowed';
   }
 
   #receiveWord(type: number, flags: number, streamId: number, payload: Buffer): void {

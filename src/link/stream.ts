@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { caught, type FailureDomain } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
+import type { Ownership } from '../memory/reused-reads.ts';
 import { WaitingBytes } from '../memory/waiting-bytes.ts';
 import type { FrameWriter } from './frame-writer.ts';
 import { Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue } from './frames.ts';
@@ -28,10 +29,9 @@ const NEXT_STATES: Readonly<Record<StreamState, readonly StreamState[]>> = {
 /** What it throws ends it and its stream. The other streams of the link go on. */
 export interface StreamHandler extends FailureDomain {
   /**
-   * `stream.consumed(chunk.length)` says when it was passed on. Returns whether the chunk's memory is used beyond the call: it may be used
-   * again otherwise.
+   * `stream.consumed(chunk.length)` says when it was passed on.
    */
-  onData(chunk: Buffer): boolean;
+  onData(chunk: Buffer): Ownership;
   /** The peer sends no more (half-close). */
   onEnd(): void;
   /** After `write` returned false: everything queued has been sent, with the END if there was one. */
@@ -148,14 +148,14 @@ export class Stream {
   }
 
   /** Frames from the peer; called by the link. Returns whether the chunk's memory is used beyond the call. */
-  receiveData(chunk: Buffer): boolean {
+  receiveData(chunk: Buffer): Ownership {
     if (!this.receiving) {
-      if (this.#state === 'closed') return false;
+      if (this.#state === 'closed') return 'borrowed';
       if (this.#state !== 'abandoned') throw new LinkProtocolError(`data on stream ${this.id} after its end`);
       // It was on its way when this side gave the stream up: no more than the peer had credit for.
       this.#unconsumed += chunk.length;
       if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
-      return false;
+      return 'borrowed';
     }
     const waiting = this.#unconsumed > 0;
     this.#unconsumed += chunk.length;
@@ -163,18 +163,18 @@ export class Stream {
     if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
     // What a slow reader leaves lying must not keep the whole read alive of which it was a small part.
     const isPart = waiting && chunk.length * PINNED_SHARE_MIN < chunk.buffer.byteLength;
-    const keeps = this.#give(isPart ? Buffer.from(chunk) : chunk);
-    return keeps && !isPart;
+    const ownership = this.#give(isPart ? Buffer.from(chunk) : chunk);
+    return isPart ? 'borrowed' : ownership;
   }
 
-  #give(chunk: Buffer): boolean {
+  #give(chunk: Buffer): Ownership {
     const { handler } = this;
-    if (handler === null) return false;
+    if (handler === null) return 'borrowed';
     try {
       return handler.onData(chunk);
     } catch (error) {
       caught(handler, error);
-      return true;
+      return 'kept';
     }
   }
 

@@ -15,7 +15,7 @@ import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
-import { sharedReads } from '../memory/reused-reads.ts';
+import { type Ownership, sharedReads } from '../memory/reused-reads.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import { LateFailures } from './late-failures.ts';
@@ -179,20 +179,20 @@ export class AppConnection implements AppSide {
 
   // ── the node's side ──
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     const stream = this.#stream as Stream;
     if (this.#state === 'closed') {
       // The application has closed both directions and the node writes on: what a kernel answers by RST. Its own last bytes go first.
       stream.consumed(chunk.length);
       if (stream.pendingBytes === 0) this.#free(ResetCode.APP_CLOSED);
-      return false;
+      return 'borrowed';
     }
     this.#writes++;
     this.#writtenBytes += chunk.length;
     this.#reached = true;
     if (this.#socket.write(chunk)) stream.consumed(chunk.length);
     else this.#undrained += chunk.length;
-    return this.#socket.writableLength > 0;
+    return this.#socket.writableLength > 0 ? 'kept' : 'borrowed';
   }
 
   onEnd(): void {

@@ -1,6 +1,7 @@
 import { Flag, ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
+import type { Ownership } from '../memory/reused-reads.ts';
 import type { AppConnection } from './app-connection.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import type { Slots } from './slots.ts';
@@ -81,9 +82,9 @@ export class WaitingStream implements AppSide {
     this.lender.waits(this.stream);
   }
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     this.#chunks.push(chunk);
-    return true;
+    return 'kept';
   }
 
   onEnd(): void {

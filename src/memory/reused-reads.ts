@@ -10,6 +10,12 @@ export const READ_BYTES_MAX = 65_536;
 export const PART_READ_BYTES = 16_384;
 /** The most bytes of one read from a peer that has not proved the secret. */
 const FIRST_BYTES = 4_096;
+
+/**
+ * What became of bytes that a function was given: `kept`, it uses their memory beyond the call, which is left alone from then on;
+ * `borrowed`, the memory is used again at once.
+ */
+export type Ownership = 'borrowed' | 'kept';
 const POISON = 0xdb;
 
 let poisons = false;

@@ -1,6 +1,7 @@
 import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { Ownership } from '../../memory/reused-reads.ts';
 import type { LiveVisit } from '../visits/live-visit.ts';
 import { causeOf } from '../visits/retry-policy.ts';
 import type { EndedBy, EndReason } from '../visits/visit-record.ts';
@@ -105,12 +106,12 @@ export class Tunnel implements StreamHandler {
 
   // ── the application's side ──
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     this.#visit.began(0);
     this.#visit.passed(chunk.length);
     if (this.#client.write(chunk)) this.#stream?.consumed(chunk.length);
     else this.#undrained += chunk.length;
-    return this.#client.hasUnsent;
+    return this.#client.hasUnsent ? 'kept' : 'borrowed';
   }
 
   onEnd(): void {

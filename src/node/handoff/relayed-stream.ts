@@ -1,6 +1,7 @@
 import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { DoneHow, LinkerLink } from '../../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { Ownership } from '../../memory/reused-reads.ts';
 import type { Lender } from '../matching/slots.ts';
 
 /** What the relay makes of a stream's slot. */
@@ -70,14 +71,14 @@ export class RelayedStream implements StreamHandler {
 
   // ── the holding node's side ──
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     if (this.#far === null) {
       this.#early.push(chunk);
-      return true;
+      return 'kept';
     }
     if (this.#far.write(chunk)) this.#near.consumed(chunk.length);
     else this.#nearWaiting += chunk.length;
-    return false;
+    return 'borrowed';
   }
 
   onEnd(): void {
@@ -114,9 +115,9 @@ export class RelayedStream implements StreamHandler {
     this.#nearLink.free(this.#near, ResetCode.CLOSED, false, false);
   }
 
-  #fromFar(chunk: Buffer): boolean {
+  #fromFar(chunk: Buffer): Ownership {
     if (this.#near.write(chunk)) this.#far?.consumed(chunk.length);
     else this.#farWaiting += chunk.length;
-    return false;
+    return 'borrowed';
   }
 }

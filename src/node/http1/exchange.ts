@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../../errors.ts';
 import { Flag, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { Ownership } from '../../memory/reused-reads.ts';
 import { Tunnel, type TunnelClient, UNWATCHED } from '../clients/tunnel.ts';
 import { type ColdStart, serverTiming } from '../matching/cold-start.ts';
 import type { Lender } from '../matching/slots.ts';
@@ -180,9 +181,9 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
 
   // ── the application's side ──
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     const answer = this.#answer as ApplicationResponse;
-    let keeps = false;
+    let ownership: Ownership = 'borrowed';
     let rest: Buffer | null = chunk;
     while (rest !== null && this.stream !== null) {
       const before: number = rest.length;
@@ -190,7 +191,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
       const out = answer.take(rest, closing, this.requestComplete);
       if (out === null) {
         this.#failed('application_bad_answer');
-        return true;
+        return 'kept';
       }
       rest = out.rest;
       const used = before - (rest === null ? 0 : rest.length);
@@ -199,12 +200,12 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
       if (out.bytes !== null) this.passed(out.bytes.length);
       if (out.bytes === null || this.#client.write(out.bytes)) this.stream?.consumed(used);
       else this.#undrained += used;
-      keeps ||= this.#client.hasUnsent;
-      if (answer.state === 'tunnel') keeps = this.#enterTunnel(rest) || keeps;
+      if (this.#client.hasUnsent) ownership = 'kept';
+      if (answer.state === 'tunnel') ownership = this.#enterTunnel(rest) === 'kept' ? 'kept' : ownership;
       // Bytes after a complete answer are nobody's: the application connection is not to be trusted with another request.
       else if (answer.state === 'complete') this.#complete(rest === null);
     }
-    return keeps || answer.keepsBytes;
+    return answer.keepsBytes ? 'kept' : ownership;
   }
 
   onEnd(): void {
@@ -254,16 +255,16 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
     this.#client.finished(!closes);
   }
 
-  #enterTunnel(rest: Buffer | null): boolean {
+  #enterTunnel(rest: Buffer | null): Ownership {
     // A tunnel may last for days: it keeps the request only where somebody wants to know of it.
     const visit = this.record === null ? UNWATCHED : this;
     const tunnel = new Tunnel(this.#client, visit, this.link, this.stream as Stream, this.#undrained);
     this.stream = null;
     this.release();
     this.answered(101);
-    const keeps = rest !== null && tunnel.onData(rest);
+    const ownership = rest === null ? 'borrowed' : tunnel.onData(rest);
     this.#client.enter(tunnel);
-    return keeps;
+    return ownership;
   }
 
   protected override release(): void {

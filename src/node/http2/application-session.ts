@@ -3,6 +3,7 @@ import { guard } from '../../boundary.ts';
 import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
+import type { Ownership } from '../../memory/reused-reads.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
 import { ApplicationWire } from './application-wire.ts';
 import type { Fields } from './fields.ts';
@@ -165,10 +166,10 @@ export class ApplicationSession implements StreamHandler {
 
   // ── the link's side ──
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     const keeps = this.#wire.receive(chunk);
     this.#stream?.consumed(chunk.length);
-    return keeps;
+    return keeps ? 'kept' : 'borrowed';
   }
 
   onEnd(): void {

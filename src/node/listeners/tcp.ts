@@ -5,7 +5,7 @@ import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { ErrorCode, PullproxyError } from '../../errors.ts';
 import { Flag, type ResetCodeValue } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { ownBytes } from '../../memory/reused-reads.ts';
+import { type Ownership, ownBytes } from '../../memory/reused-reads.ts';
 import { ClientSocket } from '../clients/client-socket.ts';
 import type { Origin } from '../clients/origin.ts';
 import type { PortClient } from '../clients/port-client.ts';
@@ -261,7 +261,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
     this.end('C', 'client_closed');
   }
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     return this.#pass().onData(chunk);
   }
 

@@ -201,7 +201,7 @@ function lend(backendPort: number, appPort: number): Promise<LinkerLink> {
               onData: (chunk) => {
                 app.write(chunk);
                 stream.consumed(chunk.length);
-                return true;
+                return 'kept';
               },
               onEnd: () => app.end(),
               onDrain: () => {},

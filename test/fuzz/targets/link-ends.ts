@@ -11,6 +11,7 @@ import type { Stream } from '../../../src/link/stream.ts';
 import { Linker } from '../../../src/linker/linker.ts';
 import { createLog } from '../../../src/log.ts';
 import { ChurnMap } from '../../../src/memory/churn-map.ts';
+import type { Ownership } from '../../../src/memory/reused-reads.ts';
 import { type LinkStep, parseLinkScript } from '../link-script.ts';
 import { startHttpApp } from '../meaning-apps.ts';
 import { Stage, until } from '../stage.ts';
@@ -34,9 +35,9 @@ class Puppet implements LinkRole {
     link.begin(this);
   }
 
-  receive(type: number, _flags: number, _id: number, payload: Buffer): boolean {
+  receive(type: number, _flags: number, _id: number, payload: Buffer): Ownership {
     if (this.heard.length < 1_000) this.heard.push([type, Buffer.from(payload)]);
-    return false;
+    return 'borrowed';
   }
 
   down(reason: string): void {

@@ -42,7 +42,14 @@ function frame(type: number, payload: Buffer | string, streamId = 0, flags = 0):
 const WORDS = [u32(0), u32(1), u32(3), u32(0xffffffff)].map((bytes) => bytes.toString('latin1'));
 for (const type of Object.values(Frame)) for (const id of [0, 1, 2]) WORDS.push(frame(type, u32(1), id).toString('latin1'));
 
-const sink: StreamHandler = { where: 'visit', fail: () => {}, onData: () => false, onEnd: () => {}, onDrain: () => {}, onReset: () => {} };
+const sink: StreamHandler = {
+  where: 'visit',
+  fail: () => {},
+  onData: () => 'borrowed',
+  onEnd: () => {},
+  onDrain: () => {},
+  onReset: () => {},
+};
 
 function playNode(bytes: Buffer): void {
   const socket = new DeadEnd();
@@ -111,7 +118,7 @@ function playHandshakes(bytes: Buffer): void {
 function framesOf(pieces: readonly Buffer[]): string[] {
   const frames: string[] = [];
   const reader = new FrameReader(
-    (...parts) => frames.push(JSON.stringify([...parts.slice(0, 3), parts[3].toString('latin1')])) === 0,
+    (...parts) => (frames.push(JSON.stringify([...parts.slice(0, 3), parts[3].toString('latin1')])) > 0 ? 'borrowed' : 'kept'),
     65_536,
   );
   try {

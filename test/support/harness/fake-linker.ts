@@ -2,11 +2,13 @@
  * A small linker for tests of the node: it proves itself, lends its slots, and pumps each stream to a connection of its own to the
  * application, kept between streams. It starts no process and never asks for anything.
  */
+
 import { connect, type Socket } from 'node:net';
 import { Flag, ResetCode, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { dialLink } from '../../../src/link/handshake.ts';
 import { type DoneHow, LinkerLink } from '../../../src/link/linker-link.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
+import type { Ownership } from '../../../src/memory/reused-reads.ts';
 import { eventually } from '../eventually.ts';
 
 export interface FakeLinkerOptions {
@@ -182,11 +184,11 @@ class AppSocket implements StreamHandler {
 
   fail(): void {}
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     this.#wrote = true;
     if (this.#socket.write(chunk)) this.#stream?.consumed(chunk.length);
     else this.#undrained += chunk.length;
-    return true;
+    return 'kept';
   }
 
   onEnd(): void {

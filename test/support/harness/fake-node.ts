@@ -1,4 +1,5 @@
 /** A node that does what a test tells it, with the real end of the link: it accepts linkers, opens streams on their slots, and remembers what they say. */
+
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
@@ -8,6 +9,7 @@ import { acceptLink, type Hello } from '../../../src/link/handshake.ts';
 import type { Link, LinkTiming } from '../../../src/link/link.ts';
 import { type InstanceReport, NodeLink } from '../../../src/link/node-link.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
+import type { Ownership } from '../../../src/memory/reused-reads.ts';
 import { eventually } from '../eventually.ts';
 
 export const SECRET = 'the secret of this route';
@@ -198,13 +200,13 @@ export class FakeVisit implements StreamHandler {
 
   fail(): void {}
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     this.bytes += chunk.length;
     this.tap(chunk);
     if (this.text.length < 100_000) this.text += chunk.toString('latin1');
     if (this.greedy) this.stream.consumed(chunk.length);
     if (this.isAnswered) this.#completed();
-    return true;
+    return 'kept';
   }
 
   onEnd(): void {

@@ -1,4 +1,5 @@
 /** Links with both ends real, or one end real and the other spoken by hand; everything that the real ends report is recorded. */
+
 import { Frame, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, dialLink, type Hello } from '../../../src/link/handshake.ts';
 import type { LinkTiming } from '../../../src/link/link.ts';
@@ -6,6 +7,7 @@ import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../../../src/li
 import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
+import type { Ownership } from '../../../src/memory/reused-reads.ts';
 import { EMPTY, RawPeer, type SocketPair, slowSocketPair, socketPair, until } from './link-wire.ts';
 
 export const SECRET = 'the secret of this route';
@@ -31,9 +33,9 @@ export class Recorder implements StreamHandler {
 
   fail(): void {}
 
-  onData(chunk: Buffer): boolean {
+  onData(chunk: Buffer): Ownership {
     this.chunks.push(chunk);
-    return true;
+    return 'kept';
   }
 
   onEnd(): void {

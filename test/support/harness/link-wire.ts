@@ -94,7 +94,9 @@ export class RawPeer {
 
   constructor(socket: Socket) {
     this.socket = socket;
-    const reader = new FrameReader((type, flags, streamId, payload) => this.frames.push({ type, flags, streamId, payload }) > 0);
+    const reader = new FrameReader((type, flags, streamId, payload) =>
+      this.frames.push({ type, flags, streamId, payload }) > 0 ? 'kept' : 'borrowed',
+    );
     socket.on('data', (chunk: Buffer) => reader.push(chunk));
     socket.on('error', () => {});
     socket.on('end', () => {

@@ -1,4 +1,5 @@
 /** Nodes, linkers and an application in this process, over real sockets. */
+
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -14,6 +15,7 @@ import { LinkerLink } from '../../../src/link/linker-link.ts';
 import type { Stream } from '../../../src/link/stream.ts';
 import { Linker } from '../../../src/linker/linker.ts';
 import type { LinkerOptions } from '../../../src/linker/linker-options.ts';
+import type { Ownership } from '../../../src/memory/reused-reads.ts';
 import { ProxyNode } from '../../../src/node/node.ts';
 import type { NodeOptions } from '../../../src/node/node-options.ts';
 import { eventually } from '../eventually.ts';
@@ -138,10 +140,10 @@ export async function dialRawLinker(backendPort: number, over: Partial<Hello> = 
           link: new LinkerLink(link, {
             opened: (stream) => {
               opened.push(stream);
-              const onData = (chunk: Buffer): boolean => {
+              const onData = (chunk: Buffer): Ownership => {
                 const request = /^\w+ (\S+) HTTP/.exec(chunk.toString('latin1'));
                 if (request !== null) paths.push(request[1] as string);
-                return false;
+                return 'borrowed';
               };
               stream.handler = {
                 where: 'visit',

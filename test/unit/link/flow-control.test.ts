@@ -198,7 +198,7 @@ describe('a receiver', () => {
     handler.onData = (chunk) => {
       handler.chunks.push(chunk);
       stream.consumed(chunk.length);
-      return true;
+      return 'kept';
     };
     peer.socket.cork();
     for (let turn = 0; turn < 30; turn++) peer.send(Frame.DATA, Buffer.alloc(5_000, turn), STREAM_ID);

@@ -31,7 +31,10 @@ const anyFrame = fc.record({
 
 function read(chunks: Iterable<Buffer>, payloadBytesMax?: number): SeenFrame[] {
   const frames: SeenFrame[] = [];
-  const reader = new FrameReader((type, flags, streamId, payload) => frames.push({ type, flags, streamId, payload }) > 0, payloadBytesMax);
+  const reader = new FrameReader(
+    (type, flags, streamId, payload) => (frames.push({ type, flags, streamId, payload }) > 0 ? 'kept' : 'borrowed'),
+    payloadBytesMax,
+  );
   for (const chunk of chunks) reader.push(chunk);
   return frames;
 }
@@ -69,7 +72,9 @@ describe('FrameReader', () => {
           // Neighbours that have the same stream could not be told apart.
           const sent = frames.map((frame, i) => ({ ...frame, type: i % 2 === 0 ? Frame.DATA : frame.type, flags: 0, streamId: i }));
           const seen: SeenFrame[] = [];
-          const reader = new FrameReader((type, flags, streamId, payload) => seen.push({ type, flags, streamId, payload }) > 0);
+          const reader = new FrameReader((type, flags, streamId, payload) =>
+            seen.push({ type, flags, streamId, payload }) > 0 ? 'kept' : 'borrowed',
+          );
           reader.passesParts = true;
           for (const chunk of cut(Buffer.concat(sent.map((frame) => frameBytes(frame.type, frame.payload, frame.streamId, 0))), sizes)) {
             reader.push(chunk);
@@ -88,7 +93,7 @@ describe('FrameReader', () => {
 
   test('gives the parts of a large data frame without a copy', () => {
     const seen: Buffer[] = [];
-    const reader = new FrameReader((_type, _flags, _id, payload) => seen.push(payload) > 0);
+    const reader = new FrameReader((_type, _flags, _id, payload) => (seen.push(payload) > 0 ? 'kept' : 'borrowed'));
     reader.passesParts = true;
     const chunks = [...cut(frameBytes(Frame.DATA, Buffer.alloc(60_000, 'x'), 7), [20_000])].map((chunk) => Buffer.from(chunk));
     for (const chunk of chunks) reader.push(chunk);
@@ -122,7 +127,7 @@ describe('FrameReader', () => {
     const reader: FrameReader = new FrameReader((type) => {
       seen.push(type);
       reader.payloadBytesMax = PAYLOAD_BYTES_MAX;
-      return false;
+      return 'borrowed';
     }, 10);
     reader.push(Buffer.concat([frameBytes(Frame.WELCOME), frameBytes(Frame.DATA, Buffer.alloc(1_000), 1)]));
     expect(seen).toEqual([Frame.WELCOME, Frame.DATA]);
@@ -143,7 +148,7 @@ describe('FrameReader', () => {
 
   test('keeps no memory for payloads that are only claimed', () => {
     const before = process.memoryUsage().arrayBuffers;
-    const readers = Array.from({ length: 2_000 }, () => new FrameReader(() => false));
+    const readers = Array.from({ length: 2_000 }, () => new FrameReader(() => 'borrowed'));
     for (const reader of readers) reader.push(Buffer.concat([headBytes(Frame.DATA, PAYLOAD_BYTES_MAX, 1), Buffer.from('x')]));
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 * MIB);
     expect(readers).toHaveLength(2_000);
@@ -162,7 +167,7 @@ describe('FrameReader', () => {
 
   test('holds a trickled frame in a few times its bytes', () => {
     const held = 20;
-    const readers = Array.from({ length: held }, () => new FrameReader(() => false));
+    const readers = Array.from({ length: held }, () => new FrameReader(() => 'borrowed'));
     const before = heldBytes();
     for (const reader of readers) {
       reader.push(headBytes(Frame.DATA, PAYLOAD_BYTES_MAX, 1));

@@ -53,7 +53,7 @@ describe('slots', () => {
     const [far, other] = linker.opened as [OpenedStream, OpenedStream];
     handler.onData = () => {
       node.link.doneAndKeep(stream);
-      return false;
+      return 'borrowed';
     };
     far.stream.write(Buffer.from('an answer'));
     // Between them, so that they do not make one frame.

@@ -104,7 +104,7 @@ describe('streams of one link', () => {
     fastEnd.handler.onData = (chunk) => {
       fastEnd.handler.chunks.push(chunk);
       fastEnd.stream.consumed(chunk.length);
-      return true;
+      return 'kept';
     };
     await until(() => fastEnd.handler.ends === 1);
     expect(fastEnd.handler.bytes).toBe(4_000_000);
@@ -113,7 +113,7 @@ describe('streams of one link', () => {
     slowEnd.handler.onData = (chunk) => {
       slowEnd.handler.chunks.push(chunk);
       slowEnd.stream.consumed(chunk.length);
-      return true;
+      return 'kept';
     };
     slowEnd.stream.consumed(WINDOW_BYTES);
     await until(() => slowEnd.handler.ends === 1);

@@ -122,7 +122,7 @@ function dial(port: number, hello: Hello, secret: string): Promise<Link | null> 
       secret,
       failed: () => resolve(null),
       ready: (link) => {
-        link.begin({ streams: new ChurnMap<number, Stream>(), budget: linkBudget(0), receive: () => false, down: () => {} });
+        link.begin({ streams: new ChurnMap<number, Stream>(), budget: linkBudget(0), receive: () => 'borrowed', down: () => {} });
         resolve(link);
       },
     });

@@ -50,7 +50,7 @@ test('a held request’s body is read up to a bound, and all of it arrives', asy
     stream.handler = {
       where: 'visit',
       fail: () => {},
-      onData: () => false,
+      onData: () => 'borrowed',
       onEnd: () => {},
       onDrain: () => {},
       onReset: () => link.free(stream, 0, true, false),

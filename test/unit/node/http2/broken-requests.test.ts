@@ -94,7 +94,7 @@ describe('where more was sent than fits all windows on the way', () => {
     // Reads nothing at all.
     linker.intercept = (stream, _flags, { free }) => {
       const onReset = (): void => free.call(linker.link, stream, ResetCode.CLOSED, true, false);
-      stream.handler = { where: 'application', fail: onReset, onData: () => false, onEnd: () => {}, onDrain: () => {}, onReset };
+      stream.handler = { where: 'application', fail: onReset, onData: () => 'borrowed', onEnd: () => {}, onDrain: () => {}, onReset };
       return true;
     };
     const client = await FramePeer.client(port);
