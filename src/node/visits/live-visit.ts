@@ -100,7 +100,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
   }
 
   #transition(to: VisitState): void {
-    assert(NEXT_STATES[this.#state].includes(to), `a visit can not go from ${this.#state} to ${to}`);
+    if (!NEXT_STATES[this.#state].includes(to)) assert.fail(`a visit can not go from ${this.#state} to ${to}`);
     this.#state = to;
   }
 
