@@ -20,6 +20,7 @@ const FAILED_MS = 1_000;
 /** At the end: how long waiting lines may take. */
 const CLOSE_MS = 2_000;
 const STDOUT = 1;
+const INFO = 30;
 
 let ownLines: LineSink | null = null;
 /** Shared by all loggers of this process. */
@@ -31,6 +32,17 @@ function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, 
   const message = typeof first === 'string' ? first : typeof second === 'string' ? second : null;
   const write = (facts: object, summary: string): void => method.call(this, facts, summary);
   if (message === null || repeated.take(level, message, write)) method.apply(this, args);
+  if (message === null || level < INFO || listener === null) return;
+  listener(level, message, { ...this.bindings(), ...(typeof first === 'object' ? first : {}) });
+}
+
+/** Is told of each line of level info and above, also those that are not written because they repeat. Must not throw, and must not log. */
+export type LogListener = (level: number, message: string, facts: Readonly<Record<string, unknown>>) => void;
+
+let listener: LogListener | null = null;
+
+export function listenToLog(to: LogListener | null): void {
+  listener = to;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { InternalErrors } from '../boundary.ts';
 import type { ClusterSnapshot } from '../cluster/cluster.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
+import type { ClusterEvent } from '../events/event.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { MetricsSnapshot } from './metrics-source.ts';
 
@@ -36,6 +37,13 @@ export interface AdminSource {
   state(): Promise<ClusterState>;
   /** At most `max` startup jobs in each state. Null when they are not known. */
   jobs(max: number): Promise<StartupJobs | null>;
+  /** What happened, after the event with the id. `isOwn`: the directory is away, and these are what this process could not tell it yet. */
+  events(
+    after: string | null,
+    max: number,
+  ): Promise<{ readonly events: readonly ClusterEvent[]; readonly now: number; readonly isOwn: boolean }>;
+  /** A missing node does not come back. False: it is not missing. */
+  forgetNode(id: string): Promise<boolean>;
   metrics(): Promise<MetricsSnapshot>;
   /** Begins to leave; repeated calls do nothing. With `delayMs` it serves on for so long before, whatever its settings say. */
   drain(delayMs?: number): void;

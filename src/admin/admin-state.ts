@@ -1,6 +1,7 @@
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { StartupJobFacts, StartupJobs, StartupRun } from '../scaling/startup-job.ts';
 import type { AdminSource, ClusterState } from './admin-source.ts';
+import type { EventsNow } from './event-history.ts';
 import type { Trouble } from './trouble.ts';
 import { findTroubles } from './troubles.ts';
 import type { Waits } from './waits.ts';
@@ -13,7 +14,7 @@ export interface StartupJobSummary extends Omit<StartupJobFacts, 'runs'> {
 }
 
 /** `/api/v1/state`. */
-export interface AdminState extends Omit<ClusterState, 'aside'> {
+export interface AdminState extends Omit<ClusterState, 'aside' | 'missing'> {
   /** The time of this state: ms since the epoch, by the clock of the process that answers. The version and state of that process follow. */
   readonly at: number;
   readonly version: string;
@@ -28,6 +29,8 @@ export interface AdminState extends Omit<ClusterState, 'aside'> {
   /** Running ones first, then the last finished ones. */
   readonly jobs: readonly StartupJobSummary[];
   readonly waits: Waits;
+  /** The id of the last event of the timeline; null: there is none. */
+  readonly lastEvent: string | null;
 }
 
 const JOBS_SHOWN_MAX = 12;
@@ -40,10 +43,11 @@ export function adminState(
   jobs: StartupJobs | null,
   process: Pick<AdminSource, 'version' | 'startedBy' | 'routeDefaults' | 'draining' | 'redisRefusal' | 'internalErrors'>,
   waits: Waits,
+  events: EventsNow,
   now: number,
 ): AdminState {
   const { version, startedBy, routeDefaults, draining, redisRefusal, internalErrors } = process;
-  const { aside: _, ...seen } = state;
+  const { aside: _, missing: __, ...seen } = state;
   return {
     ...seen,
     at: now,
@@ -52,13 +56,16 @@ export function adminState(
     startedBy,
     routeDefaults,
     scalers: jobs?.scalers ?? null,
-    troubles: findTroubles(state, { jobs, startedBy, redisRefusal, internalErrors, now }),
-    jobs: shown(jobs?.jobs ?? []).map(summary),
+    troubles: findTroubles(state, { jobs, startedBy, redisRefusal, internalErrors, events, now }),
+    jobs: shown(jobs?.jobs ?? [], new Set(state.routes.map(({ name }) => name))).map(summary),
     waits,
+    lastEvent: events.events.at(-1)?.id ?? null,
   };
 }
 
-function shown(jobs: readonly StartupJobFacts[]): StartupJobFacts[] {
+/** What is over of a route that is there no longer is not shown: nobody can do anything about it. */
+function shown(all: readonly StartupJobFacts[], routes: ReadonlySet<string>): StartupJobFacts[] {
+  const jobs = all.filter(({ state, route }) => (state !== 'failed' && state !== 'completed') || routes.has(route));
   const done = jobs.filter(({ state }) => state === 'completed').slice(DONE_SHOWN_MAX);
   return jobs.filter((job) => !done.includes(job)).slice(0, JOBS_SHOWN_MAX);
 }

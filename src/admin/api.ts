@@ -5,6 +5,7 @@ import { drainDelay, problem } from '../config/kinds.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
+import { rowOfCode } from '../events/catalogue.ts';
 import type { AdminSource } from './admin-source.ts';
 import { RequestError } from './request-error.ts';
 import { LISTENERS_MAX, type StateFeed } from './state-feed.ts';
@@ -76,6 +77,31 @@ function addState(
     reply.hijack();
   });
 
+  const timeline = {
+    operationId: 'timeline',
+    summary: 'What happened in the cluster: the last events',
+    response: answers('Timeline', 400),
+  };
+  const selected = {
+    type: 'object',
+    properties: {
+      after: { type: 'string', pattern: '^[0-9]{1,16}-[0-9]{1,20}$', description: 'only events after the one with this id' },
+      route: { type: 'string', description: 'only events of this route' },
+      max: { type: 'string', pattern: '^[1-9][0-9]{0,3}$', default: '200', description: 'of these the last so many' },
+    },
+    additionalProperties: false,
+  } as const;
+  app.get<{ Querystring: { after?: string; route?: string; max: string } }>(
+    '/api/v1/timeline',
+    { schema: { ...asked, ...timeline, querystring: selected } },
+    async ({ query: { after, route, max } }) => {
+      const { events } = await reader.events();
+      const from = after === undefined ? 0 : events.findLastIndex(({ id }) => compareIds(id, after) <= 0) + 1;
+      const found = events.slice(from).filter((event) => route === undefined || event.route === route);
+      return { events: found.slice(-Number(max)).map((event) => ({ ...event, advice: rowOfCode(event.code)?.advice ?? '' })) };
+    },
+  );
+
   const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: answers('StartupJobs', 503) };
   app.get('/api/v1/jobs', { schema: { ...asked, ...jobs } }, async () => {
     const found = await source.jobs(JOBS_MAX);
@@ -102,18 +128,21 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
 
   const put = {
     operationId: 'setRoute',
-    summary: "Sets a route's settings: these and no others",
+    summary: "Sets a route's settings: these and no others. With `If-None-Match: *` only where it has none yet",
     body: { type: 'object' },
-    response: answers('ConfiguredRoute', 400, 401, 403, 503),
+    response: answers('ConfiguredRoute', 400, 401, 403, 412, 503),
   };
   // One function checks keys and values, here as for the command line and the file. It refuses unknown keys
   // and reports all problems at once.
   app.put<Named & { Body: RouteRecord }>(
     '/api/v1/routes/:name',
     { schema: { ...changes, ...put }, config: { describedBody: 'RouteSettings' } as object },
-    async ({ params, body }) => {
+    async ({ params, body, headers }) => {
       const name = nameOf(params);
       const settings = canonicalRouteRecord(body);
+      if (headers['if-none-match'] === '*' && (await reader.read()).routes.some((one) => one.name === name && one.settings !== null)) {
+        throw new RequestError(412, 'route_exists', `${name} has settings already: change them at the route`);
+      }
       await source.setRoute(name, settings);
       return { name, settings, defaults: source.routeDefaults };
     },
@@ -191,6 +220,21 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
       return reply.code(202).send({ id });
     },
   );
+
+  const forget = {
+    operationId: 'forgetNode',
+    summary: 'Says that a missing node does not come back',
+    params: NODE,
+    response: answers(null, 401, 403, 404, 503),
+  };
+  app.post<{ Params: { id: string } }>(
+    '/api/v1/nodes/:id/forget',
+    { schema: { ...changes, querystring: NOTHING, ...forget } },
+    async ({ params: { id } }, reply) => {
+      if (!(await source.forgetNode(id))) throw new RequestError(404, 'unknown_node', `no node ${id} is missing`);
+      return reply.code(204).send();
+    },
+  );
 }
 
 /** @throws ConfigError */
@@ -199,6 +243,11 @@ function delayOf({ delay }: { readonly delay?: string }): number | undefined {
   const read = drainDelay.read(delay);
   if (read === null) throw new ConfigError([problem('delay', delay, drainDelay.expected)]);
   return read;
+}
+
+function compareIds(a: string, b: string): number {
+  const [[aMs = 0, aNumber = 0], [bMs = 0, bNumber = 0]] = [a.split('-').map(Number), b.split('-').map(Number)];
+  return aMs - bMs || aNumber - bNumber;
 }
 
 function answers(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {

@@ -49,6 +49,10 @@ export interface MetricsSnapshot {
   readonly accessLogDropped?: number;
   /** Internal errors of this process, by place. */
   readonly internalErrors?: Readonly<Record<string, number>>;
+  /** Warnings and errors of this process: `LEVEL CODE` → how many. */
+  readonly events?: Readonly<Record<string, number>>;
+  /** File of a certificate → when it expires, ms since the epoch. */
+  readonly certificates?: ReadonlyMap<string, number>;
   readonly redisCommands: number;
   /** Null when no Redis is configured. */
   readonly redisConnected: boolean | null;

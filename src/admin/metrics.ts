@@ -102,6 +102,23 @@ const DEFINITIONS: readonly Definition[] = [
     collect: ({ internalErrors = {} }) => Object.keys(PLACES).map((where) => ({ value: internalErrors[where] ?? 0, labels: { where } })),
   },
   {
+    name: 'pullproxy_certificate_expiry_seconds',
+    type: 'gauge',
+    help: 'When the certificate in the file expires, in seconds since the epoch',
+    collect: ({ certificates = new Map<string, number>() }) =>
+      [...certificates].map(([file, at]) => ({ value: at / 1_000, labels: { file } })),
+  },
+  {
+    name: 'pullproxy_events_total',
+    type: 'counter',
+    help: 'Warnings and errors that this process has said, by code: "pullproxy events" shows them',
+    collect: ({ events = {} }) =>
+      Object.entries(events).map(([key, value]) => {
+        const [level = '', code = ''] = key.split(' ');
+        return { value, labels: { level, code } };
+      }),
+  },
+  {
     name: 'pullproxy_redis_commands_total',
     type: 'counter',
     help: 'Commands sent to Redis',

@@ -10,7 +10,7 @@ import { about, counted, number } from './words.ts';
 const LONG_HOLD_MS = 2_000;
 /** A client that has waited for less has only just come. */
 const JUST_NOW_MS = 100;
-/** A start that takes longer is mentioned. */
+/** A start that takes longer, or half of its timeout, is mentioned. */
 const SLOW_START_MS = 20_000;
 
 type Found = Pick<Trouble, 'severity' | 'code' | 'text' | 'advice'>;
@@ -56,9 +56,13 @@ function queueFull({ name, held }: RouteSnapshot, { maxHeld }: RouteSettings): F
 function clientsHeld(route: RouteSnapshot, settings: RouteSettings, context: TroubleContext): Found | null {
   const failing = startsFail(route, context);
   if (failing !== null) return failing;
-  if (route.held === 0) return slowStart(route, '');
+  if (route.held === 0) return slowStart(route, settings, '');
   return (
-    slotsIdle(route) ?? nobodyStarts(route, context) ?? atMaximum(route, settings) ?? slowStart(route, heldFor(route)) ?? waiting(route)
+    slotsIdle(route) ??
+    nobodyStarts(route, context) ??
+    atMaximum(route, settings) ??
+    slowStart(route, settings, heldFor(route)) ??
+    waiting(route)
   );
 }
 
@@ -69,10 +73,13 @@ function startsFail(route: RouteSnapshot, { jobs, now }: TroubleContext): Found 
   const held = route.held > 0 ? `${counted(route.held, 'client')} held, ` : '';
   const again = retryInMs > 500 ? `again in ${about(retryInMs)}` : route.held > 0 ? 'again at once' : 'again when a client comes';
   const next = `Last tried ${about(ageMs)} ago, ${again}.`;
+  // Nobody is held while clients are sent away at once: that is worse, not better.
+  const isOut = route.slots === 0 && !route.instances.some(({ state }) => state === 'ready') && retryInMs > 0;
+  const out = isOut && route.held === 0 ? 'every client gets a 503, ' : '';
   return {
-    severity: route.held > 0 ? 'error' : 'warning',
+    severity: route.held > 0 || isOut ? 'error' : 'warning',
     code: 'starts_fail',
-    text: `${route.name}: ${held}${counted(count, 'start')} failed: ${reason}`,
+    text: `${route.name}: ${out}${held}${counted(count, 'start')} failed: ${reason}`,
     advice: `${next} The output of the startup command is under Startup jobs; correct the command where the scaler runs.`,
   };
 }
@@ -121,8 +128,9 @@ function atMaximum(route: RouteSnapshot, { maxInstances }: RouteSettings): Found
   };
 }
 
-function slowStart(route: RouteSnapshot, heldFor: string): Found | null {
-  const slow = route.starts.filter(({ ageMs }) => ageMs >= SLOW_START_MS);
+function slowStart(route: RouteSnapshot, { startTimeoutMs }: RouteSettings, heldFor: string): Found | null {
+  const slowMs = Math.min(SLOW_START_MS, startTimeoutMs / 2);
+  const slow = route.starts.filter(({ ageMs }) => ageMs >= slowMs);
   const [oldest] = slow;
   if (oldest === undefined) return null;
   const held = heldFor === '' ? '' : `${heldFor}, `;

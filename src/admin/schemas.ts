@@ -54,7 +54,7 @@ const jobProperties = {
 const routeProperties = {
   name: text('a host name, *.example.com for all hosts below it, * for any'),
   held: whole('clients that wait'),
-  oldestHeldMs: whole('how long the oldest of them has waited'),
+  oldestHeldMs: { type: 'number', description: 'how long the oldest of them has waited, in ms' },
   active: whole('requests (TCP: connections) in progress'),
   slots: whole('the sum of what ready instances take at once'),
   free: whole('idle ones among them that are not promised'),
@@ -87,14 +87,14 @@ export const SCHEMAS: readonly Schema[] = [
   object('Redis', { connected: maybe(yesNo('null when no Redis is configured')) }),
   object(
     'Start',
-    { id: text(), ageMs: whole('since it began'), leftMs: whole('until it counts as failed') },
+    { id: text(), ageMs: { type: 'number', description: 'since it began' }, leftMs: { type: 'number', description: 'until it counts as failed' } },
     'starts that have not linked yet',
   ),
   object('StartTrouble', {
     failures: whole('failures in a row, up to now'),
     reason: text('reason of the last one'),
-    ageMs: whole('since then'),
-    retryInMs: whole('until the next start is tried; 0: when one is missing'),
+    ageMs: { type: 'number', description: 'since then' },
+    retryInMs: { type: 'number', description: 'until the next start is tried; 0: when one is missing' },
   }),
   object(
     'Instance',
@@ -161,7 +161,21 @@ export const SCHEMAS: readonly Schema[] = [
     routes: listOf(ref('Route')),
     jobs: listOf(ref('StartupJobSummary'), 'startup jobs: running ones first, then the last finished ones'),
     waits: ref('Waits'),
+    lastEvent: maybe(text('the id of the last event of /api/v1/timeline; null when there is none')),
   }),
+  object('Event', {
+    id: text('later events have larger ids'),
+    at: whole(`${MOMENT}, by the clock of Redis`),
+    code: text('stable'),
+    level: one(['error', 'warning', 'note']),
+    source: text('who tells it: the id of a node, or the host of a scaler'),
+    node: maybe(text()),
+    route: maybe(text()),
+    text: text('one sentence'),
+    advice: text('what happens by itself, and what to do; empty when there is nothing to do'),
+    count: whole('how often it happened since it was told last'),
+  }),
+  object('Timeline', { events: listOf(ref('Event'), 'oldest first') }),
   object('RouteSettings', routeSettingsProperties()),
   object('ConfiguredRoute', {
     name: text(),

@@ -1,6 +1,7 @@
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { AdminSource } from './admin-source.ts';
 import { type AdminState, adminState } from './admin-state.ts';
+import { EventHistory, type EventsNow } from './event-history.ts';
 import { WaitWindow } from './waits.ts';
 
 /** Jobs are read at most this often, however many clients ask. */
@@ -11,16 +12,23 @@ const JOBS_MAX = 15;
 /** Puts together the state that people see. */
 export class StateReader {
   readonly #source: AdminSource;
+  readonly #events: EventHistory;
   readonly #waits = new WaitWindow();
   #jobs: { readonly readAt: number; readonly answer: Promise<StartupJobs | null> } | null = null;
 
   constructor(source: AdminSource) {
     this.#source = source;
+    this.#events = new EventHistory(source);
   }
 
   async read(): Promise<AdminState> {
-    const [state, jobs] = await Promise.all([this.#source.state(), this.#readJobs()]);
-    return adminState(state, jobs, this.#source, this.#waits.add(state.nodes, performance.now()), Date.now());
+    const [state, jobs, events] = await Promise.all([this.#source.state(), this.#readJobs(), this.events()]);
+    return adminState(state, jobs, this.#source, this.#waits.add(state.nodes, performance.now()), events, Date.now());
+  }
+
+  /** The last events; none when they can't be read. */
+  events(): Promise<EventsNow> {
+    return this.#events.read().catch(() => ({ events: [], now: Date.now() }));
   }
 
   /** A state without jobs is better than no state. */

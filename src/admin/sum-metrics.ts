@@ -16,6 +16,9 @@ export function sumMetrics(snapshots: readonly MetricsSnapshot[]): MetricsSnapsh
     handoffs: sumRecords(snapshots.map(({ handoffs }) => handoffs)),
     ...(dropped.length === 0 ? {} : { accessLogDropped: dropped.reduce((sum, lines) => sum + lines, 0) }),
     internalErrors: sumRecords(snapshots.map(({ internalErrors }) => internalErrors ?? {})),
+    events: sumRecords(snapshots.map(({ events }) => events ?? {})),
+    // The same files.
+    certificates: new Map(snapshots.flatMap(({ certificates }) => [...(certificates ?? [])])),
     redisCommands: snapshots.reduce((sum, { redisCommands }) => sum + redisCommands, 0),
     redisConnected: connected.length === 0 ? null : connected.every(Boolean),
     redisRefuses: snapshots.some(({ redisRefuses }) => redisRefuses === true),

@@ -1,4 +1,5 @@
 import type { InternalErrors } from '../boundary.ts';
+import type { ClusterEvent } from '../events/event.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { AdminSource } from './admin-source.ts';
 
@@ -23,6 +24,8 @@ export interface TroubleContext {
   readonly redisRefusal: string | null;
   /** Internal errors of the process that answers, by place. */
   readonly internalErrors: Readonly<Record<string, InternalErrors>>;
+  /** What happened lately, oldest first, and the time by their clock. */
+  readonly events: { readonly events: readonly ClusterEvent[]; readonly now: number };
   /** ms since the epoch. */
   readonly now: number;
 }

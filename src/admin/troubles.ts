@@ -1,7 +1,8 @@
 /** What is wrong now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
 import type { InternalErrors } from '../boundary.ts';
-import type { NodeSnapshot } from '../cluster/cluster.ts';
+import type { MissingNode, NodeSnapshot } from '../cluster/cluster.ts';
 import type { ClusterState } from './admin-source.ts';
+import { eventTroubles } from './event-troubles.ts';
 import { routeTroubles } from './route-troubles.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
 import { about, counted, firstLine } from './words.ts';
@@ -27,6 +28,8 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
     ...versions(nodes),
     ...noScaler(state, context),
     ...leftOut(state, context),
+    ...(state.missing ?? []).map(missingNode),
+    ...eventTroubles(context.events.events, context.events.now),
   ].sort((a, b) => ORDER[a.severity] - ORDER[b.severity] || (held.get(b.route ?? '') ?? 0) - (held.get(a.route ?? '') ?? 0));
 }
 
@@ -92,6 +95,18 @@ function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[]
       advice: 'It accepts no new clients, serves the ones that it has, and ends.',
     },
   ];
+}
+
+function missingNode({ id, address, ageMs, held, active, links }: MissingNode): Trouble {
+  const had = `${counted(held, 'held client')}, ${counted(active, 'request')} and ${counted(links, 'link')}`;
+  return {
+    severity: 'warning',
+    code: 'node_missing',
+    route: null,
+    node: id,
+    text: `node ${id} is missing since ${about(ageMs)} ago, with ${had}`,
+    advice: `It was killed, or is cut off from Redis; the others go on. Is its machine up${address === '' ? '' : ` (${address})`}? If it does not come back: "pullproxy forget ${id}".`,
+  };
 }
 
 function versions(nodes: readonly NodeSnapshot[]): Trouble[] {

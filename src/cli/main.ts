@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   scaler: async () => (await import('./commands/scaler.ts')).scaler,
   status: async () => (await import('./commands/status.ts')).status,
   route: async () => (await import('./commands/route.ts')).route,
+  events: async () => (await import('./commands/events.ts')).events,
+  forget: async () => (await import('./commands/forget.ts')).forget,
   drain: async () => (await import('./commands/drain.ts')).drain,
   inspect: async () => (await import('./commands/inspect.ts')).inspect,
   completion: async () => (await import('./commands/completion.ts')).completion,

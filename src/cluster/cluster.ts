@@ -6,6 +6,7 @@
  * No call blocks the data path: calls that return void are batched and repeated until the directory has them.
  */
 import type { RouteSettings } from '../config/route-settings.ts';
+import type { EventLog } from '../events/event.ts';
 import type { StartTimes, StartTrouble } from './starts.ts';
 
 export type { StartTimes };
@@ -142,6 +143,9 @@ export interface Cluster {
 
   /** Asks a node, this one included, to drain. False when certainly no node has this name. */
   askToLeave(node: string, delayMs?: number): Promise<boolean>;
+  /** A missing node does not come back. False: it is not missing. */
+  forgetNode(node: string): Promise<boolean>;
+  readonly eventLog: EventLog;
 
   snapshot(): Promise<ClusterSnapshot>;
 }
@@ -201,6 +205,21 @@ export interface ClusterSnapshot {
   readonly routes: readonly RouteSnapshot[];
   /** Recent findings in the directory that could not be used: they were moved aside or removed. Absent in memory. */
   readonly aside?: readonly Aside[];
+  readonly missing?: readonly MissingNode[];
+}
+
+/** A node that stopped beating and did not come back. */
+export interface MissingNode {
+  readonly id: string;
+  /** Where its backend port was; empty when nobody knows. */
+  readonly address: string;
+  /** When it was noticed, ms since the epoch, by the directory's clock; and how long ago that is. */
+  readonly since: number;
+  readonly ageMs: number;
+  /** What it had when it was heard last. */
+  readonly held: number;
+  readonly active: number;
+  readonly links: number;
 }
 
 export interface Aside {

@@ -6,7 +6,8 @@
  * transition happened is then unknown, and the caller sends everything again when the directory is back.
  */
 import type { RouteRecord } from '../config/route-settings.ts';
-import type { ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from './cluster.ts';
+import type { EventLog } from '../events/event.ts';
+import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 
@@ -70,6 +71,12 @@ export interface StartDirectory {
   setRoute(route: string, settings: RouteRecord | null): Promise<void>;
   /** Like `setRoute`, but only for a route that was never set or deleted. */
   setRouteOnce(route: string, settings: RouteRecord): Promise<void>;
+
+  readonly eventLog: EventLog;
+  /** Nodes that stopped beating, until they are back or somebody forgets them. */
+  missing(): Promise<readonly MissingNode[]>;
+  /** This node is missing no longer. False: it was not. */
+  forgetMissing(node: string): Promise<boolean>;
 
   /** Nodes, and all routes that are configured or at which a living node has something registered. */
   snapshot(): Promise<ClusterSnapshot>;
@@ -211,6 +218,8 @@ export interface Directory extends StartDirectory {
   routesOf(node: string): Promise<readonly string[]>;
   /** Removes the node from the list of nodes. Its routes are left one by one, before. */
   removeNode(node: string): Promise<void>;
+  /** The node stopped beating: it is missing until it is back or forgotten. Returns what it had when it was heard last. */
+  noteMissing(node: string): Promise<MissingNode>;
 
   /** Registers and removes held clients, then looks for slots. Without `add` and `remove` it is the sweep. */
   hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply>;

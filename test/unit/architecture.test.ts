@@ -28,11 +28,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'config/route-name.ts',
     'config/tls-options.ts',
   ],
-  cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/bounded-map.ts', 'memory/churn-map.ts', 'config'],
+  events: ['log.ts', 'boundary.ts', 'printable.ts'],
+  cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/bounded-map.ts', 'memory/churn-map.ts', 'config', 'events/event.ts'],
   scaling: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster'],
   node: ['bind.ts', 'errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link', 'cluster/cluster.ts'],
   linker: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link'],
-  admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts'],
+  admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts', 'events'],
   workers: ['errors.ts', 'log.ts', 'boundary.ts'],
   tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visits/visit-record.ts'],
   cli: [
@@ -49,6 +50,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'workers',
     'tracing',
+    'events',
     'printable.ts',
   ],
 };

@@ -7,6 +7,7 @@ import { jobList } from './job-list.js';
 import { nodes } from './nodes.js';
 import { routes } from './routes.js';
 import { editSettings } from './settings.js';
+import { readTimeline, timeline } from './timeline.js';
 import { serious, troubles } from './troubles.js';
 import { number } from './words.js';
 
@@ -19,6 +20,7 @@ const filter = input('filter');
 follow((state) => {
   latest = state;
   chart(state);
+  void readTimeline(state, draw);
   draw();
 });
 
@@ -46,6 +48,7 @@ function draw() {
   show(byId('routes'), ...routes(state, filter.hidden ? '' : filter.value.trim().toLowerCase(), draw));
   show(byId('nodes'), nodes(state));
   show(byId('jobs'), ...jobs(state));
+  show(byId('timeline'), ...timeline(state.at, draw));
   byId('forget-token').hidden = kept() === null;
 }
 

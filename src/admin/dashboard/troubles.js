@@ -1,18 +1,12 @@
 /** What is wrong now, first and in words. */
+import { attempt } from './calls.js';
 import { h } from './dom.js';
-import { age, clock, counted } from './words.js';
+import { routeAddress } from './pages.js';
+import { counted } from './words.js';
 
 const SHOWN_MAX = 20;
-/** A node whose heartbeat was older than this when it was last seen did not leave by itself. */
-const SILENT_MS = 1900;
-const GONE_SHOWN_MS = 15 * 60_000;
-const LEFT_SHOWN_MS = 60_000;
-
-/** Nodes that this page has seen: id → what was last seen of them, and since when they are gone. */
-const seen = new Map();
-
 export function troubles(state) {
-  const all = [...goneNodes(state), ...state.troubles].sort((a, b) => rank(a) - rank(b));
+  const all = state.troubles;
   const serious = all.filter(({ severity }) => severity !== 'note');
   const notes = all.filter(({ severity }) => severity === 'note');
   const shown = serious.slice(0, SHOWN_MAX);
@@ -24,7 +18,7 @@ export function troubles(state) {
         { key: keyOf(trouble), class: `trouble ${trouble.severity}` },
         h('p', {}, ...sentence(trouble)),
         h('p', { class: 'advice', text: trouble.advice }),
-        dismissal(trouble),
+        forgetting(trouble),
       ),
     ),
     serious.length > SHOWN_MAX ? h('p', { key: 'more', class: 'quiet', text: `and ${serious.length - SHOWN_MAX} more like these` }) : null,
@@ -49,10 +43,6 @@ export function anchorOf(name) {
   return `route-${name}`;
 }
 
-function rank({ severity }) {
-  return ['error', 'warning', 'note'].indexOf(severity);
-}
-
 function keyOf({ code, route, node }) {
   return `${code} ${route ?? ''} ${node ?? ''}`;
 }
@@ -60,11 +50,14 @@ function keyOf({ code, route, node }) {
 /** The route's name leads to the route. */
 function sentence({ text, route }) {
   if (route === null || !text.startsWith(`${route}:`)) return [h('span', { text })];
-  return [h('a', { href: `#${anchorOf(route)}`, text: route }), h('span', { text: text.slice(route.length) })];
+  return [h('a', { href: routeAddress(route), text: route }), h('span', { text: text.slice(route.length) })];
 }
 
-function dismissal({ forget }) {
-  return forget === undefined ? null : h('button', { type: 'button', class: 'dismiss', text: 'Dismiss', onclick: forget });
+/** A missing node may be one that does not come back. */
+function forgetting({ code, node }) {
+  if (code !== 'node_missing') return null;
+  const forget = () => void attempt(`Node ${node} is missed no longer.`, 'POST', `api/v1/nodes/${encodeURIComponent(node)}/forget`);
+  return h('button', { type: 'button', class: 'dismiss', text: 'Forget', 'aria-label': `Forget node ${node}`, onclick: forget });
 }
 
 function summary({ nodes, routes }) {
@@ -72,37 +65,4 @@ function summary({ nodes, routes }) {
   const instances = routes.reduce((total, route) => total + route.instances.length, 0);
   const waiting = held === 0 ? 'Nobody waits' : `${counted(held, 'client')} waiting for a slot`;
   return `${waiting}; ${counted(nodes.length, 'node')}, ${counted(routes.length, 'route')}, ${counted(instances, 'instance')}.`;
-}
-
-/** The directory forgets a dead node; whoever looks at the page has seen that it was there. */
-function goneNodes({ nodes, redis, at }) {
-  // A node without Redis knows itself alone.
-  if (redis.connected === false) return [];
-  for (const node of nodes) seen.set(node.id, { ...node, goneAt: null });
-  const present = new Set(nodes.map(({ id }) => id));
-  const found = [];
-  for (const [id, node] of seen) {
-    if (present.has(id)) continue;
-    node.goneAt ??= at;
-    const left = node.draining || node.heartbeatAgeMs < SILENT_MS;
-    if (at - node.goneAt > (left ? LEFT_SHOWN_MS : GONE_SHOWN_MS)) seen.delete(id);
-    else found.push(left ? leftNode(node) : lostNode(node));
-  }
-  return found;
-}
-
-function leftNode({ id, goneAt }) {
-  return { severity: 'note', code: 'left', route: null, node: id, text: `node ${id} left at ${clock(goneAt)}`, advice: 'It was told to.' };
-}
-
-function lostNode({ id, address, goneAt, heartbeatAgeMs }) {
-  return {
-    severity: 'warning',
-    code: 'lost',
-    route: null,
-    node: id,
-    text: `node ${id} is gone since ${clock(goneAt)}: no heartbeat for ${age(Math.max(3000, heartbeatAgeMs))}`,
-    advice: `It was killed, or is cut off from Redis. What went through it is lost, the other nodes go on. Is its machine up (${address})?`,
-    forget: () => seen.delete(id),
-  };
 }

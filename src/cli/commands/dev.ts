@@ -9,6 +9,7 @@ import { type HostPort, parseHostPort } from '../../config/host-port.ts';
 import { loadCommand } from '../../config/load.ts';
 import { writeRouteSettings } from '../../config/route-settings.ts';
 import { readVersion } from '../../config/version.ts';
+import { EventRecorder } from '../../events/recorder.ts';
 import { createLog } from '../../log.ts';
 import { ProxyNode } from '../../node/node.ts';
 import { LocalScaler } from '../../scaling/local.ts';
@@ -43,6 +44,8 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const { route, concurrency, concurrencyMax, appProxyProtocol: proxyProtocol } = settings;
   const routeDefaults = { ...routeDefaultsOf(settings), concurrency: Math.max(1, concurrency) };
   const directory = new MemoryDirectory();
+  const recorder = new EventRecorder('dev');
+  recorder.sendTo(directory);
   await directory.setRoute(route, writeRouteSettings(routeDefaults));
 
   const telemetry = await openTelemetry(settings, 'dev', log);
@@ -107,6 +110,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     leave: () => leaving.resolve(),
     startupCommands: () => new Map([[route, instances.results]]),
     accessLogDropped: telemetry.dropped,
+    recorder,
   });
   const admin = new AdminServer({
     listen: settings.admin,

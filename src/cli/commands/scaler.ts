@@ -9,6 +9,7 @@ import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';
 import { readVersion } from '../../config/version.ts';
 import { ConfigError } from '../../errors.ts';
+import { EventRecorder } from '../../events/recorder.ts';
 import { createLog, type Log } from '../../log.ts';
 import { selectCommandEnvironment } from '../../scaling/command-environment.ts';
 import { OutputFiles } from '../../scaling/output-files.ts';
@@ -38,6 +39,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const tracing = await openTracing(settings.tracing, hostname(), log);
   const outputs = openOutputs(settings.outputDir, log);
   const directory = createRedisDirectory({ url: settings.redis, log });
+  const recorder = new EventRecorder(`scaler ${hostname()}`);
+  recorder.sendTo(directory);
   const worker = new Scaler({
     redisUrl: settings.redis,
     directory,
@@ -55,7 +58,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const reader = new StartupJobReader(settings.redis);
   const jobs = (max: number) => reader.read(max);
   let joined = false;
-  const facts = { directory, worker, queue, jobs, version: readVersion(), isJoined: () => joined };
+  const facts = { directory, worker, queue, jobs, version: readVersion(), recorder, isJoined: () => joined };
   const source = scalerAdminSource({ ...facts, leave: asked.resolve });
   const admin =
     settings.admin === undefined
@@ -73,6 +76,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   log.info('scaler draining');
   // Its commands end by their timeout. While Redis is away their results can't be stored.
   await Promise.race([worker.close(), delay(net.drainMs(settings.commandTimeoutMs + LEAVE_MS))]);
+  await recorder.flush();
+  recorder.close();
   await queue.close();
   await reader.close();
   await directory.close();

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AdminState, adminState } from '../../admin/admin-state.ts';
+import { EventHistory } from '../../admin/event-history.ts';
 import { WaitWindow } from '../../admin/waits.ts';
 import { internalErrors } from '../../boundary.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
@@ -45,15 +46,17 @@ export async function status(argv: readonly string[]): Promise<number> {
 
 function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
   const waits = new WaitWindow();
+  const events = new EventHistory({ events: async (after, max) => ({ ...(await directory.eventLog.since(after, max)), isOwn: false }) });
   const version = readVersion();
   return async () => {
-    const [snapshot, found] = await Promise.all([directory.snapshot(), jobs.read(JOBS_MAX)]);
+    const [snapshot, found, happened] = await Promise.all([directory.snapshot(), jobs.read(JOBS_MAX), events.read()]);
     const state = { node: null, redis: { connected: directory.connected }, ...snapshot };
     return adminState(
       state,
       found,
       { version, ...THIS_PROCESS, redisRefusal: directory.refusal, internalErrors: internalErrors() },
       waits.add(snapshot.nodes, performance.now()),
+      happened,
       Date.now(),
     );
   };

@@ -55,6 +55,11 @@ export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, 
   });
 }
 
+/** The files of certificates that are there now. */
+export function certificatePaths(files: HttpsFiles): string[] {
+  return pairsOf(files).map(({ cert }) => cert);
+}
+
 function pairsOf({ tlsCert, tlsKey, tlsDir }: HttpsFiles): Pair[] {
   const named = tlsCert.map((cert, i) => ({ cert, key: tlsKey[i] ?? '' }));
   return tlsDir === undefined ? named : [...named, ...pairsIn(tlsDir)];

@@ -4,6 +4,7 @@ import type { MetricsSnapshot, RouteNumbers } from '../../admin/metrics-source.t
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { RouteSnapshot } from '../../cluster/cluster.ts';
 import { type RouteSettings, writeRouteSettings } from '../../config/route-settings.ts';
+import type { EventRecorder } from '../../events/recorder.ts';
 import type { Route } from '../../node/matching/route.ts';
 import type { ProxyNode } from '../../node/node.ts';
 import type { StartupJobs } from '../../scaling/startup-job.ts';
@@ -27,6 +28,9 @@ export interface NodeParts {
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
   /** Lines of the access log without room; undefined without an access log. */
   readonly accessLogDropped?: () => number | undefined;
+  readonly recorder: EventRecorder;
+  /** Absent: nothing is served by TLS. */
+  readonly certificates?: { readonly expiries: ReadonlyMap<string, number> };
 }
 
 export function nodeAdminSource(parts: NodeParts): AdminSource {
@@ -67,6 +71,8 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
       const snapshot = cluster.connected ? await cluster.snapshot() : ownPicture(parts);
       return { node: cluster.self.id, redis: { connected: redisConnected() }, ...snapshot };
     },
+    events: (after, max) => parts.recorder.read(cluster, after, max),
+    forgetNode: (id) => cluster.forgetNode(id),
     async metrics() {
       return {
         routes: [...node.routes.all()].map((route) => numbersOf(node, route)),
@@ -75,6 +81,8 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
         startupCommands: parts.startupCommands?.(),
         accessLogDropped: parts.accessLogDropped?.(),
         internalErrors: internalErrorCounts(),
+        events: parts.recorder.counts,
+        certificates: parts.certificates?.expiries ?? new Map(),
         redisCommands: cluster.commands,
         redisConnected: redisConnected(),
         redisRefuses: cluster.refusal !== null,

@@ -11,10 +11,12 @@ import type { Loaded } from '../../config/load.ts';
 import { ofEachWorker } from '../../config/memory-limit.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../../config/route-settings.ts';
 import { readVersion } from '../../config/version.ts';
+import { EventRecorder } from '../../events/recorder.ts';
 import type { Log } from '../../log.ts';
 import { ProxyNode } from '../../node/node.ts';
 import type { NodeAddresses } from '../../node/node-options.ts';
 import { backendTls, followBackendTls } from '../files/backend-certificates.ts';
+import { watchCertificates } from '../files/certificate-watch.ts';
 import { openDeclarationsFile } from '../files/declarations-file.ts';
 import { setFileRoutes } from '../files/file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
@@ -58,6 +60,7 @@ export async function openNode(
   const asked = Promise.withResolvers<number | undefined>();
   const version = readVersion();
   const { id } = place;
+  const recorder = new EventRecorder(id);
   const certificates = readHttpsFiles(settings, keys);
   const secrets = new Secrets(settings);
   const file = settings.stateDir === undefined ? undefined : openDeclarationsFile(settings.stateDir, log);
@@ -76,7 +79,11 @@ export async function openNode(
     certificates,
     backendTls: backendTls(settings),
     log,
-    cluster: (bound) => membership.join({ id, address: addressOf(place.advertise, host, bound) }),
+    cluster: (bound) => {
+      const cluster = membership.join({ id, address: addressOf(place.advertise, host, bound) });
+      recorder.sendTo(cluster);
+      return cluster;
+    },
     startNeeded: membership.startNeeded,
     instanceLeft: membership.instanceLeft,
     leaveAsked: asked.resolve,
@@ -107,14 +114,18 @@ export async function openNode(
       startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
       leave: asked.resolve,
       accessLogDropped: telemetry.dropped,
+      recorder,
+      certificates: watchCertificates(settings, log),
     }),
     async close(drainMs, delayMs) {
       log.info({ delayMs }, 'node draining');
+      await recorder.flush();
       settingRoutes.abort();
       await routesSet;
       await node.drain(drainMs, delayMs);
       await membership.close();
       file?.flush();
+      recorder.close();
       await telemetry.close();
     },
   };

@@ -3,6 +3,7 @@ import type { AdminSource } from '../../admin/admin-source.ts';
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
+import type { EventRecorder } from '../../events/recorder.ts';
 import type { CommandCount } from '../../scaling/command-runner.ts';
 import { commandCounts } from './command-counts.ts';
 import { restartWith } from './restart-with.ts';
@@ -15,11 +16,12 @@ export interface ScalerParts {
   readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
   readonly jobs: AdminSource['jobs'];
   readonly version: string;
+  readonly recorder: EventRecorder;
   /** Begins to drain. */
   readonly leave: () => void;
 }
 
-export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, version, leave }: ScalerParts): AdminSource {
+export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, version, recorder, leave }: ScalerParts): AdminSource {
   let draining = false;
   return {
     version,
@@ -49,6 +51,8 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
     async state() {
       return { node: null, redis: { connected: directory.connected }, ...(await directory.snapshot()) };
     },
+    events: (after, max) => recorder.read(directory, after, max),
+    forgetNode: (id) => directory.forgetMissing(id),
     async metrics() {
       return {
         // The numbers of routes come from the nodes.
@@ -56,6 +60,7 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
         handoffs: {},
         startupCommands: commandCounts(worker.stats().commands),
         internalErrors: internalErrorCounts(),
+        events: recorder.counts,
         redisCommands: directory.commands,
         redisConnected: directory.connected,
         redisRefuses: directory.refusal !== null,

@@ -73,6 +73,8 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, le
     },
     state: async () => (await one().call('state')) as Awaited<ReturnType<AdminSource['state']>>,
     jobs: async (max) => (await one().call('jobs', [max])) as Awaited<ReturnType<AdminSource['jobs']>>,
+    events: async (after, max) => (await one().call('events', [after, max])) as Awaited<ReturnType<AdminSource['events']>>,
+    forgetNode: async (id) => (await one().call('forgetNode', [id])) as boolean,
     metrics: () => metrics.read(pool.serving),
     drainNode: async (id, delayMs) => (await one().call('drainNode', [id, delayMs])) as Awaited<ReturnType<AdminSource['drainNode']>>,
     setRoute: async (name, settings) => void (await one().call('setRoute', [name, settings])),

@@ -4,6 +4,7 @@
  */
 
 import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.ts';
+import type { EventLog } from '../../events/event.ts';
 import type { Log } from '../../log.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
 import type { DeclarationsKept } from '../declarations.ts';
@@ -35,6 +36,11 @@ export interface MemberOptions {
   readonly kept?: DeclarationsKept | undefined;
 }
 
+/** It is said again while it lasts. */
+const NAMESAKE_SAID_MS = 30_000;
+/** A clock that differs by less from the directory's is right enough. */
+const CLOCK_DIFFERENCE_MAX_MS = 10_000;
+const CLOCK_SAID_MS = 60_000;
 const UNREAD_LOAD: NodeLoad = { held: 0, active: 0, links: 0 };
 
 export class ClusterMember implements Cluster {
@@ -51,9 +57,11 @@ export class ClusterMember implements Cluster {
   readonly #linked: LinkedRoutes;
   /** The start time of another node with the same id. */
   #namesake: number | null = null;
+  #namesakeSaidAt = Number.NEGATIVE_INFINITY;
   /** When the last beat with a reply was sent, and since when there was no gap: performance.now(). */
   #beatenAt = Number.NEGATIVE_INFINITY;
   #heardSince = 0;
+  #clockSaidAt = Number.NEGATIVE_INFINITY;
   #load: () => NodeLoad = () => UNREAD_LOAD;
   #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
   /** `joined`: the directory has no beat yet; `known`: it has one. */
@@ -205,6 +213,16 @@ export class ClusterMember implements Cluster {
     return this.#bell.ring(node, leaveRing(delayMs));
   }
 
+  get eventLog(): EventLog {
+    return this.#directory.eventLog;
+  }
+
+  async forgetNode(node: string): Promise<boolean> {
+    const wasMissing = await this.#directory.forgetMissing(node);
+    if (wasMissing) this.#log.info({ node }, 'a missing node was forgotten');
+    return wasMissing;
+  }
+
   snapshot(): Promise<ClusterSnapshot> {
     return this.#directory.snapshot();
   }
@@ -226,7 +244,7 @@ export class ClusterMember implements Cluster {
       }
       this.#membership = 'joined';
       for (const presence of this.#presences.values()) presence.recover();
-      await Promise.all([this.#beat(), this.#active?.routes.load()]);
+      await Promise.all([this.#beat(), this.#active?.routes.load(), this.#isBack()]);
     } catch (error) {
       this.#membership = 'none';
       if (isBug(error)) internalError('directory', error);
@@ -234,6 +252,14 @@ export class ClusterMember implements Cluster {
         { reason: error instanceof Error ? error.message : String(error) },
         'the node could not join; trying again with the next beat',
       );
+    }
+  }
+
+  /** A node with the same id, or at the same address, that was missing is back. */
+  async #isBack(): Promise<void> {
+    for (const { id, address } of await this.#directory.missing()) {
+      if (id !== this.self.id && address !== this.self.address) continue;
+      if (await this.#directory.forgetMissing(id)) this.#log.info({ node: id }, 'a node that was missing is back');
     }
   }
 
@@ -265,7 +291,10 @@ export class ClusterMember implements Cluster {
       const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
       this.#beatenAt = sentAt;
       this.#clock.sample(now, sentAt, monotonicMs());
+      this.#compareClocks(now);
       if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: sending everything again');
+      // It counted as dead, and beats again.
+      else if (!known && this.#membership === 'known') await this.#isBack();
       // Entries that expire have expired.
       else if (jumpedMs >= keysLiveMs - keepEveryMs)
         await this.#noteLoss("the directory's clock was set forward: sending everything again");
@@ -280,10 +309,18 @@ export class ClusterMember implements Cluster {
     }
   }
 
+  #compareClocks(now: number): void {
+    const differenceMs = Math.round(Date.now() - now);
+    if (Math.abs(differenceMs) < CLOCK_DIFFERENCE_MAX_MS || monotonicMs() - this.#clockSaidAt < CLOCK_SAID_MS) return;
+    this.#clockSaidAt = monotonicMs();
+    this.#log.warn({ differenceMs }, 'the clocks are far apart');
+  }
+
   /** Two nodes with the same id contradict each other; only an operator can change that. */
   #noteNamesake(startedMs: number): void {
-    if (this.#namesake === startedMs) return;
+    if (this.#namesake === startedMs && monotonicMs() - this.#namesakeSaidAt < NAMESAKE_SAID_MS) return;
     this.#namesake = startedMs;
+    this.#namesakeSaidAt = monotonicMs();
     const about = { id: this.self.id, started: new Date(startedMs).toISOString() };
     this.#log.error(about, 'another node has the id of this one: give each node its own (--id)');
   }
@@ -297,7 +334,8 @@ export class ClusterMember implements Cluster {
   /** The scripts of its routes would do it one by one, but a route may have no other node. */
   async #bury(node: string): Promise<void> {
     if (node === this.self.id) return;
-    this.#log.warn({ node }, 'a node stopped beating: removing its entries');
+    const { held, active, links } = await this.#directory.noteMissing(node);
+    this.#log.warn({ node, held, active, links }, 'a node stopped beating: removing its entries');
     const routes = await this.#directory.routesOf(node);
     await Promise.all(routes.map((route) => this.#directory.leaveRoute(route, node, true)));
     await this.#directory.removeNode(node);

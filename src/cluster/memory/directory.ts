@@ -3,7 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { guard } from '../../boundary.ts';
 import type { RouteRecord } from '../../config/route-settings.ts';
-import type { ClusterSnapshot, NodeSnapshot, Peer } from '../cluster.ts';
+import type { EventLog } from '../../events/event.ts';
+import type { ClusterSnapshot, MissingNode, NodeSnapshot, Peer } from '../cluster.ts';
 import type { Declarations, StoredDeclarations } from '../declarations.ts';
 import type {
   BellListener,
@@ -19,6 +20,7 @@ import type {
 import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
+import { MemoryEventLog } from './event-log.ts';
 import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
@@ -30,6 +32,10 @@ export class MemoryDirectory implements Directory {
   #declared = new DeclaredRoutes();
   readonly #nodes = new Map<string, { readonly beat: NodeBeat; readonly at: number }>();
   readonly #routesOf = new Map<string, Set<string>>();
+  /** Of nodes that are to be buried. */
+  readonly #lastBeats = new Map<string, Partial<NodeBeat>>();
+  readonly #missing = new Map<string, MissingNode>();
+  readonly eventLog: EventLog;
   #wholeAt = Number.NEGATIVE_INFINITY;
   /** The bells of all members, by node. */
   readonly listeners = new Map<string, BellListener>();
@@ -37,6 +43,7 @@ export class MemoryDirectory implements Directory {
   /** `now`: ms since the epoch, the directory's clock. By default a monotonic one. */
   constructor(now: () => number = () => performance.timeOrigin + performance.now()) {
     this.#now = now;
+    this.eventLog = new MemoryEventLog(now);
   }
 
   async ready(): Promise<void> {}
@@ -135,6 +142,7 @@ export class MemoryDirectory implements Directory {
     return {
       nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
       routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name, configured.get(name) ?? null)),
+      missing: (await this.missing()).filter(({ id }) => !nodes.some((node) => node.id === id)),
     };
   }
 
@@ -147,7 +155,10 @@ export class MemoryDirectory implements Directory {
     const before = this.#nodes.get(beat.id);
     this.#nodes.set(beat.id, { beat, at: now });
     const dead = beat.spares ? [] : [...this.#nodes].filter(([, { at }]) => at <= now - deadAfterMs).map(([id]) => id);
-    for (const id of dead) this.#nodes.delete(id);
+    for (const id of dead) {
+      this.#lastBeats.set(id, this.#nodes.get(id)?.beat ?? {});
+      this.#nodes.delete(id);
+    }
     for (const [name, route] of this.#routes) if (route.isEmpty(now)) this.#routes.delete(name);
     const startedBefore = before?.beat.startedMs ?? null;
     return {
@@ -169,8 +180,24 @@ export class MemoryDirectory implements Directory {
     return [...(this.#routesOf.get(node) ?? [])];
   }
 
+  async noteMissing(node: string): Promise<MissingNode> {
+    const { address = '', held = 0, active = 0, links = 0 } = this.#lastBeats.get(node) ?? {};
+    const missing = { id: node, address, held, active, links, since: Math.floor(this.#now()), ageMs: 0 };
+    this.#missing.set(node, missing);
+    return missing;
+  }
+
+  async missing(): Promise<readonly MissingNode[]> {
+    return [...this.#missing.values()].map((node) => ({ ...node, ageMs: Math.floor(this.#now()) - node.since }));
+  }
+
+  async forgetMissing(node: string): Promise<boolean> {
+    return this.#missing.delete(node);
+  }
+
   async removeNode(node: string): Promise<void> {
     this.#nodes.delete(node);
+    this.#lastBeats.delete(node);
     this.#routesOf.delete(node);
   }
 

@@ -154,7 +154,7 @@ export class RouteState {
       slots: this.#instances.slots,
       free: sum(this.#free.values()),
       starting: this.#startingCount(),
-      starts: startsOf(this.#starts.left(now), settings).slice(0, startsShownMax),
+      starts: startsOf(this.#starts.left(now)).slice(0, startsShownMax),
       instances,
       settings,
       trouble: this.#starts.trouble(now),

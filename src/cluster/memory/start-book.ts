@@ -1,5 +1,4 @@
 /** A route's starts in memory: those in progress, when they began, wanted instances, and the last failures. */
-import type { StartSnapshot } from '../cluster.ts';
 import {
   begunLivesMs,
   failuresMax,
@@ -143,8 +142,12 @@ export class StartBook {
     };
   }
 
-  /** Start id and ms until it counts as failed. */
-  left(now: number): (readonly [id: string, leftMs: StartSnapshot['leftMs']])[] {
-    return [...this.#starting].map(([id, until]) => [id, until - now] as const);
+  /** Start id, ms until it counts as failed, and ms since it began. */
+  left(now: number): (readonly [id: string, leftMs: number, ageMs: number | null])[] {
+    const ageOf = (id: string): number | null => {
+      const begun = this.#begun.get(id);
+      return begun === undefined ? null : now - begun.at;
+    };
+    return [...this.#starting].map(([id, until]) => [id, until - now, ageOf(id)] as const);
   }
 }

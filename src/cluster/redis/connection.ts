@@ -102,6 +102,13 @@ export class RedisConnection {
     return this.#send(() => this.client.call(command, ...args));
   }
 
+  /** As `call`, for what this user may not be allowed to ask: null then, and nothing is wrong. */
+  async ask(command: string, ...args: Argument[]): Promise<unknown> {
+    if (!this.#connected) return null;
+    this.#commands++;
+    return this.client.call(command, ...args).catch(() => null);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.client.disconnect();

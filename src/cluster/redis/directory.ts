@@ -2,7 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
-import type { ClusterSnapshot, NodeSnapshot, Peer, RouteSnapshot } from '../cluster.ts';
+import type { EventLog } from '../../events/event.ts';
+import type { ClusterSnapshot, MissingNode, NodeSnapshot, Peer, RouteSnapshot } from '../cluster.ts';
 import {
   DECLARATION_KINDS,
   type DeclarationKind,
@@ -25,8 +26,10 @@ import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import { isDataFault, type RedisConnection, reasonOf } from './connection.ts';
+import { RedisEventLog } from './event-log.ts';
 import { asideKey, declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
+import { MissingNodes } from './missing-nodes.ts';
 import { publishCommand } from './publish.ts';
 import {
   list,
@@ -54,12 +57,16 @@ const AS_BEFORE = -1;
 export class RedisDirectory implements Directory {
   readonly #redis: RedisConnection;
   readonly #mending: Mending;
+  readonly #missing: MissingNodes;
+  readonly eventLog: EventLog;
   /** The settings of routes as they were read last: written back when something else stands in their place. */
   #routesRead: readonly string[] = [];
 
   constructor(redis: RedisConnection) {
     this.#redis = redis;
     this.#mending = new Mending(redis);
+    this.#missing = new MissingNodes(redis, this.#mending);
+    this.eventLog = new RedisEventLog(redis, this.#mending);
   }
 
   get connected(): boolean {
@@ -207,10 +214,11 @@ export class RedisDirectory implements Directory {
   }
 
   async snapshot(): Promise<ClusterSnapshot> {
-    const [configured, beats, aside] = await Promise.all([
+    const [configured, beats, aside, missing] = await Promise.all([
       this.routes(),
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('nodes', [nodesKey], [])),
       this.#aside(),
+      this.#missing.read(),
     ]);
     const found = await Promise.all(
       tuples(beats, 2).flatMap(([node, ageMs]) => {
@@ -225,6 +233,7 @@ export class RedisDirectory implements Directory {
       nodes: found.map(({ node }) => node).sort((a, b) => (a.id < b.id ? -1 : 1)),
       routes: routes.flatMap((route) => route ?? []),
       aside,
+      missing: missing.filter(({ id }) => !found.some(({ node }) => node.id === id)),
     };
   }
 
@@ -290,6 +299,18 @@ export class RedisDirectory implements Directory {
       if (name === null) this.#redis.leftOut.note(key, written);
       return name ?? [];
     });
+  }
+
+  async noteMissing(node: string): Promise<MissingNode> {
+    return this.#missing.note((await this.#readNode(node, 0)).node);
+  }
+
+  missing(): Promise<readonly MissingNode[]> {
+    return this.#missing.read();
+  }
+
+  forgetMissing(node: string): Promise<boolean> {
+    return this.#missing.forget(node);
   }
 
   async removeNode(node: string): Promise<void> {

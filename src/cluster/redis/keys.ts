@@ -28,6 +28,12 @@ export const lossKey = 'pp:loss';
 /** HASH: key → what was found there, when, and what was done: see mending.ts. */
 export const asideKey = 'pp:aside';
 
+/** STREAM: what happened in the cluster, the last some thousand events. */
+export const eventsKey = 'pp:events';
+
+/** HASH: node → JSON of when it stopped beating and what it had; until it is back or forgotten. */
+export const missingKey = 'pp:missing';
+
 /** HASH: what the node says about itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;

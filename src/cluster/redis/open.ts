@@ -6,6 +6,7 @@ import { ClusterMember } from '../member/member.ts';
 import { RedisBell } from './bell.ts';
 import { RedisConnection } from './connection.ts';
 import { RedisDirectory } from './directory.ts';
+import { watchRedisHealth } from './health.ts';
 
 /**
  * A node's cluster through Redis, and the directory it uses. `url`: as config/redis-url.ts says. It connects at once; the cluster's
@@ -24,6 +25,7 @@ export function createRedisCluster(options: {
   const { url, self, version, log, kept } = options;
   const connection = new RedisConnection(url, log);
   const directory = new RedisDirectory(connection);
+  watchRedisHealth(connection, log);
   return { cluster: new ClusterMember({ self, version, log, kept, directory, bell: new RedisBell(connection, log) }), directory };
 }
 

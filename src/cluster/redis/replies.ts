@@ -156,9 +156,9 @@ export function writeInstance(info: InstanceInfo, node: string): string {
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
   const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(answer);
-  const left = tuples(starts, 2).flatMap(([start, leftMs]) => {
+  const left = tuples(starts, 3).flatMap(([start, leftMs, ageMs]) => {
     const id = startIdOf(start);
-    return id === null ? [] : [[id, Math.max(0, Number(leftMs))] as const];
+    return id === null ? [] : [[id, Math.max(0, Number(leftMs)), present(ageMs)] as const];
   });
   const instances = tuples(stored, 2).flatMap(([, json]) => readInstance(json) ?? []);
   return {
@@ -169,7 +169,7 @@ export function readRoute(name: string, answer: unknown, settings: RouteRecord |
     slots: instances.reduce((sum, { state, concurrency }) => sum + (state === 'ready' ? concurrency : 0), 0),
     free: number(free),
     starting: number(starting),
-    starts: startsOf(left, settings),
+    starts: startsOf(left),
     instances: instances.sort((a, b) => b.seq - a.seq),
     settings,
     trouble: readTrouble(trouble),

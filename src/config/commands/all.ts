@@ -5,6 +5,8 @@
 import { COMPLETION } from './completion.ts';
 import { DEV } from './dev.ts';
 import { DRAIN } from './drain.ts';
+import { EVENTS } from './events.ts';
+import { FORGET } from './forget.ts';
 import { INSPECT } from './inspect.ts';
 import { LINKER } from './linker.ts';
 import { NODE } from './node.ts';
@@ -12,4 +14,4 @@ import { ROUTES } from './route.ts';
 import { SCALER } from './scaler.ts';
 import { STATUS } from './status.ts';
 
-export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, DRAIN, INSPECT, COMPLETION] as const;
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, EVENTS, DRAIN, FORGET, INSPECT, COMPLETION] as const;

@@ -1,8 +1,9 @@
 import type { AdminSource, ClusterState } from '../../../src/admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../../../src/admin/metrics-source.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
+import type { ClusterEvent } from '../../../src/events/event.ts';
 import type { StartupJobs } from '../../../src/scaling/startup-job.ts';
-import { aState } from './pictures.ts';
+import { aState, NOW } from './pictures.ts';
 
 export function routeNumbers(name: string, changes: Partial<RouteNumbers> = {}): RouteNumbers {
   const none = { bounds: [0.1, 1], counts: [0, 0, 0], sum: 0 };
@@ -48,6 +49,18 @@ export class FakeSource implements AdminSource {
   state(): Promise<ClusterState> {
     this.asked++;
     return this.failure === null ? Promise.resolve(this.picture) : Promise.reject(this.failure);
+  }
+
+  happened: ClusterEvent[] = [];
+
+  async events(after: string | null): ReturnType<AdminSource['events']> {
+    const from = this.happened.findLastIndex(({ id }) => id === after) + 1;
+    return { events: this.happened.slice(from), now: NOW, isOwn: false };
+  }
+
+  async forgetNode(id: string): Promise<boolean> {
+    await this.#note('forget', id);
+    return id !== 'unknown';
   }
 
   async metrics(): Promise<MetricsSnapshot> {

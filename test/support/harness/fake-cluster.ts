@@ -1,5 +1,7 @@
 /** A cluster that remembers what it was told, and answers as a test wants. */
+
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../../../src/cluster/cluster.ts';
+import { MemoryEventLog } from '../../../src/cluster/memory/event-log.ts';
 import type { StartTimes } from '../../../src/cluster/starts.ts';
 
 export interface HoldSaid {
@@ -107,6 +109,12 @@ export class FakeCluster implements Cluster {
   }
 
   async setRoute(): Promise<void> {}
+
+  readonly eventLog = new MemoryEventLog(() => 0);
+
+  async forgetNode(): Promise<boolean> {
+    return false;
+  }
 
   async askToLeave(): Promise<boolean> {
     return false;

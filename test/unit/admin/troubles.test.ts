@@ -5,7 +5,14 @@ import { findTroubles } from '../../../src/admin/troubles.ts';
 import type { RouteSnapshot } from '../../../src/cluster/cluster.ts';
 import { aJob, aNode, anInstance, aRoute, aRun, aState, NOW } from '../../support/harness/pictures.ts';
 
-const CALM: TroubleContext = { jobs: { jobs: [], scalers: 1 }, startedBy: 'scalers', redisRefusal: null, internalErrors: {}, now: NOW };
+const CALM: TroubleContext = {
+  jobs: { jobs: [], scalers: 1 },
+  startedBy: 'scalers',
+  redisRefusal: null,
+  internalErrors: {},
+  events: { events: [], now: NOW },
+  now: NOW,
+};
 
 function find(state: Partial<ClusterState>, context: Partial<TroubleContext> = {}): readonly Trouble[] {
   return findTroubles(aState(state), { ...CALM, ...context });
@@ -36,8 +43,15 @@ describe('starts that fail', () => {
     });
   });
 
-  test('are a warning while nobody waits', () => {
-    expect(texts(ofRoute({ trouble }, { jobs }))).toEqual(['warning: example.com: 3 starts failed: exit 125, image not found']);
+  test('are a warning while other instances serve', () => {
+    const serving = { slots: 10, instances: [anInstance()] };
+    expect(texts(ofRoute({ trouble, ...serving }, { jobs }))).toEqual(['warning: example.com: 3 starts failed: exit 125, image not found']);
+  });
+
+  test('are no less of an outage when clients are sent away at once instead of being held', () => {
+    expect(texts(ofRoute({ trouble }, { jobs }))).toEqual([
+      'error: example.com: every client gets a 503, 3 starts failed: exit 125, image not found',
+    ]);
   });
 
   test('are known without the jobs, by the reason that the directory has', () => {

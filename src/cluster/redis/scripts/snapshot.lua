@@ -1,13 +1,19 @@
 -- One consistent snapshot of the route.
 --
 -- ARGV     none
--- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ... }, { id, JSON, ... }, trouble }
+-- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ms since it was begun or -1, ... }, { id, JSON, ... }, trouble }
 
 tend()
 local oldest = redis.call('ZRANGE', HELD, 0, 0, 'WITHSCORES')[2]
 local free = sumOf(redis.call('HVALS', FREE))
-local starts = redis.call('ZRANGE', STARTING, 0, startsShownMax - 1, 'WITHSCORES')
-for i = 2, #starts, 2 do starts[i] = starts[i] - now end
+local starts = {}
+local stillStarting = redis.call('ZRANGE', STARTING, 0, startsShownMax - 1, 'WITHSCORES')
+for i = 1, #stillStarting, 2 do
+  local begun = redis.call('ZSCORE', BEGUN, stillStarting[i])
+  starts[#starts + 1] = stillStarting[i]
+  starts[#starts + 1] = stillStarting[i + 1] - now
+  starts[#starts + 1] = begun and math.max(0, now - begun) or -1
+end
 local described = {}
 local stored = redis.call('HGETALL', INSTANCES)
 for i = 1, #stored, 2 do

@@ -1,0 +1,41 @@
+/**
+ * What each warning and error of the log, and some of its other lines, mean to an operator: code, place, cause, and what to do. A row is found by
+ * the message that the log has; a test walks the source, so that no such line is without a row.
+ */
+import { NODE_ROWS } from './node-rows.ts';
+import { OTHER_ROWS } from './other-rows.ts';
+import { REDIS_ROWS } from './redis-rows.ts';
+import type { Row } from './row.ts';
+
+export const CATALOGUE: Readonly<Record<string, Row>> = { ...NODE_ROWS, ...REDIS_ROWS, ...OTHER_ROWS };
+
+/** Messages with a part that differs: how they begin, and the row that they have. */
+export const BEGINNINGS: readonly (readonly [RegExp, string])[] = [
+  [/^startup command "/, 'startup command failed'],
+  [/^a secret of fewer than/, 'a short secret can be guessed'],
+];
+
+/** Lines of linkers: they have no way to the event log. Their node says what becomes of them. */
+export const OF_LINKERS: ReadonlySet<string> = new Set([
+  'no shell watches over this linker: if it is killed, its application runs on',
+  'the application does not accept connections',
+  'no connection to the application can be made',
+  'idle, and no node is there to ask: retiring',
+  'the application has not accepted a connection in time',
+  'a link is lost',
+  'a node can not be linked',
+  'fewer requests at once than --concurrency says',
+]);
+
+/** A message that nobody has described here is shown all the same. */
+export function rowOf(message: string): Row | null {
+  if (Object.hasOwn(CATALOGUE, message)) return CATALOGUE[message] ?? null;
+  const known = BEGINNINGS.find(([beginning]) => beginning.test(message));
+  return known === undefined ? null : (CATALOGUE[known[1]] ?? null);
+}
+
+const BY_CODE = new Map(Object.values(CATALOGUE).map((row) => [row.code, row]));
+
+export function rowOfCode(code: string): Row | null {
+  return BY_CODE.get(code) ?? null;
+}

@@ -1,0 +1,142 @@
+/** Lines about Redis and what is kept in it. */
+import { happened, MINUTE, type Row, wrong } from './row.ts';
+
+export const REDIS_ROWS: Readonly<Record<string, Row>> = {
+  'connected to Redis': happened('redis_connected', () => 'is connected to Redis', ['redis_disconnected', 'redis_unreachable']),
+  'disconnected from Redis': wrong(
+    'error',
+    'redis_disconnected',
+    () => 'lost its connection to Redis',
+    'It connects again by itself.',
+    MINUTE,
+  ),
+  'Redis connection failed': wrong(
+    'error',
+    'redis_unreachable',
+    (say) => `can not connect to Redis: ${say('reason')}`,
+    'It tries again by itself.',
+    MINUTE,
+  ),
+  'Redis refuses a command': wrong(
+    'error',
+    'redis_refused',
+    (say) => `Redis refused a command: ${say('reason')}`,
+    'Is it full (maxmemory), a replica, or without the rights (deploy/redis.acl)?',
+    MINUTE,
+  ),
+  'could not subscribe; trying again': wrong(
+    'warning',
+    'redis_subscribe',
+    (say) => `can not hear messages of Redis: ${say('reason')}`,
+    'Slots move later until it can. Rights of channels (deploy/redis.acl)?',
+  ),
+  'Redis persists nothing': wrong(
+    'note',
+    'redis_not_persistent',
+    () => 'Redis keeps nothing on disk',
+    'Settings of routes are in the memory of the nodes only, unless they have a --state-dir: turn appendonly on.',
+    2 * MINUTE,
+  ),
+  'Redis may evict keys': wrong(
+    'error',
+    'redis_evicts',
+    (say) => `Redis evicts keys when it is full (maxmemory-policy ${say('policy')})`,
+    'Clients and startup jobs may be forgotten: set maxmemory-policy to noeviction.',
+    2 * MINUTE,
+  ),
+  'another Redis answers: a failover, or a restart': happened(
+    'redis_failover',
+    (say) => `another Redis answers (${say('run')}): a failover, or a restart`,
+  ),
+  'the directory was lost: saying everything again': happened(
+    'directory_lost',
+    () => 'Redis came back empty: all nodes say everything again',
+  ),
+  "the directory's clock was set forward: saying everything again": happened('directory_clock', () => "Redis' clock was set forward"),
+  'going on without the directory until it answers': wrong(
+    'error',
+    'started_without_redis',
+    () => 'started while Redis did not answer',
+    'It joins as soon as Redis answers.',
+    MINUTE,
+  ),
+  'left without the directory knowing': happened('left_unknown', () => 'left while Redis did not answer'),
+  'could not join; trying again with the next beat': wrong(
+    'error',
+    'join_failed',
+    (say) => `can not join the cluster: ${say('reason')}`,
+    'It tries again with each beat.',
+    MINUTE,
+  ),
+  'the directory does not answer: local traffic goes on, clients stay held': happened('directory_away', () => 'goes on without Redis'),
+  'the directory answers': happened('directory_answers', () => 'hears from Redis', [
+    'directory_away',
+    'join_failed',
+    'started_without_redis',
+  ]),
+  'Redis had something that can not be used: it was moved aside or taken out': wrong(
+    'warning',
+    'redis_garbage',
+    (say) => `in Redis ${say('where')} could not be used: ${say('found')}`,
+    'Who else writes into this Redis? "pullproxy inspect" shows what was found.',
+    15 * MINUTE,
+  ),
+  'Redis has something that can not be used: it is left out': wrong(
+    'warning',
+    'redis_unreadable',
+    (say) => `in Redis ${say('where')} could not be read: ${say('found')}`,
+    'Who else writes into this Redis? "pullproxy inspect" shows what was found.',
+  ),
+  'the directory had lost settings: they are restored': happened(
+    'settings_restored',
+    (say) => `gave the settings of ${say('count')} routes back to Redis, which had lost them`,
+  ),
+  'settings are lost: no node knows them any more': wrong(
+    'error',
+    'settings_lost',
+    (say) => `the settings of ${say('count')} routes are lost with Redis, and no node knows them: ${say('routes')}`,
+    'Set them anew ("pullproxy route set"), or delete them ("pullproxy route delete"). A node with --state-dir keeps them.',
+    MINUTE,
+  ),
+  'no settings are lost any more': happened('settings_whole', () => 'no settings are lost any more', ['settings_lost']),
+  'the directory belongs to another cluster: settings that this node knows are not in it': wrong(
+    'error',
+    'foreign_cluster',
+    (say) =>
+      `this Redis belongs to another cluster (${say('cluster')}): ${say('count')} routes that the node knows of its former one are not in it: ${say('routes')}`,
+    'Does the node use the Redis that it should (--redis)? If both are one cluster, set these routes again.',
+    30 * MINUTE,
+  ),
+  'the configured routes could not be taken over': wrong(
+    'error',
+    'routes_unread',
+    (say) => `the settings of routes can not be read: ${say('err')}`,
+    'The former ones stay.',
+  ),
+  'a configured route has bad settings and is ignored': wrong(
+    'error',
+    'bad_settings_ignored',
+    (say) => `its settings are bad and nobody follows them: ${say('err')}`,
+    'Set them anew, here or with "pullproxy route set".',
+  ),
+  'the state file can not be written': wrong(
+    'error',
+    'state_file',
+    (say) => `the state file can not be written: ${say('err')}`,
+    'Settings of routes are kept in memory only (--state-dir). It is tried again.',
+  ),
+  'the state file can not be read: it is moved aside': wrong(
+    'error',
+    'state_file_bad',
+    (say) => `the state file could not be read and was moved to ${say('aside')}: ${say('err')}`,
+    'Settings that only this file knew are not restored.',
+    15 * MINUTE,
+  ),
+  "the file's routes can't be set yet": wrong(
+    'warning',
+    'file_routes',
+    (say) => `the routes of the configuration file can not be set: ${say('err')}`,
+    'It tries again each second.',
+    MINUTE,
+  ),
+};
