@@ -24,7 +24,7 @@ export const OF_LINKERS: ReadonlySet<string> = new Set([
   'the application has not accepted a connection in time',
   'a link is lost',
   'a node can not be linked',
-  'fewer requests at once than --concurrency says',
+  'linker: lends fewer slots than --concurrency says',
 ]);
 
 /** A message that nobody has described here is shown all the same. */

@@ -4,9 +4,15 @@ import { happened, MINUTE, type Row, wrong } from './row.ts';
 export const NODE_ROWS: Readonly<Record<string, Row>> = {
   ready: happened('started', () => 'started', ['namesake']),
   'worker ready': happened('started', () => 'a worker started', ['worker_died', 'worker_hangs', 'worker_start']),
-  draining: happened('draining', () => 'was told to leave'),
-  over: happened('stopped', () => 'has left in order'),
-  'worker over': happened('stopped', () => 'a worker has left in order'),
+  'node draining': happened('draining', () => 'was told to leave'),
+  'node stopped': happened('stopped', () => 'has left in order'),
+  'scaler draining': happened('draining', () => 'was told to leave'),
+  'scaler stopped': happened('stopped', () => 'has left in order'),
+  'supervisor draining': happened('draining', () => 'was told to leave'),
+  'supervisor stopped': happened('stopped', () => 'has left in order'),
+  'dev draining': happened('draining', () => 'was told to leave'),
+  'dev stopped': happened('stopped', () => 'has left in order'),
+  'worker stopped': happened('stopped', () => 'a worker has left in order'),
   'asked to leave': happened('leave_asked', () => 'was asked to leave'),
   'all workers were restarted': happened('workers_restarted', () => 'all workers were restarted'),
   'a worker has left: another one takes its place': happened('worker_left', () => 'a worker has left: another one takes its place'),
@@ -36,7 +42,7 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
     'A fault in pullproxy. Only what it happened in has ended. The log has its stack: please report it.',
     15 * MINUTE,
   ),
-  'ending because of an internal error': wrong(
+  'the process ends because of an internal error': wrong(
     'error',
     'ended_by_fault',
     (say) => `ends because of an internal error: ${say('why')}`,

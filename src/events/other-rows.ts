@@ -55,8 +55,8 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     MINUTE,
   ),
 
-  'startup command has run': happened('command_run', (say) => `the startup command has run (${say('startId')})`),
-  'stop command has run': happened('stop_run', () => 'the stop command has run'),
+  'startup command finished': happened('command_run', (say) => `the startup command has run (${say('startId')})`),
+  'stop command finished': happened('stop_run', () => 'the stop command has run'),
   'startup command failed': wrong(
     'warning',
     'command_failed',
@@ -85,17 +85,14 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'It tries again.',
     MINUTE,
   ),
-  'a failed start could not be taken out of the directory yet': wrong(
+  'a failed start could not be removed from the directory yet': wrong(
     'warning',
     'start_not_ended',
     (say) => `a failed start is still counted: ${say('reason')}`,
     'It lapses by itself.',
     MINUTE,
   ),
-  'starts whose command nobody saw end are decided anew': happened(
-    'starts_anew',
-    () => 'starts whose command nobody saw end are decided anew',
-  ),
+  'starts with an unknown end are decided again': happened('starts_anew', () => 'starts with an unknown end are decided again'),
   'startup jobs are no longer taken': wrong(
     'error',
     'jobs_not_taken',
@@ -103,28 +100,33 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'Restart it.',
     15 * MINUTE,
   ),
-  'a startup job was cut off and begins anew': wrong(
+  'a startup job was interrupted and begins again': wrong(
     'warning',
     'job_stalled',
-    () => 'a startup job was cut off and begins anew',
+    () => 'a startup job was interrupted and begins again',
     'Did a scaler die?',
     0,
   ),
-  'trouble with startup jobs': wrong('warning', 'jobs_trouble', (say) => `trouble with startup jobs: ${say('reason')}`, 'It tries again.'),
-  'startup commands write into pipes of this process: what they leave running may break with it (--output-dir)': wrong(
+  'error in the queue of startup jobs': wrong(
+    'warning',
+    'jobs_trouble',
+    (say) => `trouble with startup jobs: ${say('reason')}`,
+    'It tries again.',
+  ),
+  'startup commands write into pipes of this process: programs that they leave running may end with it (--output-dir)': wrong(
     'warning',
     'output_pipes',
     () => 'startup commands write into pipes of the scaler',
     'What they leave running may break with it: name a directory with --output-dir.',
     10 * MINUTE,
   ),
-  'the output of a startup command has no file: what it leaves running may end with the scaler': wrong(
+  'no file for the output of a startup command: a program that it leaves running may end with the scaler': wrong(
     'warning',
     'output_no_file',
     (say) => `the output of a startup command has no file: ${say('reason')}`,
     'Is the disk full (--output-dir)?',
   ),
-  'the output of startup commands could not be bounded': wrong(
+  'the output files of startup commands could not be limited': wrong(
     'warning',
     'output_unbounded',
     (say) => `the output of startup commands can not be bounded: ${say('reason')}`,
@@ -143,7 +145,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `the access log can not be written: ${say('err')}`,
     'Lines are lost until it can. Is the disk full?',
   ),
-  'the secrets have changed and can not be used: the former ones stay': wrong(
+  'the new secrets can not be used: the previous ones stay': wrong(
     'error',
     'secrets_bad',
     (say) => `the new secrets can not be used: ${say('err')}`,
@@ -151,7 +153,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     15 * MINUTE,
   ),
   'secrets reloaded': happened('secrets_read', () => 'has read the secrets anew', ['secrets_bad']),
-  'keys of TLS session tickets have changed and can not be used: the former ones stay': wrong(
+  'the new keys of TLS session tickets can not be used: the previous ones stay': wrong(
     'warning',
     'ticket_keys_bad',
     (say) => `the new keys of TLS session tickets can not be used: ${say('err')}`,
@@ -161,7 +163,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
   'keys of TLS session tickets reloaded': happened('ticket_keys_read', () => 'has read the keys of TLS session tickets anew', [
     'ticket_keys_bad',
   ]),
-  'certificates have changed and can not be used: the former ones stay': wrong(
+  'the new certificates can not be used: the previous ones stay': wrong(
     'error',
     'certificates_bad',
     (say) => `the new certificates can not be used: ${say('err')}`,
@@ -173,19 +175,19 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'certificate_expires',
     'certificate_expired',
   ]),
-  'the certificate of the backend port has changed and can not be used: the former one stays': wrong(
+  'the new certificate of the backend port can not be used: the previous one stays': wrong(
     'error',
     'backend_certificate_bad',
     (say) => `the new certificate of the backend port can not be used: ${say('err')}`,
     'The former one stays. Mend the files.',
     15 * MINUTE,
   ),
-  'the backend port has another certificate': happened('backend_certificate_read', () => 'has another certificate at its backend port', [
-    'backend_certificate_bad',
-    'certificate_expires',
-    'certificate_expired',
-  ]),
-  'without --secret or --secret-file, whoever reaches the backend port can be a linker': wrong(
+  'the certificate of the backend port was reloaded': happened(
+    'backend_certificate_read',
+    () => 'has another certificate at its backend port',
+    ['backend_certificate_bad', 'certificate_expires', 'certificate_expired'],
+  ),
+  'without --secret or --secret-file, everybody who reaches the backend port can be a linker': wrong(
     'warning',
     'no_secret',
     () => 'has no secret: whoever reaches its backend port can be a linker',
