@@ -16,7 +16,7 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
   'asked to leave': happened('leave_asked', () => 'was asked to leave'),
   'all workers were restarted': happened('workers_restarted', () => 'all workers were restarted'),
   'a worker has left: another one takes its place': happened('worker_left', () => 'a worker has left: another one takes its place'),
-  'a node stopped beating: removing what it had registered': {
+  'a node stopped beating: removing its entries': {
     ...wrong(
       'error',
       'node_lost',
@@ -28,7 +28,7 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
   },
   'a node that was missing is back': happened('node_back', (say) => `node ${say('node')} is back`),
   'a missing node was forgotten': happened('node_forgotten', (say) => `an operator said that node ${say('node')} does not come back`),
-  'another node beats with the id of this one: give each an id of its own (--id)': wrong(
+  'another node has the id of this one: give each node its own (--id)': wrong(
     'error',
     'namesake',
     (say) => `two nodes have the id ${say('id')}; the other one started at ${say('started')}`,

@@ -24,7 +24,7 @@ export const REDIS_ROWS: Readonly<Record<string, Row>> = {
     'Is it full (maxmemory), a replica, or without the rights (deploy/redis.acl)?',
     MINUTE,
   ),
-  'could not subscribe; trying again': wrong(
+  'could not subscribe to the channels in Redis; trying again': wrong(
     'warning',
     'redis_subscribe',
     (say) => `can not hear messages of Redis: ${say('reason')}`,
@@ -48,20 +48,20 @@ export const REDIS_ROWS: Readonly<Record<string, Row>> = {
     'redis_failover',
     (say) => `another Redis answers (${say('run')}): a failover, or a restart`,
   ),
-  'the directory was lost: saying everything again': happened(
+  'the directory was lost: sending everything again': happened(
     'directory_lost',
     () => 'Redis came back empty: all nodes say everything again',
   ),
-  "the directory's clock was set forward: saying everything again": happened('directory_clock', () => "Redis' clock was set forward"),
-  'going on without the directory until it answers': wrong(
+  "the directory's clock was set forward: sending everything again": happened('directory_clock', () => "Redis' clock was set forward"),
+  'the directory does not answer: the node starts without it': wrong(
     'error',
     'started_without_redis',
     () => 'started while Redis did not answer',
     'It joins as soon as Redis answers.',
     MINUTE,
   ),
-  'left without the directory knowing': happened('left_unknown', () => 'left while Redis did not answer'),
-  'could not join; trying again with the next beat': wrong(
+  'the node left, and the directory could not be told': happened('left_unknown', () => 'left while Redis did not answer'),
+  'the node could not join; trying again with the next beat': wrong(
     'error',
     'join_failed',
     (say) => `can not join the cluster: ${say('reason')}`,
@@ -74,14 +74,14 @@ export const REDIS_ROWS: Readonly<Record<string, Row>> = {
     'join_failed',
     'started_without_redis',
   ]),
-  'Redis had something that can not be used: it was moved aside or taken out': wrong(
+  'Redis had an entry that can not be used: it was moved aside or removed': wrong(
     'warning',
     'redis_garbage',
     (say) => `in Redis ${say('where')} could not be used: ${say('found')}`,
     'Who else writes into this Redis? "pullproxy inspect" shows what was found.',
     15 * MINUTE,
   ),
-  'Redis has something that can not be used: it is left out': wrong(
+  'Redis has an entry that can not be used: it is left out': wrong(
     'warning',
     'redis_unreadable',
     (say) => `in Redis ${say('where')} could not be read: ${say('found')}`,
@@ -107,13 +107,13 @@ export const REDIS_ROWS: Readonly<Record<string, Row>> = {
     'Does the node use the Redis that it should (--redis)? If both are one cluster, set these routes again.',
     30 * MINUTE,
   ),
-  'the configured routes could not be taken over': wrong(
+  'the configured routes could not be read': wrong(
     'error',
     'routes_unread',
     (say) => `the settings of routes can not be read: ${say('err')}`,
     'The former ones stay.',
   ),
-  'a configured route has bad settings and is ignored': wrong(
+  'a configured route has invalid settings and is ignored': wrong(
     'error',
     'bad_settings_ignored',
     (say) => `its settings are bad and nobody follows them: ${say('err')}`,
