@@ -87,7 +87,11 @@ export const SCHEMAS: readonly Schema[] = [
   object('Redis', { connected: maybe(yesNo('null when no Redis is configured')) }),
   object(
     'Start',
-    { id: text(), ageMs: { type: 'number', description: 'since it began' }, leftMs: { type: 'number', description: 'until it counts as failed' } },
+    {
+      id: text(),
+      ageMs: { type: 'number', description: 'since it began' },
+      leftMs: { type: 'number', description: 'until it counts as failed' },
+    },
     'starts that have not linked yet',
   ),
   object('StartTrouble', {

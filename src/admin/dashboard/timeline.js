@@ -45,9 +45,17 @@ export function timeline(at, changed, about = null) {
       { class: 'card timeline' },
       all.slice(0, shownMax).map((event) => line(event, at)),
     ),
-    all.length > FIRST_SHOWN &&
-      h('button', { type: 'button', class: 'more', text: shownMax === FIRST_SHOWN ? `Show ${all.length}` : 'Show fewer', onclick: more }),
-  ].filter((one) => one !== false);
+    ...(all.length > FIRST_SHOWN
+      ? [
+          h('button', {
+            type: 'button',
+            class: 'more',
+            text: shownMax === FIRST_SHOWN ? `Show ${all.length}` : 'Show fewer',
+            onclick: more,
+          }),
+        ]
+      : []),
+  ];
 }
 
 function line({ id, at, level, source, route, text, advice, count }, now) {
