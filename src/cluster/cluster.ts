@@ -38,6 +38,8 @@ export interface InstanceInfo {
   readonly startId?: string;
   /** Of its linker. */
   readonly version?: string;
+  /** So many instances its route may have: with it, one whose start was given up is turned away when they are there. */
+  readonly placesMax?: number;
   /** It has completed a response; undefined when its linker does not say it (0.1). */
   readonly answered?: boolean;
   /** With `draining`: its application ended by itself, and how. */
@@ -60,6 +62,8 @@ export interface ClusterListener {
   onStartsFailing?(route: string, forMs: number): void;
   /** The directory has numbered an instance that has its home here and came with the number 0: `seq`, the same at all nodes from now on. */
   onNumbered?(route: string, instanceId: string, seq: number): void;
+  /** The start of an instance that has its home here was given up, and all places are taken: it is told to end, and is draining. */
+  onTurnedAway?(route: string, instanceId: string): void;
   /** The newest ready instance of `route` is now `instanceId`. */
   onNewest(route: string, instanceId: string): void;
   /** The configured routes changed; `routes` is the whole set. */

@@ -162,6 +162,8 @@ export interface RouteBeatReply {
   readonly missing: readonly string[];
   /** Instances that were sent with the number 0, and their numbers. */
   readonly numbered?: readonly (readonly [id: string, seq: number])[];
+  /** Instances whose start was given up, and for which there is no place any more: they are draining. */
+  readonly turnedAway?: readonly string[];
   /** The newest ready instance of the route in the cluster; null if none is ready. */
   readonly newest: string | null;
   /** The home of that instance. */

@@ -83,6 +83,8 @@ export const Flag = {
   YES: 1,
   /** GOAWAY: not the node leaves, this link does: another one may take its place. */
   ANEW: 1,
+  /** GOAWAY: the instance came too late, all places of its route are taken. A linker that does not know the flag takes it for a node that leaves. */
+  TOO_LATE: 2,
 } as const;
 
 export const ResetCode = {

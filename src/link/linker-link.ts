@@ -37,6 +37,8 @@ export interface LinkerLinkEvents {
   retireAnswer(yes: boolean): void;
   /** The node is leaving: lend it nothing more unasked. */
   goAway(anew: boolean): void;
+  /** The instance came too late: it is not wanted. Absent at a relay. */
+  turnedAway?(): void;
   down(reason: string): void;
 }
 
@@ -152,7 +154,8 @@ export class LinkerLink implements LinkRole {
         this.#retireAsked = false;
         return;
       case Frame.GOAWAY:
-        this.#events.goAway((flags & Flag.ANEW) !== 0);
+        if ((flags & Flag.TOO_LATE) !== 0 && this.#events.turnedAway !== undefined) this.#events.turnedAway();
+        else this.#events.goAway((flags & Flag.ANEW) !== 0);
         return;
       default:
         throw new LinkProtocolError(`frame type ${type} from a node`);

@@ -225,6 +225,11 @@ export class NodeLink implements LinkRole {
     if (this.#mode === 'lending') this.#sendAway('leaving');
   }
 
+  /** The instance came too late: it is to end. */
+  turnAway(): void {
+    this.link.writer.frame(Frame.GOAWAY, Flag.TOO_LATE, 0, null);
+  }
+
   /** The linker may serve on this link no longer: it gets no stream any more, and those that it has go on to their end. */
   dismiss(): void {
     this.#sendAway('dismissed');

@@ -18,6 +18,7 @@ export interface LinkedNodeEvents {
   said(text: string, heardAt: number): void;
   newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
+  turnedAway(): void;
   goingAway(linked: LinkedNode): void;
   down(linked: LinkedNode, reason: string): void;
 }
@@ -189,6 +190,10 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
 
   retireAnswer(yes: boolean): void {
     this.#events.retireAnswer(yes);
+  }
+
+  turnedAway(): void {
+    this.#events.turnedAway();
   }
 
   goAway(anew: boolean): void {

@@ -24,6 +24,10 @@ import { Slots } from './slots.ts';
 /** Ids fit into names of pods, containers and units. */
 const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
 const TOO_SLOW_CODE = 1;
+/** EX_TEMPFAIL (sysexits.h): its start was given up meanwhile, and others have taken its place. */
+const TURNED_AWAY_CODE = 75;
+/** Later, an instance does not leave by a node's wish. */
+const TURN_AWAY_WITHIN_MS = 10_000;
 /** For an application's last words to go out when it has ended; one that runs by itself is not asked for any. */
 const LAST_WORDS_MS = 1_000;
 
@@ -55,6 +59,8 @@ export class Linker {
   #phase: Phase = 'new';
   #drains = 0;
   #wasPaused = false;
+  /** When a node took it in for the first time. */
+  #firstHomeAt: number | null = null;
   #readyNode: string | null = null;
   /** By when everything has to be home; performance.now() in ms. */
   #emptyBy = Number.POSITIVE_INFINITY;
@@ -128,7 +134,10 @@ export class Linker {
           ...this.limit.report,
           ...this.#failure(),
         }),
-        newHome: () => this.#retire.askAnother(),
+        newHome: () => {
+          this.#firstHomeAt ??= performance.now();
+          this.#retire.askAnother();
+        },
         said: (text, heardAt) => this.limit.said(text, heardAt),
         lent: (node) => this.#lent(node),
         slotsHome: () => this.#lookIfEmpty(),
@@ -137,6 +146,7 @@ export class Linker {
           if (order !== null) this.#numbered(order);
         },
         retireAnswer: (yes) => this.#retireAnswer(yes),
+        turnedAway: () => this.#turnedAway(),
       },
     });
     this.#application = new Application(
@@ -268,6 +278,17 @@ export class Linker {
     this.#leave.resolve({ why: 'retire' });
   }
 
+  #turnedAway(): void {
+    const now = performance.now();
+    if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > TURN_AWAY_WITHIN_MS) return;
+    this.#log.warn(
+      { instance: this.instance, startId: this.#options.startId },
+      'turned away: its start was given up, and others have its place',
+    );
+    this.#leave.resolve({ why: 'turned away' });
+    this.#emptyWithin(this.#times.drainTimeoutMs);
+  }
+
   #retireUnasked(): void {
     this.#log.warn({ instance: this.instance }, 'idle, and no node is there to ask: retiring');
     this.#leave.resolve({ why: 'retire' });
@@ -337,6 +358,7 @@ export class Linker {
 
   #exitCode(leave: Leave): number {
     if (leave.why === 'too slow') return TOO_SLOW_CODE;
+    if (leave.why === 'turned away') return TURNED_AWAY_CODE;
     return leave.why === 'ended' ? leave.exit.code : 0;
   }
 

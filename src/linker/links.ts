@@ -46,6 +46,8 @@ export interface LinksEvents {
   said(text: string, heardAt: number): void;
   newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
+  /** A node says that the instance came too late, and is not wanted. */
+  turnedAway(): void;
 }
 
 /** `withheld`: slots stay at home. `lending`: they go to the home node. `leaving`: they stay at home, and no new home is sought. `closed`: no links. */
@@ -187,6 +189,10 @@ export class Links implements LinkedNodeEvents {
 
   retireAnswer(yes: boolean): void {
     this.#options.events.retireAnswer(yes);
+  }
+
+  turnedAway(): void {
+    this.#options.events.turnedAway();
   }
 
   goingAway(linked: LinkedNode): void {

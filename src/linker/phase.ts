@@ -19,5 +19,6 @@ export const FOLLOWS: Readonly<Record<Phase, readonly Phase[]>> = {
 export type Leave =
   | { readonly why: 'drain' }
   | { readonly why: 'retire' }
+  | { readonly why: 'turned away' }
   | { readonly why: 'too slow'; readonly words: string }
   | { readonly why: 'ended'; readonly exit: AppExit };

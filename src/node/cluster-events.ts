@@ -65,6 +65,14 @@ export class ClusterEvents implements ClusterListener {
     this.#context.lenders.numbered(name, instanceId, seq);
   }
 
+  onTurnedAway(name: string, instanceId: string): void {
+    this.#context.options.log.warn(
+      { route: name, instance: instanceId },
+      'an instance came after its start was given up: it is turned away',
+    );
+    this.#context.lenders.turnedAway(name, instanceId);
+  }
+
   onNewest(name: string, instanceId: string): void {
     const route = this.#context.routes.get(name);
     if (route?.becameNewest(instanceId) !== true) return;

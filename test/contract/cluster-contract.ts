@@ -5,6 +5,7 @@ import { failingStarts } from './suite/failing-starts.ts';
 import { handoff } from './suite/handoff.ts';
 import { holding } from './suite/holding.ts';
 import { instances } from './suite/instances.ts';
+import { lateStarts } from './suite/late-starts.ts';
 import { membership } from './suite/membership.ts';
 import { noSlotLost } from './suite/no-slot-lost.ts';
 import { pictures } from './suite/pictures.ts';
@@ -26,6 +27,7 @@ export function describeCluster(twin: Twin): void {
     holding(world);
     instances(world);
     starts(world);
+    lateStarts(world);
     failingStarts(world);
     configuredRoutes(world);
     declarations(world);

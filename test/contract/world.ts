@@ -32,6 +32,7 @@ export type Said =
   | { readonly t: 'failing'; readonly route: string; readonly forMs: number; readonly at: number }
   | { readonly t: 'rematch'; readonly route: string; readonly at: number }
   | { readonly t: 'numbered'; readonly route: string; readonly instance: string; readonly seq: number; readonly at: number }
+  | { readonly t: 'turnedAway'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'newest'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'routes'; readonly routes: ReadonlyMap<string, RouteSettings>; readonly at: number }
   | { readonly t: 'connected'; readonly connected: boolean; readonly at: number }
@@ -77,6 +78,7 @@ export class TestMember {
       onStartsFailing: (route, forMs) => this.#hear({ t: 'failing', route, forMs }),
       onRematch: (route) => this.#hear({ t: 'rematch', route }),
       onNumbered: (route, instance, seq) => this.#hear({ t: 'numbered', route, instance, seq }),
+      onTurnedAway: (route, instance) => this.#hear({ t: 'turnedAway', route, instance }),
       onNewest: (route, instance) => this.#hear({ t: 'newest', route, instance }),
       onRoutes: (routes) => this.#hear({ t: 'routes', routes }),
       onConnected: (connected) => this.#hear({ t: 'connected', connected }),

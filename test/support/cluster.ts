@@ -104,6 +104,7 @@ export interface State {
     readonly slots: number;
     readonly free: number;
     readonly starting: number;
+    readonly starts: readonly { readonly id: string }[];
     readonly trouble: { readonly failures: number; readonly reason: string; readonly retryInMs: number } | null;
     readonly instances: readonly { readonly id: string; readonly seq: number; readonly state: string; readonly node: string }[];
   }[];

@@ -270,6 +270,10 @@ export class RoutePresence {
       this.#homes.numbered(id, seq);
       if (!this.#hasEnded()) listener.onNumbered?.(this.#route, id, seq);
     }
+    for (const id of answer.turnedAway ?? []) {
+      this.#homes.retired(id);
+      if (!this.#hasEnded()) listener.onTurnedAway?.(this.#route, id);
+    }
     // It lost something, or still has a removed entry: a failover to a replica does that.
     if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
     this.#newestNode = answer.newestNode;

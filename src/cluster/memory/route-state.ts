@@ -58,6 +58,7 @@ export class RouteState {
     for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#judge(now, this.#instances.delete(now, id));
     const missing: string[] = [];
     const numbered: [string, number][] = [];
+    const turnedAway: string[] = [];
     for (const { id, info, claim } of beat.instances) {
       const home = this.#instances.homeOf(id);
       if (info === null) {
@@ -66,10 +67,11 @@ export class RouteState {
       } else if (claim || home === null || home === node.id) {
         const seq = this.#numberOf(now, info);
         if (info.seq === 0) numbered.push([id, seq]);
-        this.#said(now, node.id, { ...info, seq });
+        if (this.#said(now, node.id, { ...info, seq }, info.seq === 0)) turnedAway.push(id);
       }
     }
-    return { now, known, held: this.#held.count(node.id), missing, numbered, starting: this.#startingCount(), ...this.#instances.newest };
+    const starting = this.#startingCount();
+    return { now, known, held: this.#held.count(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {
@@ -249,15 +251,26 @@ export class RouteState {
     return number;
   }
 
-  /** The home node writes its instance. */
-  #said(now: number, node: string, info: InstanceInfo): void {
-    const isNew = this.#instances.homeOf(info.id) === null;
-    const answered = this.#instances.hasAnswered(info.id);
+  /** What a node says of an instance whose home it is; `isFirst`: its first link of all. Returns whether it is turned away. */
+  #said(now: number, node: string, { placesMax, ...said }: InstanceInfo, isFirst: boolean): boolean {
+    const isNew = this.#instances.homeOf(said.id) === null;
+    const answered = this.#instances.hasAnswered(said.id);
+    const isNobodys = !this.#starts.linked(said.startId, isNew);
+    const isLate = isNobodys && isFirst && said.startId !== undefined && placesMax !== undefined && this.#isTooLate(placesMax);
+    const info = isLate ? { ...said, state: 'draining' as const } : said;
     this.#judge(now, this.#instances.set(now, node, info));
     if (info.answered === true && !answered && !this.#instances.hasFailed(info.id)) this.#starts.answers();
     // What one that is paused would take nobody knows.
     if (info.concurrency > 0) this.#concurrency = info.concurrency;
-    this.#starts.linked(info.startId, isNew);
+    return isLate;
+  }
+
+  /** As in the script `beat`. */
+  #isTooLate(placesMax: number): boolean {
+    const there = this.#instances.count('ready') + this.#instances.count('starting') + this.#instances.count('paused');
+    if (there >= placesMax) return true;
+    if (there + this.#starts.size >= placesMax) this.#starts.endOldest();
+    return false;
   }
 
   #judge(now: number, verdict: StartVerdict): void {

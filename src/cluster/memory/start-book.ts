@@ -70,12 +70,19 @@ export class StartBook {
     if (failure?.wantedAgain && this.#wantedUntil > now) this.#wanted += 1;
   }
 
-  /** The instance of this start has linked. If one command began several starts, its instances don't know which of them they are. */
-  linked(startId: string | undefined, isNew: boolean): void {
-    if ((startId !== undefined && this.#starting.delete(startId)) || !isNew) return;
-    const several = [...this.#starting.keys()].filter((start) => start.includes(':'));
-    const start = several.find((one) => one.split(':')[0] === startId) ?? several[0];
-    if (start !== undefined) this.#starting.delete(start);
+  /** The instance of this start has linked: as `endItsStart` in the script `beat`. Returns false when it is nobody's. */
+  linked(startId: string | undefined, isNew: boolean): boolean {
+    if (startId !== undefined && this.#starting.delete(startId)) return true;
+    if (!isNew) return true;
+    const possible = [...this.#starting.keys()].filter((start) => startId === undefined || start.includes(':'));
+    const start = possible.find((one) => one.includes(':') && one.split(':')[0] === startId) ?? possible[0];
+    return start !== undefined && this.#starting.delete(start);
+  }
+
+  /** The oldest start's place is taken by another instance. */
+  endOldest(): void {
+    const [oldest] = this.#starting.keys();
+    if (oldest !== undefined) this.#starting.delete(oldest);
   }
 
   /** From `failuresMax` failures on, the next start waits. */

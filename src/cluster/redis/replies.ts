@@ -65,13 +65,14 @@ function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] 
 }
 
 export function readRouteBeat(answer: unknown): RouteBeatReply {
-  const [now, known, held, missing, newest, newestNode, starting, , numbered] = list(answer);
+  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway] = list(answer);
   return {
     now: clockOf(now),
     known: known === 1,
     held: number(held),
     missing: list(missing).map(String),
     numbered: tuples(numbered, 2).flatMap(readNumber),
+    turnedAway: list(turnedAway).flatMap((id) => instanceIdOf(id) ?? []),
     newest: instanceIdOf(newest),
     newestNode: nodeIdOf(newestNode),
     starting: number(starting),
@@ -150,8 +151,8 @@ const SETTERS: readonly LimitSetter[] = ['flag', 'header', 'control', 'auto'];
 
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {
-  const { id, seq, concurrency, setBy, active, state, startId, version, answered, failure } = info;
-  return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure });
+  const { id, seq, concurrency, setBy, active, state, startId, version, answered, failure, placesMax } = info;
+  return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, placesMax });
 }
 
 export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {

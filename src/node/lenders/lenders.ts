@@ -83,7 +83,9 @@ export class Lenders implements LenderEvents {
       this.#homes.set(homeKey(name, lender), lender);
       // A linker whose limit moves may have more in use for a while.
       const inUse = setBy === undefined ? Math.min(active, concurrency) : active;
-      this.#context.cluster.instance(name, { id, seq, concurrency, setBy, state, active: inUse, startId, version, answered, failure });
+      const placesMax = this.#context.routes.get(name)?.settings.maxInstances;
+      const info = { id, seq, concurrency, setBy, state, active: inUse, startId, version, answered, failure, placesMax };
+      this.#context.cluster.instance(name, info);
     } else {
       this.#leaveHome(name, lender);
     }
@@ -106,6 +108,11 @@ export class Lenders implements LenderEvents {
     this.#number(name, lender, seq);
     const newest = this.#context.routes.get(name)?.instances.newest ?? null;
     if (!lender.relayed) lender.link.newest(newest === null || newest === id, seq);
+  }
+
+  turnedAway(name: string, id: string): void {
+    const lender = this.#context.routes.get(name)?.slots.lenders.find((one) => one.instance === id && this.isHome(name, one));
+    lender?.link.turnAway();
   }
 
   #number(name: string, lender: Lender, seq: number): void {

@@ -4,7 +4,8 @@
 --          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
---            starts in progress, removed entries as in audit(), { instance that was sent with the number 0, its number, ... } }
+--            starts in progress, removed entries as in audit(), { instance that was sent with the number 0, its number, ... },
+--            { instances that are turned away, ... } }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[5])
@@ -13,15 +14,26 @@ local function stored(id)
   return decode(redis.call('HGET', INSTANCES, id))
 end
 
--- If one command began several starts, the instance does not know which of them it is.
-local function endOneOfSeveral(startId)
+-- Ends the start that the new instance belongs to. One that says no id is the oldest start's: its scheduler can't pass ids on. Of several starts
+-- that one command has begun, the instance can't tell which of them it is. Returns false when it is nobody's.
+local function endItsStart(startId)
+  if startId and redis.call('ZREM', STARTING, startId) == 1 then return true end
   local oldest
   for _, start in ipairs(redis.call('ZRANGE', STARTING, 0, -1)) do
     local together = string.match(start, '^(.*):')
-    if together and together == startId then return redis.call('ZREM', STARTING, start) end
-    if together and not oldest then oldest = start end
+    if together and together == startId then return redis.call('ZREM', STARTING, start) == 1 end
+    if (together or not startId) and not oldest then oldest = start end
   end
-  if oldest then redis.call('ZREM', STARTING, oldest) end
+  return oldest ~= nil and redis.call('ZREM', STARTING, oldest) == 1
+end
+
+-- The start of a new instance was given up. It takes the place of one that is under way, or one that is free; without any it is not wanted: to
+-- let it in would exceed what the route may have.
+local function isTooLate(sum, info)
+  local there = sum.ready + sum.warming + pausedOnes()
+  if there >= info.placesMax then return true end
+  if there + redis.call('ZCARD', STARTING) >= info.placesMax then redis.call('ZPOPMIN', STARTING) end
+  return false
 end
 
 -- Before it was ready for the first time: a failed start.
@@ -83,7 +95,7 @@ for i = 6, 5 + gone do
   end
 end
 
-local missing, numbered = {}, {}
+local missing, numbered, turnedAway = {}, {}, {}
 for i = 6 + gone, #ARGV, 3 do
   local id, claim, json = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local before = stored(id)
@@ -115,13 +127,18 @@ for i = 6 + gone, #ARGV, 3 do
       if not info.failed then succeed() end
     end
     if info.answered and not info.failed and not (before and before.answered) then answers() end
+    local isNobodys = not before and not endItsStart(info.startId)
+    if before and info.startId then redis.call('ZREM', STARTING, info.startId) end
+    if isNobodys and said == 0 and info.startId and info.placesMax and isTooLate(sum, info) then
+      info.state = 'draining'
+      turnedAway[#turnedAway + 1] = id
+    end
+    info.placesMax = nil
     changed[#changed + 1] = info
     count(sum, info, 1)
     store(info)
     -- What one that is paused would take nobody knows.
     if info.concurrency > 0 and meta('concurrency') ~= info.concurrency then setMeta('concurrency', info.concurrency) end
-    local itsOwn = info.startId and redis.call('ZREM', STARTING, info.startId) == 1
-    if not itsOwn and not before then endOneOfSeveral(info.startId) end
   end
 end
 
@@ -153,4 +170,4 @@ end
 local newest = newestReady() or { id = '', node = '' }
 local starting = redis.call('ZCARD', STARTING) + sum.warming
 if isDue then keep() end
-return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered }
+return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway }

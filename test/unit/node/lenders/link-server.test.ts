@@ -171,7 +171,10 @@ describe('an instance is known to the cluster', () => {
     const linker = await dialRawLinker(one.backendPort, { instance: 'i1', seq: 7, startId: 'start1', concurrency: 3 });
     linker.link.report({ home: true, state: 'ready', active: 2 });
     await eventually('it is known', () => cluster.instances.size === 1);
-    expect(cluster.instances.get('i1')).toEqual({ id: 'i1', seq: 7, concurrency: 3, state: 'ready', active: 2, startId: 'start1' });
+    expect(cluster.instances.get('i1')).toEqual({
+      ...{ id: 'i1', seq: 7, concurrency: 3, state: 'ready', active: 2, startId: 'start1' },
+      placesMax: 10,
+    });
     linker.link.report({ home: false, state: 'ready', active: 2 });
     await eventually('it has another home', () => cluster.instances.size === 0);
     linker.link.report({ home: true, state: 'ready', active: 2 });
