@@ -16,18 +16,13 @@ import { InstanceControl } from './instance-control.ts';
 import { Limit } from './limit.ts';
 import { CONCURRENCY_MAX_DEFAULT, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
 import { Links } from './links.ts';
-import { FOLLOWS, type Leave, type Phase } from './phase.ts';
+import { exitCodeOf, FOLLOWS, type Leave, type Phase, turnAwayWithinMs } from './phase.ts';
 import { Reporter } from './reporter.ts';
 import { Retire } from './retire.ts';
 import { Slots } from './slots.ts';
 
 /** Ids fit into names of pods, containers and units. */
 const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
-const TOO_SLOW_CODE = 1;
-/** EX_TEMPFAIL (sysexits.h): its start was given up meanwhile, and others have taken its place. */
-const TURNED_AWAY_CODE = 75;
-/** Later, an instance does not leave by a node's wish. */
-const TURN_AWAY_WITHIN_MS = 10_000;
 /** For an application's last words to go out when it has ended; one that runs by itself is not asked for any. */
 const LAST_WORDS_MS = 1_000;
 
@@ -178,7 +173,7 @@ export class Linker {
     await this.#stop(leave);
     this.#options.control?.close();
     if (leave.why === 'retire') await this.#linger();
-    const code = this.#exitCode(leave);
+    const code = exitCodeOf(leave);
     this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'over');
     this.#isReady.reject(new Error('the linker has ended'));
     return code;
@@ -280,11 +275,8 @@ export class Linker {
 
   #turnedAway(): void {
     const now = performance.now();
-    if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > TURN_AWAY_WITHIN_MS) return;
-    this.#log.warn(
-      { instance: this.instance, startId: this.#options.startId },
-      'turned away: its start was given up, and others have its place',
-    );
+    if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > turnAwayWithinMs) return;
+    this.#log.warn({ instance: this.instance }, 'turned away: its start was given up, and others have its place');
     this.#leave.resolve({ why: 'turned away' });
     this.#emptyWithin(this.#times.drainTimeoutMs);
   }
@@ -354,12 +346,6 @@ export class Linker {
     const timer = setTimeout(() => this.#told.resolve(), this.#times.lingerMs);
     await this.#told.promise;
     clearTimeout(timer);
-  }
-
-  #exitCode(leave: Leave): number {
-    if (leave.why === 'too slow') return TOO_SLOW_CODE;
-    if (leave.why === 'turned away') return TURNED_AWAY_CODE;
-    return leave.why === 'ended' ? leave.exit.code : 0;
   }
 
   /** The earliest of several counts. */

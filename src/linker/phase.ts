@@ -22,3 +22,17 @@ export type Leave =
   | { readonly why: 'turned away' }
   | { readonly why: 'too slow'; readonly words: string }
   | { readonly why: 'ended'; readonly exit: AppExit };
+
+/** After it was linked first. Later, an instance does not leave by a node's wish. */
+export const turnAwayWithinMs = 10_000;
+
+const TOO_SLOW_CODE = 1;
+/** EX_TEMPFAIL (sysexits.h): its start was given up meanwhile, and others have taken its place. */
+const TURNED_AWAY_CODE = 75;
+
+/** The linker's exit code: 0 after a drain or a retirement, the application's when that ended by itself. */
+export function exitCodeOf(leave: Leave): number {
+  if (leave.why === 'too slow') return TOO_SLOW_CODE;
+  if (leave.why === 'turned away') return TURNED_AWAY_CODE;
+  return leave.why === 'ended' ? leave.exit.code : 0;
+}
