@@ -40,8 +40,8 @@ const FAILED = -1;
 const INPUT_BYTES = 65_536;
 /** Of what begins with a head less is shown at a time: the bytes behind a head need not be copied. */
 const HEAD_PIECE_BYTES = 4_096;
-/** Longer methods are refused: VERSION-CONTROL and UPDATEREDIRECTREF are the longest that have a name. */
-const METHOD_BYTES_MAX = 64;
+/** Longer methods are refused. The longest that has a name is 17 bytes long (UPDATEREDIRECTREF). nginx and HAProxy pass longer ones, too. */
+const METHOD_BYTES_MAX = 1_024;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const SPACE = 0x20;
 /** PRI begins HTTP/2 and nothing else (RFC 9113 section 11.6). */

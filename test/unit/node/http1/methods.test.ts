@@ -11,7 +11,7 @@ afterEach(() => {
 });
 
 /** Of WebDAV, of caches, of other protocols, in lower case, of one letter, of all that a token may have. */
-const METHODS = ['LIST', 'VERSION-CONTROL', 'BASELINE-CONTROL', 'BREW', 'PLAY', 'BAN', 'get', 'X', "!#$%&'*+.^_`|~0", 'A'.repeat(64)];
+const METHODS = ['LIST', 'VERSION-CONTROL', 'BASELINE-CONTROL', 'BREW', 'PLAY', 'BAN', 'get', 'X', "!#$%&'*+.^_`|~0", 'A'.repeat(1_024)];
 
 async function startEcho() {
   const app = await ScriptedApp.serving(({ startLine, text }) => ok(`${startLine}|${text}`));
@@ -31,6 +31,13 @@ describe('a method that the parser does not know', () => {
     // The parser is used again: its next request is what it says it is.
     client.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     expect((await client.response()).text).toBe('GET / HTTP/1.1|');
+  });
+
+  test('of 1025 bytes is refused', async () => {
+    const { port } = await startEcho();
+    const client = await connectClient(port);
+    client.send(`${'A'.repeat(1_025)} / HTTP/1.1\r\nHost: app.test\r\n\r\n`);
+    expect((await client.response()).status).toBe(400);
   });
 
   test('passes however it is split', async () => {
