@@ -99,9 +99,9 @@ export class Tunnel implements StreamHandler {
   /** Its connection is gone. `inOrder`: both directions had ended before, and what still waits for the application is sent. */
   clientGone(inOrder: boolean): void {
     if (this.#stream === null || inOrder) return;
-    this.#visit.end('C', 'client_closed');
     this.#link.reset(this.#stream, ResetCode.CANCEL);
     this.#stream = null;
+    this.#visit.end('C', 'client_closed');
   }
 
   // ── the application's side ──

@@ -262,9 +262,9 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
     this.stream = null;
     this.release();
     this.answered(101);
-    const ownership = rest === null ? 'borrowed' : tunnel.onData(rest);
+    // First: from here on the client's end is the tunnel's, whatever goes wrong.
     this.#client.enter(tunnel);
-    return ownership;
+    return rest === null ? 'borrowed' : tunnel.onData(rest);
   }
 
   protected override release(): void {

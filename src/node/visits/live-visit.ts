@@ -235,22 +235,22 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.record?.blame(by, reason);
   }
 
-  /** It is over. */
+  /** It is over. What comes later, after an error of ours, is too late. */
   end(by: EndedBy, reason: EndReason | null = null): void {
-    this.#over();
-    this.record?.end(by, reason);
+    if (this.#over()) this.record?.end(by, reason);
   }
 
   /** It is over because of an error. `saidBytes`: what its client was told of it. */
   failed(code: ErrorCode, saidBytes = 0): void {
-    this.#over();
-    this.record?.failed(code, saidBytes);
+    if (this.#over()) this.record?.failed(code, saidBytes);
   }
 
-  #over(): void {
+  #over(): boolean {
+    if (this.#state === 'over') return false;
     this.#transition('over');
     this.stream = null;
     if (this.record !== null) this.record.bytesIn = this.bytesIn;
     this.release();
+    return true;
   }
 }

@@ -10,6 +10,7 @@ import { FrameReader } from '../../../src/link/frames.ts';
 import { NodeLink } from '../../../src/link/node-link.ts';
 import { AppConnection } from '../../../src/linker/app-connection.ts';
 import { AppPool } from '../../../src/linker/app-pool.ts';
+import { Tunnel } from '../../../src/node/clients/tunnel.ts';
 import { ClientConnection } from '../../../src/node/http1/connection.ts';
 import { Exchange } from '../../../src/node/http1/exchange.ts';
 import { HeadSpans } from '../../../src/node/http1/head/head-spans.ts';
@@ -49,6 +50,10 @@ beforeEach(async () => {
         mostAtOnce = Math.max(mostAtOnce, ++parked);
         await gate.promise;
         parked--;
+      }
+      if (request.startLine.includes('/upgrade')) {
+        connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello');
+        continue;
       }
       connection.send(ok(request.startLine.includes(MARK) ? MARK : 'fine'));
     }
@@ -157,6 +162,14 @@ describe('HTTP/1.1', () => {
     faultOnce(Exchange.prototype, 'serve');
     faultOnce(ClientConnection.prototype, 'write');
     expect(await ask()).toBe('reset');
+    await expectNobodyElseHarmed('visit');
+  });
+
+  test('a fault within the first bytes of a tunnel breaks the connection, and its slot goes home', async () => {
+    const client = await connectClient(lone.port);
+    faultOnce(Tunnel.prototype, 'onData');
+    client.send('GET /upgrade HTTP/1.1\r\nHost: app.test\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n');
+    expect(await client.ended()).toBe('reset');
     await expectNobodyElseHarmed('visit');
   });
 
