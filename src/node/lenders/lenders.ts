@@ -2,6 +2,7 @@
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
+import type { NodeLinkEvents } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
 import type { Handoffs } from '../handoff/handoffs.ts';
 import type { Dispatcher } from '../matching/dispatch.ts';
@@ -58,7 +59,19 @@ export class Lenders implements LenderEvents {
     return true;
   }
 
-  idle(name: string, lender: Lender): void {
+  heard(route: string, lender: () => Lender): Omit<NodeLinkEvents, 'down'> {
+    const { handoffs, startAnother } = this.#context;
+    return {
+      idle: () => this.#idle(route, lender()),
+      moveFailed: (count, address) => handoffs.moveFailed(route, lender(), count, address),
+      report: (report) => this.#report(route, lender(), report),
+      retire: () => this.#retire(route, lender()),
+      startAnother: () => startAnother(route),
+      recalled: (count) => handoffs.recalled(lender(), count),
+    };
+  }
+
+  #idle(name: string, lender: Lender): void {
     const route = this.#context.routes.get(name);
     if (route === undefined) return;
     if (lender.birth) lender.birth.readyAt ??= performance.now();
@@ -67,11 +80,7 @@ export class Lenders implements LenderEvents {
     this.#context.handoffs.lent(route, lender);
   }
 
-  moveFailed(name: string, lender: Lender, count: number, address: string): void {
-    this.#context.handoffs.moveFailed(name, lender, count, address);
-  }
-
-  report(name: string, lender: Lender, report: InstanceReport): void {
+  #report(name: string, lender: Lender, report: InstanceReport): void {
     const { home, state, active, answered, failure, order, concurrency = lender.concurrency, setBy } = report;
     if (order !== undefined && lender.unnumbered === true) this.#number(name, lender, order);
     lender.concurrency = concurrency;
@@ -119,7 +128,7 @@ export class Lenders implements LenderEvents {
     this.#context.routes.get(name)?.slots.renumber(lender, seq);
   }
 
-  retire(name: string, lender: Lender): void {
+  #retire(name: string, lender: Lender): void {
     const { cluster, routes } = this.#context;
     // An instance asks at its home: another linker with its id has no say in whether it leaves.
     if (!this.isHome(name, lender)) {
@@ -135,14 +144,6 @@ export class Lenders implements LenderEvents {
         lender.link.answerRetire(may);
       });
     unawaited('directory', answered);
-  }
-
-  startAnother(name: string): void {
-    this.#context.startAnother(name);
-  }
-
-  recalled(lender: Lender, count: number): void {
-    this.#context.handoffs.recalled(lender, count);
   }
 
   gone(name: string, lender: Lender): void {

@@ -6,7 +6,7 @@ import { formatHostPort } from '../../config/host-port.ts';
 import { LINK_TLS_OPTIONS, type NodeTls } from '../../link/connect.ts';
 import { acceptLink, type Hello } from '../../link/handshake.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
-import { type InstanceReport, NodeLink } from '../../link/node-link.ts';
+import { NodeLink, type NodeLinkEvents } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
 import { memoryOf, reuseReads } from '../../memory/socket-handle.ts';
@@ -38,14 +38,8 @@ export interface LinkServerOptions {
 export interface LenderEvents {
   /** False refuses the linker: too many routes. */
   linked(route: string, lender: Lender, secret: string): boolean;
-  idle(route: string, lender: Lender): void;
-  /** The linker does not reach the node at `address`, and lends the `count` slots here again right after this. */
-  moveFailed(route: string, lender: Lender, count: number, address: string): void;
-  report(route: string, lender: Lender, report: InstanceReport): void;
-  retire(route: string, lender: Lender): void;
-  startAnother(route: string): void;
-  /** The linker wants `count` slots back that are not idle here. */
-  recalled(lender: Lender, count: number): void;
+  /** Hears what is said on the lender's link. The lender is there as soon as something is. */
+  heard(route: string, lender: () => Lender): Omit<NodeLinkEvents, 'down'>;
   gone(route: string, lender: Lender): void;
   /** Its first requests have failed. */
   suspect?(route: string, lender: Lender): void;
@@ -193,12 +187,7 @@ export class LinkServer {
       // Who relays has its own trust in the instance, and knows when it began.
       ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),
       link: new NodeLink(link, hello, {
-        idle: () => events.idle(route, lender),
-        moveFailed: (count, address) => events.moveFailed(route, lender, count, address),
-        report: (report) => events.report(route, lender, report),
-        retire: () => events.retire(route, lender),
-        startAnother: () => events.startAnother(route),
-        recalled: (count) => events.recalled(lender, count),
+        ...events.heard(route, () => lender),
         down: (reason) => {
           this.#options.log.info({ route, instance, peer, reason }, 'linker gone');
           if (this.#lenders.delete(lender)) events.gone(route, lender);

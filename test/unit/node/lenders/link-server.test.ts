@@ -78,12 +78,14 @@ test('linkers are sent away until the node serves', async () => {
   server.serve(
     {
       linked: (route) => linked.push(route) > 0,
-      idle: ignore,
-      moveFailed: ignore,
-      report: ignore,
-      retire: ignore,
-      startAnother: ignore,
-      recalled: ignore,
+      heard: () => ({
+        idle: ignore,
+        moveFailed: ignore,
+        report: ignore,
+        retire: ignore,
+        startAnother: ignore,
+        recalled: ignore,
+      }),
       gone: ignore,
     },
     `127.0.0.1:${port}`,
