@@ -1,4 +1,4 @@
-/** Whose a stream is, as a node tells a linker that asked for it in its HELLO. */
+/** The client of a stream, which a node tells a linker that asked for it in its HELLO. */
 import { isIP } from 'node:net';
 import { LinkProtocolError } from '../errors.ts';
 
@@ -6,7 +6,7 @@ import { LinkProtocolError } from '../errors.ts';
 export interface ClientEnds {
   readonly address: string;
   readonly port: number;
-  /** What the client connected to. */
+  /** The address that the client connected to. */
   readonly toAddress: string;
   readonly toPort: number;
 }
@@ -14,7 +14,7 @@ export interface ClientEnds {
 /** Two addresses of IPv6 in their longest form, two ports. */
 const TEXT_BYTES_MAX = 2 * 45 + 2 * 5 + 3;
 
-/** `192.0.2.7 4660 127.0.0.1 80`; '' when one of the ends is not known or has a zone, or they are of two families. */
+/** `192.0.2.7 4660 127.0.0.1 80`; '' when an end is not known or has a zone, or the two are of different families. */
 export function clientText({ address, port, toAddress, toPort }: ClientEnds): string {
   const family = isIP(address);
   const text = `${address} ${port} ${toAddress} ${toPort}`;

@@ -10,14 +10,14 @@ export interface NodeTls {
   readonly ca?: string | Buffer;
   readonly cert?: string | Buffer;
   readonly key?: string | Buffer;
-  /** Every node's certificate has this name, whatever it is dialled by. */
+  /** Every node's certificate has this name, also when a node is dialled by another name. */
   readonly name?: string;
-  /** Certificates (PEM) that are a node's whatever is in them: those of `ca` unless said otherwise. */
+  /** Certificates (PEM) that count as a node's, whatever names they have; by default those of `ca`. */
   readonly pinned?: string | Buffer;
 }
 
 export interface NodeEndpoint {
-  /** What the user or the directory said: a name or an IP address. */
+  /** A name or an IP address, from the user or the directory. */
   readonly name: string;
   readonly ip: string;
   readonly port: number;

@@ -1,19 +1,19 @@
 /**
- * How many control frames a peer may send on a link. Every frame that is no payload of a living stream costs one, so that a flood of
- * them ends the link instead of taking the event loop from all other tenants.
+ * Limits the control frames that a peer may send on a link. Every frame that is not payload of a living stream costs one, so that a flood
+ * ends the link and does not take the event loop from other tenants.
  *
  * A legitimate peer does not reach it: its frames follow from streams (a few for each, which an OPEN pays for) and from slots (each
  * goes out and comes back; what this side returns or lends pays for what follows), and everything else is said about once a second.
  */
 import { LinkProtocolError } from '../errors.ts';
 
-/** For what follows from nothing: pings, recalls, frames that crossed the end of their stream. */
+/** For frames without a cause: pings, recalls, frames that crossed the end of their stream. */
 const FRAMES_PER_SECOND = 200;
-/** The same for a moment: a link that was cut off for a while says everything at once. */
+/** The same at once: a link that was cut off for a while sends everything at once. */
 const FRAMES_AT_ONCE = 2_000;
-/** Of each slot that the instance has: granted, recalled, reported as not movable and granted again, all within one turn. */
+/** For each slot of the instance: granted, recalled, reported as not movable and granted again, all within one turn. */
 const FRAMES_PER_SLOT = 4;
-/** A claimed concurrency is no licence to flood. */
+/** A large claimed concurrency must not allow a flood. */
 const SLOTS_COUNTED_MAX = 10_000;
 /** CONNECTED, END, RESET, and bytes and ends that cross a DONE on their way. */
 export const FRAMES_PER_STREAM = 8;
@@ -37,7 +37,7 @@ export class FrameBudget {
     if (--this.#left < 0) this.#fill();
   }
 
-  /** This side has done what the peer may answer with `frames` frames. */
+  /** This side has done something that the peer may answer with `frames` frames. */
   earn(frames: number): void {
     this.#left = Math.min(this.#atOnce, this.#left + frames);
   }

@@ -3,9 +3,9 @@ import { guard, internalError } from '../boundary.ts';
 import { type Arena, newArena, returnArena, takeArena } from '../memory/arenas.ts';
 import { FRAME_HEAD_BYTES, Frame } from './frames.ts';
 
-/** Of each link: thousands of them that all say a word at once cost no more. */
+/** Memory of each link: thousands of links that all write at once cost no more. */
 const OWN_ARENA_BYTES = 1_024;
-/** How long a frame that nobody waits for may wait for one that has to go. */
+/** How long a frame without urgency may wait for another frame. */
 const LAZY_MS = 2;
 /** Pieces of one stream that follow each other make one frame up to this size: the peer passes on each frame in a write of its own. */
 const JOINED_BYTES_MAX = 4_096;
@@ -15,7 +15,7 @@ const NOBODY = { breakOff: (): void => {} };
 /**
  * Collects the frames of one event-loop turn and sends them in one write: this batching is why one link per (linker, node)
  * beats a socket per slot. The flush runs in the check phase, right after the turn's input was read, so an idle link adds no delay.
- * Payloads are copied: whoever gave them may use their memory again at once, and so is the memory here.
+ * Payloads are copied, so the caller may use their memory again at once; the memory here is used again, too.
  */
 export class FrameWriter {
   readonly #socket: Duplex;

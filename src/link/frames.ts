@@ -3,7 +3,7 @@
  *
  *     byte 0      type (5 bits) and flags (3 bits)
  *     bytes 1-3   payload length, big endian, at most 65,536
- *     bytes 4-7   stream id, big endian; 0 for frames that speak of the link
+ *     bytes 4-7   stream id, big endian; 0 for frames about the link
  *
  * All numbers in payloads are 32-bit big endian; structured payloads are JSON.
  */
@@ -11,11 +11,11 @@
 import { LinkProtocolError } from '../errors.ts';
 import type { Ownership } from '../memory/reused-reads.ts';
 
-/** 2: the linker proves the secret first, and proofs are bound to what was dialled. 1 is that of pullproxy 0.1. */
+/** 2: the linker proves the secret first, and proofs are bound to the dialled address. 1 is the version of pullproxy 0.1. */
 export const PROTOCOL_VERSION = 2;
 /**
- * What this version can beside that, by name: each side says it in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only where
- * both have it (`link.features`), since an unknown frame type ends the link. The proofs cover both lists, so nobody in between adds or removes one.
+ * Optional features of this version, by name. Each side lists them in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only if
+ * both sides have it (`link.features`), because an unknown frame type ends the link. The proofs cover both lists, so a man in the middle can't change them.
  */
 export const FEATURES: readonly string[] = ['park', 'limits'];
 export const FRAME_HEAD_BYTES = 8;
@@ -81,7 +81,7 @@ export const Flag = {
   REUSED: 2,
   /** RETIRE_ANSWER, NEWEST: yes. */
   YES: 1,
-  /** GOAWAY: not the node leaves, this link does: another one may take its place. */
+  /** GOAWAY: only this link leaves, not the node: dial the node again. */
   ANEW: 1,
   /** GOAWAY: the instance came too late, all places of its route are taken. A linker that does not know the flag takes it for a node that leaves. */
   TOO_LATE: 2,
@@ -111,14 +111,14 @@ const WHOLE_DATA_BYTES_MAX = 4_096;
 
 /**
  * Cuts a byte stream into frames, however it is split. Frames that came whole are cut out of their chunk without a copy;
- * one that comes in parts is put together by itself, in memory that grows with what really came, not with what it claims.
+ * one that comes in parts is put together in memory that grows with the bytes that came, not with the length that it claims.
  */
 export class FrameReader {
   payloadBytesMax: number;
-  /** The parts of a large DATA frame are given out as they come, as if each were a frame: no byte of a body is copied, or waits for others. */
+  /** The parts of a large DATA frame are passed on as they come, as if each were a frame: no byte of a body is copied or waits for others. */
   passesParts = false;
   readonly #sink: FrameSink;
-  /** Of the DATA frame whose parts are being given out: its stream, and what is still to come. */
+  /** The stream of the DATA frame whose parts are being passed on, and its remaining bytes. */
   #passedId = 0;
   #passedLeft = 0;
   #ownership: Ownership = 'borrowed';

@@ -25,14 +25,14 @@ import { nodeProofsV1, provesV1, proveV1, type TranscriptV1 } from './proof-v1.t
 export type { Hello };
 
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
-/** Nothing in it depends on whether the route, or a secret of it, exists. */
+/** The same text, whether the route or a secret of it exists or not. */
 const NOT_PROVED = 'the linker has not proved a secret that counts for its route here';
 
 export interface AcceptOptions {
   readonly node: string;
   /** HOST:PORT at which the directory says that this node is. */
   readonly address?: () => string;
-  /** The secrets that allow a linker to serve `route`; none: nobody may. */
+  /** The secrets that allow a linker to serve `route`; none: no linker may. */
   readonly secrets: (route: string) => readonly string[];
   /** The oldest protocol version that a linker may speak; without it the newest. */
   readonly versionMin?: number;
@@ -91,7 +91,7 @@ function challenge(shake: Handshake, payload: Buffer, options: AcceptOptions): S
     const secret = provenSecret(parseJson(answer).proof, secrets, 'linker', transcript);
     if (secret === undefined) return shake.refuse(NOT_PROVED, `${NOT_PROVED}: ${said.hello.route}`);
     const { at } = said;
-    // Somebody else is where the linker dialled, and passes on what it says; or the address in the directory is old.
+    // A man in the middle passes the handshake on, or the address in the directory is old.
     if (at !== null && at !== options.address?.())
       return shake.refuse(`the linker dialled ${at}, which is not the address of node ${node}`);
     shake.link.sendJson(Frame.WELCOME, { proof: prove(secret, 'node', transcript) });
@@ -119,7 +119,7 @@ export function dialLink(socket: Socket, options: DialOptions): void {
     else if (type === Frame.WELCOME && next !== null) next(type, payload);
     else shake.unexpected(type, payload);
   });
-  // A node of 0.1 takes nothing but its own version, and does not look at `max`. The proofs cover it: to leave it out is no way to an older version.
+  // A node of 0.1 accepts only its own version, and ignores `max`. The proofs cover `max`, so removing it does not lead to an older version.
   const said = {
     v: versionMin,
     max: PROTOCOL_VERSION,
@@ -157,7 +157,7 @@ function answerChallengeV1(shake: Handshake, said: TranscriptV1, proofs: unknown
   return () => shake.succeed(() => ready(shake.link, said.node));
 }
 
-/** What both sides share: the deadline, refusing, and that exactly one of `ready` and `failed` is called. */
+/** Shared by both sides: the deadline, the refusal, and that exactly one of `ready` and `failed` is called. */
 class Handshake {
   readonly link: Link;
   readonly #failed: (reason: string) => void;

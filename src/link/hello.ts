@@ -1,4 +1,4 @@
-/** What a linker says of itself before it is believed. */
+/** The HELLO of a linker, which is not proved yet. */
 import { parseDialAddress } from '../config/host-port.ts';
 import { isInstanceId, isStartId } from '../config/ids.ts';
 import { isRouteName } from '../config/route-name.ts';
@@ -8,10 +8,10 @@ import { parseJson } from './json.ts';
 
 export const CONCURRENCY_MAX = 1_000_000;
 const NONCE_CHARS_MIN = 16;
-/** The directory's numbers are about its time in ms. One that is far beyond would leave no larger one to give. */
+/** The directory's numbers are about its time in ms. A much larger one would leave no larger number to give. */
 const ORDER_MAX = 2 ** 48;
 
-/** What a linker says of itself. */
+/** The facts of a linker. */
 export interface Hello {
   readonly route: string;
   readonly instance: string;
@@ -26,9 +26,9 @@ export interface Hello {
   /** The limit may move up to this. Absent: it does not move. */
   readonly concurrencyMax?: number;
   readonly startId?: string;
-  /** Of the linker's package, for people to see */
+  /** Version of the linker's package, for people. */
   readonly version?: string;
-  /** Before each stream the linker is to hear whose it is (CLIENT). A node that does not know this key says nothing. */
+  /** The linker wants CLIENT before each stream. A node that does not know this key does not send it. */
   readonly tellClients?: boolean;
   /** The dialling side is a node that relays for a linker which can't dial here itself. */
   readonly relay?: boolean;
@@ -42,11 +42,11 @@ export interface SaidHello {
   readonly most: number;
   /** HOST:PORT that the linker has from another node, which has it from the directory; null: its operator said where to dial. */
   readonly at: string | null;
-  /** What both sides can. */
+  /** Features of both sides. */
   readonly features: ReadonlySet<string>;
 }
 
-/** Of a peer's list, what this side can, too. Names that are to come are ignored, whatever they are. */
+/** The features in the peer's list that this side has too. Unknown names are ignored. */
 export function sharedFeatures(can: unknown): ReadonlySet<string> {
   return new Set(Array.isArray(can) ? FEATURES.filter((feature) => can.includes(feature)) : []);
 }

@@ -20,15 +20,15 @@ export interface InstanceReport {
   readonly changes?: Partial<Record<LimitSetter, number>>;
   /** Words about the limit that mean nothing, since the instance began. */
   readonly unusable?: number;
-  /** The application has completed an answer, or a connection in which it said something. Absent: the linker is of 0.1 and does not say it. */
+  /** The application has completed a response, or a connection with some bytes of it. Absent: a linker of 0.1 does not say it. */
   readonly answered?: boolean;
   /** Its number from the directory, once it knows it: larger is newer. */
   readonly order?: number;
-  /** With `draining`: the application ended by itself, and how. Absent: somebody told the instance to leave, or it ended in order. */
+  /** With `draining`: the application ended by itself, and how. Absent: the instance was told to leave, or it ended in order. */
   readonly failure?: string;
 }
 
-/** Of a linker's `failure`, what is read. */
+/** The length of a linker's `failure` that is read. */
 const FAILURE_CHARS_MAX = 500;
 
 /** The payload of a STATE. @throws LinkProtocolError */

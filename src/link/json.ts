@@ -11,7 +11,7 @@ export function parseJson(payload: Buffer): Record<string, unknown> {
   throw new LinkProtocolError('a payload that is not a JSON object');
 }
 
-/** How much of a peer's REFUSE is reported. */
+/** The length of a peer's REFUSE that is reported. */
 const REASON_CHARS_MAX = 200;
 
 /** What a REFUSE says, in words for the log. @throws LinkProtocolError */

@@ -10,9 +10,9 @@ import { refusalWords } from './json.ts';
 import { Stream, WINDOW_BYTES } from './stream.ts';
 
 export interface LinkTiming {
-  /** A silent peer is asked for a sign of life after this, and one that was told nothing for as long is given one. */
+  /** A PING is sent after this time without a byte in either direction. */
   readonly pingAfterMs: number;
-  /** A peer that is silent for this long is dead: frozen, cut off, or gone without a word. */
+  /** A peer that is silent for this long is dead: frozen, cut off, or gone. */
   readonly deadAfterMs: number;
 }
 
@@ -22,10 +22,10 @@ const NO_FEATURES: ReadonlySet<string> = new Set();
 
 type LinkState = 'handshake' | 'up' | 'down';
 
-/** What follows once both sides are proved; the node's and the linker's end differ in who lends and who opens. */
+/** The link after the handshake. The node's end opens streams, the linker's end lends slots. */
 export interface LinkRole {
   readonly streams: ChurnMap<number, Stream>;
-  /** What the peer may still say that is no payload of a living stream. The role spends it for the frames that it receives. */
+  /** The budget for frames that are not payload of a living stream. The role spends it for the frames that it receives. */
   readonly budget: FrameBudget;
   /** A frame that is not the same for both ends. Returns whether the payload's memory is used beyond the call. @throws LinkProtocolError */
   receive(type: number, flags: number, streamId: number, payload: Buffer): Ownership;
@@ -57,7 +57,7 @@ export class Link implements FailureDomain {
   #timer: NodeJS.Timeout | null = null;
   #downReason: string | null = null;
   readonly #tickMs: number;
-  /** What both sides can, by the handshake. */
+  /** Features of both sides, from the handshake. */
   features: ReadonlySet<string> = NO_FEATURES;
   /** Why the link broke while it was still in the handshake. */
   onHandshakeDown: (reason: string) => void = () => {};
@@ -155,7 +155,7 @@ export class Link implements FailureDomain {
     this.close('an internal error');
   }
 
-  /** The same after this turn of the event loop: who uses the link now must not see it end within the call. */
+  /** The same after this turn of the event loop: the caller must not see the link end within its call. */
   breakOff(): void {
     this.writer.close();
     setImmediate(guard(this, () => this.fail()));
@@ -189,7 +189,7 @@ export class Link implements FailureDomain {
     switch (type) {
       case Frame.DATA: {
         const stream = role.streams.get(streamId);
-        // No peer of ours sends an empty one. One that crossed the end of its stream is paid for by that stream's OPEN.
+        // Our peers send no empty DATA. The OPEN of a stream pays for DATA that crosses its end.
         if (stream === undefined || payload.length === 0) role.budget.spend();
         return stream?.receiveData(payload) ?? 'borrowed';
       }
@@ -206,7 +206,7 @@ export class Link implements FailureDomain {
         return 'borrowed';
       case Frame.PING:
         role.budget.spend();
-        // While it has not read what was sent before, that is sign of life enough: its pings can't fill the memory here.
+        // While the peer has not read earlier bytes, it gets no PONG: its pings can't fill the memory here.
         if (this.writer.backlogBytes === 0) this.writer.frame(Frame.PONG, 0, 0, null);
         return 'borrowed';
       case Frame.PONG:
@@ -222,14 +222,14 @@ export class Link implements FailureDomain {
 
   #tick(): void {
     const now = performance.now();
-    // A pause of this very process (SIGSTOP, a long garbage collection) proves nothing against the peer, whose bytes may lie
-    // unread in the kernel: timers come before them in the event loop. By how much this tick is late is not counted.
+    // A pause of this process (SIGSTOP, a long garbage collection) says nothing about the peer, whose bytes may lie
+    // unread in the kernel: timers run before reads in the event loop. So the delay of this tick is not counted.
     this.#heardAt = Math.min(now, this.#heardAt + Math.max(0, now - this.#tickAt - this.#tickMs));
     this.#tickAt = now;
     const silentMs = now - this.#heardAt;
     if (silentMs >= this.#timing.deadAfterMs) this.close(`the peer is silent for ${Math.round(silentMs)} ms`);
     else if (silentMs >= this.#timing.pingAfterMs * 0.9 || this.socket.bytesWritten === this.#toldBytes) {
-      // A peer's own question may be waiting behind megabytes on a slow network, while all we do is read them.
+      // The peer's own PING may wait behind megabytes on a slow network, while we only read.
       this.#role?.budget.earn(1);
       this.writer.frame(Frame.PING, 0, 0, null);
       this.writer.flush();

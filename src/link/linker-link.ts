@@ -16,11 +16,11 @@ import { Stream } from './stream.ts';
  */
 export type DoneHow = 'keep' | 'discard' | 'close';
 
-/** What a node asks of the linker. */
+/** The node's calls to the linker. */
 export interface LinkerLinkEvents {
   /** A stream begins: give it a handler at once, its first bytes follow in this turn. `flags`: Flag.FRESH, Flag.CAREFUL. */
   opened(stream: Stream, flags: number): void;
-  /** The node needs no more of the stream and saw it complete. */
+  /** The node saw the exchange complete, and needs no more of the stream. */
   done(stream: Stream, how: DoneHow): void;
   /** The exchange is over, and the stream stays with its application connection, without a slot. Absent at a relay. */
   parked?(stream: Stream): void;
@@ -35,7 +35,7 @@ export interface LinkerLinkEvents {
   /** `order`: the instance's number from the directory; null: the node does not say it. */
   newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;
-  /** The node is leaving: lend it nothing more unasked. */
+  /** The node is leaving: lend it no more slots unasked. */
   goAway(anew: boolean): void;
   /** The instance came too late: it is not wanted. Absent at a relay. */
   turnedAway?(): void;
@@ -49,7 +49,7 @@ export class LinkerLink implements LinkRole {
   /** RETIRE was said, and its answer is to come. */
   #retireAsked = false;
   readonly budget = linkBudget(Number.POSITIVE_INFINITY);
-  /** Slots lent to this node, those in use included. */
+  /** Slots lent to this node, including those in use. */
   lent = 0;
   #parked = 0;
   /** Of the stream that the next OPEN begins. */
@@ -149,7 +149,7 @@ export class LinkerLink implements LinkRole {
         this.#events.newest((flags & Flag.YES) !== 0, readOrder(payload));
         return;
       case Frame.RETIRE_ANSWER:
-        // An instance does not leave by a node's wish.
+        // An instance leaves only when it has asked.
         if (this.#retireAsked) this.#events.retireAnswer((flags & Flag.YES) !== 0);
         this.#retireAsked = false;
         return;
@@ -168,7 +168,7 @@ export class LinkerLink implements LinkRole {
     this.#events.down(reason);
   }
 
-  /** The node is the one that decides whether a slot is idle, but it can't return what it was not lent or still uses. */
+  /** The node decides whether a slot is idle, but it can't return slots that were not lent to it or are in use. */
   #takeBack(count: number): void {
     if (count < 1 || count > this.lent - this.inUse)
       throw new LinkProtocolError(`${count} slots returned, ${this.lent - this.inUse} are idle there`);

@@ -1,10 +1,10 @@
-/** MOVE and MOVE_FAILED: so many slots, and the node that they are for. */
+/** MOVE and MOVE_FAILED: a number of slots, and the node that they are for. */
 import { ADDRESS_BYTES_MAX } from '../config/host-port.ts';
 import { LinkProtocolError } from '../errors.ts';
 
 export interface Move {
   readonly count: number;
-  /** HOST:PORT, of ASCII; what the peer says need not be one. */
+  /** HOST:PORT in ASCII, not checked yet. */
   readonly address: string;
 }
 
@@ -29,7 +29,7 @@ export function readMove(payload: Buffer, frame: 'MOVE' | 'MOVE_FAILED'): Move {
   return { count, address };
 }
 
-/** What was moved to which address on one link, and may still come back as failed. Most moves succeed, which nobody says: the oldest go. */
+/** Slots that were moved on one link, by address, and may still come back as failed. A success is not reported, so the oldest entries go. */
 export class MovedSlots {
   #counts: Map<string, number> | null = null;
 
@@ -45,7 +45,7 @@ export class MovedSlots {
     }
   }
 
-  /** False when so many were not moved there. */
+  /** False when fewer were moved there. */
   failed(count: number, address: string): boolean {
     const moved = this.#counts?.get(address) ?? 0;
     if (count > moved) return false;

@@ -12,12 +12,12 @@ import { Stream, type StreamHandler } from './stream.ts';
 
 export type { InstanceReport };
 
-/** What a linker asks of the node. */
+/** The linker's calls to the node. */
 export interface NodeLinkEvents {
   /** `idle` has grown: by a grant, or because a stream is over. */
   idle(): void;
   moveFailed(count: number, address: string): void;
-  /** The instance says how it is. */
+  /** The instance reports its state. */
   report(report: InstanceReport): void;
   /** The instance wants to leave; not again before `answerRetire`. */
   retire(): void;
@@ -37,11 +37,11 @@ export class NodeLink implements LinkRole {
   readonly #moved = new MovedSlots();
   /** The answer to its RETIRE is still to come. */
   #retireAsked = false;
-  /** The linker wants to hear whose each stream is. */
+  /** The linker wants to know the client of each stream. */
   readonly tellsClients: boolean;
   /** Streams may be parked: not where a connection to the application serves one client only, nor at a relay. */
   readonly parks: boolean;
-  /** Slots that lie here and serve nobody. */
+  /** Idle slots at this node. */
   idle = 0;
   /** Slots lent on to another node through a relay, and idle there as far as is known here. */
   #reserved = 0;
@@ -49,7 +49,7 @@ export class NodeLink implements LinkRole {
   /** Slots that the linker wants back and that were in use when it asked: paid as streams end. */
   #owed = 0;
   #lastId: number;
-  /** `leaving`: what nobody here needs goes back at once. `dismissed`: everything does, as soon as it is idle. */
+  /** `leaving`: slots that are not needed here go back at once. `dismissed`: all slots go back as soon as they are idle. */
   #mode: 'lending' | 'leaving' | 'dismissed' = 'lending';
   readonly #concurrencyMax: number;
   /** The other end is a node that relays: it has nothing to say about the instance. */
@@ -117,7 +117,7 @@ export class NodeLink implements LinkRole {
     stream.handler = handler;
     this.streams.set(id, stream);
     if (client !== '' && this.tellsClients) this.link.writer.frame(Frame.CLIENT, 0, id, Buffer.from(client, 'latin1'));
-    // What does not fit one frame follows as data, within the window.
+    // Bytes that do not fit into one frame follow as DATA, within the window.
     const first = opening === null || opening.length <= PAYLOAD_BYTES_MAX ? opening : opening.subarray(0, PAYLOAD_BYTES_MAX);
     if (first !== null) stream.chargeOpening(first.length);
     this.link.writer.frame(Frame.OPEN, flags, id, first);
@@ -128,15 +128,15 @@ export class NodeLink implements LinkRole {
   /** The exchange is complete in both directions: the slot is idle again at once. */
   doneAndKeep(stream: Stream): void {
     if (stream.state === 'abandoned') return;
-    // An answer may be complete before its request is sent: the rest would be missing on a connection that is used again.
+    // A response may be complete before its request is sent: on a connection that is used again the rest would be missing.
     if (stream.pendingBytes > 0) {
       this.doneAndClose(stream);
       return;
     }
     if (!this.streams.delete(stream.id)) return;
     stream.close();
-    // The linker waits for nothing: it must only hear of it before the next OPEN that may use the same application connection.
-    // It drops what still comes on this stream, and that may lie in the next answer's place: the linker compares what it sent.
+    // It is not urgent: it must only arrive before the next OPEN that may use the same application connection.
+    // The linker compares the bytes that it sent with the bytes that the node took: more bytes would be taken for the next response.
     this.link.writer.lazily(Frame.DONE, Flag.KEEP, stream.id, stream.receivedBytes % 2 ** 32);
     this.#over(stream);
   }
@@ -199,7 +199,7 @@ export class NodeLink implements LinkRole {
     if (count < 1 || count > this.idle) throw new Error(`can't move ${count} of ${this.idle} idle slots`);
     this.idle -= count;
     this.#moved.add(count, address);
-    // For each of them it may say that the move has failed, and grant it here again.
+    // For each slot the linker may report a failed move, and grant the slot here again.
     this.budget.earn(2 * count);
     this.link.writer.frame(Frame.MOVE, 0, 0, writeMove({ count, address }));
   }
@@ -207,7 +207,7 @@ export class NodeLink implements LinkRole {
   /** `order`: the number that the directory has given the instance, where it has. A linker of 0.1 does not look at it. */
   newest(yes: boolean, order?: number): void {
     let payload: Buffer | null = null;
-    // What is no such number in Redis is none here.
+    // An invalid number from Redis is ignored.
     if (order !== undefined && Number.isSafeInteger(order) && order >= 0) {
       payload = Buffer.allocUnsafe(8);
       payload.writeBigUInt64BE(BigInt(order));
@@ -325,7 +325,7 @@ export class NodeLink implements LinkRole {
     this.#offerIdle();
   }
 
-  /** Only what this node has moved there can have failed: a linker does not choose whom a node dials. */
+  /** Only a move of this node can fail: a linker must not choose which address a node dials. */
   #moveFailed({ count, address }: Move): void {
     if (!this.#moved.failed(count, address)) throw new LinkProtocolError(`MOVE_FAILED of ${count} slots that were not moved there`);
     this.#events.moveFailed(count, address);
@@ -341,12 +341,12 @@ export class NodeLink implements LinkRole {
 
   #resetByLinker(streamId: number, flags: number, code: ResetCodeValue): void {
     const stream = this.streams.get(streamId);
-    // A stream that this side has ended with DONE and KEEP may be reset by a linker that has not heard of it yet.
+    // The linker may reset a stream before it receives our DONE with KEEP.
     if (stream === undefined) return;
     this.streams.delete(streamId);
     const handler = stream.handler;
     stream.close();
-    // Before the slot is offered: a client that goes back to its place in the queue is older than those who wait for the slot.
+    // Before the slot is offered: a client that goes back to its place in the queue is older than the clients that wait for the slot.
     Stream.tellReset(handler, code, (flags & Flag.REACHED) !== 0, (flags & Flag.REUSED) !== 0);
     this.#over(stream);
   }

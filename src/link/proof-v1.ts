@@ -1,6 +1,6 @@
 /**
  * Proofs of link protocol 1, as pullproxy 0.1 makes them: the node proves first, and neither the dialled address nor the TLS channel is covered.
- * Only where the operator lets 0.1 in.
+ * Used only if the operator allows version 0.1.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type ProofRole, SECRETS_MAX } from './proof.ts';

@@ -4,8 +4,8 @@
  * dialled and which node answered, and the TLS channel where there is one (RFC 9266).
  *
  * The linker proves first, and the node answers every HELLO alike: a stranger who dials a node hears nothing that depends on a secret,
- * so it can neither guess secrets offline nor learn which routes have one. Whoever makes a linker dial him hears one proof, against which
- * he can try guesses: with TLS only a node gets that far, and without it a secret has to be too long to be guessed.
+ * so it can neither guess secrets offline nor learn which routes have one. An attacker that a linker dials receives one proof, against which it can
+ * try guesses: with TLS only a node gets that far, and without TLS a secret must be too long to be guessed.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -26,7 +26,7 @@ export interface Transcript {
   readonly channel: Buffer;
 }
 
-/** Nobody knows it. Stands in for secrets that a route does not have, so that a refusal takes as long as any. */
+/** A random secret. It replaces missing secrets of a route, so that every refusal takes the same time. */
 const NOBODYS = randomBytes(32).toString('base64url');
 const NO_CHANNEL = Buffer.alloc(0);
 
@@ -35,7 +35,7 @@ export function newNonce(): string {
 }
 
 /**
- * RFC 9266 `tls-exporter`: differs on the two sides of whoever stands between them. Empty without TLS.
+ * RFC 9266 `tls-exporter`: differs on the two sides of a man in the middle. Empty without TLS.
  * @throws LinkProtocolError when the channel is gone.
  */
 export function channelBinding(socket: Socket): Buffer {

@@ -26,7 +26,7 @@ const NEXT_STATES: Readonly<Record<StreamState, readonly StreamState[]>> = {
   closed: [],
 };
 
-/** What it throws ends it and its stream. The other streams of the link go on. */
+/** An error in it ends it and its stream. Other streams of the link go on. */
 export interface StreamHandler extends FailureDomain {
   /**
    * `stream.consumed(chunk.length)` says when it was passed on.
@@ -51,7 +51,7 @@ export class Stream {
   #state: StreamState = 'open';
   /** The peer wants to hear CONNECTED. */
   tells = false;
-  /** Whose it is, as client-ends.ts writes it; '' where that is not known, or the linker did not ask. */
+  /** The client, as client-ends.ts writes it; '' when it is not known, or the linker did not ask. */
   client = '';
   /** It occupies no slot: its application connection is kept for the node's next exchange. */
   parked = false;
@@ -153,7 +153,7 @@ export class Stream {
     if (!this.receiving) {
       if (this.#state === 'closed') return 'borrowed';
       if (this.#state !== 'abandoned') throw new LinkProtocolError(`data on stream ${this.id} after its end`);
-      // It was on its way when this side gave the stream up: no more than the peer had credit for.
+      // It was on its way when this side abandoned the stream: no more than the peer had credit for.
       this.#unconsumed += chunk.length;
       if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
       return 'borrowed';
@@ -162,7 +162,7 @@ export class Stream {
     this.#unconsumed += chunk.length;
     this.receivedBytes += chunk.length;
     if (this.#unconsumed + this.#untold > WINDOW_BYTES) throw new LinkProtocolError(`stream ${this.id} exceeds its window`);
-    // What a slow reader leaves lying must not keep the whole read alive of which it was a small part.
+    // A small chunk that waits for a slow reader must not keep the memory of the whole read.
     const isPart = waiting && chunk.length * PINNED_SHARE_MIN < chunk.buffer.byteLength;
     const ownership = this.#give(isPart ? Buffer.from(chunk) : chunk);
     return isPart ? 'borrowed' : ownership;

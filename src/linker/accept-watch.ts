@@ -10,10 +10,10 @@ import { isSelfConnected } from './self-connected.ts';
 const CONNECT_TIMEOUT_MS = 2_000;
 /** An application that accepts and is not ready is not asked as often as one that does not accept. */
 const NOT_READY_PAUSE_MS = 50;
-/** Of an answer only the status line is read. */
+/** Only the status line of a response is read. */
 const STATUS_LINE = /^HTTP\/1\.[01] (\d{3})[ \r\n]/;
 const STATUS_LINE_BYTES_MAX = 1_024;
-/** A probe has nothing to say: an application that does not notice its end is not waited for. */
+/** A probe sends nothing, so the watch does not wait for an application that does not notice its end. */
 const PROBE_CLOSE_TIMEOUT_MS = 1_000;
 
 export interface AcceptWatchOptions {
@@ -21,7 +21,7 @@ export interface AcceptWatchOptions {
   readonly candidates: readonly HostPort[];
   /** The request that the application answers with 2xx when it is ready; without it, accepting is enough. */
   readonly readyRequest?: string | undefined;
-  /** What each probe says first. */
+  /** The first bytes of each probe. */
   readonly opening?: Buffer | undefined;
   /** A probe is a connection that the application sees: it needs a place among the others. */
   readonly reserve: () => (() => void) | null;
@@ -48,7 +48,7 @@ export class AcceptWatch {
     this.#options = options;
   }
 
-  /** Looks until the application accepts, with one attempt in flight at most. */
+  /** Tries until the application accepts, with at most one attempt at a time. */
   look(): void {
     if (this.#state !== 'resting') return;
     this.#state = 'looking';

@@ -6,7 +6,7 @@
  */
 const STALL_MS_MIN = 35;
 const STALL_MS_MAX = 120;
-/** A gap may be the application's own work; the same gap in so many answers in a row is not likely to be. */
+/** A gap may be the application's own work, but hardly the same gap in this many responses in a row. */
 const STALLS_IN_A_ROW = 4;
 
 export class AckStalls {
@@ -24,9 +24,9 @@ export class AckStalls {
   }
 }
 
-/** Measures the gap of one answer. */
+/** Measures the gap of one response. */
 export class AnswerGap {
-  /** Between the first bytes of the answer and the next; 0: they came as one. */
+  /** Time between the first bytes of the response and the next; 0: they came together. */
   ms = 0;
   #answeredAt = 0;
 

@@ -6,8 +6,8 @@
  *          │            │          │
  *          └────────────┴──────────┴──▶ closing ──▶ closed
  *
- * `closing`: our FIN is sent and whatever still comes is discarded. The application may compute on in there: it
- * is over only when the application has closed too, and only then is the slot free.
+ * `closing`: our FIN is sent and later bytes are discarded. The application may still compute: the connection
+ * ends only when the application has closed too, and only then is the slot free.
  */
 import { connect, type Socket } from 'node:net';
 import { guard } from '../boundary.ts';
@@ -29,9 +29,9 @@ export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'cl
 /** A write up to this on a connection whose send buffer is empty is taken by the kernel as a whole, or not at all. */
 const WHOLE_WRITE_BYTES_MAX = 16_384;
 
-/** What a connection tells the pool that it belongs to. */
+/** The connection's calls to its pool. */
 export interface ConnectionOwner {
-  /** It can serve the next stream. False: it is not wanted. */
+  /** It can serve the next stream. False: the pool does not want it. */
   keep(connection: AppConnection): boolean;
   /** The node has seen a whole answer of the application. */
   answered(): void;
@@ -41,7 +41,7 @@ export interface ConnectionOwner {
   parked(connection: AppConnection): void;
   /** It is parked no longer. */
   unparked(connection: AppConnection): void;
-  /** A kept one is not to be used again. */
+  /** A kept connection can't be used again. */
   spoiled(connection: AppConnection): void;
   /** Its FIN is on the way; `idle`: the application had nothing to do for it. */
   closing(connection: AppConnection, idle: boolean): void;
@@ -52,13 +52,13 @@ export interface ConnectionOwner {
 }
 
 export class AppConnection implements AppSide {
-  /** Whose streams it serves, as client-ends.ts writes it; '' where the application is told of nobody. */
+  /** The client whose streams it serves, as client-ends.ts writes it; '' without PROXY headers. */
   readonly client: string;
   /** When it was kept; performance.now() in ms. */
   keptAt = 0;
   /** When it is destroyed although the application has not closed it. */
   closeBy = Number.POSITIVE_INFINITY;
-  /** It could not even be tried, for want of file descriptors: in words. */
+  /** Why connecting was impossible (no file descriptors). */
   starved: string | null = null;
   /** Bytes came after our FIN: the application does not compute in silence, it writes. */
   discards = false;
@@ -76,7 +76,7 @@ export class AppConnection implements AppSide {
   #hasParked = false;
   /** In which it was taken for the stream. */
   #takenInTurn = 0;
-  // Of the stream that it serves:
+  // Fields of the stream that it serves:
   #writes = 0;
   #writtenBytes = 0;
   #reached = false;
@@ -285,7 +285,7 @@ export class AppConnection implements AppSide {
     }
     const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.#answer.begun;
     if (this.#state === 'serving' && isUnasked) {
-      // The answer of nobody's request, or a 408 because none came: it must not answer this one. As if it had closed then.
+      // Bytes without a request, or a 408 because none came: they must not answer this request. Treated as if it had closed.
       this.close(ResetCode.APP_CLOSED);
       return;
     }
@@ -355,7 +355,7 @@ export class AppConnection implements AppSide {
     if (stream !== null && lender !== null) this.#owner.again(stream, lender);
   }
 
-  /** A kept one that speaks or ends by itself: whatever it says is nobody's answer. */
+  /** A kept connection that sends bytes or ends by itself: its bytes belong to no request. */
   #spoil(): void {
     if (this.#state !== 'kept') return;
     this.#owner.spoiled(this);

@@ -22,7 +22,7 @@ const CAREFUL_IDLE_MS_MAX = 500;
 export interface PoolTiming {
   /** An application that is silent after our FIN computes: it is waited for. */
   readonly abortTimeoutMs: number;
-  /** One that writes on after our FIN, or had nothing to do, is cut off. */
+  /** An application that writes after our FIN, or had nothing to do, is cut off. */
   readonly discardTimeoutMs: number;
 }
 

@@ -7,7 +7,7 @@ import { Guard } from './guard.ts';
 import { outOfFilesWords } from './open-files.ts';
 import { groupLives } from './process-table.ts';
 
-/** What shells say of a command that is not there, or not executable. */
+/** Exit codes of shells for a command that is not found, or not executable. */
 const NOT_FOUND_CODE = 127;
 const NOT_EXECUTABLE_CODE = 126;
 const LEFTOVERS_POLL_MS = 50;
@@ -25,7 +25,7 @@ export interface AppCommand {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** From SIGTERM to SIGKILL when the linker is killed. */
   readonly stopTimeoutMs: number;
-  /** Nothing would end the application if the linker were killed. */
+  /** Called when nothing would end the application if the linker were killed. */
   readonly unguarded: (reason: string) => void;
 }
 
@@ -41,7 +41,7 @@ export class AppProcess {
     this.#child = spawn(file, args, { env: env as NodeJS.ProcessEnv, detached: true, stdio: ['ignore', 2, 2] });
     const child = this.#child;
     this.exited = new Promise((resolve) => {
-      // Later ones too: a signal that could not be delivered is no reason to end.
+      // Also for later errors: a signal that could not be delivered is no reason to end.
       const failed = guard('application', (error: NodeJS.ErrnoException) => {
         if (child.pid === undefined)
           resolve({
@@ -64,7 +64,7 @@ export class AppProcess {
     return this.#child.pid;
   }
 
-  /** To the application itself, not to what it started. */
+  /** To the application itself, not to its children. */
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);
   }

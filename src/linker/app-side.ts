@@ -2,7 +2,7 @@ import type { ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../link/stream.ts';
 
-/** Whoever lent the slot that a stream occupies. Told exactly once of each stream that was not ended by DONE with KEEP. */
+/** The lender of a stream's slot. Called exactly once for each stream that did not end by DONE with KEEP. */
 export interface Lender {
   free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void;
   /** The limit was lowered while the stream was on its way: it waits for room, and the node may take it back. */

@@ -14,9 +14,9 @@ const ABSENT_POLL_MS_MAX = 500;
 /** An application that is away for longer is looked for less and less often. */
 const EAGER_ROUNDS = 20;
 const LOOPBACKS = ['127.0.0.1', '::1'];
-/** What the linker was told and the application is not. */
+/** Variables of the linker that the application does not get. */
 const SECRET_VARIABLES = new Set(['PULLPROXY_SECRET']);
-/** Names the instance to the application, and what the application has started to us. */
+/** Tells the application its instance, and marks the processes that the application starts. */
 const INSTANCE_VARIABLE = 'PULLPROXY_INSTANCE';
 const CONTROL_VARIABLE = 'PULLPROXY_CONTROL';
 const STRAYS_POLL_MS = 50;
@@ -54,7 +54,7 @@ export interface ApplicationEvents {
 }
 
 function readyRequest(path: string, route: string): string {
-  // A wildcard is no host.
+  // A wildcard is not a host.
   const host = route.replace(/^\*\.?/, '') || 'localhost';
   return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: pullproxy\r\nConnection: close\r\n\r\n`;
 }
@@ -196,6 +196,6 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It is gone, or has become another user's.
+    // It is gone, or belongs to another user now.
   }
 }

@@ -18,7 +18,7 @@ rounds=0
 while kill -0 "-$1" 2>/dev/null && [ "$rounds" -lt "$2" ]; do sleep 0.1 || sleep 1; rounds=$((rounds + 1)); done
 kill -KILL "-$1" 2>/dev/null`;
 const ROUND_MS = 100;
-/** A guard that was killed is replaced, not as fast as somebody may kill it. */
+/** A guard that was killed is replaced after this time, so that killing it repeatedly costs little. */
 const AGAIN_MS = 1_000;
 
 export class Guard {
@@ -37,7 +37,7 @@ export class Guard {
     this.#begin();
   }
 
-  /** The group is gone: its number may be another's by now. */
+  /** The group is gone, and its number may belong to another group by now. */
   release(): void {
     if (this.#state === 'released') return;
     this.#state = 'released';

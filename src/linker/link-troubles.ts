@@ -4,7 +4,7 @@ import { outOfFilesWords } from './open-files.ts';
 const REPEAT_AFTER_MS = 60_000;
 const ADDRESSES_MAX = 1_000;
 
-/** Says why a node can't be linked: at most once per address and minute, however often it is tried. */
+/** Logs why a node can't be linked: at most once a minute for each address. */
 export class LinkTroubles {
   readonly #log: Log;
   /** Address → when it was last spoken of; performance.now() in ms. */

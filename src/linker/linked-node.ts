@@ -9,7 +9,7 @@ import type { AppPool } from './app-pool.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import type { Slots } from './slots.ts';
 
-/** What a linked node asks for, and what becomes of its link. */
+/** The calls of a linked node. */
 export interface LinkedNodeEvents {
   moveWanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void;
   /** Slots are at home that were not. */

@@ -75,7 +75,7 @@ export const LINKER_TIMES: LinkerTimes = {
   lingerMs: 0,
 };
 
-/** What is not said is as usual. */
+/** Missing values are the defaults. */
 export function timesOf(options: Partial<LinkerTimes>): LinkerTimes {
   const names = Object.keys(LINKER_TIMES) as (keyof LinkerTimes)[];
   return Object.fromEntries(names.map((name) => [name, options[name] ?? LINKER_TIMES[name]])) as Record<keyof LinkerTimes, number>;

@@ -23,7 +23,7 @@ import { Slots } from './slots.ts';
 
 /** Ids fit into names of pods, containers and units. */
 const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
-/** For an application's last words to go out when it has ended; one that runs by itself is not asked for any. */
+/** How long the last bytes of an ended application may take to reach clients. */
 const LAST_WORDS_MS = 1_000;
 
 export class Linker {
@@ -38,7 +38,7 @@ export class Linker {
   readonly #slots: Slots;
   readonly #pool: AppPool;
   readonly #links: Links;
-  /** Each dial says it as it is then. */
+  /** The hello of each dial has the current facts. */
   readonly #hello: { -readonly [key in keyof Hello]: Hello[key] };
   readonly #application: Application;
   readonly #reporter = new Reporter(() => this.#links.report());
@@ -46,9 +46,9 @@ export class Linker {
   readonly #isReady = Promise.withResolvers<void>();
   readonly #leave = Promise.withResolvers<Leave>();
   readonly #emptied = Promise.withResolvers<void>();
-  /** The application's last words are out. */
+  /** The application's last bytes are out. */
   readonly #lastWords = Promise.withResolvers<void>();
-  /** Somebody has told it to end. */
+  /** It was told to end. */
   readonly #told = Promise.withResolvers<void>();
   #leaving: Leave | null = null;
   #phase: Phase = 'new';
@@ -368,13 +368,13 @@ export class Linker {
     else if (this.#phase === 'stopping') this.#lastWords.resolve();
   }
 
-  /** What nodes are told of the instance. */
+  /** The report to nodes about the instance. */
   #said(): InstanceReport['state'] {
     if (this.#phase === 'ready') return this.#slots.limit === 0 ? 'paused' : 'ready';
     return this.#phase === 'emptying' || this.#phase === 'stopping' || this.#phase === 'over' ? 'draining' : 'starting';
   }
 
-  /** The directory has numbered the instance: who is newest is no matter of this host's clock. */
+  /** The directory has numbered the instance, so the clock of this host does not decide which instance is newest. */
   #numbered(order: number): void {
     if (this.#hello.order === order) return;
     this.#hello.order = order;

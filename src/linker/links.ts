@@ -27,7 +27,7 @@ export interface LinksOptions extends DialSettings {
   readonly slots: Slots;
   readonly pool: AppPool;
   readonly log: Log;
-  /** A link that is nobody's home and has no slot is closed after this. */
+  /** A link that is not the home link and has no slot is closed after this time. */
   readonly idleLinkTimeoutMs: number;
   readonly random?: () => number;
   readonly events: LinksEvents;

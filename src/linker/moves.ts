@@ -26,7 +26,7 @@ export interface MoveOptions {
   readonly dial: (address: HostPort, signal: AbortSignal) => Promise<LinkedNode>;
   /** Slots may be lent now. */
   readonly mayLend: () => boolean;
-  /** What was to move is at home. */
+  /** The slots that should move are at home. */
   readonly slotsHome: () => void;
   readonly signal: AbortSignal;
 }
@@ -107,7 +107,7 @@ export class Moves {
     for (const { from, count } of asks) {
       slots.endMove(count);
       from.moveFailed(count, said);
-      // A node that is leaving would only give it back.
+      // A node that is leaving would only return it.
       if (from.state === 'up' && mayLend()) from.grant(count);
     }
     slotsHome();

@@ -1,4 +1,4 @@
-/** What /proc says of the machine's processes (proc(5)). Where there is none, nothing is known and everything is empty. */
+/** The processes of this machine, from /proc (proc(5)). Without /proc everything is empty. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 const LISTENS = '0A';

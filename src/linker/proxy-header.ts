@@ -12,7 +12,7 @@ const V2_UNSPEC = 0x00;
 const V2_TCP4 = 0x11;
 const V2_TCP6 = 0x21;
 
-/** `client`: as client-ends.ts writes it; '' for a connection that is nobody's, or whose client is not known. */
+/** `client`: as client-ends.ts writes it; '' for a connection without a client, or with an unknown one. */
 export function proxyHeader(version: ProxyVersion, client: string): Buffer {
   const ends = client === '' ? null : readClientText(client);
   return version === 'v1' ? Buffer.from(v1Line(ends)) : v2Header(ends);

@@ -25,7 +25,7 @@ export function readTurn(): number {
   return turn;
 }
 
-/** To be called for each read: true when what was read had come before anything that was written since `since`, a turn. */
+/** Call it for each read: true when the bytes had come before anything that was written since the turn `since`. */
 export function cameBefore(since: number): boolean {
   reads++;
   return isMarked && since === turn && reads < CERTAIN_READS_MAX;

@@ -101,7 +101,7 @@ export class WaitingStream implements AppSide {
     else this.lender.free(this.stream, ResetCode.CLOSED, false, false);
   }
 
-  /** Only a node that is out of order parks what has not been answered. */
+  /** A correct node never parks a stream before its response. */
   park(): void {
     this.leave();
     if (this.#giveToParked()) this.parked?.close();
