@@ -2,7 +2,7 @@
  * Every recipe under deploy/recipes is really run (those of systemd in systemd.test.ts): a client comes, the scaler runs the recipe, an instance serves, and when it has
  * left nothing of it is there any more. Kubernetes and Nomad are stand-ins that record what they are asked and run the linker.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -174,6 +174,26 @@ test('a process of this machine', async () => {
     expect((await ask(node.url, { host: route })).status).toBe(200);
     await eventually('it has left, and was not started again', () => containers().length === 0, 60_000);
     await scaler.logged(({ msg }) => msg === 'stop command finished');
+  });
+
+  test('of another route is not stopped, whoever says its start id', () => {
+    const name = 'pullproxy-foreignstart';
+    const args = ['--name', name, '--label', 'pullproxy.route=other.example.com', '--entrypoint', 'sleep', 'pullproxy', '60'];
+    execFileSync('docker', ['run', '--detach', '--rm', ...args], { stdio: 'ignore' });
+    const stop = (of: string): SpawnSyncReturns<string> =>
+      spawnSync(join(RECIPES, 'docker/stop.sh'), { env: { ...process.env, ROUTE: of, START_ID: 'foreignstart' }, encoding: 'utf8' });
+    try {
+      const refused = stop(route);
+      expect([refused.status, refused.stderr]).toEqual([
+        1,
+        `${name} is an instance of other.example.com, not of ${route}: it is not stopped\n`,
+      ]);
+      execFileSync('docker', ['container', 'inspect', name], { stdio: 'ignore' });
+    } finally {
+      expect(stop('other.example.com').status).toBe(0);
+    }
+    // It is gone already.
+    expect(stop('other.example.com').status).toBe(0);
   });
 });
 

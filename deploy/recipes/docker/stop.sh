@@ -5,4 +5,12 @@
 #
 # with --linger 1m at the linker, so that it is still there to be stopped, and --allow-route-commands at the scaler.
 set -eu
-exec docker rm --force "pullproxy-$START_ID"
+name="pullproxy-$START_ID"
+
+# A linker says its START_ID by itself. One that is not trusted might say that of another route's instance.
+route=$(docker container inspect --format '{{ index .Config.Labels "pullproxy.route" }}' "$name") || exit 0
+if [ "$route" != "$ROUTE" ]; then
+  echo "$name is an instance of $route, not of $ROUTE: it is not stopped" >&2
+  exit 1
+fi
+exec docker rm --force "$name"
