@@ -2,6 +2,7 @@
 import { attempt } from './calls.js';
 import { confirm } from './dialogs.js';
 import { h } from './dom.js';
+import { nodeAddress } from './pages.js';
 import { age, number } from './words.js';
 
 const COLUMNS = ['Node', 'Linkers connect to', 'Version', 'Held', 'Active', 'Links', 'Heartbeat', ''];
@@ -26,7 +27,7 @@ function row({ id, address, version, held, active, links, heartbeatAgeMs, draini
     h(
       'td',
       {},
-      h('b', { text: id }),
+      h('a', { href: nodeAddress(id) }, h('b', { text: id })),
       isThis && ' ',
       isThis && h('span', { class: 'tag', text: 'this one' }),
       draining && ' ',

@@ -5,7 +5,9 @@ import { byId, h, input, isTyping, show } from './dom.js';
 import { follow } from './feed.js';
 import { jobList } from './job-list.js';
 import { nodes } from './nodes.js';
-import { routes } from './routes.js';
+import { pageOf } from './pages.js';
+import { ORDERS } from './route-list.js';
+import { instancesAt, routePage, routes } from './routes.js';
 import { editSettings } from './settings.js';
 import { readTimeline, timeline } from './timeline.js';
 import { serious, troubles } from './troubles.js';
@@ -16,6 +18,13 @@ const FILTER_FROM = 7;
 
 let latest = null;
 const filter = input('filter');
+const sort = input('sort');
+show(sort, ...Object.entries(ORDERS).map(([value, text]) => h('option', { value, text })));
+sort.addEventListener('change', draw);
+window.addEventListener('hashchange', () => {
+  draw();
+  window.scrollTo(0, 0);
+});
 
 follow((state) => {
   latest = state;
@@ -39,17 +48,41 @@ document.addEventListener('keydown', (event) => {
 function draw() {
   if (latest === null) return;
   const state = latest;
+  const page = pageOf(location.hash);
   const count = serious(state);
-  document.title = count === 0 ? 'pullproxy' : `(${count}) pullproxy`;
+  const title = page === null ? 'pullproxy' : `${page.name} · pullproxy`;
+  document.title = count === 0 ? title : `(${count}) ${title}`;
   show(byId('seen-by'), state.node === null ? '' : `seen by ${state.node}`);
+  for (const id of ['totals', 'charts', 'jobs-part']) byId(id).hidden = page !== null;
+  byId('nodes-part').hidden = page?.kind === 'route';
+  byId('place').hidden = page === null;
+  if (page === null) overview(state);
+  else about(state, page);
+  show(byId('timeline'), ...timeline(state.at, draw, page?.name ?? null));
+  byId('forget-token').hidden = kept() === null;
+}
+
+function overview(state) {
   show(byId('now'), ...troubles(state));
   show(byId('totals'), ...totals(state));
   filter.hidden = state.routes.length < FILTER_FROM;
-  show(byId('routes'), ...routes(state, filter.hidden ? '' : filter.value.trim().toLowerCase(), draw));
+  sort.hidden = filter.hidden;
+  byId('add-route').hidden = false;
+  show(byId('routes'), ...routes(state, filter.hidden ? '' : filter.value.trim().toLowerCase(), sort.value, draw));
   show(byId('nodes'), nodes(state));
   show(byId('jobs'), ...jobs(state));
-  show(byId('timeline'), ...timeline(state.at, draw));
-  byId('forget-token').hidden = kept() === null;
+}
+
+/** One route or one node, with what is wrong there. */
+function about(state, { kind, name }) {
+  const own = state.troubles.filter((trouble) => trouble[kind] === name);
+  filter.hidden = true;
+  sort.hidden = true;
+  byId('add-route').hidden = true;
+  show(byId('place'), h('a', { href: '#', text: 'Overview' }), ` › ${kind} ${name}`);
+  show(byId('now'), ...troubles({ ...state, troubles: own }));
+  show(byId('routes'), kind === 'route' ? routePage(state, name, draw) : instancesAt(state, name, draw));
+  if (kind === 'node') show(byId('nodes'), nodes({ ...state, nodes: state.nodes.filter(({ id }) => id === name) }));
 }
 
 function totals({ routes: all, nodes: running }) {

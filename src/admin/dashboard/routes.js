@@ -2,34 +2,64 @@
 import { attempt } from './calls.js';
 import { confirm } from './dialogs.js';
 import { h } from './dom.js';
+import { nodeAddress, routeAddress } from './pages.js';
+import { ordered, routeLines } from './route-list.js';
 import { editSettings } from './settings.js';
 import { anchorOf } from './troubles.js';
+import { windowed } from './windowed.js';
 import { age, counted, number, routeName } from './words.js';
 
-const ROUTES_SHOWN = 100;
+/** More are lines that lead to the pages of routes. */
+const CARDS_MAX = 20;
+/** More are lines of which only those that are seen are drawn. */
+const ROWS_MAX = 60;
+const LINE_HEIGHT = 34;
 const INSTANCES_SHOWN = 8;
 /** Beyond so many slots a bar has no marks. */
 const MARKS_MAX = 40;
 
 const opened = new Set();
 
-/** @param {string} wanted a part of the names to be shown */
-export function routes(state, wanted, redraw) {
-  const { routes: all } = state;
+/**
+ * @param {string} wanted a part of the names to be shown
+ * @param {string} order one of `ORDERS`
+ */
+export function routes(state, wanted, order, redraw) {
+  const { routes: all, troubles } = state;
   if (all.length === 0) {
     return [
       h('p', { key: 'none', class: 'card quiet', text: 'None yet: a route appears with its first linker, or when it is added here.' }),
     ];
   }
   const fitting = all.filter(({ name }) => name.includes(wanted));
-  const shown = fitting.slice(0, ROUTES_SHOWN).map((one) => route(one, state, redraw));
   if (fitting.length === 0) return [h('p', { key: 'none', class: 'card quiet', text: `No route has "${wanted}" in its name.` })];
-  if (fitting.length > ROUTES_SHOWN)
-    shown.push(h('p', { key: 'more', class: 'quiet', text: `and ${number(fitting.length - ROUTES_SHOWN)} more: filter by name` }));
-  return shown;
+  const sorted = ordered(fitting, troubles, order);
+  return sorted.length > CARDS_MAX ? [routeLines(sorted, troubles, redraw)] : sorted.map((one) => route(one, state, redraw));
 }
 
-function route(one, { at, startedBy, routeDefaults }, redraw) {
+/** The page of one route. */
+export function routePage(state, name, redraw) {
+  const one = state.routes.find((known) => known.name === name);
+  return one === undefined
+    ? h('p', { key: 'none', class: 'card quiet', text: `There is no route ${name}.` })
+    : route(one, state, redraw, true);
+}
+
+/** Instances whose home is the node. */
+export function instancesAt(state, node, redraw) {
+  const rows = state.routes.flatMap(({ name, instances: all }) => all.filter((one) => one.node === node).map((one) => ({ ...one, name })));
+  if (rows.length === 0) return h('p', { key: 'none', class: 'card quiet', text: 'No instance has its home there.' });
+  return windowed(
+    'instances-at',
+    counted(rows.length, 'instance'),
+    rows.length,
+    LINE_HEIGHT,
+    (at) => instanceLine(rows[at], state.at),
+    redraw,
+  );
+}
+
+function route(one, { at, startedBy, routeDefaults }, redraw, isPage = false) {
   const { name, settings } = one;
   const settled = h('button', {
     type: 'button',
@@ -55,7 +85,7 @@ function route(one, { at, startedBy, routeDefaults }, redraw) {
     h(
       'div',
       { class: 'route-head' },
-      h('h3', { text: routeName(name) }),
+      h('h3', {}, h('a', { href: routeAddress(name), text: routeName(name) })),
       settings === null && h('span', { class: 'tag', title: 'It has no settings of its own', text: 'defaults' }),
       h('span', { class: 'spring' }),
       startedBy !== 'nobody' && start,
@@ -63,7 +93,7 @@ function route(one, { at, startedBy, routeDefaults }, redraw) {
       settled,
     ),
     facts(one, routeDefaults),
-    instances(one, at, startedBy, redraw),
+    instances(one, at, startedBy, redraw, isPage),
   );
 }
 
@@ -89,8 +119,9 @@ function facts({ held, oldestHeldMs, active, slots, free, starting, instances: t
   );
 }
 
-function instances({ name, instances: all, starts, trouble }, at, startedBy, redraw) {
+function instances({ name, instances: all, starts, trouble }, at, startedBy, redraw, isPage) {
   if (all.length + starts.length === 0) return h('p', { class: 'quiet', text: noInstance(trouble, startedBy) });
+  if (all.length > ROWS_MAX) return manyInstances(name, all, at, redraw, isPage);
   const newest = all.find(({ state }) => state === 'ready')?.id;
   const rows = [...starts.map(start), ...all.toSorted((a, b) => b.seq - a.seq).map((one) => instance(one, at, one.id === newest))];
   const shown = opened.has(name) ? rows : rows.slice(0, INSTANCES_SHOWN);
@@ -110,6 +141,28 @@ function instances({ name, instances: all, starts, trouble }, at, startedBy, red
     rows.length > INSTANCES_SHOWN &&
       h('button', { type: 'button', class: 'link', text: opened.has(name) ? 'Show fewer' : `Show all ${rows.length}`, onclick: toggle }),
   );
+}
+
+/** So many are on the route's own page only. */
+function manyInstances(name, all, at, redraw, isPage) {
+  if (!isPage) return h('p', {}, h('a', { href: routeAddress(name), text: `Show all ${number(all.length)}` }));
+  const sorted = all.toSorted((a, b) => b.seq - a.seq);
+  const line = (index) => instanceLine({ ...sorted[index], name: '' }, at);
+  return windowed(`instances ${name}`, counted(all.length, 'instance'), sorted.length, LINE_HEIGHT, line, redraw);
+}
+
+function instanceLine({ id, name, node, seq, active, concurrency, state }, at) {
+  return {
+    key: id,
+    look: state === 'ready' ? 'line' : 'line waiting',
+    children: [
+      h('code', { text: id }),
+      name === '' ? h('a', { href: nodeAddress(node), text: node }) : h('a', { href: routeAddress(name), text: name }),
+      h('span', { class: 'quiet', text: state === 'ready' ? '' : state }),
+      h('span', { class: 'number', text: age(at - seq) }),
+      h('span', { class: 'number', text: `${number(active)} / ${number(concurrency)} busy` }),
+    ],
+  };
 }
 
 function noInstance(trouble, startedBy) {
@@ -143,7 +196,7 @@ function instance({ id, seq, concurrency, active, node, state, version }, at, is
       version !== undefined && ' ',
       version !== undefined && h('span', { class: 'quiet', title: 'Version of its linker', text: version }),
     ),
-    h('td', { text: node }),
+    h('td', {}, h('a', { href: nodeAddress(node), text: node })),
     h('td', { class: 'number', text: age(at - seq) }),
     h('td', {}, bar(active, concurrency)),
   );
