@@ -5,7 +5,7 @@ import type { ClusterState } from './admin-source.ts';
 import { eventTroubles } from './event-troubles.ts';
 import { routeTroubles } from './route-troubles.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
-import { about, counted, firstLine } from './words.ts';
+import { about, counted, firstLine, number } from './words.ts';
 
 const LATE_HEARTBEAT_MS = 2_000;
 const REASON_CHARS_MAX = 160;
@@ -24,6 +24,7 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
     ...(context.redisRefusal === null ? [] : [redisRefuses(context.redisRefusal)]),
     ...Object.entries(context.internalErrors).flatMap(([where, errors]) => internalErrorsAt(where, errors, state.node)),
     ...routes.flatMap((route) => routeTroubles(route, context)),
+    ...answers5xx(nodes),
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
     ...noScaler(state, context),
@@ -95,6 +96,34 @@ function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[]
       advice: 'It accepts no new clients, serves the ones that it has, and ends.',
     },
   ];
+}
+
+/** Of fewer answers nothing follows. */
+const FAILED_MIN = 5;
+const FAILED_SHARE_WARNING = 0.05;
+const FAILED_SHARE_ERROR = 0.5;
+
+/** Over all nodes; each tells the routes that are worst at it. */
+function answers5xx(nodes: readonly NodeSnapshot[]): Trouble[] {
+  const sums = new Map<string, { all: number; failed: number }>();
+  for (const { route, all, failed } of nodes.flatMap(({ failing }) => failing ?? [])) {
+    const before = sums.get(route) ?? { all: 0, failed: 0 };
+    sums.set(route, { all: before.all + all, failed: before.failed + failed });
+  }
+  return [...sums].flatMap(([route, { all, failed }]) => {
+    if (failed < FAILED_MIN || failed < all * FAILED_SHARE_WARNING) return [];
+    return [
+      {
+        severity: failed >= all * FAILED_SHARE_ERROR ? ('error' as const) : ('warning' as const),
+        code: 'answers_5xx',
+        route,
+        node: null,
+        text: `${route}: ${number(failed)} of ${counted(all, 'answer')} in the last half minute were 5xx`,
+        advice:
+          'Is it the application, or are instances missing? The access log has who answered and why; the log of the application has the rest.',
+      },
+    ];
+  });
 }
 
 function missingNode({ id, address, ageMs, held, active, links }: MissingNode): Trouble {

@@ -88,6 +88,16 @@ export interface NodeLoad {
   readonly holds?: WaitCounts;
   /** Those waits that began while no instance was ready. */
   readonly coldStarts?: WaitCounts;
+  /** Routes that answered with 5xx in the last half minute, the worst first; absent: none. */
+  readonly failing?: readonly RouteAnswers[];
+}
+
+/** Answers of a route in the last half minute. */
+export interface RouteAnswers {
+  readonly route: string;
+  readonly all: number;
+  /** Those with 5xx. */
+  readonly failed: number;
 }
 
 export interface Cluster {
@@ -196,7 +206,7 @@ export interface RouteSnapshot {
   readonly trouble: StartTrouble | null;
 }
 
-export interface NodeSnapshot extends Required<NodeLoad> {
+export interface NodeSnapshot extends Required<Omit<NodeLoad, 'failing'>>, Pick<NodeLoad, 'failing'> {
   readonly id: string;
   readonly address: string;
   readonly version: string;

@@ -1,5 +1,6 @@
 import type { Cluster, NodeLoad } from '../cluster/cluster.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
+import { AnswerRates } from './answer-rates.ts';
 import { TrustedProxies } from './clients/trusted-proxies.ts';
 import { ClusterEvents } from './cluster-events.ts';
 import { FrontDoor } from './front-door.ts';
@@ -32,6 +33,7 @@ export class ProxyNode {
   readonly handoffs: Handoffs;
   readonly frontDoor: FrontDoor;
   readonly clusterEvents: ClusterEvents;
+  readonly #answerRates = new AnswerRates();
   readonly #options: NodeOptions;
   readonly #ports: readonly ClientPort[];
   readonly #linkServer: LinkServer;
@@ -150,6 +152,7 @@ export class ProxyNode {
       draining: this.draining,
       holds: hold.seen,
       coldStarts: coldStart.seen,
+      failing: this.#answerRates.failing(this.routes.all()),
     };
   }
 

@@ -272,7 +272,7 @@ export class RedisDirectory implements Directory {
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
     const { id, address, version, startedMs, held, active, links, draining = false, spares = false, holds = {}, coldStarts = {} } = beat;
-    const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts) };
+    const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts), failing: JSON.stringify(beat.failing ?? []) };
     const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, ...counts };
     const [answer, started, , , routesKnown] = await Promise.all([
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),

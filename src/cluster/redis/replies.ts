@@ -2,7 +2,16 @@
  * Parses the replies of scripts: flat lists of numbers and strings, -1 for a missing value. Names, addresses and JSON in them may be
  * written by anybody: a value that does not pass its check in values.ts is left out.
  */
-import type { InstanceInfo, InstanceSnapshot, InstanceState, LimitSetter, NodeSnapshot, RouteSnapshot, WaitCounts } from '../cluster.ts';
+import type {
+  InstanceInfo,
+  InstanceSnapshot,
+  InstanceState,
+  LimitSetter,
+  NodeSnapshot,
+  RouteAnswers,
+  RouteSnapshot,
+  WaitCounts,
+} from '../cluster.ts';
 import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, versionMax } from '../declarations.ts';
 import {
   DirectoryUnavailable,
@@ -21,6 +30,7 @@ import {
   concurrencyMax,
   countOf,
   instanceIdOf,
+  isObject,
   nodeIdOf,
   objectOf,
   routeNameOf,
@@ -33,6 +43,8 @@ import {
 /** Bounds of a histogram. */
 const WAIT_COUNTS_MAX = 64;
 const CLUSTER_CHARS_MAX = 64;
+/** Routes with 5xx that one node tells of. */
+const FAILING_MAX = 20;
 const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 
 export function readMatched(answer: unknown): Matched {
@@ -205,7 +217,8 @@ function readState(state: unknown): InstanceState {
 
 /** `fields`: those of NODE_FIELDS, in their order. */
 export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): NodeSnapshot {
-  const [address, version, held, active, links, draining, holds, coldStarts] = list(fields);
+  const [address, version, held, active, links, draining, holds, coldStarts, failing] = list(fields);
+  const routes = readFailing(failing);
   return {
     id,
     heartbeatAgeMs: number(heartbeatAgeMs),
@@ -217,10 +230,20 @@ export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): N
     draining: draining === '1',
     holds: readCounts(holds),
     coldStarts: readCounts(coldStarts),
+    ...(routes.length === 0 ? {} : { failing: routes }),
   };
 }
 
-export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'draining', 'holds', 'coldStarts'] as const;
+function readFailing(json: unknown): RouteAnswers[] {
+  const said = objectOf(typeof json === 'string' ? `{"routes":${json}}` : null)?.routes;
+  return (Array.isArray(said) ? said : []).slice(0, FAILING_MAX).flatMap((one: unknown) => {
+    if (!isObject(one)) return [];
+    const [route, all, failed] = [routeNameOf(one.route), countOf(one.all), countOf(one.failed)];
+    return route === null || all === null || failed === null ? [] : [{ route, all, failed }];
+  });
+}
+
+export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'draining', 'holds', 'coldStarts', 'failing'] as const;
 
 /** A value that this version does not know counts as missing. */
 function readCounts(json: unknown): WaitCounts {

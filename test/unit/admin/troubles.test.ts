@@ -207,3 +207,13 @@ test('errors come before warnings, and the route with most clients first', () =>
   ];
   expect(find({ routes }).map(({ route }) => route)).toEqual(['many', 'few', 'quiet']);
 });
+
+test('a route that answers with 5xx is red while it does, over all nodes', () => {
+  const failing = (all: number, failed: number) => [{ route: 'example.com', all, failed }];
+  const said = (...nodes: (readonly { route: string; all: number; failed: number }[])[]) =>
+    texts(find({ nodes: nodes.map((one, i) => aNode({ id: `n${i}`, failing: one })), routes: [aRoute()] }));
+  expect(said(failing(20, 10), failing(10, 8))).toEqual(['error: example.com: 18 of 30 answers in the last half minute were 5xx']);
+  expect(said(failing(100, 6))).toEqual(['warning: example.com: 6 of 100 answers in the last half minute were 5xx']);
+  expect(said(failing(1_000, 6))).toEqual([]);
+  expect(said(failing(4, 4))).toEqual([]);
+});

@@ -1,0 +1,65 @@
+/** Which routes answer with 5xx lately, by the counters that there are anyway: nothing is done per request. */
+import type { RouteAnswers } from '../cluster/cluster.ts';
+
+/** A rate is over one to two of these. */
+const MARK_EVERY_MS = 15_000;
+/** Counters are looked at this often. */
+const LOOK_EVERY_MS = 3_000;
+/** Routes that are told, those with the most failures first. */
+export const failingRoutesMax = 20;
+
+interface Counted {
+  readonly name: string;
+  readonly counters: { readonly codes: ReadonlyMap<number, number> };
+}
+
+interface Mark {
+  readonly at: number;
+  readonly routes: ReadonlyMap<string, RouteAnswers>;
+}
+
+export class AnswerRates {
+  readonly #now: () => number;
+  #older: Mark | null = null;
+  #newer: Mark | null = null;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #found: readonly RouteAnswers[] = [];
+
+  /** `now`: monotonic ms. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Routes with 5xx since the older mark. */
+  failing(routes: Iterable<Counted>): readonly RouteAnswers[] {
+    const now = this.#now();
+    if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#found;
+    this.#lookedAt = now;
+    const counted = new Map<string, RouteAnswers>();
+    for (const { name, counters } of routes) counted.set(name, count(name, counters.codes));
+    this.#found = [...counted.values()]
+      .map((one) => since(one, this.#older?.routes.get(one.route)))
+      .filter(({ failed }) => failed > 0)
+      .sort((a, b) => b.failed - a.failed)
+      .slice(0, failingRoutesMax);
+    if (this.#newer === null || now - this.#newer.at >= MARK_EVERY_MS) {
+      this.#older = this.#newer ?? { at: now, routes: counted };
+      this.#newer = { at: now, routes: counted };
+    }
+    return this.#found;
+  }
+}
+
+function count(route: string, codes: ReadonlyMap<number, number>): RouteAnswers {
+  let all = 0;
+  let failed = 0;
+  for (const [code, times] of codes) {
+    all += times;
+    if (code >= 500) failed += times;
+  }
+  return { route, all, failed };
+}
+
+function since(now: RouteAnswers, before: RouteAnswers | undefined): RouteAnswers {
+  return { route: now.route, all: now.all - (before?.all ?? 0), failed: now.failed - (before?.failed ?? 0) };
+}
