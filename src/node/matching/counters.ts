@@ -1,7 +1,9 @@
 /** Plain numbers that the data path increments; whoever shows them reads them. Nothing here allocates per request. */
 
 /** Upper bounds in seconds, as Prometheus histograms name them; the last bucket is +Inf. */
-export const HOLD_SECONDS_BOUNDS: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+export const HOLD_SECONDS_BOUNDS: readonly number[] = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60,
+];
 
 export class Histogram {
   readonly bounds: readonly number[] = HOLD_SECONDS_BOUNDS;
