@@ -139,6 +139,27 @@ export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
 export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
 
+/** A limit that the linker searches for, in a range; `most` null: up to the most that is allowed. */
+export interface SearchedLimit {
+  readonly least: number;
+  readonly most: number | null;
+}
+
+/** How many requests an application gets at once. */
+export const concurrency: Kind<number | SearchedLimit> = {
+  expected: 'a whole number from 0 to 1000000, auto, or auto:MIN-MAX such as auto:2-64',
+  placeholder: 'N|auto|auto:MIN-MAX',
+  read(value) {
+    const number = whole(0, 1_000_000).read(value);
+    if (number !== null || typeof value !== 'string') return number;
+    if (value.trim() === 'auto') return Object.freeze({ least: 1, most: null });
+    const [, least, most] = /^auto:(\d{1,7})-(\d{1,7})$/.exec(value.trim()) ?? [];
+    const range = { least: Number(least), most: Number(most) };
+    return range.least >= 1 && range.most >= range.least && range.most <= 1_000_000 ? Object.freeze(range) : null;
+  },
+  write: (value) => (typeof value === 'number' ? value : value.most === null ? 'auto' : `auto:${value.least}-${value.most}`),
+};
+
 /** Where a control socket is: a path, or an address for an application that does not see this file system. */
 export const controlPlace: Kind<string | HostPort> = {
   expected: 'the path of a socket that is not there yet, such as /run/app/control, or HOST:PORT (port 0: a free one)',

@@ -2,14 +2,32 @@ import { AnswerGap } from './ack-stalls.ts';
 import { AnswerHead } from './answer-head.ts';
 import { hear } from './heard.ts';
 
+/** Of HTTP/2: a frame's type, where it stands, and those that an answer is made of. */
+const FRAME_TYPE_AT = 3;
+const DATA = 0;
+const HEADERS = 1;
+
+/** Who wants to know how long answers take; null: nobody. */
+export interface AnswerTimes {
+  readonly took: ((ms: number) => void) | null;
+}
+
 /** What a connection notes of the answer to the stream that it serves. */
 export class AnswerWatch {
   /** The application has said something. */
   begun = false;
   /** When its last bytes came, see heard.ts. */
   heardAt = 0;
+  /** When the answer began, where somebody wants to know how long it takes; 0: not known. */
+  begunAt = 0;
+  #wroteAt = 0;
+  readonly #times: AnswerTimes;
   readonly #gap = new AnswerGap();
   readonly #head = new AnswerHead();
+
+  constructor(times: AnswerTimes) {
+    this.#times = times;
+  }
 
   /** Between the first bytes of the answer and the next, where `timed` was said. */
   get gapMs(): number {
@@ -20,20 +38,35 @@ export class AnswerWatch {
   begin(): void {
     this.begun = false;
     this.heardAt = 0;
+    this.begunAt = 0;
     this.#gap.reset();
     this.#head.begin();
+  }
+
+  /** The application is given bytes of the stream: its answer can't begin before the last of them. */
+  wrote(): void {
+    if (this.#times.took !== null && this.begunAt === 0) this.#wroteAt = performance.now();
+  }
+
+  #begins(): void {
+    if (this.#times.took === null || this.begunAt !== 0) return;
+    this.begunAt = performance.now();
+    this.#times.took(this.begunAt - this.#wroteAt);
   }
 
   /** Bytes of HTTP/1 or of anything else have come. Returns what they say about the limit. */
   came(chunk: Buffer, timed: boolean): string | null {
     if (timed) this.#gap.saw(!this.begun);
+    if (!this.begun) this.#begins();
     this.begun = true;
     this.heardAt = hear();
     return this.#head.take(chunk);
   }
 
   /** Bytes have come on a connection that stays with its stream: of HTTP/2. */
-  cameFramed(): void {
+  cameFramed(chunk: Buffer): void {
+    const type = chunk[FRAME_TYPE_AT];
+    if (type === HEADERS || type === DATA) this.#begins();
     this.begun = true;
     this.heardAt = hear();
   }

@@ -16,7 +16,7 @@ import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import { type Ownership, sharedReads } from '../memory/reused-reads.ts';
-import { AnswerWatch } from './answer-watch.ts';
+import { type AnswerTimes, AnswerWatch } from './answer-watch.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import { LateFailures } from './late-failures.ts';
 import { outOfFilesWords } from './open-files.ts';
@@ -30,7 +30,7 @@ export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'cl
 const WHOLE_WRITE_BYTES_MAX = 16_384;
 
 /** The connection's calls to its pool. */
-export interface ConnectionOwner {
+export interface ConnectionOwner extends AnswerTimes {
   /** It can serve the next stream. False: the pool does not want it. */
   keep(connection: AppConnection): boolean;
   /** The node has seen a whole answer of the application. */
@@ -60,6 +60,7 @@ export class AppConnection implements AppSide {
   closeBy = Number.POSITIVE_INFINITY;
   /** Why connecting was impossible (no file descriptors). */
   starved: string | null = null;
+  readonly answer: AnswerWatch;
   /** Bytes came after our FIN: the application does not compute in silence, it writes. */
   discards = false;
   readonly #owner: ConnectionOwner;
@@ -80,7 +81,6 @@ export class AppConnection implements AppSide {
   #writes = 0;
   #writtenBytes = 0;
   #reached = false;
-  readonly #answer = new AnswerWatch();
   #isBroken = false;
   /** Bytes that wait for the application. */
   #undrained = 0;
@@ -88,6 +88,7 @@ export class AppConnection implements AppSide {
   /** `opening`: what the application is to read before anything of a stream. */
   constructor(owner: ConnectionOwner, { host, port }: HostPort, client: string, opening: Buffer | undefined) {
     this.#owner = owner;
+    this.answer = new AnswerWatch(owner);
     this.client = client;
     // What it says is copied into the link's memory at once.
     const onread = sharedReads(() => socket);
@@ -120,9 +121,8 @@ export class AppConnection implements AppSide {
   get state(): ConnectionState {
     return this.#state;
   }
-
   get heardAt(): number {
-    return this.#answer.heardAt;
+    return this.answer.heardAt;
   }
 
   get reused(): boolean {
@@ -131,7 +131,7 @@ export class AppConnection implements AppSide {
 
   /** On a reused connection: the time between the first bytes of the answer and the next. */
   get answerGapMs(): number {
-    return this.#answer.gapMs;
+    return this.answer.gapMs;
   }
 
   serve(stream: Stream, lender: Lender): void {
@@ -146,7 +146,7 @@ export class AppConnection implements AppSide {
     this.#writes = 0;
     this.#writtenBytes = 0;
     this.#reached = false;
-    this.#answer.begin();
+    this.answer.begin();
     // A 'drain' that belongs to the stream before may still be on its way.
     this.#undrained = 0;
     stream.handler = this;
@@ -171,7 +171,6 @@ export class AppConnection implements AppSide {
     this.#socket.destroy();
   }
 
-  /** Everything ends now: the stream is told without waiting for the application. */
   abort(): void {
     this.#socket.destroy();
     this.#free(this.#state === 'closing' ? this.#verdict : ResetCode.APP_CLOSED);
@@ -188,6 +187,7 @@ export class AppConnection implements AppSide {
       return 'borrowed';
     }
     this.#writes++;
+    this.answer.wrote();
     this.#writtenBytes += chunk.length;
     this.#reached = true;
     if (this.#socket.write(chunk)) stream.consumed(chunk.length);
@@ -212,7 +212,7 @@ export class AppConnection implements AppSide {
   }
 
   done(how: DoneHow): void {
-    if (this.#answer.begun) this.#owner.answered();
+    if (this.answer.begun) this.#owner.answered();
     if (how === 'close') {
       this.#over();
       return;
@@ -231,7 +231,7 @@ export class AppConnection implements AppSide {
   park(): void {
     // One that is closing has been given up here: its stream is freed when the application has closed.
     if (this.#state !== 'serving') return;
-    if (this.#answer.begun) this.#owner.answered();
+    if (this.answer.begun) this.#owner.answered();
     this.#state = 'parked';
     this.#hasParked = true;
     this.#owner.parked(this);
@@ -243,7 +243,7 @@ export class AppConnection implements AppSide {
     this.#writtenBytes = 0;
     // Of this exchange: where the connection is closing by now, nothing of it gets to the application.
     this.#reached = false;
-    this.#answer.begin();
+    this.answer.begin();
     if (this.#state !== 'parked') return;
     this.#owner.unparked(this);
     this.#state = 'serving';
@@ -283,7 +283,7 @@ export class AppConnection implements AppSide {
       this.#passOnData(chunk);
       return;
     }
-    const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.#answer.begun;
+    const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.answer.begun;
     if (this.#state === 'serving' && isUnasked) {
       // Bytes without a request, or a 408 because none came: they must not answer this request. Treated as if it had closed.
       this.close(ResetCode.APP_CLOSED);
@@ -301,7 +301,7 @@ export class AppConnection implements AppSide {
   }
 
   #hear(chunk: Buffer, timed: boolean): void {
-    const word = this.#answer.came(chunk, timed);
+    const word = this.answer.came(chunk, timed);
     if (word !== null) this.#owner.said(word);
   }
 
@@ -311,7 +311,7 @@ export class AppConnection implements AppSide {
       this.discards = true;
       return;
     }
-    if (this.#state === 'serving') this.#answer.cameFramed();
+    if (this.#state === 'serving') this.answer.cameFramed(chunk);
     if (!(this.#stream as Stream).write(chunk)) this.#socket.pause();
   }
 
@@ -336,7 +336,7 @@ export class AppConnection implements AppSide {
       this.#lateFailures.end();
       return;
     }
-    if (this.#answer.begun || !this.#reused) {
+    if (this.answer.begun || !this.#reused) {
       this.#stream?.end();
     } else if (this.#writes === 0 && !this.#hasParked) {
       this.#passOn();

@@ -47,6 +47,8 @@ export class AppPool implements ConnectionOwner {
   address: HostPort | null = null;
   /** The application has completed an answer, or a connection in which it said something. */
   hasAnswered = false;
+  /** Told how long each answer took to begin; null: nobody wants to know. */
+  took: ((ms: number) => void) | null = null;
   readonly #slots: Slots;
   readonly #timing: PoolTiming;
   readonly #proxyProtocol: ProxyVersion | undefined;
@@ -74,6 +76,13 @@ export class AppPool implements ConnectionOwner {
   /** Connections and reserved places. */
   get places(): number {
     return this.#connections.size + this.#reserved;
+  }
+
+  /** Answers that began before `since`, and go on. */
+  countBegun(since: number): number {
+    let count = 0;
+    for (const { state, answer } of this.#connections) if (state === 'serving' && answer.begunAt !== 0 && answer.begunAt < since) count++;
+    return count;
   }
 
   get connecting(): AppConnection[] {

@@ -113,8 +113,8 @@ function on(request: IncomingMessage, method: 'GET' | 'PUT' | 'POST', answer: ()
 async function setLimit(request: IncomingMessage, instance: InstanceControl): Promise<Answer> {
   const text = await readBody(request);
   if (text === null) return { status: 413, body: { error: `expected a number or auto, at most ${BODY_BYTES_MAX} bytes` } };
-  const limit = readLimit(text);
-  if (limit === null) return { status: 400, body: { error: `"${text}": expected a whole number` } };
+  const limit = text.trim() === 'auto' ? 'auto' : readLimit(text);
+  if (limit === null) return { status: 400, body: { error: `"${text}": expected a whole number, or auto` } };
   await instance.limitTo(limit);
   return { status: 200, body: instance.picture };
 }

@@ -32,6 +32,8 @@ export interface ControlledInstance {
   readonly limit: Limit;
   /** Connections to the application that are not there yet. */
   connecting(): readonly { readonly state: string }[];
+  /** The linker searches for the limit from now on. */
+  search(): void;
   state(): InstanceReport['state'];
   isNewest(): boolean;
   /** Asks for one more, newer instance of the route. False: no node is there to ask. */
@@ -61,8 +63,9 @@ export class InstanceControl {
   }
 
   /** Resolves once the limit is in force. */
-  async limitTo(said: number): Promise<void> {
-    this.#of.limit.set(said, 'control');
+  async limitTo(said: number | 'auto'): Promise<void> {
+    if (said === 'auto') this.#of.search();
+    else this.#of.limit.set(said, 'control');
     await this.#arrived();
   }
 

@@ -3,6 +3,7 @@ import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import type { NodeTls } from '../link/connect.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
+import type { AutoRange } from './auto-search.ts';
 import type { Control } from './control.ts';
 import type { Changing, Lookup } from './dial.ts';
 
@@ -14,6 +15,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly concurrency: number;
   /** The application can't set it beyond this; without it CONCURRENCY_MAX_DEFAULT, or `concurrency` if that is more. */
   readonly concurrencyMax?: number | undefined;
+  /** The linker searches for the limit in this range, until the application says one. */
+  readonly auto?: AutoRange | undefined;
   /** Where the application says its limit, besides its answers. */
   readonly control?: Control;
   readonly secret: Changing<string>;

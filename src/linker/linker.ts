@@ -12,11 +12,12 @@ import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
 import type { AppExit } from './app-process.ts';
 import { Application } from './application.ts';
+import { AutoSearch } from './auto-search.ts';
 import { InstanceControl } from './instance-control.ts';
 import { Limit } from './limit.ts';
 import { CONCURRENCY_MAX_DEFAULT, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
 import { Links } from './links.ts';
-import { exitCodeOf, FOLLOWS, type Leave, type Phase, turnAwayWithinMs } from './phase.ts';
+import { exitCodeOf, FOLLOWS, failureOf, type Leave, type Phase, turnAwayWithinMs } from './phase.ts';
 import { Reporter } from './reporter.ts';
 import { Retire } from './retire.ts';
 import { Slots } from './slots.ts';
@@ -37,6 +38,7 @@ export class Linker {
   readonly #times: LinkerTimes;
   readonly #slots: Slots;
   readonly #pool: AppPool;
+  readonly #auto: AutoSearch;
   readonly #links: Links;
   /** The hello of each dial has the current facts. */
   readonly #hello: { -readonly [key in keyof Hello]: Hello[key] };
@@ -92,6 +94,12 @@ export class Linker {
       answered: () => this.#reporter.now(),
       said: (text) => this.limit.said(text),
     });
+    this.#auto = new AutoSearch({
+      range: options.auto ?? { least: 1, most },
+      slots: this.#slots,
+      limit: this.limit,
+      begunBefore: (since) => this.#pool.countBegun(since),
+    });
     this.#retire = new Retire(
       this.#times,
       () => this.#links.askRetire(),
@@ -127,7 +135,7 @@ export class Linker {
           answered: this.#pool.hasAnswered,
           order: this.#hello.order,
           ...this.limit.report,
-          ...this.#failure(),
+          ...failureOf(this.#leaving, this.#pool.hasAnswered),
         }),
         newHome: () => {
           this.#firstHomeAt ??= performance.now();
@@ -165,6 +173,7 @@ export class Linker {
   async run(): Promise<number> {
     this.#transition('starting');
     this.#serveControl();
+    if (this.#options.auto !== undefined) this.#search();
     this.#links.start();
     this.#application.start().catch((error: unknown) => this.#ended({ code: 1, words: `could not be started: ${String(error)}` }));
     const leave = await this.#leave.promise;
@@ -208,6 +217,11 @@ export class Linker {
     this.#application.signal(name);
   }
 
+  #search(): void {
+    this.#pool.took = (ms) => this.#auto.answered(ms);
+    this.#auto.start();
+  }
+
   #serveControl(): void {
     const { control, route, version = null } = this.#options;
     const of = {
@@ -219,6 +233,7 @@ export class Linker {
       connecting: () => this.#pool.connecting,
       state: () => this.#said(),
       isNewest: () => this.#retire.isNewest,
+      search: () => this.#search(),
       startAnother: () => this.startAnother(),
       leave: () => this.#drains === 0 && this.drain(),
     };
@@ -257,9 +272,15 @@ export class Linker {
     const isPaused = this.#slots.limit === 0;
     if (isPaused !== this.#wasPaused) this.#retire.touched();
     this.#wasPaused = isPaused;
+    const bySearch = this.limit.setBy === 'auto';
+    // What the application says counts.
+    if (!bySearch && this.#auto.isOn) {
+      this.#auto.stop();
+      this.#pool.took = null;
+    }
     this.#pool.limitMoved();
     this.#links.limitMoved();
-    this.#reporter.limitMoved();
+    this.#reporter.limitMoved(bySearch && !isPaused);
   }
 
   #inUse(inUse: number): void {
@@ -322,6 +343,7 @@ export class Linker {
     this.#transition('stopping');
     if (this.#deadline !== null) clearTimeout(this.#deadline);
     this.#reporter.stop();
+    this.#auto.stop();
     if (!this.#isEmpty) await this.#sayGoodbye();
     this.#pool.abort();
     this.#links.close(`the instance leaves: ${why}`);
@@ -381,14 +403,6 @@ export class Linker {
     // What a node of 0.1 looks at.
     this.#hello.seq = order;
     this.#links.reportToAll();
-  }
-
-  /** An application that ends by itself with code 0 after it has answered may mean it: one process a request, for one. */
-  #failure(): { failure?: string } {
-    const leaving = this.#leaving;
-    if (leaving?.why === 'too slow') return { failure: `the application ${leaving.words}` };
-    if (leaving?.why !== 'ended' || (leaving.exit.code === 0 && this.#pool.hasAnswered)) return {};
-    return { failure: `the application ${leaving.exit.words}` };
   }
 
   #transition(to: Phase): void {

@@ -3,6 +3,8 @@ import { guard } from '../boundary.ts';
 const REPORT_EVERY_MS = 500;
 /** Between two reports of a limit that moves. */
 const LIMIT_EVERY_MS = 100;
+/** The same for one that moves by itself. */
+const SEARCHED_LIMIT_EVERY_MS = 1_000;
 
 /** Reports how many streams are in use, often enough to look at and seldom enough to cost nothing. */
 export class Reporter {
@@ -27,9 +29,9 @@ export class Reporter {
   }
 
   /** The limit is another one: somebody may wait for that, or change it all the time. */
-  limitMoved(): void {
+  limitMoved(bySearch: boolean): void {
     this.#limitMoved = true;
-    this.#within(LIMIT_EVERY_MS);
+    this.#within(bySearch ? SEARCHED_LIMIT_EVERY_MS : LIMIT_EVERY_MS);
   }
 
   #within(gapMs: number): void {

@@ -10,6 +10,7 @@ import { loadCommand } from '../../config/load.ts';
 import { writeRouteSettings } from '../../config/route-settings.ts';
 import { readVersion } from '../../config/version.ts';
 import { EventRecorder } from '../../events/recorder.ts';
+import { askedLimit } from '../../linker/asked-limit.ts';
 import { createLog } from '../../log.ts';
 import { ProxyNode } from '../../node/node.ts';
 import { LocalScaler } from '../../scaling/local.ts';
@@ -41,8 +42,9 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const version = readVersion();
   const certificates = readHttpsFiles(settings, ticketKeys(settings, log));
   const secret = randomBytes(32).toString('base64url');
-  const { route, concurrency, concurrencyMax, appProxyProtocol: proxyProtocol } = settings;
-  const routeDefaults = { ...routeDefaultsOf(settings), concurrency: Math.max(1, concurrency) };
+  const { route, appProxyProtocol: proxyProtocol } = settings;
+  const asked = askedLimit(settings.concurrency, settings.concurrencyMax);
+  const routeDefaults = { ...routeDefaultsOf(settings), concurrency: Math.max(1, asked.concurrency) };
   const directory = new MemoryDirectory();
   const recorder = new EventRecorder('dev');
   recorder.sendTo(directory);
@@ -74,8 +76,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const instances = new LocalInstances({
     proxy,
     route,
-    concurrency,
-    concurrencyMax,
+    asked,
     secret,
     command,
     proxyProtocol,

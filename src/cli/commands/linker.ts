@@ -4,9 +4,9 @@ import { inheritedEnvironment } from '../../config/environment.ts';
 import { loadCommand } from '../../config/load.ts';
 import { readPemFile } from '../../config/pem-file.ts';
 import { readVersion } from '../../config/version.ts';
+import { askedLimit } from '../../linker/asked-limit.ts';
 import { Control } from '../../linker/control.ts';
 import { Linker } from '../../linker/linker.ts';
-import { CONCURRENCY_MAX_DEFAULT } from '../../linker/linker-options.ts';
 import { affordableSlots, openFilesLimit } from '../../linker/open-files.ts';
 import { createLog } from '../../log.ts';
 import { secretOf } from '../files/secrets.ts';
@@ -23,9 +23,9 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const net = installLastResort(log);
   logIgnoredSignals(log, ['SIGHUP']);
   const limit = openFilesLimit();
-  const concurrency = affordableSlots(settings.concurrency, limit);
-  const concurrencyMax = affordableSlots(settings.concurrencyMax ?? Math.max(CONCURRENCY_MAX_DEFAULT, concurrency), limit);
-  if (concurrency < settings.concurrency) {
+  const asked = askedLimit(settings.concurrency, settings.concurrencyMax, (slots) => affordableSlots(slots, limit));
+  const { concurrency } = asked;
+  if (typeof settings.concurrency === 'number' && concurrency < settings.concurrency) {
     const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
     log.warn({ concurrency, asked: settings.concurrency, reason }, 'linker: lends fewer slots than --concurrency says');
   }
@@ -33,8 +33,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const instance = new Linker({
     proxies: settings.proxy,
     route: settings.route,
-    concurrency,
-    concurrencyMax,
+    ...asked,
     control,
     secret: secretOf(settings),
     app: settings.app,

@@ -4,6 +4,7 @@ import { unawaited } from '../../boundary.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import type { HostPort } from '../../config/host-port.ts';
 import { readVersion } from '../../config/version.ts';
+import type { AskedLimit } from '../../linker/asked-limit.ts';
 import { Control } from '../../linker/control.ts';
 import { Linker } from '../../linker/linker.ts';
 import type { LinkerOptions, LinkerTimes } from '../../linker/linker-options.ts';
@@ -14,8 +15,7 @@ import { LocalStarts } from './local-starts.ts';
 export interface LocalOptions {
   readonly proxy: HostPort;
   readonly route: string;
-  readonly concurrency: number;
-  readonly concurrencyMax?: number | undefined;
+  readonly asked: AskedLimit;
   readonly secret: string;
   readonly command: readonly string[];
   readonly proxyProtocol: LinkerOptions['proxyProtocol'];
@@ -44,14 +44,14 @@ export class LocalInstances {
   }
 
   async #start(startId: string): Promise<void> {
-    const { proxy, times, log, ...same } = this.#options;
+    const { proxy, times, log, asked, ...same } = this.#options;
     const own = log.child({ startId });
     // The 'ready' of a linker would be one too many: this process logs its own.
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     const env = inheritedEnvironment();
     const version = readVersion();
     const control = await Control.open('own');
-    const linker = new Linker({ ...times, ...same, proxies: [proxy], control, env, startId, version, log: own });
+    const linker = new Linker({ ...times, ...same, ...asked, proxies: [proxy], control, env, startId, version, log: own });
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);
     const said = over.then((code) => log.info({ route: same.route, instance: linker.instance, code }, 'instance has left'));

@@ -1,5 +1,5 @@
 /** Settings that several commands have. */
-import { choice, duration, filePath, problem, redisUrls, text, whole } from '../kinds.ts';
+import { choice, concurrency, duration, filePath, problem, redisUrls, type SearchedLimit, text, whole } from '../kinds.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from '../route-settings.ts';
 import { optional, secret, setting, type Values } from '../settings.ts';
 
@@ -26,9 +26,9 @@ export const ROUTE_DEFAULTS = {
 export const INSTANCE = {
   concurrency: setting(
     'concurrency',
-    whole(0, 1_000_000),
+    concurrency,
     10,
-    'requests (or TCP connections) that the application gets at once, never more, until it says another number itself; 0: none yet',
+    'requests (or TCP connections) that the application gets at once, never more, until it says another number itself; 0: none yet; auto: the linker finds how many it takes',
   ),
   concurrencyMax: optional(
     'concurrency-max',
@@ -76,15 +76,11 @@ export function instanceProblems({ minInstances, maxInstances }: { minInstances:
   return minInstances > maxInstances ? [problem('--min-instances', minInstances, `at most --max-instances, which is ${maxInstances}`)] : [];
 }
 
-export function concurrencyProblems({
-  concurrency,
-  concurrencyMax,
-}: {
-  concurrency: number;
-  concurrencyMax?: number | undefined;
-}): string[] {
-  if (concurrencyMax === undefined || concurrency <= concurrencyMax) return [];
-  return [problem('--concurrency', concurrency, `at most --concurrency-max, which is ${concurrencyMax}`)];
+export function concurrencyProblems(values: { concurrency: number | SearchedLimit; concurrencyMax?: number | undefined }): string[] {
+  const { concurrency: said, concurrencyMax: most } = values;
+  const highest = typeof said === 'number' ? said : (said.most ?? said.least);
+  if (most === undefined || highest <= most) return [];
+  return [problem('--concurrency', concurrency.write(said), `at most --concurrency-max, which is ${most}`)];
 }
 
 export function secretProblems({ secret: one, secretFile }: { secret?: string | undefined; secretFile?: string | undefined }): string[] {

@@ -128,9 +128,9 @@ describe('status', () => {
       '  s1     app.example.com  4 s  56 s',
       '',
       'Instances',
-      '  INSTANCE  ROUTE            NODE  AGE     STATE     ACTIVE  OF  BUSY',
-      '  new       app.example.com  n1    5 s     ready          4  10  ████░░░░░░',
-      '  old       app.example.com  n1    10 min  draining       0  10  ░░░░░░░░░░',
+      '  INSTANCE  ROUTE            NODE  AGE     STATE     ACTIVE  OF  SET BY  BUSY',
+      '  new       app.example.com  n1    5 s     ready          4  10          ████░░░░░░',
+      '  old       app.example.com  n1    10 min  draining       0  10          ░░░░░░░░░░',
       '',
     ]);
   });

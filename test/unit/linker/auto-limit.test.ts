@@ -1,0 +1,81 @@
+/** What the search for a limit finds, for applications that are queues: more clients than it takes wait for each of them. */
+import { describe, expect, test } from '@jest/globals';
+import { AutoLimit } from '../../../src/linker/auto-limit.ts';
+import { type Application, run } from '../../support/harness/simulated-application.ts';
+
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const SINGLE: Application = { workers: () => 1, serviceMs: 5, varies: 0.2 };
+const POOL: Application = { workers: () => 8, serviceMs: 40, varies: 0.3 };
+const DATABASE: Application = { workers: () => 40, serviceMs: 100, varies: 0.5 };
+
+describe.each([
+  ['a server of one thread', SINGLE, 1],
+  ['a pool of 8', POOL, 8],
+  ['40 connections to a database', DATABASE, 40],
+] as const)('for %s', (_name, application, best) => {
+  test('it serves as much as the best limit, and answers take hardly longer', () => {
+    const found = SEEDS.map((seed) => run({ ...application, seed, seconds: 40, limit: null }));
+    const fixed = SEEDS.map((seed) => run({ ...application, seed, seconds: 40, limit: best }));
+    const goodput = mean(found.map((one) => one.goodput(10_000))) / mean(fixed.map((one) => one.goodput(10_000)));
+    const slower = mean(found.map((one) => one.meanMs(10_000))) / mean(fixed.map((one) => one.meanMs(10_000)));
+    expect(goodput).toBeGreaterThan(0.95);
+    expect(slower).toBeLessThan(1.3);
+  });
+});
+
+test('it follows a knee that moves from 8 to 24 and back within a few seconds', () => {
+  const workers = (now: number): number => (now >= 20_000 && now < 40_000 ? 24 : 8);
+  const found = SEEDS.map((seed) => run({ ...POOL, workers, seed, seconds: 60, limit: null }));
+  const wide = mean(found.map((one) => one.goodput(26_000, 40_000)));
+  expect(wide).toBeGreaterThan(0.95 * (24 / 0.04));
+  const narrow = mean(found.map((one) => one.goodput(46_000)));
+  expect(narrow).toBeGreaterThan(0.93 * (8 / 0.04));
+  expect(mean(found.map((one) => one.meanMs(46_000)))).toBeLessThan(1.3 * 40);
+});
+
+test('it does not creep up while clients set the pace', () => {
+  for (const seed of SEEDS) {
+    const { limits } = run({ ...POOL, seed, seconds: 60, limit: null, demand: 3 });
+    expect(Math.max(...limits)).toBe(10);
+  }
+});
+
+test('it does not move while nothing is answered', () => {
+  const auto = new AutoLimit({ least: 1, most: 100, first: 10 }, 0);
+  for (let now = 0; now < 3_600_000; now += 60_000) auto.answered(now, 5, false);
+  expect(auto.limit).toBe(10);
+});
+
+test.each([
+  [1, 4],
+  [3, 3],
+  [20, 64],
+])('it stays between %d and %d', (least, most) => {
+  for (const seed of SEEDS) {
+    const { limits } = run({ ...POOL, seed, seconds: 20, limit: null, bounds: { least, most, first: 10 } });
+    expect(Math.min(...limits)).toBeGreaterThanOrEqual(least);
+    expect(Math.max(...limits)).toBeLessThanOrEqual(most);
+  }
+});
+
+test('it leaves its lowest limit when the application can take more', () => {
+  const workers = (now: number): number => (now < 15_000 ? 1 : 30);
+  for (const seed of SEEDS.slice(0, 2)) {
+    const { limits } = run({ ...SINGLE, serviceMs: 10, workers, seed, seconds: 30, limit: null });
+    expect(limits[56]).toBeLessThanOrEqual(3);
+    expect(limits.at(-1)).toBeGreaterThan(20);
+  }
+});
+
+test('answers that all take the same time, or none at all, are no trouble', () => {
+  const auto = new AutoLimit({ least: 1, most: 100, first: 10 }, 0);
+  const seen = new Set<number>();
+  for (let now = 0; now < 60_000; now++) {
+    auto.answered(now, 0, true);
+    seen.add(auto.limit);
+  }
+  expect([...seen].every((limit) => Number.isInteger(limit) && limit >= 1 && limit <= 100)).toBe(true);
+});
