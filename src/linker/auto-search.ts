@@ -16,12 +16,19 @@ const LONG_AFTER_MS = 1_000;
 /** Between two counts of streams that are long by nature. */
 const COUNT_EVERY_MS = 250;
 
+/** The application's answers. */
+export interface TimedAnswers {
+  /** Told how long each took to begin; null: nobody wants to know. */
+  took: ((ms: number) => void) | null;
+  /** How many that began before `since` still go on. */
+  countBegun(since: number): number;
+}
+
 export interface AutoSearchOptions {
   readonly range: AutoRange;
   readonly slots: Slots;
   readonly limit: Limit;
-  /** How many answers that began before `since` still go on. */
-  readonly begunBefore: (since: number) => number;
+  readonly pool: TimedAnswers;
 }
 
 /** Where the search begins. */
@@ -43,16 +50,13 @@ export class AutoSearch {
     this.#options = options;
   }
 
-  get isOn(): boolean {
-    return this.#search !== null;
-  }
-
   /** Goes on from the limit as it is. */
   start(): void {
     if (this.#search !== null) return;
     const { range, slots } = this.#options;
     const first = slots.limit === 0 ? firstLimit(range) : slots.limit;
     this.#search = new AutoLimit({ ...range, first }, performance.now());
+    this.#options.pool.took = (tookMs) => this.#answered(tookMs);
     this.#timer = setInterval(this.#count, COUNT_EVERY_MS);
     this.#timer.unref();
     this.#set(this.#search);
@@ -62,10 +66,11 @@ export class AutoSearch {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.#search = null;
+    this.#options.pool.took = null;
   }
 
   /** An answer has begun, so long after the application had its request. */
-  answered(tookMs: number): void {
+  #answered(tookMs: number): void {
     const { slots } = this.#options;
     const search = this.#search;
     if (search?.answered(performance.now(), tookMs, slots.atApplication >= slots.limit) === true) this.#set(search);
@@ -78,7 +83,7 @@ export class AutoSearch {
 
   readonly #count = guard('timer', () => {
     const search = this.#search;
-    const long = this.#options.begunBefore(performance.now() - LONG_AFTER_MS);
+    const long = this.#options.pool.countBegun(performance.now() - LONG_AFTER_MS);
     if (search === null || long === this.#long) return;
     this.#long = long;
     this.#set(search);

@@ -55,7 +55,6 @@ export class Linker {
   #leaving: Leave | null = null;
   #phase: Phase = 'new';
   #drains = 0;
-  #wasPaused = false;
   /** When a node took it in for the first time. */
   #firstHomeAt: number | null = null;
   #readyNode: string | null = null;
@@ -94,12 +93,8 @@ export class Linker {
       answered: () => this.#reporter.now(),
       said: (text) => this.limit.said(text),
     });
-    this.#auto = new AutoSearch({
-      range: options.auto ?? { least: 1, most },
-      slots: this.#slots,
-      limit: this.limit,
-      begunBefore: (since) => this.#pool.countBegun(since),
-    });
+    const range = options.auto ?? { least: 1, most };
+    this.#auto = new AutoSearch({ range, slots: this.#slots, limit: this.limit, pool: this.#pool });
     this.#retire = new Retire(
       this.#times,
       () => this.#links.askRetire(),
@@ -173,7 +168,7 @@ export class Linker {
   async run(): Promise<number> {
     this.#transition('starting');
     this.#serveControl();
-    if (this.#options.auto !== undefined) this.#search();
+    if (this.#options.auto !== undefined) this.#auto.start();
     this.#links.start();
     this.#application.start().catch((error: unknown) => this.#ended({ code: 1, words: `could not be started: ${String(error)}` }));
     const leave = await this.#leave.promise;
@@ -217,11 +212,6 @@ export class Linker {
     this.#application.signal(name);
   }
 
-  #search(): void {
-    this.#pool.took = (ms) => this.#auto.answered(ms);
-    this.#auto.start();
-  }
-
   #serveControl(): void {
     const { control, route, version = null } = this.#options;
     const of = {
@@ -233,7 +223,7 @@ export class Linker {
       connecting: () => this.#pool.connecting,
       state: () => this.#said(),
       isNewest: () => this.#retire.isNewest,
-      search: () => this.#search(),
+      search: () => this.#auto.start(),
       startAnother: () => this.startAnother(),
       leave: () => this.#drains === 0 && this.drain(),
     };
@@ -270,14 +260,10 @@ export class Linker {
 
   #limitMoved(): void {
     const isPaused = this.#slots.limit === 0;
-    if (isPaused !== this.#wasPaused) this.#retire.touched();
-    this.#wasPaused = isPaused;
+    this.#retire.paused(isPaused);
     const bySearch = this.limit.setBy === 'auto';
     // What the application says counts.
-    if (!bySearch && this.#auto.isOn) {
-      this.#auto.stop();
-      this.#pool.took = null;
-    }
+    if (!bySearch) this.#auto.stop();
     this.#pool.limitMoved();
     this.#links.limitMoved();
     this.#reporter.limitMoved(bySearch && !isPaused);

@@ -36,3 +36,10 @@ export function exitCodeOf(leave: Leave): number {
   if (leave.why === 'turned away') return TURNED_AWAY_CODE;
   return leave.why === 'ended' ? leave.exit.code : 0;
 }
+
+/** An application that ends by itself with code 0 after it has answered may mean it: one process a request, for one. */
+export function failureOf(leaving: Leave | null, hasAnswered: boolean): { failure?: string } {
+  if (leaving?.why === 'too slow') return { failure: `the application ${leaving.words}` };
+  if (leaving?.why !== 'ended' || (leaving.exit.code === 0 && hasAnswered)) return {};
+  return { failure: `the application ${leaving.exit.words}` };
+}

@@ -48,6 +48,7 @@ export class Retire {
   /** When it wanted to ask first and there was no node; null: there was one since. */
   #aloneSince: number | null = null;
   #newest = true;
+  #paused = false;
   /** A question is out, also one whose answer is late. */
   #unanswered = false;
   readonly #due = guard('timer', () => (this.#state === 'asked' ? this.refused() : this.#look()));
@@ -88,8 +89,9 @@ export class Retire {
   }
 
   /** The limit was set to 0, or away from it: the instance is about something. */
-  touched(): void {
-    this.#quietSince = performance.now();
+  paused(yes: boolean): void {
+    if (yes !== this.#paused) this.#quietSince = performance.now();
+    this.#paused = yes;
   }
 
   newest(yes: boolean): void {
