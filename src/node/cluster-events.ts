@@ -21,7 +21,7 @@ interface ClusterEventsContext {
   readonly options: Pick<NodeOptions, 'startNeeded' | 'leaveAsked' | 'log'>;
 }
 
-/** What this node does about what it hears from the cluster. */
+/** Handles the events of the cluster. */
 export class ClusterEvents implements ClusterListener {
   readonly #context: ClusterEventsContext;
 
@@ -78,7 +78,7 @@ export class ClusterEvents implements ClusterListener {
     if (route?.becameNewest(instanceId) !== true) return;
     const { before } = route.instances;
     for (const lender of route.slots.lenders) {
-      // Of all others nothing changes, if they have been told.
+      // Nothing changes for the others, if they have been told.
       const changes = before === null || lender.instance === before || lender.instance === instanceId;
       if (changes && !lender.relayed) lender.link.newest(lender.instance === instanceId);
     }

@@ -34,7 +34,7 @@ interface FrontDoorContext {
   readonly log: Log;
 }
 
-/** Where the visits of all listeners come in: each finds its route, and is given to the dispatcher. */
+/** Takes the visits of all listeners: finds the route of each one, and gives it to the dispatcher. */
 export class FrontDoor implements Http2Service, TcpService {
   readonly limits: ClientLimits;
   readonly windows: WindowBudget;
@@ -108,7 +108,7 @@ export class FrontDoor implements Http2Service, TcpService {
     if (route === null || birth === undefined) return;
     route.coldStages.observe(stages);
     const facts = { route: route.name, instance, startId, coldStartMs: roundedStages(stages) };
-    // Of the crowd that waited for an instance one is enough to look at.
+    // One log line is enough for a crowd that waited for an instance.
     if (birth.logged) this.#context.log.debug(facts, 'served after a cold start');
     else this.#context.log.info(facts, 'served after a cold start');
     birth.logged = true;

@@ -30,7 +30,7 @@ export class Leaving {
     return this.#state !== 'serving';
   }
 
-  /** Nobody new is let in. */
+  /** No new client is accepted. */
   get hasBegun(): boolean {
     return this.#state === 'draining' || this.#state === 'stopped';
   }
@@ -53,7 +53,7 @@ export class Leaving {
     return this.#since !== null && now - this.#askedAt < QUIET_MS && now - this.#since < ASKED_MS_MAX;
   }
 
-  /** Waits for the condition, for so long at most. */
+  /** Waits for the condition, at most for this time. */
   async until(condition: () => boolean, timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs;
     while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, POLL_MS));

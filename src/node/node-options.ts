@@ -11,7 +11,7 @@ import type { BackendTls } from './lenders/link-server.ts';
 import type { Certificates } from './listeners/certificates.ts';
 import type { VisitWatcher } from './visits/visit-watchers.ts';
 
-/** What a node is made with. */
+/** The options of a node. */
 export interface NodeOptions extends ClientLimits {
   readonly id: string;
   readonly listen: readonly ListenUrl[];
@@ -19,7 +19,7 @@ export interface NodeOptions extends ClientLimits {
   readonly certificates?: Certificates;
   /** Requests that came in the clear are sent to https at this port instead of being served. */
   readonly httpsRedirect?: number;
-  /** What browsers are told for how long to come by https only (RFC 6797); absent: nothing. */
+  /** How long browsers should use https only (RFC 6797); absent: no such header. */
   readonly hstsMs?: number;
   /** Proxies in front of this node that are believed about their clients; none when absent. */
   readonly trustedProxies?: readonly AddressRange[];

@@ -32,7 +32,7 @@ export class ClientSocket implements TunnelClient {
   place: number | null = null;
   #paused = false;
   #moved = 0;
-  /** Ends when no byte moves for so long; Infinity: it may be silent for ever. */
+  /** Ends after this time without a byte; Infinity: it may be silent for ever. */
   #idleMsMax = Number.POSITIVE_INFINITY;
   #movedAt = 0;
   /** When lingering ends in any case; null until the last words are with the kernel. */
@@ -43,7 +43,7 @@ export class ClientSocket implements TunnelClient {
     this.deadline = deadline;
   }
 
-  /** What is thrown in an event ends `domain`. */
+  /** An error in an event ends `domain`. */
   protected listen(domain: FailureDomain, { data, drained, ended, closed }: SocketEvents): void {
     const { socket } = this;
     socket.on('data', guard(domain, data)).on('drain', guard(domain, drained)).on('end', guard(domain, ended));

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type ClientEnds, clientText } from '../../link/client-ends.ts';
 
-/** Where a client's connection comes from: as its socket says, or as a trusted proxy in front said it. */
+/** The origin of a client's connection: from its socket, or from a trusted proxy in front. */
 export class Origin {
   /** The client's, plain. */
   readonly address: string;
@@ -16,7 +16,7 @@ export class Origin {
     this.address = said === null ? plainAddress(socket.remoteAddress) : said.address;
   }
 
-  /** What a linker is told of it, see client-ends.ts. Few linkers ask: until one does, the socket isn't either. */
+  /** The text for a linker, see client-ends.ts. It is made only when a linker asks for it. */
   get text(): string {
     this.#text ??= clientText(this.#said ?? this.#own);
     return this.#text;

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { FailureDomain } from '../../boundary.ts';
 
-/** A client's connection, whatever it speaks, as its port sees it. */
+/** A client's connection of any protocol, as its port sees it. */
 export interface PortClient extends FailureDomain {
   readonly socket: Socket;
   /** When it is to be looked at again, on the monotonic clock; Infinity: not at all. */

@@ -40,7 +40,7 @@ export const UNWATCHED: TunnelVisit = {
   failed: nothing,
 };
 
-/** Bytes both ways, whatever they are, and each direction ends by itself. Its slot is in use until both have ended. */
+/** Passes bytes in both directions, and each direction ends by itself. The slot is in use until both have ended. */
 export class Tunnel implements StreamHandler {
   readonly #client: TunnelClient;
   readonly #visit: TunnelVisit;

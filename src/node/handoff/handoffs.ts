@@ -7,7 +7,7 @@ import type { Route } from '../matching/route.ts';
 import type { Lender } from '../matching/slots.ts';
 import type { Relays } from './relays.ts';
 
-/** What became of slots that another node wanted. */
+/** The results for slots that another node wanted. */
 export type HandoffResult = 'moved' | 'relayed' | 'failed' | 'short';
 
 export class Handoffs {

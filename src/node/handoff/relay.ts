@@ -11,9 +11,9 @@ import { ReadMemory } from '../../memory/reused-reads.ts';
 import type { Lender } from '../matching/slots.ts';
 import { RelayedStream } from './relayed-stream.ts';
 
-/** From the first packet to the last proof. The slots that wait for it serve nobody meanwhile. */
+/** From the first packet to the last proof. Slots that wait for it are out of service meanwhile. */
 const DIAL_TIMEOUT_MS = 2_000;
-/** A relay through which nothing was lent for so long is closed. */
+/** A relay is closed after this time without lent slots. */
 const IDLE_TIMEOUT_MS = 30_000;
 
 export interface RelayOptions {
@@ -94,7 +94,7 @@ export class Relay implements FailureDomain {
     return count;
   }
 
-  /** Asks for slots back: those that nobody uses come at once. Returns how many it asked for. */
+  /** Asks for slots back: idle ones come at once. Returns how many it asked for. */
   recall(count: number): number {
     const asked = Math.min(count, this.lent);
     if (this.#link !== null) {

@@ -4,7 +4,7 @@ import type { Stream, StreamHandler } from '../../link/stream.ts';
 import type { Ownership } from '../../memory/reused-reads.ts';
 import type { Lender } from '../matching/slots.ts';
 
-/** What the relay makes of a stream's slot. */
+/** The relay's handling of a stream's slot. */
 export interface RelayedSlot {
   /** The stream has left the slot that it had at the lender. */
   free(): void;
@@ -20,7 +20,7 @@ export class RelayedStream implements StreamHandler {
   readonly #flags: number;
   readonly #slot: RelayedSlot;
   #far: Stream | null = null;
-  /** What came before there was a slot: never more than a window. */
+  /** Bytes that came before there was a slot: never more than a window. */
   #early: Buffer[] = [];
   #endedEarly = false;
   #nearWaiting = 0;

@@ -15,13 +15,13 @@ const TRIED_MS = 5_000;
 const UNREACHABLE_MAX = 10_000;
 /** A node to which no relay could be made is left alone for this time: each attempt takes slots out of service for a while. */
 const FAILED_MS = 5_000;
-/** The same where nobody listens: a node that was killed may be back at any moment, and to be refused takes no time. */
+/** The same when the connection was refused: a node that was killed may be back at any moment, and a refusal takes no time. */
 const REFUSED_MS = 250;
 const FAILED_MAX = 10_000;
 
 export class Relays {
   #options: RelayOptions;
-  /** By instance and address; a linker that links anew has another lender and other relays. */
+  /** By instance and address; a linker that links again has another lender and other relays. */
   readonly #relays = new Map<Lender, Map<string, Relay>>();
   /** `route instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
   readonly #unreachable = new BoundedMap<string, { readonly until: number; readonly retried: boolean }>(UNREACHABLE_MAX);

@@ -13,7 +13,7 @@ import { nextRequest, withoutEmptyLines } from './next-request.ts';
 import { errorResponse } from './own-responses.ts';
 import { firstLookMs, ReadingPace } from './pace.ts';
 
-/** What a connection needs from the node around it. */
+/** What a connection needs from its node. */
 export interface HttpService extends ExchangeEvents {
   /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
   isStillAsked(now: number): boolean;

@@ -14,7 +14,7 @@ import { HttpVisit, type HttpVisitEvents } from './http-visit.ts';
 import { RequestBytes } from './request-bytes.ts';
 import { ApplicationResponse } from './response.ts';
 
-/** What the node does about exchanges. */
+/** The exchange's calls to the node. */
 export interface ExchangeEvents extends HttpVisitEvents {
   /** The answer to a client that waited for an instance to be started begins. */
   coldStart?(exchange: Visit, lender: Lender, stages: ColdStart): void;
@@ -40,12 +40,12 @@ export interface ExchangeClient extends TunnelClient {
 const HELD_BODY_BYTES_MAX = 16_384;
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
-/** One request and its one answer: between a client's connection and a stream of whatever instance serves it. */
+/** One request and its response: between a client's connection and a stream of the instance that serves it. */
 export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler {
   readonly #client: ExchangeClient;
   readonly #body: Body;
   readonly #request: RequestBytes;
-  /** Of the stream that it has or had last. */
+  /** The lender of its present or last stream. */
   #answer: ApplicationResponse | null = null;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
@@ -202,7 +202,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
       else this.#undrained += used;
       if (this.#client.hasUnsent) ownership = 'kept';
       if (answer.state === 'tunnel') ownership = this.#enterTunnel(rest) === 'kept' ? 'kept' : ownership;
-      // Bytes after a complete answer are nobody's: the application connection is not to be trusted with another request.
+      // Bytes after a complete response belong to no request: the application connection must not get another request.
       else if (answer.state === 'complete') this.#complete(rest === null);
     }
     return answer.keepsBytes ? 'kept' : ownership;

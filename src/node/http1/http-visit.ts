@@ -9,7 +9,7 @@ import { errorResponse } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
 
-/** What the node does about requests. */
+/** The request's calls to the node. */
 export interface HttpVisitEvents extends VisitEvents {
   readonly limits: ClientLimits;
   /** Counts the responses to requests that belong to no route. */
@@ -134,7 +134,7 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
     this.say(response);
   }
 
-  /** What the client was told, or would have been. */
+  /** The status that the client got, or would have got. */
   protected answered(status: number): void {
     (this.route?.counters ?? this.events.unrouted).answered(status);
     this.record?.answered(status);

@@ -1,4 +1,4 @@
-/** What a browser sees while an application starts: a small page that asks again by itself. Machines never get it. */
+/** The page for a browser while an application starts: it asks again by itself. Other clients never get it. */
 import type { RequestHead } from './head/request-head.ts';
 
 /** Between two looks. */

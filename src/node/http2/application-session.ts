@@ -78,7 +78,7 @@ export class ApplicationSession implements StreamHandler {
       said: (text) => {
         if (this.#stream !== null) link.said(this.#stream, text);
       },
-      // With nobody's request in it the session is of no more use.
+      // Without a request the session is of no more use.
       leaving: () => {
         if (this.#owner === null) this.#end();
       },

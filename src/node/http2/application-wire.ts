@@ -61,7 +61,7 @@ export class ApplicationWire implements FrameSink, RequestWire {
   #lastId = -1;
   #sendWindow = FIRST_WINDOW_BYTES;
   #streamWindow = FIRST_WINDOW_BYTES;
-  /** Of the connection's window: what was received and not given back. */
+  /** Bytes of the connection's window that were received and not given back. */
   #untold = 0;
   #hasRoom = true;
   /** Of the DATA frame that is being read: whose it is. */
@@ -74,7 +74,7 @@ export class ApplicationWire implements FrameSink, RequestWire {
     this.#control = new ControlFrames(limits, performance.now());
   }
 
-  /** What is said first. Nobody would read what is pushed. */
+  /** The first frames. They turn push off, because pushed responses would have no reader. */
   static opening(): Buffer {
     const settings = Buffer.alloc(HEAD_BYTES + 2 * SETTING_BYTES);
     frameHead(settings, 0, FrameType.SETTINGS, 0, 0, 2 * SETTING_BYTES);

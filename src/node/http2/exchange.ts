@@ -131,7 +131,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     else if (this.#hasBody) this.#passBody(this.#request);
   }
 
-  /** What was read for an attempt that failed goes first. */
+  /** Bytes that were read for a failed attempt go first. */
   #passBody(request: ApplicationStream): void {
     if (!this.#requestEnded && !isStream(this.head)) {
       this.pace = this.newPace(mayAwaitContinue(this.head));

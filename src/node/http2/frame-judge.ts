@@ -26,7 +26,7 @@ const CLIENTS_FAULT: ReadonlySet<number> = new Set([
   constants.NGHTTP2_ENHANCE_YOUR_CALM,
 ]);
 
-/** What the judge has done about frames. */
+/** The judge's calls. */
 export interface Sentences {
   /** Tells the client, as soon as no frame is in the middle. */
   say(frame: Buffer): void;

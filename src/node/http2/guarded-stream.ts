@@ -11,7 +11,7 @@ const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 /** What is done about a stream's events. After `closed` there is none. An error of ours in one of them ends it. */
 export interface StreamOwner extends FailureDomain {
   data(piece: Buffer): void;
-  /** What it got it can't pass on yet: the peer may not send more. */
+  /** It can't pass on received bytes yet: the peer must not send more. */
   readonly keepsBody?: boolean;
   /** The peer has sent END_STREAM: its message is complete. A reset is no end. */
   ended(trailers: Fields): void;
@@ -69,12 +69,12 @@ export abstract class GuardedStream<S extends Http2Stream> {
     return !this.stream.destroyed && !this.stream.closed;
   }
 
-  /** What was written waits for the peer: `drained` follows. */
+  /** Written bytes wait for the peer: `drained` follows. */
   get isFull(): boolean {
     return this.stream.writableNeedDrain;
   }
 
-  /** What came and was not read. */
+  /** Received bytes that were not read. */
   get unreadBytes(): number {
     return this.stream.readableLength;
   }
@@ -96,7 +96,7 @@ export abstract class GuardedStream<S extends Http2Stream> {
     this.stream.pause();
   }
 
-  /** Also for bytes that nobody reads: they are dropped, so that the stream can close. */
+  /** Also for bytes without a reader: they are dropped, so that the stream can close. */
   resume(): void {
     this.stream.resume();
   }
@@ -181,7 +181,7 @@ export abstract class GuardedStream<S extends Http2Stream> {
     if (this.#toldClosed) return;
     this.#toldClosed = true;
     this.owner.closed(this.stream.rstCode ?? NGHTTP2_NO_ERROR);
-    // What it has in its buffer would keep it for ever.
+    // Bytes in its buffer would keep it for ever.
     this.stream.destroy();
   }
 }

@@ -13,7 +13,7 @@ export const HTTP2_LIMITS = {
 
 const RATE_SHARE = 0.1;
 
-/** What the frames of one connection may do. Each was the way of an attack: CVE-2023-44487 (rapid reset), CVE-2019-9512, -9515, -9518. */
+/** Limits for the frames of one connection. Each one stops a known attack: CVE-2023-44487 (rapid reset), CVE-2019-9512, -9515, -9518. */
 export interface WireLimits {
   /** Streams that a client may cancel at once, and in each second. Each one that was answered is worth another. */
   readonly resetsMax: number;

@@ -13,7 +13,7 @@ import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-
 import { ResponseWriter } from './response-writer.ts';
 import type { WindowBudget } from './upload-windows.ts';
 
-/** What a connection of HTTP/2 needs from the node around it. */
+/** What a connection of HTTP/2 needs from its node. */
 export interface Http2Service extends HttpService {
   readonly windows: WindowBudget;
   /** The application behind this host speaks HTTP/2 itself. */
@@ -128,7 +128,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   resume(): void {
-    // What it kept before it had a slot is passed on now.
+    // Bytes that it kept before it had a slot are passed on now.
     if (!this.keepsBody) this.#stream.taken();
     this.#stream.resume();
   }

@@ -8,7 +8,7 @@ const QUICK_MS = 1_000;
 /** One upload may take this share of what is left, so that something is left for the next. */
 const SHARE = 1 / 8;
 
-/** What the windows of a process may grow by, all together. */
+/** The memory by which all windows of a process together may grow. */
 export class WindowBudget {
   #left: number;
 
@@ -35,7 +35,7 @@ export class WindowBudget {
 export class UploadWindow {
   readonly #budget: WindowBudget;
   #bytes = FIRST_WINDOW_BYTES;
-  /** What the client may still send. */
+  /** Bytes that the client may still send. */
   #credit = FIRST_WINDOW_BYTES;
   #reserved = 0;
   #renewedAt: number;

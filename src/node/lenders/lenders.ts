@@ -1,4 +1,4 @@
-/** What linkers say on their links, and what this node makes of it. */
+/** Handles the calls of linkers on their links. */
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
@@ -154,7 +154,7 @@ export class Lenders implements LenderEvents {
     }
     this.#leaveHome(name, lender);
     routes.get(name)?.slots.remove(lender);
-    // Renews how long the route is remembered: whoever comes while its linker restarts is held.
+    // Remembers the route for longer: a client that comes while its linker restarts is held.
     const route = routes.remembered(name);
     if (route === undefined) return;
     route.instances.gone(lender.instance);

@@ -34,7 +34,7 @@ export interface LinkServerOptions {
   readonly log: Log;
 }
 
-/** What happens to lenders. */
+/** The events of lenders. */
 export interface LenderEvents {
   /** False refuses the linker: too many routes. */
   linked(route: string, lender: Lender, secret: string): boolean;
@@ -94,7 +94,7 @@ export class LinkServer {
 
   /** Tells every linker that this node leaves and returns the idle slots; those in use follow as their streams end. */
   goAway(): void {
-    // Whoever looks for a node there shall find another one.
+    // A linker that dials this port must find another worker.
     for (const server of this.#shared) server.close();
     for (const lender of this.#lenders.keys()) attempt(lender.link.link, () => lender.link.goAway());
   }
@@ -211,7 +211,7 @@ export function nodeTls({ cert, key, ca, name }: BackendTls): NodeTls {
   return { cert, key, ca: ca ?? cert, pinned: cert, ...(name === undefined ? {} : { name }) };
 }
 
-/** What goes wrong while a linker is accepted closes its connection. */
+/** An error while a linker is accepted closes its connection. */
 function bounded(socket: Socket, accept: () => void): void {
   const domain: FailureDomain = { where: 'listener', fail: () => void socket.destroy() };
   attempt(domain, accept);

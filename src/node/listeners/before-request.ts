@@ -1,4 +1,4 @@
-/** What comes before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
+/** The steps before a client's first own byte: a PROXY header, then a TLS handshake that ends here. */
 import type { Socket } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
@@ -20,7 +20,7 @@ export function proxyHeaderStep(version: ProxyVersion, trusted: TrustedProxies, 
       socket.destroy();
     };
     if (!trusted.has(origin.address)) {
-      refuse('its address is none of --trusted-proxies');
+      refuse('its address is not among --trusted-proxies');
       return;
     }
     let came: Buffer = Buffer.alloc(0);
@@ -59,7 +59,7 @@ export function tlsStep(server: TlsServer): Step {
     else pass(socket);
   };
   server.on('secureConnection', (socket) => attempt(beforeRequestOf(socket), () => shaken(socket)));
-  // A client that breaks off its handshake concerns nobody else.
+  // A client that breaks off its handshake affects no other client.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   return (socket, origin, next) => {
     const key = endsOf(socket);

@@ -9,7 +9,7 @@ export interface HttpsCertificate {
   readonly key: Buffer;
 }
 
-/** Sessions are resumed by whatever process has the keys of their tickets; Node would tell processes apart by their command lines. */
+/** Every process with the ticket keys can resume a session. By default Node derives the session context from the command line. */
 const SESSION_ID_CONTEXT = 'https';
 
 /** The certificates of https listeners, each for the names that it carries. They may be replaced while connections last. */
@@ -20,13 +20,13 @@ export class Certificates {
   #first!: SecureContextOptions;
   #byName: ReadonlyMap<string, SecureContext> = new Map();
 
-  /** @throws Error when one is no certificate, or its key belongs to another. */
+  /** @throws Error when one is not a certificate, or its key belongs to another. */
   constructor(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]], ticketKeys = new TicketKeys()) {
     this.ticketKeys = ticketKeys;
     this.replace(certificates);
   }
 
-  /** What a client gets that asks for no name, or for an unknown one. */
+  /** The certificate for a client that asks for no name, or for an unknown one. */
   get first(): SecureContextOptions {
     return this.#first;
   }

@@ -11,17 +11,17 @@ import type { Step } from './before-request.ts';
 import { Deadlines } from './deadlines.ts';
 
 const BACKLOG = 4_096;
-/** A port that is about to close takes those who are connected already, for so long at most. */
+/** A closing port accepts connections from its backlog for at most this time. */
 const LAST_ACCEPTS_MS = 1_000;
 /** It closes after a turn of the event loop that was no longer than this, and than this share of the time that it has looked for one. */
 const SHORT_TURN_MS = 0.5;
 const LONGER_SHARE = 0.02;
 /** For a PROXY header and a TLS handshake together. */
 const ENTRANCE_TIMEOUT_MS = 10_000;
-/** Of idle connections in one turn of the event loop: a crowd makes nobody else wait. */
+/** Idle connections that are closed in one turn of the event loop, so that a crowd does not delay other clients. */
 const IDLE_ENDS_A_TURN = 100;
 
-/** Calls for a client that is no more; `successor` has its connection now. */
+/** Called for a client that is gone; `successor` has its connection now. */
 export type Gone = (client: PortClient, successor?: PortClient) => void;
 
 /** Makes a client of a connection; calls `gone` once. */
@@ -93,7 +93,7 @@ export class ClientPort {
     setImmediate(end);
   }
 
-  /** Accepts nobody any more; connections end as soon as that cuts nothing off. Resolves when the port is closed. */
+  /** Accepts no more connections; open ones end as soon as nothing is cut off. Resolves when the port is closed. */
   async drain(): Promise<void> {
     await this.#takeWaiting();
     this.#server.close();
@@ -120,7 +120,7 @@ export class ClientPort {
       const began = performance.now();
       await new Promise((resolve) => setImmediate(resolve));
       now = performance.now();
-      // Where all are long it comes to an end, too.
+      // It ends also when all turns are long.
       const longMs = SHORT_TURN_MS + (now - from) * LONGER_SHARE;
       if (this.#accepted === before && now - began <= longMs) return;
     }
@@ -153,7 +153,7 @@ export class ClientPort {
     take(0, socket, peer);
   }
 
-  /** Whoever comes through a proxy counts by its own address. */
+  /** A client behind a proxy counts by its own address. */
   #admitFrom(socket: Socket, origin: Origin, { address: peer }: Origin, releasePeer: () => void): void {
     const { address } = origin;
     if (address !== peer) releasePeer();
@@ -163,7 +163,7 @@ export class ClientPort {
   }
 }
 
-/** What goes wrong while a connection is accepted closes that connection. */
+/** An error while a connection is accepted closes that connection. */
 function accepted(socket: Socket, admit: () => void): void {
   const domain: FailureDomain = { where: 'listener', fail: () => void socket.destroy() };
   attempt(domain, admit);

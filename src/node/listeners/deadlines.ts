@@ -9,7 +9,7 @@ const ROUND_MS = 250;
 const PARTS = 10;
 /** Fewer are not worth a part of their own. */
 const PART_MIN = 100;
-/** In one turn of the event loop: a crowd whose time is up makes nobody else wait. */
+/** Connections that end in one turn of the event loop, so that a crowd does not delay other clients. */
 const TIMEOUTS_A_TURN = 10;
 
 /** Looks at a port's clients, in rounds: whose deadline has passed is told, who is paused may have vanished. */
@@ -20,7 +20,7 @@ export class Deadlines {
   readonly #due: PortClient[] = [];
   #paused: PortClient[] = [];
   #part = 0;
-  /** Where the round goes on; null: it is through. */
+  /** Where the round continues; null: it is complete. */
   #place: number | null = 0;
 
   constructor(clients: PortClients) {
@@ -35,7 +35,7 @@ export class Deadlines {
   }
 
   #look(): void {
-    // A crowd is still being told: the round waits, so that nobody is noted twice.
+    // A crowd is still being ended: the round waits, so that no connection is noted twice.
     if (this.#due.length > 0) return;
     if (this.#part === 0) this.#place = 0;
     this.#part = (this.#part + 1) % PARTS;

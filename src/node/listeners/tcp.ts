@@ -26,7 +26,7 @@ export interface TcpService extends VisitEvents {
   visitHost(visit: LiveVisit, host: string): void;
 }
 
-/** What a client may send before a slot is there, and what is kept of it for another stream. */
+/** The most bytes of a client before there is a slot, and the most that are kept for another stream. */
 const EARLY_BYTES_MAX = 16_384;
 const EMPTY = Buffer.alloc(0);
 /** RFC 8446 section 6.2, RFC 6066 section 3: so that a client sees that nobody has this name, or that nobody came, and not a broken network. */
@@ -46,7 +46,7 @@ export function tcpPort(service: TcpService, limits: PortLimits, steps: readonly
 /** A port at which TLS clients name their application (RFC 6066 section 3); the handshake itself is the application's. */
 export function tlsPort(service: TcpService, limits: PortLimits, steps: readonly Step[]): ClientPort {
   return new ClientPort('tls', limits, steps, (socket, origin, gone) => {
-    // A hello that comes in single bytes is not read anew with each of them.
+    // A hello that comes in single bytes is not parsed again with each of them.
     let bytesMin = 0;
     const client: TcpClient = new TcpClient(
       socket,
@@ -189,7 +189,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
     return this.#origin.text;
   }
 
-  /** Nobody here knows whether what was said may be said again. */
+  /** It is not known whether these bytes may be sent again. */
   protected override readonly isSafe = false;
 
   protected override get isOpaque(): boolean {
@@ -216,7 +216,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
     return this.#early;
   }
 
-  /** The client sends no more. False when nobody serves it yet. */
+  /** The client sends no more. False when it has no slot yet. */
   clientEnded(): boolean {
     if (this.state !== 'open') return false;
     this.#pass().clientEnded();

@@ -14,7 +14,7 @@ interface TicketKey {
 /** What OpenSSL is told: whether a ticket is good (2: and should be replaced), and with which keys. A new one also has a name and an IV. */
 type TicketAnswer = readonly [verdict: 0 | 1 | 2, hmac: Buffer, aes: Buffer, name?: Buffer, iv?: Buffer];
 
-/** What a TLS server has that Node does not document. */
+/** Properties of a TLS server that Node does not document. */
 interface Credentials {
   readonly _sharedCreds?: {
     readonly context?: {
@@ -61,7 +61,7 @@ export class TicketKeys {
   #judge(name: Buffer): TicketAnswer {
     const [first] = this.#keys;
     const key = this.#keys.find((one) => one.name.equals(name));
-    // Node ends the process for an answer without keys, whatever it says of the ticket.
+    // Node ends the process when the callback returns no keys.
     return [key === undefined ? 0 : key === first ? 1 : 2, (key ?? first).hmac, (key ?? first).aes];
   }
 }

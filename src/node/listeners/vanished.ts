@@ -32,7 +32,7 @@ export class VanishedClients {
     const began = performance.now();
     if (this.#looking || process.platform !== 'linux' || began < this.#notBefore) return;
     this.#looking = true;
-    // Where there is no /proc (a restricted container) the hold deadline remains.
+    // Without /proc (a restricted container) only the hold deadline remains.
     const done = this.#check(clients).catch(() => {});
     const rested = done.then(() => {
       this.#looking = false;
@@ -64,7 +64,7 @@ export class VanishedClients {
   }
 }
 
-/** What the kernel says of these connections; each is asked for by `tableKey`. */
+/** The kernel's states of these connections, by `tableKey`. */
 async function statesOf(asked: ReadonlyMap<string, unknown>): Promise<Map<string, string>> {
   const states = new Map<string, string>();
   for (const [file, length] of [

@@ -1,4 +1,4 @@
-/** Where the time goes when a client waits for an instance that has to be started first. */
+/** The stages of a cold start: where the time of a waiting client goes. */
 import type { StartTimes } from '../../cluster/cluster.ts';
 import { Histogram } from './counters.ts';
 

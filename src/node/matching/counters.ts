@@ -1,4 +1,4 @@
-/** Plain numbers that the data path increments; whoever shows them reads them. Nothing here allocates per request. */
+/** Plain numbers that the data path increments, and metrics read. Nothing here allocates for each request. */
 
 /** Upper bounds in seconds, as Prometheus histograms name them; the last bucket is +Inf. */
 export const HOLD_SECONDS_BOUNDS: readonly number[] = [

@@ -88,7 +88,7 @@ export class Dispatcher {
     if (route.slots.choose('newest') === null) route.yielding.moved(monotonicMs());
   }
 
-  /** This node leaves: from now on slots serve who is held here, whoever waits elsewhere. */
+  /** This node leaves: from now on slots serve clients that are held here, even if older ones wait elsewhere. */
   drain(routes: Iterable<Route>): void {
     this.#draining = true;
     this.#buffers?.flush();
@@ -128,7 +128,7 @@ export class Dispatcher {
     return null;
   }
 
-  /** Whoever is sent away wanted an instance all the same: that is why one is tried again. */
+  /** A client that is sent away wanted an instance too: so a start is tried again. */
   #sendAway(visit: Visit, route: Route): void {
     this.#startNeeded(route.name);
     const retryAfter = Math.max(1, Math.ceil(route.starts.leftMs(monotonicMs) / 1_000));

@@ -5,7 +5,7 @@ import { FIFO, type QueueDiscipline } from './queue-discipline.ts';
 /** One queue may fill this share of the node's bytes for held requests. */
 const QUEUE_BYTES_SHARE = 0.5;
 
-/** What all queues of a node hold together. */
+/** The sum over all queues of a node. */
 export class HeldTally {
   size = 0;
   bytes = 0;

@@ -6,7 +6,7 @@ import type { HeldTally } from './held-queue.ts';
 import type { Route } from './route.ts';
 import type { Visit, VisitRoute } from './visit.ts';
 
-/** Made once: whoever refuses thousands in an overload has better to do than to trace its own steps. */
+/** Made once: in an overload thousands are refused, and a stack trace for each would be too expensive. */
 const QUEUE_FULL = new PullproxyError('queue_full');
 const HOLD_TIMEOUT = new PullproxyError('hold_timeout');
 const DRAINING = new PullproxyError('draining');
@@ -78,12 +78,12 @@ export class Holds {
 
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
   refuseHold(route: Route, holdId: string): void {
-    // Whom it refuses has come just now.
+    // The refused client has come just now.
     const visit = route.held.findYoungest((entry) => entry.holdId === holdId);
     if (visit !== null) this.refuseFull(visit);
   }
 
-  /** The end of a drain: whoever is still held is told to come again. */
+  /** The end of a drain: clients that are still held are told to come again. */
   refuseAll(routes: Iterable<Route>): void {
     for (const { held } of routes) {
       for (let oldest = held.oldest; oldest !== null; oldest = held.oldest) this.refuse(oldest, DRAINING);

@@ -1,4 +1,4 @@
-/** What this node knows of a route's instances in the whole cluster, wherever they are linked. */
+/** A route's instances in the whole cluster, as far as this node knows them. */
 export class KnownInstances {
   #newest: string | null = null;
   /** The one that was the newest before. */

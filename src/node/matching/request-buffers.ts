@@ -8,7 +8,7 @@ interface Collecting {
   stopCollecting(): void;
 }
 
-/** The bodies that are collected before their requests are given a slot: a client that sends slowly keeps nobody from one. */
+/** Bodies that are collected before their requests get a slot, so that a slow client does not occupy one. */
 export class RequestBuffers {
   /** Of one request. One with more goes on when so much of it is there. */
   readonly bytesMax: number;
@@ -38,7 +38,7 @@ export class RequestBuffers {
     if (this.#collecting.delete(request)) this.keep(-request.heldBytes);
   }
 
-  /** The node leaves: nobody is waited for. */
+  /** The node leaves: it does not wait for bodies any more. */
   flush(): void {
     for (const request of [...this.#collecting]) request.stopCollecting();
   }

@@ -81,7 +81,7 @@ export class Routes {
     return this.known('*');
   }
 
-  /** The names under which a linker may serve a host, most specific first. What is no route's name nobody is asked about. */
+  /** The names under which a linker may serve a host, most specific first. Invalid names are left out. */
   candidates(host: string): string[] {
     const names: string[] = [];
     for (let dot = host.lastIndexOf('.'); dot !== -1 && names.length < WILDCARD_LOOKUPS_MAX; dot = host.lastIndexOf('.', dot - 1)) {

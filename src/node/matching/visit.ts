@@ -6,7 +6,7 @@ import { HeldEntry } from './held-queue.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { Lender } from './slots.ts';
 
-/** What a visit knows of its route. */
+/** A visit's view of its route. */
 export interface VisitRoute {
   readonly name: string;
   readonly counters: RouteCounters;

@@ -1,7 +1,7 @@
 /** One JSON line for each request, and for each connection whose bytes are passed on as they are. */
 import type { VisitRecord, VisitWatcher } from './visit-record.ts';
 
-/** What strangers choose is cut, so that a line stays below 4 KiB: the kernel writes that much to a pipe in one piece (PIPE_BUF). */
+/** Values that strangers choose are cut, so that a line stays below 4 KiB: the kernel writes that much to a pipe atomically (PIPE_BUF). */
 const HOST_CHARS_MAX = 253;
 const METHOD_CHARS_MAX = 32;
 
@@ -18,7 +18,7 @@ export interface AccessLogOptions {
   readonly random?: () => number;
 }
 
-/** What failed is written in any case; of the rest a sample. */
+/** Failed requests are always written, and a sample of the others. */
 export class AccessLog implements VisitWatcher {
   readonly #options: AccessLogOptions;
   readonly #random: () => number;

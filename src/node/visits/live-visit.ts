@@ -9,7 +9,7 @@ import { Visit, type VisitRoute } from '../matching/visit.ts';
 import { blameFor, type FailureCause, nextAfter, type StreamFailure } from './retry-policy.ts';
 import type { EndedBy, EndReason, VisitFacts, VisitRecord } from './visit-record.ts';
 
-/** What the node does about visits. */
+/** The visit's calls to the node. */
 export interface VisitEvents {
   /** It leaves the queue, if it is there. */
   leave(visit: Visit): void;
@@ -43,7 +43,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
   protected stream: Stream | null = null;
   #state: VisitState = 'waiting';
   #attempts = 0;
-  /** Of these, the ones that the application never saw. */
+  /** Those that the application never saw. */
   #excused = 0;
   #lender: Lender | null = null;
   protected readonly events: Events;
@@ -57,7 +57,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
 
   /** For its record. */
   abstract get facts(): VisitFacts;
-  /** Whose it is, as client-ends.ts writes it. */
+  /** Its client, as client-ends.ts writes it. */
   protected abstract get clientText(): string;
   // For retry-policy.ts.
   protected abstract get isSafe(): boolean;
@@ -94,7 +94,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     return this.#attempts;
   }
 
-  /** Of the stream that it has or had last. */
+  /** The lender of its present or last stream. */
   protected get link(): NodeLink {
     return (this.#lender as Lender).link;
   }
@@ -161,7 +161,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.bytesIn += bytes;
   }
 
-  /** Both sides have ended in order before the answer began: whoever wanted no answer got what it wanted. */
+  /** Both sides have ended in order before the response began: the client wanted no response. */
   endedSilently(): void {
     if (this.#state === 'open') this.#lender?.trust?.answered(0);
   }

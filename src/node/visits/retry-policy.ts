@@ -1,4 +1,4 @@
-/** What a stream that ends before its time means: for its visit, and for the instance. The same for every protocol, and pure. */
+/** The consequences of a stream that ends too early, for its visit and for the instance. Pure, and the same for every protocol. */
 import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 
 /** Streams that one visit may have, one after the other. */
@@ -8,7 +8,7 @@ export type FailureCause =
   | 'application_refused'
   | 'application_broke_off'
   | 'application_bad_answer'
-  /** It ended in order and without a word, where nobody here can tell whether that was the answer. */
+  /** It ended in order without a byte, and it is not known whether that was the response. */
   | 'application_silent'
   /** The link broke: that says nothing about the application. */
   | 'link_lost';
@@ -48,7 +48,7 @@ export function causeOf(code: ResetCodeValue): 'link_lost' | 'application_refuse
 export function nextAfter<Cause extends FailureCause>(failed: FailedStream<Cause>): Next<Cause> {
   const { cause, reached, reused, began, safe, whole, unproven, attempts } = failed;
   if (began || !whole || attempts >= ATTEMPTS_MAX) return cause;
-  // What an instance that has never answered does to a request says nothing about the request.
+  // The failure of an instance that has never answered says nothing about the request.
   if (unproven && !reused && (safe || !reached)) return 'elsewhere';
   if (cause === 'application_silent') return cause;
   const isHarmless = !reached || (safe && (reused || cause === 'link_lost'));

@@ -77,14 +77,14 @@ export interface StreamNote {
   connectMs: number | null;
 }
 
-/** A slot that another node sent here, for whoever is held. */
+/** A slot that another node sent here, for a held client. */
 export interface Handoff {
   readonly node: string;
   /** When it was announced. */
   readonly from: number;
 }
 
-/** Who is told of visits. Called synchronously; what one throws is lost with what it was told. */
+/** An observer of visits. Called synchronously; an error in it loses only its own record. */
 export interface VisitWatcher {
   /** It records traces: a request without a `traceparent` is given one, for it to fill in. */
   readonly beginsTraces?: boolean;
@@ -96,10 +96,10 @@ export interface VisitWatcher {
   ended(record: VisitRecord): void;
 }
 
-/** What a record knows of the node around it. */
+/** A record's view of its node. */
 export interface RecordSurroundings {
   readonly watchers: readonly VisitWatcher[];
-  /** The node closes everything: whoever ends now was ended by that. */
+  /** The node closes everything: a visit that ends now was ended by that. */
   readonly isStopping: boolean;
   /** Takes the handoff that a slot of this route came by, if one was announced. */
   takeHandoff(route: string): Handoff | null;
@@ -114,7 +114,7 @@ const STOPPED: Blame = { by: 'K', reason: 'node_stopped' };
 
 export class VisitRecord {
   readonly facts: VisitFacts;
-  /** What was asked for: a host name, or the route of a TCP port. */
+  /** The requested host name, or the route of a TCP port. */
   readonly host: string;
   readonly arrivedAt: number;
   route: string | null = null;
@@ -198,7 +198,7 @@ export class VisitRecord {
     this.status = status;
   }
 
-  /** What the client was told, or would have been. */
+  /** The status that the client got, or would have got. */
   answered(status: number): void {
     if (this.status === 0) this.status = status;
   }

@@ -8,7 +8,7 @@ export type { VisitWatcher };
 /** Routes of which announced slots are remembered; of more the one that was announced longest ago is forgotten. */
 const HANDOFF_ROUTES_MAX = 1_000;
 
-/** Makes a record of each visit, for those who watch. A node that nobody watches has none of these. */
+/** Makes a record of each visit, for access log and traces. Without these a node has no records. */
 export class VisitWatchers implements RecordSurroundings {
   readonly watchers: readonly VisitWatcher[];
   isStopping = false;

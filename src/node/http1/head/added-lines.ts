@@ -2,7 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import { urlAlphabet } from 'nanoid';
 
-/** What a head is given besides what it brings itself. */
+/** The lines that are added to a head. */
 export interface Additions {
   /** Complete lines. */
   readonly lines: string;

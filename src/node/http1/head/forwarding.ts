@@ -1,8 +1,8 @@
-/** What the application is told about whom a request comes from: by ourselves, and by the proxies in front of us that are trusted. */
+/** The forwarding headers for the application: from this node, and from trusted proxies in front of it. */
 import { isIPv6 } from 'node:net';
 import type { Origin } from '../../clients/origin.ts';
 
-/** What this node adds to each request's head, besides the forwarding headers. */
+/** The lines that this node adds to each request's head, besides the forwarding headers. */
 export interface HeadAdditions {
   readonly via: boolean;
   /** This node records traces: a request without a `traceparent` begins one. */
@@ -20,7 +20,7 @@ export interface ForwardedFrom {
   readonly additions?: HeadAdditions;
 }
 
-/** Of a request that came through a trusted proxy: what was said before us, which our own word is added to. */
+/** For a request through a trusted proxy: the values of the proxies before us, to which ours is added. */
 export class Forwarding {
   readonly #said = new Map<string, string>();
 

@@ -1,7 +1,7 @@
 /** A head with more headers is not read. Applications send more than clients do: nginx and HAProxy pass hundreds of Set-Cookie. */
 export const HEADERS_MAX = 1_024;
 
-/** Where the words of a head lie, as offsets into the buffer that it was parsed in: nothing is copied out that nobody asks for. */
+/** The positions of names and values of a head in the parsed buffer. A value is copied only when it is asked for. */
 export class HeadSpans {
   /** Four numbers a header: name start, name end, value start, value end. */
   readonly headers = new Int32Array(HEADERS_MAX * 4);

@@ -60,7 +60,7 @@ const FORWARDED_PREFIX = 'x-forwarded-';
 
 type Likeness = 'same' | 'disguised' | 'other';
 
-/** The known header at index `i` of the last parsed head, or null. Compares bytes: no string is made for a header that nobody asks about. */
+/** The known header at index `i` of the last parsed head, or null. Compares bytes: no string is made for other headers. */
 export function knownHeader(bytes: Buffer, i: number): KnownHeader | null {
   const start = spans.headers[i * 4] as number;
   const length = (spans.headers[i * 4 + 1] as number) - start;

@@ -46,7 +46,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const SPACE = 0x20;
 /** PRI begins HTTP/2 and nothing else (RFC 9113 section 11.6). */
 const KNOWN_METHODS: ReadonlySet<string> = new Set([...METHODS, 'PRI']);
-/** What llhttp is shown in the place of a method that it does not know: a method without rules of its own. */
+/** Replaces a method that llhttp does not know: a method without rules of its own. */
 const STAND_IN = Buffer.from('POST');
 /** Idle parsers kept for the next messages. */
 const POOL_MAX = 1_024;
@@ -118,7 +118,7 @@ function instantiate(): Exports {
   return instance.exports as Exports;
 }
 
-/** What a callback throws must not unwind through WebAssembly, whose stack would not be put back: it makes the message malformed. */
+/** An error in a callback must not unwind through WebAssembly, whose stack would not be restored: it makes the message malformed. */
 function bounded(callback: (parser: number, at: number, length: number) => number): typeof callback {
   return (parser, at, length) => {
     try {

@@ -17,7 +17,7 @@ import {
 import { type Parser, spans } from './llhttp.ts';
 import { hostName, readTarget } from './request-target.ts';
 
-/** What the proxy needs to know of a request. */
+/** The facts of a request for the proxy. */
 export interface RequestHead {
   readonly method: string;
   /** The host that was asked for, lower-cased, without port and trailing dot; empty for an HTTP/1.0 request without Host. */
@@ -25,7 +25,7 @@ export interface RequestHead {
   readonly http10: boolean;
   /** As `Via` says it: `1.1`. */
   readonly version: string;
-  /** Whom it came from: the client, or the proxy in front. */
+  /** Its sender: the client, or the proxy in front. */
   readonly client: string;
   /** Of the connection that it came on. */
   readonly origin: ForwardedFrom['origin'];
@@ -72,7 +72,7 @@ interface Facts {
   /** The application's connection is not to serve another client afterwards. */
   bindsConnection: boolean;
   tracestate: boolean;
-  /** Null: nobody is believed. */
+  /** Null: no proxy is believed. */
   readonly forwarding: Forwarding | null;
 }
 

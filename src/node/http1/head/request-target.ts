@@ -2,7 +2,7 @@ import { PullproxyError } from '../../../errors.ts';
 import { spans } from './llhttp.ts';
 
 export interface Target {
-  /** What the application is to see instead of the target that came; null: that is right as it is. */
+  /** The target for the application; null: unchanged. */
   readonly replacement: string | null;
   /** Of an absolute-form target: it takes the place of Host. */
   readonly authority: string | null;
@@ -24,7 +24,7 @@ export function readTarget(bytes: Buffer, method: string): Target {
   // The parser lets several spaces pass, and RTSP and ICE: those write another name in front of their version.
   const usual = bytes[urlStart - 2] !== SPACE && bytes[urlEnd] === SPACE && bytes[urlEnd + 1] === LETTER_H;
   if (!usual) throw new PullproxyError('bad_request', 'malformed request line');
-  // A fragment is not sent: whoever cuts it off sees another target than who does not.
+  // Clients do not send fragments: an application that cuts one off would see another target than we do.
   for (let i = urlStart; i < urlEnd; i++) if (bytes[i] === HASH) throw new PullproxyError('bad_request', 'fragment in the request target');
   if (bytes[urlStart] === SLASH) return AS_IT_CAME;
   if (bytes[urlStart] === ASTERISK && urlEnd - urlStart === 1 && method === 'OPTIONS') return AS_IT_CAME;

@@ -13,7 +13,7 @@ import {
 import { type Parser, spans } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
 
-/** What the proxy needs to know of an application's answer. */
+/** The facts of an application's response for the proxy. */
 export interface ResponseHead {
   readonly status: number;
   readonly framing: Framing;
@@ -48,7 +48,7 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
   let contentLength = -1;
   let chunked = false;
   let dated = false;
-  // Whoever comes next on this connection would be taken for the user who authenticates now.
+  // The next client on this connection would be taken for the user who authenticates now.
   let binding = request.bindsConnection;
   let connection = NO_MEMBERS;
   removal.clear();
