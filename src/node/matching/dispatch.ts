@@ -20,8 +20,10 @@ export class Dispatcher {
   readonly #startNeeded: (route: string) => void;
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
-  /** Routes whose number of idle slots has changed in this turn. */
-  #changed = new Set<Route>();
+  /** Routes whose number of idle slots has changed in this turn; one may be there several times. */
+  #changed: Route[] = [];
+  /** The list of the turn before, to be used again. */
+  #spare: Route[] = [];
   #draining = false;
 
   /** `startNeeded` is told of clients that are not even held. */
@@ -78,8 +80,8 @@ export class Dispatcher {
 
   /** The cluster hears of it at the end of the turn, in which many slots may come and go. */
   slotsChanged(route: Route): void {
-    if (this.#changed.size === 0) setImmediate(this.#sayIdle);
-    this.#changed.add(route);
+    if (this.#changed.length === 0) setImmediate(this.#sayIdle);
+    if (this.#changed.at(-1) !== route) this.#changed.push(route);
   }
 
   /** Idle slots of the route have gone to another node. When all have, none is kept back here any more. */
@@ -160,7 +162,8 @@ export class Dispatcher {
 
   readonly #sayIdle = guard('timer', (): void => {
     const changed = this.#changed;
-    this.#changed = new Set();
+    this.#changed = this.#spare;
+    this.#spare = changed;
     for (const route of changed) {
       try {
         this.#cluster.idle(route.name, route.movable, route.slots.active);
@@ -168,5 +171,6 @@ export class Dispatcher {
         caught('directory', error);
       }
     }
+    changed.length = 0;
   });
 }
