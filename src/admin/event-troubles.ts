@@ -15,6 +15,9 @@ const SAID_ELSEWHERE: ReadonlySet<string> = new Set([
   'not_held',
 ]);
 
+/** Every node says these of the one Redis: once is enough. */
+const OF_REDIS: ReadonlySet<string> = new Set(['redis_not_persistent', 'redis_evicts', 'settings_lost']);
+
 /** `now`: by the directory's clock. */
 export function eventTroubles(events: readonly ClusterEvent[], now: number): Trouble[] {
   const open = new Map<string, ClusterEvent>();
@@ -25,7 +28,7 @@ export function eventTroubles(events: readonly ClusterEvent[], now: number): Tro
     }
     const lastsMs = row?.lastsMs ?? (event.level === 'note' ? 0 : LASTS_MS);
     if (SAID_ELSEWHERE.has(event.code) || now - event.at > lastsMs || lastsMs === 0) continue;
-    const key = [event.code, event.source, event.node, event.route].join(' ');
+    const key = OF_REDIS.has(event.code) ? event.code : [event.code, event.source, event.node, event.route].join(' ');
     // The last one comes last.
     open.delete(key);
     open.set(key, event);

@@ -5,7 +5,7 @@
 import { NODE_ROWS } from './node-rows.ts';
 import { OTHER_ROWS } from './other-rows.ts';
 import { REDIS_ROWS } from './redis-rows.ts';
-import type { Row } from './row.ts';
+import { happened, type Row } from './row.ts';
 
 export const CATALOGUE: Readonly<Record<string, Row>> = { ...NODE_ROWS, ...REDIS_ROWS, ...OTHER_ROWS };
 
@@ -27,8 +27,13 @@ export const OF_LINKERS: ReadonlySet<string> = new Set([
   'linker: lends fewer slots than --concurrency says',
 ]);
 
+/** What an operator has to mend. Others connect to the port and leave: health checks, scanners, a linker that has linked elsewhere meanwhile. */
+const REFUSED_FOR = /secret|proof|prove|certificate|tls|ssl|alert|version/i;
+const BROKE_OFF = happened('linker_broke_off', (say) => `a connection to the backend port ended before it was a link: ${say('reason')}`);
+
 /** A message that nobody has described here is shown all the same. */
-export function rowOf(message: string): Row | null {
+export function rowOf(message: string, reason = ''): Row | null {
+  if (message === 'linker refused' && !REFUSED_FOR.test(reason)) return BROKE_OFF;
   if (Object.hasOwn(CATALOGUE, message)) return CATALOGUE[message] ?? null;
   const known = BEGINNINGS.find(([beginning]) => beginning.test(message));
   return known === undefined ? null : (CATALOGUE[known[1]] ?? null);

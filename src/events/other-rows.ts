@@ -20,6 +20,12 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `instance ${say('instance')} was sent away: its secret counts no longer`,
   ),
   'linker gone': happened('linker_gone', (say) => `instance ${say('instance')} is gone: ${say('reason')}`),
+  'an instance came after its start was given up: it is turned away': wrong(
+    'warning',
+    'instance_too_late',
+    (say) => `instance ${say('instance')} came after its start was given up, and was turned away`,
+    'Starts take longer than startTimeout: raise it, or make them faster.',
+  ),
   'linker linked': happened('linker_linked', (say) => `instance ${say('instance')} is linked`),
   'the first requests to a new instance failed: others are preferred': wrong(
     'warning',

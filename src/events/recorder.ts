@@ -78,7 +78,7 @@ export class EventRecorder {
 
   /** A line of the log; `level` as pino counts. */
   take(level: number, message: string, facts: Readonly<Record<string, unknown>>): void {
-    const row = rowOf(message);
+    const row = rowOf(message, shown(facts.reason));
     if (row === null && level < WARN) return;
     const code = row?.code ?? 'other';
     if (level >= WARN) {
