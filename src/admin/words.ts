@@ -19,7 +19,7 @@ export function about(ms: number): string {
   return `${Math.round(seconds / 86_400)} days`;
 }
 
-/** The first line, cut to `lettersMax` characters. */
+/** The first line, cut to `charsMax` characters. */
 export function firstLine(text: string, charsMax: number): string {
   return shortened(text.trim().split('\n', 1)[0] ?? '', charsMax);
 }

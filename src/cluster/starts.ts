@@ -38,7 +38,7 @@ export interface StartPlan {
 export interface StartTrouble {
   /** Failures since an instance last became ready. */
   readonly failures: number;
-  /** Why the last one failed; at most `reasonLettersMax` letters. */
+  /** Why the last one failed; at most `reasonCharsMax` characters. */
   readonly reason: string;
   /** Time since the last failure. */
   readonly ageMs: number;

@@ -105,7 +105,7 @@ function fromFile(file: ConfigFile, path: string, { flag, form }: Setting<unknow
 
 function absent(one: Setting<unknown>, problems: string[]): unknown {
   if (one.required) problems.push(`--${one.flag} is missing: expected ${one.expected}`);
-  return one.standard;
+  return one.defaultValue;
 }
 
 /** A setting with one value takes the last one given, so that a wrapper's line can be overridden at its end. */

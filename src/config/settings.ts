@@ -14,7 +14,7 @@ export interface Setting<T> {
   readonly required: boolean;
   /** Never shown in messages. */
   readonly secret: boolean;
-  readonly standard: T;
+  readonly defaultValue: T;
   /** The default as users write it; empty without a default. */
   readonly defaultText: string;
   /** Parses one value; null: it is not one. */
@@ -27,13 +27,13 @@ export type Settings = Readonly<Record<string, Setting<unknown>>>;
 export type Values<S extends Settings> = { readonly [K in keyof S]: S[K] extends Setting<infer T> ? T : never };
 
 /** A setting that always has a value. */
-export function setting<T>(flag: string, kind: Kind<T>, standard: T, help: string): Setting<T> {
-  return { ...common(flag, kind, help), standard, defaultText: String(kind.write(standard)) };
+export function setting<T>(flag: string, kind: Kind<T>, defaultValue: T, help: string): Setting<T> {
+  return { ...common(flag, kind, help), defaultValue, defaultText: String(kind.write(defaultValue)) };
 }
 
 /** A setting that may be absent. */
 export function optional<T>(flag: string, kind: Kind<T>, help: string): Setting<T | undefined> {
-  return { ...common(flag, kind, help), standard: undefined, defaultText: '' };
+  return { ...common(flag, kind, help), defaultValue: undefined, defaultText: '' };
 }
 
 /** Like `optional`, and messages never show the value. */
@@ -44,7 +44,7 @@ export function secret(flag: string, kind: Kind<string>, help: string): Setting<
 /** The command does not run without it. */
 export function required<T>(flag: string, kind: Kind<T>, help: string): Setting<T> {
   // `loadCommand` refuses to return when it is missing, so the absent default is never seen.
-  return { ...common(flag, kind, help), required: true, standard: undefined as T, defaultText: '' };
+  return { ...common(flag, kind, help), required: true, defaultValue: undefined as T, defaultText: '' };
 }
 
 /** Like `many`, with at least one value. */
@@ -53,14 +53,14 @@ export function atLeastOne<T>(flag: string, kind: Kind<T>, help: string): Settin
 }
 
 /** Several values: the flag repeated, values after one another or separated by commas, or a list in the file. */
-export function many<T>(flag: string, kind: Kind<T>, standard: readonly T[], help: string): Setting<readonly T[]> {
-  const defaultText = standard.map((value) => String(kind.write(value))).join(',');
-  return { ...common(flag, kind, help), form: 'many', standard: Object.freeze(standard), defaultText };
+export function many<T>(flag: string, kind: Kind<T>, defaultValue: readonly T[], help: string): Setting<readonly T[]> {
+  const defaultText = defaultValue.map((value) => String(kind.write(value))).join(',');
+  return { ...common(flag, kind, help), form: 'many', defaultValue: Object.freeze(defaultValue), defaultText };
 }
 
 /** On when its flag is given. */
 export function onOff(flag: string, kind: Kind<boolean>, help: string): Setting<boolean> {
-  return { ...common(flag, kind, help), form: 'switch', standard: false, defaultText: '' };
+  return { ...common(flag, kind, help), form: 'switch', defaultValue: false, defaultText: '' };
 }
 
 export function environmentName(flag: string): string {

@@ -47,10 +47,10 @@ function settings(): string {
 }
 
 function routes(): string {
-  const standard = writeRouteSettings(DEFAULT_ROUTE_SETTINGS);
+  const defaultValue = writeRouteSettings(DEFAULT_ROUTE_SETTINGS);
   const rows = Object.entries(ROUTE_KEYS).map(([name, { kind, help }]) => {
     const value = kind.placeholder.replaceAll('|', '\\|');
-    return `| \`${name}=${value}\` | ${standard[name] === undefined ? '' : `\`${standard[name]}\``} | ${escaped(help)} |`;
+    return `| \`${name}=${value}\` | ${defaultValue[name] === undefined ? '' : `\`${defaultValue[name]}\``} | ${escaped(help)} |`;
   });
   return ['| key | default | |', '| --- | --- | --- |', ...rows].join('\n');
 }

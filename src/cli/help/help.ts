@@ -59,8 +59,8 @@ function settingsHelp(spec: Described): string[] {
 function settingHelp(one: Setting<unknown>): string[] {
   const value = one.form === 'switch' ? '' : ` ${one.placeholder}`;
   const repeat = one.form === 'many' ? '...' : '';
-  const standard = one.defaultText === '' ? '' : ` [${one.defaultText}]`;
-  return [`  --${one.flag}${value}${repeat}${one.required ? ' (required)' : standard}`, wrap(`      ${one.help}`, 6)];
+  const defaultValue = one.defaultText === '' ? '' : ` [${one.defaultText}]`;
+  return [`  --${one.flag}${value}${repeat}${one.required ? ' (required)' : defaultValue}`, wrap(`      ${one.help}`, 6)];
 }
 
 /** Breaks a line at spaces and indents the following lines. */

@@ -17,7 +17,7 @@ const LAST_ACCEPTS_MS = 1_000;
 const SHORT_TURN_MS = 0.5;
 const LONGER_SHARE = 0.02;
 /** For a PROXY header and a TLS handshake together. */
-const ENTRANCE_TIMEOUT_MS = 10_000;
+const BEFORE_REQUEST_TIMEOUT_MS = 10_000;
 /** Idle connections that are closed in one turn of the event loop, so that a crowd does not delay other clients. */
 const IDLE_ENDS_A_TURN = 100;
 
@@ -137,7 +137,7 @@ export class ClientPort {
 
   /** Goes through the steps, one after the other; what they make of the connection is admitted. */
   #receive(socket: Socket, peer: Origin, releasePeer: () => void): void {
-    const pending = new PendingConnection(socket, performance.now() + (this.#limits.beforeRequestTimeoutMs ?? ENTRANCE_TIMEOUT_MS));
+    const pending = new PendingConnection(socket, performance.now() + (this.#limits.beforeRequestTimeoutMs ?? BEFORE_REQUEST_TIMEOUT_MS));
     this.#clients.add(pending);
     socket.on('error', () => {});
     const closed = guard('listener', () => {

@@ -34,7 +34,7 @@ export const HTTP2 = {
 
 /** Defaults, and memory that does not depend on the machine. */
 export const LIMITS: ClientLimits = {
-  ...(Object.fromEntries(Object.entries(CLIENT_LIMITS).map(([key, { standard }]) => [key, standard])) as unknown as ClientLimits),
+  ...(Object.fromEntries(Object.entries(CLIENT_LIMITS).map(([key, { defaultValue }]) => [key, defaultValue])) as unknown as ClientLimits),
   ...HTTP2,
   heldBytesMax: 64 * 1_048_576,
 };
