@@ -5,6 +5,8 @@ import type { RawSocket } from './raw-socket.ts';
 
 const END_STREAM = 1;
 const END_HEADERS = 4;
+/** The first block of a connection may begin with it (RFC 7541 section 6.3). */
+const TABLE_SIZE_0 = 0x20;
 /** By its index in HPACK's static table (RFC 7541 appendix A). */
 const STATUSES: Readonly<Record<number, number>> = { 136: 200, 137: 204, 138: 206, 139: 304, 140: 400, 141: 404, 142: 500 };
 
@@ -70,7 +72,7 @@ export class FrameTalk {
       const [type, flags, stream] = [head[3], head[4] as number, head.readUInt32BE(5)];
       const told = this.of(stream);
       if (type === FrameType.HEADERS || type === FrameType.DATA) told.afterReset ||= told.reset !== null;
-      if (type === FrameType.HEADERS) told.status ??= STATUSES[payload[0] as number] ?? 0;
+      if (type === FrameType.HEADERS) told.status ??= STATUSES[payload[payload[0] === TABLE_SIZE_0 ? 1 : 0] as number] ?? 0;
       if (type === FrameType.DATA) told.bytes += payload.length;
       if (type === FrameType.RST_STREAM) told.reset ??= payload.readUInt32BE(0);
       if (type === FrameType.WINDOW_UPDATE) told.credit += payload.readUInt32BE(0);

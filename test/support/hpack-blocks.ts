@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
-import { FrameType, FrameWalk } from '../../src/node/http2/frame-walk.ts';
+import { FrameDecoder } from '../../src/node/http2/frame-decoder.ts';
+import { FrameFlag, FrameType } from '../../src/node/http2/frames.ts';
+
+const PREFACE_BYTES = 24;
 
 /** The header blocks that Node's client (nghttp2) makes of these requests on one connection. */
 export async function blocksOf(requests: readonly Record<string, string | string[]>[]): Promise<Buffer[]> {
@@ -15,22 +18,25 @@ export async function blocksOf(requests: readonly Record<string, string | string
   const blocks: Buffer[] = [];
   let block: Buffer[] = [];
   const done = Promise.withResolvers<void>();
-  const walk = new FrameWalk(
-    {
-      frame: () => true,
-      payload: (type, bytes, from, to) => {
-        if (type === FrameType.HEADERS || type === FrameType.CONTINUATION) block.push(Buffer.from(bytes.subarray(from, to)));
-      },
-      ended: (type) => {
-        if (type !== FrameType.HEADERS) return;
-        blocks.push(Buffer.concat(block));
-        block = [];
-        if (blocks.length === requests.length) done.resolve();
-      },
+  const nothing = (): void => {};
+  const decoder = new FrameDecoder({
+    frame: (type, flags, _stream, payload) => {
+      if (type === FrameType.HEADERS || type === FrameType.CONTINUATION) block.push(Buffer.from(payload));
+      if (block.length === 0 || (flags & FrameFlag.END_HEADERS) === 0) return;
+      blocks.push(Buffer.concat(block));
+      block = [];
+      if (blocks.length === requests.length) done.resolve();
     },
-    24,
-  );
-  socket.on('data', (bytes: Buffer) => walk.take(bytes));
+    dataBegins: nothing,
+    data: nothing,
+    dataEnds: nothing,
+    broken: nothing,
+  });
+  let preface = PREFACE_BYTES;
+  socket.on('data', (bytes: Buffer) => {
+    decoder.take(bytes.subarray(preface));
+    preface = Math.max(0, preface - bytes.length);
+  });
   for (const headers of requests) session.request(headers, { endStream: true }).on('error', () => {});
   await done.promise;
   session.destroy();

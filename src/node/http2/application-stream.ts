@@ -1,7 +1,8 @@
 import { constants } from 'node:http2';
 import { WINDOW_BYTES } from '../../link/stream.ts';
-import { type Fields, NO_FIELDS, neverIndexed, withNeverIndexed } from './fields.ts';
+import { areRegular, type Fields, NO_FIELDS, neverIndexed, withNeverIndexed } from './fields.ts';
 import type { DecodedBlock } from './hpack-decoder.ts';
+import { Pieces } from './pieces.ts';
 
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
 const { NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_STREAM_CLOSED } = constants;
@@ -37,9 +38,6 @@ export interface RequestWire {
   over(stream: ApplicationStream): void;
 }
 
-/** Fields that make a message malformed wherever they are (RFC 9113 section 8.2.2). */
-const FORBIDDEN: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
-
 type ResponseState = 'head' | 'body' | 'ended';
 
 /** A request to an application that speaks HTTP/2, and its answer. */
@@ -50,7 +48,7 @@ export class ApplicationStream {
   readonly #isHead: boolean;
   // The request:
   #sendWindow: number;
-  readonly #unsent: Buffer[] = [];
+  readonly #unsent = new Pieces();
   #owesDrained = false;
   #requestState: 'open' | 'ending' | 'ended';
   #requestTrailers: Fields = NO_FIELDS;
@@ -63,7 +61,7 @@ export class ApplicationStream {
   /** Passed on, and not given back. */
   #untold = 0;
   /** Content that waits until the owner reads. */
-  readonly #unread: Buffer[] = [];
+  readonly #unread = new Pieces();
   #reads = false;
   #toldEnded = false;
   #responseTrailers: Fields = NO_FIELDS;
@@ -92,7 +90,7 @@ export class ApplicationStream {
     if (this.#isOver || this.#requestState !== 'open') return true;
     this.#unsent.push(piece);
     this.#send();
-    this.#owesDrained = this.#unsent.length > 0 || !this.#wire.hasRoom;
+    this.#owesDrained = this.#unsent.bytes > 0 || !this.#wire.hasRoom;
     return !this.#owesDrained;
   }
 
@@ -108,7 +106,7 @@ export class ApplicationStream {
   drain(): void {
     if (this.#isOver || !this.#wire.hasRoom) return;
     this.#send();
-    if (!this.#owesDrained || this.#unsent.length > 0 || !this.#wire.hasRoom) return;
+    if (!this.#owesDrained || this.#unsent.bytes > 0 || !this.#wire.hasRoom) return;
     this.#owesDrained = false;
     this.#owner.drained();
   }
@@ -120,16 +118,13 @@ export class ApplicationStream {
   }
 
   #send(): void {
-    for (let piece = this.#unsent[0]; piece !== undefined && this.#wire.hasRoom; piece = this.#unsent[0]) {
+    for (let piece = this.#unsent.first; piece !== undefined && this.#wire.hasRoom; piece = this.#unsent.first) {
       const sent = this.#wire.sendData(this.id, piece, this.#sendWindow);
       this.#sendWindow -= sent;
-      if (sent < piece.length) {
-        this.#unsent[0] = piece.subarray(sent);
-        return;
-      }
-      this.#unsent.shift();
+      if (sent > 0) this.#unsent.drop(sent);
+      if (sent < piece.length) return;
     }
-    if (this.#requestState !== 'ending' || this.#unsent.length > 0) return;
+    if (this.#requestState !== 'ending' || this.#unsent.bytes > 0) return;
     this.#requestState = 'ended';
     this.#wire.sendEnd(this.id, this.#requestTrailers);
     this.#closeIfDone();
@@ -141,7 +136,7 @@ export class ApplicationStream {
   read(): void {
     if (this.#reads) return;
     this.#reads = true;
-    while (this.#unread.length > 0 && this.#reads && !this.#isOver) this.#pass(this.#unread.shift() as Buffer);
+    while (this.#unread.bytes > 0 && this.#reads && !this.#isOver) this.#pass(this.#unread.shift() as Buffer);
     this.#endIfRead();
   }
 
@@ -196,7 +191,7 @@ export class ApplicationStream {
   }
 
   data(piece: Buffer): void {
-    if (this.#reads && this.#unread.length === 0) this.#pass(piece);
+    if (this.#reads && this.#unread.bytes === 0) this.#pass(piece);
     else this.#unread.push(piece);
   }
 
@@ -228,7 +223,7 @@ export class ApplicationStream {
   }
 
   #endIfRead(): void {
-    if (this.#isOver || !this.#reads || this.#unread.length > 0 || this.#responseState !== 'ended' || this.#toldEnded) return;
+    if (this.#isOver || !this.#reads || this.#unread.bytes > 0 || this.#responseState !== 'ended' || this.#toldEnded) return;
     this.#toldEnded = true;
     this.#owner.ended(this.#responseTrailers);
     this.#closeIfDone();
@@ -263,8 +258,8 @@ export class ApplicationStream {
   /** Nothing is said or heard any more. */
   forget(): void {
     this.#isOver = true;
-    this.#unread.length = 0;
-    this.#unsent.length = 0;
+    this.#unread.clear();
+    this.#unsent.clear();
     this.#wire.over(this);
   }
 
@@ -290,10 +285,9 @@ function statusOf(fields: Fields): number {
 /** From `first` on there is nothing that belongs to another protocol, or before. */
 function isInPlace(fields: Fields, first: number): boolean {
   for (let i = first; i < fields.length; i += 2) {
-    const name = fields[i] as string;
-    if (name.startsWith(':') || FORBIDDEN.has(name) || (name === 'te' && fields[i + 1] !== 'trailers')) return false;
+    if (fields[i] === 'te' && fields[i + 1] !== 'trailers') return false;
   }
-  return true;
+  return areRegular(fields, first);
 }
 
 /** The length that a head says; -1: none; null: it can't be understood. */

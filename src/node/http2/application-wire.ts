@@ -4,17 +4,21 @@ import { ApplicationStream, type ApplicationStreamOwner, type RequestWire } from
 import { ControlFrames } from './control-frames.ts';
 import { CONCURRENCY_FIELD, type Fields, fieldValue, fitsBlock } from './fields.ts';
 import { FrameDecoder, type FrameSink } from './frame-decoder.ts';
-import { FrameFlag, FrameType, frameHead, goAwayFrame, HEAD_BYTES, wordFrame } from './frame-walk.ts';
+import { codeOf, faultOf, numberOf } from './frame-rules.ts';
+import { FrameFlag, FrameType, frameHead, goAwayFrame, HEAD_BYTES, wordFrame } from './frames.ts';
+import { HeaderAssembly } from './header-assembly.ts';
 import { headersFrame, PAYLOAD_BYTES_MAX } from './hpack-encoder.ts';
 import type { WireLimits } from './http2-limits.ts';
-import { ResponseBlock } from './response-block.ts';
+import { PREFACE } from './preface.ts';
+import { readSettings, Setting, settingsFrame } from './settings.ts';
 import { FIRST_WINDOW_BYTES } from './upload-windows.ts';
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const NOTHING: Buffer = Buffer.alloc(0);
-const SETTING_BYTES = 6;
-const Setting = { ENABLE_PUSH: 2, MAX_CONCURRENT_STREAMS: 3, INITIAL_WINDOW_SIZE: 4, MAX_FRAME_SIZE: 5 } as const;
-const FRAME_BYTES_MAX = 2 ** 24 - 1;
+/** Entries of one SETTINGS frame. */
+const SETTINGS_MAX = 1_024;
+/** Of an answer's head, as for HTTP/1.1. */
+const RESPONSE_FIELDS_MAX = 1_024;
+const RESPONSE_HEAD_BYTES_MAX = 131_072;
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
 /** One exchange at a time: the window of its stream, and the link's, are the narrow places. */
 const CONNECTION_WINDOW_BYTES = 2 ** 30;
@@ -28,7 +32,6 @@ const {
   NGHTTP2_NO_ERROR,
   NGHTTP2_PROTOCOL_ERROR,
   NGHTTP2_FLOW_CONTROL_ERROR,
-  NGHTTP2_FRAME_SIZE_ERROR,
   NGHTTP2_COMPRESSION_ERROR,
   NGHTTP2_REFUSED_STREAM,
   NGHTTP2_ENHANCE_YOUR_CALM,
@@ -55,7 +58,7 @@ export class ApplicationWire implements FrameSink, RequestWire {
   readonly #events: ApplicationWireEvents;
   readonly #control: ControlFrames;
   readonly #decoder = new FrameDecoder(this);
-  readonly #block = new ResponseBlock();
+  readonly #block = new HeaderAssembly(RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX);
   #state: 'opening' | 'open' | 'leaving' | 'broken' = 'opening';
   #current: ApplicationStream | null = null;
   #lastId = -1;
@@ -76,11 +79,10 @@ export class ApplicationWire implements FrameSink, RequestWire {
 
   /** The first frames. They turn push off, because pushed responses would have no reader. */
   static opening(): Buffer {
-    const settings = Buffer.alloc(HEAD_BYTES + 2 * SETTING_BYTES);
-    frameHead(settings, 0, FrameType.SETTINGS, 0, 0, 2 * SETTING_BYTES);
-    settings.writeUInt16BE(Setting.ENABLE_PUSH, HEAD_BYTES);
-    settings.writeUInt16BE(Setting.INITIAL_WINDOW_SIZE, HEAD_BYTES + SETTING_BYTES);
-    settings.writeUInt32BE(WINDOW_BYTES, HEAD_BYTES + SETTING_BYTES + 2);
+    const settings = settingsFrame([
+      [Setting.ENABLE_PUSH, 0],
+      [Setting.INITIAL_WINDOW_SIZE, WINDOW_BYTES],
+    ]);
     const window = wordFrame(FrameType.WINDOW_UPDATE, 0, CONNECTION_WINDOW_BYTES - FIRST_WINDOW_BYTES);
     return Buffer.concat([PREFACE, settings, window]);
   }
@@ -197,40 +199,21 @@ export class ApplicationWire implements FrameSink, RequestWire {
     if (this.#state === 'opening' && (type !== FrameType.SETTINGS || (flags & FrameFlag.ACK) !== 0)) {
       // The server's preface is a SETTINGS frame (RFC 9113 section 3.4).
       this.broken(NGHTTP2_PROTOCOL_ERROR);
-    } else if (this.#block.isOpen && type !== FrameType.CONTINUATION) this.broken(NGHTTP2_PROTOCOL_ERROR);
+      return;
+    }
+    const fault = this.#block.isOpen && type !== FrameType.CONTINUATION ? NGHTTP2_PROTOCOL_ERROR : faultOf(type, flags, stream, payload);
+    if (fault !== NGHTTP2_NO_ERROR) this.broken(fault);
     else if (this.#spend(type, flags, stream)) this.#dispatch(type, flags, stream, payload);
   }
 
   #dispatch(type: number, flags: number, stream: number, payload: Buffer): void {
-    switch (type) {
-      case FrameType.HEADERS:
-      case FrameType.CONTINUATION:
-        this.#headers(type, flags, stream, payload);
-        return;
-      case FrameType.RST_STREAM:
-        this.#reset(stream, payload);
-        return;
-      case FrameType.SETTINGS:
-        this.#settingsFrame(flags, stream, payload);
-        return;
-      case FrameType.PING:
-        if (stream !== 0) this.broken(NGHTTP2_PROTOCOL_ERROR);
-        else if (payload.length !== 8) this.broken(NGHTTP2_FRAME_SIZE_ERROR);
-        else if ((flags & FrameFlag.ACK) === 0) this.#answer(FrameType.PING, payload);
-        return;
-      case FrameType.GOAWAY:
-        this.#goAway(stream, payload);
-        return;
-      case FrameType.WINDOW_UPDATE:
-        this.#widen(stream, payload);
-        return;
-      case FrameType.PUSH_PROMISE:
-        // It was told not to.
-        this.broken(NGHTTP2_PROTOCOL_ERROR);
-        return;
-      default:
-      // PRIORITY, and types that are not known: ignored (RFC 9113 section 5.5).
-    }
+    const isAck = (flags & FrameFlag.ACK) !== 0;
+    if (type === FrameType.HEADERS || type === FrameType.CONTINUATION) this.#headers(type, flags, stream, payload);
+    else if (type === FrameType.RST_STREAM) this.#reset(stream, codeOf(payload));
+    else if (type === FrameType.SETTINGS && !isAck) this.#readSettings(payload);
+    else if (type === FrameType.PING && !isAck) this.#answer(FrameType.PING, payload);
+    else if (type === FrameType.GOAWAY) this.#goAway(numberOf(payload), codeOf(payload));
+    else if (type === FrameType.WINDOW_UPDATE) this.#widen(stream, numberOf(payload));
   }
 
   /** All that carries no content is counted. A head that does not end the response is, too: interim responses have no other bound. */
@@ -267,73 +250,43 @@ export class ApplicationWire implements FrameSink, RequestWire {
     return stream % 2 === 1 && stream <= this.#lastId;
   }
 
-  #reset(stream: number, payload: Buffer): void {
-    if (payload.length !== 4) this.broken(NGHTTP2_FRAME_SIZE_ERROR);
-    else if (!this.#wasOpened(stream)) this.broken(NGHTTP2_PROTOCOL_ERROR);
-    else if (stream === this.#current?.id) this.#current.resetByPeer(payload.readUInt32BE(0));
+  #reset(stream: number, code: number): void {
+    if (!this.#wasOpened(stream)) this.broken(NGHTTP2_PROTOCOL_ERROR);
+    else if (stream === this.#current?.id) this.#current.resetByPeer(code);
   }
 
-  #goAway(stream: number, payload: Buffer): void {
-    if (stream !== 0) this.broken(NGHTTP2_PROTOCOL_ERROR);
-    else if (payload.length < 8) this.broken(NGHTTP2_FRAME_SIZE_ERROR);
-    else if (payload.readUInt32BE(4) !== NGHTTP2_NO_ERROR) this.broken(NGHTTP2_NO_ERROR);
-    else {
-      this.#state = 'leaving';
-      const current = this.#current;
-      if (current !== null && current.id > (payload.readUInt32BE(0) & STREAM_ID_MAX)) current.resetByPeer(NGHTTP2_REFUSED_STREAM);
-      this.#events.leaving();
+  #goAway(last: number, code: number): void {
+    if (code !== NGHTTP2_NO_ERROR) {
+      this.broken(NGHTTP2_NO_ERROR);
+      return;
     }
-  }
-
-  #settingsFrame(flags: number, stream: number, payload: Buffer): void {
-    const isAck = (flags & FrameFlag.ACK) !== 0;
-    if (stream !== 0) this.broken(NGHTTP2_PROTOCOL_ERROR);
-    else if (payload.length % SETTING_BYTES !== 0 || (isAck && payload.length > 0)) this.broken(NGHTTP2_FRAME_SIZE_ERROR);
-    else if (!isAck) this.#readSettings(payload);
+    this.#state = 'leaving';
+    const current = this.#current;
+    if (current !== null && current.id > last) current.resetByPeer(NGHTTP2_REFUSED_STREAM);
+    this.#events.leaving();
   }
 
   #readSettings(payload: Buffer): void {
-    let streamsMax = -1;
-    for (let at = 0; at < payload.length; at += SETTING_BYTES) {
-      const value = payload.readUInt32BE(at + 2);
-      const setting = payload.readUInt16BE(at);
-      if (setting === Setting.MAX_CONCURRENT_STREAMS) streamsMax = value;
-      const code = this.#setting(setting, value);
-      if (code !== NGHTTP2_NO_ERROR) {
-        this.broken(code);
-        return;
-      }
+    const { error, streamWindow, streamsMax } = readSettings(payload, SETTINGS_MAX, 0);
+    const more = (streamWindow ?? this.#streamWindow) - this.#streamWindow;
+    this.#streamWindow += more;
+    if (error !== NGHTTP2_NO_ERROR) this.broken(error);
+    else if (this.#current?.widen(more) === false) this.broken(NGHTTP2_FLOW_CONTROL_ERROR);
+    else {
+      this.#answer(FrameType.SETTINGS, NOTHING);
+      const isFirst = this.#state === 'opening';
+      if (isFirst) this.#state = 'open';
+      if (isFirst || streamsMax !== null) this.#events.settled(streamsMax !== 0);
+      this.#current?.drain();
     }
-    this.#answer(FrameType.SETTINGS, NOTHING);
-    const isFirst = this.#state === 'opening';
-    if (isFirst) this.#state = 'open';
-    if (isFirst || streamsMax !== -1) this.#events.settled(streamsMax !== 0);
-    this.#current?.drain();
   }
 
-  /** Returns an error's code. */
-  #setting(setting: number, value: number): number {
-    if (setting === Setting.INITIAL_WINDOW_SIZE) {
-      if (value > WINDOW_BYTES_MAX) return NGHTTP2_FLOW_CONTROL_ERROR;
-      const more = value - this.#streamWindow;
-      this.#streamWindow = value;
-      return this.#current?.widen(more) === false ? NGHTTP2_FLOW_CONTROL_ERROR : NGHTTP2_NO_ERROR;
-    }
-    const isWrong =
-      (setting === Setting.ENABLE_PUSH && value !== 0) ||
-      (setting === Setting.MAX_FRAME_SIZE && (value < PAYLOAD_BYTES_MAX || value > FRAME_BYTES_MAX));
-    return isWrong ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_NO_ERROR;
-  }
-
-  #widen(stream: number, payload: Buffer): void {
-    const bytes = payload.length === 4 ? payload.readUInt32BE(0) & WINDOW_BYTES_MAX : 0;
+  #widen(stream: number, bytes: number): void {
     const current = stream === this.#current?.id ? this.#current : null;
-    if (payload.length !== 4) this.broken(NGHTTP2_FRAME_SIZE_ERROR);
-    else if (stream !== 0 && !this.#wasOpened(stream)) this.broken(NGHTTP2_PROTOCOL_ERROR);
+    if (stream !== 0 && !this.#wasOpened(stream)) this.broken(NGHTTP2_PROTOCOL_ERROR);
     else if (stream === 0) {
       this.#sendWindow += bytes;
-      if (bytes === 0) this.broken(NGHTTP2_PROTOCOL_ERROR);
-      else if (this.#sendWindow > WINDOW_BYTES_MAX) this.broken(NGHTTP2_FLOW_CONTROL_ERROR);
+      if (this.#sendWindow > WINDOW_BYTES_MAX) this.broken(NGHTTP2_FLOW_CONTROL_ERROR);
       else this.#current?.drain();
     } else if (bytes === 0) current?.breakOff(NGHTTP2_PROTOCOL_ERROR);
     else if (current?.widen(bytes) === false) current.breakOff(NGHTTP2_FLOW_CONTROL_ERROR);
@@ -368,7 +321,7 @@ export class ApplicationWire implements FrameSink, RequestWire {
     stream.data(copies ? Buffer.from(piece) : piece);
   }
 
-  dataEnds(endsStream: boolean): void {
+  dataEnds(_stream: number, endsStream: boolean): void {
     const stream = this.#dataStream;
     this.#dataStream = null;
     if (endsStream && stream !== null && stream === this.#current) stream.dataEnds();

@@ -1,150 +1,398 @@
+import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
 import { type FailureDomain, guard } from '../../boundary.ts';
+import type { ClientLimits } from '../../config/listener-settings.ts';
 import { ownBytes } from '../../memory/reused-reads.ts';
-import { FrameJudge } from './frame-judge.ts';
-import { FrameWalk, goAwayFrame } from './frame-walk.ts';
-import type { WireLimits } from './http2-limits.ts';
-import type { WindowBudget } from './upload-windows.ts';
+import { HEADERS_MAX } from '../http1/head/head-spans.ts';
+import type { Allowance } from './allowance.ts';
+import { ClientAllowances } from './client-allowances.ts';
+import { ClientStream, type ResponseWire } from './client-stream.ts';
+import type { ControlFrames } from './control-frames.ts';
+import { areRegular, type Fields, NO_FIELDS } from './fields.ts';
+import { FrameDecoder, type FrameSink } from './frame-decoder.ts';
+import { codeOf, faultOf, numberOf } from './frame-rules.ts';
+import { FrameFlag, FrameType, goAwayFrame, wordFrame } from './frames.ts';
+import { HeaderAssembly } from './header-assembly.ts';
+import type { DecodedBlock } from './hpack-decoder.ts';
+import { HTTP2_LIMITS } from './http2-limits.ts';
+import { Outlet } from './outlet.ts';
+import { PrefaceReader } from './preface.ts';
+import { contentLengthOf, judgeHead, type OpenedRequest } from './request-fields.ts';
+import { readSettings, Setting, settingsFrame } from './settings.ts';
+import { StreamNumbers } from './stream-numbers.ts';
+import { Turns } from './turns.ts';
+import { FIRST_WINDOW_BYTES, UploadWindow, type WindowBudget } from './upload-windows.ts';
 
-const PREFACE_BYTES = 24;
-/** Turns of the event loop within which Node writes what nghttp2 has made, when the socket takes it: it ends one write, and makes the next. */
-const WRITE_TURNS = 3;
+const WINDOW_BYTES_MAX = 2 ** 31 - 1;
+/** What comes is taken off it at once: it only has to fill the line. */
+const CONNECTION_WINDOW_BYTES = 32 * 1_048_576;
+/** Of each field, by which RFC 9113 section 6.5.2 counts a head. */
+const FIELD_OVERHEAD_BYTES = 32;
+/** Of a head, pieces of cookies included. */
+const FIELDS_MAX = HEADERS_MAX + HTTP2_LIMITS.cookieCrumbsMax;
 
-/** `over`: the client is sent away, what it sends is not looked at. `silent`: it has been told so. */
-type State = 'open' | 'over' | 'silent';
+const {
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+  NGHTTP2_FLOW_CONTROL_ERROR,
+  NGHTTP2_STREAM_CLOSED,
+  NGHTTP2_REFUSED_STREAM,
+  NGHTTP2_CANCEL,
+  NGHTTP2_COMPRESSION_ERROR,
+  NGHTTP2_ENHANCE_YOUR_CALM,
+} = constants;
 
 /**
- * A client's connection as nghttp2 sees it. nghttp2 drops malformed fields in silence, Node ends a connection for one stream's fault, both
- * count what a client does over a connection's whole life, and neither lets a single stream have a larger window. So the frames of both
- * directions are read here: nothing is stored of them but what is open.
+ * Our side of a client's connection: the server of RFC 9113. Each fault ends its stream, or the connection where the RFC says so; and what
+ * a client does is counted relative to what it is served, not over the connection's life.
  */
-export class ClientWire extends Duplex {
-  readonly judge: FrameJudge;
+export class ClientWire implements FrameSink, ResponseWire {
   readonly #socket: Socket;
-  readonly #connection: FailureDomain;
-  readonly #ended: (code: number, reason: string) => void;
-  readonly #inbound: FrameWalk;
-  readonly #outbound: FrameWalk;
-  /** Frames of ours that wait until none of nghttp2's is in the middle. */
-  #unsaid: Buffer[] = [];
-  /** Those that wait until what was written before has gone. */
-  readonly #last: Buffer[] = [];
-  #written: ((error?: Error | null) => void) | null = null;
-  #state: State = 'open';
+  readonly #limits: ClientLimits;
+  readonly #budget: WindowBudget;
+  readonly #opened: (request: OpenedRequest) => void;
+  readonly #preface = new PrefaceReader();
+  readonly #decoder = new FrameDecoder(this);
+  readonly #block: HeaderAssembly;
+  readonly #outlet: Outlet;
+  readonly #allowances: ClientAllowances;
+  readonly #streams = new Map<number, ClientStream>();
+  readonly turns = new Turns();
+  readonly #numbers = new StreamNumbers();
+  /** Requests that have begun in what is being read. */
+  #begun: OpenedRequest[] = [];
+  #state: 'preface' | 'settings' | 'open' | 'leaving' | 'over' = 'preface';
+  #sendWindow = FIRST_WINDOW_BYTES;
+  #streamWindow = FIRST_WINDOW_BYTES;
+  #credit = CONNECTION_WINDOW_BYTES;
+  #dataStream: ClientStream | null = null;
 
-  /** `ended` is told once, when the client has to be sent away: by what error, and why. */
   constructor(
     socket: Socket,
-    limits: WireLimits,
+    limits: ClientLimits,
     budget: WindowBudget,
     connection: FailureDomain,
-    ended: (code: number, reason: string) => void,
+    opened: (request: OpenedRequest) => void,
   ) {
-    super({ allowHalfOpen: false });
     this.#socket = socket;
-    this.#connection = connection;
-    this.#ended = guard(connection, ended);
-    this.judge = new FrameJudge(limits, budget, {
-      say: (frame) => this.#say(frame),
-      sayLast: (frame) => this.#sayLast(frame, WRITE_TURNS),
-      insert: (frame) => this.#inbound.insert(frame),
-      end: (code, reason) => this.#end(code, reason),
-    });
-    this.#inbound = new FrameWalk(this.judge.received, PREFACE_BYTES);
-    this.#outbound = new FrameWalk(this.judge.sent, 0);
-    // 'close' follows.
-    this.on('error', () => {});
-    const data = guard(connection, (bytes: Buffer) => this.#take(bytes));
-    const end = guard(connection, () => void this.push(null));
-    const drain = guard(connection, () => this.#drained());
-    const close = guard(connection, () => void this.destroy());
-    socket.on('data', data);
-    socket.on('end', end);
-    socket.on('drain', drain);
-    socket.once('close', close);
-  }
-
-  override _read(): void {
-    this.#socket.resume();
-  }
-
-  override _write(bytes: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#send([bytes], done);
-  }
-
-  override _writev(pieces: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#send(
-      pieces.map(({ chunk }) => chunk),
-      done,
+    this.#limits = limits;
+    this.#budget = budget;
+    this.#opened = opened;
+    const listBytesMax = limits.headBytesMax + FIELDS_MAX * FIELD_OVERHEAD_BYTES;
+    this.#block = new HeaderAssembly(FIELDS_MAX, listBytesMax);
+    this.#allowances = new ClientAllowances(limits, performance.now());
+    this.#outlet = new Outlet(socket, connection, () => this.#sendWaiting());
+    this.#outlet.put(
+      settingsFrame([
+        [Setting.MAX_CONCURRENT_STREAMS, limits.http2StreamsMax],
+        [Setting.MAX_HEADER_LIST_SIZE, listBytesMax],
+      ]),
     );
+    this.#outlet.put(wordFrame(FrameType.WINDOW_UPDATE, 0, CONNECTION_WINDOW_BYTES - FIRST_WINDOW_BYTES));
+    const data = guard(connection, (bytes: Buffer) => this.#take(bytes));
+    const gone = guard(connection, () => this.destroy());
+    socket.on('data', data);
+    socket.on('end', gone);
+    socket.once('close', gone);
+    socket.resume();
   }
 
-  override _final(done: () => void): void {
-    this.#socket.end();
-    done();
+  /** The client was told that nothing more is served. */
+  get isLeaving(): boolean {
+    return this.#state === 'leaving' || this.#state === 'over';
   }
 
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#state = 'silent';
+  /** No more requests are served; those that are there are, and then the connection ends. */
+  close(): void {
+    if (this.isLeaving) return;
+    this.#state = 'leaving';
+    this.#numbers.lastServed = this.#numbers.last;
+    this.#outlet.put(goAwayFrame(this.#numbers.last, NGHTTP2_NO_ERROR));
+    this.#endIfIdle();
+  }
+
+  /** Ends everything at once. */
+  destroy(): void {
+    this.#stop();
     this.#socket.destroy();
-    this.#drained();
-    done(error);
-  }
-
-  #take(bytes: Buffer): void {
-    if (this.#state !== 'open') return;
-    let hasRoom = true;
-    for (const part of this.#inbound.take(ownBytes(bytes))) if (!this.destroyed) hasRoom = this.push(part);
-    if (!hasRoom) this.#socket.pause();
-  }
-
-  #send(pieces: readonly Buffer[], done: (error?: Error | null) => void): void {
-    if (this.#state === 'silent') {
-      done();
-      return;
-    }
-    let hasRoom = !this.#socket.writableNeedDrain;
-    this.#socket.cork();
-    for (const piece of pieces) for (const part of this.#outbound.take(piece)) hasRoom = this.#socket.write(part);
-    if (this.#unsaid.length > 0 && this.#outbound.between) for (const frame of this.#unsaid.splice(0)) hasRoom = this.#socket.write(frame);
-    this.#socket.uncork();
-    if (hasRoom || this.#socket.destroyed) done();
-    else this.#written = done;
-  }
-
-  #drained(): void {
-    const written = this.#written;
-    this.#written = null;
-    written?.();
-    for (const frame of this.#last.splice(0)) this.#sayLast(frame, WRITE_TURNS);
-  }
-
-  #sayLast(frame: Buffer, turns: number): void {
-    if (this.#state === 'silent') return;
-    // A write waits for the client, and others behind it.
-    if (this.#written !== null) this.#last.push(frame);
-    else if (turns === 0) this.#say(frame);
-    else setImmediate(guard(this.#connection, () => this.#sayLast(frame, turns - 1)));
-  }
-
-  #say(frame: Buffer): void {
-    if (this.#state === 'silent') return;
-    if (!this.#outbound.between) this.#unsaid.push(frame);
-    else if (this.#socket.writable) this.#socket.write(frame);
   }
 
   /** Once: what follows is not looked at. */
-  #end(code: number, reason: string): void {
-    if (this.#state !== 'open') return;
+  #end(code: number): void {
+    if (this.#state === 'over') return;
+    this.#outlet.put(goAwayFrame(this.#numbers.last, code));
+    this.#stop();
+    this.#outlet.end();
+  }
+
+  #stop(): void {
     this.#state = 'over';
-    // The session may be in the middle of writing.
-    const say = guard('client', () => {
-      // Said here: while a write of its own is on its way, Node says nothing when it destroys a session.
-      if (this.#outbound.between && this.#socket.writable) this.#socket.write(goAwayFrame(this.judge.lastStream, code));
-      this.#state = 'silent';
-      this.#ended(code, reason);
-    });
-    setImmediate(say);
+    this.#decoder.stop();
+    this.#begun = [];
+    for (const stream of [...this.#streams.values()]) stream.goneWith(NGHTTP2_CANCEL);
+  }
+
+  #endIfIdle(): void {
+    if (this.#state !== 'leaving' || this.#streams.size > 0) return;
+    this.#stop();
+    this.#outlet.end();
+  }
+
+  // ── for its streams ──
+
+  get hasRoom(): boolean {
+    return this.#outlet.hasRoom;
+  }
+
+  sendHeaders(stream: number, fields: Fields, ends: boolean): void {
+    this.#allowances.control.sent();
+    this.#outlet.headers(stream, fields, ends);
+  }
+
+  sendData(stream: number, piece: Buffer, streamWindow: number): number {
+    const bytes = Math.min(piece.length, this.#sendWindow, streamWindow);
+    if (bytes <= 0 || this.#state === 'over') return 0;
+    this.#sendWindow -= bytes;
+    this.#allowances.control.sent();
+    this.#outlet.data(stream, bytes === piece.length ? piece : piece.subarray(0, bytes));
+    return bytes;
+  }
+
+  sendEnd(stream: number): void {
+    this.#outlet.endStream(stream);
+  }
+
+  sendReset(stream: number, code: number): void {
+    if (this.#state !== 'over') this.#outlet.put(wordFrame(FrameType.RST_STREAM, stream, code));
+  }
+
+  sendWindow(stream: number, bytes: number): void {
+    this.#outlet.put(wordFrame(FrameType.WINDOW_UPDATE, stream, bytes));
+  }
+
+  responseEnded(): void {
+    this.#allowances.answered();
+  }
+
+  resetHere({ id, requestEnded }: ClientStream): void {
+    if (!requestEnded) this.#numbers.wasReset(id);
+  }
+
+  over(stream: ClientStream): void {
+    this.#streams.delete(stream.id);
+    this.turns.delete(stream);
+    this.#endIfIdle();
+  }
+
+  #sendWaiting(): void {
+    this.turns.take(() => this.hasRoom && this.#sendWindow > 0);
+  }
+
+  // ── what comes ──
+
+  #take(bytes: Buffer): void {
+    if (this.#state === 'over') return;
+    const from = this.#state === 'preface' ? this.#takePreface(bytes) : 0;
+    this.#decoder.take(from === 0 ? bytes : bytes.subarray(from));
+    const begun = this.#begun;
+    if (begun.length === 0) return;
+    // What was reset in the bytes that opened it begins nowhere (CVE-2023-44487, rapid reset).
+    this.#begun = [];
+    for (const request of begun) if (request.stream.isOpen) this.#opened(request);
+  }
+
+  #takePreface(bytes: Buffer): number {
+    const length = this.#preface.take(bytes);
+    if (length === -1) this.#end(NGHTTP2_PROTOCOL_ERROR);
+    else if (this.#preface.isWhole) this.#state = 'settings';
+    return Math.max(0, length);
+  }
+
+  frame(type: number, flags: number, stream: number, payload: Buffer): void {
+    if (this.#state === 'settings') {
+      if (type !== FrameType.SETTINGS || (flags & FrameFlag.ACK) !== 0) {
+        this.broken(NGHTTP2_PROTOCOL_ERROR);
+        return;
+      }
+      this.#state = 'open';
+    }
+    const fault = this.#block.isOpen && type !== FrameType.CONTINUATION ? NGHTTP2_PROTOCOL_ERROR : faultOf(type, flags, stream, payload);
+    if (fault !== NGHTTP2_NO_ERROR) this.broken(fault);
+    else if (type === FrameType.HEADERS || type === FrameType.CONTINUATION) this.#headers(type, flags, stream, payload);
+    else if (type === FrameType.RST_STREAM) this.#reset(stream, codeOf(payload));
+    else {
+      this.#spend(this.#allowances.control);
+      if (this.#state !== 'over') this.#carriesNothing(type, flags, stream, payload);
+    }
+  }
+
+  #carriesNothing(type: number, flags: number, stream: number, payload: Buffer): void {
+    const isAck = (flags & FrameFlag.ACK) !== 0;
+    if (type === FrameType.SETTINGS && !isAck) this.#readSettings(payload);
+    else if (type === FrameType.PING && !isAck) this.#outlet.acknowledge(FrameType.PING, payload);
+    else if (type === FrameType.WINDOW_UPDATE) this.#widen(stream, numberOf(payload));
+    else if (type === FrameType.GOAWAY) {
+      // With an error it wants nothing more of what it has asked for.
+      if (codeOf(payload) === NGHTTP2_NO_ERROR) this.close();
+      else this.#end(NGHTTP2_NO_ERROR);
+    }
+  }
+
+  #readSettings(payload: Buffer): void {
+    const { error, streamWindow } = readSettings(payload, HTTP2_LIMITS.settingsMax);
+    if (error === NGHTTP2_NO_ERROR && streamWindow !== null) this.#setStreamWindow(streamWindow);
+    if (error !== NGHTTP2_NO_ERROR) this.broken(error);
+    else if (this.#state !== 'over') {
+      this.#outlet.acknowledge(FrameType.SETTINGS);
+      this.#sendWaiting();
+    }
+  }
+
+  #setStreamWindow(bytes: number): void {
+    const more = bytes - this.#streamWindow;
+    this.#streamWindow = bytes;
+    for (const stream of this.#streams.values()) if (!stream.widen(more)) this.broken(NGHTTP2_FLOW_CONTROL_ERROR);
+  }
+
+  #widen(stream: number, bytes: number): void {
+    const open = this.#streams.get(stream);
+    if (this.#numbers.isIdle(stream)) this.broken(NGHTTP2_PROTOCOL_ERROR);
+    else if (stream === 0) {
+      this.#sendWindow += bytes;
+      if (this.#sendWindow > WINDOW_BYTES_MAX) this.broken(NGHTTP2_FLOW_CONTROL_ERROR);
+      else this.#sendWaiting();
+    } else if (open === undefined) return;
+    else if (bytes === 0) this.#refuse(open, NGHTTP2_PROTOCOL_ERROR);
+    else if (!open.widen(bytes)) this.#refuse(open, NGHTTP2_FLOW_CONTROL_ERROR);
+    else this.#sendWaiting();
+  }
+
+  #reset(stream: number, code: number): void {
+    const open = this.#streams.get(stream);
+    if (this.#numbers.isIdle(stream)) this.broken(NGHTTP2_PROTOCOL_ERROR);
+    else {
+      this.#spend(open === undefined || open.isResponseEnded ? this.#allowances.control : this.#allowances.resets);
+      this.#numbers.ended(stream);
+      open?.goneWith(code);
+    }
+  }
+
+  // ── heads ──
+
+  #headers(type: number, flags: number, stream: number, payload: Buffer): void {
+    const block = this.#block;
+    const code = type === FrameType.HEADERS ? block.begin(stream, flags, payload) : block.goOn(stream, flags, payload);
+    if (stream % 2 === 0) this.broken(NGHTTP2_PROTOCOL_ERROR);
+    else if (code !== NGHTTP2_NO_ERROR) this.broken(code);
+    else if (block.isWhole) {
+      const decoded = block.decode();
+      if (decoded === null) this.broken(NGHTTP2_COMPRESSION_ERROR);
+      else this.#blockEnded(stream, decoded, block.endsStream);
+    }
+  }
+
+  #blockEnded(stream: number, decoded: DecodedBlock, ends: boolean): void {
+    const open = this.#streams.get(stream);
+    if (open !== undefined) this.#trailers(open, decoded, ends);
+    else if (this.#numbers.isIdle(stream)) this.#begin(stream, decoded, ends);
+    else if (!this.#numbers.mayStillSend(stream)) this.broken(this.#numbers.skipped ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED);
+    else if (ends) this.#numbers.ended(stream);
+  }
+
+  #trailers(open: ClientStream, { fields, isMalformed, isTooLarge }: DecodedBlock, ends: boolean): void {
+    if (open.requestEnded) this.#refuse(open, NGHTTP2_STREAM_CLOSED);
+    // Malformed trailers make the whole request malformed (RFC 9113 section 8.1.1).
+    else if (!ends || isMalformed || isTooLarge || open.contentLeft > 0 || !areRegular(fields, 0))
+      this.#refuse(open, NGHTTP2_PROTOCOL_ERROR);
+    else open.endRequest(fields);
+  }
+
+  #begin(id: number, { fields, isMalformed, isTooLarge }: DecodedBlock, ends: boolean): void {
+    this.#numbers.opened(id);
+    // It was told so.
+    if (id > this.#numbers.lastServed) return;
+    const judged = isMalformed || isTooLarge ? 'refuse' : judgeHead(fields);
+    const length = judged === 'fine' ? contentLengthOf(fields) : -1;
+    const upload = ends ? null : new UploadWindow(this.#budget, performance.now());
+    const method = fields[fields.indexOf(':method') + 1] ?? '';
+    const stream = new ClientStream(id, method, this, this.#limits, this.#streamWindow, upload, length);
+    this.#streams.set(id, stream);
+    if (this.#streams.size > this.#limits.http2StreamsMax) this.#refuse(stream, NGHTTP2_REFUSED_STREAM);
+    else if (judged === 'reset' || (ends && length > 0)) this.#refuse(stream, NGHTTP2_PROTOCOL_ERROR);
+    else if (this.#heldBytes() > HTTP2_LIMITS.sessionBytesMax) this.#refuse(stream, NGHTTP2_ENHANCE_YOUR_CALM);
+    else {
+      if (judged === 'refuse') this.#spend(this.#allowances.faults);
+      const fault = isTooLarge ? 'too large' : judged === 'refuse' ? 'malformed' : null;
+      this.#begun.push({ stream, fields, ended: ends, fault });
+    }
+  }
+
+  /** What lies here for this client. */
+  #heldBytes(): number {
+    let bytes = this.#outlet.heldBytes;
+    for (const stream of this.#streams.values()) bytes += stream.heldBytes;
+    return bytes;
+  }
+
+  // ── bodies ──
+
+  dataBegins(stream: number, bytes: number, content: number): void {
+    this.#dataStream = null;
+    if (this.#state === 'settings' || this.#block.isOpen || stream === 0 || this.#numbers.isIdle(stream)) {
+      this.broken(NGHTTP2_PROTOCOL_ERROR);
+      return;
+    }
+    this.#credit -= bytes;
+    if (this.#credit < 0) this.broken(NGHTTP2_FLOW_CONTROL_ERROR);
+    else if (this.#credit < CONNECTION_WINDOW_BYTES / 2) {
+      this.#outlet.put(wordFrame(FrameType.WINDOW_UPDATE, 0, CONNECTION_WINDOW_BYTES - this.#credit));
+      this.#credit = CONNECTION_WINDOW_BYTES;
+    }
+    const open = this.#streams.get(stream);
+    if (open === undefined) this.#dataOfClosed(stream);
+    else if (open.requestEnded) this.#refuse(open, NGHTTP2_STREAM_CLOSED);
+    else if (!open.comes(bytes)) this.#refuse(open, NGHTTP2_FLOW_CONTROL_ERROR);
+    else if (open.contentLeft >= 0 && content > open.contentLeft) this.#refuse(open, NGHTTP2_PROTOCOL_ERROR);
+    else {
+      if (open.contentLeft >= 0) open.contentLeft -= content;
+      if (content > 0) this.#allowances.control.came(content);
+      else this.#spend(this.#allowances.control);
+      this.#dataStream = open;
+    }
+  }
+
+  #dataOfClosed(stream: number): void {
+    if (this.#numbers.mayStillSend(stream)) return;
+    this.sendReset(stream, NGHTTP2_STREAM_CLOSED);
+    this.#spend(this.#allowances.faults);
+  }
+
+  data(piece: Buffer): void {
+    this.#dataStream?.data(ownBytes(piece));
+  }
+
+  dataEnds(stream: number, endsStream: boolean): void {
+    const open = this.#dataStream;
+    this.#dataStream = null;
+    if (!endsStream) return;
+    if (open === null || !open.isOpen) this.#numbers.ended(stream);
+    else if (open.contentLeft > 0) this.#refuse(open, NGHTTP2_PROTOCOL_ERROR);
+    else open.endRequest(NO_FIELDS);
+  }
+
+  // ── what becomes of it ──
+
+  #spend(allowance: Allowance | ControlFrames): void {
+    if (!allowance.spend(() => performance.now())) this.#end(NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+
+  /** Resets one stream for what its client did. */
+  #refuse(stream: ClientStream, code: number): void {
+    stream.reset(code);
+    this.#spend(this.#allowances.faults);
+  }
+
+  broken(code: number): void {
+    this.#end(code);
   }
 }

@@ -8,12 +8,13 @@ import type { Lender } from '../matching/slots.ts';
 import { causeOf } from '../visits/retry-policy.ts';
 import { ApplicationSession, type SessionOwner } from './application-session.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
-import { type ClientStream, canRespond } from './client-stream.ts';
+import type { ClientStream } from './client-stream.ts';
 import { fieldsOf } from './exchange-fields.ts';
 import { type Fields, NO_FIELDS, only, passesInResponse, passesInTrailers } from './fields.ts';
-import type { StreamOwner } from './guarded-stream.ts';
 import { wireLimits } from './http2-limits.ts';
+import { canRespond } from './response-fields.ts';
 import { ResponseWriter } from './response-writer.ts';
+import type { StreamOwner } from './stream-owner.ts';
 
 /** A longer body is not kept for another attempt. */
 const REPLAY_BYTES_MAX = 32_768;

@@ -1,6 +1,5 @@
 /** Fields of HTTP/2 as flat lists: a name from outside is never a key of an object, and repeated fields stay apart. */
 
-import { type IncomingHttpHeaders, type OutgoingHttpHeaders, sensitiveHeaders } from 'node:http2';
 import { CONCURRENCY_FIELD, isForbiddenTrailer } from '../http1/trailers.ts';
 
 export { CONCURRENCY_FIELD };
@@ -15,7 +14,7 @@ export interface Fields extends ReadonlyArray<string> {
 
 export const NO_FIELDS: Fields = [];
 
-/** RFC 9113 section 8.2.2: fields of a connection of HTTP/1.1 have no place in HTTP/2. Node throws when it is to send one. */
+/** RFC 9113 section 8.2.2: fields of a connection of HTTP/1.1 have no place in HTTP/2. */
 const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
   'connection',
   'http2-settings',
@@ -25,15 +24,20 @@ const CONNECTION_SPECIFIC: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-export function isConnectionSpecific(name: string): boolean {
-  return CONNECTION_SPECIFIC.has(name);
+/** Those of them that make a message malformed; the others are left out. */
+const MALFORMED: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+/** Whether fields belong to no other protocol, and none of them is a pseudo-field: those of trailers, or behind the pseudo-fields of a head. */
+export function areRegular(fields: Fields, first: number): boolean {
+  for (let i = first; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (name.startsWith(':') || MALFORMED.has(name)) return false;
+  }
+  return true;
 }
 
-/** The fields of an event of Node's: `raw` as they came, `headers` as Node joins them. */
-export function fieldsFrom(raw: readonly string[] | undefined, headers: IncomingHttpHeaders): Fields {
-  // Node's types say that it is a list of numbers.
-  const never = (headers as Record<symbol, readonly string[] | undefined>)[sensitiveHeaders] ?? [];
-  return withNeverIndexed(raw ?? NO_FIELDS, never);
+export function isConnectionSpecific(name: string): boolean {
+  return CONNECTION_SPECIFIC.has(name);
 }
 
 /** The names that no hop may keep in its compression table. */
@@ -72,34 +76,16 @@ export function passesInTrailers(name: string, message: 'request' | 'response'):
   return !name.startsWith(':') && !isConnectionSpecific(name) && !isForbiddenTrailer(name, message);
 }
 
-/**
- * The most bytes of one header block that sessions of ours send, by nghttp2's estimate. It is above what we read: every answer and
- * request head that was accepted can be sent. A block above nghttp2's default of 64 KiB would end the session.
- */
+/** The most bytes of one header block that is sent. It is above what is read: every head that was accepted can be sent. */
 export const BLOCK_BYTES_MAX = 131_072;
-/** How nghttp2 estimates a block (nghttp2_hd_deflate_bound). */
+/** An upper bound of what HPACK adds. */
 const BLOCK_OVERHEAD_BYTES = 17;
 const FIELD_OVERHEAD_BYTES = 12;
-/** `:status` and the `date` that Node adds. */
+/** `:status`, and the `date` that is added. */
 const OWN_FIELDS_BYTES = 128;
 
 export function fitsBlock(fields: Fields): boolean {
   let bytes = BLOCK_OVERHEAD_BYTES + OWN_FIELDS_BYTES + (fields.length / 2) * FIELD_OVERHEAD_BYTES;
   for (const text of fields) bytes += text.length;
   return bytes <= BLOCK_BYTES_MAX;
-}
-
-/** The shape that Node's API takes. A null prototype: `constructor` and `__proto__` are names like any other. */
-export function headersOf(fields: Fields): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = Object.create(null);
-  for (let i = 0; i < fields.length; i += 2) {
-    const [name, value] = [fields[i] as string, fields[i + 1] as string];
-    const before = headers[name];
-    if (before === undefined) headers[name] = value;
-    else if (Array.isArray(before)) before.push(value);
-    else headers[name] = [String(before), value];
-  }
-  const never = fields[NEVER_INDEXED];
-  if (never !== undefined) Object.assign(headers, { [sensitiveHeaders]: never });
-  return headers;
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:http2';
-import { FrameFlag, FrameType, HEAD_BYTES } from './frame-walk.ts';
+import { FrameFlag, FrameType, HEAD_BYTES } from './frames.ts';
 import { PAYLOAD_BYTES_MAX } from './hpack-encoder.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -12,7 +12,7 @@ export interface FrameSink {
   dataBegins(stream: number, bytes: number, content: number): void;
   /** A piece of its content. It may be a part of what `take` was given. */
   data(piece: Buffer): void;
-  dataEnds(endsStream: boolean): void;
+  dataEnds(stream: number, endsStream: boolean): void;
   /** It can't be understood: by what error. */
   broken(code: number): void;
 }
@@ -127,7 +127,7 @@ export class FrameDecoder {
   #endDataIfWhole(): void {
     if (this.#left > 0 || !this.#isOpen) return;
     this.#headBytes = 0;
-    this.#sink.dataEnds((this.#flags & FrameFlag.END_STREAM) !== 0);
+    this.#sink.dataEnds(this.#stream, (this.#flags & FrameFlag.END_STREAM) !== 0);
   }
 
   #break(code: number): void {

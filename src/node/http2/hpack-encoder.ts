@@ -1,5 +1,5 @@
 import { type Fields, neverIndexed } from './fields.ts';
-import { FrameFlag, FrameType, frameHead, HEAD_BYTES } from './frame-walk.ts';
+import { FrameFlag, FrameType, frameHead, HEAD_BYTES } from './frames.ts';
 import { STATIC_TABLE } from './hpack-table.ts';
 
 /** No frame of ours is larger: all peers take this size (RFC 9113 section 4.2). */

@@ -7,8 +7,8 @@ export const HTTP2_LIMITS = {
   cookieCrumbsMax: 1_000,
   /** Streams that are refused or reset for the client's fault, at once, and a tenth of it in each second. */
   faultsMax: 100,
-  /** Memory that one session may occupy, in MB. */
-  sessionMegabytesMax: 4,
+  /** What may lie here for one connection before its next request is refused. */
+  sessionBytesMax: 4 * 1_048_576,
 } as const;
 
 const RATE_SHARE = 0.1;

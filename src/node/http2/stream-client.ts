@@ -1,16 +1,15 @@
-import type { ServerHttp2Stream } from 'node:http2';
 import { PullproxyError } from '../../errors.ts';
 import type { HttpService } from '../http1/connection.ts';
 import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
 import { nextRequest } from '../http1/next-request.ts';
 import { errorResponse } from '../http1/own-responses.ts';
-import { ClientStream } from './client-stream.ts';
+import type { ClientStream } from './client-stream.ts';
 import { Http2Exchange } from './exchange.ts';
 import type { Fields } from './fields.ts';
-import type { StreamOwner } from './guarded-stream.ts';
 import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
 import { ResponseWriter } from './response-writer.ts';
+import type { StreamOwner } from './stream-owner.ts';
 import type { WindowBudget } from './upload-windows.ts';
 
 /** What a connection of HTTP/2 needs from its node. */
@@ -30,25 +29,16 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   #http2Exchange: Http2Exchange | null = null;
   #framing: RequestFraming = 'none';
 
-  constructor(stream: ServerHttp2Stream, method: string, service: Http2Service) {
-    this.#stream = new ClientStream(stream, this, service.limits);
+  constructor(stream: ClientStream, service: Http2Service) {
+    this.#stream = stream;
     this.#service = service;
-    this.#writer = new ResponseWriter(this.#stream, method);
+    this.#writer = new ResponseWriter(stream, stream.method);
+    stream.owner = this;
   }
 
   /** Of a request that has no slot yet. */
   get keepsBody(): boolean {
     return this.#exchange?.isHeld === true;
-  }
-
-  /** `sentBytes` tells how much of the answer's body was sent. */
-  whenSent(sentBytes: () => number): void {
-    this.#stream.sentBytes = sentBytes;
-  }
-
-  /** Calls `taken` whenever a part of the request's body was taken from the stream. */
-  whenTaken(taken: () => void): void {
-    this.#stream.taken = taken;
   }
 
   get where(): 'visit' {

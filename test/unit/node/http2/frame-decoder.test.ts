@@ -21,7 +21,7 @@ class Notes implements FrameSink {
     this.#content += piece.toString('latin1');
   }
 
-  dataEnds(endsStream: boolean): void {
+  dataEnds(_stream: number, endsStream: boolean): void {
     this.said.push(`${this.#content} ${endsStream}`);
   }
 

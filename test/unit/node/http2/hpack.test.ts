@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Fields, neverIndexed, withNeverIndexed } from '../../../../src/node/http2/fields.ts';
-import { HEAD_BYTES } from '../../../../src/node/http2/frame-walk.ts';
+import { HEAD_BYTES } from '../../../../src/node/http2/frames.ts';
 import { type DecodedBlock, HpackDecoder } from '../../../../src/node/http2/hpack-decoder.ts';
 import { headersFrame } from '../../../../src/node/http2/hpack-encoder.ts';
 import { blocksOf } from '../../../support/hpack-blocks.ts';

@@ -139,7 +139,7 @@ describe('of the requests of one connection', () => {
     expect((await askHttp2(session, {})).status).toBe(404);
   });
 
-  test(`one is refused while answers that nobody reads fill ${HTTP2_LIMITS.sessionMegabytesMax} MB, and served when they were read`, async () => {
+  test(`one is refused while answers that nobody reads fill ${HTTP2_LIMITS.sessionBytesMax} bytes, and served when they were read`, async () => {
     const answers = 80;
     const app = await ScriptedApp.serving(() => ok(Buffer.alloc(200_000)));
     const { port } = await startServedNode(app.port, { concurrency: 200 });

@@ -1,24 +1,29 @@
 import { constants } from 'node:http2';
-import { FrameFlag } from './frame-walk.ts';
+import { FrameFlag } from './frames.ts';
 import { type DecodedBlock, HpackDecoder } from './hpack-decoder.ts';
 
-/** Of an answer's head, as for HTTP/1.1. */
-const FIELDS_MAX = 1_024;
-const BYTES_MAX = 131_072;
 /** Of a block as it is sent, compressed. */
 const BLOCK_BYTES_MAX = 131_072;
+const CONTINUATIONS_MAX = 64;
 const PRIORITY_BYTES = 5;
 const NOTHING: Buffer = Buffer.alloc(0);
 const { NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_FRAME_SIZE_ERROR } = constants;
 
-/** The header block that an application sends: a HEADERS frame and the CONTINUATIONs that follow. */
-export class ResponseBlock {
-  readonly #decoder = new HpackDecoder(FIELDS_MAX, BYTES_MAX);
+/** The header blocks that a peer sends: each a HEADERS frame and the CONTINUATIONs that follow. */
+export class HeaderAssembly {
+  readonly #decoder: HpackDecoder;
   #stream = 0;
   #bytes: Buffer = NOTHING;
   /** CONTINUATIONs are awaited. */
   isOpen = false;
   endsStream = false;
+
+  #continuations = 0;
+
+  /** A block may have so many fields, and so many bytes, as RFC 9113 section 6.5.2 counts them. */
+  constructor(fieldsMax: number, bytesMax: number) {
+    this.#decoder = new HpackDecoder(fieldsMax, bytesMax);
+  }
 
   get isWhole(): boolean {
     return !this.isOpen;
@@ -32,6 +37,7 @@ export class ResponseBlock {
     const to = payload.length - (hasPadding ? (payload[0] as number) : 0);
     if (to < from) return NGHTTP2_PROTOCOL_ERROR;
     this.#stream = stream;
+    this.#continuations = 0;
     this.endsStream = (flags & FrameFlag.END_STREAM) !== 0;
     this.isOpen = (flags & FrameFlag.END_HEADERS) === 0;
     const fragment = payload.subarray(from, to);
@@ -41,7 +47,8 @@ export class ResponseBlock {
 
   goOn(stream: number, flags: number, payload: Buffer): number {
     if (!this.isOpen || stream !== this.#stream) return NGHTTP2_PROTOCOL_ERROR;
-    if (this.#bytes.length + payload.length > BLOCK_BYTES_MAX) return NGHTTP2_ENHANCE_YOUR_CALM;
+    if (this.#bytes.length + payload.length > BLOCK_BYTES_MAX || ++this.#continuations > CONTINUATIONS_MAX)
+      return NGHTTP2_ENHANCE_YOUR_CALM;
     this.#bytes = Buffer.concat([this.#bytes, payload]);
     this.isOpen = (flags & FrameFlag.END_HEADERS) === 0;
     return NGHTTP2_NO_ERROR;

@@ -1,0 +1,44 @@
+/** Types and flags of frames (RFC 9113 section 6, RFC 9218 section 7.1). */
+export const FrameType = {
+  DATA: 0,
+  HEADERS: 1,
+  PRIORITY: 2,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+  CONTINUATION: 9,
+} as const;
+export const FrameFlag = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;
+
+export const HEAD_BYTES = 9;
+
+/** Writes a frame's head. Its payload of `length` bytes follows. */
+export function frameHead(out: Buffer, at: number, type: number, flags: number, stream: number, length: number): void {
+  out[at] = length >> 16;
+  out[at + 1] = length >> 8;
+  out[at + 2] = length;
+  out[at + 3] = type;
+  out[at + 4] = flags;
+  out.writeUInt32BE(stream, at + 5);
+}
+
+/** A frame that carries one number: RST_STREAM, WINDOW_UPDATE. */
+export function wordFrame(type: number, stream: number, word: number): Buffer {
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + 4);
+  frame.writeUIntBE(4, 0, 3);
+  frame[3] = type;
+  frame[4] = 0;
+  frame.writeUInt32BE(stream, 5);
+  frame.writeUInt32BE(word, HEAD_BYTES);
+  return frame;
+}
+
+export function goAwayFrame(lastStream: number, code: number): Buffer {
+  const frame = Buffer.concat([wordFrame(FrameType.GOAWAY, 0, lastStream), Buffer.alloc(4)]);
+  frame.writeUIntBE(8, 0, 3);
+  frame.writeUInt32BE(code, HEAD_BYTES + 4);
+  return frame;
+}

@@ -1,0 +1,69 @@
+import type { ClientStream } from './client-stream.ts';
+import { areRegular, type Fields } from './fields.ts';
+
+/** A request that has begun. */
+export interface OpenedRequest {
+  readonly stream: ClientStream;
+  readonly fields: Fields;
+  /** It has no body. */
+  readonly ended: boolean;
+  /** Why it is answered here, where it is. */
+  readonly fault: 'malformed' | 'too large' | null;
+}
+
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
+const AUTHORITY = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]*$/;
+const HOST = /^[A-Za-z0-9\-._~%!$&'()*+,;=:@[\]]*$/;
+const PATH = /^\/[\x21-\x7e\x80-\xff]*$/;
+
+/** `reset`: malformed in a way that leaves nothing to be answered. `refuse`: it is answered with 400. */
+export type HeadVerdict = 'fine' | 'reset' | 'refuse';
+
+/** Judges a request's head (RFC 9113 section 8.3.1). */
+export function judgeHead(fields: Fields): HeadVerdict {
+  const pseudo = new Map<string, string>();
+  let first = 0;
+  for (; first < fields.length && (fields[first] as string).startsWith(':'); first += 2) {
+    const name = fields[first] as string;
+    if (pseudo.has(name)) return 'reset';
+    pseudo.set(name, fields[first + 1] as string);
+  }
+  const [method, scheme, path, authority] = [':method', ':scheme', ':path', ':authority'].map((name) => pseudo.get(name));
+  const known = [method, scheme, path, authority].filter((value) => value !== undefined).length;
+  if (known !== pseudo.size || method === undefined || !METHOD.test(method)) return 'reset';
+  if (method === 'CONNECT') {
+    if (scheme !== undefined || path !== undefined || authority === undefined) return 'reset';
+  } else if (scheme === undefined || !SCHEME.test(scheme) || path === undefined) return 'reset';
+  else if (!PATH.test(path) && (path !== '*' || method !== 'OPTIONS')) return 'reset';
+  if (authority !== undefined && !AUTHORITY.test(authority)) return 'reset';
+  return judgeRegular(fields, first);
+}
+
+function judgeRegular(fields: Fields, first: number): HeadVerdict {
+  if (!areRegular(fields, first)) return 'reset';
+  let hasLength = false;
+  for (let i = first; i < fields.length; i += 2) {
+    const value = fields[i + 1] as string;
+    switch (fields[i]) {
+      case 'te':
+        if (value.toLowerCase() !== 'trailers') return 'reset';
+        break;
+      case 'content-length':
+        if (hasLength || !/^\d{1,15}$/.test(value)) return 'reset';
+        hasLength = true;
+        break;
+      case 'host':
+        if (!HOST.test(value)) return 'refuse';
+        break;
+      default:
+    }
+  }
+  return 'fine';
+}
+
+/** -1: it says none. */
+export function contentLengthOf(fields: Fields): number {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'content-length') return Number(fields[i + 1]);
+  return -1;
+}
