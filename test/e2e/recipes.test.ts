@@ -149,12 +149,9 @@ test('a process of this machine', async () => {
   });
 
   test('that its scheduler would start again is stopped when it has left', async () => {
-    const restarting = join(folder, 'start.sh');
-    const script = readFileSync(join(RECIPES, 'docker/start.sh'), 'utf8').replace('--detach --rm', '--detach --restart=always');
-    writeFileSync(restarting, script, { mode: 0o755 });
     await setRoute(redis.url, route, `stopCommand=${JSON.stringify([join(RECIPES, 'docker/stop.sh')])}`);
     writeFileSync(envFile(), `${readFileSync(envFile(), 'utf8')}PULLPROXY_LINGER=30s\n`);
-    const all = { PULLPROXY_ENV: envFile(), DOCKER_ARGS: '--network host --label pullproxy.test=recipe' };
+    const all = { PULLPROXY_ENV: envFile(), DOCKER_ARGS: '--network host --label pullproxy.test=recipe --restart=on-failure:3' };
     const given = Object.keys(all).flatMap((name) => ['--command-env', name]);
     scaler = await startProcess(
       [
@@ -164,7 +161,7 @@ test('a process of this machine', async () => {
         '--allow-route-commands',
         ...given,
         '--',
-        restarting,
+        join(RECIPES, 'docker/start.sh'),
         'pullproxy',
         'node',
         'deploy/examples/demo-app.mjs',

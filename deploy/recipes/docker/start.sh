@@ -15,8 +15,11 @@ name="pullproxy-$START_ID"
 # A scaler that took over from one that died may run this a second time, under the same id.
 if docker container inspect "$name" >/dev/null 2>&1; then exit 0; fi
 
-# --rm: an instance that has left leaves nothing behind. --stop-timeout: docker stop lets it drain.
+# --rm: an instance that has left leaves nothing behind. Docker takes no --restart policy beside it: then stop.sh removes the container.
+remove=--rm
+case " ${DOCKER_ARGS:-}" in *' --restart'*) remove= ;; esac
+# --stop-timeout: docker stop lets it drain.
 # shellcheck disable=SC2086
-exec docker run --detach --rm --init --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
+exec docker run --detach $remove --init --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
   --env-file "${PULLPROXY_ENV:-/etc/pullproxy/app.env}" --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" \
   ${DOCKER_ARGS:-} "$image" linker -- "$@"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Stops the container of an instance that has left, where DOCKER_ARGS has a --restart policy (without --rm) that would start it again:
+# Removes the container of an instance that has left, where DOCKER_ARGS has a --restart policy that would start it again. Choose
+# --restart=on-failure:3, so that an application that crashes at its start is not started for ever; always and unless-stopped would.
 #
 #   pullproxy route set app.example.com 'stopCommand=["deploy/recipes/docker/stop.sh"]'
 #
