@@ -1,6 +1,6 @@
 /**
  * A web application to try pullproxy with; needs nothing but Node. It listens at $PORT, says which process answered, and
- * takes its time: each GET /work keeps it busy for 300 ms.
+ * takes its time: each GET /work keeps it busy for 300 ms. GET /limit?n=5 lets it say that it takes 5 requests at once.
  */
 import { createServer } from 'node:http';
 
@@ -8,9 +8,12 @@ const WORK_MS = 300;
 let atOnce = 0;
 
 const server = createServer((request, response) => {
-  const { pathname } = new URL(request.url, 'http://demo');
+  const { pathname, searchParams } = new URL(request.url, 'http://demo');
   if (pathname === '/') {
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(PAGE);
+  } else if (pathname === '/limit') {
+    // What this instance takes from now on. pullproxy takes the field out of the response.
+    response.writeHead(200, { 'content-type': 'text/plain', 'pullproxy-concurrency': searchParams.get('n') ?? '' }).end('ok\n');
   } else if (pathname === '/work') {
     work(response);
   } else {
@@ -65,6 +68,7 @@ const PAGE = `<!doctype html>
 <p>Send it more than it can take. Each request is ${WORK_MS} ms of work; none gets lost: those that find no free instance are held,
 and more instances are started for them. Left alone, the instances leave again.</p>
 <button class="main" data-count="30">Send a crowd of 30</button><button data-count="1">Send one</button>
+<p><label>An instance takes <input id="limit" type="range" min="1" max="10" value="2"> <output id="takes">2</output> at once</label></p>
 <div id="requests" aria-hidden="true"></div>
 <p id="summary" role="status"></p>
 <ul id="instances"></ul>
@@ -82,6 +86,11 @@ let origins = [''].concat(local ? ['a', 'b', 'c', 'd'].map((name) => 'http://' +
 for (const button of document.querySelectorAll('button')) {
   button.onclick = () => crowd(Number(button.dataset.count));
 }
+
+// The instance that answers says the new limit in its response: it holds from then on.
+const slider = document.getElementById('limit');
+slider.oninput = () => document.getElementById('takes').textContent = slider.value;
+slider.onchange = () => fetch('/limit?n=' + slider.value, fresh);
 
 async function crowd(count) {
   if (open === 0) document.getElementById('requests').replaceChildren();

@@ -29,6 +29,10 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
   'npm run check': ['.ci/run', 'npm run check'],
   'curl http://127.0.0.1:8080/': ['test/e2e/package.test.ts', 'brings an application to a client'],
   'npx node src/cli/main.ts dev --concurrency 1 --max-instances 4 -- python3 app.py': ['test/e2e/dev.test.ts', "startProcess(['dev'"],
+  'curl --unix-socket "$PULLPROXY_CONTROL" --request PUT --data 8 http://control/concurrency': [
+    'deploy/examples/limits/take.sh',
+    '--unix-socket "$PULLPROXY_CONTROL" --request PUT --data',
+  ],
   'docker compose up --build': ['test/e2e/compose.test.ts', "'up', '--detach', '--build'"],
   'mkdir ../cluster': ['test/e2e/package.test.ts', 'mkdirSync(project())'],
   'npm pack --silent --pack-destination ../cluster': ['test/e2e/package.test.ts', "['pack', '--json'"],

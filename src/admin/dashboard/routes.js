@@ -181,7 +181,7 @@ function start({ id, ageMs, leftMs }) {
   );
 }
 
-function instance({ id, seq, concurrency, active, node, state, version }, at, isNewest) {
+function instance({ id, seq, concurrency, setBy, active, node, state, version }, at, isNewest) {
   return h(
     'tr',
     { key: id, class: state },
@@ -198,11 +198,11 @@ function instance({ id, seq, concurrency, active, node, state, version }, at, is
     ),
     h('td', {}, h('a', { href: nodeAddress(node), text: node })),
     h('td', { class: 'number', text: age(at - seq) }),
-    h('td', {}, bar(active, concurrency)),
+    h('td', {}, bar(active, concurrency, setBy)),
   );
 }
 
-function bar(active, concurrency) {
+function bar(active, concurrency, setBy) {
   const share = concurrency === 0 ? 0 : Math.min(1, active / concurrency);
   return h(
     'div',
@@ -217,6 +217,6 @@ function bar(active, concurrency) {
       },
       h('i'),
     ),
-    h('span', { class: 'number', text: `${number(active)} / ${number(concurrency)}` }),
+    h('span', { class: 'number', text: `${number(active)} / ${number(concurrency)}`, title: setBy ? `limit set by: ${setBy}` : '' }),
   );
 }
