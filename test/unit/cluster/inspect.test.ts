@@ -133,11 +133,6 @@ describe('what contradicts itself', () => {
       [`odd ${ROUTE}:free: 11 slots free, and ready instances have 10 in all`],
     ],
     [
-      'an instance that serves too many',
-      { [`${ROUTE}:instances`]: stored('hash', { i1: ready({ active: 11 }) }) },
-      [`broken ${ROUTE}:instances: instance i1 serves 11 at once and takes 10`],
-    ],
-    [
       'an instance at a node that is gone',
       { [`${ROUTE}:instances`]: stored('hash', { i1: ready({ node: 'gone' }) }) },
       [`odd ${ROUTE}:instances: instance i1 is at home at node gone, which has not been heard here lately`],
