@@ -17,7 +17,7 @@ import type { DecodedBlock } from './hpack-decoder.ts';
 import { HTTP2_LIMITS } from './http2-limits.ts';
 import { Outlet } from './outlet.ts';
 import { PrefaceReader } from './preface.ts';
-import { contentLengthOf, judgeHead, type OpenedRequest } from './request-fields.ts';
+import { contentLengthOf, judgeBlock, type OpenedRequest } from './request-fields.ts';
 import { readSettings, Setting, settingsFrame } from './settings.ts';
 import { StreamNumbers } from './stream-numbers.ts';
 import { Turns } from './turns.ts';
@@ -307,11 +307,12 @@ export class ClientWire implements FrameSink, ResponseWire {
     else open.endRequest(fields);
   }
 
-  #begin(id: number, { fields, isMalformed, isTooLarge }: DecodedBlock, ends: boolean): void {
+  #begin(id: number, block: DecodedBlock, ends: boolean): void {
+    const { fields, isTooLarge } = block;
     this.#numbers.opened(id);
     // It was told so.
     if (id > this.#numbers.lastServed) return;
-    const judged = isMalformed || isTooLarge ? 'refuse' : judgeHead(fields);
+    const judged = judgeBlock(block);
     const length = judged === 'fine' ? contentLengthOf(fields) : -1;
     const upload = ends ? null : new UploadWindow(this.#budget, performance.now());
     const method = fields[fields.indexOf(':method') + 1] ?? '';

@@ -1,4 +1,5 @@
 import { constants } from 'node:http2';
+import { numberOf } from './frame-rules.ts';
 import { FrameFlag } from './frames.ts';
 import { type DecodedBlock, HpackDecoder } from './hpack-decoder.ts';
 
@@ -36,6 +37,8 @@ export class HeaderAssembly {
     if (payload.length < from) return NGHTTP2_FRAME_SIZE_ERROR;
     const to = payload.length - (hasPadding ? (payload[0] as number) : 0);
     if (to < from) return NGHTTP2_PROTOCOL_ERROR;
+    // A stream that depends on itself (RFC 7540 section 5.3.1): as with PRIORITY.
+    if (from >= PRIORITY_BYTES && numberOf(payload.subarray(from - PRIORITY_BYTES)) === stream) return NGHTTP2_PROTOCOL_ERROR;
     this.#stream = stream;
     this.#continuations = 0;
     this.endsStream = (flags & FrameFlag.END_STREAM) !== 0;

@@ -1,5 +1,6 @@
 import type { ClientStream } from './client-stream.ts';
 import { areRegular, type Fields } from './fields.ts';
+import type { DecodedBlock } from './hpack-decoder.ts';
 
 /** A request that has begun. */
 export interface OpenedRequest {
@@ -19,6 +20,12 @@ const PATH = /^\/[\x21-\x7e\x80-\xff]*$/;
 
 /** `reset`: malformed in a way that leaves nothing to be answered. `refuse`: it is answered with 400. */
 export type HeadVerdict = 'fine' | 'reset' | 'refuse';
+
+/** Judges a header block that begins a request. A name in upper case is no request of HTTP/2 (RFC 9113 section 8.2.1). */
+export function judgeBlock({ fields, isMalformed, isTooLarge }: DecodedBlock): HeadVerdict {
+  if (isMalformed) return fields.some((text, i) => i % 2 === 0 && /[A-Z]/.test(text)) ? 'reset' : 'refuse';
+  return isTooLarge ? 'refuse' : judgeHead(fields);
+}
 
 /** Judges a request's head (RFC 9113 section 8.3.1). */
 export function judgeHead(fields: Fields): HeadVerdict {

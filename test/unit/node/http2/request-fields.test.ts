@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { areRegular } from '../../../../src/node/http2/fields.ts';
-import { contentLengthOf, judgeHead } from '../../../../src/node/http2/request-fields.ts';
+import { contentLengthOf, judgeBlock, judgeHead } from '../../../../src/node/http2/request-fields.ts';
 
 const HEAD = [':method', 'GET', ':scheme', 'https', ':path', '/', ':authority', 'app.test'];
 
@@ -55,6 +55,13 @@ describe('a head of HTTP/2', () => {
     ['a length beyond all numbers', [...HEAD, 'content-length', '1'.repeat(16)]],
   ])('with %s resets its stream', (_what, fields) => {
     expect(judgeHead(fields)).toBe('reset');
+  });
+
+  test('with a name in upper case resets its stream, and is answered where a byte is wrong that no name has', () => {
+    const block = { isMalformed: true, isTooLarge: false };
+    expect(judgeBlock({ ...block, fields: [...HEAD, 'X-Upper', 'x'] })).toBe('reset');
+    expect(judgeBlock({ ...block, fields: [...HEAD, 'x y', 'X'] })).toBe('refuse');
+    expect(judgeBlock({ ...block, isMalformed: false, isTooLarge: true, fields: HEAD })).toBe('refuse');
   });
 
   test('with a host that is none is answered', () => {

@@ -29,6 +29,11 @@ async function goAwayOf(peer: FramePeer): Promise<number> {
 describe('a connection ends', () => {
   test.each([
     ['a SETTINGS frame on a stream', frameBytes(Type.SETTINGS, 0, 1), PROTOCOL_ERROR],
+    [
+      'a HEADERS frame that depends on its own stream',
+      frameBytes(Type.HEADERS, Flag.END_HEADERS | Flag.END_STREAM | 0x20, 1, Buffer.concat([uint32(1), Buffer.of(16), HEAD])),
+      PROTOCOL_ERROR,
+    ],
     ['a SETTINGS frame of seven bytes', frameBytes(Type.SETTINGS, 0, 0, Buffer.alloc(7)), FRAME_SIZE_ERROR],
     ['an acknowledgement of SETTINGS with content', frameBytes(Type.SETTINGS, Flag.ACK, 0, Buffer.alloc(6)), FRAME_SIZE_ERROR],
     ['a window beyond all windows', frameBytes(Type.SETTINGS, 0, 0, settings([4, 2 ** 31])), FLOW_CONTROL_ERROR],
