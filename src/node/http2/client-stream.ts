@@ -56,6 +56,8 @@ export class ClientStream {
   contentLeft: number;
   readonly #upload: UploadWindow | null;
   readonly #unread = new Pieces();
+  /** The end of a body of known length, until the client has said that it ends there: a request that goes on is malformed. */
+  #last: Buffer | null = null;
   #trailers: Fields = NO_FIELDS;
   #reads = false;
   #flows = false;
@@ -103,7 +105,7 @@ export class ClientStream {
 
   /** Bytes in both directions that lie here. */
   get heldBytes(): number {
-    return this.#unread.bytes + this.#unsent.bytes;
+    return this.#unread.bytes + (this.#last?.length ?? 0) + this.#unsent.bytes;
   }
 
   // ── the request, by its owner ──
@@ -175,6 +177,13 @@ export class ClientStream {
 
   /** A piece of the body, in memory of its own. */
   data(piece: Buffer): void {
+    const before = this.#last;
+    this.#last = this.contentLeft === 0 ? piece : null;
+    if (before !== null) this.#takeIn(before);
+    if (this.#last === null) this.#takeIn(piece);
+  }
+
+  #takeIn(piece: Buffer): void {
     if (this.#isOver) return;
     if (this.#flows && this.#unread.bytes === 0) {
       this.#pass(piece);
@@ -189,6 +198,9 @@ export class ClientStream {
   }
 
   endRequest(trailers: Fields): void {
+    const last = this.#last;
+    this.#last = null;
+    if (last !== null) this.#takeIn(last);
     this.requestEnded = true;
     this.#trailers = trailers;
     this.#endIfRead();
@@ -365,6 +377,7 @@ export class ClientStream {
   #over(code: number): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#last = null;
     this.#unread.clear();
     this.#unsent.clear();
     this.#upload?.release();

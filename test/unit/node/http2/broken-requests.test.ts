@@ -107,6 +107,21 @@ describe('where more was sent than fits all windows on the way', () => {
   });
 });
 
+test('a request whose body goes on beyond its length reaches no application as a whole (RFC 9113 section 8.1.1)', async () => {
+  const app = await ScriptedApp.listen();
+  const { port } = await startServedNode(app.port);
+  const client = await FramePeer.client(port);
+  client.headers(1, requestBlock({ ':method': 'POST', 'content-length': '10' }));
+  client.data(1, 'first');
+  const connection = await app.next();
+  await connection.takeThrough('first');
+  client.data(1, 'whole');
+  await client.judged();
+  client.data(1, 'more');
+  await connection.ended();
+  expect(connection.unread.toString()).toBe('');
+});
+
 describe('a request of unknown length that was broken off', () => {
   test.each(BREAKINGS)('by %s does not reach an application of HTTP/1.1 as a whole', async (_what, breaking) => {
     const app = await ScriptedApp.listen();
