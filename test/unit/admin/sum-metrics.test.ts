@@ -50,6 +50,8 @@ test('of nobody there is nothing', () => {
     unrouted: new Map(),
     handoffs: {},
     internalErrors: {},
+    events: {},
+    certificates: new Map(),
     redisCommands: 0,
     redisConnected: null,
     redisRefuses: false,
