@@ -90,7 +90,9 @@ export class EventRecorder {
     const key = [code, node, route, code === 'other' ? message : ''].join(' ');
     const told = this.#told.get(key);
     const now = this.#now();
-    if (told !== undefined && now - told.at < AGAIN_MS) {
+    // What ends something is told each time: otherwise that would look as if it went on.
+    const ended = this.#toldOf(row?.ends ?? []);
+    if (told !== undefined && now - told.at < AGAIN_MS && ended.length === 0) {
       told.more++;
       return;
     }
@@ -109,9 +111,13 @@ export class EventRecorder {
     this.#told.set(key, { at: now, more: 0, make });
     this.#tell(make((told?.more ?? 0) + 1));
     // What is over may come again at once.
-    for (const ended of row?.ends ?? []) {
-      for (const one of this.#told.keys()) if (one.startsWith(`${ended} `)) this.#told.delete(one);
-    }
+    for (const one of ended) this.#told.delete(one);
+  }
+
+  /** The keys of what was told with these codes. */
+  #toldOf(codes: readonly string[]): string[] {
+    if (codes.length === 0) return [];
+    return [...this.#told.keys()].filter((key) => codes.includes(key.slice(0, key.indexOf(' '))));
   }
 
   /** Events of the directory; while it is away, what this process could not tell it yet. */

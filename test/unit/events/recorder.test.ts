@@ -29,6 +29,21 @@ test('what repeats is told once a minute, with how often it happened', async () 
   expect(recorder.counts).toEqual({ 'warning linker_refused': 1_001 });
 });
 
+test('what ends something is told each time, also when it was told a moment ago', async () => {
+  const { eventLog } = record();
+  for (let i = 0; i < 2; i++) {
+    recorder.take(30, 'connected to Redis', {});
+    recorder.take(WARN, 'disconnected from Redis', {});
+  }
+  recorder.take(30, 'connected to Redis', {});
+  // Nothing is left to be ended.
+  recorder.take(30, 'connected to Redis', {});
+  await recorder.flush();
+  const { events } = await eventLog.since(null, 10);
+  const [up, down] = ['redis_connected', 'redis_disconnected'];
+  expect(events.map(({ code }) => code)).toEqual([up, down, up, down, up]);
+});
+
 test('who connects to the backend port and leaves is no trouble', async () => {
   const { eventLog } = record();
   recorder.take(WARN, 'linker refused', { peer: '10.0.0.1:1', reason: 'the peer closed the link' });
