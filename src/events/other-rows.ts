@@ -207,6 +207,12 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'openssl rand -hex 24 makes a good one.',
     24 * 60 * MINUTE,
   ),
+  'the application gets no control socket': wrong(
+    'warning',
+    'no_control',
+    (say) => `has no control socket for its application: ${say('reason')}`,
+    'Give it a directory that can be written (TMPDIR), or another place (--control).',
+  ),
   OpenTelemetry: wrong('warning', 'telemetry', (say) => `traces can not be sent: ${say('reason')}`, 'Requests go on without them.'),
   'the last traces could not be sent': happened('telemetry_end', () => 'the last traces could not be sent'),
 };

@@ -14,6 +14,9 @@ const ALIVE_TIMEOUT_MS = 1_000;
 /** Nobody else may connect. */
 const OTHERS_NOTHING = 0o177;
 
+/** A container with a read-only file system has this directory in memory. */
+const SHARED_MEMORY = '/dev/shm';
+
 /** A path, an address, or 'own': a socket in a new directory that only this user may enter. */
 export type ControlPlace = string | HostPort | 'own';
 
@@ -53,14 +56,16 @@ async function bindAddress(server: Server, place: HostPort): Promise<BoundPlace>
 }
 
 function newDirectory(): string {
-  try {
-    // Its mode is 0700.
-    return mkdtempSync(join(tmpdir(), 'pullproxy-'));
-  } catch (error) {
-    throw new ConfigError([
-      `no directory for the control socket can be made in ${tmpdir()}: ${reasonOf(error)}; --control says another place`,
-    ]);
+  const reasons: string[] = [];
+  for (const directory of [tmpdir(), SHARED_MEMORY]) {
+    try {
+      // Its mode is 0700.
+      return mkdtempSync(join(directory, 'pullproxy-'));
+    } catch (error) {
+      reasons.push(reasonOf(error));
+    }
   }
+  throw new ConfigError([`no directory for the control socket can be made: ${reasons.join('; ')}; --control says another place`]);
 }
 
 function checkLength(path: string, own: boolean): void {

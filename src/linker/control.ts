@@ -2,8 +2,10 @@
  * The socket at which an application says how much load it takes, in HTTP/1.1: for applications that do not speak HTTP to their clients, and
  * for those that want to say it before they answer. Only the user of the linker may connect.
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { guard, internalError, unawaited } from '../boundary.ts';
+import type { Log } from '../log.ts';
 import { openApi } from './control-openapi.ts';
 import { type BoundPlace, bindControl, type ControlPlace } from './control-path.ts';
 import type { InstanceControl } from './instance-control.ts';
@@ -50,6 +52,16 @@ export class Control {
     // The application keeps the process alive, not its socket.
     server.unref();
     return new Control(server, bound);
+  }
+
+  /** At a place of its own. Undefined: there is none, and the application does without, as before there was a control. */
+  static async openOwn(log: Log): Promise<Control | undefined> {
+    try {
+      return await Control.open('own');
+    } catch (error) {
+      log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'the application gets no control socket');
+      return undefined;
+    }
   }
 
   /** Requests are answered from now on. */

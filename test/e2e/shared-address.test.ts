@@ -192,7 +192,8 @@ afterEach(async () => {
     lan.run('router', 'sysctl', '-w', 'net.ipv4.ip_forward=1', 'net.ipv4.fib_multipath_hash_policy=1');
     await startCluster();
     const neighbors = NODES.map(
-      (name) => `protocol bgp ${name} { local as 65000; neighbor ${ADDRESSES[name]} as 65001; bfd on; connect delay time 1; error wait time 1, 5; ipv4 { import all; export none; }; }`,
+      (name) =>
+        `protocol bgp ${name} { local as 65000; neighbor ${ADDRESSES[name]} as 65001; bfd on; connect delay time 1; error wait time 1, 5; ipv4 { import all; export none; }; }`,
     );
     const router = join(folder, 'router.conf');
     writeFileSync(

@@ -29,7 +29,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
     log.warn({ concurrency, asked: settings.concurrency, reason }, 'linker: lends fewer slots than --concurrency says');
   }
-  const control = await Control.open(settings.control ?? 'own');
+  const control = await (settings.control === undefined ? Control.openOwn(log) : Control.open(settings.control));
   const instance = new Linker({
     proxies: settings.proxy,
     route: settings.route,

@@ -50,7 +50,7 @@ export class LocalInstances {
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     const env = inheritedEnvironment();
     const version = readVersion();
-    const control = await Control.open('own');
+    const control = await Control.openOwn(own);
     const linker = new Linker({ ...times, ...same, ...asked, proxies: [proxy], control, env, startId, version, log: own });
     const over = linker.run().finally(() => this.#running.delete(linker));
     this.#running.set(linker, over);

@@ -300,8 +300,8 @@ describe('a scaler that dies', () => {
     const [active] = await jobs.getActive();
     // What a Redis that stood still for long enough does: the lock has expired.
     const expire = setInterval(() => void connection.del(`${QUEUE_PREFIX}:${QUEUE_NAME}:${active?.id}:lock`), 50);
-    await eventually('the job is taken for lost', () => logged.some(({ msg }) => String(msg).includes('was interrupted')), 15_000).finally(() =>
-      clearInterval(expire),
+    await eventually('the job is taken for lost', () => logged.some(({ msg }) => String(msg).includes('was interrupted')), 15_000).finally(
+      () => clearInterval(expire),
     );
     await eventually('the command has ended', () => logged.some(({ msg }) => msg === 'startup command finished'), 15_000);
     await eventually('the queue is empty', idle, 20_000);
