@@ -255,7 +255,8 @@ export class RouteState {
   #said(now: number, node: string, { placesMax, ...said }: InstanceInfo, isFirst: boolean): boolean {
     const isNew = this.#instances.homeOf(said.id) === null;
     const answered = this.#instances.hasAnswered(said.id);
-    const isNobodys = !this.#starts.linked(said.startId, isNew);
+    const hasStart = this.#starts.linked(said.startId, isNew);
+    const isNobodys = isNew && !hasStart;
     const isLate = isNobodys && isFirst && said.startId !== undefined && placesMax !== undefined && this.#isTooLate(placesMax);
     const info = isLate ? { ...said, state: 'draining' as const } : said;
     this.#judge(now, this.#instances.set(now, node, info));

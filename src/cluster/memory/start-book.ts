@@ -74,15 +74,21 @@ export class StartBook {
   linked(startId: string | undefined, isNew: boolean): boolean {
     if (startId !== undefined && this.#starting.delete(startId)) return true;
     if (!isNew) return true;
-    const possible = [...this.#starting.keys()].filter((start) => startId === undefined || start.includes(':'));
+    const possible = this.#oldestFirst().filter((start) => startId === undefined || start.includes(':'));
     const start = possible.find((one) => one.includes(':') && one.split(':')[0] === startId) ?? possible[0];
     return start !== undefined && this.#starting.delete(start);
   }
 
   /** The oldest start's place is taken by another instance. */
   endOldest(): void {
-    const [oldest] = this.#starting.keys();
+    const [oldest] = this.#oldestFirst();
     if (oldest !== undefined) this.#starting.delete(oldest);
+  }
+
+  /** In Redis' order: by when they are given up, then by their id. */
+  #oldestFirst(): string[] {
+    const order = ([a, untilA]: [string, number], [b, untilB]: [string, number]): number => untilA - untilB || (a < b ? -1 : 1);
+    return [...this.#starting].sort(order).map(([id]) => id);
   }
 
   /** From `failuresMax` failures on, the next start waits. */
