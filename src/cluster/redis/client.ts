@@ -39,3 +39,9 @@ export function createRedisClient(url: string, options: ClientOptions, inCluster
     failoverDetector: true,
   });
 }
+
+/** The user that it logs in as; undefined: Redis' default user. */
+export function userOf(client: RedisClient): string | undefined {
+  const { username } = client instanceof Cluster ? (client.options.redisOptions ?? {}) : client.options;
+  return username === undefined || username === '' || username === 'default' ? undefined : username;
+}

@@ -2,6 +2,7 @@
 import { guard, unawaited } from '../../boundary.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
+import { userOf } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 
 /** What is wrong is said again while it lasts. */
@@ -34,8 +35,9 @@ export function watchRedisHealth(redis: RedisConnection, log: Log): void {
   setInterval(again, LOOK_EVERY_MS).unref();
 }
 
-/** False also where this user may not ask. */
+/** False also where it can't be asked: a user with rights of its own (deploy/redis.acl) may not, and each try would be in Redis' ACL LOG. */
 async function savesNothing(redis: RedisConnection): Promise<boolean> {
+  if (userOf(redis.client) !== undefined) return false;
   const answer = await redis.ask('config', 'get', 'save');
   return Array.isArray(answer) && answer[1] === '';
 }
