@@ -82,7 +82,7 @@ export function declarations(world: () => World): void {
       await world().observer.setRoute(route, { maxInstances: 5 });
       await world().observer.setRoute('gone.example.com', {});
       await world().observer.setRoute('gone.example.com', null);
-      await eventually('kept', () => file.saved?.all.length === 2);
+      await eventually('kept', () => file.saved?.all.length === 2 && file.saved.all.some(({ value }) => value === null));
       await a.kill();
       await world().backing.lose();
       await world().join('new');
