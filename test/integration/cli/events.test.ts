@@ -20,6 +20,9 @@ interface Happened {
   readonly text: string;
 }
 
+/** Each look is a process of its own. */
+const COMMANDS_MS = 40_000;
+
 let redis: RedisServer;
 let a: ClusterNode;
 let b: ClusterNode;
@@ -66,18 +69,20 @@ test('a linker with another secret is told in the events, in the status and in t
 
 test('a node that was killed is missing, also for who looks later, until it is back', async () => {
   b.kill('SIGKILL');
-  await eventually('missed', async () =>
-    (await troubles()).some((text) => text.startsWith('warning node_missing node b is missing since')),
+  await eventually(
+    'missed',
+    async () => (await troubles()).some((text) => text.startsWith('warning node_missing node b is missing since')),
+    COMMANDS_MS,
   );
   expect(await happened()).toContainEqual(expect.objectContaining({ code: 'node_lost', source: 'a', node: 'b' }));
   b = await startNode(redis.url, ['--id', 'b']);
-  await eventually('back', async () => !(await troubles()).some((text) => text.includes('node_missing')));
-  await eventually('told', async () => (await happened()).some(({ code, node }) => code === 'node_back' && node === 'b'));
+  await eventually('back', async () => !(await troubles()).some((text) => text.includes('node_missing')), COMMANDS_MS);
+  await eventually('told', async () => (await happened()).some(({ code, node }) => code === 'node_back' && node === 'b'), COMMANDS_MS);
 });
 
 test('a node that does not come back is forgotten when an operator says so', async () => {
   b.kill('SIGKILL');
-  await eventually('missed', async () => (await troubles()).some((text) => text.includes('node_missing')));
+  await eventually('missed', async () => (await troubles()).some((text) => text.includes('node_missing')), COMMANDS_MS);
   expect(await runCommand(['forget', 'b', '--redis', redis.url])).toMatchObject({ code: 0 });
   expect((await troubles()).filter((text) => text.includes('node_missing'))).toEqual([]);
   expect(await runCommand(['forget', 'b', '--redis', redis.url])).toMatchObject({ code: 1 });
@@ -88,14 +93,18 @@ test('a failover or restart of Redis is in the log when it is back, told by who 
   await redis.kill();
   await eventually('noticed', () => a.logs.some(({ msg }) => msg === 'disconnected from Redis'));
   await redis.restart();
-  await eventually('told', async () => {
-    const all = await happened().catch(() => []);
-    const codes = all.filter(({ source }) => source === 'a').map(({ code }) => code);
-    // Whoever beats first notices that the directory was lost.
-    const isLost = all.some(({ code }) => code === 'directory_lost');
-    return isLost && ['redis_disconnected', 'redis_connected', 'redis_failover'].every((code) => codes.includes(code));
-  });
-  await eventually('over', async () => !(await troubles()).some((text) => /redis_(disconnected|unreachable)/.test(text)));
+  await eventually(
+    'told',
+    async () => {
+      const all = await happened().catch(() => []);
+      const codes = all.filter(({ source }) => source === 'a').map(({ code }) => code);
+      // Whoever beats first notices that the directory was lost.
+      const isLost = all.some(({ code }) => code === 'directory_lost');
+      return isLost && ['redis_disconnected', 'redis_connected', 'redis_failover'].every((code) => codes.includes(code));
+    },
+    COMMANDS_MS,
+  );
+  await eventually('over', async () => !(await troubles()).some((text) => /redis_(disconnected|unreachable)/.test(text)), COMMANDS_MS);
 });
 
 test('a certificate that expires soon is said in time, and is in the metrics', async () => {
