@@ -167,9 +167,9 @@ export class ApplicationSession implements StreamHandler {
   // ── the link's side ──
 
   onData(chunk: Buffer): Ownership {
-    const keeps = this.#wire.receive(chunk);
+    const ownership = this.#wire.receive(chunk);
     this.#stream?.consumed(chunk.length);
-    return keeps ? 'kept' : 'borrowed';
+    return ownership;
   }
 
   onEnd(): void {

@@ -1,5 +1,6 @@
 import { constants } from 'node:http2';
 import { WINDOW_BYTES } from '../../link/stream.ts';
+import type { Ownership } from '../../memory/reused-reads.ts';
 import { ApplicationStream, type ApplicationStreamOwner, type RequestWire } from './application-stream.ts';
 import { ControlFrames } from './control-frames.ts';
 import { CONCURRENCY_FIELD, type Fields, fieldValue, fitsBlock } from './fields.ts';
@@ -70,7 +71,7 @@ export class ApplicationWire implements FrameSink, RequestWire {
   /** Of the DATA frame that is being read: whose it is. */
   #dataStream: ApplicationStream | null = null;
   /** Memory that `receive` was given is used beyond the call. */
-  #keeps = false;
+  #ownership: Ownership = 'borrowed';
 
   constructor(limits: WireLimits, events: ApplicationWireEvents) {
     this.#events = events;
@@ -106,11 +107,10 @@ export class ApplicationWire implements FrameSink, RequestWire {
     return this.#hasRoom;
   }
 
-  /** Returns whether the memory of `bytes` is used beyond the call. */
-  receive(bytes: Buffer): boolean {
-    this.#keeps = false;
+  receive(bytes: Buffer): Ownership {
+    this.#ownership = 'borrowed';
     this.#decoder.take(bytes);
-    return this.#keeps;
+    return this.#ownership;
   }
 
   /** Null: no block is that large. */
@@ -317,7 +317,7 @@ export class ApplicationWire implements FrameSink, RequestWire {
     const stream = this.#dataStream;
     if (stream === null || stream !== this.#current) return;
     const copies = piece.length <= COPIED_BYTES_MAX;
-    if (!copies) this.#keeps = true;
+    if (!copies) this.#ownership = 'kept';
     stream.data(copies ? Buffer.from(piece) : piece);
   }
 
