@@ -57,7 +57,7 @@ function addState(
         ...asked,
         operationId: 'state',
         summary: 'Nodes, routes, instances and troubles',
-        response: answers('State', 503),
+        response: responses('State', 503),
       },
     },
     () => reader.read(),
@@ -80,7 +80,7 @@ function addState(
   const timeline = {
     operationId: 'timeline',
     summary: 'What happened in the cluster: the last events',
-    response: answers('Timeline', 400),
+    response: responses('Timeline', 400),
   };
   const selected = {
     type: 'object',
@@ -102,7 +102,7 @@ function addState(
     },
   );
 
-  const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: answers('StartupJobs', 503) };
+  const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: responses('StartupJobs', 503) };
   app.get('/api/v1/jobs', { schema: { ...asked, ...jobs } }, async () => {
     const found = await source.jobs(JOBS_MAX);
     if (found === null) throw new RequestError(503, 'jobs_unavailable', 'the startup jobs can not be read now');
@@ -114,7 +114,7 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
   const asked = { querystring: NOTHING, params: NAMED };
   const changes = { ...asked, tags: ['changes'], security: [{ token: [] }] };
 
-  const get = { operationId: 'route', summary: "A route's settings", response: answers('ConfiguredRoute', 404, 503) };
+  const get = { operationId: 'route', summary: "A route's settings", response: responses('ConfiguredRoute', 404, 503) };
   app.get<Named>(
     '/api/v1/routes/:name',
     { schema: { ...asked, tags: ['state'], security: [{ token: [] }], ...get } },
@@ -130,7 +130,7 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
     operationId: 'setRoute',
     summary: "Sets a route's settings: these and no others. With `If-None-Match: *` only where it has none yet",
     body: { type: 'object' },
-    response: answers('ConfiguredRoute', 400, 401, 403, 412, 503),
+    response: responses('ConfiguredRoute', 400, 401, 403, 412, 503),
   };
   // One function checks keys and values, here as for the command line and the file. It refuses unknown keys
   // and reports all problems at once.
@@ -148,7 +148,7 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
     },
   );
 
-  const remove = { operationId: 'deleteRoute', summary: "Deletes a route's settings", response: answers(null, 400, 401, 403, 503) };
+  const remove = { operationId: 'deleteRoute', summary: "Deletes a route's settings", response: responses(null, 400, 401, 403, 503) };
   app.delete<Named>('/api/v1/routes/:name', { schema: { ...changes, ...remove } }, async ({ params }, reply) => {
     await source.deleteRoute(nameOf(params));
     return reply.code(204).send();
@@ -225,7 +225,7 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
     operationId: 'forgetNode',
     summary: 'Says that a missing node does not come back',
     params: NODE,
-    response: answers(null, 401, 403, 404, 503),
+    response: responses(null, 401, 403, 404, 503),
   };
   app.post<{ Params: { id: string } }>(
     '/api/v1/nodes/:id/forget',
@@ -250,7 +250,7 @@ function compareIds(a: string, b: string): number {
   return aMs - bMs || aNumber - bNumber;
 }
 
-function answers(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {
+function responses(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {
   const done = schema === null ? { 204: { type: 'null', description: 'done' } } : { 200: { $ref: `${schema}#` } };
   return { ...done, ...Object.fromEntries(failures.map((status) => [status, { $ref: 'Error#' }])) };
 }

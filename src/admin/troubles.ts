@@ -98,7 +98,7 @@ function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[]
   ];
 }
 
-/** Of fewer answers nothing follows. */
+/** Of fewer responses nothing follows. */
 const FAILED_MIN = 5;
 const FAILED_SHARE_WARNING = 0.05;
 const FAILED_SHARE_ERROR = 0.5;

@@ -89,11 +89,11 @@ export interface NodeLoad {
   /** Those waits that began while no instance was ready. */
   readonly coldStarts?: WaitCounts;
   /** Routes that answered with 5xx in the last half minute, the worst first; absent: none. */
-  readonly failing?: readonly RouteAnswers[];
+  readonly failing?: readonly RouteResponses[];
 }
 
 /** Answers of a route in the last half minute. */
-export interface RouteAnswers {
+export interface RouteResponses {
   readonly route: string;
   readonly all: number;
   /** Those with 5xx. */

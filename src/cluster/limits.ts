@@ -52,7 +52,7 @@ export const linkedYesMs = 5_000;
 export const linkedNoMs = 1_000;
 /** How long an outdated yes still counts while the directory can't be asked. */
 export const linkedStaleMs = 30_000;
-/** Names whose answer is kept. Names come from strangers. */
+/** Names whose response is kept. Names come from strangers. */
 export const linkedNamesMax = 1_000;
 /** Questions about names that are sent per second. */
 export const linkedLookupsPerSecondMax = 200;

@@ -58,7 +58,7 @@ export const Frame = {
   UNPARK: 28,
   /** Feature `limits`. The stream waits at the linker, since the limit was lowered while it was on its way. The node may take it back. */
   WAITS: 29,
-  /** Feature `limits`. What the application has said about its limit in an answer on this stream, as text. */
+  /** Feature `limits`. What the application has said about its limit in a response on this stream, as text. */
   SAID: 30,
 } as const;
 
@@ -88,7 +88,7 @@ export const Flag = {
 } as const;
 
 export const ResetCode = {
-  /** The answer to a DONE without KEEP, or to a RESET: nothing went wrong. */
+  /** The response to a DONE without KEEP, or to a RESET: nothing went wrong. */
   CLOSED: 0,
   /** The application did not accept the connection. */
   APP_REFUSED: 1,

@@ -2,7 +2,7 @@ import { LinkProtocolError } from '../errors.ts';
 import { CONCURRENCY_MAX, isOrder } from './hello.ts';
 import { parseJson } from './json.ts';
 
-/** Who has set an instance's limit: its command line, an answer of the application, the control socket, or the linker's own search. */
+/** Who has set an instance's limit: its command line, a response of the application, the control socket, or the linker's own search. */
 export const LIMIT_SETTERS = ['flag', 'header', 'control', 'auto'] as const;
 
 export type LimitSetter = (typeof LIMIT_SETTERS)[number];

@@ -11,7 +11,7 @@ import { readMove, writeMove } from './move.ts';
 import { Stream } from './stream.ts';
 
 /**
- * `keep`: the application connection may serve the next stream. `discard`: it may not, since it said more than the answer; the slot is
+ * `keep`: the application connection may serve the next stream. `discard`: it may not, since it said more than the response; the slot is
  * idle at the node all the same. `close`: it is to be closed, and then the stream is to be freed.
  */
 export type DoneHow = 'keep' | 'discard' | 'close';
@@ -26,7 +26,7 @@ export interface LinkerLinkEvents {
   parked?(stream: Stream): void;
   /** A parked stream begins its next exchange. */
   unparked?(stream: Stream): void;
-  /** The application has said something about its limit in its answer on the stream. */
+  /** The application has said something about its limit in its response on the stream. */
   said?(stream: Stream, text: string): void;
   /** `count` lent slots came back. */
   returned(count: number): void;
@@ -46,7 +46,7 @@ export interface LinkerLinkEvents {
 export class LinkerLink implements LinkRole {
   readonly link: Link;
   readonly streams = new ChurnMap<number, Stream>();
-  /** RETIRE was said, and its answer is to come. */
+  /** RETIRE was said, and its response is to come. */
   #retireAsked = false;
   readonly budget = linkBudget(Number.POSITIVE_INFINITY);
   /** Slots lent to this node, including those in use. */

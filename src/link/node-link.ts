@@ -35,7 +35,7 @@ export class NodeLink implements LinkRole {
   readonly budget;
   readonly #clusterBudget = clusterBudget();
   readonly #moved = new MovedSlots();
-  /** The answer to its RETIRE is still to come. */
+  /** The response to its RETIRE is still to come. */
   #retireAsked = false;
   /** The linker wants to know the client of each stream. */
   readonly tellsClients: boolean;
@@ -311,7 +311,7 @@ export class NodeLink implements LinkRole {
     }
   }
 
-  /** What the application has said about its limit in the answer on this stream. A linker of 0.1 is not told. */
+  /** What the application has said about its limit in the response on this stream. A linker of 0.1 is not told. */
   said(stream: Stream, text: string): void {
     if (!this.link.features.has('limits') || !this.streams.has(stream.id)) return;
     this.link.writer.frame(Frame.SAID, 0, stream.id, Buffer.from(text.slice(0, SAID_BYTES_MAX), 'latin1'));

@@ -1,5 +1,5 @@
 /**
- * An application that writes the head of an answer and then its body, without TCP_NODELAY, waits in between for our kernel to
+ * An application that writes the head of a response and then its body, without TCP_NODELAY, waits in between for our kernel to
  * acknowledge the head (Nagle's algorithm, RFC 896), and on a connection that was used before our kernel delays that by 40 ms in the hope
  * of a reply to send it with (RFC 9293 section 3.8.6.3). Python's http.server does so: 24 answers a second instead of a thousand. On a new
  * connection Linux acknowledges at once, and Node can't ask it to do so again (TCP_QUICKACK). So such an application gets a new one each time.
@@ -12,12 +12,12 @@ const STALLS_IN_A_ROW = 4;
 export class AckStalls {
   #inARow = 0;
 
-  /** True from the answer on that shows it. An application that is wronged pays one connection for each answer that took it 35 ms and more. */
+  /** True from the response on that shows it. An application that is wronged pays one connection for each response that took it 35 ms and more. */
   get found(): boolean {
     return this.#inARow >= STALLS_IN_A_ROW;
   }
 
-  /** An exchange on a connection that was used before is over; `gapMs` lay between the first bytes of its answer and the next, 0 when they came as one. */
+  /** An exchange on a connection that was used before is over; `gapMs` lay between the first bytes of its response and the next, 0 when they came as one. */
   saw(gapMs: number): void {
     if (this.found) return;
     this.#inARow = gapMs >= STALL_MS_MIN && gapMs <= STALL_MS_MAX ? this.#inARow + 1 : 0;
@@ -25,7 +25,7 @@ export class AckStalls {
 }
 
 /** Measures the gap of one response. */
-export class AnswerGap {
+export class ResponseGap {
   /** Time between the first bytes of the response and the next; 0: they came together. */
   ms = 0;
   #answeredAt = 0;
@@ -35,7 +35,7 @@ export class AnswerGap {
     this.#answeredAt = 0;
   }
 
-  /** Bytes of the answer came. */
+  /** Bytes of the response came. */
   saw(isFirst: boolean): void {
     if (isFirst) {
       this.#answeredAt = performance.now();

@@ -16,12 +16,12 @@ import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
 import { type Ownership, sharedReads } from '../memory/reused-reads.ts';
-import { type AnswerTimes, AnswerWatch } from './answer-watch.ts';
 import type { AppSide, Lender } from './app-side.ts';
 import { LateFailures } from './late-failures.ts';
 import { outOfFilesWords } from './open-files.ts';
 import { writeWithNext } from './proxy-header.ts';
 import { cameBefore, readTurn } from './read-turn.ts';
+import { type ResponseTimes, ResponseWatch } from './response-watch.ts';
 import { isSelfConnected } from './self-connected.ts';
 
 export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'closing' | 'closed';
@@ -30,12 +30,12 @@ export type ConnectionState = 'connecting' | 'serving' | 'kept' | 'parked' | 'cl
 const WHOLE_WRITE_BYTES_MAX = 16_384;
 
 /** The connection's calls to its pool. */
-export interface ConnectionOwner extends AnswerTimes {
+export interface ConnectionOwner extends ResponseTimes {
   /** It can serve the next stream. False: the pool does not want it. */
   keep(connection: AppConnection): boolean;
-  /** The node has seen a whole answer of the application. */
+  /** The node has seen a whole response of the application. */
   answered(): void;
-  /** The head of an answer says something about the limit. */
+  /** The head of a response says something about the limit. */
   said(text: string): void;
   /** It waits with its stream for the next exchange. It may be closed when its place is needed. */
   parked(connection: AppConnection): void;
@@ -60,7 +60,7 @@ export class AppConnection implements AppSide {
   closeBy = Number.POSITIVE_INFINITY;
   /** Why connecting was impossible (no file descriptors). */
   starved: string | null = null;
-  readonly answer: AnswerWatch;
+  readonly answer: ResponseWatch;
   /** Bytes came after our FIN: the application does not compute in silence, it writes. */
   discards = false;
   readonly #owner: ConnectionOwner;
@@ -88,7 +88,7 @@ export class AppConnection implements AppSide {
   /** `opening`: what the application is to read before anything of a stream. */
   constructor(owner: ConnectionOwner, { host, port }: HostPort, client: string, opening: Buffer | undefined) {
     this.#owner = owner;
-    this.answer = new AnswerWatch(owner);
+    this.answer = new ResponseWatch(owner);
     this.client = client;
     // What it says is copied into the link's memory at once.
     const onread = sharedReads(() => socket);
@@ -129,8 +129,8 @@ export class AppConnection implements AppSide {
     return this.#reused;
   }
 
-  /** On a reused connection: the time between the first bytes of the answer and the next. */
-  get answerGapMs(): number {
+  /** On a reused connection: the time between the first bytes of the response and the next. */
+  get responseGapMs(): number {
     return this.answer.gapMs;
   }
 
@@ -296,7 +296,7 @@ export class AppConnection implements AppSide {
     }
     this.#spoil();
     this.discards = true;
-    // What an answer that nobody waits for says about the limit counts.
+    // What a response that nobody waits for says about the limit counts.
     this.#hear(chunk, false);
   }
 
@@ -342,7 +342,7 @@ export class AppConnection implements AppSide {
       this.#passOn();
       this.close();
     } else {
-      // Closed at the very moment of its reuse. To the node this is another thing than an application that closes without an answer.
+      // Closed at the very moment of its reuse. To the node this is another thing than an application that closes without a response.
       this.close(ResetCode.APP_CLOSED);
     }
   }

@@ -29,13 +29,13 @@ export interface PoolTiming {
 export interface PoolEvents {
   /** The application did not accept a connection; or `starved`, in words, because this process has no file descriptor left for one. */
   refused(starved: string | null): void;
-  /** From now on no connection is kept: the application's answers stall on them. */
+  /** From now on no connection is kept: the application's responses stall on them. */
   stalls(): void;
   /** A connection is closed, or a reserved place is free. */
   placeFree(): void;
-  /** The application has completed its first answer. */
+  /** The application has completed its first response. */
   answered(): void;
-  /** The head of an answer says something about the limit. */
+  /** The head of a response says something about the limit. */
   said(text: string): void;
 }
 
@@ -45,9 +45,9 @@ type PoolState = 'open' | 'emptying' | 'shut';
 export class AppPool implements ConnectionOwner {
   /** Where the application accepts; null until it did, and no slot is lent before. */
   address: HostPort | null = null;
-  /** The application has completed an answer, or a connection in which it said something. */
+  /** The application has completed a response, or a connection in which it said something. */
   hasAnswered = false;
-  /** Told how long each answer took to begin; null: nobody wants to know. */
+  /** Told how long each response took to begin; null: nobody wants to know. */
   took: ((ms: number) => void) | null = null;
   readonly #slots: Slots;
   readonly #timing: PoolTiming;
@@ -78,7 +78,7 @@ export class AppPool implements ConnectionOwner {
     return this.#connections.size + this.#reserved;
   }
 
-  /** Answers that began before `since`, and go on. */
+  /** Responses that began before `since`, and go on. */
   countBegun(since: number): number {
     let count = 0;
     for (const { state, answer } of this.#connections) if (state === 'serving' && answer.begunAt !== 0 && answer.begunAt < since) count++;
@@ -310,7 +310,7 @@ export class AppPool implements ConnectionOwner {
   #stalled(connection: AppConnection): boolean {
     if (this.#stalls.found) return true;
     if (!connection.reused) return false;
-    this.#stalls.saw(connection.answerGapMs);
+    this.#stalls.saw(connection.responseGapMs);
     if (this.#stalls.found) this.#events.stalls();
     return this.#stalls.found;
   }

@@ -1,5 +1,5 @@
 /**
- * Finds how many requests an application takes at once, from the time until its answers begin. Below its knee that time does not depend on
+ * Finds how many requests an application takes at once, from the time until its responses begin. Below its knee that time does not depend on
  * how many requests it has. Beyond the knee requests wait inside the application, and the time grows with their number. So the limit is
  * moved a little for a moment, and it is looked at what that did:
  *
@@ -8,11 +8,11 @@
  *            ends (Little's law: limit × time without waiting / time); otherwise it goes back
  *
  * Both are tried in turn. Steps that succeed follow each other at once. While they fail, the limit rests longer and longer in between. How
- * many answers a look needs follows from how much their times vary. Nothing is learnt while the application has fewer requests than it may
+ * many responses a look needs follows from how much their times vary. Nothing is learnt while the application has fewer requests than it may
  * have: then clients set the pace. All times are arguments, none is read.
  */
 
-/** A look needs at least so many answers, and at most. */
+/** A look needs at least so many responses, and at most. */
 const ANSWERS_MIN = 12;
 const ANSWERS_MAX = 400;
 /** How many standard errors of a difference of two means a wrong decision is away. */
@@ -40,7 +40,7 @@ const SLOWER = 1.25;
 const SEEN = 0.6;
 /** Once both steps have failed, one of so many is down: it costs throughput while it is looked at. */
 const DOWN_EVERY = 4;
-/** The application has as many requests as it may have, in so many of its answers. */
+/** The application has as many requests as it may have, in so many of its responses. */
 const BUSY_SHARE = 0.8;
 
 export interface AutoBounds {
@@ -54,7 +54,7 @@ type Phase = 'steady' | 'up' | 'down';
 export class AutoLimit {
   readonly #bounds: AutoBounds;
   #limit: number;
-  /** Where it goes back to when a step has failed, and the mean time of an answer there; 0: not known yet. */
+  /** Where it goes back to when a step has failed, and the mean time of a response there; 0: not known yet. */
   #steady: number;
   #steadyMs = 0;
   #phase: Phase = 'steady';
@@ -84,7 +84,7 @@ export class AutoLimit {
   }
 
   /**
-   * An answer has begun at `now`, `tookMs` after the application got its request. `full`: it had as many as it may have. Returns whether the
+   * A response has begun at `now`, `tookMs` after the application got its request. `full`: it had as many as it may have. Returns whether the
    * limit is another one now.
    */
   answered(now: number, tookMs: number, full: boolean): boolean {
@@ -166,7 +166,7 @@ export class AutoLimit {
   #stayed(now: number, ms: number): void {
     const before = this.#steadyMs;
     this.#steadyMs = ms;
-    // If that is waiting, it ends where the answers take as long as before.
+    // If that is waiting, it ends where the responses take as long as before.
     if (before > 0 && ms > SLOWER * before) this.#down(now, Math.max(DOWN_TO_LEAST, before / ms));
     else if (now < this.#restUntil) return;
     else if (this.#next === 'up') this.#up(now);

@@ -11,13 +11,13 @@ export interface AutoRange {
 
 /** Where a search begins, if that is in its range. */
 const FIRST = 10;
-/** An answer that goes on for so long after it has begun is long by nature: a WebSocket, events, a download. */
+/** A response that goes on for so long after it has begun is long by nature: a WebSocket, events, a download. */
 const LONG_AFTER_MS = 1_000;
 /** Between two counts of streams that are long by nature. */
 const COUNT_EVERY_MS = 250;
 
-/** The application's answers. */
-export interface TimedAnswers {
+/** The application's responses. */
+export interface TimedResponses {
   /** Told how long each took to begin; null: nobody wants to know. */
   took: ((ms: number) => void) | null;
   /** How many that began before `since` still go on. */
@@ -28,7 +28,7 @@ export interface AutoSearchOptions {
   readonly range: AutoRange;
   readonly slots: Slots;
   readonly limit: Limit;
-  readonly pool: TimedAnswers;
+  readonly pool: TimedResponses;
 }
 
 /** Where the search begins. */
@@ -69,7 +69,7 @@ export class AutoSearch {
     this.#options.pool.took = null;
   }
 
-  /** An answer has begun, so long after the application had its request. */
+  /** A response has begun, so long after the application had its request. */
   #answered(tookMs: number): void {
     const { slots } = this.#options;
     const search = this.#search;

@@ -136,7 +136,7 @@ async function readBody(request: IncomingMessage): Promise<string | null> {
   let text = '';
   request.setEncoding('latin1');
   try {
-    // The answer needs the connection.
+    // The response needs the connection.
     for await (const part of request.iterator({ destroyOnReturn: false })) {
       text += String(part);
       if (text.length > BODY_BYTES_MAX) return null;

@@ -71,7 +71,7 @@ export class InstanceControl {
 
   /**
    * Where the limit was lowered below what the application has, a request that was given to it right before may still be on its way: its
-   * connection is not there yet, or it lies in a socket that the application has not read. It arrives before the answer does.
+   * connection is not there yet, or it lies in a socket that the application has not read. It arrives before the response does.
    */
   async #arrived(): Promise<void> {
     const { slots, connecting } = this.#of;

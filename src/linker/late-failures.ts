@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import { guard } from '../boundary.ts';
 
-/** After a write has failed: what a client that reads slowly may take to read the answer that is there. */
+/** After a write has failed: what a client that reads slowly may take to read the response that is there. */
 const READ_ON_MS_MAX = 5_000;
 
 type Done = (error?: Error | null) => void;
 
 /**
  * Writes that fail end their socket late. An application that answers early (413) and closes resets its connection, since it has not read
- * everything. The next write fails, and Node would destroy the socket with the answer still unread in the kernel. So a write that fails waits
+ * everything. The next write fails, and Node would destroy the socket with the response still unread in the kernel. So a write that fails waits
  * until reading has come to its end.
  */
 export class LateFailures {

@@ -1,5 +1,5 @@
 /**
- * How many requests the application may have at once, as it was said last: by the command line, by an answer of the application, or at the
+ * How many requests the application may have at once, as it was said last: by the command line, by a response of the application, or at the
  * control socket. The linker alone decides it. It counts from the moment at which it is set here: the pool gives the application nothing
  * beyond it, and slots follow, see surplus.ts.
  */
@@ -64,7 +64,7 @@ export class Limit {
   }
 
   /**
-   * An answer of the application has said it. `heardAt`: when, see heard.ts; a later word counts, whichever comes here first. What is no
+   * A response of the application has said it. `heardAt`: when, see heard.ts; a later word counts, whichever comes here first. What is no
    * number is ignored.
    */
   said(text: string, heardAt = hear()): void {

@@ -14,7 +14,7 @@ export interface LinkedNodeEvents {
   moveWanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void;
   /** Slots are at home that were not. */
   slotsHome(): void;
-  /** An answer of the application, of which bytes came last at `heardAt`, says something about the limit. */
+  /** A response of the application, of which bytes came last at `heardAt`, says something about the limit. */
   said(text: string, heardAt: number): void;
   newest(yes: boolean, order: number | null): void;
   retireAnswer(yes: boolean): void;

@@ -17,7 +17,7 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly concurrencyMax?: number | undefined;
   /** The linker searches for the limit in this range, until the application says one. */
   readonly auto?: AutoRange | undefined;
-  /** Where the application says its limit, besides its answers. */
+  /** Where the application says its limit, besides its responses. */
   readonly control?: Control;
   readonly secret: Changing<string>;
   /** Where the application accepts; without it, it is given a free port in PORT. */

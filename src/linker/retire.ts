@@ -36,7 +36,7 @@ export function askInMs({ now, quietSince, refusedAt, timeoutMs }: IdleFacts): n
   return Math.max(idle, again) - now;
 }
 
-/** `off`: not ready, or leaving. `watching`: for quiet that lasts. `asked`: the answer is to come. */
+/** `off`: not ready, or leaving. `watching`: for quiet that lasts. `asked`: the response is to come. */
 type RetireState = 'off' | 'watching' | 'asked';
 
 export class Retire {
@@ -49,7 +49,7 @@ export class Retire {
   #aloneSince: number | null = null;
   #newest = true;
   #paused = false;
-  /** A question is out, also one whose answer is late. */
+  /** A question is out, also one whose response is late. */
   #unanswered = false;
   readonly #due = guard('timer', () => (this.#state === 'asked' ? this.refused() : this.#look()));
   #inUse = 0;
@@ -100,7 +100,7 @@ export class Retire {
     if (this.#state === 'watching') this.#look();
   }
 
-  /** A node has answered. Returns whether the instance may leave: an answer to no question means nothing. */
+  /** A node has answered. Returns whether the instance may leave: a response to no question means nothing. */
   answered(yes: boolean): boolean {
     const mayLeave = yes && this.#unanswered;
     this.#unanswered = false;
@@ -116,7 +116,7 @@ export class Retire {
     this.#look();
   }
 
-  /** Another node is home now: an answer of the one before is not to come. */
+  /** Another node is home now: a response of the one before is not to come. */
   askAnother(): void {
     this.#aloneSince = null;
     if (this.#state !== 'asked') return;

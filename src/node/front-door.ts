@@ -39,7 +39,7 @@ export class FrontDoor implements Http2Service, TcpService {
   readonly limits: ClientLimits;
   readonly windows: WindowBudget;
   readonly httpsLines: string;
-  /** Answers to requests that belong to no route. */
+  /** Responses to requests that belong to no route. */
   readonly unrouted = new RouteCounters();
   readonly #context: FrontDoorContext;
   readonly #httpsRedirect: number | undefined;

@@ -1,5 +1,5 @@
 /**
- * While a node leaves, clients use up the connections that they have kept, since each answer there is the last one. Idle ones end when nobody
+ * While a node leaves, clients use up the connections that they have kept, since each response there is the last one. Idle ones end when nobody
  * has asked for the first time, and at the latest after the second: a client that asks at the very moment would have to ask again.
  */
 const QUIET_MS = 1_000;

@@ -1,6 +1,5 @@
 import type { Cluster, NodeLoad } from '../cluster/cluster.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
-import { AnswerRates } from './answer-rates.ts';
 import { TrustedProxies } from './clients/trusted-proxies.ts';
 import { ClusterEvents } from './cluster-events.ts';
 import { FrontDoor } from './front-door.ts';
@@ -20,9 +19,10 @@ import type { Route } from './matching/route.ts';
 import { RouteLookup } from './matching/route-lookup.ts';
 import { Routes } from './matching/routes.ts';
 import type { NodeAddresses, NodeOptions } from './node-options.ts';
+import { ResponseRates } from './response-rates.ts';
 import { VisitWatchers } from './visits/visit-watchers.ts';
 
-/** At the end of a drain: how long the last answers may take to their clients. */
+/** At the end of a drain: how long the last responses may take to their clients. */
 const LAST_RESPONSES_MS = 500;
 
 /** One proxy process: the rooms of the data plane, put together, from its first port to its last connection. */
@@ -33,7 +33,7 @@ export class ProxyNode {
   readonly handoffs: Handoffs;
   readonly frontDoor: FrontDoor;
   readonly clusterEvents: ClusterEvents;
-  readonly #answerRates = new AnswerRates();
+  readonly #responseRates = new ResponseRates();
   readonly #options: NodeOptions;
   readonly #ports: readonly ClientPort[];
   readonly #linkServer: LinkServer;
@@ -152,7 +152,7 @@ export class ProxyNode {
       draining: this.draining,
       holds: hold.seen,
       coldStarts: coldStart.seen,
-      failing: this.#answerRates.failing(this.routes.all()),
+      failing: this.#responseRates.failing(this.routes.all()),
     };
   }
 

@@ -5,7 +5,7 @@ const KEPT = 'pullproxy-token';
 
 export class Refused extends Error {}
 
-/** The answer's JSON. Throws `Refused` with what the server says, null when the person gave no token. */
+/** The response's JSON. Throws `Refused` with what the server says, null when the person gave no token. */
 export async function call(method, path, body) {
   const response = await answerOf(method, path, body);
   if (response === null) return null;
@@ -14,7 +14,7 @@ export async function call(method, path, body) {
   throw new Refused(error?.message ?? `answered with ${response.status}`);
 }
 
-/** The question that is open: several calls may need its answer. */
+/** The question that is open: several calls may need its response. */
 let asking = null;
 
 /** The response, which is not one that asks for the token; null when the person gave none. */

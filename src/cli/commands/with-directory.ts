@@ -18,7 +18,7 @@ export function withDirectory(url: string, use: (directory: StartDirectory) => P
   return answering(url, directory, () => use(directory));
 }
 
-/** Uses it when it answers, and closes it afterwards. Without an answer: prints what to do, exit code 1. */
+/** Uses it when it answers, and closes it afterwards. Without a response: prints what to do, exit code 1. */
 export async function answering(url: string, connection: Answering, use: () => Promise<number>): Promise<number> {
   try {
     await connection.ready(ANSWER_TIMEOUT_MS);

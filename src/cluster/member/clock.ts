@@ -1,4 +1,4 @@
-/** Estimates the directory's clock from its answers, so that ages at different nodes can be compared without trusting the nodes' clocks. */
+/** Estimates the directory's clock from its responses, so that ages at different nodes can be compared without trusting the nodes' clocks. */
 
 import { clockStepMs } from '../limits.ts';
 
@@ -21,7 +21,7 @@ export class DirectoryClock {
     this.#sampledAt = receivedAt;
   }
 
-  /** The directory's time at the local monotonic time `now`; null before its first answer. */
+  /** The directory's time at the local monotonic time `now`; null before its first response. */
   at(now: number): number | null {
     return this.#uncertaintyMs === Number.POSITIVE_INFINITY ? null : now + this.#offset;
   }

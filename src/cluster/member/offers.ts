@@ -35,7 +35,7 @@ export class SlotOffers {
   #unasked = true;
   readonly #short = new Map<string, number>();
 
-  /** `enter` comes before an offer, `found` with its answer; `rematch` when slots were kept back in vain. */
+  /** `enter` comes before an offer, `found` with its response; `rematch` when slots were kept back in vain. */
   constructor(
     route: string,
     context: OffersContext,

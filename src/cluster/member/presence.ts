@@ -283,7 +283,7 @@ export class RoutePresence {
     listener.onNewest(this.#route, answer.newest);
   }
 
-  /** A first answer may say that the node was not known here; a later one means that the directory lost it. */
+  /** A first response may say that the node was not known here; a later one means that the directory lost it. */
   #register(known: boolean): void {
     if (known || this.#standing === 'entered') this.#standing = 'registered';
     else if (this.#standing === 'registered') this.recover();

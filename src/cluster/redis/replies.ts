@@ -8,7 +8,7 @@ import type {
   InstanceState,
   LimitSetter,
   NodeSnapshot,
-  RouteAnswers,
+  RouteResponses,
   RouteSnapshot,
   WaitCounts,
 } from '../cluster.ts';
@@ -234,7 +234,7 @@ export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): N
   };
 }
 
-function readFailing(json: unknown): RouteAnswers[] {
+function readFailing(json: unknown): RouteResponses[] {
   const said = objectOf(typeof json === 'string' ? `{"routes":${json}}` : null)?.routes;
   return (Array.isArray(said) ? said : []).slice(0, FAILING_MAX).flatMap((one: unknown) => {
     if (!isObject(one)) return [];

@@ -4,8 +4,8 @@ import { startReading, stopReading } from '../../memory/socket-handle.ts';
 import type { TunnelClient } from './tunnel.ts';
 
 /**
- * After the last answer what still comes is read and dropped for a while: a socket that is closed with unread input sends a reset, and
- * that would take the answer away from the client (RFC 9112 section 9.6).
+ * After the last response what still comes is read and dropped for a while: a socket that is closed with unread input sends a reset, and
+ * that would take the response away from the client (RFC 9112 section 9.6).
  */
 const LINGER_MS = 2_000;
 const LINGER_MS_MAX = 30_000;

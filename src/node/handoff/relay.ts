@@ -28,7 +28,7 @@ export interface RelayOptions {
 /**
  * One instance's slots lent on to one node. Towards that node it is the linker; at the lender each of its slots is reserved or
  * in a stream, whatever the other node has said of it meanwhile: that node calls a slot idle, or returns it, as soon as it
- * has its answer, and here the application connection may have yet to close.
+ * has its response, and here the application connection may have yet to close.
  */
 export class Relay implements FailureDomain {
   readonly lender: Lender;

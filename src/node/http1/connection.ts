@@ -163,12 +163,12 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   endIdle(now: number): void {
     if (this.#state !== 'head' || this.#rest.length > 0) return;
     const idleMs = now - (this.deadline - this.#service.limits.keepAliveTimeoutMs);
-    // One that is in use is told with its next answer.
+    // One that is in use is told with its next response.
     if (idleMs > END_IDLE_MS) this.#end(null);
     else this.deadline = now + END_IDLE_MS;
   }
 
-  /** The node leaves: ends when it is idle for a moment, or with its current answer. */
+  /** The node leaves: ends when it is idle for a moment, or with its current response. */
   drain(now: number): void {
     if (this.#state === 'head' && this.#rest.length === 0) this.deadline = Math.min(this.deadline, now + DRAIN_IDLE_MS);
   }
@@ -235,7 +235,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
         this.#tunnel?.clientEnded();
         return;
       case 'head':
-        // Answers that were given before are still on their way.
+        // Responses that were given before are still on their way.
         this.#end(null);
         return;
       case 'exchange': {
@@ -283,7 +283,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    // A client that asks without reading its answers waits here until it has read them.
+    // A client that asks without reading its responses waits here until it has read them.
     try {
       while (this.#state === 'head' && this.#rest.length > 0 && !this.isFull && this.#begin());
     } finally {
@@ -363,7 +363,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#reading.full(performance.now(), this.bytesTaken);
   }
 
-  /** A client that reads its answer or sends its body too slowly occupies nothing. */
+  /** A client that reads its response or sends its body too slowly occupies nothing. */
   #lookForProgress(now: number): void {
     const readMs = this.#reading?.leftMs(now, this.bytesTaken) ?? this.#stallTimeoutMs;
     if (readMs === 0) {

@@ -16,11 +16,11 @@ import { ApplicationResponse } from './response.ts';
 
 /** The exchange's calls to the node. */
 export interface ExchangeEvents extends HttpVisitEvents {
-  /** The answer to a client that waited for an instance to be started begins. */
+  /** The response to a client that waited for an instance to be started begins. */
   coldStart?(exchange: Visit, lender: Lender, stages: ColdStart): void;
-  /** Set while the node leaves: connections end with their current answer. */
+  /** Set while the node leaves: connections end with their current response. */
   readonly draining: boolean;
-  /** Header lines of every answer that goes by https. */
+  /** Header lines of every response that goes by https. */
   readonly httpsLines?: string;
 }
 
@@ -46,7 +46,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
   readonly #body: Body;
   readonly #request: RequestBytes;
   /** The lender of its present or last stream. */
-  #answer: ApplicationResponse | null = null;
+  #response: ApplicationResponse | null = null;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
 
@@ -83,7 +83,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
 
   /**
    * How long until the client is too slow; Infinity: nothing of its request is awaited, 0: it is. It does not wait for a 100 (Continue) for
-   * ever (RFC 9110 section 10.1.1). Once the answer has begun both may talk for as long as they like.
+   * ever (RFC 9110 section 10.1.1). Once the response has begun both may talk for as long as they like.
    */
   bodyDueMs(now: number): number {
     return this.pace === null || this.hasBegun ? Number.POSITIVE_INFINITY : Math.max(0, this.pace.leftMs(now));
@@ -127,7 +127,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
   /** The client's connection is gone. */
   clientGone(): void {
     if (this.isOver) return;
-    // Counted as nginx does: the client closed before it had its whole answer.
+    // Counted as nginx does: the client closed before it had its whole response.
     this.answered(499);
     this.leave();
     this.end('C', 'client_closed');
@@ -146,10 +146,10 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
   }
 
   protected override begin(lender: Lender): void {
-    this.#answer = new ApplicationResponse(this.head);
-    this.#answer.continueSaid = this.saidContinue;
-    if (this.cold) this.#answer.addedLines = () => this.addedLines + this.#tellColdStart(lender);
-    else if (this.addedLines !== '') this.#answer.addedLines = () => this.addedLines;
+    this.#response = new ApplicationResponse(this.head);
+    this.#response.continueSaid = this.saidContinue;
+    if (this.cold) this.#response.addedLines = () => this.addedLines + this.#tellColdStart(lender);
+    else if (this.addedLines !== '') this.#response.addedLines = () => this.addedLines;
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     this.stream = this.open(this, flags, this.#request.join());
     this.#request.sent();
@@ -161,8 +161,8 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
     return this.head.keepAlive && this.requestComplete && !this.events.draining;
   }
 
-  protected override say(answer: Buffer): void {
-    this.#client.write(answer);
+  protected override say(response: Buffer): void {
+    this.#client.write(response);
     this.#client.finished(this.keepsClient);
   }
 
@@ -182,34 +182,34 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
   // ── the application's side ──
 
   onData(chunk: Buffer): Ownership {
-    const answer = this.#answer as ApplicationResponse;
+    const response = this.#response as ApplicationResponse;
     let ownership: Ownership = 'borrowed';
     let rest: Buffer | null = chunk;
     while (rest !== null && this.stream !== null) {
       const before: number = rest.length;
       const closing = !this.head.keepAlive || !this.requestComplete || this.events.draining;
-      const out = answer.take(rest, closing, this.requestComplete);
+      const out = response.take(rest, closing, this.requestComplete);
       if (out === null) {
         this.#failed('application_bad_answer');
         return 'kept';
       }
       rest = out.rest;
       const used = before - (rest === null ? 0 : rest.length);
-      if (answer.started) this.began(answer.status);
-      if (answer.started || answer.interim) this.#request.drop();
+      if (response.started) this.began(response.status);
+      if (response.started || response.interim) this.#request.drop();
       if (out.bytes !== null) this.passed(out.bytes.length);
       if (out.bytes === null || this.#client.write(out.bytes)) this.stream?.consumed(used);
       else this.#undrained += used;
       if (this.#client.hasUnsent) ownership = 'kept';
-      if (answer.state === 'tunnel') ownership = this.#enterTunnel(rest) === 'kept' ? 'kept' : ownership;
+      if (response.state === 'tunnel') ownership = this.#enterTunnel(rest) === 'kept' ? 'kept' : ownership;
       // Bytes after a complete response belong to no request: the application connection must not get another request.
-      else if (answer.state === 'complete') this.#complete(rest === null);
+      else if (response.state === 'complete') this.#complete(rest === null);
     }
-    return answer.keepsBytes ? 'kept' : ownership;
+    return response.keepsBytes ? 'kept' : ownership;
   }
 
   onEnd(): void {
-    if (this.#answer?.endsByClose() === true) this.#complete(false);
+    if (this.#response?.endsByClose() === true) this.#complete(false);
     else this.#failed('application_broke_off');
   }
 
@@ -241,14 +241,14 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
 
   // ── ends ──
 
-  /** The answer is complete; `clean`: nothing followed it. */
+  /** The response is complete; `clean`: nothing followed it. */
   #complete(clean: boolean): void {
-    const answer = this.#answer as ApplicationResponse;
+    const response = this.#response as ApplicationResponse;
     const stream = this.stream as Stream;
-    const closes = answer.closesClient || !this.requestComplete;
-    const keeps = clean && this.requestComplete && answer.keepsApplication;
-    if (answer.said !== null) this.link.said(stream, answer.said);
-    this.answered(answer.status);
+    const closes = response.closesClient || !this.requestComplete;
+    const keeps = clean && this.requestComplete && response.keepsApplication;
+    if (response.said !== null) this.link.said(stream, response.said);
+    this.answered(response.status);
     this.end('-');
     if (keeps) this.link.doneAndKeep(stream);
     else this.link.doneAndClose(stream);
@@ -270,7 +270,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
   protected override release(): void {
     super.release();
     this.#body.release();
-    this.#answer?.release();
+    this.#response?.release();
     this.#request.drop();
   }
 }

@@ -3,7 +3,7 @@ import type { RequestHead } from './head/request-head.ts';
 
 const HTTPS_PORT = 443;
 
-/** The answer to a request that came in the clear: the same URL, by https at `port`. */
+/** The response to a request that came in the clear: the same URL, by https at `port`. */
 export function toHttps({ host, bytes }: RequestHead, port: number): PullproxyError {
   if (host === '') return new PullproxyError('bad_request', 'no Host');
   const start = bytes.indexOf(' ') + 1;

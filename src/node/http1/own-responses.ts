@@ -3,7 +3,7 @@ import type { PullproxyError } from '../../errors.ts';
 import { dateLine } from './head/date.ts';
 import { WAITING_PAGE } from './waiting-page.ts';
 
-/** The answers that pullproxy gives itself, with `Proxy-Status` (RFC 9209). `lines`: more headers, each with its CRLF. */
+/** The responses that pullproxy gives itself, with `Proxy-Status` (RFC 9209). `lines`: more headers, each with its CRLF. */
 export function errorResponse(error: PullproxyError, method: string, keepAlive: boolean, http10: boolean, lines = ''): Buffer {
   const { status, proxyStatus, details, retryAfter } = error.kind;
   const isPage = error.code === 'waiting_page';

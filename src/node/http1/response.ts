@@ -19,12 +19,12 @@ export interface Taken {
 
 const NOTHING: Taken = { bytes: null, rest: null };
 
-/** The application's answer to one request: interim answers, head, body, in the bytes that came. */
+/** The application's response to one request: interim responses, head, body, in the bytes that came. */
 export class ApplicationResponse {
   state: 'head' | 'body' | 'complete' | 'tunnel' = 'head';
-  /** An interim answer was given out: the request can't be begun again, but answered otherwise. */
+  /** An interim response was given out: the request can't be begun again, but answered otherwise. */
   interim = false;
-  /** A byte of the answer was given out: nothing can be taken back. */
+  /** A byte of the response was given out: nothing can be taken back. */
   started = false;
   status = 0;
   /** The client has been told to go on: a 100 (Continue) of the application is one too many. */
@@ -53,14 +53,14 @@ export class ApplicationResponse {
     return this.#head?.keepAlive === true && this.#head.framing !== 'until-close';
   }
 
-  /** The client was told that its connection ends with this answer. */
+  /** The client was told that its connection ends with this response. */
   get closesClient(): boolean {
     return this.#closes;
   }
 
   /**
-   * Takes one piece: an interim answer, the head with what follows, or a part of the body. Null: malformed.
-   * `closing`: the client's connection ends with this answer in any case.
+   * Takes one piece: an interim response, the head with what follows, or a part of the body. Null: malformed.
+   * `closing`: the client's connection ends with this response in any case.
    */
   take(chunk: Buffer, closing: boolean, requestComplete: boolean): Taken | null {
     if (this.state === 'body') return this.#takeBody(chunk);
@@ -115,7 +115,7 @@ export class ApplicationResponse {
 
   #interim(bytes: Buffer, headBytes: number, { start, status }: ResponseHead): Taken {
     const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
-    // An HTTP/1.0 client does not know interim answers (RFC 9110 section 15.2).
+    // An HTTP/1.0 client does not know interim responses (RFC 9110 section 15.2).
     if (this.#request.http10 || (status === 100 && this.continueSaid)) return { bytes: null, rest };
     this.interim = true;
     return { bytes: rewriteResponseHead(bytes, headBytes, start, '', 0), rest };

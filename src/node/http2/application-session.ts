@@ -19,7 +19,7 @@ export interface SessionOwner {
   openStream(handler: StreamHandler, opening: Buffer): Stream;
   /** The application speaks HTTP/2: requests may be sent. */
   sessionReady(): void;
-  /** The session is gone, with every stream of it. Not told when the answer was complete before: the stream's `closed` is. */
+  /** The session is gone, with every stream of it. Not told when the response was complete before: the stream's `closed` is. */
   sessionClosed(): void;
   /** The application's limit was lowered meanwhile: the linker keeps what is for it. */
   onWaits(): void;

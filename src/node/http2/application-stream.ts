@@ -12,14 +12,14 @@ const NO_STATUS = 0;
 export interface ApplicationStreamOwner {
   /** An interim response. */
   informed(status: number, fields: Fields): void;
-  /** `ends`: the head is the whole answer. A status below 200: the application's head is malformed. */
+  /** `ends`: the head is the whole response. A status below 200: the application's head is malformed. */
   responded(status: number, fields: Fields, ends: boolean): void;
   data(piece: Buffer): void;
-  /** The answer is complete. A reset is no end. */
+  /** The response is complete. A reset is no end. */
   ended(trailers: Fields): void;
   /** After `write` returned false. */
   drained(): void;
-  /** Once: the stream was reset, or both sides have ended. Not when the session is gone before the answer was complete. */
+  /** Once: the stream was reset, or both sides have ended. Not when the session is gone before the response was complete. */
   closed(code: number): void;
 }
 
@@ -32,7 +32,7 @@ export interface RequestWire {
   sendEnd(stream: number, trailers: Fields): void;
   sendReset(stream: number, code: number): void;
   sendWindow(stream: number, bytes: number): void;
-  /** A header block of the answer: it may say something about the application's limit. */
+  /** A header block of the response: it may say something about the application's limit. */
   heard(fields: Fields): void;
   /** The stream is over for both sides. */
   over(stream: ApplicationStream): void;
@@ -40,7 +40,7 @@ export interface RequestWire {
 
 type ResponseState = 'head' | 'body' | 'ended';
 
-/** A request to an application that speaks HTTP/2, and its answer. */
+/** A request to an application that speaks HTTP/2, and its response. */
 export class ApplicationStream {
   readonly id: number;
   readonly #wire: RequestWire;
@@ -65,7 +65,7 @@ export class ApplicationStream {
   #reads = false;
   #toldEnded = false;
   #responseTrailers: Fields = NO_FIELDS;
-  /** By which the application has reset it after its answer; -1: it has not. */
+  /** By which the application has reset it after its response; -1: it has not. */
   #closeCode = -1;
   #isOver = false;
 
@@ -78,7 +78,7 @@ export class ApplicationStream {
     this.#sendWindow = sendWindow;
   }
 
-  /** The application has said all of its answer. */
+  /** The application has said all of its response. */
   get isAnswered(): boolean {
     return this.#responseState === 'ended';
   }
@@ -236,7 +236,7 @@ export class ApplicationStream {
     else this.#close(code);
   }
 
-  /** The connection is gone; the answer was complete before. */
+  /** The connection is gone; the response was complete before. */
   connectionGone(): void {
     this.resetByPeer(NGHTTP2_NO_ERROR);
   }

@@ -17,7 +17,7 @@ import { FIRST_WINDOW_BYTES } from './upload-windows.ts';
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Entries of one SETTINGS frame. */
 const SETTINGS_MAX = 1_024;
-/** Of an answer's head, as for HTTP/1.1. */
+/** Of a response's head, as for HTTP/1.1. */
 const RESPONSE_FIELDS_MAX = 1_024;
 const RESPONSE_HEAD_BYTES_MAX = 131_072;
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
@@ -43,7 +43,7 @@ export interface ApplicationWireEvents {
   send(bytes: Buffer): boolean;
   /** The application's SETTINGS came: it speaks HTTP/2. `allowsStreams`: at least one request may be sent. */
   settled(allowsStreams: boolean): void;
-  /** The application says something about its limit in an answer. */
+  /** The application says something about its limit in a response. */
   said(text: string): void;
   /** It is about to close. */
   leaving(): void;

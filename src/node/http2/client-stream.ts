@@ -40,7 +40,7 @@ export interface ResponseWire {
   over(stream: ClientStream): void;
 }
 
-/** A client's stream: its request comes in, its answer goes out. */
+/** A client's stream: its request comes in, its response goes out. */
 export class ClientStream {
   readonly id: number;
   readonly method: string;
@@ -209,7 +209,7 @@ export class ClientStream {
 
   // ── the response ──
 
-  /** The head of an answer was said. */
+  /** The head of a response was said. */
   get hasResponded(): boolean {
     return this.#responseState !== 'head';
   }
@@ -227,7 +227,7 @@ export class ClientStream {
     this.#wire.sendHeaders(this.id, responseFields(status, fields, false), false);
   }
 
-  /** The head of the answer. `ends`: it is the whole of it. `trailers`: asked for after the body. */
+  /** The head of the response. `ends`: it is the whole of it. `trailers`: asked for after the body. */
   respond(status: number, fields: Fields, ends: boolean, trailers: (() => Fields) | null = null): void {
     if (this.#isOver || this.hasResponded) return;
     if (!canRespond(status, fields)) {
@@ -286,7 +286,7 @@ export class ClientStream {
     return true;
   }
 
-  /** The client takes what waits for it too slowly, also the rest of an answer whose exchange is over. */
+  /** The client takes what waits for it too slowly, also the rest of a response whose exchange is over. */
   readsTooSlowly(now: number): boolean {
     if (this.#isOver || this.#unsent.bytes === 0) {
       this.#reading.drained();

@@ -36,7 +36,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #replay: Buffer[] | null = [];
   #replayBytes = 0;
   #requestTrailers: Fields = NO_FIELDS;
-  /** The application has said all of its answer, and with which trailers. */
+  /** The application has said all of its response, and with which trailers. */
   #complete = false;
   #trailers: Fields = NO_FIELDS;
 
@@ -94,8 +94,8 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   protected override readonly keepsClient = true;
 
-  protected override say(answer: Buffer): void {
-    new ResponseWriter(this.#client, this.head.method).write(answer);
+  protected override say(response: Buffer): void {
+    new ResponseWriter(this.#client, this.head.method).write(response);
     if (!this.#requestEnded) this.#client.stopBody();
     this.#client.resume();
   }
@@ -104,7 +104,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     this.#client.breakOff();
   }
 
-  /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies no slot. One that has nothing to read may wait. */
+  /** Looked at now and then: a client that reads its response or sends its body too slowly occupies no slot. One that has nothing to read may wait. */
   lookForProgress(now: number): void {
     if (this.#client.readsTooSlowly(now)) {
       this.blame('c', 'client_stalled');
@@ -127,7 +127,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   #pass(session: ApplicationSession): void {
     if (this.#request !== null) return;
-    this.#request = session.request(fieldsOf(this.head), this.#hasBody, this.#answerOwner());
+    this.#request = session.request(fieldsOf(this.head), this.#hasBody, this.#responseOwner());
     if (this.#request === null) this.breakOff('bad_request', 'it can not be said in HTTP/2');
     else if (this.#hasBody) this.#passBody(this.#request);
   }
@@ -192,7 +192,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   closed(code: number): void {
     if (this.isOver) return;
-    // Counted as for HTTP/1.1: it left before it had an answer.
+    // Counted as for HTTP/1.1: it left before it had a response.
     if (!this.hasBegun) this.answered(499);
     this.leave(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
     if (this.#complete) this.end('-');
@@ -201,14 +201,14 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   // ── the application's side ──
 
-  #answerOwner(): ApplicationStreamOwner {
+  #responseOwner(): ApplicationStreamOwner {
     const { attempt } = this;
     return {
       informed: (status, fields) => {
         if (status !== 100 || !this.saidContinue) this.#client.inform(status, only(fields, passesInResponse));
       },
       responded: (status, fields, ends) => this.#responded(status, only(fields, passesInResponse), ends),
-      data: (piece) => this.#answerData(piece),
+      data: (piece) => this.#responseData(piece),
       ended: (trailers) => this.#responseEnded(trailers),
       drained: () => {
         this.#client.resume();
@@ -238,7 +238,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     this.#request?.read();
   }
 
-  #answerData(piece: Buffer): void {
+  #responseData(piece: Buffer): void {
     this.passed(piece.length);
     if (!this.#client.write(piece)) this.#request?.pause();
   }
@@ -249,7 +249,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     this.#client.end();
   }
 
-  /** The application's stream is over: after the whole answer, or it was reset. So it is for the client. */
+  /** The application's stream is over: after the whole response, or it was reset. So it is for the client. */
   #requestClosed(code: number): void {
     const session = this.#session;
     if (this.#request === null || session === null) return;
@@ -261,7 +261,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
       return;
     }
     const isUnseen = code === constants.NGHTTP2_REFUSED_STREAM && session.reused;
-    // Without a word, or with one for us: the client is given an answer. What else an application says by a reset is meant for its client.
+    // Without a word, or with one for us: the client is given a response. What else an application says by a reset is meant for its client.
     const isSilent = code === constants.NGHTTP2_NO_ERROR && !this.hasBegun;
     if (isUnseen || isSilent) this.#broken(session, !isUnseen);
     else this.#failed('application_broke_off', code);
@@ -269,7 +269,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   // ── ends ──
 
-  /** The application's connection is gone before its answer was complete. */
+  /** The application's connection is gone before its response was complete. */
   #broken(session: ApplicationSession, reached = session.reached): void {
     const wasSent = this.#request !== null;
     this.#leaveApplication(false);
@@ -277,7 +277,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     if (why !== null) this.breakOff(why);
   }
 
-  /** Its answer is none, or its stream was reset with `code`: of that its client is told as it was said. */
+  /** Its response is none, or its stream was reset with `code`: of that its client is told as it was said. */
   #failed(cause: 'application_bad_answer' | 'application_broke_off', code?: number): void {
     const why = this.streamFailed({ cause, reached: true, reused: false });
     if (why === null) return;

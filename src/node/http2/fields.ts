@@ -67,7 +67,7 @@ export function fieldValue(fields: Fields, name: string): string | null {
   return value;
 }
 
-/** Whether a field may be a part of an answer. `te` belongs to requests, and pseudo-fields are said by other means. */
+/** Whether a field may be a part of a response. `te` belongs to requests, and pseudo-fields are said by other means. */
 export function passesInResponse(name: string): boolean {
   return !CONNECTION_SPECIFIC.has(name) && name !== 'te' && name !== CONCURRENCY_FIELD && !name.startsWith(':');
 }

@@ -1,7 +1,7 @@
 import { dateValue } from '../http1/head/date.ts';
 import { type Fields, fitsBlock } from './fields.ts';
 
-/** Whether HTTP/2 can say an answer's head at all. */
+/** Whether HTTP/2 can say a response's head at all. */
 export function canRespond(status: number, fields: Fields): boolean {
   return status >= 200 && status <= 599 && fitsBlock(fields);
 }

@@ -81,7 +81,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     this.#service.visit(exchange);
   }
 
-  /** Looked at now and then: a client that reads its answer or sends its body too slowly occupies nothing. */
+  /** Looked at now and then: a client that reads its response or sends its body too slowly occupies nothing. */
   lookForProgress(now: number): void {
     this.#http2Exchange?.lookForProgress(now);
     if (this.#http2Exchange === null && this.#stream.readsTooSlowly(now)) this.#giveUp();

@@ -166,7 +166,7 @@ export class Lenders implements LenderEvents {
     this.#context.cluster.instanceFailed(name, instance, `instance ${instance} fails its first requests`);
   }
 
-  /** Clients wait for it: their answers will say what that time went into. */
+  /** Clients wait for it: their responses will say what that time went into. */
   #askWhenBegun(name: string, { startId, birth }: Lender): void {
     if (startId === undefined || birth === undefined) return;
     const begun = this.#context.cluster.startTimes(name, startId).then((times) => times && birth.begun(times));

@@ -4,7 +4,7 @@ import { Histogram } from './counters.ts';
 
 /**
  * held ─ `job` ─▶ a scaler takes the job ─ `command` ─▶ it runs the command ─ `linked` ─▶ the instance is linked
- *      ─ `ready` ─▶ its application accepts ─ `first_byte` ─▶ the answer begins
+ *      ─ `ready` ─▶ its application accepts ─ `first_byte` ─▶ the response begins
  */
 export const COLD_STAGES = ['job', 'command', 'linked', 'ready', 'first_byte'] as const;
 
@@ -18,7 +18,7 @@ export class Birth {
   readonly linkedAt = performance.now();
   /** It lent its first slot. */
   readyAt: number | null = null;
-  /** Its first client's answer was told to the log. */
+  /** Its first client's response was told to the log. */
   logged = false;
   #jobAt: number | null = null;
   #commandAt: number | null = null;

@@ -38,7 +38,7 @@ export class WaitCounters {
 }
 
 export class RouteCounters extends WaitCounters {
-  /** Answers by status code, ours and the application's. */
+  /** Responses by status code, ours and the application's. */
   readonly codes = new Map<number, number>();
 
   /** How often limits of instances that are at home here were changed, by whom. */

@@ -20,7 +20,7 @@ export class RouteLookup {
     return this.#cluster.joined && this.#cluster.connected;
   }
 
-  /** `names`: most specific first. Never rejects: without an answer of the directory no route is found. */
+  /** `names`: most specific first. Never rejects: without a response of the directory no route is found. */
   async find(names: readonly string[]): Promise<string | null> {
     if (this.#lookups >= LOOKUPS_MAX) return null;
     this.#lookups++;

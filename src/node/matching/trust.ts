@@ -1,9 +1,9 @@
-/** How many answers may say that the application failed, before the instance is only used where no other one is idle. */
-const FAILED_ANSWERS_MAX = 3;
+/** How many responses may say that the application failed, before the instance is only used where no other one is idle. */
+const FAILED_RESPONSES_MAX = 3;
 
 /**
  * What is known of an instance by its responses. `new`: it has not answered yet, so it gets one request at a time while others could
- * serve. `proven`: it has. `suspect`: its first requests failed, so it gets what nobody else can take; a good answer clears it.
+ * serve. `proven`: it has. `suspect`: its first requests failed, so it gets what nobody else can take; a good response clears it.
  */
 export type TrustState = 'new' | 'proven' | 'suspect';
 
@@ -11,7 +11,7 @@ export type TrustState = 'new' | 'proven' | 'suspect';
 export class Trust {
   readonly #becameSuspect: () => void;
   #state: TrustState = 'new';
-  #failedAnswers = 0;
+  #failedResponses = 0;
 
   constructor(becameSuspect: () => void) {
     this.#becameSuspect = becameSuspect;
@@ -21,7 +21,7 @@ export class Trust {
     return this.#state;
   }
 
-  /** It has begun an answer. */
+  /** It has begun a response. */
   answered(status: number): void {
     if (this.#state === 'proven') return;
     if (status < 500) this.#state = 'proven';
@@ -30,10 +30,10 @@ export class Trust {
 
   /** It has answered, maybe by closing a connection, in a way that may be its fault. */
   doubted(): void {
-    if (this.#state !== 'proven' && ++this.#failedAnswers >= FAILED_ANSWERS_MAX) this.#suspect();
+    if (this.#state !== 'proven' && ++this.#failedResponses >= FAILED_RESPONSES_MAX) this.#suspect();
   }
 
-  /** It refused a connection, or broke off before its answer. */
+  /** It refused a connection, or broke off before its response. */
   failed(): void {
     if (this.#state === 'new') this.#suspect();
   }

@@ -62,7 +62,7 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** Opens its stream on the lender's link, which has an idle slot. */
   abstract serve(lender: Lender): void;
 
-  /** The end: nothing was opened, or everything failed before an answer began. */
+  /** The end: nothing was opened, or everything failed before a response began. */
   abstract refuse(error: PullproxyError): void;
 
   /** After an error of ours: its place in the queue or its slot is given up first, then its client gets a 500 or a broken connection. */

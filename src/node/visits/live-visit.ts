@@ -17,7 +17,7 @@ export interface VisitEvents {
   retry(visit: Visit): void;
 }
 
-/** `waiting`: it has no slot. `open`: it has one. `answering`: its client has a part of the answer. `over`: answered, refused, or gone. */
+/** `waiting`: it has no slot. `open`: it has one. `answering`: its client has a part of the response. `over`: answered, refused, or gone. */
 export type VisitState = 'waiting' | 'open' | 'answering' | 'over';
 
 const NEXT_STATES: Readonly<Record<VisitState, readonly VisitState[]>> = {
@@ -84,7 +84,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     return this.#state === 'over';
   }
 
-  /** The client has a part of the answer. */
+  /** The client has a part of the response. */
   get hasBegun(): boolean {
     return this.#state === 'answering';
   }
@@ -143,7 +143,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.#goBack();
   }
 
-  /** The answer begins. `judged`: its status as far as the instance is concerned. 0: the protocol has none. */
+  /** The response begins. `judged`: its status as far as the instance is concerned. 0: the protocol has none. */
   began(status: number, judged = status): void {
     if (this.#state !== 'open') return;
     this.#transition('answering');
@@ -151,7 +151,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.record?.began(status);
   }
 
-  /** Bytes of the answer go to the client. */
+  /** Bytes of the response go to the client. */
   passed(bytes: number): void {
     if (this.record !== null) this.record.bytesOut += bytes;
   }
@@ -205,7 +205,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.stream = null;
   }
 
-  /** It can't go on: the client is told so, or sees a broken connection when it has a part of the answer already. */
+  /** It can't go on: the client is told so, or sees a broken connection when it has a part of the response already. */
   breakOff(code: ErrorCode, reason?: string): void {
     this.leave();
     if (this.#state === 'answering') {
@@ -216,7 +216,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     }
   }
 
-  /** Also within `refuse`, or within the end itself: then the answer is not to be trusted. */
+  /** Also within `refuse`, or within the end itself: then the response is not to be trusted. */
   override fail(): void {
     if (this.#state === 'over') {
       this.abort();

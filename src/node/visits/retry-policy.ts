@@ -23,7 +23,7 @@ export interface StreamFailure<Cause extends FailureCause = FailureCause> {
 
 /** A failed stream and its visit. */
 export interface FailedStream<Cause extends FailureCause = FailureCause> extends StreamFailure<Cause> {
-  /** The client has a part of the answer. */
+  /** The client has a part of the response. */
   readonly began: boolean;
   /** The same may be said twice (RFC 9110 section 9.2.2). */
   readonly safe: boolean;
@@ -31,7 +31,7 @@ export interface FailedStream<Cause extends FailureCause = FailureCause> extends
   readonly whole: boolean;
   /** The instance has yet to prove itself, and another one serves. */
   readonly unproven: boolean;
-  /** Its protocol is not known here: an end without a word may be the right answer to what the client said. */
+  /** Its protocol is not known here: an end without a word may be the right response to what the client said. */
   readonly opaque: boolean;
   /** Streams that the visit has had, this one included. */
   readonly attempts: number;

@@ -13,7 +13,7 @@ import type { Lender } from '../matching/slots.ts';
  */
 export type EndedBy = '-' | 'C' | 'c' | 'S' | 's' | 'D' | 'P' | 'I' | 'R' | 'L' | 'K';
 
-/** Where it was then. R: its request. Q: held. C: connecting to the application. H: before the answer. D: within the answer, or passing bytes on. */
+/** Where it was then. R: its request. Q: held. C: connecting to the application. H: before the response. D: within the response, or passing bytes on. */
 export type Phase = '-' | 'R' | 'Q' | 'C' | 'H' | 'D';
 
 export type EndReason = ErrorCode | 'client_closed' | 'client_stalled' | 'idle_timeout' | 'node_stopped';
@@ -192,7 +192,7 @@ export class VisitRecord {
     if (stream !== null) stream.connectMs = microseconds / 1_000;
   }
 
-  /** The application's answer begins. */
+  /** The application's response begins. */
   began(status: number): void {
     this.firstByteAt = performance.now();
     this.status = status;

@@ -134,7 +134,7 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
   };
 }
 
-/** Its client may send nothing of the body before it has an interim answer (RFC 9110 section 10.1.1). */
+/** Its client may send nothing of the body before it has an interim response (RFC 9110 section 10.1.1). */
 export function mayAwaitContinue({ bytes }: RequestHead): boolean {
   return /\r\nexpect:/i.test(bytes.toString('latin1'));
 }

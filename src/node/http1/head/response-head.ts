@@ -43,7 +43,7 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
   if (spans.tooMany || status < 100 || status > statusMax || minorVersion === -1) return null;
   const start = statusLineAt(bytes);
   if (start === -1) return null;
-  // Such an answer has no body, and a header that speaks of one is misread by some (RFC 9110 section 8.6, RFC 9112 section 6.1).
+  // Such a response has no body, and a header that speaks of one is misread by some (RFC 9110 section 8.6, RFC 9112 section 6.1).
   const bodiless = status < 200 || status === 204;
   let contentLength = -1;
   let chunked = false;

@@ -1,9 +1,9 @@
 /**
- * Finds `Pullproxy-Concurrency` in the head of an answer of HTTP/1, as its bytes come from the application. The linker reads this one field
- * itself: the limit counts from the moment at which the answer arrives here, also when the node that waits for it is slow, or is killed. What
- * an answer says in its trailers, or in HTTP/2, the nodes read.
+ * Finds `Pullproxy-Concurrency` in the head of a response of HTTP/1, as its bytes come from the application. The linker reads this one field
+ * itself: the limit counts from the moment at which the response arrives here, also when the node that waits for it is slow, or is killed. What
+ * a response says in its trailers, or in HTTP/2, the nodes read.
  *
- * Nothing behind the head is looked at. Heads of any form pass: whether an answer is well-formed is the node's to judge.
+ * Nothing behind the head is looked at. Heads of any form pass: whether a response is well-formed is the node's to judge.
  */
 
 export const CONCURRENCY_FIELD = 'pullproxy-concurrency';
@@ -23,7 +23,7 @@ const DIGIT_ONE = 0x31;
 const SMALL = 0x20;
 const SMALL_P = 0x70;
 
-export class AnswerHead {
+export class ResponseHead {
   #isReading = false;
   /** What came of a head that is not complete. */
   #part: Buffer | null = null;
@@ -31,14 +31,14 @@ export class AnswerHead {
   #field: string | null = null;
   #word: string | null = null;
 
-  /** An answer is about to come. */
+  /** A response is about to come. */
   begin(): void {
     this.#isReading = true;
     this.#part = null;
     this.#word = null;
   }
 
-  /** Bytes of the answer. Returns the field's value once the head is complete; null: it has none, or is not complete. */
+  /** Bytes of the response. Returns the field's value once the head is complete; null: it has none, or is not complete. */
   take(chunk: Buffer): string | null {
     if (!this.#isReading) return null;
     const part = this.#part;

@@ -1,5 +1,5 @@
 /** Which routes answer with 5xx lately, by the counters that there are anyway: nothing is done per request. */
-import type { RouteAnswers } from '../cluster/cluster.ts';
+import type { RouteResponses } from '../cluster/cluster.ts';
 
 /** A rate is over one to two of these. */
 const MARK_EVERY_MS = 15_000;
@@ -15,15 +15,15 @@ interface Counted {
 
 interface Mark {
   readonly at: number;
-  readonly routes: ReadonlyMap<string, RouteAnswers>;
+  readonly routes: ReadonlyMap<string, RouteResponses>;
 }
 
-export class AnswerRates {
+export class ResponseRates {
   readonly #now: () => number;
   #older: Mark | null = null;
   #newer: Mark | null = null;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  #found: readonly RouteAnswers[] = [];
+  #found: readonly RouteResponses[] = [];
 
   /** `now`: monotonic ms. */
   constructor(now: () => number = () => performance.now()) {
@@ -31,11 +31,11 @@ export class AnswerRates {
   }
 
   /** Routes with 5xx since the older mark. */
-  failing(routes: Iterable<Counted>): readonly RouteAnswers[] {
+  failing(routes: Iterable<Counted>): readonly RouteResponses[] {
     const now = this.#now();
     if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#found;
     this.#lookedAt = now;
-    const counted = new Map<string, RouteAnswers>();
+    const counted = new Map<string, RouteResponses>();
     for (const { name, counters } of routes) counted.set(name, count(name, counters.codes));
     this.#found = [...counted.values()]
       .map((one) => since(one, this.#older?.routes.get(one.route)))
@@ -50,7 +50,7 @@ export class AnswerRates {
   }
 }
 
-function count(route: string, codes: ReadonlyMap<number, number>): RouteAnswers {
+function count(route: string, codes: ReadonlyMap<number, number>): RouteResponses {
   let all = 0;
   let failed = 0;
   for (const [code, times] of codes) {
@@ -60,6 +60,6 @@ function count(route: string, codes: ReadonlyMap<number, number>): RouteAnswers 
   return { route, all, failed };
 }
 
-function since(now: RouteAnswers, before: RouteAnswers | undefined): RouteAnswers {
+function since(now: RouteResponses, before: RouteResponses | undefined): RouteResponses {
   return { route: now.route, all: now.all - (before?.all ?? 0), failed: now.failed - (before?.failed ?? 0) };
 }

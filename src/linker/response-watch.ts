@@ -1,35 +1,35 @@
-import { AnswerGap } from './ack-stalls.ts';
-import { AnswerHead } from './answer-head.ts';
+import { ResponseGap } from './ack-stalls.ts';
 import { hear } from './heard.ts';
+import { ResponseHead } from './response-head.ts';
 
-/** Of HTTP/2: a frame's type, where it stands, and those that an answer is made of. */
+/** Of HTTP/2: a frame's type, where it stands, and those that a response is made of. */
 const FRAME_TYPE_AT = 3;
 const DATA = 0;
 const HEADERS = 1;
 
-/** Who wants to know how long answers take; null: nobody. */
-export interface AnswerTimes {
+/** Who wants to know how long responses take; null: nobody. */
+export interface ResponseTimes {
   readonly took: ((ms: number) => void) | null;
 }
 
-/** What a connection notes of the answer to the stream that it serves. */
-export class AnswerWatch {
+/** What a connection notes of the response to the stream that it serves. */
+export class ResponseWatch {
   /** The application has said something. */
   begun = false;
   /** When its last bytes came, see heard.ts. */
   heardAt = 0;
-  /** When the answer began, where somebody wants to know how long it takes; 0: not known. */
+  /** When the response began, where somebody wants to know how long it takes; 0: not known. */
   begunAt = 0;
   #wroteAt = 0;
-  readonly #times: AnswerTimes;
-  readonly #gap = new AnswerGap();
-  readonly #head = new AnswerHead();
+  readonly #times: ResponseTimes;
+  readonly #gap = new ResponseGap();
+  readonly #head = new ResponseHead();
 
-  constructor(times: AnswerTimes) {
+  constructor(times: ResponseTimes) {
     this.#times = times;
   }
 
-  /** Between the first bytes of the answer and the next, where `timed` was said. */
+  /** Between the first bytes of the response and the next, where `timed` was said. */
   get gapMs(): number {
     return this.#gap.ms;
   }
@@ -43,7 +43,7 @@ export class AnswerWatch {
     this.#head.begin();
   }
 
-  /** The application is given bytes of the stream: its answer can't begin before the last of them. */
+  /** The application is given bytes of the stream: its response can't begin before the last of them. */
   wrote(): void {
     if (this.#times.took !== null && this.begunAt === 0) this.#wroteAt = performance.now();
   }

@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { AnswerRates } from '../../../src/node/answer-rates.ts';
+import { ResponseRates } from '../../../src/node/response-rates.ts';
 
 test('a route is failing while it answers with 5xx, and for at most half a minute after', () => {
   let now = 0;
-  const rates = new AnswerRates(() => now);
+  const rates = new ResponseRates(() => now);
   const codes = new Map([
     [200, 1_000],
     [500, 7],
@@ -28,7 +28,7 @@ test('a route is failing while it answers with 5xx, and for at most half a minut
 
 test('only the worst routes are told', () => {
   let now = 0;
-  const rates = new AnswerRates(() => now);
+  const rates = new ResponseRates(() => now);
   const routes = Array.from({ length: 50 }, (_, i) => ({ name: `r${i}`, counters: { codes: new Map<number, number>() } }));
   rates.failing(routes);
   for (const [i, { counters }] of routes.entries()) counters.codes.set(500, i);
