@@ -43,7 +43,7 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
   'kubectl apply -f deploy/kubernetes/': ['test/integration/deploy/kubernetes.test.ts', 'deploy/kubernetes'],
   'kubectl --namespace pullproxy create secret generic pullproxy --from-literal=secret="$(openssl rand -hex 24)" --from-literal=admin-token="$(openssl rand -hex 24)" --from-literal=redis-password="$(openssl rand -hex 24)"':
     ['deploy/kubernetes/nodes.yaml', 'key: admin-token'],
-  'source <(pullproxy completion bash)': ['test/unit/cli/completion/completion.test.ts', 'bash'],
+  'source <(pullproxy completion bash)': ['test/integration/cli/completion/completion.test.ts', 'bash'],
 };
 
 interface Block {

@@ -304,7 +304,7 @@ HTTPServer(('127.0.0.1', int(os.environ['PORT'])), Handler).serve_forever()`;
 
 test('what the application writes goes to standard error, and standard output carries the log alone', async () => {
   const node = await FakeNode.start();
-  const main = fileURLToPath(new URL('./linker-process.ts', import.meta.url));
+  const main = fileURLToPath(new URL('../../support/apps/linker-process.ts', import.meta.url));
   const command = script(`console.log('to standard output'); console.error('to standard error'); ${SERVE}`);
   const child = spawn(process.execPath, [main, String(node.address.port), ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];

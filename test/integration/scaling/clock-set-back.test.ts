@@ -6,8 +6,8 @@ import { Scaler } from '../../../src/scaling/scaler.ts';
 import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeDirectories } from '../../support/harness/fake-directory.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { recordedLog } from './recorded-log.ts';
 
 const HOUR_MS = 3_600_000;
 const RATE = { count: 1, perMs: 1_000 };

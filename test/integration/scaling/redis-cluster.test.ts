@@ -6,8 +6,8 @@ import { Scaler } from '../../../src/scaling/scaler.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeDirectories } from '../../support/harness/fake-directory.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { recordedLog } from './recorded-log.ts';
 
 const configFile = `pullproxy-test-scaling-${process.pid}.conf`;
 

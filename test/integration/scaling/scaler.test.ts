@@ -9,8 +9,8 @@ import { Scaler, type ScalerOptions } from '../../../src/scaling/scaler.ts';
 import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeDirectories } from '../../support/harness/fake-directory.ts';
+import { type LogLine, recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { type LogLine, recordedLog } from './recorded-log.ts';
 
 let redis: RedisServer;
 let connection: BullConnection;

@@ -7,8 +7,8 @@ import { StartupJobReader } from '../../../src/scaling/startup-job-reader.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeDirectories } from '../../support/harness/fake-directory.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { recordedLog } from './recorded-log.ts';
 
 let redis: RedisServer;
 let directory: FakeDirectories;

@@ -5,8 +5,8 @@ import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from '../.
 import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeDirectories } from '../../support/harness/fake-directory.ts';
+import { type LogLine, recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-import { type LogLine, recordedLog } from './recorded-log.ts';
 
 let redis: RedisServer;
 let connection: BullConnection;

@@ -14,7 +14,7 @@ import {
   timeOf,
 } from '../../../src/cluster/values.ts';
 import { readStartupJob } from '../../../src/scaling/job-data.ts';
-import { recordedLog } from '../../integration/scaling/recorded-log.ts';
+import { recordedLog } from '../../support/recorded-log.ts';
 
 const NOTHING = [null, undefined, '', {}, [], true, '\0', 'a b', 'x'.repeat(300), '\u001b[31m', Number.NaN, 'a{b}', 'a\nb'];
 

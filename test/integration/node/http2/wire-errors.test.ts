@@ -10,7 +10,8 @@ import { WindowBudget } from '../../../../src/node/http2/upload-windows.ts';
 import { closeEverything, LIMITS, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
 import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { block, Flag, FramePeer, frameBytes, requestBlock, settings, Type, uint32 } from '../../../support/http2-frames.ts';
+import { block, Flag, frameBytes, requestBlock, settings, Type, uint32 } from '../../../support/http2-frames.ts';
+import { FramePeer } from '../../../support/http2-peer.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 
 afterEach(async () => {

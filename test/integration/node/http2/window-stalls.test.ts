@@ -5,7 +5,8 @@ import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
 import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
-import { block, Flag, FramePeer, requestBlock, settings, Type } from '../../../support/http2-frames.ts';
+import { block, Flag, requestBlock, settings, Type } from '../../../support/http2-frames.ts';
+import { FramePeer } from '../../../support/http2-peer.ts';
 
 afterEach(closeEverything);
 

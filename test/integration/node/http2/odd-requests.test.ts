@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
-import { block, FramePeer, requestBlock } from '../../../support/http2-frames.ts';
+import { block, requestBlock } from '../../../support/http2-frames.ts';
+import { FramePeer } from '../../../support/http2-peer.ts';
 
 let app: Http2Server;
 let came: IncomingHttpHeaders[];

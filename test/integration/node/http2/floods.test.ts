@@ -5,7 +5,8 @@ import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
 import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
-import { block, Flag, FramePeer, frameBytes, requestBlock, settings, Type, uint32 } from '../../../support/http2-frames.ts';
+import { block, Flag, frameBytes, requestBlock, settings, Type, uint32 } from '../../../support/http2-frames.ts';
+import { FramePeer } from '../../../support/http2-peer.ts';
 
 const OK = block([[':status', '200']]);
 const FRAMES_MAX = 100_000;

@@ -7,7 +7,8 @@ import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
 import { ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { block, FramePeer, requestBlock } from '../../../support/http2-frames.ts';
+import { block, requestBlock } from '../../../support/http2-frames.ts';
+import { FramePeer } from '../../../support/http2-peer.ts';
 
 afterEach(async () => {
   closeHttp2();

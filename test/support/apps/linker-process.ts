@@ -1,7 +1,7 @@
 /** A linker as a process of its own: the node's port, then the application's command. */
 import { Linker } from '../../../src/linker/linker.ts';
 import { createLog } from '../../../src/log.ts';
-import { SECRET } from '../../support/harness/fake-node.ts';
+import { SECRET } from '../harness/fake-node.ts';
 
 const [port, ...command] = process.argv.slice(2);
 const linker = new Linker({

@@ -7,7 +7,8 @@ import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, type LoneNode, startLoneNode } from '../../../support/harness/lone-node.ts';
 import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../../support/http2-client.ts';
-import { block, FramePeer, Type } from '../../../support/http2-frames.ts';
+import { block, Type } from '../../../support/http2-frames.ts';
+import { FramePeer } from '../../../support/http2-peer.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 import type { RawSocket } from '../../../support/raw-socket.ts';
 
