@@ -26,17 +26,19 @@ let ownLines: LineSink | null = null;
 /** Shared by all loggers of this process. */
 const repeated = new RepeatedLines();
 
-/** Writes a line, unless too many lines had the same message. */
-function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, level: number): void {
-  const [first, second] = args as readonly unknown[];
-  const message = typeof first === 'string' ? first : typeof second === 'string' ? second : null;
-  const write = (facts: object, summary: string): void => method.call(this, facts, summary);
-  if (message === null || repeated.take(level, message, write)) method.apply(this, args);
-  if (message === null || level < INFO || listener === null) return;
-  listener(level, message, { ...this.bindings(), ...(typeof first === 'object' ? first : {}) });
+/** Writes lines of `levelMin` and above, unless too many had the same message. The listener hears of what is not written, too. */
+function logMethodFrom(levelMin: number) {
+  return function logMethod(this: Log, args: Parameters<pino.LogFn>, method: pino.LogFn, level: number): void {
+    const [first, second] = args as readonly unknown[];
+    const message = typeof first === 'string' ? first : typeof second === 'string' ? second : null;
+    const write = (facts: object, summary: string): void => method.call(this, facts, summary);
+    if (level >= levelMin && (message === null || repeated.take(level, message, write))) method.apply(this, args);
+    if (message === null || level < INFO || listener === null) return;
+    listener(level, message, { ...this.bindings(), ...(typeof first === 'object' ? first : {}) });
+  };
 }
 
-/** Is told of each line of level info and above, also those that are not written because they repeat. Must not throw, and must not log. */
+/** Is told of each line of level info and above, also those that are not written: they repeat, or are below the level. Must not throw, and must not log. */
 export type LogListener = (level: number, message: string, facts: Readonly<Record<string, unknown>>) => void;
 
 let listener: LogListener | null = null;
@@ -52,8 +54,11 @@ export function listenToLog(to: LogListener | null): void {
 export function createLog(name: string, level = 'info'): Log {
   ownLines ??= openStdout();
   const lines = ownLines;
+  const levelMin = level === 'silent' ? Number.POSITIVE_INFINITY : (pino.levels.values[level] ?? INFO);
+  // pino skips lines below its level before anybody hears of them.
+  const heard = levelMin > INFO ? 'info' : level;
   return pino(
-    { name, level, timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod } },
+    { name, level: heard, timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod: logMethodFrom(levelMin) } },
     { write: (line) => lines.write(printableLines(line)) },
   );
 }

@@ -1,8 +1,10 @@
 /** The event log, from the command line: what real processes told. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { COUNTING_APP } from '../../support/apps/apps.ts';
 import { type ClusterNode, linkerArgs, startNode } from '../../support/cluster.ts';
@@ -22,6 +24,7 @@ interface Happened {
 
 /** Each look is a process of its own. */
 const COMMANDS_MS = 40_000;
+const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
 let redis: RedisServer;
 let a: ClusterNode;
@@ -65,6 +68,23 @@ test('a linker with another secret is told in the events, in the status and in t
   );
   expect(await (await fetch(`${a.admin}/metrics`)).text()).toMatch(/pullproxy_events_total\{level="warning",code="linker_refused"\} [1-9]/);
   await linker.catch(() => null);
+});
+
+test('what happened is recorded whatever a process writes to its own log', async () => {
+  for (const level of ['error', 'silent']) {
+    const quiet = ['node', '--id', `quiet-${level}`, '--redis', redis.url, '--log-level', level, '--listen', 'http://127.0.0.1:0'];
+    const child = spawn(process.execPath, [MAIN, ...quiet, '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'], { env: {} });
+    let written = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      written += chunk;
+    });
+    const told = async (code: string): Promise<boolean> =>
+      (await happened()).some((event) => event.code === code && event.source === `quiet-${level}`);
+    await eventually('started and warned', async () => (await told('started')) && (await told('no_secret')), COMMANDS_MS);
+    child.kill('SIGTERM');
+    await once(child, 'close');
+    expect(written).toBe('');
+  }
 });
 
 test('a node that was killed is missing, also for who looks later, until it is back', async () => {
