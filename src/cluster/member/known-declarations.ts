@@ -11,7 +11,7 @@ import {
   type StoredDeclarations,
 } from '../declarations.ts';
 import type { Directory } from '../directory.ts';
-import { objectOf, textOf } from '../values.ts';
+import { objectOf } from '../values.ts';
 
 const NAMES_SHOWN_MAX = 10;
 const VALUE_CHARS_SHOWN_MAX = 300;
@@ -116,9 +116,8 @@ export class KnownDeclarations {
     this.#highest = 0;
     this.#known.clear();
     if (missing.length === 0) return;
-    const routes = Object.fromEntries(
-      missing.slice(0, NAMES_SHOWN_MAX).map(({ name, value }) => [name, textOf(value, VALUE_CHARS_SHOWN_MAX)]),
-    );
+    // Names only: a setting may contain a secret, and the log goes to many readers.
+    const routes = missing.slice(0, NAMES_SHOWN_MAX).map(({ name }) => name);
     this.#log.error(
       { former: before.cluster, cluster: stored.cluster, count: missing.length, routes, ...(file === null ? {} : { file }) },
       'the directory belongs to another cluster: settings that this node knows are not in it',
