@@ -103,6 +103,8 @@ export interface RouteResponses {
 export interface Cluster {
   readonly self: Peer;
   readonly connected: boolean;
+  /** The directory is in Redis, not in this process. */
+  readonly isRemote: boolean;
   /** The directory has answered since the node started, and has said which routes are configured. */
   readonly joined: boolean;
   /** Why the directory refuses to write although it answers; null when it does not. */

@@ -200,6 +200,8 @@ export interface NodeBeatReply {
 
 /** All transitions, for a `ClusterMember`. */
 export interface Directory extends StartDirectory {
+  /** It is in Redis, not in this process. */
+  readonly isRemote: boolean;
   /** Calls back on each change of `connected`. */
   onConnected(callback: (connected: boolean) => void): void;
 

@@ -94,6 +94,8 @@ export class ClusterEvents implements ClusterListener {
   }
 
   onConnected(connected: boolean): void {
+    // Memory is always there: that is no news.
+    if (!this.#context.cluster.isRemote) return;
     if (connected) this.#context.options.log.info('the directory answers');
     else this.#context.options.log.warn('the directory does not answer: local traffic goes on, clients stay held');
   }

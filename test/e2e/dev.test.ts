@@ -35,6 +35,15 @@ describe('one process', () => {
     expect(dev.text()).toContain(admin);
   });
 
+  test('says nothing of Redis, since there is none', async () => {
+    let events: { code: string; text: string }[] = [];
+    await eventually('the start is told', async () => {
+      ({ events } = (await (await fetch(`${admin}/api/v1/timeline`)).json()) as { events: typeof events });
+      return events.some(({ code }) => code === 'started');
+    });
+    expect(events.filter(({ code, text }) => code.startsWith('directory') || text.includes('Redis'))).toEqual([]);
+  });
+
   test('a crowd for any host is served by as many instances as it may have, each within its concurrency', async () => {
     expect(ledger.lines(ledger.starts)).toEqual([]);
     const answers = await crowd(

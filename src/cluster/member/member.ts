@@ -83,6 +83,10 @@ export class ClusterMember implements Cluster {
     return this.#directory.connected;
   }
 
+  get isRemote(): boolean {
+    return this.#directory.isRemote;
+  }
+
   get joined(): boolean {
     return this.#active?.routes.isLoaded ?? false;
   }

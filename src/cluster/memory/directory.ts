@@ -24,6 +24,7 @@ import { MemoryEventLog } from './event-log.ts';
 import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
+  readonly isRemote = false;
   readonly connected = true;
   readonly refusal = null;
   readonly commands = 0;

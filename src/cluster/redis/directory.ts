@@ -55,6 +55,7 @@ const NO_BOUND = -1;
 const AS_BEFORE = -1;
 
 export class RedisDirectory implements Directory {
+  readonly isRemote = true;
   readonly #redis: RedisConnection;
   readonly #mending: Mending;
   readonly #missing: MissingNodes;

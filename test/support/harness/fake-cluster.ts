@@ -11,6 +11,7 @@ export interface HoldSaid {
 }
 
 export class FakeCluster implements Cluster {
+  readonly isRemote = true;
   readonly self: Peer;
   connected = true;
   joined = true;
