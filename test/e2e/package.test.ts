@@ -9,10 +9,27 @@ import { ask } from '../support/clients.ts';
 import { runCommand, startProcess } from '../support/processes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PACKED_BYTES_MAX = 650_000;
+const PACKED_BYTES_MAX = 800_000;
 const INSTALL_TIMEOUT_MS = 300_000;
 /** The Node that runs the tests comes first, as it would on a machine that has the one that the package asks for. */
 const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
+
+/** Becomes the linker's bundle. */
+const BUNDLED = 'cli/linker-bundle.ts';
+
+/** nanoid and pino with what pino logs by. */
+const LINKER_PACKAGES = [
+  '@pinojs/redact',
+  'atomic-sleep',
+  'nanoid',
+  'on-exit-leak-free',
+  'pino',
+  'pino-std-serializers',
+  'quick-format-unescaped',
+  'safe-stable-stringify',
+  'sonic-boom',
+  'thread-stream',
+];
 
 interface Packed {
   readonly version: string;
@@ -57,7 +74,9 @@ afterAll(() => {
 
 describe('the package', () => {
   test('holds what is built from src, what deploy offers, and four files about it', () => {
-    const built = filesBelow('src').map((path) => `dist/${path.replace(/\.ts$/, '.js')}`);
+    const modules = filesBelow('src').filter((path) => path !== BUNDLED);
+    const bundle = ['dist/cli/linker.cjs', 'dist/cli/linker.licences.txt'];
+    const built = [...modules.map((path) => `dist/${path.replace(/\.ts$/, '.js')}`), ...bundle];
     const deploy = filesBelow('deploy').map((path) => `deploy/${path}`);
     const about = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'];
     expect(packed.files.map(({ path }) => path).toSorted()).toEqual([...built, ...deploy, ...about].toSorted());
@@ -70,6 +89,16 @@ describe('the package', () => {
       return content.includes(folder) || content.includes(ROOT);
     });
     expect(naming).toEqual([]);
+  });
+
+  test('has the linker in one file, with no more than a linker needs, and the licences of what is in it', () => {
+    const bundle = readFileSync(installed('dist/cli/linker.cjs'), 'utf8');
+    const inside = [...bundle.matchAll(/^\/\/ (?:node_modules\/((?:@[^/]+\/)?[^/\n]+)|src\/([^/\n]+))\//gm)];
+    const names = (group: number): string[] => [...new Set(inside.flatMap((match) => match[group] ?? []))].toSorted();
+    expect(names(1)).toEqual(LINKER_PACKAGES);
+    expect(names(2)).toEqual(['cli', 'config', 'link', 'linker', 'memory']);
+    const licences = readFileSync(installed('dist/cli/linker.licences.txt'), 'utf8');
+    for (const name of LINKER_PACKAGES) expect(licences).toMatch(new RegExp(`^${name}\n\n.*Licen[cs]e`, 'ims'));
   });
 
   test('keeps its scripts executable', () => {
@@ -109,6 +138,28 @@ describe('installed into an empty project', () => {
     expect(parts.length).toBeGreaterThan(2);
     for (const path of parts) expect([path, (await fetch(new URL(path, `http://${admin}/`))).status]).toEqual([path, 200]);
     expect(await dev.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test('starts a linker that needs nothing of the package but its one file', async () => {
+    const bundle = readFileSync(installed('dist/cli/linker.cjs'));
+    mkdirSync(join(folder, 'alone/dist/cli'), { recursive: true });
+    writeFileSync(join(folder, 'alone/dist/cli/linker.cjs'), bundle);
+    writeFileSync(join(folder, 'alone/package.json'), JSON.stringify({ version }));
+    const main = project('node_modules/.bin/pullproxy');
+    const node = await startProcess(['node', '--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'], {
+      main,
+      env: { PATH },
+    });
+    const { listen: bound, backend, admin } = node.ready as { listen: string[]; backend: string; admin: string };
+    await fetch(`http://${admin}/api/v1/routes/app`, { method: 'PUT', body: '{}', headers: { 'content-type': 'application/json' } });
+    for (const from of [join(folder, 'alone/dist/cli/linker.cjs'), main]) {
+      const app = ['node', installed('deploy/examples/demo-app.mjs')];
+      const linker = await startProcess(['linker', '--proxy', backend, '--route', 'app', '--', ...app], { main: from, env: { PATH } });
+      const { status, body } = await ask(bound[0] as string, { host: 'app' });
+      expect([status, body.includes('Hello from instance')]).toEqual([200, true]);
+      expect(await linker.stop()).toEqual({ code: 0, signal: null });
+    }
+    expect(await node.stop()).toEqual({ code: 0, signal: null });
   });
 
   test('says on an older Node which one it needs', async () => {
