@@ -110,6 +110,14 @@ export const ERRORS = {
     retryAfter: 5,
     message: 'its instances fail to start',
   },
+  asleep: {
+    status: 503,
+    proxyStatus: 'proxy_internal_response',
+    details: 'asleep',
+    side: 'pullproxy',
+    retryAfter: 60,
+    message: 'no instance is there, and a request of this kind starts none',
+  },
   waiting_page: {
     status: 503,
     proxyStatus: 'proxy_internal_response',
@@ -143,12 +151,12 @@ export class PullproxyError extends Error {
   /** The URL that the client is sent to. */
   location: string | null = null;
 
-  /** `retryAfter`: seconds, when they are known better than the kind of error says. */
-  constructor(code: ErrorCode, reason?: string, retryAfter?: number) {
+  /** `known`: what is known better than the kind of error says. */
+  constructor(code: ErrorCode, reason?: string, known?: Partial<Pick<ErrorKind, 'retryAfter' | 'status'>>) {
     super(reason ?? ERRORS[code].message);
     this.name = 'PullproxyError';
     this.code = code;
-    this.kind = retryAfter === undefined ? ERRORS[code] : { ...ERRORS[code], retryAfter };
+    this.kind = known === undefined ? ERRORS[code] : { ...ERRORS[code], ...known };
   }
 }
 

@@ -138,6 +138,12 @@ export interface Cluster {
    */
   pull(route: string, count: number): void;
 
+  /**
+   * Whether an instance of `route` is ready anywhere, as of the last second. Asks the directory at most once in that time. False when it
+   * does not answer.
+   */
+  isAwake(route: string): Promise<boolean>;
+
   /** The instance has its home link at this node; repeated calls update it. */
   instance(route: string, info: InstanceInfo): void;
   /** The instance's home link to this node is gone. */

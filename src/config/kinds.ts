@@ -36,6 +36,16 @@ export function whole(min: number, max: number): Kind<number> {
   };
 }
 
+/** Of a response with a text: 204, 205 and 304 can't have one. */
+export const responseStatus: Kind<number> = {
+  ...whole(200, 599),
+  expected: 'a status from 200 to 599, and not 204, 205 or 304',
+  read(value) {
+    const status = whole(200, 599).read(value);
+    return status === 204 || status === 205 || status === 304 ? null : status;
+  },
+};
+
 /** A part of a whole. */
 export const share: Kind<number> = {
   expected: 'a number from 0 to 1, such as 0.1',

@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts';
-import { argumentVector, choice, duration, type Kind, problem, whole } from './kinds.ts';
+import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole } from './kinds.ts';
+import { sleepRules } from './sleep-rules.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
 export interface RouteSettings {
@@ -24,6 +25,10 @@ export interface RouteSettings {
   readonly waitingPageAfterMs?: number;
   readonly balance: 'newest' | 'spread';
   readonly protocol: 'http1' | 'h2c' | 'tcp';
+  /** Requests that start no instance and keep none awake: see sleep-rules.ts. Absent: none. */
+  readonly sleepThrough?: readonly string[];
+  /** The response to these while no instance is there. */
+  readonly sleepStatus: number;
   /** The expected concurrency of an instance, until the first one has linked. Without it the first start is a single instance. */
   readonly concurrency?: number;
 }
@@ -41,6 +46,7 @@ export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
   startIntervalMs: 0,
   balance: 'newest',
   protocol: 'http1',
+  sleepStatus: 503,
 });
 
 type RouteValue = string | number | readonly string[];
@@ -82,6 +88,12 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     choice('http1', 'h2c', 'tcp'),
     'the protocol of the application: HTTP/1.1, HTTP/2 in the clear (gRPC), or raw TCP',
   ),
+  sleepThrough: key(
+    'sleepThrough',
+    sleepRules,
+    'requests that are served when an instance is there, and start none and keep none awake: health checks, crawlers',
+  ),
+  sleepStatus: key('sleepStatus', responseStatus, 'the response to such a request while no instance is there'),
   concurrency: key(
     'concurrency',
     whole(1, 1_000_000),

@@ -17,7 +17,7 @@ export const PROTOCOL_VERSION = 2;
  * Optional features of this version, by name. Each side lists them in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only if
  * both sides have it (`link.features`), because an unknown frame type ends the link. The proofs cover both lists, so a man in the middle can't change them.
  */
-export const FEATURES: readonly string[] = ['park', 'limits'];
+export const FEATURES: readonly string[] = ['park', 'limits', 'quiet'];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
 /** Of SAID: it is to be a number. */
@@ -52,6 +52,8 @@ export const Frame = {
   START: 23,
   CONNECTED: 24,
   CLIENT: 25,
+  /** Feature `quiet`. Before OPEN or UNPARK: what the stream carries now does not keep the instance awake. */
+  QUIET: 26,
   /** The exchange is over and the slot is idle, but stream and application connection stay for the node's next exchange. */
   PARK: 27,
   /** A parked stream takes an idle slot again. */

@@ -54,6 +54,8 @@ export class LinkerLink implements LinkRole {
   #parked = 0;
   /** Of the stream that the next OPEN begins. */
   #client: { readonly streamId: number; readonly text: string } | null = null;
+  /** The stream whose next OPEN or UNPARK begins something that does not keep the instance awake. */
+  #quietId: number | null = null;
   readonly #events: LinkerLinkEvents;
 
   constructor(link: Link, events: LinkerLinkEvents) {
@@ -120,6 +122,9 @@ export class LinkerLink implements LinkRole {
       case Frame.CLIENT:
         this.#client = { streamId, text: readClient(payload) };
         return;
+      case Frame.QUIET:
+        this.#quietId = streamId;
+        return;
       case Frame.DONE:
         this.#done(streamId, (flags & Flag.KEEP) !== 0, payload);
         return;
@@ -184,6 +189,7 @@ export class LinkerLink implements LinkRole {
     stream.tells = (flags & Flag.TELL) !== 0;
     if (this.#client?.streamId === streamId) stream.client = this.#client.text;
     this.#client = null;
+    stream.quiet = this.#takeQuiet(streamId);
     this.streams.set(streamId, stream);
     this.#events.opened(stream, flags);
     return opening.length > 0 ? stream.receiveData(opening) : 'borrowed';
@@ -222,9 +228,16 @@ export class LinkerLink implements LinkRole {
     if (!stream.parked) throw new LinkProtocolError(`stream ${streamId} is not parked`);
     if (this.inUse >= this.lent) throw new LinkProtocolError(`stream ${streamId} unparked without an idle slot`);
     stream.parked = false;
+    stream.quiet = this.#takeQuiet(streamId);
     this.#parked--;
     this.budget.earn(FRAMES_PER_STREAM);
     this.#events.unparked?.(stream);
+  }
+
+  #takeQuiet(streamId: number): boolean {
+    const isQuiet = this.#quietId === streamId;
+    this.#quietId = null;
+    return isQuiet;
   }
 
   #said(streamId: number, payload: Buffer): void {

@@ -79,11 +79,11 @@ export class NodeLink implements LinkRole {
     return this.streams.size - this.#parked;
   }
 
-  /** Takes one idle slot for a stream; `opening` are its first bytes, `client` says whose it is where the linker wants to hear that. */
-  open(handler: StreamHandler, flags: number, opening: Buffer, client = ''): Stream {
+  /** Takes one idle slot for a stream; `opening` are its first bytes, `client` says whose it is where the linker wants to hear that. `quiet`: it does not keep the instance awake. */
+  open(handler: StreamHandler, flags: number, opening: Buffer, client = '', quiet = false): Stream {
     if (this.idle < 1) throw new Error('no idle slot on this link');
     this.idle--;
-    return this.#openStream(handler, flags, opening, client);
+    return this.#openStream(handler, flags, opening, client, quiet);
   }
 
   /** Sets idle slots aside for a relay. */
@@ -101,22 +101,23 @@ export class NodeLink implements LinkRole {
     }
   }
 
-  /** A stream on a reserved slot. When it is over the slot is reserved again and `over` is called. */
-  openReserved(handler: StreamHandler, flags: number, client: string, over: () => void): Stream {
+  /** A stream on a reserved slot, for one of another node (`near`). When it is over the slot is reserved again and `over` is called. */
+  openReserved(handler: StreamHandler, flags: number, near: Pick<Stream, 'client' | 'quiet'>, over: () => void): Stream {
     if (this.#reserved < 1) throw new Error('no reserved slot on this link');
     this.#reserved--;
-    const stream = this.#openStream(handler, flags, null, client);
+    const stream = this.#openStream(handler, flags, null, near.client, near.quiet);
     stream.onOver = over;
     return stream;
   }
 
-  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null, client: string): Stream {
+  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null, client: string, quiet: boolean): Stream {
     const id = this.#newId();
     const stream = new Stream(id, this.link.writer);
     this.budget.earn(FRAMES_PER_STREAM);
     stream.handler = handler;
     this.streams.set(id, stream);
     if (client !== '' && this.tellsClients) this.link.writer.frame(Frame.CLIENT, 0, id, Buffer.from(client, 'latin1'));
+    if (quiet) this.#sayQuiet(id);
     // Bytes that do not fit into one frame follow as DATA, within the window.
     const first = opening === null || opening.length <= PAYLOAD_BYTES_MAX ? opening : opening.subarray(0, PAYLOAD_BYTES_MAX);
     if (first !== null) stream.chargeOpening(first.length);
@@ -156,14 +157,20 @@ export class NodeLink implements LinkRole {
   }
 
   /** Takes one idle slot for a parked stream. */
-  unpark(stream: Stream): void {
+  unpark(stream: Stream, quiet = false): void {
     if (this.idle < 1) throw new Error('no idle slot on this link');
     if (!stream.parked) throw new Error(`stream ${stream.id} is not parked`);
     this.idle--;
     this.#parked--;
     stream.parked = false;
     this.budget.earn(FRAMES_PER_STREAM);
+    if (quiet) this.#sayQuiet(stream.id);
     this.link.writer.frame(Frame.UNPARK, 0, stream.id, null);
+  }
+
+  /** To a linker of 0.1 it is a stream like any other. */
+  #sayQuiet(id: number): void {
+    if (this.link.features.has('quiet')) this.link.writer.frame(Frame.QUIET, 0, id, null);
   }
 
   /** The exchange is complete but its application connection is not to be used again: idle once the linker has seen it closed. */

@@ -116,7 +116,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
 
   opened(stream: Stream, flags: number): void {
     this.#inUse++;
-    this.#slots.streamBegan();
+    this.#slots.streamBegan(stream.quiet);
     try {
       this.#pool.open(stream, flags, this);
     } catch (error) {
@@ -146,25 +146,25 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
       // Its end has freed the stream already.
       if (this.#inUse < before) return;
     }
-    if (how !== 'close') this.#ended();
+    if (how !== 'close') this.#ended(stream);
   }
 
   parked(stream: Stream): void {
     this.#inUse--;
-    this.#slots.streamEnded();
+    this.#slots.streamEnded(stream.quiet);
     (stream.handler as AppSide).park();
     this.#pool.look();
   }
 
-  #ended(): void {
+  #ended({ quiet }: Stream): void {
     this.#inUse--;
-    this.#slots.streamEnded();
+    this.#slots.streamEnded(quiet);
     this.#pool.look();
   }
 
   unparked(stream: Stream): void {
     this.#inUse++;
-    this.#slots.streamBegan();
+    this.#slots.streamBegan(stream.quiet);
     this.#pool.unpark(stream, this);
   }
 
@@ -219,12 +219,12 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     }
     if (this.#state === 'down') {
       this.#slots.orphanHome();
-      this.#ended();
+      this.#ended(stream);
       this.#events.slotsHome();
       return;
     }
     this.#link.free(stream, code, reached, reused);
-    this.#ended();
+    this.#ended(stream);
   }
 
   waits(stream: Stream): void {

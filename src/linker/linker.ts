@@ -270,7 +270,7 @@ export class Linker {
   }
 
   #inUse(inUse: number): void {
-    this.#retire.inUse(inUse);
+    this.#retire.inUse(inUse - this.#slots.quiet);
     this.#reporter.inUse(inUse);
   }
 

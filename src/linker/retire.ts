@@ -82,10 +82,10 @@ export class Retire {
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
-  /** Called for each stream: no timer is touched, the one that runs looks at what it finds. */
+  /** Called for each stream: no timer is touched, the one that runs looks at what it finds. `inUse`: without those that keep nobody awake. */
   inUse(inUse: number): void {
+    if (inUse === 0 && this.#inUse > 0) this.#quietSince = performance.now();
     this.#inUse = inUse;
-    if (inUse === 0) this.#quietSince = performance.now();
   }
 
   /** The limit was set to 0, or away from it: the instance is about something. */

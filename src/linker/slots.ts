@@ -14,6 +14,8 @@ export class Slots {
   limit: number;
   /** Streams in use that the application has not been given: they wait for room. */
   waiting = 0;
+  /** Streams in use that do not keep the instance awake. */
+  quiet = 0;
   readonly #inUseChanged: (inUse: number) => void;
   #lent = 0;
   #moving = 0;
@@ -97,11 +99,13 @@ export class Slots {
     this.#orphaned--;
   }
 
-  streamBegan(): void {
+  streamBegan(isQuiet = false): void {
+    if (isQuiet) this.quiet++;
     this.#inUseChanged(++this.#inUse);
   }
 
-  streamEnded(): void {
+  streamEnded(isQuiet = false): void {
+    if (isQuiet) this.quiet--;
     hold(this.#inUse > 0, 'a stream ended that had not begun');
     this.#inUseChanged(--this.#inUse);
   }

@@ -176,6 +176,10 @@ export class ClusterMember implements Cluster {
     this.#presences.get(route)?.pull(count);
   }
 
+  async isAwake(route: string): Promise<boolean> {
+    return this.connected ? (this.#presence(route)?.isAwake() ?? false) : false;
+  }
+
   instance(route: string, info: InstanceInfo): void {
     this.#presence(route)?.instance(info);
   }

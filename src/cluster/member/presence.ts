@@ -11,7 +11,7 @@
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
 import type { Bell, Matched } from '../directory.ts';
-import { demandAnewGapMs, demandGapMs, holdsGapMs, leaveAfterMs } from '../limits.ts';
+import { beatMs, demandAnewGapMs, demandGapMs, holdsGapMs, leaveAfterMs } from '../limits.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
 import { type OffersContext, SlotOffers } from './offers.ts';
@@ -51,6 +51,11 @@ export class RoutePresence {
   #newest: string | null = null;
   #newestNode: string | null = null;
   #starting: number | undefined;
+  /** Whether an instance was ready anywhere, and when the directory said so. */
+  #isAwake = false;
+  #awakeSaidAt = Number.NEGATIVE_INFINITY;
+  /** They wait for the next beat's reply. */
+  #asking: ((isAwake: boolean) => void)[] = [];
 
   constructor(route: string, context: PresenceContext) {
     this.#route = route;
@@ -120,6 +125,25 @@ export class RoutePresence {
     unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self }));
   }
 
+  isAwake(): Promise<boolean> {
+    const now = this.#context.now();
+    // Not about to be left.
+    this.#emptySince = now;
+    if (now - this.#awakeSaidAt < beatMs) return Promise.resolve(this.#isAwake);
+    if (this.#hasEnded()) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#asking.push(resolve);
+      this.beat();
+    });
+  }
+
+  #saidAwake(isAwake: boolean): void {
+    if (this.#asking.length === 0) return;
+    const asking = this.#asking;
+    this.#asking = [];
+    for (const resolve of asking) resolve(isAwake);
+  }
+
   /** Starts in progress in the cluster, as of the last beat; undefined before the first. */
   get starting(): number | undefined {
     return this.#starting;
@@ -162,6 +186,7 @@ export class RoutePresence {
   /** Nothing is sent from now on. Returns true when the directory may have something of this node at the route. */
   end(): boolean {
     this.#exchange = 'ended';
+    this.#saidAwake(false);
     this.#stopDelay();
     this.#offers.end();
     this.#sweep.stop();
@@ -210,6 +235,8 @@ export class RoutePresence {
       caught('directory', error);
       this.#held.lose();
     }
+    // The directory does not answer.
+    this.#saidAwake(false);
     if (this.#hasEnded()) return;
     this.#exchange = 'none';
     if (this.#held.size > 0) this.#sweep.arm();
@@ -277,6 +304,9 @@ export class RoutePresence {
     // It lost something, or still has a removed entry: a failover to a replica does that.
     if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
     this.#newestNode = answer.newestNode;
+    this.#isAwake = answer.newest !== null;
+    this.#awakeSaidAt = this.#context.now();
+    this.#saidAwake(this.#isAwake);
     this.#starting = answer.starting;
     if (answer.newest === null || answer.newest === this.#newest || this.#hasEnded()) return;
     this.#newest = answer.newest;

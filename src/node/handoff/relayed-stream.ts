@@ -59,7 +59,7 @@ export class RelayedStream implements StreamHandler {
       },
       onReset: (code, reached, reused) => this.#nearLink.free(this.#near, code, reached, reused),
     };
-    this.#far = this.#lender.link.openReserved(handler, this.#flags, this.#near.client, () => {
+    this.#far = this.#lender.link.openReserved(handler, this.#flags, this.#near, () => {
       this.#slot.free();
       // Both ends of the slot become free together; when the far side was reset it has freed the near one already.
       this.#nearLink.free(this.#near, ResetCode.CLOSED, true, false);

@@ -2,6 +2,7 @@ import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { PullproxyError } from '../../errors.ts';
 import type { RouteCounters } from '../matching/counters.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
+import type { VisitRoute } from '../matching/visit.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
 import { mayAwaitContinue, type RequestHead } from './head/request-head.ts';
@@ -50,6 +51,11 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
   /** Header lines of every response. */
   protected get addedLines(): string {
     return '';
+  }
+
+  override admitted(route: VisitRoute): void {
+    super.admitted(route);
+    this.quiet = route.sleepRules?.match(this.head.method, this.head.bytes) === true;
   }
 
   override get takesPage(): boolean {

@@ -15,6 +15,8 @@ const { NGHTTP2_NO_ERROR } = constants;
 export interface SessionOwner {
   readonly where: 'visit';
   fail(): void;
+  /** It does not keep the instance awake. */
+  readonly quiet: boolean;
   /** Opens the stream that carries the session, on an idle slot of the link. */
   openStream(handler: StreamHandler, opening: Buffer): Stream;
   /** The application speaks HTTP/2: requests may be sent. */
@@ -56,7 +58,7 @@ export class ApplicationSession implements StreamHandler {
     for (let session = parked?.pop(); session !== undefined; session = parked?.pop()) {
       const stream = session.#stream;
       if (!session.#isUsable || stream === null) continue;
-      link.unpark(stream);
+      link.unpark(stream, owner.quiet);
       session.#owner = owner;
       session.reused = true;
       session.reached = true;

@@ -9,6 +9,7 @@ import type { Holds } from './holds.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './route.ts';
 import { suspectLeftMs } from './route-policies.ts';
+import { Sleepers } from './sleepers.ts';
 import type { Lender } from './slots.ts';
 import type { Visit } from './visit.ts';
 
@@ -17,6 +18,7 @@ const monotonicMs = (): number => performance.now();
 export class Dispatcher {
   readonly #cluster: Cluster;
   readonly #holds: Holds;
+  readonly #sleepers: Sleepers;
   readonly #startNeeded: (route: string) => void;
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
@@ -30,6 +32,7 @@ export class Dispatcher {
   constructor(cluster: Cluster, holds: Holds, startNeeded: (route: string) => void = () => {}, buffers: RequestBuffers | null = null) {
     this.#cluster = cluster;
     this.#holds = holds;
+    this.#sleepers = new Sleepers(cluster, holds);
     this.#startNeeded = startNeeded;
     this.#buffers = buffers;
   }
@@ -49,11 +52,16 @@ export class Dispatcher {
     if (waitsForBody) return;
     const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
-    else if (lender === null && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
-    else if (!this.#holds.isFull(visit, route)) this.#holds.hold(visit, route, route.settings.maxHeld);
+    else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
+    else if (!this.#holds.isFull(visit, route)) this.#hold(visit, route);
     // A slot that is kept back is better than none.
     else if (lender !== null) this.#serve(visit, lender, route);
     else this.#holds.refuseFull(visit);
+  }
+
+  #hold(visit: Visit, route: Route): void {
+    this.#holds.hold(visit, route, route.settings.maxHeld);
+    if (visit.quiet) this.#sleepers.look(route);
   }
 
   /** A visit whose stream failed before anything came of it goes back to its original place. It was accepted: no limit refuses it now. */
@@ -73,6 +81,7 @@ export class Dispatcher {
       this.#holds.served(visit, route, now);
       this.#serve(visit, lender, route);
     }
+    if (route.quietHeld > 0) this.#sleepers.look(route);
     // The node that lent them on may need them.
     if (route.held.size === 0) for (const { link } of route.slots.relayed) link.giveBack(link.idle);
     this.slotsChanged(route);
@@ -134,7 +143,7 @@ export class Dispatcher {
   #sendAway(visit: Visit, route: Route): void {
     this.#startNeeded(route.name);
     const retryAfter = Math.max(1, Math.ceil(route.starts.leftMs(monotonicMs) / 1_000));
-    this.#holds.refuse(visit, new PullproxyError('start_failed', undefined, retryAfter));
+    this.#holds.refuse(visit, new PullproxyError('start_failed', undefined, { retryAfter }));
   }
 
   /** Otherwise the older instance that serves here would stay busy for as long as its slots lie where clients arrive. */

@@ -38,7 +38,8 @@ export class Holds {
     visit.held((this.#nextHold++).toString(36), route.isCold);
     route.held.insert(visit);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
-    this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
+    if (visit.quiet) route.quietHeld++;
+    else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
   }
 
   /** It gets a slot. */
@@ -91,7 +92,7 @@ export class Holds {
   }
 
   #showPageLater(visit: Visit, afterMs: number | undefined): void {
-    if (afterMs === undefined || !visit.takesPage) return;
+    if (afterMs === undefined || visit.quiet || !visit.takesPage) return;
     const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
     visit.pageTimer = setTimeout(
       guard(visit, () => this.refuse(visit, new PullproxyError('waiting_page'))),
@@ -103,7 +104,9 @@ export class Holds {
     if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
     visit.pageTimer = null;
     try {
-      this.#cluster.unhold((visit.route as VisitRoute).name, visit.holdId);
+      const route = visit.route as VisitRoute;
+      if (visit.quiet) route.quietHeld--;
+      else this.#cluster.unhold(route.name, visit.holdId);
     } catch (error) {
       caught('directory', error);
     }

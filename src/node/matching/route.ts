@@ -1,12 +1,17 @@
 import type { RouteSettings } from '../../config/route-settings.ts';
+import { PullproxyError } from '../../errors.ts';
 import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
 import type { Rematch } from './rematch.ts';
 import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
+import { SleepRules } from './sleep-rules.ts';
 import { type Lender, Slots } from './slots.ts';
 import type { Visit } from './visit.ts';
+
+/** Made once, as those of holds.ts are. */
+const ASLEEP = new PullproxyError('asleep');
 
 /** Why a route is known. */
 export interface Standing {
@@ -31,6 +36,10 @@ export class Route {
   readonly standing: Standing = { configured: false, knownUntil: 0, knownBy: null };
   readonly counters = new RouteCounters();
   readonly coldStages = new ColdStageCounters();
+  sleepRules: SleepRules | null = null;
+  quietHeld = 0;
+  /** The response to a request that it sleeps through. */
+  asleep = ASLEEP;
   #settings: RouteSettings;
 
   constructor(name: string, settings: RouteSettings, held: HeldQueue<Visit>, rematch: Rematch) {
@@ -38,6 +47,7 @@ export class Route {
     this.#settings = settings;
     this.held = held;
     this.rematch = rematch;
+    this.#configureSleep(settings);
   }
 
   get settings(): RouteSettings {
@@ -47,6 +57,12 @@ export class Route {
   configure(settings: RouteSettings): void {
     this.#settings = settings;
     this.held.holdTimeoutMs = settings.holdTimeoutMs;
+    this.#configureSleep(settings);
+  }
+
+  #configureSleep({ sleepThrough, sleepStatus }: RouteSettings): void {
+    this.sleepRules = sleepThrough === undefined ? null : new SleepRules(sleepThrough);
+    this.asleep = sleepStatus === ASLEEP.kind.status ? ASLEEP : new PullproxyError('asleep', undefined, { status: sleepStatus });
   }
 
   /** The lender has lent slots here. */
@@ -81,7 +97,15 @@ export class Route {
 
   /** As far as this node knows, no instance is ready anywhere. */
   get isCold(): boolean {
-    const someReady = this.slots.lenders.some(({ birth }) => birth === undefined || birth.readyAt !== null);
-    return !someReady && !this.instances.hasNewest;
+    return !this.hasReady && !this.instances.hasNewest;
+  }
+
+  /** An instance with a link here has lent slots. */
+  get hasReady(): boolean {
+    return this.slots.lenders.some(({ birth }) => birth === undefined || birth.readyAt !== null);
+  }
+
+  get hasIdle(): boolean {
+    return this.slots.choose('newest') !== null;
   }
 }

@@ -4,6 +4,7 @@ import type { ColdStageCounters } from './cold-start.ts';
 import type { RouteCounters } from './counters.ts';
 import { HeldEntry } from './held-queue.ts';
 import type { RequestBuffers } from './request-buffers.ts';
+import type { SleepRules } from './sleep-rules.ts';
 import type { Lender } from './slots.ts';
 
 /** A visit's view of its route. */
@@ -11,6 +12,10 @@ export interface VisitRoute {
   readonly name: string;
   readonly counters: RouteCounters;
   readonly coldStages: ColdStageCounters;
+  /** Null: every request is a reason to run an instance. */
+  readonly sleepRules: SleepRules | null;
+  /** Visits that are held here and are no reason to run an instance. */
+  quietHeld: number;
   /** Another instance than this one serves, here or elsewhere. */
   hasOther(instance: string): boolean;
 }
@@ -25,6 +30,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   cold = false;
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
+
+  /** It is no reason to run an instance: none is started for it, and none stays awake. */
+  quiet = false;
 
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;

@@ -127,7 +127,13 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
   /** `flags`: of its OPEN; `bytes`: its first ones. */
   protected open(handler: StreamHandler, flags: number, bytes: Buffer): Stream {
     const { link } = this;
-    return link.open(handler, this.record === null ? flags : flags | Flag.TELL, bytes, link.tellsClients ? this.clientText : '');
+    return link.open(
+      handler,
+      this.record === null ? flags : flags | Flag.TELL,
+      bytes,
+      link.tellsClients ? this.clientText : '',
+      this.quiet,
+    );
   }
 
   // ── with its stream ──

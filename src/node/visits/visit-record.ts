@@ -26,6 +26,7 @@ const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
   head_timeout: 'c',
   application_bad_answer: 'P',
   queue_full: 'R',
+  asleep: 'L',
   hold_timeout: 's',
   waiting_page: 'L',
   internal_error: 'I',

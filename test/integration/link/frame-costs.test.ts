@@ -42,7 +42,9 @@ const refused = (frame: keyof typeof Frame): Row => ({ frame, about: 'it is not 
 const FROM_LINKER: readonly Row[] = [
   ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME'] as const).map(refused),
   { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
-  ...(['RETURN', 'MOVE', 'OPEN', 'DONE', 'NEWEST', 'GOAWAY', 'RETIRE_ANSWER', 'CLIENT', 'PARK', 'UNPARK', 'SAID'] as const).map(refused),
+  ...(['RETURN', 'MOVE', 'OPEN', 'DONE', 'NEWEST', 'GOAWAY', 'RETIRE_ANSWER', 'CLIENT', 'PARK', 'UNPARK', 'SAID', 'QUIET'] as const).map(
+    refused,
+  ),
   { frame: 'GRANT', about: 'of nothing', payload: u32(0), reason: budget, does: FRAMES_MAX },
   { frame: 'GRANT', about: 'of more than the instance has', payload: u32(1), reason: 'slots granted', does: 2 },
   { frame: 'RECALL', about: 'of what is in use', payload: u32(1), reason: budget, does: FRAMES_MAX },
@@ -103,6 +105,7 @@ const FROM_NODE: readonly Row[] = [
   { frame: 'UNPARK', about: 'of a stream that is not parked', streamId: 1, reason: 'is not parked', does: 0 },
   { frame: 'SAID', about: 'again and again', payload: Buffer.from('8'), streamId: 1, reason: budget, does: NODE_FRAMES_MAX },
   { frame: 'SAID', about: 'of a whole kilobyte', payload: Buffer.alloc(1_024), streamId: 1, reason: 'at most 64', does: 0 },
+  { frame: 'QUIET', about: 'of streams that are never opened', streamId: 5, reason: budget, does: 0 },
   { frame: 'NEWEST', about: 'again and again', reason: budget, does: NODE_FRAMES_MAX },
   { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
   { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },

@@ -5,6 +5,8 @@ import { destroySockets, EMPTY, type RawPeer, until } from '../../support/harnes
 
 afterEach(destroySockets);
 
+const NEAR = { client: '', quiet: false };
+
 async function granted(count: number): Promise<{ node: NodeEnd; peer: RawPeer }> {
   const { node, peer } = await nodeAndRawLinker();
   peer.send(Frame.GRANT, u32(count));
@@ -18,10 +20,10 @@ describe('a slot that is reserved for a relay', () => {
     const over: string[] = [];
     node.link.reserve(1);
     expect(node.link.idle).toBe(1);
-    const kept = node.link.openReserved(new Recorder(), Flag.FRESH, '', () => over.push('kept'));
-    expect(() => node.link.openReserved(new Recorder(), Flag.NONE, '', () => {})).toThrow('no reserved slot on this link');
+    const kept = node.link.openReserved(new Recorder(), Flag.FRESH, NEAR, () => over.push('kept'));
+    expect(() => node.link.openReserved(new Recorder(), Flag.NONE, NEAR, () => {})).toThrow('no reserved slot on this link');
     node.link.doneAndKeep(kept);
-    const closed = node.link.openReserved(new Recorder(), Flag.NONE, '', () => over.push('closed'));
+    const closed = node.link.openReserved(new Recorder(), Flag.NONE, NEAR, () => over.push('closed'));
     node.link.doneAndClose(closed);
     expect(over).toEqual(['kept']);
     peer.send(Frame.RESET, u32(ResetCode.CLOSED), closed.id);
@@ -41,7 +43,7 @@ describe('a slot that is reserved for a relay', () => {
     node.link.reserve(1);
     const handler = new Recorder();
     handler.onReset = (code) => order.push(`reset ${code}`);
-    const stream = node.link.openReserved(handler, Flag.NONE, '', () => order.push('free'));
+    const stream = node.link.openReserved(handler, Flag.NONE, NEAR, () => order.push('free'));
     peer.send(Frame.RESET, u32(ResetCode.APP_REFUSED), stream.id);
     await until(() => order.length === 2);
     expect(order).toEqual([`reset ${ResetCode.APP_REFUSED}`, 'free']);
@@ -66,7 +68,7 @@ describe('a slot that is reserved for a relay', () => {
     peer.send(Frame.RECALL, u32(3));
     expect((await peer.take(Frame.RETURN)).payload).toEqual(u32(1));
     expect(node.said).toEqual(['recalled 2']);
-    const stream = node.link.openReserved(new Recorder(), Flag.NONE, '', () => {});
+    const stream = node.link.openReserved(new Recorder(), Flag.NONE, NEAR, () => {});
     node.link.doneAndKeep(stream);
     node.link.release(2);
     for (let paid = 0; paid < 2; paid++) expect((await peer.take(Frame.RETURN)).payload).toEqual(u32(1));
@@ -78,13 +80,13 @@ describe('a slot that is reserved for a relay', () => {
     node.link.reserve(2);
     const handler = new Recorder();
     const over: string[] = [];
-    node.link.openReserved(handler, Flag.NONE, '', () => over.push('free'));
+    node.link.openReserved(handler, Flag.NONE, NEAR, () => over.push('free'));
     peer.socket.end();
     await until(() => node.downs.length === 1);
     expect(handler.resets.map(({ code }) => code)).toEqual([ResetCode.LINK_LOST]);
     node.link.release(2);
     expect([node.link.idle, node.link.active, over]).toEqual([0, 0, []]);
-    expect(() => node.link.openReserved(new Recorder(), Flag.NONE, '', () => {})).toThrow('no reserved slot');
+    expect(() => node.link.openReserved(new Recorder(), Flag.NONE, NEAR, () => {})).toThrow('no reserved slot');
     expect(() => node.link.open(new Recorder(), Flag.NONE, EMPTY)).toThrow('no idle slot');
   });
 });

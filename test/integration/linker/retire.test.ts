@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { Flag } from '../../../src/link/frames.ts';
 import { askInMs, type IdleFacts, Retire } from '../../../src/linker/retire.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeFakeNodes, type FakeInstance, FakeNode } from '../../support/harness/fake-node.ts';
@@ -127,6 +128,37 @@ describe('retiring', () => {
     const since = performance.now();
     await eventually('the older ones would ask', () => performance.now() - since > 600);
     expect(instance.asked).toEqual([]);
+  });
+
+  test('requests that keep nobody awake do not put the time off, and are served to their end', async () => {
+    const { running, instance } = await ready({ idleTimeoutMs: 400 });
+    const since = performance.now();
+    for (let requests = 0; !instance.asked.includes('retire'); requests++) {
+      if (requests > 10_000) throw new Error('it never asks');
+      const visit = instance.open(GET, Flag.NONE, '', true);
+      await visit.complete;
+      visit.keep();
+    }
+    expect(performance.now() - since).toBeLessThan(5_000);
+    const last = instance.open(GET, Flag.NONE, '', true);
+    instance.link.answerRetire(true);
+    await last.complete;
+    last.keep();
+    expect(await running.exit).toBe(0);
+  });
+
+  test('a request after them does', async () => {
+    const { instance } = await ready({ idleTimeoutMs: 500 });
+    const quiet = instance.open(GET, Flag.NONE, '', true);
+    const loud = instance.open(GET);
+    await Promise.all([quiet.complete, loud.complete]);
+    quiet.keep();
+    const since = performance.now();
+    await eventually('some of the time is over', () => performance.now() - since > 300);
+    const end = performance.now();
+    loud.keep();
+    await asked(instance);
+    expect(performance.now() - end).toBeGreaterThan(450);
   });
 
   test('it does not ask while a stream is in use, and from its end the time runs anew', async () => {

@@ -77,6 +77,12 @@ export class FakeCluster implements Cluster {
     this.pulled += count;
   }
 
+  awake = false;
+
+  async isAwake(): Promise<boolean> {
+    return this.awake;
+  }
+
   instance(_route: string, info: InstanceInfo): void {
     this.instances.set(info.id, info);
   }

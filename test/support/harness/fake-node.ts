@@ -157,9 +157,9 @@ export class FakeInstance {
   }
 
   /** `client`: whose it is, as client-ends.ts writes it. */
-  open(opening: string | Buffer = '', flags: number = Flag.NONE, client = ''): FakeVisit {
+  open(opening: string | Buffer = '', flags: number = Flag.NONE, client = '', quiet = false): FakeVisit {
     const visit = new FakeVisit(this, ++this.#visits);
-    visit.stream = this.link.open(visit, flags, Buffer.from(opening), client);
+    visit.stream = this.link.open(visit, flags, Buffer.from(opening), client, quiet);
     return visit;
   }
 

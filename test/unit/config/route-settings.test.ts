@@ -30,6 +30,7 @@ describe('route settings', () => {
       startIntervalMs: 0,
       balance: 'newest',
       protocol: 'http1',
+      sleepStatus: 503,
     });
     expect(settings).toEqual(DEFAULT_ROUTE_SETTINGS);
     expect(Object.isFrozen(settings)).toBe(true);
