@@ -186,3 +186,13 @@ export class WorkerEnded extends Error {
     this.name = 'WorkerEnded';
   }
 }
+
+/** What an error says. Errors of others may be no Error at all. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The part of an error to log: its first line only, because Redis's client adds the command, which may contain a password. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error).split('\n', 1)[0] ?? '';
+}

@@ -7,9 +7,21 @@ import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings
 import { ConfigError } from '../errors.ts';
 import { rowOfCode } from '../events/catalogue.ts';
 import type { AdminSource } from './admin-source.ts';
-import { RequestError } from './request-error.ts';
 import { LISTENERS_MAX, type StateFeed } from './state-feed.ts';
 import type { StateReader } from './state-reader.ts';
+
+/** An error response: its status, and a stable code for programs. */
+export class RequestError extends Error {
+  readonly statusCode: number;
+  readonly code: string;
+
+  constructor(statusCode: number, code: string, message: string) {
+    super(message);
+    this.name = 'RequestError';
+    this.statusCode = statusCode;
+    this.code = code;
+  }
+}
 
 /** Jobs in each state. */
 const JOBS_MAX = 100;

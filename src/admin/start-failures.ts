@@ -30,7 +30,7 @@ export function startFailures(
   const last = ended.at(-1);
   const failed = ended.slice(ended.findLastIndex(({ failure }) => failure === null) + 1);
   if (trouble !== null) {
-    const known = last !== undefined && last.failure !== null ? reasonOf(last) : firstLine(trouble.reason, REASON_CHARS_MAX);
+    const known = last !== undefined && last.failure !== null ? failureReason(last) : firstLine(trouble.reason, REASON_CHARS_MAX);
     return { count: Math.max(trouble.failures, 1), reason: known, ageMs: trouble.ageMs, retryInMs: trouble.retryInMs };
   }
   // An instance that linked since then shows that starts work again.
@@ -40,7 +40,7 @@ export function startFailures(
   if (!tried && now - last.endedAt > FORGOTTEN_MS) return null;
   return {
     count: failed.reduce((sum, { count }) => sum + count, 0),
-    reason: reasonOf(last),
+    reason: failureReason(last),
     ageMs: Math.max(0, now - last.endedAt),
     retryInMs: Math.max(0, retryAt - now),
   };
@@ -50,7 +50,7 @@ export function startFailures(
 const FORGOTTEN_MS = 10 * 60_000;
 
 /** `exit 125, image not found`; `did not end within 60000 ms and was stopped`. */
-export function reasonOf({ exitCode, failure, output }: Pick<StartupRun, 'exitCode' | 'failure' | 'output'>): string {
+export function failureReason({ exitCode, failure, output }: Pick<StartupRun, 'exitCode' | 'failure' | 'output'>): string {
   const how = exitCode === null ? withoutName(failure ?? 'it was stopped') : `exit ${exitCode}`;
   const what = lastLine(output, REASON_CHARS_MAX);
   return what === '' ? how : `${how}, ${what}`;

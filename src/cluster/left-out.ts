@@ -1,5 +1,6 @@
 /** Logs entries in Redis that are not used: each entry once, and few lines in all, because they are read at intervals. */
 import type { Log } from '../log.ts';
+import { BoundedMap } from '../memory/bounded-map.ts';
 
 /** An entry that is still there is logged again after this time. */
 const AGAIN_MS = 600_000;
@@ -13,7 +14,7 @@ const CHARS_MAX = 100;
 export class LeftOut {
   readonly #log: Log;
   readonly #now: () => number;
-  readonly #saidAt = new Map<string, number>();
+  readonly #saidAt = new BoundedMap<string, number>(REMEMBERED_MAX);
   #minuteBegan = Number.NEGATIVE_INFINITY;
   #lines = 0;
   #unsaid = 0;
@@ -30,10 +31,7 @@ export class LeftOut {
     const now = this.#now();
     const thing = `${where} ${found}`;
     if (now - (this.#saidAt.get(thing) ?? Number.NEGATIVE_INFINITY) < AGAIN_MS) return;
-    this.#saidAt.delete(thing);
     this.#saidAt.set(thing, now);
-    if (this.#saidAt.size > REMEMBERED_MAX)
-      for (const eldest of [...this.#saidAt.keys()].slice(0, REMEMBERED_MAX / 10)) this.#saidAt.delete(eldest);
     this.#say(now, { where: shown(where), found }, message);
   }
 

@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { guard, unawaited } from '../boundary.ts';
 import { listenToLog } from '../log.ts';
+import { BoundedMap } from '../memory/bounded-map.ts';
 import { printableLines } from '../printable.ts';
 import { rowOf } from './catalogue.ts';
 import { type ClusterEvent, type EventLevel, type EventLog, eventTextCharsMax, type NewEvent } from './event.ts';
@@ -45,7 +46,7 @@ export class EventRecorder {
   readonly #source: string;
   #to: Destination | null = null;
   readonly #now: () => number;
-  readonly #told = new Map<string, Told>();
+  readonly #told = new BoundedMap<string, Told>(TOLD_MAX);
   readonly #counts = new Map<string, number>();
   #waiting: Waiting[] = [];
   #left = PER_MINUTE_MAX;
@@ -106,8 +107,6 @@ export class EventRecorder {
       count,
       lateMs: 0,
     });
-    this.#told.delete(key);
-    if (this.#told.size >= TOLD_MAX) this.#told.delete(this.#told.keys().next().value ?? '');
     this.#told.set(key, { at: now, more: 0, make });
     this.#tell(make((told?.more ?? 0) + 1));
     // What is over may come again at once.

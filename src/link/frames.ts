@@ -220,12 +220,6 @@ export class FrameReader {
   }
 }
 
-export function u32(value: number): Buffer {
-  const buffer = Buffer.allocUnsafe(4);
-  buffer.writeUInt32BE(value, 0);
-  return buffer;
-}
-
 /** @throws LinkProtocolError when the payload is not exactly one number. */
 export function readU32(payload: Buffer): number {
   if (payload.length !== 4) throw new LinkProtocolError(`a number of ${payload.length} bytes, expected 4`);

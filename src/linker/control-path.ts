@@ -1,11 +1,11 @@
 /** Where the control socket of an instance is. */
 import { chmodSync, lstatSync, mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
 import { createConnection, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import { ConfigError } from '../errors.ts';
+import { inTemporaryDirectory } from '../config/temporary-directory.ts';
+import { ConfigError, messageOf } from '../errors.ts';
 
 /** sun_path of sockaddr_un is 108 bytes on Linux and 104 on macOS, with a zero at its end. */
 export const SOCKET_PATH_BYTES_MAX = 103;
@@ -13,9 +13,6 @@ export const SOCKET_PATH_BYTES_MAX = 103;
 const ALIVE_TIMEOUT_MS = 1_000;
 /** Nobody else may connect. */
 const OTHERS_NOTHING = 0o177;
-
-/** A container with a read-only file system has this directory in memory. */
-const SHARED_MEMORY = '/dev/shm';
 
 /** A path, an address, or 'own': a socket in a new directory that only this user may enter. */
 export type ControlPlace = string | HostPort | 'own';
@@ -56,16 +53,12 @@ async function bindAddress(server: Server, place: HostPort): Promise<BoundPlace>
 }
 
 function newDirectory(): string {
-  const reasons: string[] = [];
-  for (const directory of [tmpdir(), SHARED_MEMORY]) {
-    try {
-      // Its mode is 0700.
-      return mkdtempSync(join(directory, 'pullproxy-'));
-    } catch (error) {
-      reasons.push(reasonOf(error));
-    }
+  try {
+    // Its mode is 0700.
+    return inTemporaryDirectory((directory) => mkdtempSync(join(directory, 'pullproxy-')));
+  } catch (error) {
+    throw new ConfigError([`no directory for the control socket can be made: ${messageOf(error)}; --control says another place`]);
   }
-  throw new ConfigError([`no directory for the control socket can be made: ${reasons.join('; ')}; --control says another place`]);
 }
 
 function checkLength(path: string, own: boolean): void {
@@ -114,7 +107,7 @@ function isAlive(path: string): Promise<boolean> {
 function listen(server: Server, place: { readonly path: string } | HostPort): Promise<void> {
   return new Promise((resolve, reject) => {
     const said = 'path' in place ? place.path : formatHostPort(place);
-    const failed = (error: Error): void => reject(new ConfigError([`--control: "${said}" can not be listened at: ${reasonOf(error)}`]));
+    const failed = (error: Error): void => reject(new ConfigError([`--control: "${said}" can not be listened at: ${messageOf(error)}`]));
     server.once('error', failed);
     const mask = process.umask(OTHERS_NOTHING);
     try {
@@ -134,8 +127,4 @@ function removeQuietly(remove: () => void): void {
   } catch {
     // Somebody was faster.
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

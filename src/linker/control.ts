@@ -5,6 +5,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { guard, internalError, unawaited } from '../boundary.ts';
+import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { openApi } from './control-openapi.ts';
 import { type BoundPlace, bindControl, type ControlPlace } from './control-path.ts';
@@ -59,7 +60,7 @@ export class Control {
     try {
       return await Control.open('own');
     } catch (error) {
-      log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'the application gets no control socket');
+      log.warn({ reason: messageOf(error) }, 'the application gets no control socket');
       return undefined;
     }
   }

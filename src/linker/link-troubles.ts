@@ -1,4 +1,5 @@
 import type { Log } from '../log.ts';
+import { BoundedMap } from '../memory/bounded-map.ts';
 import { outOfFilesWords } from './open-files.ts';
 
 const REPEAT_AFTER_MS = 60_000;
@@ -8,7 +9,7 @@ const ADDRESSES_MAX = 1_000;
 export class LinkTroubles {
   readonly #log: Log;
   /** Address → when it was last spoken of; performance.now() in ms. */
-  readonly #said = new Map<string, number>();
+  readonly #said = new BoundedMap<string, number>(ADDRESSES_MAX);
 
   constructor(log: Log) {
     this.#log = log;
@@ -18,13 +19,12 @@ export class LinkTroubles {
     const now = performance.now();
     const last = this.#said.get(address);
     if (last !== undefined && now - last < REPEAT_AFTER_MS) return;
-    if (this.#said.size >= ADDRESSES_MAX) this.#said.clear();
     this.#said.set(address, now);
-    this.#log.warn({ address, reason: reasonOf(error) }, 'a node can not be linked');
+    this.#log.warn({ address, reason: linkReason(error) }, 'a node can not be linked');
   }
 }
 
-function reasonOf(error: unknown): string {
+function linkReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === 'TimeoutError') return 'it does not answer in time';
   return outOfFilesWords(/\bE[MN]FILE\b/.exec(error.message)?.[0]) ?? error.message;

@@ -5,6 +5,7 @@
  */
 import { unawaited } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
+import { BoundedMap } from '../memory/bounded-map.ts';
 import type { LinkedNode } from './linked-node.ts';
 import type { Slots } from './slots.ts';
 
@@ -41,7 +42,7 @@ export class Moves {
   /** Address → who waits for the dial that is under way. */
   readonly #waiting = new Map<string, Ask[]>();
   /** Address → until when it is not dialled; performance.now() in ms. */
-  readonly #failed = new Map<string, number>();
+  readonly #failed = new BoundedMap<string, number>(FAILED_ADDRESSES_MAX);
 
   constructor(options: MoveOptions) {
     this.#options = options;
@@ -118,8 +119,6 @@ export class Moves {
   }
 
   #remember(said: string, tookMs: number): void {
-    const oldest = this.#failed.size >= FAILED_ADDRESSES_MAX ? this.#failed.keys().next().value : undefined;
-    if (oldest !== undefined) this.#failed.delete(oldest);
     this.#failed.set(said, performance.now() + Math.min(FAILED_FOR_MS_MAX, Math.max(FAILED_FOR_MS_MIN, tookMs)));
   }
 }

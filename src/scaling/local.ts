@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Lanes } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
-import { reasonOf } from './reason.ts';
 import { RETRY, runRound, type StartOrder } from './start-round.ts';
 
 export interface LocalScalerOptions {

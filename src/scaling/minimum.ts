@@ -1,8 +1,8 @@
 import { unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { parseRouteSettings, type RouteRecord } from '../config/route-settings.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { reasonOf } from './reason.ts';
 
 /** After this time a missing instance of a route with `minInstances` is noticed without clients. */
 const CHECK_MS = 2_000;

@@ -5,12 +5,13 @@
  * Each scaler with the same directory limits all files in it, also those of earlier scalers. A file that has grown too
  * large keeps its end. A file without a writer is removed after an hour, or sooner when there are too many of them.
  */
+
 import { accessSync, closeSync, constants, fstatSync, ftruncateSync, lstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { readdir, readlink, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { guard, unawaited } from '../boundary.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { reasonOf } from './reason.ts';
 
 export const fileBytesMax = 1_048_576;
 /** The bytes that are left of a file that has grown beyond that. */

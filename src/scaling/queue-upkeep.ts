@@ -2,10 +2,11 @@
  * Keeps the queue usable when something writes to its keys or sets Redis's clock. BullMQ's scripts fail at a key of another type, and rely
  * on keys that expire in time.
  */
+
 import { guard } from '../boundary.ts';
 import type { LeftOut } from '../cluster/left-out.ts';
+import { reasonOf } from '../errors.ts';
 import { type BullConnection, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
-import { reasonOf } from './reason.ts';
 
 export interface QueueLives {
   /** Lifetime of the limiter's key. */

@@ -1,10 +1,12 @@
 /** Takes startup jobs and runs the startup command for them. Several scalers share the work, and each start is run by one of them. */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import { guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { LeftOut } from '../cluster/left-out.ts';
 import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import { type CommandCount, CommandRunner, type CommandRunnerOptions, type Leaver } from './command-runner.ts';
@@ -12,7 +14,6 @@ import { readStartupJob } from './job-data.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
-import { reasonOf } from './reason.ts';
 import { type RoundResult, runRound } from './start-round.ts';
 import { runOf, runsKeptMax, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';

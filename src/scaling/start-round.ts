@@ -2,15 +2,16 @@
  * One round of starting instances of one route: enter the missing starts, run the command for each, and look again while
  * it runs, because more clients come. The scaler and `dev` use it.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
+import { customAlphabet } from 'nanoid';
 import type { StartDirectory } from '../cluster/directory.ts';
 import type { StartPlan } from '../cluster/starts.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
+import { messageOf, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Decision, decide } from './desired.ts';
 import type { Lanes, Release } from './lanes.ts';
-import { reasonOf } from './reason.ts';
-import { newStartId } from './start-ids.ts';
 
 /** After a failed round: pauses of 1, 2, 4 and 8 s, then the job has failed. Together they are shorter than a client is held. */
 export const RETRY = { attempts: 5, firstMs: 1_000 } as const;
@@ -201,7 +202,7 @@ class StartRound {
       for (const name of names) this.#forget(name);
     } catch (error) {
       this.#note(error);
-      await this.#endStarts(names, error instanceof Error ? error.message : String(error));
+      await this.#endStarts(names, messageOf(error));
     }
     await this.#remember();
   }
@@ -249,4 +250,13 @@ function isOneOfSeveral(name: string): boolean {
 
 function nameOf(names: readonly string[]): string {
   return names[0]?.split(':')[0] ?? '';
+}
+
+/** Lower-case letters and digits, with a letter first, so that an id fits into names of pods, containers, units and hosts. */
+const letter = customAlphabet('abcdefghijklmnopqrstuvwxyz', 1);
+const rest = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 11);
+
+/** 61 bits: among a million ids the chance of a pair is below one in four million. */
+export function newStartId(): string {
+  return letter() + rest();
 }

@@ -2,6 +2,7 @@
  * Nodes order startup jobs here. BullMQ keeps at most one active and one waiting job for each route. A job decides
  * when it runs which instances it starts, so one order too many costs only the job.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { type JobsOptions, Queue } from 'bullmq';
 import { guard } from '../boundary.ts';
@@ -14,11 +15,11 @@ import {
   type RouteSettings,
   writeRouteSettings,
 } from '../config/route-settings.ts';
+import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import type { Leaver } from './command-runner.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
-import { reasonOf } from './reason.ts';
 import { assess, RETRY, type Unfinished } from './start-round.ts';
 import type { StartupRun } from './startup-job.ts';
 

@@ -28,7 +28,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'config/route-name.ts',
     'config/tls-options.ts',
   ],
-  events: ['log.ts', 'boundary.ts', 'printable.ts'],
+  events: ['log.ts', 'boundary.ts', 'printable.ts', 'memory/bounded-map.ts'],
   cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/bounded-map.ts', 'memory/churn-map.ts', 'config', 'events/event.ts'],
   scaling: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster'],
   node: ['bind.ts', 'errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link', 'cluster/cluster.ts'],

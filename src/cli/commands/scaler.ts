@@ -1,4 +1,4 @@
-import { hostname, tmpdir } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdminServer } from '../../admin/server.ts';
@@ -7,8 +7,9 @@ import { SCALER } from '../../config/commands/scaler.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';
+import { inTemporaryDirectory } from '../../config/temporary-directory.ts';
 import { readVersion } from '../../config/version.ts';
-import { ConfigError } from '../../errors.ts';
+import { ConfigError, messageOf } from '../../errors.ts';
 import { EventRecorder } from '../../events/recorder.ts';
 import { createLog, type Log } from '../../log.ts';
 import { selectCommandEnvironment } from '../../scaling/command-environment.ts';
@@ -88,25 +89,21 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   return net.exitCode(0);
 }
 
-/** A container with a read-only file system has this directory in memory. */
-const SHARED_MEMORY = '/dev/shm';
-
 /** Null: no directory can be written, and none was asked for. @throws ConfigError when the one that was asked for can't be written */
 function openOutputs(asked: string | undefined, log: Log): OutputFiles | null {
   const name = `pullproxy-${process.getuid?.() ?? 'output'}`;
-  const reasons: string[] = [];
-  for (const directory of asked === undefined ? [join(tmpdir(), name), join(SHARED_MEMORY, name)] : [asked]) {
-    try {
-      return new OutputFiles(directory, log);
-    } catch (error) {
-      reasons.push(error instanceof Error ? error.message : String(error));
-    }
+  try {
+    return asked === undefined
+      ? inTemporaryDirectory((directory) => new OutputFiles(join(directory, name), log))
+      : new OutputFiles(asked, log);
+  } catch (error) {
+    const reason = messageOf(error);
+    if (asked !== undefined)
+      throw new ConfigError([problem('--output-dir', asked, `a directory of this user that can be written (${reason})`)]);
+    log.warn(
+      { reason },
+      'startup commands write into pipes of this process: programs that they leave running may end with it (--output-dir)',
+    );
+    return null;
   }
-  if (asked !== undefined)
-    throw new ConfigError([problem('--output-dir', asked, `a directory of this user that can be written (${reasons})`)]);
-  log.warn(
-    { reasons },
-    'startup commands write into pipes of this process: programs that they leave running may end with it (--output-dir)',
-  );
-  return null;
 }

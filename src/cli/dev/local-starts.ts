@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors.ts';
 import type { StartupJobFacts, StartupJobs } from '../../scaling/startup-job.ts';
 
 /** Finished starts that are kept for people. */
@@ -29,7 +30,7 @@ export class LocalStarts {
       await start();
       this.#end(begun, null);
     } catch (error) {
-      this.#end(begun, error instanceof Error ? error.message : String(error));
+      this.#end(begun, messageOf(error));
       throw error;
     }
   }

@@ -3,7 +3,7 @@ import { inheritedEnvironment } from '../../config/environment.ts';
 import { problem } from '../../config/kinds.ts';
 import { tracingWanted } from '../../config/telemetry.ts';
 import { readVersion } from '../../config/version.ts';
-import { ConfigError } from '../../errors.ts';
+import { ConfigError, messageOf } from '../../errors.ts';
 import { type LineFile, type Log, openLineFile } from '../../log.ts';
 import { AccessLog } from '../../node/visits/access-log.ts';
 import type { VisitWatcher } from '../../node/visits/visit-record.ts';
@@ -54,7 +54,7 @@ function openAccessLog(target: string, log: Log): LineFile {
       log.error({ err: error, file: target }, 'the access log can not be written'),
     );
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new ConfigError([problem('--access-log', target, `a file that can be written (${why})`)]);
   }
 }

@@ -1,11 +1,11 @@
 /** The admin port of a scaler: the state of the cluster from the directory, and the commands that this scaler ran. */
 import type { AdminSource } from '../../admin/admin-source.ts';
+import type { MetricsSnapshot } from '../../admin/metrics-source.ts';
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
 import type { EventRecorder } from '../../events/recorder.ts';
 import type { CommandCount } from '../../scaling/command-runner.ts';
-import { commandCounts } from './command-counts.ts';
 import { restartWith } from './restart-with.ts';
 
 export interface ScalerParts {
@@ -76,4 +76,11 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
     },
     restart: (name) => restartWith(directory, (one) => queue.order(one), name),
   };
+}
+
+/** Startup commands by route and result. */
+function commandCounts(commands: readonly CommandCount[]): NonNullable<MetricsSnapshot['startupCommands']> {
+  const routes = new Map<string, Record<string, number>>();
+  for (const { route, result, count } of commands) routes.set(route, { ...routes.get(route), [result]: count });
+  return routes;
 }

@@ -1,5 +1,5 @@
 import type { AdminState, StartupJobSummary } from '../../admin/admin-state.ts';
-import { reasonOf } from '../../admin/start-failures.ts';
+import { failureReason } from '../../admin/start-failures.ts';
 import type { Trouble } from '../../admin/trouble.ts';
 import { about, counted, number } from '../../admin/words.ts';
 import type { RouteSnapshot } from '../../cluster/cluster.ts';
@@ -126,7 +126,7 @@ function jobColumns(now: number): readonly Column<StartupJobSummary>[] {
     { title: 'STATE', read: ({ state }) => state, style: ({ state }) => (state === 'failed' || state === 'delayed' ? 'red' : 'cyan') },
     { title: 'TRIES', read: ({ attempts, attemptsMax }) => `${attempts} of ${attemptsMax}`, spare: 2 },
     { title: 'SINCE', read: ({ endedAt, beganAt, orderedAt }) => about(now - (endedAt ?? beganAt ?? orderedAt)) },
-    { title: 'LAST FAILURE', read: ({ lastRun, failure }) => (lastRun?.failure ? reasonOf(lastRun) : (failure ?? '')), spare: 1 },
+    { title: 'LAST FAILURE', read: ({ lastRun, failure }) => (lastRun?.failure ? failureReason(lastRun) : (failure ?? '')), spare: 1 },
   ];
 }
 

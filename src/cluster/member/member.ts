@@ -4,6 +4,7 @@
  */
 
 import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.ts';
+import { reasonOf } from '../../errors.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { Log } from '../../log.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
@@ -256,10 +257,7 @@ export class ClusterMember implements Cluster {
     } catch (error) {
       this.#membership = 'none';
       if (isBug(error)) internalError('directory', error);
-      this.#log.warn(
-        { reason: error instanceof Error ? error.message : String(error) },
-        'the node could not join; trying again with the next beat',
-      );
+      this.#log.warn({ reason: reasonOf(error) }, 'the node could not join; trying again with the next beat');
     }
   }
 

@@ -1,12 +1,14 @@
 /** The bell in Redis: pub/sub, on a Redis Cluster the sharded kind. */
+
 import { Cluster, type Redis } from 'ioredis';
 import { guard, unawaited } from '../../boundary.ts';
+import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
-import { type RedisConnection, reasonOf } from './connection.ts';
+import { publishCommand } from './client.ts';
+import type { RedisConnection } from './connection.ts';
 import { demandChannel, nodeKey, routesKey } from './keys.ts';
 import { readDemandNotice, readRing } from './messages.ts';
-import { publishCommand } from './publish.ts';
 
 /** A subscriber may receive nothing for hours: only a PING shows that its connection is alive. */
 const PING_MS = 2_000;

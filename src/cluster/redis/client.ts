@@ -45,3 +45,8 @@ export function userOf(client: RedisClient): string | undefined {
   const { username } = client instanceof Cluster ? (client.options.redisOptions ?? {}) : client.options;
   return username === undefined || username === '' || username === 'default' ? undefined : username;
 }
+
+/** On a Redis Cluster a message goes to one shard, the channel's, instead of to all. */
+export function publishCommand(client: Redis | Cluster): 'publish' | 'spublish' {
+  return client instanceof Cluster ? 'spublish' : 'publish';
+}

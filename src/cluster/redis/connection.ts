@@ -2,7 +2,9 @@
  * The connection for commands. Commands do not wait while Redis is away: they fail at once while it is disconnected, and
  * a Redis that does not answer soon counts as disconnected.
  */
+
 import { attempt, guard } from '../../boundary.ts';
+import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
 import { LeftOut } from '../left-out.ts';
@@ -157,11 +159,6 @@ export function isDataFault(error: unknown): boolean {
   const reply = error instanceof DirectoryUnavailable ? error.cause : error;
   if (!(reply instanceof Error) || reply.name !== 'ReplyError') return false;
   return /^WRONGTYPE\b|^ERR .*(user_script|not an integer|not a valid float|would overflow|not a float)/.test(reply.message);
-}
-
-/** Errors of the client contain the command with its arguments, which may be the password: only the message is logged. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function commandName(script: string): string {

@@ -1,7 +1,9 @@
 /** The directory in Redis: one method for each script, and a few plain commands that need not be atomic. */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
+import { reasonOf } from '../../errors.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { ClusterSnapshot, MissingNode, NodeSnapshot, Peer, RouteSnapshot } from '../cluster.ts';
 import {
@@ -25,12 +27,12 @@ import {
 import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
-import { isDataFault, type RedisConnection, reasonOf } from './connection.ts';
+import { publishCommand } from './client.ts';
+import { isDataFault, type RedisConnection } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
 import { asideKey, declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
-import { publishCommand } from './publish.ts';
 import {
   list,
   NODE_FIELDS,

@@ -2,13 +2,14 @@ import assert from 'node:assert';
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { LinkProtocolError } from '../../../src/errors.ts';
-import { Flag, Frame, FrameReader, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame, FrameReader } from '../../../src/link/frames.ts';
 import { acceptLink, dialLink } from '../../../src/link/handshake.ts';
 import { Link } from '../../../src/link/link.ts';
 import { LinkerLink } from '../../../src/link/linker-link.ts';
 import { NodeLink } from '../../../src/link/node-link.ts';
 import type { StreamHandler } from '../../../src/link/stream.ts';
 import { proxyHeader } from '../../../src/linker/proxy-header.ts';
+import { u32 } from '../../support/harness/link-wire.ts';
 import { latin1, piecesOf, type Target } from '../target.ts';
 
 const CONCURRENCY = 3;

@@ -1,9 +1,9 @@
 /** A linker that asked for it hears whose each stream is; others hear nothing of it. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { clientText } from '../../../src/link/client-ends.ts';
-import { Flag, Frame, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame } from '../../../src/link/frames.ts';
 import { HELLO, lent, linkerAndRawNode, nodeAndRawLinker, opened, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, EMPTY, u32, until } from '../../support/harness/link-wire.ts';
 
 const CLIENT = '192.0.2.7 4660 127.0.0.1 80';
 

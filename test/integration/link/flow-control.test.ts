@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Flag, Frame, PAYLOAD_BYTES_MAX, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame, PAYLOAD_BYTES_MAX } from '../../../src/link/frames.ts';
 import type { Stream } from '../../../src/link/stream.ts';
 import { WINDOW_BYTES } from '../../../src/link/stream.ts';
 import { type LinkerEnd, linkerAndRawNode, type NodeEnd, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, type RawPeer, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, EMPTY, type RawPeer, u32, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

@@ -6,9 +6,9 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Frame, u32 } from '../../../src/link/frames.ts';
+import { Frame } from '../../../src/link/frames.ts';
 import { linkerAndRawNode, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, frameBytes, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, EMPTY, frameBytes, u32, until } from '../../support/harness/link-wire.ts';
 
 const FLOOD = 100_000;
 /** With the two slots of these links: 2,000 and four for each slot at once, and 8 for the stream that is open. */

@@ -2,17 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  FRAME_HEAD_BYTES,
-  Frame,
-  FrameReader,
-  PAYLOAD_BYTES_MAX,
-  ResetCode,
-  readResetCode,
-  readU32,
-  u32,
-} from '../../../src/link/frames.ts';
-import { brief, EMPTY, frameBytes, headBytes, type SeenFrame } from '../../support/harness/link-wire.ts';
+import { FRAME_HEAD_BYTES, Frame, FrameReader, PAYLOAD_BYTES_MAX, ResetCode, readResetCode, readU32 } from '../../../src/link/frames.ts';
+import { brief, EMPTY, frameBytes, headBytes, type SeenFrame, u32 } from '../../support/harness/link-wire.ts';
 
 const MIB = 1_048_576;
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Flag, Frame, ResetCode, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame, ResetCode } from '../../../src/link/frames.ts';
 import { newNonce } from '../../../src/link/proof.ts';
 import {
   HELLO,
@@ -12,7 +12,7 @@ import {
   Recorder,
   shakeAsNode,
 } from '../../support/harness/link-pair.ts';
-import { destroySockets, frameBytes, headBytes, RawPeer, socketPair, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, frameBytes, headBytes, RawPeer, socketPair, u32, until } from '../../support/harness/link-wire.ts';
 import { accept, dial, type Outcome } from '../../support/harness/outcome.ts';
 
 const RUNS = 60;

@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { Flag, Frame, ResetCode, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame, ResetCode } from '../../../src/link/frames.ts';
 import type { Stream } from '../../../src/link/stream.ts';
 import { type LinkerEnd, linkPair, type NodeEnd, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, type SocketPair, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, EMPTY, type SocketPair, u32, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

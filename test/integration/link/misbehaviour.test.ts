@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Flag, Frame, ResetCode, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame, ResetCode } from '../../../src/link/frames.ts';
 import { linkerAndRawNode, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, frameBytes, headBytes, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, EMPTY, frameBytes, headBytes, u32, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { Flag, Frame, ResetCode, u32 } from '../../../src/link/frames.ts';
+import { Flag, Frame, ResetCode } from '../../../src/link/frames.ts';
 import { lent, linkerAndRawNode, linkPair, nodeAndRawLinker, opened, quiet, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, until } from '../../support/harness/link-wire.ts';
+import { destroySockets, EMPTY, u32, until } from '../../support/harness/link-wire.ts';
 
 afterEach(destroySockets);
 

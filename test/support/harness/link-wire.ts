@@ -134,3 +134,10 @@ export class RawPeer {
     await until(() => this.ended, 'the link ended');
   }
 }
+
+/** A number as frames say it. */
+export function u32(value: number): Buffer {
+  const buffer = Buffer.alloc(4);
+  buffer.writeUInt32BE(value, 0);
+  return buffer;
+}

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { newStartId } from '../../../src/scaling/start-ids.ts';
+import { newStartId } from '../../../src/scaling/start-round.ts';
 
 test('start ids fit into names of pods, containers and units, and differ', () => {
   const ids = Array.from({ length: 1_000 }, newStartId);
