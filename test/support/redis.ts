@@ -11,7 +11,7 @@ import { freePort } from '../../src/linker/free-port.ts';
 /** Also the image of docker-compose.yml. */
 const IMAGE = 'redis:7';
 const READY_MESSAGE = 'Ready to accept connections';
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 
 export interface RedisServer {
   /** `redis://HOST:PORT` */
