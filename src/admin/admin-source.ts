@@ -4,6 +4,7 @@ import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterEvent } from '../events/event.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
 import type { MetricsSnapshot } from './metrics-source.ts';
+import type { ReloadReport } from './reload-report.ts';
 
 /** The state as the directory has it; while the directory is away, as the answering node knows itself. */
 export interface ClusterState extends ClusterSnapshot {
@@ -49,6 +50,8 @@ export interface AdminSource {
   drain(delayMs?: number): void;
   /** Asks another node to drain. `impossible`: this process does not reach nodes. */
   drainNode(id: string, delayMs?: number): Promise<'asked' | 'unknown' | 'impossible'>;
+  /** Reads the configuration anew. Null: this process reads it only when it starts. */
+  readonly reload: (() => Promise<ReloadReport>) | null;
   setRoute(name: string, settings: RouteRecord): Promise<void>;
   deleteRoute(name: string): Promise<void>;
   /** Asks for one more instance. `impossible`: nothing here can start one. */

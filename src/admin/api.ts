@@ -51,6 +51,7 @@ export function addApi(
   addState(app, source, reader, feed, listens);
   addRoutes(app, source, reader);
   addLeaving(app, source);
+  addReload(app, source);
 }
 
 function addState(
@@ -247,6 +248,27 @@ function addLeaving(app: FastifyInstance, source: AdminSource): void {
       return reply.code(204).send();
     },
   );
+}
+
+function addReload(app: FastifyInstance, source: AdminSource): void {
+  const reload = {
+    operationId: 'reload',
+    summary: 'Reads configuration, routes, certificates, secrets and the file of the access log anew, all of it or nothing',
+    querystring: NOTHING,
+    tags: ['changes'],
+    security: [{ token: [] }],
+    response: responses('Reloaded', 401, 403, 409, 422, 503),
+  };
+  app.post('/api/v1/reload', { schema: reload }, async () => {
+    if (source.reload === null) throw new RequestError(409, 'not_reloadable', 'this process reads its configuration only when it starts');
+    return source.reload().catch((error: Error) => {
+      if (error instanceof ConfigError)
+        throw new RequestError(422, 'configuration_refused', `nothing was changed: ${error.problems.join('; ')}`);
+      // It may come from a worker.
+      if (error.name === 'ReloadRefused') throw new RequestError(409, 'not_reloaded', `nothing was changed: ${error.message}`);
+      throw error;
+    });
+  });
 }
 
 /** @throws ConfigError */

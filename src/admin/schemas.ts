@@ -84,6 +84,16 @@ export const SCHEMAS: readonly Schema[] = [
     connected: maybe(yesNo('null when no Redis is configured')),
     refusal: maybe(text('why Redis refuses to write although it answers; null when it does not refuse')),
   }),
+  object('Reloaded', {
+    settings: listOf(ref('SettingReload'), 'every setting by its flag, and `routes`'),
+  }),
+  object('SettingReload', {
+    name: text(),
+    outcome: one(
+      ['changed', 'unchanged', 'needs_restart'],
+      'needs_restart: it is another one, and the former one counts until the process is restarted',
+    ),
+  }),
   object('Redis', { connected: maybe(yesNo('null when no Redis is configured')) }),
   object(
     'Start',

@@ -46,12 +46,13 @@ export interface AdminOptions {
 
 export class AdminServer {
   readonly #options: AdminOptions;
+  #token: string | undefined;
   readonly #app: FastifyInstance;
   readonly #reader: StateReader;
   readonly #feed: StateFeed;
   readonly #files = readDashboardFiles();
   /** Health: from anywhere, by any name. */
-  readonly #open: ReadonlySet<string>;
+  #open: ReadonlySet<string>;
   /** By our own names, without the token: responses that show nothing of the cluster, and the page that asks for the token. */
   readonly #tokenless: ReadonlySet<string>;
   readonly #connections: Connections;
@@ -60,8 +61,8 @@ export class AdminServer {
     this.#options = options;
     this.#reader = new StateReader(options.source);
     this.#feed = new StateFeed(this.#reader, options.eventsEveryMs);
-    const { token, metricsOpen = false } = options;
-    this.#open = new Set([...HEALTH_PATHS, ...(token === undefined || metricsOpen ? [METRICS_PATH] : [])]);
+    this.#token = options.token;
+    this.#open = openPaths(options);
     this.#tokenless = new Set([DESCRIPTION_PATH, ...this.#files.map(({ path }) => path)]);
     this.#app = Fastify({
       logger: false,
@@ -90,6 +91,12 @@ export class AdminServer {
     await this.#app.listen({ host, port: wanted });
     const { address, port } = this.#app.server.address() as AddressInfo;
     return formatHostPort({ host: address, port });
+  }
+
+  /** Another token, from the next request on. */
+  renewed(access: Pick<AdminOptions, 'token' | 'metricsOpen'>): void {
+    this.#token = access.token;
+    this.#open = openPaths(access);
   }
 
   async stop(): Promise<void> {
@@ -147,7 +154,7 @@ export class AdminServer {
     const changes = request.method !== 'GET' && request.method !== 'HEAD';
     const asked = { changes, tokenless: this.#tokenless.has(path) && !changes };
     const facts = { ...asked, peer: request.socket.remoteAddress ?? '', headers: request.headers };
-    const refused = refusal(facts, this.#options.token, this.#options.listen.host);
+    const refused = refusal(facts, this.#token, this.#options.listen.host);
     if (refused !== null) throw new RequestError(refused.status, refused.code, refused.message);
   }
 
@@ -161,6 +168,10 @@ export class AdminServer {
     this.#options.log.error({ method: request.method, url: request.url }, 'admin request failed');
     return sendError(reply, 500, 'internal', 'the request failed; the log says why');
   }
+}
+
+function openPaths({ token, metricsOpen = false }: Pick<AdminOptions, 'token' | 'metricsOpen'>): ReadonlySet<string> {
+  return new Set([...HEALTH_PATHS, ...(token === undefined || metricsOpen ? [METRICS_PATH] : [])]);
 }
 
 /** A body at a call that takes none is refused, like an unknown parameter of the query. */

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   route: async () => (await import('./commands/route.ts')).route,
   events: async () => (await import('./commands/events.ts')).events,
   forget: async () => (await import('./commands/forget.ts')).forget,
+  reload: async () => (await import('./commands/reload.ts')).reload,
   drain: async () => (await import('./commands/drain.ts')).drain,
   inspect: async () => (await import('./commands/inspect.ts')).inspect,
   completion: async () => (await import('./commands/completion.ts')).completion,

@@ -72,6 +72,8 @@ export interface ClusterListener {
   onConnected(connected: boolean): void;
   /** An operator asked this node to leave, at another node. */
   onLeaveAsked?(delayMs?: number): void;
+  /** An operator asked this node to read its configuration anew. */
+  onReloadAsked?(): void;
 }
 
 /** Waits for a slot that have ended at a node since it started: upper bound in seconds (`+Inf` the last) → how many. Empty buckets may be left out. */

@@ -253,7 +253,9 @@ export type Ring =
   /** Slots promised to the rung node will not come, and no others were found: search again. */
   | { readonly t: 'look'; readonly route: string }
   /** The rung node should drain; with `delayMs`, after serving on for that time. */
-  | { readonly t: 'leave'; readonly delayMs?: number };
+  | { readonly t: 'leave'; readonly delayMs?: number }
+  /** The rung node should read its configuration anew. */
+  | { readonly t: 'reload' };
 
 export function leaveRing(delayMs: number | undefined): Ring {
   return delayMs === undefined ? { t: 'leave' } : { t: 'leave', delayMs };

@@ -158,6 +158,24 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'The former ones stay. Mend the file.',
     15 * MINUTE,
   ),
+  'the new configuration can not be used: nothing was changed': wrong(
+    'error',
+    'reload_failed',
+    (say) => `the new configuration can not be used, and nothing was changed: ${say('err')}`,
+    'The former one counts. Mend it, and reload again.',
+    15 * MINUTE,
+  ),
+  'configuration reloaded': happened('reloaded', (say) => `has read its configuration anew; changed: ${say('changed') || 'nothing'}`, [
+    'reload_failed',
+    'needs_restart',
+  ]),
+  'changed settings count only after a restart': wrong(
+    'warning',
+    'needs_restart',
+    (say) => `changed settings count only after a restart: ${say('settings')}`,
+    'Restart the process when it suits ("node --workers": SIGUSR2 replaces the workers), or take the settings back and reload.',
+    24 * 60 * MINUTE,
+  ),
   'secrets reloaded': happened('secrets_read', () => 'has read the secrets anew', ['secrets_bad']),
   'the new keys of TLS session tickets can not be used: the previous ones stay': wrong(
     'warning',

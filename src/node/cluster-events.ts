@@ -18,7 +18,7 @@ interface ClusterEventsContext {
   readonly lenders: Lenders;
   /** Null: nobody watches visits. */
   readonly watch: VisitWatchers | null;
-  readonly options: Pick<NodeOptions, 'startNeeded' | 'leaveAsked' | 'log'>;
+  readonly options: Pick<NodeOptions, 'startNeeded' | 'leaveAsked' | 'reloadAsked' | 'log'>;
 }
 
 /** Handles the events of the cluster. */
@@ -91,6 +91,11 @@ export class ClusterEvents implements ClusterListener {
   onLeaveAsked(delayMs?: number): void {
     this.#context.options.log.info({ delayMs }, 'asked to leave');
     this.#context.options.leaveAsked?.(delayMs);
+  }
+
+  onReloadAsked(): void {
+    this.#context.options.log.info('asked to read the configuration anew');
+    this.#context.options.reloadAsked?.();
   }
 
   onConnected(connected: boolean): void {

@@ -36,6 +36,8 @@ export interface NodeOptions extends ClientLimits {
   readonly instanceLeft?: (route: string, leaver: Leaver) => void;
   /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. Without `delayMs` as it does by itself. */
   readonly leaveAsked?: (delayMs?: number) => void;
+  /** Somebody asked this node to read its configuration anew. */
+  readonly reloadAsked?: () => void;
   /** The secrets with which a linker may serve `route`; the first one is also used to relay. */
   readonly secrets: (route: string) => readonly string[];
   readonly routeDefaults?: RouteSettings;

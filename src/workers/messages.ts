@@ -14,6 +14,8 @@ export type FromWorker =
   | { readonly t: 'failed'; readonly error: Failure }
   /** The worker lives; `facts` as above. */
   | { readonly t: 'beat'; readonly facts: unknown }
+  /** Somebody wants the configuration to be read anew, by all workers. */
+  | { readonly t: 'reload' }
   | { readonly t: 'answer'; readonly call: number; readonly value: unknown }
   | { readonly t: 'failure'; readonly call: number; readonly error: Failure };
 

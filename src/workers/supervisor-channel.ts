@@ -58,6 +58,11 @@ export class SupervisorChannel {
     return new Promise((resolve) => say({ t: 'failed', error: failureOf(error) }, resolve));
   }
 
+  /** Somebody asked this worker to read the configuration anew: all of them should. */
+  askToReload(): void {
+    say({ t: 'reload' });
+  }
+
   close(): void {
     if (this.#beat !== null) clearInterval(this.#beat);
   }

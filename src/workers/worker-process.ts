@@ -26,6 +26,8 @@ export class WorkerProcess {
   readonly startedAt = performance.now();
   /** Checks since its last beat; the supervisor counts them. */
   silentLooks = 0;
+  /** It was asked to read the configuration anew. */
+  onReloadAsked: () => void = () => {};
   /** Its last facts. */
   facts: unknown = null;
   readonly #child: ChildProcess;
@@ -129,6 +131,9 @@ export class WorkerProcess {
         return;
       case 'failed':
         this.#failure = errorOf(message.error);
+        return;
+      case 'reload':
+        this.onReloadAsked();
         return;
       case 'answer':
         this.#settle(message.call)?.resolve(message.value);

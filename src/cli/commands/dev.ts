@@ -40,7 +40,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const log = createLog('dev', settings.logLevel);
   const net = installLastResort(log);
   const version = readVersion();
-  const certificates = readHttpsFiles(settings, ticketKeys(settings, log));
+  const certificates = readHttpsFiles(settings, ticketKeys(settings, log).keys);
   const secret = randomBytes(32).toString('base64url');
   const { route, appProxyProtocol: proxyProtocol } = settings;
   const asked = askedLimit(settings.concurrency, settings.concurrencyMax);
@@ -109,6 +109,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     restart: (name) => restartWith(directory, (one) => scaler.request(one), name),
     startAnother: (name) => scaler.request(name, 1),
     leave: () => leaving.resolve(),
+    reload: null,
     startupCommands: () => new Map([[route, instances.results]]),
     accessLogDropped: telemetry.dropped,
     recorder,

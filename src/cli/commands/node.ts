@@ -6,7 +6,7 @@ import { warnOfWeakSecrets } from '../files/secrets.ts';
 import { showHelp } from '../help/show-help.ts';
 import { newNodeId, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
-import { firstSignal, logIgnoredSignals } from '../process/signals.ts';
+import { firstSignal, Hangups, logIgnoredSignals } from '../process/signals.ts';
 import { supervise } from '../workers/supervise.ts';
 
 /** One proxy process: node and admin port, until it is told to leave. With `--workers` it only supervises the workers. */
@@ -16,12 +16,14 @@ export async function node(argv: readonly string[]): Promise<number> {
   const { values: settings } = loaded;
   const log = createLog('node', settings.logLevel);
   const net = installLastResort(log);
-  if (settings.workers > 1) return supervise(argv, settings, log, net);
-  logIgnoredSignals(log);
+  if (settings.workers > 1) return supervise(argv, loaded, log, net);
+  logIgnoredSignals(log, ['SIGHUP']);
+  const hangups = new Hangups();
 
   const signalled = firstSignal();
   const { listen, backend, advertise, id = newNodeId() } = settings;
-  const open = await openNode(loaded, { id, listen, backend, advertise }, log);
+  const load = () => loadCommand(NODE, argv);
+  const open = await openNode(loaded, { id, listen, backend, advertise }, { log, load });
   const admin = new AdminServer({
     listen: settings.admin,
     token: settings.adminToken,
@@ -31,9 +33,13 @@ export async function node(argv: readonly string[]): Promise<number> {
   });
   log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
   warnOfWeakSecrets(settings, log);
+  const { reloading } = open;
+  reloading.onApplied(({ adminToken: token, adminMetricsOpen: metricsOpen }) => admin.renewed({ token, metricsOpen }));
+  hangups.each(() => void reloading.reload().catch(() => {}));
 
   const delayMs = await Promise.race([signalled.then(() => undefined), open.leaveAsked, net.broken.then(() => 0)]);
-  await open.close(net.drainMs(settings.drainTimeoutMs), delayMs ?? settings.drainDelayMs);
+  const { drainTimeoutMs, drainDelayMs } = reloading.values;
+  await open.close(net.drainMs(drainTimeoutMs), delayMs ?? drainDelayMs);
   await admin.stop();
   log.info('node stopped');
   return net.exitCode(0);

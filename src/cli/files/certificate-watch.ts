@@ -15,16 +15,19 @@ const SUBJECT_CHARS_MAX = 80;
 export interface CertificateWatch {
   /** File → when its certificate expires, ms since the epoch. */
   readonly expiries: ReadonlyMap<string, number>;
+  /** Looks now. */
+  look(): void;
 }
 
 /** Looks at once, and then each minute. Keeps no process alive. `now`: ms since the epoch; certificates have nothing else. */
-export function watchCertificates(files: HttpsFiles & BackendTlsFiles, log: Log, now: () => number = Date.now): CertificateWatch {
+export function watchCertificates(files: () => HttpsFiles & BackendTlsFiles, log: Log, now: () => number = Date.now): CertificateWatch {
   const expiries = new Map<string, number>();
   const look = guard('file', () => {
     expiries.clear();
-    const backend = files.backendTlsCert === undefined ? [] : [files.backendTlsCert];
+    const current = files();
+    const backend = current.backendTlsCert === undefined ? [] : [current.backendTlsCert];
     for (const [of, paths] of [
-      ['a listener', certificatePaths(files)],
+      ['a listener', certificatePaths(current)],
       ['the backend port', backend],
     ] as const) {
       for (const path of paths) lookAt(of, path, expiries, log, now());
@@ -32,7 +35,7 @@ export function watchCertificates(files: HttpsFiles & BackendTlsFiles, log: Log,
   });
   look();
   setInterval(look, LOOK_EVERY_MS).unref();
-  return { expiries };
+  return { expiries, look };
 }
 
 function lookAt(of: string, path: string, expiries: Map<string, number>, log: Log, now: number): void {

@@ -7,7 +7,7 @@ import { ConfigError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { Certificates, type HttpsCertificate } from '../../node/listeners/certificates.ts';
 import type { TicketKeys } from '../../node/listeners/ticket-keys.ts';
-import { followFiles } from './follow-files.ts';
+import { digestOf, outcomesOf, type Prepared, type Reloadable, rereadChanged } from './reloadable.ts';
 
 export interface HttpsFiles {
   /** The first certificate belongs to the first key. */
@@ -29,8 +29,16 @@ export function readHttpsFiles(files: HttpsFiles, ticketKeys?: TicketKeys): Cert
     if (files.tlsDir !== undefined) throw new ConfigError([problem('--tls-dir', files.tlsDir, 'NAME.crt and NAME.key in it')]);
     return undefined;
   }
+  return usable(files, () => new Certificates([first, ...others], ticketKeys));
+}
+
+function prepared(certificates: Certificates, files: HttpsFiles, read: readonly [HttpsCertificate, ...HttpsCertificate[]]): () => void {
+  return usable(files, () => certificates.prepare(read));
+}
+
+function usable<T>(files: HttpsFiles, use: () => T): T {
   try {
-    return new Certificates([first, ...others], ticketKeys);
+    return use();
   } catch (error) {
     const [flag, value] = files.tlsCert.length > 0 ? ['--tls-cert', files.tlsCert.join(',')] : ['--tls-dir', files.tlsDir];
     throw new ConfigError([problem(flag, value, `certificates, each with its own key (${(error as Error).message})`)]);
@@ -41,18 +49,39 @@ export function readHttpsFiles(files: HttpsFiles, ticketKeys?: TicketKeys): Cert
  * Reads the files again when they have changed. Files that can't be used (a certificate that was replaced a moment before its key) change
  * nothing until they change again.
  */
-export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, log: Log): void {
-  const paths = (): string[] => pairsOf(files).flatMap(({ cert, key }) => [cert, key]);
-  followFiles(paths, () => {
-    try {
-      const [first, ...others] = pairsOf(files).map(readPair);
-      if (first === undefined) throw new Error('there are none any more');
-      certificates.replace([first, ...others]);
-      log.info({ certificates: others.length + 1 }, 'certificates reloaded');
-    } catch (error) {
-      log.warn({ err: error }, 'the new certificates can not be used: the previous ones stay');
-    }
-  });
+export function followHttpsFiles(files: HttpsFiles, certificates: Certificates, log: Log): Reloadable<HttpsFiles> {
+  let current = files;
+  let digests = digestsOf(files, certificates.given);
+  const prepare = (next: HttpsFiles): Prepared => {
+    const [first, ...others] = pairsOf(next).map(readPair);
+    if (first === undefined) throw new ConfigError(['--tls-cert, --tls-dir: there are no certificates any more']);
+    const replace = prepared(certificates, next, [first, ...others]);
+    const found = digestsOf(next, [first, ...others]);
+    const outcomes = outcomesOf(digests, found);
+    return {
+      outcomes,
+      apply() {
+        current = next;
+        digests = found;
+        replace();
+        log.info({ certificates: others.length + 1 }, 'certificates reloaded');
+      },
+    };
+  };
+  const paths = (): string[] => pairsOf(current).flatMap(({ cert, key }) => [cert, key]);
+  rereadChanged(paths, () => prepare(current), log, 'the new certificates can not be used: the previous ones stay');
+  return { prepare };
+}
+
+/** The contents that each setting stands for. */
+function digestsOf({ tlsCert, tlsKey, tlsDir }: HttpsFiles, given: readonly HttpsCertificate[]): Record<string, string> {
+  const named = given.slice(0, tlsCert.length);
+  const found = given.slice(tlsCert.length);
+  return {
+    'tls-cert': digestOf([...tlsCert, ...named.map(({ cert }) => cert)]),
+    'tls-key': digestOf([...tlsKey, ...named.map(({ key }) => key)]),
+    'tls-dir': digestOf([tlsDir ?? '', ...found.flatMap(({ cert, key }) => [cert, key])]),
+  };
 }
 
 /** The files of certificates that are there now. */

@@ -1,7 +1,7 @@
 /** The secrets of nodes and linkers, from a setting or from a file that is read again. */
 import { readSecretFile, secretsFor } from '../../config/secret-file.ts';
 import type { Log } from '../../log.ts';
-import { followFiles } from './follow-files.ts';
+import { digestOf, outcomesOf, type Prepared, type Reloadable, rereadChanged } from './reloadable.ts';
 
 export interface SecretSettings {
   readonly secret?: string | undefined;
@@ -9,14 +9,15 @@ export interface SecretSettings {
 }
 
 /** The secrets of a node. */
-export class Secrets {
-  readonly #file: string | undefined;
+export class Secrets implements Reloadable<SecretSettings> {
+  #settings: SecretSettings;
   #entries: ReturnType<typeof readSecretFile>;
+  #changed: (count: number) => void = () => {};
 
   /** @throws ConfigError when the file is not valid. */
-  constructor({ secret, secretFile }: SecretSettings) {
-    this.#file = secretFile;
-    this.#entries = secretFile === undefined ? [{ secret: secret ?? '', routes: [] }] : readSecretFile(secretFile);
+  constructor(settings: SecretSettings) {
+    this.#settings = settings;
+    this.#entries = entriesOf(settings);
   }
 
   /** The secrets with which a linker may serve `route`. */
@@ -24,23 +25,43 @@ export class Secrets {
     return secretsFor(this.#entries, route);
   }
 
+  prepare(next: SecretSettings): Prepared {
+    const entries = entriesOf(next);
+    const outcomes = outcomesOf(digestsOf(this.#settings, this.#entries), digestsOf(next, entries));
+    return {
+      outcomes,
+      apply: () => {
+        this.#settings = next;
+        this.#entries = entries;
+        this.#changed(entries.length);
+      },
+    };
+  }
+
   /** Calls `changed` after each reload. A file that can't be used changes nothing. */
   follow(log: Log, changed: () => void): void {
-    const file = this.#file;
-    if (file === undefined) return;
-    followFiles(
-      () => [file],
-      () => {
-        try {
-          this.#entries = readSecretFile(file);
-          log.info({ secrets: this.#entries.length }, 'secrets reloaded');
-          changed();
-        } catch (error) {
-          log.warn({ err: error }, 'the new secrets can not be used: the previous ones stay');
-        }
-      },
+    this.#changed = (secrets) => {
+      log.info({ secrets }, 'secrets reloaded');
+      changed();
+    };
+    rereadChanged(
+      () => (this.#settings.secretFile === undefined ? [] : [this.#settings.secretFile]),
+      () => this.prepare(this.#settings),
+      log,
+      'the new secrets can not be used: the previous ones stay',
     );
   }
+}
+
+function entriesOf({ secret, secretFile }: SecretSettings): ReturnType<typeof readSecretFile> {
+  return secretFile === undefined ? [{ secret: secret ?? '', routes: [] }] : readSecretFile(secretFile);
+}
+
+function digestsOf({ secret, secretFile }: SecretSettings, entries: ReturnType<typeof readSecretFile>): Record<string, string> {
+  return {
+    secret: digestOf([secret ?? '']),
+    'secret-file': secretFile === undefined ? '' : digestOf([secretFile, JSON.stringify(entries)]),
+  };
 }
 
 /** The secret of a linker, read when it dials. @throws ConfigError when the file is not valid. */

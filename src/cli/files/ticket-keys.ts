@@ -5,7 +5,7 @@ import { problem } from '../../config/kinds.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { TICKET_KEY_BYTES, TicketKeySeries, TicketKeys } from '../../node/listeners/ticket-keys.ts';
-import { followFiles } from './follow-files.ts';
+import { digestOf, outcomesOf, type Prepared, type Reloadable, rereadChanged } from './reloadable.ts';
 
 export interface TicketKeyFiles {
   readonly tlsTicketKeys: readonly string[];
@@ -14,28 +14,49 @@ export interface TicketKeyFiles {
 /** Longer than the lifetime of any ticket (RFC 8446 section 4.6.1: a week at most; OpenSSL: two hours at most). */
 const ROTATE_MS = 12 * 3_600_000;
 
+export interface TicketKeySource {
+  readonly keys: TicketKeys;
+  /** Null: the keys don't come from files. */
+  readonly files: Reloadable<TicketKeyFiles> | null;
+}
+
 /** Keys of a process that shares them only by files. @throws ConfigError when a file has no key */
-export function ticketKeys(files: TicketKeyFiles, log: Log): TicketKeys {
+export function ticketKeys(files: TicketKeyFiles, log: Log): TicketKeySource {
   const keys = new TicketKeys();
-  if (files.tlsTicketKeys.length > 0) followTicketKeyFiles(files, keys, log);
-  else rotateTicketKeys((made) => keys.use(made));
-  return keys;
+  if (files.tlsTicketKeys.length > 0) return { keys, files: followTicketKeyFiles(files, keys, log) };
+  rotateTicketKeys((made) => keys.use(made));
+  return { keys, files: null };
 }
 
 /** Reads the keys from their files, and again when these change. @throws ConfigError when a file has no key */
-export function followTicketKeyFiles({ tlsTicketKeys }: TicketKeyFiles, keys: TicketKeys, log: Log): void {
-  keys.use(tlsTicketKeys.map(readKey));
-  followFiles(
-    () => tlsTicketKeys,
-    () => {
-      try {
-        keys.use(tlsTicketKeys.map(readKey));
-        log.info({ keys: tlsTicketKeys.length }, 'keys of TLS session tickets reloaded');
-      } catch (error) {
-        log.warn({ err: error }, 'the new keys of TLS session tickets can not be used: the previous ones stay');
-      }
-    },
+export function followTicketKeyFiles(files: TicketKeyFiles, keys: TicketKeys, log: Log): Reloadable<TicketKeyFiles> {
+  let current = files.tlsTicketKeys;
+  const first = current.map(readKey);
+  let digest = digestOf([...current, ...first]);
+  keys.use(first);
+  const prepare = ({ tlsTicketKeys: next }: TicketKeyFiles): Prepared => {
+    // From files to keys of its own: who makes those is decided at the start.
+    if (next.length === 0) return { outcomes: new Map([['tls-ticket-keys', 'needs_restart']]), apply() {} };
+    const read = next.map(readKey);
+    const found = digestOf([...next, ...read]);
+    const outcomes = outcomesOf({ 'tls-ticket-keys': digest }, { 'tls-ticket-keys': found });
+    return {
+      outcomes,
+      apply() {
+        current = next;
+        digest = found;
+        keys.use(read);
+        log.info({ keys: read.length }, 'keys of TLS session tickets reloaded');
+      },
+    };
+  };
+  rereadChanged(
+    () => current,
+    () => prepare({ tlsTicketKeys: current }),
+    log,
+    'the new keys of TLS session tickets can not be used: the previous ones stay',
   );
+  return { prepare };
 }
 
 /** Gives keys at once, and new ones from time to time. Does not keep the process alive. */

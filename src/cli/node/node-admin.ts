@@ -25,6 +25,8 @@ export interface NodeParts {
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
   /** Begins to drain. */
   readonly leave: (delayMs?: number) => void;
+  /** Reads the configuration anew; null where nothing is read anew. */
+  readonly reload: AdminSource['reload'];
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
   /** Lines of the access log without room; undefined without an access log. */
   readonly accessLogDropped?: () => number | undefined;
@@ -72,6 +74,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
       return { node: cluster.self.id, redis: { connected: redisConnected() }, ...snapshot };
     },
     events: (after, max) => parts.recorder.read(cluster, after, max),
+    reload: parts.reload,
     forgetNode: (id) => cluster.forgetNode(id),
     async metrics() {
       return {

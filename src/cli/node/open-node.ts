@@ -2,8 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AdminSource } from '../../admin/admin-source.ts';
+import { unawaited } from '../../boundary.ts';
 import { routeDefaultsOf } from '../../config/commands/common-settings.ts';
-import type { NODE } from '../../config/commands/node.ts';
+import { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../../config/host-port.ts';
 import type { ListenUrl } from '../../config/listen-url.ts';
 import { LISTENER_SETTINGS, MEMORY_SHARES } from '../../config/listener-settings.ts';
@@ -18,13 +19,15 @@ import type { NodeAddresses } from '../../node/node-options.ts';
 import { backendTls, followBackendTls } from '../files/backend-certificates.ts';
 import { watchCertificates } from '../files/certificate-watch.ts';
 import { openDeclarationsFile } from '../files/declarations-file.ts';
-import { setFileRoutes } from '../files/file-routes.ts';
+import { FileRoutes } from '../files/file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
+import type { Reloadable } from '../files/reloadable.ts';
 import { Secrets } from '../files/secrets.ts';
-import { ticketKeys } from '../files/ticket-keys.ts';
+import { type TicketKeySource, ticketKeys } from '../files/ticket-keys.ts';
 import { advertisedHost } from './advertised-address.ts';
 import { alone, throughRedis } from './membership.ts';
 import { nodeAdminSource } from './node-admin.ts';
+import { type FileSettings, Reloading } from './reloading.ts';
 import { openTelemetry } from './telemetry.ts';
 
 export type NodeLoaded = Loaded<(typeof NODE)['settings']>;
@@ -44,27 +47,41 @@ export interface OpenNode {
   readonly bound: NodeAddresses;
   readonly advertise: string;
   readonly source: AdminSource;
+  readonly reloading: Reloading<(typeof NODE)['settings']>;
   /** Resolves when somebody asks it to leave, here or at another node; with for how long it is to serve on before, if that was said. */
   readonly leaveAsked: Promise<number | undefined>;
   /** Serves on for `delayMs` and leaves gracefully, within `drainMs`; resolves when all is over. */
   close(drainMs: number, delayMs: number): Promise<void>;
 }
 
-/** Resolves when it serves. `keys`: keys of TLS session tickets, which the workers of one machine share. */
-export async function openNode(
-  { values: settings, routes }: NodeLoaded,
-  place: NodePlace,
-  log: Log,
-  keys = ticketKeys(settings, log),
-): Promise<OpenNode> {
+/** What a node has from outside. */
+export interface NodeAround {
+  readonly log: Log;
+  /** Reads the settings anew. */
+  readonly load: () => Promise<NodeLoaded | null>;
+  /** Somebody wants the configuration to be read anew; without it this process does so by itself. */
+  readonly reloadAsked?: () => void;
+  /** Keys of TLS session tickets, which the workers of one machine share. */
+  readonly tickets?: TicketKeySource;
+}
+
+/** Settings that are read when they are needed. */
+export const LIVE = ['drainDelayMs', 'drainTimeoutMs', 'adminToken', 'adminMetricsOpen', 'logLevel'] as const;
+
+/** Resolves when it serves. */
+export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load, ...around }: NodeAround): Promise<OpenNode> {
+  const { values: settings } = loaded;
+  const tickets = around.tickets ?? ticketKeys(settings, log);
   const asked = Promise.withResolvers<number | undefined>();
   const version = readVersion();
   const { id } = place;
   const recorder = new EventRecorder(id);
-  const certificates = readHttpsFiles(settings, keys);
+  const certificates = readHttpsFiles(settings, tickets.keys);
   const secrets = new Secrets(settings);
   const file = settings.stateDir === undefined ? undefined : openDeclarationsFile(settings.stateDir, log);
-  const kept = { file, asserted: routes };
+  const fileRoutes = new FileRoutes(loaded.routes, log);
+  const kept = { file, asserted: fileRoutes.asserted };
+  const tls = backendTls(settings);
   const host = await advertisedHost(place.backend.host, settings.redis);
   const membership =
     settings.redis === undefined
@@ -77,7 +94,7 @@ export async function openNode(
     ...withinMemory(settings),
     ...place,
     certificates,
-    backendTls: backendTls(settings),
+    backendTls: tls,
     log,
     cluster: (bound) => {
       const cluster = membership.join({ id, address: addressOf(place.advertise, host, bound) });
@@ -87,17 +104,40 @@ export async function openNode(
     startNeeded: membership.startNeeded,
     instanceLeft: membership.instanceLeft,
     leaveAsked: asked.resolve,
+    reloadAsked: () => (around.reloadAsked ?? reloadByItself)(),
     secrets: (route) => secrets.for(route),
     routeDefaults: routeDefaultsOf(settings),
     heldMax: withinMemory(settings).connectionsMax,
     watchers: telemetry.watchers,
   });
   const { bound } = node;
-  if (certificates !== undefined) followHttpsFiles(settings, certificates, log);
-  followBackendTls(settings, log, (tls) => node.renewed(tls));
   secrets.follow(log, () => node.renewed());
-  const settingRoutes = new AbortController();
-  const routesSet = setFileRoutes(node.cluster, routes, log, settingRoutes.signal);
+  unawaited('directory', fileRoutes.setIn(node.cluster));
+  const parts: Reloadable<FileSettings<(typeof NODE)['settings']>>[] = [
+    ...(certificates === undefined ? [] : [followHttpsFiles(settings, certificates, log)]),
+    followBackendTls(settings, tls, log, (renewed) => node.renewed(renewed)),
+    ...(tickets.files === null ? [] : [tickets.files]),
+    secrets,
+    telemetry.accessLog,
+    fileRoutes,
+  ];
+  const isLeaving = (): boolean => node.draining;
+  const reloading = new Reloading({
+    settings: NODE.settings,
+    running: loaded,
+    load,
+    parts,
+    live: LIVE,
+    isLeaving,
+    log,
+  });
+  // What keeps it from reloading is logged where that happens.
+  const reloadByItself = (): void => void reloading.reload().catch(() => {});
+  const watch = watchCertificates(() => reloading.values, log);
+  reloading.onApplied(({ logLevel }) => {
+    log.level = logLevel;
+    watch.look();
+  });
   return {
     bound,
     advertise: node.cluster.self.address,
@@ -113,15 +153,16 @@ export async function openNode(
       restart: membership.restart,
       startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
       leave: asked.resolve,
+      reload: reloading.reload,
       accessLogDropped: telemetry.dropped,
       recorder,
-      certificates: watchCertificates(settings, log),
+      certificates: watch,
     }),
+    reloading,
     async close(drainMs, delayMs) {
       log.info({ delayMs }, 'node draining');
       await recorder.flush();
-      settingRoutes.abort();
-      await routesSet;
+      await fileRoutes.stop();
       await node.drain(drainMs, delayMs);
       await membership.close();
       file?.flush();

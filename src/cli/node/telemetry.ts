@@ -1,13 +1,13 @@
 /** Access log and traces of a process, if they are wanted. */
 import { inheritedEnvironment } from '../../config/environment.ts';
-import { problem } from '../../config/kinds.ts';
 import { tracingWanted } from '../../config/telemetry.ts';
 import { readVersion } from '../../config/version.ts';
-import { ConfigError, messageOf } from '../../errors.ts';
-import { type LineFile, type Log, openLineFile } from '../../log.ts';
+import type { Log } from '../../log.ts';
 import { AccessLog } from '../../node/visits/access-log.ts';
 import type { VisitWatcher } from '../../node/visits/visit-record.ts';
 import type { Tracing } from '../../tracing/tracing.ts';
+import { AccessLogFile } from '../files/access-log-file.ts';
+import type { Reloadable } from '../files/reloadable.ts';
 
 interface TelemetrySettings {
   readonly accessLog: string;
@@ -19,6 +19,8 @@ export interface Telemetry {
   readonly watchers: readonly VisitWatcher[];
   /** Lines of the access log without room; undefined without an access log. */
   dropped(): number | undefined;
+  /** The access log goes to another file, or to the one that has its name now. */
+  readonly accessLog: Reloadable<TelemetrySettings>;
   /** Writes and sends what still waits. */
   close(): Promise<void>;
 }
@@ -26,15 +28,17 @@ export interface Telemetry {
 /** Opens them for the node with this id. @throws ConfigError when the access log can't be written */
 export async function openTelemetry(settings: TelemetrySettings, node: string, log: Log): Promise<Telemetry> {
   const { accessLog: target, accessLogSample: sample } = settings;
-  const lines = target === 'off' ? null : openAccessLog(target, log);
+  const lines = target === 'off' ? null : new AccessLogFile(target, log);
   const tracing = await openTracing(settings.tracing, node, log);
   const watchers: VisitWatcher[] = [];
   // Traces come first, because the access log has the trace id.
   if (tracing !== null) watchers.push(tracing.visits);
-  if (lines !== null) watchers.push(new AccessLog({ node, sample, write: (line) => lines.write(line) }));
+  const accessLog = lines === null ? null : new AccessLog({ node, sample, write: (line) => lines.write(line) });
+  if (accessLog !== null) watchers.push(accessLog);
   return {
     watchers,
     dropped: () => lines?.dropped,
+    accessLog: reloadable(lines, accessLog),
     async close() {
       await Promise.all([lines?.close(), tracing?.close()]);
     },
@@ -48,13 +52,26 @@ export async function openTracing(asked: boolean, instance: string, log: Log): P
   return startTracing({ version: readVersion(), instance, log });
 }
 
-function openAccessLog(target: string, log: Log): LineFile {
-  try {
-    return openLineFile(target === 'stdout' ? target : { path: target }, (error) =>
-      log.error({ err: error, file: target }, 'the access log can not be written'),
-    );
-  } catch (error) {
-    const why = messageOf(error);
-    throw new ConfigError([problem('--access-log', target, `a file that can be written (${why})`)]);
-  }
+/** Whether visits are noted at all is decided at the start. */
+function reloadable(lines: AccessLogFile | null, accessLog: AccessLog | null): Reloadable<TelemetrySettings> {
+  return {
+    prepare({ accessLog: target, accessLogSample: sample }) {
+      const sampled = new Map([
+        ['access-log-sample', accessLog === null || accessLog.sample === sample ? 'unchanged' : 'changed'] as const,
+      ]);
+      if (lines === null || accessLog === null || target === 'off') {
+        const isSame = (lines === null) === (target === 'off');
+        return { outcomes: new Map([...sampled, ['access-log', isSame ? 'unchanged' : 'needs_restart']]), apply() {} };
+      }
+      const opened = lines.prepare(target);
+      return {
+        outcomes: new Map([...sampled, ...opened.outcomes]),
+        apply() {
+          accessLog.sample = sample;
+          opened.apply();
+        },
+        discard: () => opened.discard?.(),
+      };
+    },
+  };
 }

@@ -39,3 +39,20 @@ export function logIgnoredSignals(log: Log, meaningful: readonly NodeJS.Signals[
     if (!meaningful.includes(signal)) process.on(signal, () => log.info({ signal }, 'a signal without a meaning here was ignored'));
   }
 }
+
+/** SIGHUP from now on; one that comes before `each` is called counts then. */
+export class Hangups {
+  #came = false;
+  #hear = (): void => {
+    this.#came = true;
+  };
+
+  constructor() {
+    process.on('SIGHUP', () => this.#hear());
+  }
+
+  each(hear: () => void): void {
+    this.#hear = hear;
+    if (this.#came) hear();
+  }
+}

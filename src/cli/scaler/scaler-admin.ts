@@ -29,6 +29,7 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
     routeDefaults: writeRouteSettings(DEFAULT_ROUTE_SETTINGS),
     jobs,
     drainNode: async () => 'impossible',
+    reload: null,
     get draining() {
       return draining;
     },

@@ -35,8 +35,13 @@ export class WorkerPoolMetrics {
   }
 }
 
-/** `leave` begins to drain all workers. */
-export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, leave: (delayMs?: number) => void): AdminSource {
+export interface PoolActions {
+  /** Begins to drain all workers. */
+  readonly leave: (delayMs?: number) => void;
+  readonly reload: AdminSource['reload'];
+}
+
+export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, { leave, reload }: PoolActions): AdminSource {
   const one = (): WorkerProcess => {
     const [first] = pool.serving;
     if (first === undefined) throw new Error('no worker serves now');
@@ -74,6 +79,7 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, le
     state: async () => (await one().call('state')) as Awaited<ReturnType<AdminSource['state']>>,
     jobs: async (max) => (await one().call('jobs', [max])) as Awaited<ReturnType<AdminSource['jobs']>>,
     events: async (after, max) => (await one().call('events', [after, max])) as Awaited<ReturnType<AdminSource['events']>>,
+    reload,
     forgetNode: async (id) => (await one().call('forgetNode', [id])) as boolean,
     metrics: () => metrics.read(pool.serving),
     drainNode: async (id, delayMs) => (await one().call('drainNode', [id, delayMs])) as Awaited<ReturnType<AdminSource['drainNode']>>,

@@ -2,19 +2,23 @@ import { createServer } from 'node:net';
 import { AdminServer } from '../../admin/server.ts';
 import { bind } from '../../bind.ts';
 import { unawaited } from '../../boundary.ts';
-import type { NODE } from '../../config/commands/node.ts';
+import { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort } from '../../config/host-port.ts';
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
+import { loadCommand } from '../../config/load.ts';
 import type { Values } from '../../config/settings.ts';
 import type { Log } from '../../log.ts';
 import { WorkerPool } from '../../workers/worker-pool.ts';
 import { WorkerProcess } from '../../workers/worker-process.ts';
 import { warnOfWeakSecrets } from '../files/secrets.ts';
 import { rotateTicketKeys } from '../files/ticket-keys.ts';
-import { type NodePlace, newNodeId } from '../node/open-node.ts';
+import { LIVE, type NodeLoaded, type NodePlace, newNodeId } from '../node/open-node.ts';
+import { Reloading } from '../node/reloading.ts';
+import { inTurns } from '../node/turns.ts';
 import type { LastResort } from '../process/last-resort.ts';
-import { logIgnoredSignals, onSignals } from '../process/signals.ts';
+import { Hangups, logIgnoredSignals, onSignals } from '../process/signals.ts';
 import { poolAdminSource, WorkerPoolMetrics } from './pool-admin.ts';
+import { reloadWorkers } from './reload-workers.ts';
 
 type NodeSettings = Values<(typeof NODE)['settings']>;
 
@@ -25,7 +29,8 @@ const OVERDUE_MS = 10_000;
  * Several workers on one machine, each a process and a node of its own in the directory. They share the ports for clients and the
  * backend port. Each also has a backend port of its own, at which linkers find it when slots move there.
  */
-export async function supervise(argv: readonly string[], settings: NodeSettings, log: Log, net: LastResort): Promise<number> {
+export async function supervise(argv: readonly string[], loaded: NodeLoaded, log: Log, net: LastResort): Promise<number> {
+  const settings = loaded.values;
   const asked = Promise.withResolvers<number | undefined>();
   const id = settings.id ?? newNodeId();
   const listen = await Promise.all(settings.listen.map(fixedListen));
@@ -43,6 +48,7 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
       const place: NodePlace & { number: number } = { ...placeOf(number, id, settings), listen, sharedBackend, number };
       const self = [...process.execArgv, process.argv[1] as string];
       const worker = new WorkerProcess([process.execPath, ...self, 'worker', JSON.stringify(place), ...argv]);
+      worker.onReloadAsked = () => void reload().catch(() => {});
       workers.add(worker);
       // Not on its command line, which others on this machine can read.
       worker.giveTicketKeys(keys);
@@ -61,8 +67,13 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
       process.exit(code);
     },
   );
-  logIgnoredSignals(log, ['SIGHUP']);
-  process.on('SIGHUP', () =>
+  logIgnoredSignals(log, ['SIGHUP', 'SIGUSR2']);
+  let isLeaving = false;
+  const load = () => loadCommand(NODE, argv);
+  const own = new Reloading({ settings: NODE.settings, running: loaded, load, parts: [], live: LIVE, isLeaving: () => isLeaving, log });
+  const reload = inTurns(() => reloadWorkers(pool.serving, own));
+  const hangups = new Hangups();
+  process.on('SIGUSR2', () =>
     unawaited(
       'worker',
       pool.restartAll().then(() => log.info('all workers were restarted')),
@@ -74,11 +85,11 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   const isServing = await Promise.race([started.then(() => true), asked.promise.then(() => false)]);
   if (!isServing) {
     log.info('supervisor draining');
-    await pool.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS);
+    await pool.leave(net.drainMs(own.values.drainTimeoutMs) + OVERDUE_MS);
     log.info('supervisor stopped');
     return net.exitCode(0);
   }
-  const source = poolAdminSource(pool, metrics, asked.resolve);
+  const source = poolAdminSource(pool, metrics, { leave: asked.resolve, reload });
   const admin = new AdminServer({
     listen: settings.admin,
     token: settings.adminToken,
@@ -89,10 +100,17 @@ export async function supervise(argv: readonly string[], settings: NodeSettings,
   const bound = { listen: listen.map(formatListenUrl), backend: formatHostPort(sharedBackend), admin: await admin.start() };
   log.info({ ...bound, id, workers: settings.workers }, 'ready');
   warnOfWeakSecrets(settings, log);
+  own.onApplied(({ logLevel, adminToken: token, adminMetricsOpen: metricsOpen }) => {
+    log.level = logLevel;
+    admin.renewed({ token, metricsOpen });
+  });
+  hangups.each(() => void reload().catch(() => {}));
 
   const delayMs = await Promise.race([asked.promise, net.broken.then(() => 0)]);
+  isLeaving = true;
   log.info('supervisor draining');
-  await pool.leave(net.drainMs(settings.drainTimeoutMs) + OVERDUE_MS, delayMs ?? settings.drainDelayMs);
+  const { drainTimeoutMs, drainDelayMs } = own.values;
+  await pool.leave(net.drainMs(drainTimeoutMs) + OVERDUE_MS, delayMs ?? drainDelayMs);
   await admin.stop();
   log.info('supervisor stopped');
   return net.exitCode(0);

@@ -2,13 +2,14 @@ import { type InternalErrors, internalErrors } from '../../boundary.ts';
 import { NODE } from '../../config/commands/node.ts';
 import { loadCommand } from '../../config/load.ts';
 import { ConfigError } from '../../errors.ts';
-import { createLog } from '../../log.ts';
+import { createLog, type Log } from '../../log.ts';
 import { TicketKeys } from '../../node/listeners/ticket-keys.ts';
 import { SupervisorChannel } from '../../workers/supervisor-channel.ts';
-import { followTicketKeyFiles } from '../files/ticket-keys.ts';
-import { type NodePlace, openNode } from '../node/open-node.ts';
+import { followTicketKeyFiles, type TicketKeySource } from '../files/ticket-keys.ts';
+import { type NodeLoaded, type NodePlace, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { refusalText } from '../process/refusal.ts';
+import { PendingReload } from './pending-reload.ts';
 
 /** The facts that a worker sends. */
 export interface WorkerFacts {
@@ -44,15 +45,11 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   // Ctrl-C on a terminal reaches all processes; the supervisor decides when to leave, and how fast.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
 
-  const keys = new TicketKeys();
-  if (loaded.values.tlsTicketKeys.length > 0) {
-    followTicketKeyFiles(loaded.values, keys, log);
-  } else {
-    // This worker must read tickets of the other workers from its first connection on.
-    await Promise.race([channel.ticketKeysGiven, channel.left]);
-    channel.followTicketKeys((given) => keys.use(given));
-  }
-  const { bound, advertise, source, leaveAsked, close } = await openNode(loaded, place, log, keys);
+  const tickets = await ticketKeysOf(loaded.values, channel, log);
+  const load = () => loadCommand(NODE, argv);
+  const around = { log, load, tickets, reloadAsked: () => channel.askToReload() };
+  const { bound, advertise, source, reloading, leaveAsked, close } = await openNode(loaded, place, around);
+  const reload = new PendingReload(reloading);
   const { version, startedBy, routeDefaults } = source;
   const facts = (): WorkerFacts => {
     const { joined, redisConnected, redisRefusal } = source;
@@ -70,13 +67,26 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
     deleteRoute: (name: string) => source.deleteRoute(name),
     start: (name: string) => source.start(name),
     restart: (name: string) => source.restart(name),
+    prepareReload: () => reload.prepare(),
+    applyReload: () => reload.apply(),
+    discardReload: () => reload.discard(),
   });
   log.info({ ...bound, id: place.id, advertise }, 'worker ready');
 
   // The supervisor was killed: a worker without one must not go on.
   const delayMs = await Promise.race([channel.left, leaveAsked, net.broken.then(() => 0)]);
-  await close(net.drainMs(loaded.values.drainTimeoutMs), delayMs ?? loaded.values.drainDelayMs);
+  const { drainTimeoutMs, drainDelayMs } = reloading.values;
+  await close(net.drainMs(drainTimeoutMs), delayMs ?? drainDelayMs);
   channel.close();
   log.info('worker stopped');
   return net.exitCode(0);
+}
+
+async function ticketKeysOf(settings: NodeLoaded['values'], channel: SupervisorChannel, log: Log): Promise<TicketKeySource> {
+  const keys = new TicketKeys();
+  if (settings.tlsTicketKeys.length > 0) return { keys, files: followTicketKeyFiles(settings, keys, log) };
+  // This worker must read tickets of the other workers from its first connection on.
+  await Promise.race([channel.ticketKeysGiven, channel.left]);
+  channel.followTicketKeys((given) => keys.use(given));
+  return { keys, files: null };
 }

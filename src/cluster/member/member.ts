@@ -359,6 +359,7 @@ export class ClusterMember implements Cluster {
     if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker);
     else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
     else if (ring.t === 'leave') listener?.onLeaveAsked?.(ring.delayMs);
+    else if (ring.t === 'reload') listener?.onReloadAsked?.();
     else this.#presences.get(ring.route)?.look();
   }
 

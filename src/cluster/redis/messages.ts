@@ -13,6 +13,7 @@ export function readRing(message: string): Ring | null {
   const said = contentOf(message);
   if (said === null) return null;
   if (said.t === 'leave') return leaveRing(countOf(said.delayMs, DELAY_MS_MAX) ?? undefined);
+  if (said.t === 'reload') return { t: 'reload' };
   const route = routeNameOf(said.route);
   if (route === null) return null;
   if (said.t === 'look') return { t: 'look', route };

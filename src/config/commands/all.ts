@@ -10,8 +10,9 @@ import { FORGET } from './forget.ts';
 import { INSPECT } from './inspect.ts';
 import { LINKER } from './linker.ts';
 import { NODE } from './node.ts';
+import { RELOAD } from './reload.ts';
 import { ROUTES } from './route.ts';
 import { SCALER } from './scaler.ts';
 import { STATUS } from './status.ts';
 
-export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, EVENTS, DRAIN, FORGET, INSPECT, COMPLETION] as const;
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, EVENTS, RELOAD, DRAIN, FORGET, INSPECT, COMPLETION] as const;

@@ -19,11 +19,17 @@ export class Certificates {
   readonly #replaced: ((first: SecureContextOptions) => void)[] = [];
   #first!: SecureContextOptions;
   #byName: ReadonlyMap<string, SecureContext> = new Map();
+  #given: readonly HttpsCertificate[] = [];
 
   /** @throws Error when one is not a certificate, or its key belongs to another. */
   constructor(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]], ticketKeys = new TicketKeys()) {
     this.ticketKeys = ticketKeys;
     this.replace(certificates);
+  }
+
+  /** All of them, in order. */
+  get given(): readonly HttpsCertificate[] {
+    return this.#given;
   }
 
   /** The certificate for a client that asks for no name, or for an unknown one. */
@@ -33,15 +39,24 @@ export class Certificates {
 
   /** All or nothing. @throws as the constructor; then those before stay. */
   replace(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]]): void {
+    this.prepare(certificates)();
+  }
+
+  /** Checks them, and returns what makes them count. @throws as the constructor */
+  prepare(certificates: readonly [HttpsCertificate, ...HttpsCertificate[]]): () => void {
     const byName = new Map<string, SecureContext>();
     for (const certificate of certificates) {
       const context = createSecureContext(optionsFor(certificate));
       // The one that was given first counts.
       for (const name of namesOf(certificate.cert)) if (!byName.has(name)) byName.set(name, context);
     }
-    this.#byName = byName;
-    this.#first = optionsFor(certificates[0]);
-    for (const tell of this.#replaced) tell(this.#first);
+    const first = optionsFor(certificates[0]);
+    return () => {
+      this.#given = certificates;
+      this.#byName = byName;
+      this.#first = first;
+      for (const tell of this.#replaced) tell(first);
+    };
   }
 
   /** Calls `tell` whenever certificates were replaced. */

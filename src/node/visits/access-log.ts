@@ -20,19 +20,21 @@ export interface AccessLogOptions {
 
 /** Failed requests are always written, and a sample of the others. */
 export class AccessLog implements VisitWatcher {
+  /** Share of the visits that ended in order which are written, 0 to 1. */
+  sample: number;
   readonly #options: AccessLogOptions;
   readonly #random: () => number;
 
   constructor(options: AccessLogOptions) {
     this.#options = options;
+    this.sample = options.sample;
     this.#random = options.random ?? Math.random;
   }
 
   ended(record: VisitRecord): void {
-    const { sample, write } = this.#options;
     const inOrder = record.endedBy === '-' && record.status < 500;
-    if (inOrder && sample < 1 && this.#random() >= sample) return;
-    write(`${JSON.stringify(this.#line(record))}\n`);
+    if (inOrder && this.sample < 1 && this.#random() >= this.sample) return;
+    this.#options.write(`${JSON.stringify(this.#line(record))}\n`);
   }
 
   #line(record: VisitRecord): Readonly<Record<string, unknown>> {

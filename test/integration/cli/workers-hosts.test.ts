@@ -99,11 +99,11 @@ describe('a worker that hangs', () => {
     expect(workers.filter(isAlive)).toEqual([]);
   });
 
-  test('is replaced on SIGHUP as well', async () => {
+  test('is replaced on SIGUSR2 as well', async () => {
     const supervisor = await startProcess([...NODE, '--redis', redis.url]);
     const before = childrenOf(supervisor.pid);
     process.kill(before[0] as number, 'SIGSTOP');
-    supervisor.kill('SIGHUP');
+    supervisor.kill('SIGUSR2');
     await supervisor.logged(({ msg }) => msg === 'all workers were restarted', 60_000);
     expect(before.filter(isAlive)).toEqual([]);
     expect(await statusOf(urlOf(supervisor))).toBe(404);

@@ -81,10 +81,10 @@ describe('several workers', () => {
     expect(await metric(node, 'pullproxy_requests_total', { route: ROUTE })).toBeGreaterThanOrEqual(before + 20);
   });
 
-  test('are restarted one by one on SIGHUP, and nobody notices', async () => {
+  test('are restarted one by one on SIGUSR2, and nobody notices', async () => {
     const before = workerPids();
     const load = new PacedLoad({ targets: [{ port: Number(new URL(node.url).port) }], host: ROUTE, perSecond: 100 });
-    node.kill('SIGHUP');
+    node.kill('SIGUSR2');
     await node.logged(({ msg }) => msg === 'all workers were restarted', 60_000);
     const { failures, lost, answered: served, sent } = await load.stop();
     expect(failures).toEqual([]);

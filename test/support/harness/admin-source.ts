@@ -46,6 +46,11 @@ export class FakeSource implements AdminSource {
     return id === 'unknown' || id === 'impossible' ? id : 'asked';
   }
 
+  reload: AdminSource['reload'] = async () => {
+    await this.#note('reload');
+    return { settings: [{ name: 'log-level', outcome: 'unchanged' }] };
+  };
+
   state(): Promise<ClusterState> {
     this.asked++;
     return this.failure === null ? Promise.resolve(this.picture) : Promise.reject(this.failure);

@@ -22,8 +22,12 @@ test.each([
     },
   );
   const files = { tlsCert: [made.certFile], tlsKey: [made.keyFile] };
-  const [end = 0] = watchCertificates(files, pino({ level: 'silent' })).expiries.values();
-  watchCertificates(files, log, () => end + days * 24 * 3_600_000);
+  const [end = 0] = watchCertificates(() => files, pino({ level: 'silent' })).expiries.values();
+  watchCertificates(
+    () => files,
+    log,
+    () => end + days * 24 * 3_600_000,
+  );
   expect(said).toEqual(expected);
   made.remove();
 });
@@ -32,7 +36,7 @@ test('a file that is no certificate is left to those who use it', () => {
   const made = makeCertificate('app.test');
   writeFileSync(made.certFile, 'nothing');
   expect(
-    watchCertificates({ tlsCert: [made.certFile, join(made.certFile, 'x')], tlsKey: [] }, pino({ level: 'silent' })).expiries.size,
+    watchCertificates(() => ({ tlsCert: [made.certFile, join(made.certFile, 'x')], tlsKey: [] }), pino({ level: 'silent' })).expiries.size,
   ).toBe(0);
   made.remove();
 });

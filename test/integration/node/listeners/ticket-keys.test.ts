@@ -95,7 +95,7 @@ describe('files of ticket keys', () => {
   test('are read, and again when they change; what is no key leaves the former ones', async () => {
     const [old, young] = [randomBytes(TICKET_KEY_BYTES), randomBytes(TICKET_KEY_BYTES)];
     const tlsTicketKeys = [file('first', old)];
-    const port = await nodeWith(ticketKeys({ tlsTicketKeys }, log));
+    const port = await nodeWith(ticketKeys({ tlsTicketKeys }, log).keys);
     const session = await sessionOf(await nodeWith(new TicketKeys([old])), 'TLSv1.3');
     const newer = await sessionOf(await nodeWith(new TicketKeys([young])), 'TLSv1.3');
     expect([await isResumed(port, 'TLSv1.3', session), await isResumed(port, 'TLSv1.3', newer)]).toEqual([true, false]);

@@ -1,8 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { setFileRoutes } from '../../../../src/cli/files/file-routes.ts';
+import { FileRoutes } from '../../../../src/cli/files/file-routes.ts';
+import type { ClusterSnapshot, RouteSnapshot } from '../../../../src/cluster/cluster.ts';
 import { createLog } from '../../../../src/log.ts';
 
 const log = createLog('test', 'silent');
+const snapshot = async () => ({ nodes: [], routes: [] }) as unknown as ClusterSnapshot;
+const ROUTE = {} as RouteSnapshot;
 
 describe("the file's routes", () => {
   const routes = new Map([
@@ -19,7 +22,7 @@ describe("the file's routes", () => {
         set.push([name, settings]);
       },
     };
-    await setFileRoutes(cluster, routes, log, new AbortController().signal);
+    await new FileRoutes(routes, log).setIn({ ...cluster, snapshot });
     expect(set).toEqual([
       ['a', { maxHeld: 5 }],
       ['b', {}],
@@ -27,13 +30,44 @@ describe("the file's routes", () => {
   });
 
   test('are given up when the node leaves', async () => {
-    const leaving = new AbortController();
+    const file = new FileRoutes(routes, log);
     const cluster = {
+      snapshot,
       async setRoute(): Promise<void> {
-        leaving.abort();
+        void file.stop();
         throw new Error('no answer');
       },
     };
-    await setFileRoutes(cluster, routes, log, leaving.signal);
+    await file.setIn(cluster);
+  });
+
+  test('of a later file: only what differs is set, and a route that is gone goes, unless it was changed elsewhere', async () => {
+    const given = new Map<string, Record<string, unknown>>();
+    const set: string[] = [];
+    const cluster = {
+      async setRoute(name: string, settings: Readonly<Record<string, unknown>> | null): Promise<void> {
+        set.push(settings === null ? `-${name}` : name);
+        if (settings === null) given.delete(name);
+        else given.set(name, { ...settings });
+      },
+      snapshot: async () => ({ ...(await snapshot()), routes: [...given].map(([name, settings]) => ({ ...ROUTE, name, settings })) }),
+    };
+    const file = new FileRoutes(new Map([...routes, ['c', { maxHeld: '7' }], ['d', { maxHeld: '8' }]]), log);
+    await file.setIn(cluster);
+    given.set('d', { maxHeld: 9 });
+    set.length = 0;
+    const next = new Map([
+      ['a', { maxHeld: 5 }],
+      ['b', { maxHeld: 6 }],
+    ]);
+    const prepared = file.prepare({ routes: next });
+    expect([...prepared.outcomes]).toEqual([['routes', 'changed']]);
+    expect(set).toEqual([]);
+    prepared.apply();
+    await file.setIn(cluster);
+    expect(set).toEqual(['b', '-c']);
+    expect(Object.fromEntries(given)).toEqual({ a: { maxHeld: 5 }, b: { maxHeld: 6 }, d: { maxHeld: 9 } });
+    expect([...file.asserted.keys()]).toEqual(['a', 'b']);
+    expect([...file.prepare({ routes: next }).outcomes]).toEqual([['routes', 'unchanged']]);
   });
 });
