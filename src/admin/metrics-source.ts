@@ -45,6 +45,8 @@ export interface MetricsSnapshot {
   readonly handoffs: Readonly<Record<string, number>>;
   /** Startup commands that this process ran: route → result → how many. */
   readonly startupCommands?: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** Starts that ended, as this process has counted them: route → outcome → how many. */
+  readonly starts?: ReadonlyMap<string, Readonly<Record<string, number>>>;
   /** Lines of the access log without room; absent without an access log. */
   readonly accessLogDropped?: number;
   /** Internal errors of this process, by place. */

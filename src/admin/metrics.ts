@@ -90,6 +90,15 @@ const DEFINITIONS: readonly Definition[] = [
       ),
   },
   {
+    name: 'pullproxy_starts_total',
+    type: 'counter',
+    help: 'Starts of instances that ended, by outcome; each is counted by one scaler of the cluster',
+    collect: ({ starts }) =>
+      [...(starts ?? [])].flatMap(([name, outcomes]) =>
+        Object.entries(outcomes).map(([outcome, value]) => ({ value, labels: { route: name, outcome } })),
+      ),
+  },
+  {
     name: 'pullproxy_access_log_dropped_total',
     type: 'counter',
     help: 'Lines of the access log for which there was no room; absent without one',

@@ -20,12 +20,17 @@ export class RouteLabels {
       const before = routes.get(name);
       routes.set(name, before === undefined ? { ...route, name } : addRoute(before, route));
     }
-    const commands = new Map<string, Readonly<Record<string, number>>>();
-    for (const [route, results] of snapshot.startupCommands ?? []) {
+    const { startupCommands, starts } = snapshot;
+    return { ...snapshot, routes: [...routes.values()], startupCommands: this.#sums(startupCommands), starts: this.#sums(starts) };
+  }
+
+  #sums(counts: MetricsSnapshot['starts']): NonNullable<MetricsSnapshot['starts']> {
+    const sums = new Map<string, Readonly<Record<string, number>>>();
+    for (const [route, results] of counts ?? []) {
       const name = this.#of(route);
-      commands.set(name, addUp(commands.get(name) ?? {}, results));
+      sums.set(name, addUp(sums.get(name) ?? {}, results));
     }
-    return { ...snapshot, routes: [...routes.values()], startupCommands: commands };
+    return sums;
   }
 
   #of(route: string): string {
@@ -37,10 +42,10 @@ export class RouteLabels {
     return label;
   }
 
-  #forget({ routes, startupCommands }: MetricsSnapshot): void {
+  #forget({ routes, startupCommands, starts }: MetricsSnapshot): void {
     const present = new Set(routes.map(({ name }) => name));
     for (const [route, label] of this.#labels) {
-      if (present.has(route) || startupCommands?.has(route)) continue;
+      if (present.has(route) || startupCommands?.has(route) || starts?.has(route)) continue;
       this.#labels.delete(route);
       if (label !== OTHER) this.#own--;
     }

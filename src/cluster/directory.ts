@@ -9,7 +9,7 @@ import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
 import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
-import type { StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
+import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 
 export type { RouteRecord, StartPlan };
 
@@ -56,6 +56,12 @@ export interface StartDirectory {
   endStart(route: string, startId: string, failure?: StartFailure): Promise<void>;
   /** A failure without a pending start: an instance that was ready and served nobody. Counted once for each `instance`. */
   noteFailure(route: string, reason: string, instance?: string): Promise<void>;
+  /** How starts ended that nobody has taken yet: some of them. A scaler counts them, and cleans up after those that failed. */
+  endedStarts(route: string): Promise<readonly EndedStart[]>;
+  /** Takes them; returns those that nobody else has taken meanwhile. */
+  takeEnded(route: string, ended: readonly EndedStart[]): Promise<readonly EndedStart[]>;
+  /** Is an instance of this start linked, and not leaving? */
+  startLinked(route: string, startId: string): Promise<boolean>;
   /** When a start began; null when it is not known. */
   startTimes(route: string, startId: string): Promise<StartTimes | null>;
   /** That many instances are wanted beyond the need of clients. */

@@ -18,5 +18,10 @@ export const wantedLivesMs = 120_000;
 export const restartLivesMs = 600_000;
 /** The window of `maxStartsPerMinute`. */
 export const minuteMs = 60_000;
+/** An instance that nobody has heard of for this time is lost: links break, and nodes die, and it links again within seconds. */
+export const lostAfterMs = 30_000;
+/** The ends of starts that wait for a scaler to count them, and how many it takes at once. */
+export const endedMax = 1_000;
+export const endedTakenMax = 100;
 /** How long the begin of a start is known. */
 export const begunLivesMs = 600_000;

@@ -61,6 +61,15 @@ export interface StartFailure {
   readonly wantedAgain: boolean;
 }
 
+/** How a start ended. `turned_away`: its instance came when no place was left; it had been given up before. */
+export type StartOutcome = 'linked' | 'command_failed' | 'ended_early' | 'not_linked' | 'turned_away';
+
+/** The end of a start, or (`lost`) of an instance that nobody has heard of for a while. */
+export interface EndedStart {
+  readonly startId: string;
+  readonly how: StartOutcome | 'lost';
+}
+
 /** When a start was begun. */
 export interface StartTimes {
   /** Since its job was taken. */

@@ -9,6 +9,8 @@ import type { StartOrder } from './start-round.ts';
 export interface CommandRunnerOptions {
   /** The startup command of routes without one: program and arguments, with placeholders. May be empty. */
   readonly command: readonly string[];
+  /** Cleans up after a start that failed: run instead of the stop command of routes that use the scaler's own startup command. */
+  readonly cancelCommand?: readonly string[] | undefined;
   /** Routes may have their own commands: everybody who can set a route can then run programs as this user. */
   readonly allowRouteCommands?: boolean;
   readonly commandTimeoutMs: number;
@@ -99,10 +101,41 @@ export class CommandRunner {
     if (this.#options.allowRouteCommands !== true) throw new Error(`the route's stopCommand is not run: ${NOT_ALLOWED}`);
     const { instance, startId = '' } = leaver;
     refuseOthersValues(route, startId, instance);
-    const result = await this.#run(stopCommand, { route, startId, instance, count: 1, ...counts }, signal);
-    const { failure, exitCode, durationMs, output } = result;
-    const facts = { route, instance, startId, exitCode, durationMs };
-    if (failure === null) this.#options.log.info(facts, 'stop command finished');
+    await this.#runToEnd('stop command finished', stopCommand, { route, startId, instance, count: 1, ...counts }, signal);
+  }
+
+  /** The command that cleans up after a start of the route; null when there is none, or none that may be run here. */
+  cancelCommand({ command, stopCommand }: Pick<RouteSettings, 'command' | 'stopCommand'>): readonly string[] | null {
+    const { cancelCommand, allowRouteCommands } = this.#options;
+    // The scaler's own belongs to the startup command of the scaler.
+    if (cancelCommand !== undefined && command === undefined) return cancelCommand;
+    return allowRouteCommands === true ? (stopCommand ?? null) : null;
+  }
+
+  /** Cleans up after a start that failed. @throws Error when that failed. */
+  async cancel(
+    route: string,
+    settings: Pick<RouteSettings, 'command' | 'stopCommand'>,
+    startId: string,
+    counts: Pick<CommandValues, 'desired' | 'held' | 'ready'>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const command = this.cancelCommand(settings);
+    if (command === null) return;
+    refuseOthersValues(route, startId);
+    await this.#runToEnd('cancel command finished', command, { route, startId, count: 1, ...counts }, signal, 'cancel');
+  }
+
+  async #runToEnd(
+    said: string,
+    command: readonly string[],
+    values: CommandValues,
+    signal: AbortSignal | undefined,
+    name?: string,
+  ): Promise<void> {
+    const { failure, exitCode, durationMs, output } = await this.#run(command, values, signal, name);
+    const { route, instance, startId } = values;
+    if (failure === null) this.#options.log.info({ route, instance, startId, exitCode, durationMs }, said);
     else throw new Error(output === '' ? failure : `${failure}\n${output}`);
   }
 
@@ -114,9 +147,11 @@ export class CommandRunner {
     return command ?? own;
   }
 
-  async #run(command: readonly string[], values: CommandValues, signal: AbortSignal | undefined): Promise<CommandResult> {
+  async #run(command: readonly string[], values: CommandValues, signal: AbortSignal | undefined, name?: string): Promise<CommandResult> {
     const { commandTimeoutMs: timeoutMs, environment: env, outputs } = this.#options;
-    const outputFile = outputs?.open(values.instance === undefined ? values.startId : `stop-${values.instance}`) ?? null;
+    const outputFile =
+      outputs?.open(values.instance === undefined ? [...(name ? [name] : []), values.startId].join('-') : `stop-${values.instance}`) ??
+      null;
     try {
       return await runCommand(command, values, {
         timeoutMs,

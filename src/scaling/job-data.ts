@@ -12,9 +12,9 @@ const EXIT_CODE_MAX = 255;
 
 /** @returns the data, or why the job can't be followed. */
 export function readStartupJob(name: string, data: unknown): StartupJob | string {
-  if (name !== 'start' && name !== 'stop') return 'its name is not that of a job';
+  if (name !== 'start' && name !== 'stop' && name !== 'cancel') return 'its name is not that of a job';
   if (!isObject(data)) return 'its data is not an object';
-  const { force = 0, startIds = [], wantedIds = [], defaults, leaver } = data;
+  const { force = 0, startIds = [], wantedIds = [], defaults, leaver, cancels } = data;
   const route = routeNameOf(data.route);
   if (route === null) return 'its route is not a route name';
   const [forced, begun, wanted] = [countOf(force), startIdsOf(startIds), startIdsOf(wantedIds)];
@@ -22,6 +22,8 @@ export function readStartupJob(name: string, data: unknown): StartupJob | string
   if (defaults !== undefined && !areSettings(defaults)) return 'its settings are not valid';
   const left = leaver === undefined ? undefined : readLeaver(leaver);
   if (left === null || (name === 'stop') !== (left !== undefined)) return 'its instance is not an instance id';
+  const cancelled = cancels === undefined ? undefined : startIdOf(cancels);
+  if (cancelled === null || (name === 'cancel') !== (cancelled !== undefined)) return 'its start is not a start id';
   return {
     route,
     force: forced,
@@ -29,6 +31,7 @@ export function readStartupJob(name: string, data: unknown): StartupJob | string
     wantedIds: wanted,
     ...(isObject(defaults) ? { defaults } : {}),
     ...(left === undefined ? {} : { leaver: left }),
+    ...(cancelled === undefined ? {} : { cancels: cancelled }),
     runs: readRuns(data.runs),
   };
 }

@@ -10,6 +10,7 @@ import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import { type CommandCount, CommandRunner, type CommandRunnerOptions, type Leaver } from './command-runner.ts';
+import { EndedStarts, type StartCount } from './ended-starts.ts';
 import { readStartupJob } from './job-data.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
@@ -20,7 +21,10 @@ import { type StartupJob, StartupQueue } from './startup-queue.ts';
 
 export interface ScalerOptions extends CommandRunnerOptions {
   readonly redisUrl: string;
-  readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes'>;
+  readonly directory: Pick<
+    StartDirectory,
+    'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked'
+  >;
   /** How many jobs may begin in which time, over all scalers. */
   readonly rate: { readonly count: number; readonly perMs: number };
   /** Jobs that run here at once; a job whose command takes long does not count. */
@@ -63,6 +67,7 @@ export class Scaler {
   /** The jobs that run here, by id. */
   readonly #jobs = new Map<string, Promise<RoundResult>>();
   readonly #commands: CommandRunner;
+  readonly #ended: EndedStarts;
   #slowJobs = 0;
   #stopWatching = (): void => {};
 
@@ -72,6 +77,7 @@ export class Scaler {
     this.#commands = new CommandRunner(options);
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
+    this.#ended = new EndedStarts({ ...options, cancel: (route, startId) => this.#orderCancel(route, startId) });
     this.#connection = connectBull(options.redisUrl);
     this.#leftOut = new LeftOut(options.log);
     this.#upkeep = new QueueUpkeep(this.#connection, this.#leftOut);
@@ -98,12 +104,14 @@ export class Scaler {
     this.#worker.run().catch((error) => this.#log.error({ reason: reasonOf(error) }, 'startup jobs are no longer taken'));
     const { perMs } = this.#options.rate;
     this.#upkeep.followClock({ limiterMs: perMs + LATE_MS, stalledCheckMs: STALLED_CHECK_MS + LATE_MS, lockMs: LOCK_MS });
+    this.#ended.start();
     this.#stopWatching = watchMinimum(this.#options.directory, (route) => this.#queue.request(route), this.#log);
   }
 
   /** Takes no more jobs; resolves when the running commands have ended, at the latest by their timeout. */
   async close(): Promise<void> {
     this.#stopWatching();
+    this.#ended.close();
     this.#upkeep.close();
     this.#stopping.abort();
     // Without Redis the results of jobs can't be stored, and BullMQ would wait for ever.
@@ -115,8 +123,8 @@ export class Scaler {
     await this.#queue.close();
   }
 
-  stats(): { readonly commands: readonly CommandCount[] } {
-    return { commands: this.#commands.counts };
+  stats(): { readonly commands: readonly CommandCount[]; readonly starts: readonly StartCount[] } {
+    return { commands: this.#commands.counts, starts: this.#ended.counts };
   }
 
   async #work(job: Job<StartupJob, number>, token: string | undefined, signal: AbortSignal | undefined): Promise<number> {
@@ -145,9 +153,11 @@ export class Scaler {
     const data = readStartupJob(job.name, job.data);
     // It would fail in the same way each time.
     if (typeof data === 'string') throw new UnrecoverableError(`the job is not followed: ${data}`);
-    const { route, defaults, leaver } = data;
+    const { route, defaults, leaver, cancels } = data;
     const settings = parseRouteSettings((await directory.route(route)) ?? defaults ?? {});
     if (leaver !== undefined) return this.#stop(route, settings, leaver, signal);
+    if (cancels !== undefined) return this.#cancel(route, settings, cancels, signal);
+    this.#ended.watch(route, settings.startTimeoutMs);
     const runs = [...(data.runs ?? [])];
     return runRound({
       directory,
@@ -166,6 +176,21 @@ export class Scaler {
   async #stop(route: string, settings: RouteSettings, leaver: Leaver, signal: AbortSignal | undefined): Promise<RoundResult> {
     const { held, ready, starting } = await this.#options.directory.startPlan(route);
     await this.#commands.stop(route, settings, leaver, { desired: ready + starting, held, ready }, signal);
+    return { started: 0, laterMs: null };
+  }
+
+  async #orderCancel(route: string, startId: string): Promise<void> {
+    const settings = parseRouteSettings((await this.#options.directory.route(route)) ?? {});
+    if (this.#commands.cancelCommand(settings) !== null) await this.#queue.cancel(route, startId);
+  }
+
+  async #cancel(route: string, settings: RouteSettings, startId: string, signal: AbortSignal | undefined): Promise<RoundResult> {
+    const { directory } = this.#options;
+    // It may have come late, or its scheduler has started it again.
+    if (!(await directory.startLinked(route, startId))) {
+      const { held, ready, starting } = await directory.startPlan(route);
+      await this.#commands.cancel(route, settings, startId, { desired: ready + starting, held, ready }, signal);
+    }
     return { started: 0, laterMs: null };
   }
 

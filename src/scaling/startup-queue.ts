@@ -31,6 +31,8 @@ export interface StartupJob extends Unfinished {
   readonly defaults?: RouteRecord;
   /** The job runs the stop command for this instance. */
   readonly leaver?: Leaver;
+  /** The job runs the cancel command for this start. */
+  readonly cancels?: string;
   /** Runs of the command so far, for people: the last `runsKeptMax`. */
   readonly runs?: readonly StartupRun[];
 }
@@ -123,6 +125,11 @@ export class StartupQueue {
   left(route: string, leaver: Leaver): void {
     const added = this.#queue.add('stop', { route, force: 0, startIds: [], leaver }, { jobId: `stop-${route}-${leaver.instance}` });
     added.catch((error) => this.#failed(error));
+  }
+
+  /** A start has failed: orders the cancel command, once. @throws when Redis does not take it. */
+  async cancel(route: string, startId: string): Promise<void> {
+    await this.#queue.add('cancel', { route, force: 0, startIds: [], cancels: startId }, { jobId: `cancel-${route}-${startId}` });
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
 import { configuredRoutes } from './suite/configured-routes.ts';
 import { declarations } from './suite/declarations.ts';
+import { endedStarts } from './suite/ended-starts.ts';
 import { failingStarts } from './suite/failing-starts.ts';
 import { handoff } from './suite/handoff.ts';
 import { holding } from './suite/holding.ts';
@@ -29,6 +30,7 @@ export function describeCluster(twin: Twin): void {
     starts(world);
     lateStarts(world);
     failingStarts(world);
+    endedStarts(world);
     configuredRoutes(world);
     declarations(world);
     pictures(world);

@@ -13,6 +13,7 @@ import { EventRecorder } from '../../events/recorder.ts';
 import { askedLimit } from '../../linker/asked-limit.ts';
 import { createLog } from '../../log.ts';
 import { ProxyNode } from '../../node/node.ts';
+import { EndedStarts, startCounts } from '../../scaling/ended-starts.ts';
 import { LocalScaler } from '../../scaling/local.ts';
 import { leavingWords } from '../dev/leaving-words.ts';
 import { LocalInstances } from '../dev/local-instances.ts';
@@ -84,7 +85,13 @@ export async function dev(argv: readonly string[]): Promise<number> {
     impossible,
     log,
   });
-  const scaler = new LocalScaler({ directory, start: ({ startId }) => instances.start(startId), log });
+  const ended = new EndedStarts({ directory, cancel: null, log });
+  ended.start();
+  const start = ({ startId, route: name }: { readonly startId: string; readonly route: string }): Promise<void> => {
+    ended.watch(name, routeDefaults.startTimeoutMs);
+    return instances.start(startId);
+  };
+  const scaler = new LocalScaler({ directory, start, log });
   const leave = (why: string): void => {
     process.stderr.write(leavingWords({ why, active: node.active, held: node.held, instances: instances.size, ...settings }));
     leaving.resolve();
@@ -111,6 +118,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     leave: () => leaving.resolve(),
     reload: null,
     startupCommands: () => new Map([[route, instances.results]]),
+    starts: () => startCounts(ended.counts),
     accessLogDropped: telemetry.dropped,
     recorder,
   });
@@ -130,6 +138,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   // If nothing can be started, no client waits for it.
   await node.drain(exitCode === 0 ? net.drainMs(settings.drainTimeoutMs) : 0);
   await scaler.close();
+  ended.close();
   await instances.drain();
   await admin.stop();
   await telemetry.close();

@@ -46,6 +46,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     redisUrl: settings.redis,
     directory,
     command,
+    cancelCommand: settings.cancelCommand,
     allowRouteCommands: settings.allowRouteCommands,
     rate: { count: settings.rate.count, perMs: settings.rate.durationMs },
     parallel: settings.parallel,

@@ -28,6 +28,7 @@ export interface NodeParts {
   /** Reads the configuration anew; null where nothing is read anew. */
   readonly reload: AdminSource['reload'];
   readonly startupCommands?: () => MetricsSnapshot['startupCommands'];
+  readonly starts?: () => MetricsSnapshot['starts'];
   /** Lines of the access log without room; undefined without an access log. */
   readonly accessLogDropped?: () => number | undefined;
   readonly recorder: EventRecorder;
@@ -82,6 +83,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
         unrouted: node.frontDoor.unrouted.codes,
         handoffs: node.handoffs.results,
         startupCommands: parts.startupCommands?.(),
+        starts: parts.starts?.() ?? new Map(),
         accessLogDropped: parts.accessLogDropped?.(),
         internalErrors: internalErrorCounts(),
         events: parts.recorder.counts,

@@ -6,13 +6,14 @@ import type { StartDirectory } from '../../cluster/directory.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
 import type { EventRecorder } from '../../events/recorder.ts';
 import type { CommandCount } from '../../scaling/command-runner.ts';
+import { type StartCount, startCounts } from '../../scaling/ended-starts.ts';
 import { restartWith } from './restart-with.ts';
 
 export interface ScalerParts {
   readonly directory: StartDirectory;
   /** Whether Redis has answered once. */
   readonly isJoined: () => boolean;
-  readonly worker: { stats(): { readonly commands: readonly CommandCount[] } };
+  readonly worker: { stats(): { readonly commands: readonly CommandCount[]; readonly starts: readonly StartCount[] } };
   readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
   readonly jobs: AdminSource['jobs'];
   readonly version: string;
@@ -60,6 +61,7 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
         routes: [],
         handoffs: {},
         startupCommands: commandCounts(worker.stats().commands),
+        starts: startCounts(worker.stats().starts),
         internalErrors: internalErrorCounts(),
         events: recorder.counts,
         redisCommands: directory.commands,

@@ -18,7 +18,7 @@ import type {
   RouteBeatReply,
 } from '../directory.ts';
 import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
-import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
+import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
 import { RouteState } from './route-state.ts';
@@ -87,6 +87,18 @@ export class MemoryDirectory implements Directory {
 
   async startTimes(route: string, startId: string): Promise<StartTimes | null> {
     return this.#at(route).startTimes(this.#now(), startId);
+  }
+
+  async endedStarts(route: string): Promise<readonly EndedStart[]> {
+    return this.#routes.get(route)?.endedStarts(this.#now()) ?? [];
+  }
+
+  async takeEnded(route: string, ended: readonly EndedStart[]): Promise<readonly EndedStart[]> {
+    return this.#routes.get(route)?.takeEnded(ended) ?? [];
+  }
+
+  async startLinked(route: string, startId: string): Promise<boolean> {
+    return this.#routes.get(route)?.startLinked(this.#now(), startId) ?? false;
   }
 
   async wantInstances(route: string, count: number): Promise<void> {

@@ -1,6 +1,7 @@
 /** A route's instances in memory. */
 import type { InstanceInfo, InstanceSnapshot } from '../cluster.ts';
-import { provedAfterMs } from '../start-limits.ts';
+import { lostAfterMs, provedAfterMs } from '../start-limits.ts';
+import type { EndedStart } from '../starts.ts';
 
 interface Linked {
   info: InstanceInfo;
@@ -9,6 +10,10 @@ interface Linked {
   readonly readyAt: number | null;
   proved: boolean;
   failed: boolean;
+  /** The start that it ended by linking. */
+  readonly start: string | undefined;
+  /** How that start ended has been said. */
+  settled: boolean;
 }
 
 /** What the last report of an instance says about its start: starts work, this one failed, or nothing. */
@@ -18,6 +23,12 @@ const GOOD: StartVerdict = { good: true };
 
 export class LinkedInstances {
   readonly #instances = new Map<string, Linked>();
+  /** How a start ended; after `delayMs` what is left of it may be cleaned up. */
+  readonly #said: (startId: string, how: EndedStart['how'], delayMs: number) => void;
+
+  constructor(said: (startId: string, how: EndedStart['how'], delayMs: number) => void) {
+    this.#said = said;
+  }
 
   get size(): number {
     return this.#instances.size;
@@ -43,15 +54,25 @@ export class LinkedInstances {
     return this.#instances.get(id)?.failed === true;
   }
 
-  set(now: number, node: string, info: InstanceInfo): StartVerdict {
+  /** `start`: the start that a new one belongs to; `settled`: how that ended has been said. */
+  set(now: number, node: string, info: InstanceInfo, start?: string, settled = false): StartVerdict {
     const before = this.#instances.get(info.id);
     // Draining is final: a beat on its way when the instance was allowed to leave must not count it as ready again.
     const said = before?.info.state === 'draining' ? { ...info, state: 'draining' as const } : info;
     const readyAt = before?.readyAt ?? (said.state === 'ready' || said.state === 'paused' ? now : null);
-    const linked: Linked = { info: said, node, readyAt, proved: before?.proved ?? false, failed: before?.failed ?? false };
+    const { proved = false, failed = false } = before ?? {};
+    const linked: Linked = {
+      info: said,
+      node,
+      readyAt,
+      proved,
+      failed,
+      start: before?.start ?? start,
+      settled: before?.settled ?? settled,
+    };
     this.#instances.set(info.id, linked);
     if (said.state !== 'draining' || before === undefined || before.info.state === 'draining') return this.#live(now, linked);
-    return linked.readyAt === null ? neverReady(linked, said.failure) : ended(now, linked, said.failure);
+    return this.#ends(now, linked, said.failure);
   }
 
   /** It has not changed. */
@@ -66,9 +87,12 @@ export class LinkedInstances {
     this.#instances.delete(id);
     if (linked === undefined || linked.info.state === 'draining') return null;
     // An instance that was ready may also be starting, when its application does not accept for a while.
-    if (linked.readyAt === null) return neverReady(linked);
+    if (linked.readyAt === null) return this.#ends(now, linked, undefined, lostAfterMs);
     // One that has answered may have lost only its link.
-    return hasProved(now, linked) || linked.info.answered !== true ? ended(now, linked, 'its linker is gone') : null;
+    const says = hasProved(now, linked) || linked.info.answered !== true;
+    const verdict = says ? this.#ends(now, linked, 'its linker is gone', lostAfterMs) : null;
+    this.#lose(linked);
+    return verdict;
   }
 
   /** Its start has failed in another way. */
@@ -78,13 +102,45 @@ export class LinkedInstances {
   }
 
   #live(now: number, linked: Linked): StartVerdict {
-    if (linked.proved || !hasProved(now, linked)) return null;
-    linked.proved = true;
-    return linked.failed ? null : GOOD;
+    const isProof = !linked.proved && hasProved(now, linked);
+    if (isProof) linked.proved = true;
+    const { info, readyAt, proved, failed } = linked;
+    if (info.state !== 'draining' && readyAt !== null && (proved || info.answered === true)) this.#settle(linked, 'linked');
+    return isProof && !failed ? GOOD : null;
+  }
+
+  /** It leaves, or is gone. */
+  #ends(now: number, linked: Linked, why?: string, delayMs = 0): StartVerdict {
+    if (linked.readyAt === null) {
+      this.#settle(linked, 'ended_early', delayMs);
+      return neverReady(linked, why);
+    }
+    const isGood = why === undefined || hasProved(now, linked);
+    this.#settle(linked, isGood ? 'linked' : 'ended_early', delayMs);
+    return ended(now, linked, why);
+  }
+
+  #settle(linked: Linked, how: EndedStart['how'], delayMs = 0): void {
+    if (linked.start === undefined || linked.settled) return;
+    linked.settled = true;
+    this.#said(linked.start, how, delayMs);
+  }
+
+  #lose({ info: { startId, state } }: Linked): void {
+    if (startId !== undefined && state !== 'draining') this.#said(startId, 'lost', lostAfterMs);
+  }
+
+  /** An instance of this start that does not leave. */
+  hasStart(startId: string): boolean {
+    return this.#infos().some((info) => info.startId === startId && info.state !== 'draining');
   }
 
   deleteNode(node: string): void {
-    for (const [id, instance] of this.#instances) if (instance.node === node) this.#instances.delete(id);
+    for (const [id, instance] of this.#instances) {
+      if (instance.node !== node) continue;
+      this.#lose(instance);
+      this.#instances.delete(id);
+    }
   }
 
   retire(now: number, node: string, id: string, minInstances: number): { readonly may: boolean; readonly verdict: StartVerdict } {
@@ -94,7 +150,7 @@ export class LinkedInstances {
     const remaining = this.count('ready') - (instance.info.state === 'ready' ? 1 : 0);
     if (remaining < minInstances) return { may: false, verdict: null };
     instance.info = { ...instance.info, state: 'draining' };
-    return { may: true, verdict: ended(now, instance) };
+    return { may: true, verdict: this.#ends(now, instance) };
   }
 
   count(state: InstanceInfo['state']): number {

@@ -5,7 +5,7 @@
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
 import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
 import { deadAfterMs, promiseMs, startsShownMax } from '../limits.ts';
-import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
+import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import { HeldClients } from './held-clients.ts';
 import { LinkedInstances, type StartVerdict } from './linked-instances.ts';
@@ -16,13 +16,18 @@ export class RouteState {
   readonly #held = new HeldClients();
   readonly #free = new Map<string, number>();
   readonly #serving = new Map<string, number>();
-  readonly #instances = new LinkedInstances();
   readonly #starts = new StartBook();
+  readonly #instances: LinkedInstances;
   #concurrency: number | null = null;
   /** The largest number of an instance so far. */
   #lastSeq = 0;
   #silentSince = 0;
   #sparedUntil = 0;
+  #now = 0;
+
+  constructor() {
+    this.#instances = new LinkedInstances((startId, how, delayMs) => this.#starts.ended.add(startId, how, this.#now + delayMs));
+  }
 
   hold(now: number, node: Peer, change: HoldChange): HoldReply {
     const known = this.#enter(now, node, change.idle);
@@ -125,6 +130,20 @@ export class RouteState {
     this.#judge(now, instance === undefined ? { failure: reason, isNew: true } : this.#instances.fail(instance, reason));
   }
 
+  endedStarts(now: number): EndedStart[] {
+    this.#tend(now);
+    return this.#starts.ended.due(now);
+  }
+
+  takeEnded(ended: readonly EndedStart[]): EndedStart[] {
+    return this.#starts.ended.take(ended);
+  }
+
+  startLinked(now: number, startId: string): boolean {
+    this.#tend(now);
+    return this.#instances.hasStart(startId);
+  }
+
   startTimes(now: number, id: string): StartTimes | null {
     return this.#starts.times(now, id);
   }
@@ -180,6 +199,7 @@ export class RouteState {
 
   /** Comes first in every transition, and removes what has expired. */
   #tend(now: number): void {
+    this.#now = now;
     const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - deadAfterMs);
     if (dead.length > 0 && !this.#stoodStill(now)) for (const [node] of dead) this.#forget(node);
     this.#held.lapse(now);
@@ -255,11 +275,14 @@ export class RouteState {
   #said(now: number, node: string, { placesMax, ...said }: InstanceInfo, isFirst: boolean): boolean {
     const isNew = this.#instances.homeOf(said.id) === null;
     const answered = this.#instances.hasAnswered(said.id);
-    const hasStart = this.#starts.linked(said.startId, isNew);
-    const isNobodys = isNew && !hasStart;
-    const isLate = isNobodys && isFirst && said.startId !== undefined && placesMax !== undefined && this.#isTooLate(placesMax);
+    const wasGivenUp = isNew && said.startId !== undefined && this.#starts.ended.comesBack(said.startId);
+    const start = this.#starts.linked(said.startId, isNew);
+    const isLate =
+      isNew && start === undefined && isFirst && said.startId !== undefined && placesMax !== undefined && this.#isTooLate(placesMax);
     const info = isLate ? { ...said, state: 'draining' as const } : said;
-    this.#judge(now, this.#instances.set(now, node, info));
+    if (isLate) this.#starts.ended.add(info.startId ?? '', 'turned_away', now);
+    const own = start ?? (wasGivenUp ? info.startId : undefined);
+    this.#judge(now, this.#instances.set(now, node, info, own, isLate));
     if (info.answered === true && !answered && !this.#instances.hasFailed(info.id)) this.#starts.answers();
     // What one that is paused would take nobody knows.
     if (info.concurrency > 0) this.#concurrency = info.concurrency;

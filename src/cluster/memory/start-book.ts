@@ -10,6 +10,7 @@ import {
   wantedLivesMs,
 } from '../start-limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
+import { EndedStarts } from './ended-starts.ts';
 
 /** All fields are undefined while the last start has succeeded. */
 interface Failures {
@@ -23,6 +24,7 @@ interface Failures {
 }
 
 export class StartBook {
+  readonly ended = new EndedStarts();
   /** Start id → when the start counts as failed. */
   readonly #starting = new Map<string, number>();
   /** Oldest first. */
@@ -42,13 +44,14 @@ export class StartBook {
   }
 
   isEmpty(): boolean {
-    return this.#starting.size === 0 && this.#begunEver === 0 && this.#failures === null && this.#wanted === 0;
+    return this.#starting.size === 0 && this.#begunEver === 0 && this.#failures === null && this.#wanted === 0 && this.ended.size === 0;
   }
 
   tend(now: number): void {
     for (const [id, until] of this.#starting) {
       if (until > now) continue;
       this.#starting.delete(id);
+      this.ended.add(id, 'not_linked', now);
       this.fail(now, `start ${id} did not become an instance in time`);
     }
   }
@@ -66,17 +69,21 @@ export class StartBook {
 
   end(now: number, id: string, failure?: StartFailure): void {
     if (!this.#starting.delete(id)) return;
-    if (failure) this.fail(now, failure.reason);
+    if (failure) {
+      this.ended.add(id, 'command_failed', now);
+      this.fail(now, failure.reason);
+    }
     if (failure?.wantedAgain && this.#wantedUntil > now) this.#wanted += 1;
   }
 
-  /** The instance of this start has linked: as `endItsStart` in the script `beat`. Returns false when it is nobody's. */
-  linked(startId: string | undefined, isNew: boolean): boolean {
-    if (startId !== undefined && this.#starting.delete(startId)) return true;
-    if (!isNew) return true;
+  /** The instance of this start has linked: as `endItsStart` in the script `beat`. Returns the start's id, or undefined when it is nobody's. */
+  linked(startId: string | undefined, isNew: boolean): string | undefined {
+    if (startId !== undefined && this.#starting.delete(startId)) return startId;
+    if (!isNew) return undefined;
     const possible = this.#oldestFirst().filter((start) => startId === undefined || start.includes(':'));
     const start = possible.find((one) => one.includes(':') && one.split(':')[0] === startId) ?? possible[0];
-    return start !== undefined && this.#starting.delete(start);
+    if (start !== undefined) this.#starting.delete(start);
+    return start;
   }
 
   /** The oldest start's place is taken by another instance. */

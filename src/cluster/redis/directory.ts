@@ -25,19 +25,20 @@ import {
   type RouteBeatReply,
 } from '../directory.ts';
 import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
-import type { StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
+import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import { publishCommand } from './client.ts';
 import { isDataFault, type RedisConnection } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
-import { asideKey, declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
 import {
+  endedField,
   list,
   NODE_FIELDS,
   readDeclarations,
-  readHash,
+  readEnded,
   readHoldReply,
   readMatched,
   readNode,
@@ -51,8 +52,7 @@ import {
 } from './replies.ts';
 import type { ScriptName } from './scripts.ts';
 
-const ASIDE_SHOWN_MAX = 100;
-const ASIDE_CHARS_MAX = 300;
+const SHOWN_CHARS_MAX = 300;
 const NO_BOUND = -1;
 const AS_BEFORE = -1;
 
@@ -138,6 +138,18 @@ export class RedisDirectory implements Directory {
     return read(readStartTimes, await this.#route('startTimes', route, [startId]));
   }
 
+  async endedStarts(route: string): Promise<readonly EndedStart[]> {
+    return read(readEnded, await this.#route('endedStarts', route));
+  }
+
+  async takeEnded(route: string, ended: readonly EndedStart[]): Promise<readonly EndedStart[]> {
+    return ended.length === 0 ? [] : read(readEnded, await this.#route('endedStarts', route, ended.map(endedField)));
+  }
+
+  async startLinked(route: string, startId: string): Promise<boolean> {
+    return (await this.#route('linked', route, [startId])) === 1;
+  }
+
   async wantInstances(route: string, count: number): Promise<void> {
     await this.#route('want', route, [count]);
   }
@@ -220,7 +232,7 @@ export class RedisDirectory implements Directory {
     const [configured, beats, aside, missing] = await Promise.all([
       this.routes(),
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('nodes', [nodesKey], [])),
-      this.#aside(),
+      this.#mending.notes(),
       this.#missing.read(),
     ]);
     const found = await Promise.all(
@@ -255,16 +267,6 @@ export class RedisDirectory implements Directory {
       this.#redis.leftOut.note(`pp:{${name}}`, reasonOf(error));
       return null;
     }
-  }
-
-  /** Nothing depends on these notes: an unreadable value means no notes. */
-  async #aside(): Promise<ClusterSnapshot['aside']> {
-    const notes = await this.#mending.ofKey(asideKey, 'hash', () => this.#redis.call('hgetall', asideKey)).catch(() => null);
-    return [...readHash(notes)].slice(0, ASIDE_SHOWN_MAX).flatMap(([where, json]) => {
-      const note = objectOf(json);
-      const at = countOf(note?.at, Number.MAX_SAFE_INTEGER);
-      return at === null ? [] : [{ where: textOf(where, ASIDE_CHARS_MAX), what: textOf(note?.what, ASIDE_CHARS_MAX), at }];
-    });
   }
 
   // Nodes.
@@ -390,5 +392,5 @@ function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
 
 /** What is no object has no settings: it is shown as what it is. */
 function readRecord(json: unknown): RouteRecord {
-  return objectOf(json) ?? { '': textOf(json, ASIDE_CHARS_MAX) };
+  return objectOf(json) ?? { '': textOf(json, SHOWN_CHARS_MAX) };
 }

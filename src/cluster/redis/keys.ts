@@ -65,6 +65,7 @@ export const demandChannel = 'pp:demand';
  * | `begun` | ZSET | start id → when it began, Redis time in ms |
  * | `jobs` | HASH | start id → when its job was taken, Redis time in ms |
  * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once; what all instances come to, and the `newest`; of starts: `begun`, `wanted`, `restart…`, `failures` and what belongs to it |
+ * | `ended` | HASH | start id → when what is left of it may be cleaned up, and how it ended; `lost:` and start id → the same of one whose instance is lost |
  */
 export function routeKeys(route: string): string[] {
   // Redis hashes the text between the first { and the next }; a route with braces would scatter its keys.
@@ -86,6 +87,7 @@ const ROUTE_PARTS = [
   ['begun', 'zset'],
   ['jobs', 'hash'],
   ['meta', 'hash'],
+  ['ended', 'hash'],
 ] as const;
 
 export const routeKeyTypes: readonly string[] = ROUTE_PARTS.map(([, type]) => type);

@@ -3,13 +3,16 @@
  * and the page, and the command runs again. The lost entries are soft state: nodes write them again with their next beats.
  */
 
+import type { ClusterSnapshot } from '../cluster.ts';
+import { countOf, objectOf, textOf } from '../values.ts';
 import { isDataFault, type RedisConnection } from './connection.ts';
 import { asideKey, routeKeys, routeKeyTypes } from './keys.ts';
-import { list, tuples } from './replies.ts';
+import { list, readHash, tuples } from './replies.ts';
 
 /** Notes are kept for a day, and not more of them than this. */
 const NOTES_LIVE_MS = 24 * 3_600_000;
 const NOTES_MAX = 100;
+const NOTE_CHARS_MAX = 300;
 
 export class Mending {
   readonly #redis: RedisConnection;
@@ -46,6 +49,16 @@ export class Mending {
     for (const [key, entry, value] of tuples(answer, 3)) {
       this.#note(`${String(key)} ${String(entry)}`, `${String(value)}: removed`);
     }
+  }
+
+  /** What was found, for people. Nothing depends on it: an unreadable value means no notes. */
+  async notes(): Promise<ClusterSnapshot['aside']> {
+    const notes = await this.ofKey(asideKey, 'hash', () => this.#redis.call('hgetall', asideKey)).catch(() => null);
+    return [...readHash(notes)].slice(0, NOTES_MAX).flatMap(([where, json]) => {
+      const note = objectOf(json);
+      const at = countOf(note?.at, Number.MAX_SAFE_INTEGER);
+      return at === null ? [] : [{ where: textOf(where, NOTE_CHARS_MAX), what: textOf(note?.what, NOTE_CHARS_MAX), at }];
+    });
   }
 
   async #guard<T>(what: string, send: () => Promise<T>, mend: () => Promise<void>): Promise<T> {

@@ -23,7 +23,7 @@ import {
   type RouteRecord,
 } from '../directory.ts';
 import { reasonCharsMax } from '../start-limits.ts';
-import type { StartPlan, StartTimes, StartTrouble } from '../starts.ts';
+import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import {
   addressOf,
@@ -144,6 +144,22 @@ export function readStartTimes(answer: unknown): StartTimes | null {
   const [jobAgeMs, commandAgeMs] = list(answer);
   return jobAgeMs === undefined ? null : { jobAgeMs: number(jobAgeMs), commandAgeMs: number(commandAgeMs) };
 }
+
+/** The field of an end, see keys.ts. */
+export function endedField({ startId, how }: EndedStart): string {
+  return how === 'lost' ? `${LOST}${startId}` : startId;
+}
+
+export function readEnded(answer: unknown): EndedStart[] {
+  return tuples(answer, 2).flatMap(([field, said]) => {
+    const startId = startIdOf(String(field).replace(LOST, ''));
+    const how = ENDS.find((one) => one === said);
+    return startId === null || how === undefined ? [] : [{ startId, how }];
+  });
+}
+
+const LOST = 'lost:';
+const ENDS: readonly EndedStart['how'][] = ['linked', 'command_failed', 'ended_early', 'not_linked', 'turned_away', 'lost'];
 
 export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unknown): NodeBeatReply {
   const [now, known, others, jumpedMs, ...dead] = list(answer);

@@ -45,6 +45,8 @@ const CONSTANTS = Object.entries({
   nodeFieldCharsMax: 8_192,
   /** Keys that were moved aside stay for a day. */
   asideLivesMs: 24 * 3_600_000,
+  /** Ends of starts that no scaler of this version counts. */
+  endedLivesMs: 3_600_000,
   auditedMax: 20,
   auditedCharsMax: 100,
   deletionsMax,
@@ -73,6 +75,7 @@ export const SCRIPTS = {
   beginStarts: script('begin-starts', ROUTE, keysOfRoute),
   endStart: script('end-start', ROUTE, keysOfRoute),
   noteFailure: script('note-failure', ROUTE, keysOfRoute),
+  endedStarts: script('ended-starts', ROUTE, keysOfRoute),
   startTimes: script('start-times', ROUTE, keysOfRoute),
   want: script('want', ROUTE, keysOfRoute),
   restart: script('restart', ROUTE, keysOfRoute),

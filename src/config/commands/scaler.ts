@@ -1,5 +1,5 @@
 import { command } from '../command-spec.ts';
-import { duration, listenAddress, rate, text, whole, yesNo } from '../kinds.ts';
+import { argumentVector, duration, listenAddress, rate, text, whole, yesNo } from '../kinds.ts';
 import { LISTENER_SETTINGS } from '../listener-settings.ts';
 import { many, onOff, optional, setting } from '../settings.ts';
 import { TRACING_SETTINGS } from '../telemetry.ts';
@@ -20,6 +20,11 @@ export const SCALER = command({
       'allow-route-commands',
       yesNo,
       'also run the commands in the settings of routes (command, stopCommand): everybody who can set a route can then run programs here',
+    ),
+    cancelCommand: optional(
+      'cancel-command',
+      argumentVector,
+      "run for each start that failed or was given up, and for each instance that nobody has heard of for half a minute, to remove what is left at the scheduler; {route} and {start_id} are replaced. By default the route's stopCommand. It must not fail when there is nothing to remove",
     ),
     commandEnv: many(
       'command-env',

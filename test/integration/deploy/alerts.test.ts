@@ -44,7 +44,8 @@ const MATTERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     [`pullproxy_instances{${ROUTE}}`]: level(0, 0),
     [`pullproxy_starting{${ROUTE}}`]: level(0, 0),
   },
-  PullproxyStartsFail: { [`pullproxy_startup_commands_total{${ROUTE}, result="failed"}`]: count(0, 1) },
+  PullproxyStartsFail: { [`pullproxy_starts_total{${ROUTE}, outcome="ended_early"}`]: count(0, 1) },
+  PullproxyStartsComeLate: { [`pullproxy_starts_total{${ROUTE}, outcome="turned_away"}`]: count(0, 1) },
   PullproxyRefusesClients: {
     [`pullproxy_requests_total{${ROUTE}, code="503"}`]: count(0, 10),
     [`pullproxy_requests_total{${ROUTE}, code="200"}`]: count(100, 90),

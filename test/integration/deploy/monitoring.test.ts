@@ -56,6 +56,7 @@ beforeAll(async () => {
   redis = await startRedis();
   await setRoute(redis.url, 'app.example.com', 'holdTimeout=60s', 'maxInstances=1');
   await setRoute(redis.url, 'bad.example.com', 'holdTimeout=1s', 'maxInstances=1');
+  await setRoute(redis.url, 'slow.example.com', 'holdTimeout=500ms', 'startTimeout=200ms', 'maxInstances=1');
   const accessLog = ['--access-log', '/dev/null'];
   const nodes = await Promise.all(['a', 'b'].map((id) => startNode(redis.url, ['--id', id, ...accessLog])));
   const [first, second] = nodes as [ClusterNode, ClusterNode];
@@ -63,6 +64,7 @@ beforeAll(async () => {
   const app = new URL('../../support/apps/counting-app.mjs', import.meta.url).pathname;
   // Runs the linker for one route, in the background, and fails for the other.
   const command = `[ {route} = bad.example.com ] && exit 7
+    [ {route} = slow.example.com ] && exit 0
     PULLPROXY_START_ID=$START_ID nohup ${process.execPath} ${main} linker --proxy ${first.backend} --proxy ${second.backend} --route {route} \\
       --concurrency 1 -- ${process.execPath} ${app} > /dev/null 2>&1 &`;
   const environment = ['PULLPROXY_SECRET', ...Object.keys(ledger.env(10))].flatMap((name) => ['--command-env', name]);
@@ -74,6 +76,14 @@ beforeAll(async () => {
   // It has one slot: it has to move.
   for (const node of [second, first, second]) expect((await ask(node.url, { host: 'app.example.com' })).status).toBe(200);
   expect((await ask(first.url, { host: 'bad.example.com' })).status).toBe(503);
+  expect((await ask(first.url, { host: 'slow.example.com' })).status).toBe(503);
+  // One that nobody expects any more.
+  const late = ['linker', '--proxy', first.backend, '--route', 'app.example.com', '--concurrency', '1', '--', process.execPath, app];
+  const env = { PULLPROXY_SECRET: SECRET, PULLPROXY_START_ID: 'late', ...ledger.env(10) };
+  await startProcess(late, { env }).then(
+    ({ exit }) => exit,
+    () => undefined,
+  );
   expect((await ask(first.url, { host: 'app.example.com', path: '/break' })).status).toBe(502);
   const scrape = async (): Promise<void> => {
     const texts = await Promise.all(
@@ -81,9 +91,10 @@ beforeAll(async () => {
     );
     samples = texts.flatMap(readSamples);
   };
-  await eventually('a startup command has failed', async () => {
+  const isThere = (label: string, value: string): boolean => samples.some(({ labels }) => labels[label] === value);
+  await eventually('starts have ended in each way', async () => {
     await scrape();
-    return samples.some(({ labels: { result, route } }) => result === 'failed' && route === 'bad.example.com');
+    return isThere('result', 'failed') && ['linked', 'command_failed', 'not_linked', 'turned_away'].every((how) => isThere('outcome', how));
   });
 });
 

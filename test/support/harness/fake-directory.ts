@@ -108,7 +108,7 @@ export class FakeDirectory implements Starts {
 }
 
 /** Any number of such routes, behind the methods of one directory. */
-export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes'> {
+export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked'> {
   readonly #routes = new Map<string, FakeDirectory>();
 
   of(route: string): FakeDirectory {
@@ -122,6 +122,11 @@ export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes'> {
   endStart: Starts['endStart'] = (route, ...rest) => this.of(route).endStart(route, ...rest);
   wantInstances: Starts['wantInstances'] = (route, count) => this.of(route).wantInstances(route, count);
   route: Starts['route'] = (route) => this.of(route).route();
+
+  /** Its starts end without a trace: the real directories keep how they ended. */
+  endedStarts: StartDirectory['endedStarts'] = async () => [];
+  takeEnded: StartDirectory['takeEnded'] = async () => [];
+  startLinked: StartDirectory['startLinked'] = async () => false;
 
   async routes(): Promise<ReadonlyMap<string, RouteRecord>> {
     return new Map([...this.#routes].flatMap(([name, { settings }]) => (settings ? [[name, settings] as const] : [])));

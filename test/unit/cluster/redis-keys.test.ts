@@ -17,7 +17,7 @@ describe('keys in Redis', () => {
       'pp:demand',
     ]);
     expect(routeKeys('app.example.com')).toEqual(
-      ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'serving', 'instances', 'starting', 'begun', 'jobs', 'meta'].map(
+      ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'serving', 'instances', 'starting', 'begun', 'jobs', 'meta', 'ended'].map(
         (part) => `pp:{app.example.com}:${part}`,
       ),
     );

@@ -26,6 +26,7 @@ export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
   starting: ['zset', true, 'starts in progress, and when each counts as failed'],
   begun: ['zset', true, 'when the last starts began'],
   jobs: ['hash', true, 'when the jobs of the last starts were taken'],
+  ended: ['hash', true, 'how starts ended that no scaler has counted yet'],
   nodes: ['zset', true, 'nodes with entries here, and their last beat'],
   peers: ['hash', true, 'the addresses of these nodes'],
   meta: ['hash', true, 'what is remembered of instances and starts: concurrency, failures, restarts'],

@@ -87,6 +87,7 @@ local function audit(all)
   if not all then return end
   auditSet(PROMISED, function(hold) return redis.call('ZSCORE', HELD, hold) end)
   auditSet(BEGUN, function(start, at) return isStart(start) and isPast(at) end)
+  auditHash(ENDED, function(start, how) return isStart((string.gsub(start, '^lost:', ''))) and string.find(how, '^%d+ [%a_]+$') ~= nil end)
   auditHash(JOBS, function(start, at) return isStart(start) and isWhole(tonumber(at), now + clockStepMs) end)
   for _, field in ipairs({ 'concurrency', 'counted', 'ready', 'slots', 'warming', 'begun', 'wanted', 'wantedUntil', 'restartSeq',
     'restartUntil', 'failures', 'failedAt', 'pauses', 'retryAt', 'silentSince', 'sparedUntil', 'doubted' }) do

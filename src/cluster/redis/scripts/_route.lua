@@ -3,7 +3,7 @@
 -- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
 -- Times are Redis's own in ms, so that the clocks of nodes do not decide who waits longer.
 
-local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META = unpack(KEYS)
+local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META, ENDED = unpack(KEYS)
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -130,6 +130,26 @@ local function keepSupply(sum)
   setMeta('counted', redis.call('HLEN', INSTANCES), 'ready', sum.ready, 'slots', sum.slots, 'warming', sum.warming)
 end
 
+-- How a start has ended. A scaler takes it from here, counts it, and cleans up after one that failed: from `due` on, because an instance whose link
+-- broke may come back.
+local function settle(startId, outcome, due)
+  if redis.call('HLEN', ENDED) >= endedMax then return end
+  redis.call('HSET', ENDED, startId, (due or now) .. ' ' .. outcome)
+  redis.call('PEXPIRE', ENDED, endedLivesMs)
+end
+
+-- How the start of an instance has ended, once; the caller stores the instance.
+local function settleOf(instance, outcome, due)
+  if not instance.start or instance.settled then return end
+  instance.settled = true
+  settle(instance.start, outcome, due)
+end
+
+-- Nobody hears of the instance any more. Unless it comes back, its machine may be lost, and what was started there is to be cleaned up.
+local function lose(instance)
+  if instance.startId and instance.state ~= 'draining' then settle('lost:' .. instance.startId, 'lost', now + lostAfterMs) end
+end
+
 -- Removes all that the node has at the route.
 local function forget(node)
   redis.call('ZREM', NODES, node)
@@ -140,6 +160,7 @@ local function forget(node)
   local sum, gone = supply(), 0
   for _, instance in ipairs(instances()) do
     if instance.info.node == node then
+      lose(instance.info)
       gone = gone + redis.call('HDEL', INSTANCES, instance.id)
       count(sum, instance.info, -1)
     end
@@ -191,9 +212,11 @@ end
 
 -- An instance that was ready leaves, or is gone. What it did until then says whether its start was a good one: it has if it lived long enough,
 -- or if it answered and was told to leave. One that is told to leave before that says nothing about the next start.
---   why: how its application ended by itself, or nil
-local function ended(instance, why)
-  if hasProved(instance) or (instance.answered and not why) then
+--   why: how its application ended by itself, or nil  due: when to clean up after it
+local function ended(instance, why, due)
+  local isGood = hasProved(instance) or (instance.answered and not why)
+  settleOf(instance, (isGood or not why) and 'linked' or 'ended_early', due)
+  if isGood then
     if not instance.failed then succeed() end
   elseif why then
     failOnce(instance, string.format('instance %s ended %.1f s after it was ready: %s', instance.id, (now - instance.readyAt) / 1000, why))
@@ -275,6 +298,7 @@ local function tend()
   redis.call('ZREMRANGEBYSCORE', PROMISED, now + promiseMs + 1, '+inf')
   for _, start in ipairs(redis.call('ZRANGEBYSCORE', STARTING, '-inf', now)) do
     redis.call('ZREM', STARTING, start)
+    settle(start, 'not_linked')
     fail('start ' .. start .. ' did not become an instance in time')
   end
 end

@@ -14,17 +14,33 @@ local function stored(id)
   return decode(redis.call('HGET', INSTANCES, id))
 end
 
--- Ends the start that the new instance belongs to. One that says no id is the oldest start's: its scheduler can't pass ids on. Of several starts
--- that one command has begun, the instance can't tell which of them it is. Returns false when it is nobody's.
+-- Ends the start that the new instance belongs to, and returns its id. One that says no id is the oldest start's: its scheduler can't pass ids on. Of several starts
+-- that one command has begun, the instance can't tell which of them it is. Returns nil when it is nobody's.
 local function endItsStart(startId)
-  if startId and redis.call('ZREM', STARTING, startId) == 1 then return true end
+  if startId and redis.call('ZREM', STARTING, startId) == 1 then return startId end
   local oldest
   for _, start in ipairs(redis.call('ZRANGE', STARTING, 0, -1)) do
     local together = string.match(start, '^(.*):')
-    if together and together == startId then return redis.call('ZREM', STARTING, start) == 1 end
+    if together and together == startId then
+      redis.call('ZREM', STARTING, start)
+      return start
+    end
     if (together or not startId) and not oldest then oldest = start end
   end
-  return oldest ~= nil and redis.call('ZREM', STARTING, oldest) == 1
+  if oldest then redis.call('ZREM', STARTING, oldest) end
+  return oldest
+end
+
+-- A new instance has that start id: it was not lost, and what was to be cleaned up after it stays. Returns whether its start had been given up.
+local function comesBack(startId)
+  redis.call('HDEL', ENDED, 'lost:' .. startId)
+  local entry = redis.call('HGET', ENDED, startId)
+  return entry and not string.find(entry, ' linked', 1, true) and redis.call('HDEL', ENDED, startId) == 1
+end
+
+-- It serves, or has lived long enough.
+local function settleGood(instance)
+  if instance.state ~= 'draining' and instance.served and (instance.proved or instance.answered) then settleOf(instance, 'linked') end
 end
 
 -- The start of a new instance was given up. It takes the place of one that is under way, or one that is free; without any it is not wanted: to
@@ -37,7 +53,8 @@ local function isTooLate(sum, info)
 end
 
 -- Before it was ready for the first time: a failed start.
-local function neverReady(instance, why)
+local function neverReady(instance, why, due)
+  settleOf(instance, 'ended_early', due)
   failOnce(instance, 'instance ' .. instance.id .. ' ended before it was ready' .. (why and ': ' .. why or ''))
 end
 
@@ -45,14 +62,17 @@ end
 local function vanished(instance)
   if instance.state == 'draining' then return end
   -- An instance that was ready may say that it is starting, too, when its application does not accept for a while.
-  if not instance.served then return neverReady(instance) end
+  local due = now + lostAfterMs
+  if not instance.served then return neverReady(instance, nil, due) end
   -- One that has answered may have lost nothing but its link.
-  if hasProved(instance) or not instance.answered then ended(instance, 'its linker is gone') end
+  if hasProved(instance) or not instance.answered then ended(instance, 'its linker is gone', due) end
+  lose(instance)
 end
 
 -- The directory's own facts about an instance stay when its home describes it.
 local function takeOver(info, before)
   info.served, info.readyAt, info.proved, info.failed = before.served, before.readyAt, before.proved, before.failed
+  info.start, info.settled = before.start, before.settled
   -- Draining is final: a beat that was on its way when the instance was allowed to leave must not count it as ready again.
   if before.state == 'draining' then info.state = 'draining' end
 end
@@ -105,6 +125,7 @@ for i = 6 + gone, #ARGV, 3 do
     elseif before.served and not before.proved and hasProved(before) then
       before.proved = true
       if not before.failed then succeed() end
+      settleGood(before)
       store(before)
     end
   elseif claim == '1' or not before or before.node == node then
@@ -127,12 +148,20 @@ for i = 6 + gone, #ARGV, 3 do
       if not info.failed then succeed() end
     end
     if info.answered and not info.failed and not (before and before.answered) then answers() end
-    local isNobodys = not before and not endItsStart(info.startId)
-    if before and info.startId then redis.call('ZREM', STARTING, info.startId) end
-    if isNobodys and said == 0 and info.startId and info.placesMax and isTooLate(sum, info) then
-      info.state = 'draining'
-      turnedAway[#turnedAway + 1] = id
+    if before then
+      if info.startId then redis.call('ZREM', STARTING, info.startId) end
+    else
+      local wasGivenUp = info.startId and comesBack(info.startId)
+      info.start = endItsStart(info.startId)
+      if not info.start and said == 0 and info.startId and info.placesMax and isTooLate(sum, info) then
+        info.state, info.settled = 'draining', true
+        turnedAway[#turnedAway + 1] = id
+        settle(info.startId, 'turned_away')
+      elseif not info.start and wasGivenUp then
+        info.start = info.startId
+      end
     end
+    if not (before and before.state == 'draining') then settleGood(info) end
     info.placesMax = nil
     changed[#changed + 1] = info
     count(sum, info, 1)

@@ -4,5 +4,8 @@
 -- returns  nothing
 
 local known = redis.call('ZREM', STARTING, ARGV[1]) == 1
-if known and ARGV[2] ~= '' then fail(ARGV[2]) end
+if known and ARGV[2] ~= '' then
+  settle(ARGV[1], 'command_failed')
+  fail(ARGV[2])
+end
 if known and ARGV[3] == '1' and meta('wantedUntil') > now then redis.call('HINCRBY', META, 'wanted', 1) end
