@@ -102,6 +102,14 @@ export const ERRORS = {
     retryAfter: 5,
     message: 'no slot was free in time',
   },
+  deadline: {
+    status: 503,
+    proxyStatus: 'connection_timeout',
+    details: 'deadline',
+    side: 'pullproxy',
+    retryAfter: 5,
+    message: 'no slot was free within the time that the request allows',
+  },
   start_failed: {
     status: 503,
     proxyStatus: 'destination_unavailable',

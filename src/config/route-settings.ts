@@ -1,10 +1,15 @@
 import { ConfigError } from '../errors.ts';
+import { deadlineHeader } from './deadline-header.ts';
 import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole } from './kinds.ts';
 import { sleepRules } from './sleep-rules.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
 export interface RouteSettings {
   readonly holdTimeoutMs: number;
+  /** For clients that came while no instance was ready; absent: as the others. */
+  readonly coldHoldTimeoutMs?: number;
+  /** The header in which clients say how long they wait, in lower case; absent: only `grpc-timeout` counts. */
+  readonly deadline?: string;
   /** Held clients of the route in the whole cluster. */
   readonly maxHeld: number;
   readonly minInstances: number;
@@ -60,6 +65,16 @@ interface RouteKey {
 /** Every key that a user may write. */
 export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
   holdTimeout: key('holdTimeoutMs', duration(1), 'how long a client waits for a free instance before it gets a 503'),
+  coldHoldTimeout: key(
+    'coldHoldTimeoutMs',
+    duration(1),
+    'the same for a client that came while no instance was ready, and waits for a start; without it holdTimeout',
+  ),
+  deadline: key(
+    'deadline',
+    deadlineHeader,
+    'the header in which a client says how long it waits: a number of ms, or with a unit (250ms, 1.5s, 2m); grpc-timeout always counts',
+  ),
   maxHeld: key('maxHeld', whole(0, 10_000_000), 'how many clients may wait at once, in the whole cluster'),
   minInstances: key('minInstances', whole(0, 10_000), 'instances that are kept running without traffic'),
   maxInstances: key('maxInstances', whole(0, 10_000), 'the most instances at any time'),

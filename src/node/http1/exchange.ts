@@ -151,7 +151,7 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
     if (this.cold) this.#response.addedLines = () => this.addedLines + this.#tellColdStart(lender);
     else if (this.addedLines !== '') this.#response.addedLines = () => this.addedLines;
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
-    this.stream = this.open(this, flags, this.#request.join());
+    this.stream = this.open(this, flags, this.timed(this.#request.join()));
     this.#request.sent();
     if (!this.requestComplete) this.pace = this.newPace(this.bodyBytes === 0 && mayAwaitContinue(this.head));
     this.#client.resume();

@@ -5,8 +5,9 @@ import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { VisitRoute } from '../matching/visit.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
-import { mayAwaitContinue, type RequestHead } from './head/request-head.ts';
-import { errorResponse } from './own-responses.ts';
+import { isGrpc, mayAwaitContinue, type RequestHead } from './head/request-head.ts';
+import { NO_LIMITS, timeLimitsOf, withTimeLeft } from './head/time-limit.ts';
+import { errorResponse, grpcDeadlineExceeded } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
 
@@ -32,6 +33,9 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
   protected saidContinue = false;
   #collection: Collection | null = null;
   #hasCollected = false;
+  #limits = NO_LIMITS;
+  /** Where its limits count from. */
+  #beganAt = 0;
 
   constructor(head: RequestHead, events: Events) {
     super(events);
@@ -55,7 +59,21 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
 
   override admitted(route: VisitRoute): void {
     super.admitted(route);
+    if (this.deadlineAt === null && (this.head.saysGrpcTimeout || route.deadlineHeader !== null)) this.#limitTime(route.deadlineHeader);
     this.quiet = route.sleepRules?.match(this.head.method, this.head.bytes) === true;
+  }
+
+  /** It may be admitted twice, and its time begins with its head. */
+  #limitTime(header: string | null): void {
+    this.#limits = timeLimitsOf(this.head, header);
+    if (this.#limits.length === 0) return;
+    this.#beganAt = this.arrivedAt;
+    this.deadlineAt = this.#beganAt + Math.min(...this.#limits.map(({ ms }) => ms));
+  }
+
+  /** Its first bytes as they go to the application now. */
+  protected timed(bytes: Buffer): Buffer {
+    return this.#limits.length === 0 ? bytes : withTimeLeft(bytes, this.#limits, performance.now() - this.#beganAt);
   }
 
   override get takesPage(): boolean {
@@ -134,7 +152,10 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
 
   override refuse(error: PullproxyError): void {
     if (this.isOver) return;
-    const response = errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);
+    const isGrpcDeadline = error.code === 'deadline' && this.head.version === '2.0' && isGrpc(this.head);
+    const response = isGrpcDeadline
+      ? grpcDeadlineExceeded(error, this.addedLines)
+      : errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);
     this.answered(error.kind.status);
     this.failed(error.code, response.length);
     this.say(response);

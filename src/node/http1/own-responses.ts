@@ -18,3 +18,9 @@ export function errorResponse(error: PullproxyError, method: string, keepAlive: 
   else if (http10) head += 'Connection: keep-alive\r\n';
   return Buffer.from(`${head}\r\n${method === 'HEAD' ? '' : body}`);
 }
+
+/** A response of gRPC without messages: its status stands where trailers would (Trailers-Only). 4 is DEADLINE_EXCEEDED. */
+export function grpcDeadlineExceeded({ kind: { proxyStatus, details }, message }: PullproxyError, lines: string): Buffer {
+  const status = `grpc-status: 4\r\ngrpc-message: ${message}\r\nProxy-Status: pullproxy; error=${proxyStatus}; details=${details}\r\n`;
+  return Buffer.from(`HTTP/1.1 200 OK\r\n${dateLine()}content-type: application/grpc\r\n${status}${lines}Content-Length: 0\r\n\r\n`);
+}

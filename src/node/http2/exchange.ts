@@ -1,7 +1,7 @@
 import { constants } from 'node:http2';
 import { Flag } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { mayAwaitContinue, type RequestHead } from '../http1/head/request-head.ts';
+import { isGrpc, mayAwaitContinue, type RequestHead } from '../http1/head/request-head.ts';
 import { HttpVisit, type HttpVisitEvents } from '../http1/http-visit.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { Lender } from '../matching/slots.ts';
@@ -54,7 +54,8 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   }
 
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
-    return !isStream(this.head) && super.collectBody(buffers, collected);
+    // Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own.
+    return !isGrpc(this.head) && super.collectBody(buffers, collected);
   }
 
   protected override collects(saysContinue: boolean): void {
@@ -127,14 +128,14 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   #pass(session: ApplicationSession): void {
     if (this.#request !== null) return;
-    this.#request = session.request(fieldsOf(this.head), this.#hasBody, this.#responseOwner());
+    this.#request = session.request(fieldsOf({ ...this.head, bytes: this.timed(this.head.bytes) }), this.#hasBody, this.#responseOwner());
     if (this.#request === null) this.breakOff('bad_request', 'it can not be said in HTTP/2');
     else if (this.#hasBody) this.#passBody(this.#request);
   }
 
   /** Bytes that were read for a failed attempt go first. */
   #passBody(request: ApplicationStream): void {
-    if (!this.#requestEnded && !isStream(this.head)) {
+    if (!this.#requestEnded && !isGrpc(this.head)) {
       this.pace = this.newPace(mayAwaitContinue(this.head));
     }
     if (!this.#reads) {
@@ -320,11 +321,6 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
     this.#request = null;
     session?.release(clean);
   }
-}
-
-/** Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own. */
-function isStream({ bytes }: RequestHead): boolean {
-  return /\r\ncontent-type:\s*application\/grpc/i.test(bytes.toString('latin1'));
 }
 
 /** Of a response without messages: a gRPC server that fails every call says so here (UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS), and 200 before. */

@@ -50,6 +50,10 @@ export class Dispatcher {
     visit.admitted(route);
     const waitsForBody = this.#buffers !== null && !this.#draining && visit.collectBody(this.#buffers, () => this.admit(visit, route));
     if (waitsForBody) return;
+    if (visit.isTooLate(monotonicMs())) {
+      this.#holds.refuseTooLate(visit);
+      return;
+    }
     const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
     else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
@@ -76,6 +80,10 @@ export class Dispatcher {
   match(route: Route): void {
     for (let visit = route.held.next; visit !== null; visit = route.held.next) {
       const now = monotonicMs();
+      if (visit.isTooLate(now)) {
+        this.#holds.refuseTooLate(visit);
+        continue;
+      }
       const lender = this.#choose(route, now - visit.arrivedAt, visit.avoids);
       if (lender === null || this.#isKeptBack(lender, route, now - visit.arrivedAt)) break;
       this.#holds.served(visit, route, now);

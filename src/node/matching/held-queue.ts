@@ -4,6 +4,8 @@ import { FIFO, type QueueDiscipline } from './queue-discipline.ts';
 
 /** One queue may fill this share of the node's bytes for held requests. */
 const QUEUE_BYTES_SHARE = 0.5;
+/** Between two looks for those whose time is up, while the more patient ones are older. */
+const LOOK_GAP_MS = 20;
 
 /** The sum over all queues of a node. */
 export class HeldTally {
@@ -38,6 +40,8 @@ export class HeldTally {
 export class HeldEntry<T extends HeldEntry<T>> {
   /** Milliseconds on the node's monotonic clock; the place in the queue, also after a failed attempt. */
   arrivedAt: number;
+  /** No instance was there when it came to be held: it waits for a start. */
+  cold = false;
   /** Memory that the entry keeps while it waits. */
   heldBytes = 0;
   queue: HeldQueue<T> | null = null;
@@ -79,10 +83,13 @@ export class HeldQueue<T extends HeldEntry<T>> {
   #lastPlaced: T | null = null;
   #timer: NodeJS.Timeout | null = null;
   #holdTimeoutMs: number;
+  /** Of those that wait for a start. */
+  #coldHoldTimeoutMs: number;
 
   /** `expired` is called for each entry that was held for `holdTimeoutMs`; it is out of the queue by then. */
   constructor(holdTimeoutMs: number, tally: HeldTally, expired: (entry: T) => void, discipline: QueueDiscipline<T> = FIFO) {
     this.#holdTimeoutMs = holdTimeoutMs;
+    this.#coldHoldTimeoutMs = holdTimeoutMs;
     this.#tally = tally;
     this.#expired = expired;
     this.#discipline = discipline;
@@ -97,9 +104,11 @@ export class HeldQueue<T extends HeldEntry<T>> {
     return this.#discipline.next(this.#oldest);
   }
 
-  set holdTimeoutMs(value: number) {
-    if (value === this.#holdTimeoutMs) return;
-    this.#holdTimeoutMs = value;
+  /** How long entries are held, and how long those that wait for a start. */
+  patience(holdTimeoutMs: number, coldHoldTimeoutMs = holdTimeoutMs): void {
+    if (holdTimeoutMs === this.#holdTimeoutMs && coldHoldTimeoutMs === this.#coldHoldTimeoutMs) return;
+    this.#holdTimeoutMs = holdTimeoutMs;
+    this.#coldHoldTimeoutMs = coldHoldTimeoutMs;
     this.#arm();
   }
 
@@ -188,18 +197,42 @@ export class HeldQueue<T extends HeldEntry<T>> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#oldest === null) return;
-    const dueMs = this.#oldest.arrivedAt + this.#holdTimeoutMs - performance.now();
-    this.#timer = setTimeout(this.#expire, Math.max(1, dueMs));
+    this.#lookAt(this.#oldest.arrivedAt + this.#leastMs);
+  }
+
+  #lookAt(at: number): void {
+    this.#timer = setTimeout(this.#expire, Math.max(1, at - performance.now()));
+  }
+
+  /** Nobody is held for less. */
+  get #leastMs(): number {
+    return Math.min(this.#holdTimeoutMs, this.#coldHoldTimeoutMs);
+  }
+
+  #dueAt({ arrivedAt, cold }: T): number {
+    return arrivedAt + (cold ? this.#coldHoldTimeoutMs : this.#holdTimeoutMs);
   }
 
   readonly #expire = guard('timer', (): void => {
     this.#timer = null;
     const now = performance.now();
-    while (this.#oldest !== null && this.#oldest.arrivedAt + this.#holdTimeoutMs <= now) {
-      const entry = this.#oldest;
-      this.remove(entry);
-      attempt('visit', () => this.#expired(entry));
+    const due: T[] = [];
+    let nextAt = Number.POSITIVE_INFINITY;
+    let entry = this.#oldest;
+    for (; entry !== null && entry.arrivedAt + this.#leastMs <= now; entry = entry.newer) {
+      const dueAt = this.#dueAt(entry);
+      if (dueAt <= now) due.push(entry);
+      // Where there are two patiences one look is for many: the more patient ones are passed by each time.
+      else nextAt = Math.min(nextAt, Math.max(dueAt, now + LOOK_GAP_MS));
     }
-    this.#arm();
+    if (entry !== null) nextAt = Math.min(nextAt, entry.arrivedAt + this.#leastMs);
+    for (const one of due) {
+      if (one.queue !== this) continue;
+      this.remove(one);
+      attempt('visit', () => this.#expired(one));
+    }
+    if (this.#timer !== null || this.#oldest === null) return;
+    if (nextAt === Number.POSITIVE_INFINITY) this.#arm();
+    else this.#lookAt(nextAt);
   });
 }

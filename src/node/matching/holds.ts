@@ -1,5 +1,6 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
+import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { PullproxyError } from '../../errors.ts';
 import { WaitCounters } from './counters.ts';
 import type { HeldTally } from './held-queue.ts';
@@ -9,6 +10,7 @@ import type { Visit, VisitRoute } from './visit.ts';
 /** Made once: in an overload thousands are refused, and a stack trace for each would be too expensive. */
 const QUEUE_FULL = new PullproxyError('queue_full');
 const HOLD_TIMEOUT = new PullproxyError('hold_timeout');
+const DEADLINE = new PullproxyError('deadline');
 const DRAINING = new PullproxyError('draining');
 
 /** Visits that wait for a slot: in their route's queue here, and in the directory, so that slots of other nodes come to them. */
@@ -37,6 +39,7 @@ export class Holds {
   hold(visit: Visit, route: Route, maxHeld: number): void {
     visit.held((this.#nextHold++).toString(36), route.isCold);
     route.held.insert(visit);
+    this.#refuseAtDeadline(visit);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     if (visit.quiet) route.quietHeld++;
     else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
@@ -91,6 +94,20 @@ export class Holds {
     }
   }
 
+  refuseTooLate(visit: Visit): void {
+    this.refuse(visit, DEADLINE);
+  }
+
+  #refuseAtDeadline(visit: Visit): void {
+    const { deadlineAt } = visit;
+    if (deadlineAt === null) return;
+    const waitMs = Math.min(LONGEST_TIMER_MS, Math.max(0, deadlineAt - performance.now()));
+    visit.deadlineTimer = setTimeout(
+      guard(visit, () => this.refuseTooLate(visit)),
+      Math.ceil(waitMs),
+    );
+  }
+
   #showPageLater(visit: Visit, afterMs: number | undefined): void {
     if (afterMs === undefined || visit.quiet || !visit.takesPage) return;
     const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
@@ -103,6 +120,8 @@ export class Holds {
   #over(visit: Visit): void {
     if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
     visit.pageTimer = null;
+    if (visit.deadlineTimer !== null) clearTimeout(visit.deadlineTimer);
+    visit.deadlineTimer = null;
     try {
       const route = visit.route as VisitRoute;
       if (visit.quiet) route.quietHeld--;

@@ -56,8 +56,12 @@ export class Route {
 
   configure(settings: RouteSettings): void {
     this.#settings = settings;
-    this.held.holdTimeoutMs = settings.holdTimeoutMs;
+    this.held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     this.#configureSleep(settings);
+  }
+
+  get deadlineHeader(): string | null {
+    return this.#settings.deadline ?? null;
   }
 
   #configureSleep({ sleepThrough, sleepStatus }: RouteSettings): void {

@@ -151,6 +151,7 @@ export class Routes {
 
   #add(name: string, settings: RouteSettings): Route {
     const held = new HeldQueue<Visit>(settings.holdTimeoutMs, this.#tally, (visit) => this.#events.expired(visit));
+    held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)));
     this.#routes.set(name, route);
     if (name.startsWith('*.')) this.#wildcards++;

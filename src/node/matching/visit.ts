@@ -12,6 +12,8 @@ export interface VisitRoute {
   readonly name: string;
   readonly counters: RouteCounters;
   readonly coldStages: ColdStageCounters;
+  /** The header in which its clients say how long they wait; null: none but `grpc-timeout`. */
+  readonly deadlineHeader: string | null;
   /** Null: every request is a reason to run an instance. */
   readonly sleepRules: SleepRules | null;
   /** Visits that are held here and are no reason to run an instance. */
@@ -26,16 +28,23 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   route: VisitRoute | null = null;
   /** Its name in the directory while it is held. */
   holdId = '';
-  /** No instance was there when it came to be held. */
-  cold = false;
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
 
   /** It is no reason to run an instance: none is started for it, and none stays awake. */
   quiet = false;
 
+  /** Its client does not want a response after that: performance.now(). Null: it does not say. */
+  deadlineAt: number | null = null;
+  /** Runs until then, while it is held. */
+  deadlineTimer: NodeJS.Timeout | null = null;
+
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;
+
+  isTooLate(now: number): boolean {
+    return this.deadlineAt !== null && now >= this.deadlineAt;
+  }
 
   get where(): 'visit' {
     return 'visit';

@@ -28,6 +28,7 @@ const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
   queue_full: 'R',
   asleep: 'L',
   hold_timeout: 's',
+  deadline: 's',
   waiting_page: 'L',
   internal_error: 'I',
   draining: 'K',

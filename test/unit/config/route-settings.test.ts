@@ -68,7 +68,7 @@ describe('route settings', () => {
   test('say all that is wrong at once: the key, the value and what was expected', () => {
     expect(problemsOf({ holdTimeout: 30, maxheld: 1, startMode: 'both', minInstances: -1 })).toEqual([
       'holdTimeout 30: expected a duration such as 250ms, 30s, 5m or 1h, from 1ms to 24h',
-      expect.stringMatching(/^maxheld 1: expected one of the keys holdTimeout, maxHeld, /),
+      expect.stringMatching(/^maxheld 1: expected one of the keys holdTimeout, coldHoldTimeout, /),
       'startMode "both": expected one of each, total',
       'minInstances -1: expected a whole number from 0 to 10000',
     ]);

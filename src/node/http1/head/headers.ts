@@ -17,6 +17,7 @@ export type KnownHeader =
   | 'tracestate'
   | 'traceparent'
   | 'x-request-id'
+  | 'grpc-timeout'
   | 'authorization'
   | 'persistent-auth'
   | 'www-authenticate'
@@ -44,7 +45,7 @@ const BY_LENGTH: readonly (readonly KnownHeader[])[] = [
   ['forwarded'],
   ['connection', 'keep-alive', 'tracestate'],
   ['traceparent'],
-  ['x-request-id'],
+  ['x-request-id', 'grpc-timeout'],
   ['authorization'],
   ['content-length'],
   ['persistent-auth'],

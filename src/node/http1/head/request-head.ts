@@ -40,6 +40,8 @@ export interface RequestHead {
   readonly idempotent: boolean;
   /** Its `traceparent` came with it. */
   readonly traced: boolean;
+  /** It has a `grpc-timeout`. */
+  readonly saysGrpcTimeout: boolean;
   /** It authenticates the connection that carries it, see `bindsConnection()`. */
   readonly bindsConnection: boolean;
   /** The head as the application gets it. */
@@ -72,6 +74,7 @@ interface Facts {
   /** The application's connection is not to serve another client afterwards. */
   bindsConnection: boolean;
   tracestate: boolean;
+  grpcTimeout: boolean;
   /** Null: no proxy is believed. */
   readonly forwarding: Forwarding | null;
 }
@@ -129,9 +132,15 @@ export function readRequestHead(bytes: Buffer, headBytes: number, parser: Parser
     contentLength: facts.contentLength,
     idempotent: IDEMPOTENT.has(method),
     traced: facts.traceparent,
+    saysGrpcTimeout: facts.grpcTimeout,
     bindsConnection: facts.bindsConnection,
     bytes: assembleHead(bytes, headBytes, start, copyFrom, added, 0),
   };
+}
+
+/** gRPC over HTTP/2. */
+export function isGrpc({ bytes }: RequestHead): boolean {
+  return /\r\ncontent-type:\s*application\/grpc/i.test(bytes.toString('latin1'));
 }
 
 /** Its client may send nothing of the body before it has an interim response (RFC 9110 section 10.1.1). */
@@ -156,6 +165,7 @@ function collectFacts(bytes: Buffer, trusted: boolean): Facts {
     traceparent: false,
     bindsConnection: false,
     tracestate: false,
+    grpcTimeout: false,
     forwarding: trusted ? new Forwarding() : null,
   };
   removal.clear();
@@ -210,6 +220,9 @@ function noteHeader(facts: Facts, name: KnownHeader, bytes: Buffer, i: number): 
       return;
     case 'tracestate':
       facts.tracestate = true;
+      return;
+    case 'grpc-timeout':
+      facts.grpcTimeout = true;
       return;
     case 'forwarded':
     case 'x-forwarded-':

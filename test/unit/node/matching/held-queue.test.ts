@@ -267,15 +267,39 @@ describe('the deadline', () => {
     queue.insert(first);
     queue.insert(second);
     jest.advanceTimersByTime(2_000);
-    queue.holdTimeoutMs = 2_050;
+    queue.patience(2_050);
     jest.advanceTimersByTime(51);
     expect(expired).toEqual([first]);
-    queue.holdTimeoutMs = 60_000;
+    queue.patience(60_000);
     jest.advanceTimersByTime(57_000);
     expect(expired).toEqual([first]);
-    queue.holdTimeoutMs = 1_000;
+    queue.patience(1_000);
     jest.advanceTimersByTime(1);
     expect([expired, jest.getTimerCount()]).toEqual([[first, second], 0]);
+  });
+
+  test('those that wait for a start have a patience of their own, in either direction', () => {
+    for (const [hold, cold] of [
+      [10_000, 1_000],
+      [1_000, 10_000],
+    ] as const) {
+      const { queue, expired } = queueOf(hold);
+      queue.patience(hold, cold);
+      const entries = [true, false, true, false].map((isCold, i) => {
+        const entry = entryAt(performance.now() + i);
+        entry.cold = isCold;
+        queue.insert(entry);
+        return entry;
+      });
+      const [soon, late] = [cold < hold, cold > hold].map((which) => entries.filter((entry) => entry.cold === which));
+      jest.advanceTimersByTime(1_030);
+      expect(expired).toEqual(soon);
+      jest.advanceTimersByTime(8_900);
+      expect(expired).toEqual(soon);
+      jest.advanceTimersByTime(100);
+      expect(expired).toEqual([...(soon ?? []), ...(late ?? [])]);
+      expect([queue.size, jest.getTimerCount()]).toEqual([0, 0]);
+    }
   });
 
   test('finds who is put in while others expire', () => {
@@ -301,7 +325,7 @@ describe('the deadline', () => {
     queue.insert(entry);
     queue.remove(entry);
     queue.remove(entry);
-    queue.holdTimeoutMs = 50;
+    queue.patience(50);
     expect([queue.size, jest.getTimerCount()]).toEqual([0, 0]);
     jest.advanceTimersByTime(1_000);
     expect(expired).toEqual([]);

@@ -1,0 +1,17 @@
+import type { Kind } from './kinds.ts';
+
+const HEADER = /^header:([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})$/;
+/** What frames and routes a request, or is written by the node: nothing else may be made of it. */
+const NOT_THESE =
+  /^(?:host|te|trailer|upgrade|expect|via|connection|keep-alive|content-length|transfer-encoding|content-type|x-request-id|traceparent|tracestate|forwarded|x-forwarded-.*|proxy-.*|authorization|cookie)$/i;
+
+/** A header that says how long its client waits, in lower case. */
+export const deadlineHeader: Kind<string> = {
+  expected: 'header:NAME such as header:X-Timeout-Ms, and no header that frames or routes a request',
+  placeholder: 'header:NAME',
+  read(value) {
+    const name = typeof value === 'string' ? HEADER.exec(value)?.[1] : undefined;
+    return name === undefined || NOT_THESE.test(name) ? null : name.toLowerCase();
+  },
+  write: (value) => `header:${value}`,
+};
