@@ -32,7 +32,7 @@ function logMethodFrom(levelMin: number) {
     const [first, second] = args as readonly unknown[];
     const message = typeof first === 'string' ? first : typeof second === 'string' ? second : null;
     const write = (facts: object, summary: string): void => method.call(this, facts, summary);
-    if (level >= levelMin && (message === null || repeated.take(level, message, write))) method.apply(this, args);
+    if (level >= (changedLevelMin ?? levelMin) && (message === null || repeated.take(level, message, write))) method.apply(this, args);
     if (message === null || level < INFO || listener === null) return;
     listener(level, message, { ...this.bindings(), ...(typeof first === 'object' ? first : {}) });
   };
@@ -42,6 +42,8 @@ function logMethodFrom(levelMin: number) {
 export type LogListener = (level: number, message: string, facts: Readonly<Record<string, unknown>>) => void;
 
 let listener: LogListener | null = null;
+/** Counts for all loggers of this process, once it is set. */
+let changedLevelMin: number | null = null;
 
 export function listenToLog(to: LogListener | null): void {
   listener = to;
@@ -54,13 +56,26 @@ export function listenToLog(to: LogListener | null): void {
 export function createLog(name: string, level = 'info'): Log {
   ownLines ??= openStdout();
   const lines = ownLines;
-  const levelMin = level === 'silent' ? Number.POSITIVE_INFINITY : (pino.levels.values[level] ?? INFO);
-  // pino skips lines below its level before anybody hears of them.
-  const heard = levelMin > INFO ? 'info' : level;
+  const levelMin = levelMinOf(level);
   return pino(
-    { name, level: heard, timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod: logMethodFrom(levelMin) } },
+    { name, level: heardLevel(level), timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod: logMethodFrom(levelMin) } },
     { write: (line) => lines.write(printableLines(line)) },
   );
+}
+
+/** From now on this process writes lines of `level` and above. Those below info only by `log`, and by loggers that are made of it later. */
+export function changeLogLevel(log: Log, level: string): void {
+  changedLevelMin = levelMinOf(level);
+  log.level = heardLevel(level);
+}
+
+function levelMinOf(level: string): number {
+  return level === 'silent' ? Number.POSITIVE_INFINITY : (pino.levels.values[level] ?? INFO);
+}
+
+/** pino skips lines below its level before anybody hears of them. */
+function heardLevel(level: string): string {
+  return levelMinOf(level) > INFO ? 'info' : level;
 }
 
 /** Resolves when the log is written, or after CLOSE_MS. */

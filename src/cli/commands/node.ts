@@ -4,6 +4,7 @@ import { loadCommand } from '../../config/load.ts';
 import { createLog } from '../../log.ts';
 import { warnOfWeakSecrets } from '../files/secrets.ts';
 import { showHelp } from '../help/show-help.ts';
+import { loadSettled } from '../node/load-settled.ts';
 import { newNodeId, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { firstSignal, Hangups, logIgnoredSignals } from '../process/signals.ts';
@@ -22,7 +23,7 @@ export async function node(argv: readonly string[]): Promise<number> {
 
   const signalled = firstSignal();
   const { listen, backend, advertise, id = newNodeId() } = settings;
-  const load = () => loadCommand(NODE, argv);
+  const load = () => loadSettled(argv, settings.config);
   const open = await openNode(loaded, { id, listen, backend, advertise }, { log, load });
   const admin = new AdminServer({
     listen: settings.admin,

@@ -13,7 +13,7 @@ import { ofEachWorker } from '../../config/memory-limit.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../../config/route-settings.ts';
 import { readVersion } from '../../config/version.ts';
 import { EventRecorder } from '../../events/recorder.ts';
-import type { Log } from '../../log.ts';
+import { changeLogLevel, type Log } from '../../log.ts';
 import { ProxyNode } from '../../node/node.ts';
 import type { NodeAddresses } from '../../node/node-options.ts';
 import { backendTls, followBackendTls } from '../files/backend-certificates.ts';
@@ -135,7 +135,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
   const reloadByItself = (): void => void reloading.reload().catch(() => {});
   const watch = watchCertificates(() => reloading.values, log);
   reloading.onApplied(({ logLevel }) => {
-    log.level = logLevel;
+    changeLogLevel(log, logLevel);
     watch.look();
   });
   return {

@@ -1,4 +1,6 @@
 import type { ReloadReport } from '../../admin/reload-report.ts';
+import { ConfigError } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import type { PreparedReload } from '../node/reloading.ts';
 
 /** These settings are the supervisor's own; workers are told what they are. */
@@ -16,6 +18,7 @@ interface ReloadableWorker {
 export async function reloadWorkers(
   workers: readonly ReloadableWorker[],
   own: { prepare(): Promise<PreparedReload> },
+  log: Log,
 ): Promise<ReloadReport> {
   const asked: ReloadableWorker[] = [];
   const tellAll = (method: string): Promise<unknown> => Promise.allSettled(asked.map((worker) => worker.call(method)));
@@ -34,6 +37,9 @@ export async function reloadWorkers(
     prepared = await own.prepare();
   } catch (error) {
     await tellAll('discardReload');
+    // What is wrong with the configuration is logged where it was found.
+    if (!(error instanceof ConfigError) && (error as Error).name !== 'ReloadRefused')
+      log.error({ err: error }, 'the new configuration can not be used: nothing was changed');
     throw error;
   }
   await tellAll('applyReload');

@@ -5,13 +5,13 @@ import { unawaited } from '../../boundary.ts';
 import { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort } from '../../config/host-port.ts';
 import { formatListenUrl, type ListenUrl } from '../../config/listen-url.ts';
-import { loadCommand } from '../../config/load.ts';
 import type { Values } from '../../config/settings.ts';
-import type { Log } from '../../log.ts';
+import { changeLogLevel, type Log } from '../../log.ts';
 import { WorkerPool } from '../../workers/worker-pool.ts';
 import { WorkerProcess } from '../../workers/worker-process.ts';
 import { warnOfWeakSecrets } from '../files/secrets.ts';
 import { rotateTicketKeys } from '../files/ticket-keys.ts';
+import { loadSettled } from '../node/load-settled.ts';
 import { LIVE, type NodeLoaded, type NodePlace, newNodeId } from '../node/open-node.ts';
 import { Reloading } from '../node/reloading.ts';
 import { inTurns } from '../node/turns.ts';
@@ -69,9 +69,9 @@ export async function supervise(argv: readonly string[], loaded: NodeLoaded, log
   );
   logIgnoredSignals(log, ['SIGHUP', 'SIGUSR2']);
   let isLeaving = false;
-  const load = () => loadCommand(NODE, argv);
+  const load = () => loadSettled(argv, settings.config);
   const own = new Reloading({ settings: NODE.settings, running: loaded, load, parts: [], live: LIVE, isLeaving: () => isLeaving, log });
-  const reload = inTurns(() => reloadWorkers(pool.serving, own));
+  const reload = inTurns(() => reloadWorkers(pool.serving, own, log));
   const hangups = new Hangups();
   process.on('SIGUSR2', () =>
     unawaited(
@@ -101,7 +101,7 @@ export async function supervise(argv: readonly string[], loaded: NodeLoaded, log
   log.info({ ...bound, id, workers: settings.workers }, 'ready');
   warnOfWeakSecrets(settings, log);
   own.onApplied(({ logLevel, adminToken: token, adminMetricsOpen: metricsOpen }) => {
-    log.level = logLevel;
+    changeLogLevel(log, logLevel);
     admin.renewed({ token, metricsOpen });
   });
   hangups.each(() => void reload().catch(() => {}));

@@ -6,6 +6,7 @@ import { createLog, type Log } from '../../log.ts';
 import { TicketKeys } from '../../node/listeners/ticket-keys.ts';
 import { SupervisorChannel } from '../../workers/supervisor-channel.ts';
 import { followTicketKeyFiles, type TicketKeySource } from '../files/ticket-keys.ts';
+import { loadSettled } from '../node/load-settled.ts';
 import { type NodeLoaded, type NodePlace, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { refusalText } from '../process/refusal.ts';
@@ -46,7 +47,7 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
 
   const tickets = await ticketKeysOf(loaded.values, channel, log);
-  const load = () => loadCommand(NODE, argv);
+  const load = () => loadSettled(argv, loaded.values.config);
   const around = { log, load, tickets, reloadAsked: () => channel.askToReload() };
   const { bound, advertise, source, reloading, leaveAsked, close } = await openNode(loaded, place, around);
   const reload = new PendingReload(reloading);

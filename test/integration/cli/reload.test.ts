@@ -1,17 +1,16 @@
 /** SIGHUP, `pullproxy reload` and the admin port: real processes read everything anew, or nothing. */
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { COUNTING_APP } from '../../support/apps/apps.ts';
 import { type Certificate, makeCertificate } from '../../support/certificate.ts';
 import { type ClusterNode, startLinker, startNode } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Running, runCommand, startProcess } from '../../support/processes.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
-
-jest.setTimeout(60_000);
 
 const ROUTE = 'app.test';
 const OLD_SECRET = 'the-old-secret-of-all';
@@ -98,8 +97,12 @@ function ask(socket: TLSSocket): Promise<string> {
   };
   const closed = (): void => reject(new Error('the connection was closed'));
   socket.on('data', take).on('close', closed);
+  const late = setTimeout(() => reject(new Error(`no response, but ${JSON.stringify(text)}`)), 40_000);
   socket.write(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
-  return promise.finally(() => socket.off('data', take).off('close', closed));
+  return promise.finally(() => {
+    clearTimeout(late);
+    socket.off('data', take).off('close', closed);
+  });
 }
 
 const linkerOf = (node: ClusterNode, secret: string): Promise<Running> =>
@@ -163,6 +166,7 @@ describe('a node', () => {
     const key = readFileSync(at('tls.key'));
     const broken: readonly (readonly [what: string, spoil: () => void, says: RegExp])[] = [
       ['half of a file', () => writeFileSync(at('node.yaml'), 'tls-cert: [a\nroutes: {'), /--config .*YAML/],
+      ['an empty file', () => writeFileSync(at('node.yaml'), ''), /the file is empty/],
       ['no file', () => unlinkSync(at('node.yaml')), /--config .*can be read \(ENOENT\)/],
       ['an unknown key', () => writeFileSync(at('node.yaml'), `${good}log-levle: debug\n`), /log-levle/],
       ['a bad route', () => writeFileSync(at('node.yaml'), `${good}  "x y": {}\n`), /x y/],
@@ -201,6 +205,21 @@ describe('a node', () => {
       chmodSync(at('tls.key'), 0o600);
     }
     expect((await node.stop()).code).toBe(0);
+  });
+
+  test('waits for whoever writes the file: no route is deleted because half of it was there', async () => {
+    const node = await start(null);
+    await eventually('both routes are set', async () => (await settingsOf(node, 'other.test')) !== null);
+    const whole = `${readFileSync(at('node.yaml'), 'utf8')}  third.test: {}\n`;
+    const half = whole.slice(0, whole.indexOf('  other.test'));
+    writeFileSync(at('node.yaml'), half);
+    const asked = reload(node);
+    await delay(20);
+    appendFileSync(at('node.yaml'), whole.slice(half.length));
+    expect(named((await asked).body, 'changed')).toEqual(['routes']);
+    await eventually('the third is set', async () => (await settingsOf(node, 'third.test')) !== null);
+    expect(await settingsOf(node, 'other.test')).toEqual({ maxHeld: 6 });
+    await node.stop();
   });
 
   test('takes a storm of signals, and is not reloaded while it leaves', async () => {
@@ -292,7 +311,12 @@ describe('through Redis', () => {
       code: 0,
       stdout: expect.stringMatching(/^many\.2 has read its configuration anew; changed: .*log-level/),
     });
+    const lines = (): number => node.logs.filter(({ msg }) => msg === 'configuration reloaded').length;
+    const quiet = lines();
     expect((await reload(node)).status).toBe(200);
+    configure();
+    expect((await reload(node)).status).toBe(200);
+    await eventually('three more, and none while only warnings were written', () => lines() === quiet + 3);
     expect(await ask(standing)).toBe('HTTP/1.1 200 OK');
     standing.destroy();
     linker.kill('SIGKILL');
