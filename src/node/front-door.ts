@@ -60,22 +60,21 @@ export class FrontDoor implements Http2Service, TcpService {
     return this.#context.leaving.isAsked(now);
   }
 
-  visit(visit: HttpVisit): void {
-    const { leaving, watch, routes } = this.#context;
+  match(host: string): Route | null {
+    return this.#context.routes.match(host);
+  }
+
+  visit(visit: HttpVisit, route: Route | null): void {
+    const { leaving, watch } = this.#context;
     const { head } = visit;
     leaving.asked();
     watch?.begin(visit, head.host);
-    const route = routes.match(head.host);
     if (this.#httpsRedirect !== undefined && head.proto !== 'https') visit.refuse(toHttps(head, this.#httpsRedirect));
-    else if (visit instanceof Exchange && isHttp2(route))
+    else if (visit instanceof Exchange && route?.settings.protocol === 'h2c')
       visit.refuse(new PullproxyError('bad_request', 'the application of this name speaks HTTP/2 only'));
     // The bytes of a request would be a line protocol's commands to it.
     else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
     else this.#admit(visit, head.host, route);
-  }
-
-  speaksHttp2(host: string): boolean {
-    return isHttp2(this.#context.routes.match(host));
   }
 
   visitHost(visit: LiveVisit, host: string): void {
@@ -127,8 +126,4 @@ export class FrontDoor implements Http2Service, TcpService {
     if (route === null) visit.refuse(new PullproxyError(lookup.isSure ? 'unknown_route' : 'directory_away'));
     else dispatcher.admit(visit, route);
   }
-}
-
-function isHttp2(route: Route | null): boolean {
-  return route?.settings.protocol === 'h2c';
 }

@@ -2,17 +2,15 @@
 import { createTraceState, isSpanContextValid, type SpanContext } from '@opentelemetry/api';
 import type { RecordedHead } from '../node/visits/visit-record.ts';
 
-const TRACEPARENT = /\r\ntraceparent:[ \t]*([0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2}))/i;
-const TRACESTATE = /\r\ntracestate:[ \t]*([^\r]*)/gi;
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;
 /** After the version and its hyphen. */
 const IDS_AT = 3;
 
 /** The client's span; null when the head has none. The head was checked before, so a traceparent in it is valid. */
-export function readTraceparent({ bytes }: RecordedHead): SpanContext | null {
-  const text = bytes.toString('latin1');
-  const [, , traceId, spanId, flags] = TRACEPARENT.exec(text) ?? [];
+export function readTraceparent(head: RecordedHead): SpanContext | null {
+  const [, traceId, spanId, flags] = TRACEPARENT.exec(head.field('traceparent') ?? '') ?? [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return null;
-  const state = [...text.matchAll(TRACESTATE)].map(([, value]) => value).join(',');
+  const state = head.field('tracestate') ?? '';
   const parent = {
     traceId,
     spanId,
@@ -27,9 +25,6 @@ export function readTraceparent({ bytes }: RecordedHead): SpanContext | null {
  * Makes `span` the parent of the application's spans. With traces every head has a traceparent, and all of them have the same length, so it is
  * overwritten in place. A newer version than ours keeps its other fields.
  */
-export function passOn({ bytes }: RecordedHead, { traceId, spanId, traceFlags }: SpanContext): void {
-  const match = TRACEPARENT.exec(bytes.toString('latin1'));
-  if (match === null) return;
-  const at = match.index + match[0].length - (match[1] as string).length + IDS_AT;
-  bytes.write(`${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`, at, 'latin1');
+export function passOn(head: RecordedHead, { traceId, spanId, traceFlags }: SpanContext): void {
+  head.overwrite('traceparent', IDS_AT, `${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`);
 }

@@ -12,8 +12,16 @@ const FRAMING_EXCESS_BYTES_MAX = 16_384;
 /** How a message's body ends (RFC 9112 section 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
 
+/** What an exchange needs to know of the body that its client sends. */
+export interface RequestBody {
+  readonly complete: boolean;
+  take(chunk: Buffer): number;
+  passable(chunk: Buffer, taken: number): Buffer;
+  release(): void;
+}
+
 /** Follows one body and says where it ends. Its bytes pass as they came, except for trailers. */
-export class Body {
+export class Body implements RequestBody {
   readonly framing: Framing;
   #remaining: number;
   #parser: Parser | null;
@@ -25,7 +33,7 @@ export class Body {
   /** Where the trailers begin in the piece that was taken last. */
   #trailerAt = 0;
 
-  /** Takes over `parser`: keeps it while a chunked body lasts, releases it otherwise. */
+  /** `parser`: of the message's head. While a chunked body lasts it belongs to the body. */
   constructor(framing: Framing, length: number, parser: Parser) {
     this.framing = framing;
     this.#message = parser.message;
@@ -34,10 +42,7 @@ export class Body {
     if (framing === 'chunked') {
       parser.resume();
       this.#parser = parser;
-    } else {
-      parser.release();
-      this.#parser = null;
-    }
+    } else this.#parser = null;
   }
 
   get complete(): boolean {

@@ -6,6 +6,7 @@ import { type ClientReads, ownBytes } from '../../memory/reused-reads.ts';
 import { readsOf } from '../../memory/socket-handle.ts';
 import { ClientSocket } from '../clients/client-socket.ts';
 import type { Tunnel } from '../clients/tunnel.ts';
+import type { Route } from '../matching/route.ts';
 import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.ts';
 import type { ForwardedFrom } from './head/forwarding.ts';
 import type { HttpVisit } from './http-visit.ts';
@@ -17,8 +18,10 @@ import { firstLookMs, ReadingPace } from './pace.ts';
 export interface HttpService extends ExchangeEvents {
   /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
   isStillAsked(now: number): boolean;
+  /** The route of a host; null: it is not known here. */
+  match(host: string): Route | null;
   /** Begins the visit of a request that was read. */
-  visit(visit: HttpVisit): void;
+  visit(visit: HttpVisit, route: Route | null): void;
   /** A request could not be read, and is answered so. */
   turnedAway(error: PullproxyError, from: ForwardedFrom): void;
 }
@@ -307,7 +310,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
       this.deadline = performance.now() + this.#service.limits.headTimeoutMs;
       return false;
     }
-    const exchange = new Exchange(this, this.#service, next.head, next.parser);
+    const exchange = new Exchange(this, this.#service, next.head, next.body);
     this.#start(exchange, bytes.length === next.bytes ? EMPTY : bytes.subarray(next.bytes));
     return true;
   }
@@ -339,7 +342,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
       const used = exchange.requestComplete ? 0 : exchange.requestData(rest);
       if (used < rest.length && this.#exchange === exchange) this.#readAhead(rest.subarray(used));
     }
-    if (this.#exchange === exchange) this.#service.visit(exchange);
+    if (this.#exchange === exchange) this.#service.visit(exchange, this.#service.match(exchange.head.host));
   }
 
   // ── ends ──

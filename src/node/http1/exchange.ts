@@ -7,9 +7,9 @@ import { type ColdStart, serverTiming } from '../matching/cold-start.ts';
 import type { Lender } from '../matching/slots.ts';
 import type { Visit } from '../matching/visit.ts';
 import { causeOf, type FailureCause } from '../visits/retry-policy.ts';
-import { Body } from './body.ts';
-import type { Parser } from './head/llhttp.ts';
-import { mayAwaitContinue, type RequestHead } from './head/request-head.ts';
+import type { RequestBody } from './body.ts';
+import type { TextHead } from './head/request-head.ts';
+import { withFields } from './head/time-limit.ts';
 import { HttpVisit, type HttpVisitEvents } from './http-visit.ts';
 import { RequestBytes } from './request-bytes.ts';
 import { ApplicationResponse } from './response.ts';
@@ -41,19 +41,19 @@ const HELD_BODY_BYTES_MAX = 16_384;
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** One request and its response: between a client's connection and a stream of the instance that serves it. */
-export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler {
+export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements StreamHandler {
   readonly #client: ExchangeClient;
-  readonly #body: Body;
+  readonly #body: RequestBody;
   readonly #request: RequestBytes;
   /** The lender of its present or last stream. */
   #response: ApplicationResponse | null = null;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
 
-  constructor(client: ExchangeClient, events: ExchangeEvents, head: RequestHead, parser: Parser) {
+  constructor(client: ExchangeClient, events: ExchangeEvents, head: TextHead, body: RequestBody) {
     super(head, events);
     this.#client = client;
-    this.#body = new Body(head.framing, head.contentLength, parser);
+    this.#body = body;
     this.#request = new RequestBytes(head.bytes);
   }
 
@@ -151,9 +151,9 @@ export class Exchange extends HttpVisit<ExchangeEvents> implements StreamHandler
     if (this.cold) this.#response.addedLines = () => this.addedLines + this.#tellColdStart(lender);
     else if (this.addedLines !== '') this.#response.addedLines = () => this.addedLines;
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
-    this.stream = this.open(this, flags, this.timed(this.#request.join()));
+    this.stream = this.open(this, flags, withFields(this.#request.join(), this.timeLeft));
     this.#request.sent();
-    if (!this.requestComplete) this.pace = this.newPace(this.bodyBytes === 0 && mayAwaitContinue(this.head));
+    if (!this.requestComplete) this.pace = this.newPace(this.bodyBytes === 0 && this.head.mayAwaitContinue);
     this.#client.resume();
   }
 

@@ -5,8 +5,8 @@ import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { VisitRoute } from '../matching/visit.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
-import { isGrpc, mayAwaitContinue, type RequestHead } from './head/request-head.ts';
-import { NO_LIMITS, timeLimitsOf, withTimeLeft } from './head/time-limit.ts';
+import type { RequestHead } from './head/request-head.ts';
+import { NO_LIMITS, timeLeft, timeLimitsOf } from './head/time-limit.ts';
 import { errorResponse, grpcDeadlineExceeded } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
@@ -25,8 +25,11 @@ interface Collection {
 }
 
 /** A visit that begins with a request of HTTP. */
-export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents> extends LiveVisit<Events> {
-  readonly head: RequestHead;
+export abstract class HttpVisit<
+  Head extends RequestHead = RequestHead,
+  Events extends HttpVisitEvents = HttpVisitEvents,
+> extends LiveVisit<Events> {
+  readonly head: Head;
   /** While the client's body is awaited. */
   protected pace: RequestPace | null = null;
   /** A 100 (Continue) was said here: the application's is one too many. */
@@ -37,10 +40,10 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
   /** Where its limits count from. */
   #beganAt = 0;
 
-  constructor(head: RequestHead, events: Events) {
+  constructor(head: Head, events: Events) {
     super(events);
     this.head = head;
-    this.bytesIn = this.heldBytes = head.bytes.length;
+    this.bytesIn = this.heldBytes = head.byteLength;
   }
 
   /** The client has sent all of its request. */
@@ -60,7 +63,7 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
   override admitted(route: VisitRoute): void {
     super.admitted(route);
     if (this.deadlineAt === null && (this.head.saysGrpcTimeout || route.deadlineHeader !== null)) this.#limitTime(route.deadlineHeader);
-    this.quiet = route.sleepRules?.match(this.head.method, this.head.bytes) === true;
+    this.quiet = route.sleepRules?.match(this.head) === true;
   }
 
   /** It may be admitted twice, and its time begins with its head. */
@@ -71,9 +74,9 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
     this.deadlineAt = this.#beganAt + Math.min(...this.#limits.map(({ ms }) => ms));
   }
 
-  /** Its first bytes as they go to the application now. */
-  protected timed(bytes: Buffer): Buffer {
-    return this.#limits.length === 0 ? bytes : withTimeLeft(bytes, this.#limits, performance.now() - this.#beganAt);
+  /** What is said of its time to the application, now: names and values that take the place of those that came. */
+  protected get timeLeft(): readonly string[] {
+    return this.#limits.length === 0 ? [] : timeLeft(this.#limits, performance.now() - this.#beganAt);
   }
 
   override get takesPage(): boolean {
@@ -104,7 +107,7 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
   // ── its body, before it has a slot ──
 
   protected get bodyBytes(): number {
-    return this.bytesIn - this.head.bytes.length;
+    return this.bytesIn - this.head.byteLength;
   }
 
   protected get isCollecting(): boolean {
@@ -116,7 +119,7 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
     this.#collection = { buffers, collected };
     this.#hasCollected = true;
     this.pace = this.newPace(false);
-    this.saidContinue = this.bodyBytes === 0 && mayAwaitContinue(this.head);
+    this.saidContinue = this.bodyBytes === 0 && this.head.mayAwaitContinue;
     this.collects(this.saidContinue);
     return true;
   }
@@ -152,7 +155,7 @@ export abstract class HttpVisit<Events extends HttpVisitEvents = HttpVisitEvents
 
   override refuse(error: PullproxyError): void {
     if (this.isOver) return;
-    const isGrpcDeadline = error.code === 'deadline' && this.head.version === '2.0' && isGrpc(this.head);
+    const isGrpcDeadline = error.code === 'deadline' && this.head.version === '2.0' && this.head.isGrpc;
     const response = isGrpcDeadline
       ? grpcDeadlineExceeded(error, this.addedLines)
       : errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);

@@ -4,10 +4,8 @@ import type { RequestHead } from './head/request-head.ts';
 const HTTPS_PORT = 443;
 
 /** The response to a request that came in the clear: the same URL, by https at `port`. */
-export function toHttps({ host, bytes }: RequestHead, port: number): PullproxyError {
+export function toHttps({ host, target }: RequestHead, port: number): PullproxyError {
   if (host === '') return new PullproxyError('bad_request', 'no Host');
-  const start = bytes.indexOf(' ') + 1;
-  const target = bytes.toString('latin1', start, bytes.indexOf(' ', start));
   const error = new PullproxyError('https_only');
   error.location = `https://${host}${port === HTTPS_PORT ? '' : `:${port}`}${target.startsWith('/') ? target : '/'}`;
   return error;

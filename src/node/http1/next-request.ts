@@ -1,11 +1,12 @@
 import { PullproxyError } from '../../errors.ts';
+import { Body } from './body.ts';
 import type { ForwardedFrom } from './head/forwarding.ts';
-import { type Parser, parseHead } from './head/llhttp.ts';
-import { type RequestHead, readRequestHead } from './head/request-head.ts';
+import { parseHead } from './head/llhttp.ts';
+import { readRequestHead, type TextHead } from './head/request-head.ts';
 
-/** `complete`: the head takes up `bytes`, and the parser is the caller's. */
+/** `complete`: the head takes up `bytes`, and its body follows. */
 export type NextRequest =
-  | { readonly kind: 'complete'; readonly head: RequestHead; readonly bytes: number; readonly parser: Parser }
+  | { readonly kind: 'complete'; readonly head: TextHead; readonly bytes: number; readonly body: Body }
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'refused'; readonly error: PullproxyError };
 
@@ -15,12 +16,15 @@ export function nextRequest(bytes: Buffer, headBytesMax: number, from: Forwarded
   if (parsed.kind === 'invalid') return { kind: 'refused', error: new PullproxyError('bad_request', parsed.reason) };
   if (parsed.kind === 'incomplete')
     return bytes.length > headBytesMax ? { kind: 'refused', error: new PullproxyError('head_too_large') } : parsed;
+  const { parser } = parsed;
   try {
     if (parsed.bytes > headBytesMax) throw new PullproxyError('head_too_large');
-    const head = readRequestHead(bytes, parsed.bytes, parsed.parser, from);
-    return { kind: 'complete', head, bytes: parsed.bytes, parser: parsed.parser };
+    const head = readRequestHead(parser, parsed.bytes, from);
+    const body = new Body(head.framing, head.contentLength, parser);
+    parser.headRead(body.isCounted);
+    return { kind: 'complete', head, bytes: parsed.bytes, body };
   } catch (error) {
-    parsed.parser.release();
+    parser.release();
     if (!(error instanceof PullproxyError)) throw error;
     return { kind: 'refused', error };
   }

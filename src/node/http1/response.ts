@@ -1,6 +1,7 @@
 import { Body } from './body.ts';
 import { dateLine } from './head/date.ts';
-import { parseHead } from './head/llhttp.ts';
+import type { HeadLines } from './head/head-lines.ts';
+import { type Parser, parseHead } from './head/llhttp.ts';
 import type { RequestHead } from './head/request-head.ts';
 import { type ResponseHead, readResponseHead, rewriteResponseHead, withLineEnds } from './head/response-head.ts';
 
@@ -78,23 +79,26 @@ export class ApplicationResponse {
       return bytes.length >= RESPONSE_HEAD_BYTES_MAX ? null : NOTHING;
     }
     this.#partial = EMPTY;
-    const head = readResponseHead(bytes, parsed.parser, this.#request);
+    const { parser } = parsed;
+    const head = readResponseHead(parser, this.#request);
     // What the client still sends of its request would be taken for a tunnel's first bytes.
     const mayUpgrade = this.#request.upgrade && requestComplete;
     if (head === null || (head.status === 101 && !mayUpgrade)) {
-      parsed.parser.release();
+      parser.release();
       return null;
     }
     if (head.status < 200 && head.status !== 101) {
-      parsed.parser.release();
-      return this.#interim(bytes, parsed.bytes, head);
+      const taken = this.#interim(parser.lines, parsed.bytes, head);
+      parser.release();
+      return taken;
     }
     this.#head = head;
     this.status = head.status;
-    this.#body = new Body(head.framing, head.contentLength, parsed.parser);
+    const body = new Body(head.framing, head.contentLength, parser);
+    this.#body = body;
     this.#unchunks = this.#request.http10 && head.framing === 'chunked';
     this.#closes = closing || this.#unchunks || head.framing === 'until-close';
-    return this.#begin(bytes, parsed.bytes, head, this.#body);
+    return this.#begin(parser, parsed.bytes, head, body);
   }
 
   /** What it says in its trailers about the application's limit; null: nothing. */
@@ -113,28 +117,32 @@ export class ApplicationResponse {
     this.#body?.release();
   }
 
-  #interim(bytes: Buffer, headBytes: number, { start, status }: ResponseHead): Taken {
+  #interim(lines: HeadLines, headBytes: number, { start, status }: ResponseHead): Taken {
+    const { bytes } = lines;
     const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
     // An HTTP/1.0 client does not know interim responses (RFC 9110 section 15.2).
     if (this.#request.http10 || (status === 100 && this.continueSaid)) return { bytes: null, rest };
     this.interim = true;
-    return { bytes: rewriteResponseHead(bytes, headBytes, start, '', 0), rest };
+    return { bytes: rewriteResponseHead(lines, headBytes, start, '', 0), rest };
   }
 
   /** The head, and the part of the body that came with it if that is small. */
-  #begin(bytes: Buffer, headBytes: number, { start, dated }: ResponseHead, body: Body): Taken | null {
+  #begin(parser: Parser, headBytes: number, { start, dated }: ResponseHead, body: Body): Taken | null {
+    const { bytes } = parser.lines;
     this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
     const connection = this.#connectionHeader() + (dated || this.status < 200 ? '' : dateLine()) + (this.addedLines?.() ?? '');
     const restBytes = bytes.length - headBytes;
     const joins = restBytes > 0 && restBytes <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
+    const joinedBytes = joins ? restBytes : 0;
+    const head = rewriteResponseHead(parser.lines, headBytes, start, connection, joinedBytes);
+    parser.headRead(body.isCounted);
     const taken = !joins ? 0 : body.isCounted ? body.count(restBytes) : body.take(bytes.subarray(headBytes));
     if (taken < 0) return null;
     this.started = true;
     if (joins && body.complete) this.state = 'complete';
     const rest = taken === restBytes ? null : bytes.subarray(headBytes + taken);
-    if (!body.hasTrailers) return { bytes: rewriteResponseHead(bytes, headBytes, start, connection, taken), rest };
-    const head = rewriteResponseHead(bytes, headBytes, start, connection, 0);
-    return { bytes: Buffer.concat([head, body.passable(bytes.subarray(headBytes), taken)]), rest };
+    if (!body.hasTrailers) return { bytes: taken === joinedBytes ? head : head.subarray(0, head.length - joinedBytes + taken), rest };
+    return { bytes: Buffer.concat([head.subarray(0, head.length - joinedBytes), body.passable(bytes.subarray(headBytes), taken)]), rest };
   }
 
   #connectionHeader(): string {

@@ -1,7 +1,7 @@
 /** The trailer section of a chunked body (RFC 9112 section 7.1.2), and the fields that have no place in trailers. */
 
 /** A longer trailer section makes the message malformed. */
-const TRAILER_BYTES_MAX = 16_384;
+export const TRAILER_BYTES_MAX = 16_384;
 
 /**
  * RFC 9110 section 6.5.1: a field that is used for framing, routing, authentication, request modifiers, response control or for

@@ -5,11 +5,10 @@ import type { RequestHead } from './head/request-head.ts';
 export const LOOK_AGAIN_SECONDS = 2;
 
 /** A person in front of a browser opens a page: `Accept` names HTML, and nothing says that it is a part of another page. */
-export function isNavigation({ method, upgrade, framing, bytes }: RequestHead): boolean {
-  if (method !== 'GET' || upgrade || framing !== 'none') return false;
-  const lines = bytes.toString('latin1').split('\r\n');
-  const accept = headerOf(lines, 'accept');
-  const mode = headerOf(lines, 'sec-fetch-mode');
+export function isNavigation(head: RequestHead): boolean {
+  if (head.method !== 'GET' || head.upgrade || head.framing !== 'none') return false;
+  const accept = head.field('accept');
+  const mode = head.field('sec-fetch-mode');
   return accept !== null && /(^|,)\s*text\/html\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(accept) && (mode === null || mode === 'navigate');
 }
 
@@ -38,8 +37,3 @@ export const WAITING_PAGE = `<!doctype html>
 </body>
 </html>
 `;
-
-function headerOf(lines: readonly string[], name: string): string | null {
-  const line = lines.find((one) => one.slice(0, name.length + 1).toLowerCase() === `${name}:`);
-  return line === undefined ? null : line.slice(name.length + 1).trim();
-}

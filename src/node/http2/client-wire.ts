@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type FailureDomain, guard } from '../../boundary.ts';
 import type { ClientLimits } from '../../config/listener-settings.ts';
 import { ownBytes } from '../../memory/reused-reads.ts';
-import { HEADERS_MAX } from '../http1/head/head-spans.ts';
+import { HEADERS_MAX } from '../http1/head/head-lines.ts';
 import type { Allowance } from './allowance.ts';
 import { ClientAllowances } from './client-allowances.ts';
 import { ClientStream, type ResponseWire } from './client-stream.ts';

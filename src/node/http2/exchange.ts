@@ -1,7 +1,6 @@
 import { constants } from 'node:http2';
 import { Flag } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import { isGrpc, mayAwaitContinue, type RequestHead } from '../http1/head/request-head.ts';
 import { HttpVisit, type HttpVisitEvents } from '../http1/http-visit.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { Lender } from '../matching/slots.ts';
@@ -9,9 +8,9 @@ import { causeOf } from '../visits/retry-policy.ts';
 import { ApplicationSession, type SessionOwner } from './application-session.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
 import type { ClientStream } from './client-stream.ts';
-import { fieldsOf } from './exchange-fields.ts';
 import { type Fields, NO_FIELDS, only, passesInResponse, passesInTrailers } from './fields.ts';
 import { wireLimits } from './http2-limits.ts';
+import type { FieldsHead } from './request-head.ts';
 import { canRespond } from './response-fields.ts';
 import { ResponseWriter } from './response-writer.ts';
 import type { StreamOwner } from './stream-owner.ts';
@@ -22,7 +21,7 @@ const REPLAY_BYTES_MAX = 32_768;
 const GRPC_FAILURES: ReadonlySet<string> = new Set(['2', '13', '14', '15']);
 
 /** One request of HTTP/2 for an application that speaks it, too: passed on as it is. */
-export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwner {
+export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner, SessionOwner {
   readonly #client: ClientStream;
   /** The client has said all of its request. */
   #requestEnded: boolean;
@@ -41,7 +40,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   #trailers: Fields = NO_FIELDS;
 
   /** `ended`: the request has no body. */
-  constructor(client: ClientStream, head: RequestHead, ended: boolean, events: HttpVisitEvents) {
+  constructor(client: ClientStream, head: FieldsHead, ended: boolean, events: HttpVisitEvents) {
     super(head, events);
     this.#client = client;
     this.#requestEnded = ended;
@@ -55,7 +54,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
     // Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own.
-    return !isGrpc(this.head) && super.collectBody(buffers, collected);
+    return !this.head.isGrpc && super.collectBody(buffers, collected);
   }
 
   protected override collects(saysContinue: boolean): void {
@@ -128,15 +127,15 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
 
   #pass(session: ApplicationSession): void {
     if (this.#request !== null) return;
-    this.#request = session.request(fieldsOf({ ...this.head, bytes: this.timed(this.head.bytes) }), this.#hasBody, this.#responseOwner());
+    this.#request = session.request(this.head.fieldsWith(this.timeLeft), this.#hasBody, this.#responseOwner());
     if (this.#request === null) this.breakOff('bad_request', 'it can not be said in HTTP/2');
     else if (this.#hasBody) this.#passBody(this.#request);
   }
 
   /** Bytes that were read for a failed attempt go first. */
   #passBody(request: ApplicationStream): void {
-    if (!this.#requestEnded && !isGrpc(this.head)) {
-      this.pace = this.newPace(mayAwaitContinue(this.head));
+    if (!this.#requestEnded && !this.head.isGrpc) {
+      this.pace = this.newPace(this.head.mayAwaitContinue);
     }
     if (!this.#reads) {
       this.#reads = true;
@@ -299,7 +298,7 @@ export class Http2Exchange extends HttpVisit implements StreamOwner, SessionOwne
   protected override rewind(): number {
     this.pace = null;
     if (this.#hasBody && !this.#requestEnded) this.#client.pause();
-    return this.head.bytes.length + this.#replayBytes + this.#client.unreadBytes;
+    return this.head.byteLength + this.#replayBytes + this.#client.unreadBytes;
   }
 
   protected override release(): void {

@@ -1,5 +1,4 @@
-import { headerName, headerValue } from '../http1/head/headers.ts';
-import { parseHead, spans } from '../http1/head/llhttp.ts';
+import { parseHead } from '../http1/head/llhttp.ts';
 import type { ClientStream } from './client-stream.ts';
 import { Dechunker } from './dechunker.ts';
 import { passesInResponse } from './fields.ts';
@@ -41,21 +40,22 @@ export class ResponseWriter {
       this.#breakOff();
       return bytes;
     }
-    parsed.parser.release();
-    const { status } = spans;
+    const { lines } = parsed.parser;
+    const { status } = lines;
     const fields: string[] = [];
     let chunked = false;
     let length = -1;
-    for (let i = 0; i < spans.count; i++) {
-      const name = headerName(bytes, i);
+    for (let i = 0; i < lines.count; i++) {
+      const name = lines.name(i);
       if (name === 'transfer-encoding') chunked = true;
       if (!passesInResponse(name)) continue;
       // It was judged when the head was read.
-      if (name === 'content-length') length = Number(headerValue(bytes, i));
+      if (name === 'content-length') length = Number(lines.value(i));
       // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
       if (name === 'content-length' && status === 205) continue;
-      fields.push(name, withoutLines(headerValue(bytes, i)));
+      fields.push(name, withoutLines(lines.value(i)));
     }
+    parsed.parser.release();
     if (status < 200) this.#stream.inform(status, fields);
     else this.#begin(status, fields, chunked, length);
     return bytes.subarray(parsed.bytes);

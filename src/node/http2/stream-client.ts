@@ -2,21 +2,20 @@ import { PullproxyError } from '../../errors.ts';
 import type { HttpService } from '../http1/connection.ts';
 import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
-import { nextRequest } from '../http1/next-request.ts';
 import { errorResponse } from '../http1/own-responses.ts';
+import { TRAILER_BYTES_MAX } from '../http1/trailers.ts';
 import type { ClientStream } from './client-stream.ts';
 import { Http2Exchange } from './exchange.ts';
 import type { Fields } from './fields.ts';
-import { chunkOf, lastChunk, type RequestFraming, requestText } from './request-text.ts';
+import { type Http2Request, readHttp2Request } from './request-head.ts';
 import { ResponseWriter } from './response-writer.ts';
+import { StreamBody } from './stream-body.ts';
 import type { StreamOwner } from './stream-owner.ts';
 import type { WindowBudget } from './upload-windows.ts';
 
 /** What a connection of HTTP/2 needs from its node. */
 export interface Http2Service extends HttpService {
   readonly windows: WindowBudget;
-  /** The application behind this host speaks HTTP/2 itself. */
-  speaksHttp2(host: string): boolean;
 }
 
 /** One HTTP/2 stream: the client's side of one exchange, which goes on in HTTP/1.1. */
@@ -27,7 +26,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   #exchange: Exchange | null = null;
   /** Instead of an exchange, where the application speaks HTTP/2. */
   #http2Exchange: Http2Exchange | null = null;
-  #framing: RequestFraming = 'none';
+  #body = new StreamBody('none', 0);
 
   constructor(stream: ClientStream, service: Http2Service) {
     this.#stream = stream;
@@ -53,32 +52,29 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   /** Begins the exchange. `fields`: the head's names and values, one after the other; `ended`: there is no body. */
-  begin(fields: readonly string[], ended: boolean, from: ForwardedFrom): void {
+  begin(fields: Fields, ended: boolean, from: ForwardedFrom): void {
     // Reset in the same bytes that opened it: an application need not hear of it (CVE-2023-44487, rapid reset).
     if (!this.#stream.isOpen) return;
-    let next: ReturnType<typeof nextRequest>;
+    let request: Http2Request;
     try {
-      const { bytes, framing } = requestText(fields, ended);
-      this.#framing = framing;
-      next = nextRequest(bytes, this.#service.limits.headBytesMax, from);
+      request = readHttp2Request(fields, ended, from, this.#service.limits.headBytesMax);
     } catch (error) {
       if (!(error instanceof PullproxyError)) throw error;
-      next = { kind: 'refused', error };
-    }
-    if (next.kind !== 'complete') {
-      this.refuse(next.kind === 'refused' ? next.error : new PullproxyError('bad_request'), from);
+      this.refuse(error, from);
       return;
     }
-    if (this.#service.speaksHttp2(next.head.host)) {
-      next.parser.release();
-      this.#http2Exchange = new Http2Exchange(this.#stream, next.head, ended, this.#service);
-      this.#service.visit(this.#http2Exchange);
+    const route = this.#service.match(request.host);
+    if (route?.settings.protocol === 'h2c') {
+      this.#http2Exchange = new Http2Exchange(this.#stream, request.inFields(), ended, this.#service);
+      this.#service.visit(this.#http2Exchange, route);
       return;
     }
-    const exchange = new Exchange(this, this.#service, next.head, next.parser);
+    const head = request.inText();
+    this.#body = new StreamBody(head.framing, head.contentLength);
+    const exchange = new Exchange(this, this.#service, head, this.#body);
     this.#exchange = exchange;
     this.#stream.read();
-    this.#service.visit(exchange);
+    this.#service.visit(exchange, route);
   }
 
   /** Looked at now and then: a client that reads its response or sends its body too slowly occupies nothing. */
@@ -143,11 +139,13 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   // ── the stream's events ──
 
   data(piece: Buffer): void {
-    this.#requestData(this.#framing === 'chunked' ? chunkOf(piece) : piece);
+    this.#requestData(this.#body.framed(piece));
   }
 
   ended(trailers: Fields): void {
-    if (this.#framing === 'chunked') this.#requestData(lastChunk(trailers));
+    const last = this.#body.end(trailers);
+    if (last !== null && last.length > TRAILER_BYTES_MAX) this.#exchange?.breakOff('bad_request', 'too many trailers');
+    else if (last !== null) this.#requestData(last);
   }
 
   unread(bytes: number): void {

@@ -5,8 +5,6 @@ import type { VisitRecord, VisitWatcher } from './visit-record.ts';
 const HOST_CHARS_MAX = 253;
 const METHOD_CHARS_MAX = 32;
 
-const REQUEST_ID = /\r\nx-request-id:[ \t]*([^\r]*)/i;
-
 export interface AccessLogOptions {
   /** The node's id. */
   readonly node: string;
@@ -60,7 +58,7 @@ export class AccessLog implements VisitWatcher {
       instance: stream?.lender.instance,
       attempts: record.streams.length,
       node: this.#options.node,
-      requestId: head === null ? undefined : REQUEST_ID.exec(head.bytes.toString('latin1'))?.[1],
+      requestId: head?.field('x-request-id') ?? undefined,
       traceId: record.traceId ?? undefined,
       end: record.endedBy + record.phase,
       reason: record.reason ?? undefined,

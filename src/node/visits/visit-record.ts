@@ -44,8 +44,13 @@ export interface RecordedHead {
   readonly proto: string;
   /** Its `traceparent` came with it. */
   readonly traced: boolean;
-  /** The head as the application gets it. */
-  readonly bytes: Buffer;
+  readonly byteLength: number;
+  /** The target that the application is asked for. */
+  readonly target: string;
+  /** All values of the fields of this name, which is in lower case; null: there is none. */
+  field(name: string): string | null;
+  /** Writes over a part of the first field of this name, from its value's character `at` on. */
+  overwrite(name: string, at: number, text: string): void;
 }
 
 export interface VisitFacts {
@@ -143,19 +148,14 @@ export class VisitRecord {
     this.facts = facts;
     this.host = host;
     this.arrivedAt = arrivedAt;
-    this.bytesIn = facts.head?.bytes.length ?? 0;
+    this.bytesIn = facts.head?.byteLength ?? 0;
     this.#around = around;
     this.#tell('began');
   }
 
   /** Of HTTP, without the query, in which there may be secrets; null otherwise. */
   get path(): string | null {
-    const { head } = this.facts;
-    if (head === null) return null;
-    const from = head.bytes.indexOf(0x20) + 1;
-    const line = head.bytes.toString('latin1', from, from + PATH_CHARS_MAX);
-    const end = line.search(/[ ?]/);
-    return end === -1 ? line : line.slice(0, end);
+    return this.facts.head?.target.slice(0, PATH_CHARS_MAX).replace(/\?.*/, '') ?? null;
   }
 
   /** The stream that it has or had last. */

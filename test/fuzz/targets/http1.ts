@@ -1,8 +1,7 @@
 import assert from 'node:assert';
 import { PullproxyError } from '../../../src/errors.ts';
-import { Body } from '../../../src/node/http1/body.ts';
 import { parserCounts } from '../../../src/node/http1/head/llhttp.ts';
-import type { RequestHead } from '../../../src/node/http1/head/request-head.ts';
+import type { TextHead } from '../../../src/node/http1/head/request-head.ts';
 import { type NextRequest, nextRequest } from '../../../src/node/http1/next-request.ts';
 import { ApplicationResponse } from '../../../src/node/http1/response.ts';
 import { AMBIGUOUS } from '../../support/ambiguous-requests.ts';
@@ -44,7 +43,7 @@ function read(bytes: Buffer, trusted: boolean): NextRequest {
 }
 
 /** A head that goes on has one meaning, told plainly: what an application of any kind reads is what was decided here. */
-function assertPlain(head: RequestHead): void {
+function assertPlain(head: TextHead): void {
   const text = head.bytes.toString('latin1');
   assert(text.endsWith('\r\n\r\n'), 'the head ends');
   assert.equal(text.indexOf('\r\n\r\n'), text.length - 4, 'one head');
@@ -71,14 +70,13 @@ function runRequest(bytes: Buffer): void {
     if (next.kind !== 'complete') continue;
     assert(next.bytes <= bytes.length && next.bytes <= HEAD_BYTES_MAX);
     assertPlain(next.head);
-    const body = new Body(next.head.framing, next.head.contentLength, next.parser);
-    body.take(bytes.subarray(next.bytes));
-    body.release();
+    next.body.take(bytes.subarray(next.bytes));
+    next.body.release();
     // Another one of us behind this one reads the same.
     const again = nextRequest(next.head.bytes, 65_536, { origin: { address: '192.0.2.8', text: '' }, proto: 'http' });
     assert.equal(again.kind, 'complete');
     if (again.kind !== 'complete') return;
-    again.parser.release();
+    again.body.release();
     const { method, host, framing, contentLength } = again.head;
     assert.deepEqual(
       { method, host, framing, contentLength },
@@ -124,7 +122,7 @@ function runAnswer(bytes: Buffer): void {
   assert.equal(parserCounts().alive, parserCounts().pooled + 0, 'no parser is lost');
 }
 
-if (REQUEST.kind === 'complete') REQUEST.parser.release();
+if (REQUEST.kind === 'complete') REQUEST.body.release();
 
 export const REQUEST_HEAD: Target = {
   name: 'request-head',

@@ -11,7 +11,7 @@ import { AppPool } from '../../../src/linker/app-pool.ts';
 import { Tunnel } from '../../../src/node/clients/tunnel.ts';
 import { ClientConnection } from '../../../src/node/http1/connection.ts';
 import { Exchange } from '../../../src/node/http1/exchange.ts';
-import { HeadSpans } from '../../../src/node/http1/head/head-spans.ts';
+import { HeadLines } from '../../../src/node/http1/head/head-lines.ts';
 import { RequestBytes } from '../../../src/node/http1/request-bytes.ts';
 import { ApplicationResponse } from '../../../src/node/http1/response.ts';
 import { ClientStream } from '../../../src/node/http2/client-stream.ts';
@@ -115,7 +115,7 @@ async function ask(method = 'GET', body = ''): Promise<number | 'fin' | 'reset'>
 
 describe('HTTP/1.1', () => {
   test('a fault while a request head is parsed refuses that request', async () => {
-    faultOnce(HeadSpans.prototype, 'addUrl');
+    faultOnce(HeadLines.prototype, 'addUrl');
     expect(await ask()).toBe(400);
     await expectNobodyElseHarmed('visit');
   });

@@ -1,4 +1,4 @@
-/** The lines that a request's head is given on its way, as bytes. Most requests are given the same ones as the one before, but for their ids. */
+/** What a request's head is given on its way: as the bytes of lines, or as fields. Most requests are given the same as the one before, but for their ids. */
 import { randomFillSync } from 'node:crypto';
 import { urlAlphabet } from 'nanoid';
 
@@ -25,6 +25,8 @@ const POOL_BYTES = 12_288;
 const BYTES_A_REQUEST = REQUEST_ID_CHARS + (TRACE_ID_CHARS + PARENT_ID_CHARS) / 2;
 const pool = Buffer.alloc(POOL_BYTES);
 let used = POOL_BYTES;
+/** In which ids are written before they become strings. */
+const ids = Buffer.alloc(TRACE_ID_CHARS + PARENT_ID_CHARS);
 
 /** A trace context of a trace that begins here, not sampled. */
 const TRACE_BEGINS = 'traceparent: 00-';
@@ -40,7 +42,23 @@ interface Template extends Additions {
 
 let last: Template = makeTemplate({ lines: '', requestId: false, traceparent: false, via: '' });
 
-/** Valid until the next call. */
+/** What a head is given as fields, behind those that it has. */
+export function addFields(fields: string[], { requestId, traceparent, via }: Omit<Additions, 'lines'>): void {
+  drawIfUsed();
+  if (requestId) {
+    writeId(ids, 0);
+    fields.push('x-request-id', ids.toString('latin1', 0, REQUEST_ID_CHARS));
+  }
+  if (traceparent) {
+    writeHex(ids, 0, TRACE_ID_CHARS);
+    writeHex(ids, TRACE_ID_CHARS, PARENT_ID_CHARS);
+    const [trace, parent] = [ids.toString('latin1', 0, TRACE_ID_CHARS), ids.toString('latin1', TRACE_ID_CHARS)];
+    fields.push('traceparent', `00-${trace}-${parent}-00`);
+  }
+  if (via !== '') fields.push('via', `${via} pullproxy`);
+}
+
+/** Valid until the next call: it is copied at once. */
 export function addedLines(additions: Additions): Buffer {
   const isAsBefore =
     last.lines === additions.lines &&
@@ -49,16 +67,19 @@ export function addedLines(additions: Additions): Buffer {
     last.via === additions.via;
   if (!isAsBefore) last = makeTemplate(additions);
   const { bytes, requestIdAt, traceAt } = last;
-  if (used > POOL_BYTES - BYTES_A_REQUEST) {
-    randomFillSync(pool);
-    used = 0;
-  }
+  drawIfUsed();
   if (requestIdAt > 0) writeId(bytes, requestIdAt);
   if (traceAt > 0) {
     writeHex(bytes, traceAt, TRACE_ID_CHARS);
     writeHex(bytes, traceAt + TRACE_ID_CHARS + 1, PARENT_ID_CHARS);
   }
   return bytes;
+}
+
+function drawIfUsed(): void {
+  if (used <= POOL_BYTES - BYTES_A_REQUEST) return;
+  randomFillSync(pool);
+  used = 0;
 }
 
 function makeTemplate({ lines, requestId, traceparent, via }: Additions): Template {

@@ -38,24 +38,56 @@ export class Forwarding {
     return this.#said.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
   }
 
-  lines(from: ForwardedFrom, host: string): string {
+  /** With what this node adds. */
+  with(from: ForwardedFrom, host: string): Forwarded {
     const path = join(this.#said.get('x-forwarded-for'), from.origin.address);
     const elements = this.#said.get('forwarded');
-    const lines = forwardingLines(path, this.#said.get('x-forwarded-proto') ?? from.proto, this.#said.get('x-forwarded-host') ?? host);
-    return elements === undefined ? lines : `${lines}Forwarded: ${join(elements, element(from, host))}\r\n`;
+    return forwarded(
+      path,
+      this.#said.get('x-forwarded-proto') ?? from.proto,
+      this.#said.get('x-forwarded-host') ?? host,
+      elements === undefined ? '' : join(elements, element(from, host)),
+    );
   }
 }
 
 const SAID_AGAIN: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
 
-/** Of whom the last request came: the next one is often the same client's, or comes through the same proxy. */
-let last = { path: '', proto: '', host: '', lines: '' };
+/** What the application is told of the request's way here. */
+export class Forwarded {
+  readonly path: string;
+  readonly proto: string;
+  readonly host: string;
+  /** Of `Forwarded`; empty: nobody has said it. */
+  readonly elements: string;
+  /** As header lines. */
+  readonly lines: string;
 
-export function forwardingLines(path: string, proto: string, host: string): string {
-  if (path === last.path && host === last.host && proto === last.proto) return last.lines;
-  const hostLine = host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`;
-  last = { path, proto, host, lines: `X-Forwarded-For: ${path}\r\nX-Forwarded-Proto: ${proto}\r\n${hostLine}` };
-  return last.lines;
+  constructor(path: string, proto: string, host: string, elements: string) {
+    this.path = path;
+    this.proto = proto;
+    this.host = host;
+    this.elements = elements;
+    const hostLine = host === '' ? '' : `X-Forwarded-Host: ${host}\r\n`;
+    const elementsLine = elements === '' ? '' : `Forwarded: ${elements}\r\n`;
+    this.lines = `X-Forwarded-For: ${path}\r\nX-Forwarded-Proto: ${proto}\r\n${hostLine}${elementsLine}`;
+  }
+
+  /** As names and values. */
+  addTo(fields: string[]): void {
+    fields.push('x-forwarded-for', this.path, 'x-forwarded-proto', this.proto);
+    if (this.host !== '') fields.push('x-forwarded-host', this.host);
+    if (this.elements !== '') fields.push('forwarded', this.elements);
+  }
+}
+
+/** Of whom the last request came: the next one is often the same client's, or comes through the same proxy. */
+let last = new Forwarded('', '', '', '');
+
+export function forwarded(path: string, proto: string, host: string, elements = ''): Forwarded {
+  const isAsBefore = path === last.path && host === last.host && proto === last.proto && elements === last.elements;
+  if (!isAsBefore) last = new Forwarded(path, proto, host, elements);
+  return last;
 }
 
 /** RFC 7239 section 4. */

@@ -6,7 +6,7 @@
 import { METHODS } from 'node:http';
 import { createRequire } from 'node:module';
 import { internalError } from '../../../boundary.ts';
-import { HeadSpans } from './head-spans.ts';
+import { HeadLines } from './head-lines.ts';
 
 /** The few words of WebAssembly that are needed; its full types belong to browsers. */
 declare const WebAssembly: {
@@ -51,9 +51,6 @@ const STAND_IN = Buffer.from('POST');
 /** Idle parsers kept for the next messages. */
 const POOL_MAX = 1_024;
 
-/** Of the head that was parsed last, in the buffer given to `parseHead`; overwritten by the next call. */
-export const spans = new HeadSpans();
-
 export type HeadResult =
   | { readonly kind: 'complete'; readonly bytes: number; readonly parser: Parser }
   | { readonly kind: 'incomplete' }
@@ -61,17 +58,8 @@ export type HeadResult =
 
 const INCOMPLETE: HeadResult = { kind: 'incomplete' };
 
-let inputBase = 0;
-let collecting = false;
-let messageComplete = false;
-/** The chunk that is being followed, and where its content goes when somebody wants it without framing. */
-let followed: Buffer | null = null;
-/** Where the first trailer field of the followed chunk begins; -1: it has none. */
-let trailerAt = -1;
-let content: Buffer[] | null = null;
-/** How much content the followed chunk has, and in how many pieces the parser has reported it. */
-let contentBytes = 0;
-let contentPieces = 0;
+/** Within a call of llhttp_execute: whose it is. */
+let executing: Parser | null = null;
 let alive = 0;
 
 const wasm = instantiate();
@@ -86,31 +74,16 @@ function instantiate(): Exports {
     env: {
       wasm_on_message_begin: () => OK,
       wasm_on_status: () => OK,
-      wasm_on_body: bounded((_parser: number, at: number, length: number) => {
-        contentBytes += length;
-        contentPieces++;
-        if (content !== null && followed !== null) content.push(followed.subarray(at - inputBase, at - inputBase + length));
-        return OK;
-      }),
-      wasm_on_url: bounded((_parser: number, at: number, length: number) => {
-        spans.addUrl(at - inputBase, length);
-        return OK;
-      }),
-      wasm_on_header_field: bounded((_parser: number, at: number, length: number) => {
-        if (collecting) spans.addName(at - inputBase, length);
-        else if (trailerAt === -1) trailerAt = at - inputBase;
-        return OK;
-      }),
-      wasm_on_header_value: bounded((_parser: number, at: number, length: number) => {
-        if (collecting) spans.addValue(at - inputBase, length);
-        return OK;
-      }),
+      wasm_on_body: bounded((parser, at, length) => parser.onBody(at, length)),
+      wasm_on_url: bounded((parser, at, length) => parser.onUrl(at, length)),
+      wasm_on_header_field: bounded((parser, at, length) => parser.onName(at, length)),
+      wasm_on_header_value: bounded((parser, at, length) => parser.onValue(at, length)),
       wasm_on_headers_complete: (_parser: number, status: number) => {
-        spans.status = status;
+        if (executing !== null) executing.lines.status = status;
         return PAUSED;
       },
       wasm_on_message_complete: () => {
-        messageComplete = true;
+        if (executing !== null) executing.isComplete = true;
         return PAUSED;
       },
     },
@@ -119,10 +92,11 @@ function instantiate(): Exports {
 }
 
 /** An error in a callback must not unwind through WebAssembly, whose stack would not be restored: it makes the message malformed. */
-function bounded(callback: (parser: number, at: number, length: number) => number): typeof callback {
-  return (parser, at, length) => {
+function bounded(callback: (parser: Parser, at: number, length: number) => void) {
+  return (_pointer: number, at: number, length: number): number => {
     try {
-      return callback(parser, at, length);
+      callback(executing as Parser, at, length);
+      return OK;
     } catch (error) {
       internalError('visit', error);
       return FAILED;
@@ -136,14 +110,29 @@ function load(bytes: Buffer, start: number, end: number): void {
 
 /** One llhttp state: taken from a pool for a head, kept for the message only when its body is chunked. */
 export class Parser {
-  readonly pointer: number;
   readonly type: number;
+  /** Of the head that it has parsed. */
+  readonly lines = new HeadLines();
   /** The request's method where llhttp does not know it and read another one in its place. */
   unknownMethod: string | null = null;
+  /** Whether the last `follow` came to the end of the message. */
+  isComplete = false;
+  /** Where in the chunk of the last `follow` the first trailer field begins; -1: it has none. */
+  trailerAt = -1;
+  /** Content in the chunk of the last `follow`, and in how many pieces it was. */
+  contentBytes = 0;
+  contentPieces = 0;
+  readonly #pointer: number;
+  /** The address in the input of what is at offset 0 of the bytes. */
+  #base = 0;
+  #readsHead = false;
+  /** The chunk that is being followed, and where its content goes when somebody wants it without framing. */
+  #followed: Buffer | null = null;
+  #contents: Buffer[] | null = null;
 
   constructor(type: number) {
     this.type = type;
-    this.pointer = wasm.llhttp_alloc(type);
+    this.#pointer = wasm.llhttp_alloc(type);
     // The WASM heap may have grown and moved: nothing else allocates in it.
     if (memory.length === 0) memory = new Uint8Array(wasm.memory.buffer);
     alive++;
@@ -157,15 +146,38 @@ export class Parser {
   /** Of a request. */
   get method(): string {
     if (this.unknownMethod !== null) return this.unknownMethod;
-    const number = wasm.llhttp_get_method(this.pointer);
+    const number = wasm.llhttp_get_method(this.#pointer);
     methodNames[number] ??= cString(wasm.llhttp_method_name(number));
     return methodNames[number];
   }
 
   /** 1.0 or 1.1 as a minor version; -1: neither. */
   get minorVersion(): number {
-    const minor = wasm.llhttp_get_http_minor(this.pointer);
-    return wasm.llhttp_get_http_major(this.pointer) === 1 && minor <= 1 ? minor : -1;
+    const minor = wasm.llhttp_get_http_minor(this.#pointer);
+    return wasm.llhttp_get_http_major(this.#pointer) === 1 && minor <= 1 ? minor : -1;
+  }
+
+  /** Reads a head. Returns llhttp's code. */
+  readHead(bytes: Buffer): number {
+    let code = this.#execute(bytes, 0, HEAD_PIECE_BYTES);
+    if (code === OK || code === PAUSED || this.type !== TYPE_REQUEST) return code;
+    const method = unknownMethodOf(bytes);
+    if (method === 'incomplete') return OK;
+    if (method === null) return code;
+    wasm.llhttp_reset(this.#pointer);
+    memory.set(STAND_IN, input);
+    executing = this;
+    code = wasm.llhttp_execute(this.#pointer, input, STAND_IN.length);
+    this.unknownMethod = method;
+    return code === OK ? this.#execute(bytes, method.length, HEAD_PIECE_BYTES) : code;
+  }
+
+  get headBytes(): number {
+    return wasm.llhttp_get_error_pos(this.#pointer) - this.#base;
+  }
+
+  get reason(): string {
+    return cString(wasm.llhttp_get_error_reason(this.#pointer));
   }
 
   /**
@@ -173,61 +185,76 @@ export class Parser {
    * afterwards; -1 when the body is malformed. The content without chunk framing is added to `contents`, as parts of `chunk`.
    */
   follow(chunk: Buffer, contents: Buffer[] | null): number {
-    followed = chunk;
-    content = contents;
-    messageComplete = false;
-    trailerAt = -1;
-    contentBytes = contentPieces = 0;
-    const bytes = this.#execute(chunk);
-    followed = content = null;
-    return bytes;
+    this.#followed = chunk;
+    this.#contents = contents;
+    this.trailerAt = -1;
+    this.contentBytes = this.contentPieces = 0;
+    const code = this.#execute(chunk, 0, INPUT_BYTES);
+    this.#followed = this.#contents = null;
+    if (this.isComplete) return wasm.llhttp_get_error_pos(this.#pointer) - this.#base;
+    return code === OK ? chunk.length : -1;
   }
 
-  /** Whether the last `follow`, of this parser, came to the end of the message. */
-  get isComplete(): boolean {
-    return messageComplete;
-  }
-
-  /** Where in the chunk of the last `follow`, of this parser, the first trailer field begins; -1: it has none. */
-  get trailerAt(): number {
-    return trailerAt;
-  }
-
-  /** Content in the chunk of the last `follow`, of this parser. */
-  get contentBytes(): number {
-    return contentBytes;
-  }
-
-  /** In how many pieces it was. */
-  get contentPieces(): number {
-    return contentPieces;
-  }
-
-  #execute(chunk: Buffer): number {
-    for (let at = 0; at < chunk.length; at += INPUT_BYTES) {
-      const end = Math.min(chunk.length, at + INPUT_BYTES);
-      load(chunk, at, end);
-      inputBase = input - at;
-      const code = wasm.llhttp_execute(this.pointer, input, end - at);
-      if (messageComplete) return at + wasm.llhttp_get_error_pos(this.pointer) - input;
-      if (code !== OK) return -1;
+  /** Shows llhttp what comes from offset `from` on, in pieces. */
+  #execute(bytes: Buffer, from: number, pieceBytes: number): number {
+    this.isComplete = false;
+    this.#readsHead = this.#followed === null;
+    if (this.#readsHead) this.lines.clear(bytes);
+    const end = this.#readsHead ? Math.min(bytes.length, INPUT_BYTES) : bytes.length;
+    let code = OK;
+    for (let at = from; at < end && code === OK; at += pieceBytes) {
+      const next = Math.min(end, at + pieceBytes);
+      load(bytes, at, next);
+      this.#base = input - at;
+      executing = this;
+      code = wasm.llhttp_execute(this.#pointer, input, next - at);
     }
-    return chunk.length;
+    executing = null;
+    return code;
   }
 
-  /** After a head: goes on with the body. */
+  // ── llhttp's calls, with addresses in the input ──
+
+  onUrl(at: number, length: number): void {
+    this.lines.addUrl(at - this.#base, length);
+  }
+
+  onName(at: number, length: number): void {
+    if (this.#readsHead) this.lines.addName(at - this.#base, length);
+    else if (this.trailerAt === -1) this.trailerAt = at - this.#base;
+  }
+
+  onValue(at: number, length: number): void {
+    if (this.#readsHead) this.lines.addValue(at - this.#base, length);
+  }
+
+  onBody(at: number, length: number): void {
+    this.contentBytes += length;
+    this.contentPieces++;
+    const start = at - this.#base;
+    if (this.#followed !== null) this.#contents?.push(this.#followed.subarray(start, start + length));
+  }
+
+  /** After a head: goes on with a chunked body. */
   resume(): void {
-    wasm.llhttp_resume(this.pointer);
+    wasm.llhttp_resume(this.#pointer);
+  }
+
+  /** Its head was read. `isOver`: no chunked body follows that it is needed for. */
+  headRead(isOver: boolean): void {
+    if (isOver) this.release();
+    else this.lines.clear();
   }
 
   release(): void {
     this.unknownMethod = null;
+    this.lines.clear();
     const pool = pools[this.type] as Parser[];
     if (pool.length < POOL_MAX) {
-      wasm.llhttp_reset(this.pointer);
+      wasm.llhttp_reset(this.#pointer);
       pool.push(this);
     } else {
-      wasm.llhttp_free(this.pointer);
+      wasm.llhttp_free(this.#pointer);
       alive--;
     }
   }
@@ -240,22 +267,6 @@ export function parserCounts(): { alive: number; pooled: number } {
 
 function cString(pointer: number): string {
   return Buffer.from(memory.subarray(pointer, memory.indexOf(0, pointer))).toString('latin1');
-}
-
-/** Shows the parser the bytes of a head from offset `from` on. Returns llhttp's code. */
-function executeHead(parser: Parser, bytes: Buffer, from: number, before: number): number {
-  const end = Math.min(bytes.length, INPUT_BYTES);
-  spans.clear();
-  collecting = true;
-  let code = before;
-  for (let at = from; at < end && code === OK; at += HEAD_PIECE_BYTES) {
-    const next = Math.min(end, at + HEAD_PIECE_BYTES);
-    load(bytes, at, next);
-    inputBase = input - at;
-    code = wasm.llhttp_execute(parser.pointer, input, next - at);
-  }
-  collecting = false;
-  return code;
 }
 
 /**
@@ -271,34 +282,15 @@ function unknownMethodOf(bytes: Buffer): string | 'incomplete' | null {
 }
 
 /**
- * Parses the head at the beginning of `bytes`; its offsets are in `spans` until the next call. A head that is not complete is to be
- * parsed again, from its first byte, when more is there. The caller owns the parser of a complete head.
+ * Parses the head at the beginning of `bytes`. A head that is not complete is to be parsed again, from its first byte, when more is there.
+ * The caller owns the parser of a complete head, with the head's lines in it.
  */
 export function parseHead(kind: 'request' | 'response', bytes: Buffer): HeadResult {
   const type = kind === 'request' ? TYPE_REQUEST : TYPE_RESPONSE;
   const parser = (pools[type] as Parser[]).pop() ?? new Parser(type);
-  let code = executeHead(parser, bytes, 0, OK);
-  if (code !== OK && code !== PAUSED && kind === 'request') {
-    const method = unknownMethodOf(bytes);
-    if (method === 'incomplete') {
-      parser.release();
-      return INCOMPLETE;
-    }
-    if (method !== null) {
-      wasm.llhttp_reset(parser.pointer);
-      memory.set(STAND_IN, input);
-      inputBase = input;
-      code = wasm.llhttp_execute(parser.pointer, input, STAND_IN.length);
-      code = executeHead(parser, bytes, method.length, code);
-      parser.unknownMethod = method;
-    }
-  }
-  if (code === PAUSED) return { kind: 'complete', bytes: wasm.llhttp_get_error_pos(parser.pointer) - inputBase, parser };
-  if (code === OK) {
-    parser.release();
-    return INCOMPLETE;
-  }
-  const reason = cString(wasm.llhttp_get_error_reason(parser.pointer));
+  const code = parser.readHead(bytes);
+  if (code === PAUSED) return { kind: 'complete', bytes: parser.headBytes, parser };
+  const reason = code === OK ? '' : parser.reason;
   parser.release();
-  return { kind: 'invalid', reason };
+  return code === OK ? INCOMPLETE : { kind: 'invalid', reason };
 }

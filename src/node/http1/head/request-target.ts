@@ -1,5 +1,5 @@
 import { PullproxyError } from '../../../errors.ts';
-import { spans } from './llhttp.ts';
+import type { HeadLines } from './head-lines.ts';
 
 export interface Target {
   /** The target for the application; null: unchanged. */
@@ -16,11 +16,10 @@ const ASTERISK = 0x2a;
 const HASH = 0x23;
 
 /**
- * The target of the head that was parsed last (RFC 9112 section 3.2).
+ * The target of a head (RFC 9112 section 3.2).
  * @throws PullproxyError bad_request when it is of no form that a server of requests gets.
  */
-export function readTarget(bytes: Buffer, method: string): Target {
-  const { urlStart, urlEnd } = spans;
+export function readTarget({ bytes, urlStart, urlEnd }: HeadLines, method: string): Target {
   // The parser lets several spaces pass, and RTSP and ICE: those write another name in front of their version.
   const usual = bytes[urlStart - 2] !== SPACE && bytes[urlEnd] === SPACE && bytes[urlEnd + 1] === LETTER_H;
   if (!usual) throw new PullproxyError('bad_request', 'malformed request line');

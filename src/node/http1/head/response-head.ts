@@ -1,16 +1,7 @@
 import type { Framing } from '../body.ts';
-import {
-  assembleHead,
-  contentLengthAt,
-  headerName,
-  headerValue,
-  isChunked,
-  knownHeader,
-  listMembers,
-  offersBinding,
-  removal,
-} from './headers.ts';
-import { type Parser, spans } from './llhttp.ts';
+import type { HeadLines } from './head-lines.ts';
+import { bindsConnection, listMembers } from './headers.ts';
+import type { Parser } from './llhttp.ts';
 import type { RequestHead } from './request-head.ts';
 
 /** The facts of an application's response for the proxy. */
@@ -34,14 +25,13 @@ const CRLF = Buffer.from('\r\n');
 /** What answers said last, and the next one probably says, too. */
 let lastConnection = '';
 
-/** Reads the head that was parsed last and marks its hop-by-hop headers for removal; null when it can't be understood in one way. */
-export function readResponseHead(bytes: Buffer, parser: Parser, request: RequestHead): ResponseHead | null {
-  const status = spans.status;
-  const { minorVersion } = parser;
+/** Reads the head that `parser` has parsed and removes its hop-by-hop headers; null when it can't be understood in one way. */
+export function readResponseHead({ lines, minorVersion }: Parser, request: RequestHead): ResponseHead | null {
+  const { status } = lines;
   // Statuses above 599 mean nothing (RFC 9110 section 15). They pass, but Node can't say them in HTTP/2.
   const statusMax = request.version === '2.0' ? 599 : 999;
-  if (spans.tooMany || status < 100 || status > statusMax || minorVersion === -1) return null;
-  const start = statusLineAt(bytes);
+  if (lines.tooMany || status < 100 || status > statusMax || minorVersion === -1) return null;
+  const start = statusLineAt(lines.bytes);
   if (start === -1) return null;
   // Such a response has no body, and a header that speaks of one is misread by some (RFC 9110 section 8.6, RFC 9112 section 6.1).
   const bodiless = status < 200 || status === 204;
@@ -51,50 +41,49 @@ export function readResponseHead(bytes: Buffer, parser: Parser, request: Request
   // The next client on this connection would be taken for the user who authenticates now.
   let binding = request.bindsConnection;
   let connection = NO_MEMBERS;
-  removal.clear();
-  for (let i = 0; i < spans.count; i++) {
-    switch (knownHeader(bytes, i)) {
+  for (let i = 0; i < lines.count; i++) {
+    switch (lines.known(i)) {
       case 'content-length':
-        contentLength = contentLengthAt(bytes, i);
+        contentLength = lines.contentLength(i);
         if (contentLength < 0) return null;
-        if (bodiless) removal.add(i);
+        if (bodiless) lines.remove(i);
         break;
       case 'transfer-encoding':
-        if (chunked || !isChunked(bytes, i)) return null;
+        if (chunked || !lines.isChunked(i)) return null;
         chunked = true;
-        if (bodiless || request.http10) removal.add(i);
+        if (bodiless || request.http10) lines.remove(i);
         break;
       case 'trailer':
-        if (request.http10) removal.add(i);
+        if (request.http10) lines.remove(i);
         break;
       case 'date':
         dated = true;
         break;
       case 'www-authenticate':
       case 'proxy-authenticate':
-        binding ||= offersBinding(bytes, i);
+        binding ||= bindsConnection(lines.value(i));
         break;
       case 'persistent-auth':
         binding = true;
         break;
       case 'connection':
-        lastConnection = headerValue(bytes, i, lastConnection);
+        lastConnection = lines.value(i, lastConnection);
         connection = connection.length === 0 ? listMembers(lastConnection) : [...connection, ...listMembers(lastConnection)];
-        removal.add(i);
+        lines.remove(i);
         break;
       case 'keep-alive':
       case 'proxy-connection':
       // The linker has read it.
       case 'pullproxy-concurrency':
-        removal.add(i);
+        lines.remove(i);
         break;
       case 'upgrade':
-        if (status !== 101 && status !== 426) removal.add(i);
+        if (status !== 101 && status !== 426) lines.remove(i);
         break;
       default:
     }
   }
-  removeNamed(bytes, connection);
+  removeNamed(lines, connection);
   return {
     status,
     contentLength: Math.max(0, contentLength),
@@ -113,12 +102,12 @@ function framingOf(status: number, method: string, chunked: boolean, contentLeng
   return 'until-close';
 }
 
-function removeNamed(bytes: Buffer, connection: readonly string[]): void {
+function removeNamed(lines: HeadLines, connection: readonly string[]): void {
   for (const member of connection) {
     if (member === 'close' || member === 'keep-alive' || member === 'upgrade') continue;
-    for (let i = 0; i < spans.count; i++) {
-      const name = headerName(bytes, i);
-      if (name === member && name !== 'content-length' && name !== 'transfer-encoding') removal.add(i);
+    for (let i = 0; i < lines.count; i++) {
+      const name = lines.name(i);
+      if (name === member && name !== 'content-length' && name !== 'transfer-encoding') lines.remove(i);
     }
   }
 }
@@ -157,9 +146,9 @@ export function withLineEnds(bytes: Buffer): Buffer | null {
 }
 
 /** The head as the client gets it, under our own HTTP version (RFC 9110 section 6.2), with the first bytes of the body that follow it. */
-export function rewriteResponseHead(bytes: Buffer, headBytes: number, start: number, added: string, bodyBytes: number): Buffer {
-  const lines = added === '' ? null : Buffer.from(added, 'latin1');
+export function rewriteResponseHead(lines: HeadLines, headBytes: number, start: number, added: string, bodyBytes: number): Buffer {
+  const more = added === '' ? null : Buffer.from(added, 'latin1');
   const last = VERSION.length - 1;
-  if (bytes[start + last] === VERSION[last]) return assembleHead(bytes, headBytes, '', start, lines, bodyBytes);
-  return assembleHead(bytes, headBytes, VERSION.toString('latin1'), start + VERSION.length, lines, bodyBytes);
+  if (lines.bytes[start + last] === VERSION[last]) return lines.assemble(headBytes, '', start, more, bodyBytes);
+  return lines.assemble(headBytes, VERSION.toString('latin1'), start + VERSION.length, more, bodyBytes);
 }

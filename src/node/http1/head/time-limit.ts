@@ -27,12 +27,11 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, 
  * `header`: the one that the route names, in lower case. A value that can't be read is no limit, and passes as it came. Where a header is there
  * more than once the first one counts.
  */
-export function timeLimitsOf({ bytes, saysGrpcTimeout }: RequestHead, header: string | null): readonly TimeLimit[] {
-  const names = saysGrpcTimeout && header !== GRPC_TIMEOUT ? [GRPC_TIMEOUT, header] : [header];
-  const lines = bytes.toString('latin1').split('\r\n');
+export function timeLimitsOf(head: RequestHead, header: string | null): readonly TimeLimit[] {
+  const names = head.saysGrpcTimeout && header !== GRPC_TIMEOUT ? [GRPC_TIMEOUT, header] : [header];
   return names.flatMap((name) => {
-    const line = name === null ? undefined : lines.find((one) => isOf(one, name));
-    return name === null || line === undefined ? [] : (readLimit(name, line.slice(name.length + 1).trim()) ?? []);
+    const [value] = (name === null ? null : head.field(name))?.split(', ', 1) ?? [];
+    return name === null || value === undefined ? [] : (readLimit(name, value) ?? []);
   });
 }
 
@@ -47,14 +46,21 @@ function readLimit(name: string, value: string): TimeLimit | null {
   return { name, form, ms: Number(number) * (UNIT_MS[unit ?? 'ms'] ?? 1) };
 }
 
-/** The request's first bytes, in which each limit is less by what has passed. */
-export function withTimeLeft(bytes: Buffer, limits: readonly TimeLimit[], passedMs: number): Buffer {
+/** The limits, each less by what has passed: names and values. */
+export function timeLeft(limits: readonly TimeLimit[], passedMs: number): string[] {
+  return limits.flatMap(({ name, form, ms }) => [name, written(form, Math.max(0, ms - passedMs))]);
+}
+
+/** A request's first bytes with these names and values in the place of its own. */
+export function withFields(bytes: Buffer, fields: readonly string[]): Buffer {
+  if (fields.length === 0) return bytes;
   const headEnd = bytes.indexOf('\r\n\r\n');
+  const isReplaced = (line: string): boolean => fields.some((name, i) => i % 2 === 0 && isOf(line, name));
   const lines = bytes
     .toString('latin1', 0, headEnd)
     .split('\r\n')
-    .filter((line) => !limits.some(({ name }) => isOf(line, name)));
-  for (const limit of limits) lines.push(`${limit.name}: ${written(limit.form, Math.max(0, limit.ms - passedMs))}`);
+    .filter((line) => !isReplaced(line));
+  for (let i = 0; i < fields.length; i += 2) lines.push(`${fields[i]}: ${fields[i + 1]}`);
   return Buffer.concat([Buffer.from(lines.join('\r\n'), 'latin1'), bytes.subarray(headEnd)]);
 }
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { constants } from 'node:http2';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { HEADERS_MAX } from '../../../../src/node/http1/head/head-spans.ts';
+import { HEADERS_MAX } from '../../../../src/node/http1/head/head-lines.ts';
 import { HTTP2_LIMITS } from '../../../../src/node/http2/http2-limits.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';

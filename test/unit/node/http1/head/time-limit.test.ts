@@ -1,14 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { deadlineHeader } from '../../../../../src/config/deadline-header.ts';
-import type { RequestHead } from '../../../../../src/node/http1/head/request-head.ts';
-import { timeLimitsOf, withTimeLeft } from '../../../../../src/node/http1/head/time-limit.ts';
+import { timeLeft, timeLimitsOf, withFields } from '../../../../../src/node/http1/head/time-limit.ts';
+import { nextRequest } from '../../../../../src/node/http1/next-request.ts';
 
 const START = 'GET / HTTP/1.1\r\nHost: a';
 
 function limits(lines: string, header: string | null) {
   const bytes = Buffer.from(`${START}\r\n${lines}\r\n`, 'latin1');
-  const head = { bytes, saysGrpcTimeout: /grpc-timeout/i.test(lines) } as RequestHead;
-  return { bytes, found: timeLimitsOf(head, header) };
+  const next = nextRequest(bytes, 4_096, { origin: { address: '192.0.2.1', text: '' }, proto: 'http' });
+  if (next.kind !== 'complete') throw new Error(next.kind);
+  return { bytes, found: timeLimitsOf(next.head, header) };
 }
 
 describe('what a request says of its time', () => {
@@ -53,7 +54,7 @@ describe('what a request says of its time', () => {
   ])('%j after so many ms is said again once', (lines, header, passedMs, expected) => {
     const { bytes, found } = limits(`A: 1\r\n${lines}B: 2\r\n`, header);
     const body = Buffer.from('x-timeout: 7\r\n\r\nbody');
-    const said = withTimeLeft(Buffer.concat([bytes, body]), found, passedMs).toString('latin1');
+    const said = withFields(Buffer.concat([bytes, body]), timeLeft(found, passedMs)).toString('latin1');
     expect(said).toBe(`${START}\r\nA: 1\r\nB: 2\r\n${expected}\r\n\r\n${body.toString()}`);
   });
 
