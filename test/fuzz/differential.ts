@@ -14,8 +14,9 @@ import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util';
 import { freePort } from '../../src/linker/free-port.ts';
 import { accepts, Children } from '../bench/children.ts';
+import { Type } from '../support/http2-frames.ts';
 import { readInputs } from './corpus.ts';
-import { bytesOf, END_STREAM, FrameScanner, PREFACE, parseScript, type Step, Type } from './http2/script.ts';
+import { bytesOf, END_STREAM, FrameScanner, PREFACE, parseScript, type Step } from './http2/script.ts';
 import { startHttpApp, TAG, tagOf } from './meaning-apps.ts';
 import { mutate, randomOf } from './mutate.ts';
 import { Stage } from './stage.ts';

@@ -4,7 +4,8 @@ import { createServer as createHttp, type IncomingMessage, type ServerResponse }
 import { performServerHandshake, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { END_STREAM, type Field, FrameScanner, PREFACE, Type } from './http2/script.ts';
+import { Type } from '../support/http2-frames.ts';
+import { END_STREAM, type Field, FrameScanner, PREFACE } from './http2/script.ts';
 
 /** One request as an application understood it. */
 export interface GotRequest {

@@ -1,6 +1,7 @@
 /** A client of HTTP/2 that speaks in frames, and remembers what it was told of each stream. */
 import { eventually } from './eventually.ts';
-import { connectFrames, FrameType, frame } from './http2-client.ts';
+import { connectFrames } from './http2-client.ts';
+import { frameBytes, Type } from './http2-frames.ts';
 import type { RawSocket } from './raw-socket.ts';
 
 const END_STREAM = 1;
@@ -54,15 +55,15 @@ export class FrameTalk {
   }
 
   headers(stream: number, block: Buffer, flags = END_STREAM): void {
-    this.client.send(frame(FrameType.HEADERS, END_HEADERS | flags, stream, block));
+    this.client.send(frameBytes(Type.HEADERS, END_HEADERS | flags, stream, block));
   }
 
   data(stream: number, content: Buffer | string, flags = 0): void {
-    this.client.send(frame(FrameType.DATA, flags, stream, Buffer.from(content)));
+    this.client.send(frameBytes(Type.DATA, flags, stream, Buffer.from(content)));
   }
 
   reset(stream: number): void {
-    this.client.send(frame(FrameType.RST_STREAM, 0, stream, Buffer.from([0, 0, 0, 8])));
+    this.client.send(frameBytes(Type.RST_STREAM, 0, stream, Buffer.from([0, 0, 0, 8])));
   }
 
   async #listen(): Promise<void> {
@@ -71,14 +72,14 @@ export class FrameTalk {
       const payload = await this.client.take(head.readUIntBE(0, 3));
       const [type, flags, stream] = [head[3], head[4] as number, head.readUInt32BE(5)];
       const told = this.of(stream);
-      if (type === FrameType.HEADERS || type === FrameType.DATA) told.afterReset ||= told.reset !== null;
-      if (type === FrameType.HEADERS) told.status ??= STATUSES[payload[payload[0] === TABLE_SIZE_0 ? 1 : 0] as number] ?? 0;
-      if (type === FrameType.DATA) told.bytes += payload.length;
-      if (type === FrameType.RST_STREAM) told.reset ??= payload.readUInt32BE(0);
-      if (type === FrameType.WINDOW_UPDATE) told.credit += payload.readUInt32BE(0);
-      if (type === FrameType.GOAWAY) this.goAway = payload.readUInt32BE(4);
-      if (type === FrameType.PING) this.pongs++;
-      const ends = (type === FrameType.HEADERS || type === FrameType.DATA) && (flags & END_STREAM) !== 0;
+      if (type === Type.HEADERS || type === Type.DATA) told.afterReset ||= told.reset !== null;
+      if (type === Type.HEADERS) told.status ??= STATUSES[payload[payload[0] === TABLE_SIZE_0 ? 1 : 0] as number] ?? 0;
+      if (type === Type.DATA) told.bytes += payload.length;
+      if (type === Type.RST_STREAM) told.reset ??= payload.readUInt32BE(0);
+      if (type === Type.WINDOW_UPDATE) told.credit += payload.readUInt32BE(0);
+      if (type === Type.GOAWAY) this.goAway = payload.readUInt32BE(4);
+      if (type === Type.PING) this.pongs++;
+      const ends = (type === Type.HEADERS || type === Type.DATA) && (flags & END_STREAM) !== 0;
       told.complete ||= ends;
     }
   }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { FrameDecoder } from '../../src/node/http2/frame-decoder.ts';
-import { FrameFlag, FrameType } from '../../src/node/http2/frames.ts';
+import { Flag, Type } from './http2-frames.ts';
 
 const PREFACE_BYTES = 24;
 
@@ -21,8 +21,8 @@ export async function blocksOf(requests: readonly Record<string, string | string
   const nothing = (): void => {};
   const decoder = new FrameDecoder({
     frame: (type, flags, _stream, payload) => {
-      if (type === FrameType.HEADERS || type === FrameType.CONTINUATION) block.push(Buffer.from(payload));
-      if (block.length === 0 || (flags & FrameFlag.END_HEADERS) === 0) return;
+      if (type === Type.HEADERS || type === Type.CONTINUATION) block.push(Buffer.from(payload));
+      if (block.length === 0 || (flags & Flag.END_HEADERS) === 0) return;
       blocks.push(Buffer.concat(block));
       block = [];
       if (blocks.length === requests.length) done.resolve();

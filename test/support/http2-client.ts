@@ -1,6 +1,7 @@
 /** Clients of HTTP/2: Node's own, and one that speaks in frames, for what no client would send. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
+import { frameBytes, Type } from './http2-frames.ts';
 import { connectClient } from './raw-client.ts';
 import type { RawSocket } from './raw-socket.ts';
 
@@ -45,27 +46,6 @@ export async function askHttp2(session: ClientHttp2Session, headers: OutgoingHtt
   return { status: Number(answer[':status']), headers: answer, text: Buffer.concat(chunks).toString('latin1'), trailers };
 }
 
-export const FrameType = {
-  DATA: 0,
-  HEADERS: 1,
-  RST_STREAM: 3,
-  SETTINGS: 4,
-  PING: 6,
-  GOAWAY: 7,
-  WINDOW_UPDATE: 8,
-  CONTINUATION: 9,
-} as const;
-
-/** One frame (RFC 9113 section 4.1). */
-export function frame(type: number, flags: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
-
 /** Fields without compression (RFC 7541 section 6.2.2). Each name and value is shorter than 127 bytes. */
 export function literals(fields: Readonly<Record<string, string>>): Buffer {
   return Buffer.concat(
@@ -82,7 +62,7 @@ export function literals(fields: Readonly<Record<string, string>>): Buffer {
 export async function connectFrames(port: number): Promise<RawSocket> {
   const client = await connectClient(port);
   client.send('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-  client.send(frame(FrameType.SETTINGS, 0, 0));
+  client.send(frameBytes(Type.SETTINGS, 0, 0));
   return client;
 }
 
@@ -91,6 +71,6 @@ export async function goAwayCode(client: RawSocket): Promise<number> {
   for (;;) {
     const head = await client.take(9);
     const payload = await client.take(head.readUIntBE(0, 3));
-    if (head[3] === FrameType.GOAWAY) return payload.readUInt32BE(4);
+    if (head[3] === Type.GOAWAY) return payload.readUInt32BE(4);
   }
 }

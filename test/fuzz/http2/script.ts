@@ -15,24 +15,11 @@
  *     wait                                           what was said so far is read first
  *     fin | rst                                      the connection's end
  */
-import { frame } from '../../support/http2-client.ts';
+import { frameBytes, Type } from '../../support/http2-frames.ts';
 
 export const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 const CHARS_MAX = 100_000;
 const SCRIPT_LINES_MAX = 200;
-
-export const Type = {
-  DATA: 0,
-  HEADERS: 1,
-  PRIORITY: 2,
-  RST_STREAM: 3,
-  SETTINGS: 4,
-  PUSH_PROMISE: 5,
-  PING: 6,
-  GOAWAY: 7,
-  WINDOW_UPDATE: 8,
-  CONTINUATION: 9,
-} as const;
 
 export const END_STREAM = 1;
 const ACK = 1;
@@ -73,20 +60,20 @@ function parseLine(line: string): Step | null {
     case 'reset':
       return { kind: 'reset', id, code: number(second) };
     case 'settings': {
-      if (first === 'ack') return { kind: 'plain', bytes: frame(Type.SETTINGS, ACK, 0) };
+      if (first === 'ack') return { kind: 'plain', bytes: frameBytes(Type.SETTINGS, ACK, 0) };
       const values = [first, second, ...rest].filter((pair) => pair.includes('='));
       return { kind: 'settings', values: values.map((pair) => [number(pair.split('=')[0]) & 0xffff, number(pair.split('=')[1])] as const) };
     }
     case 'ping':
-      return { kind: 'plain', bytes: frame(Type.PING, first === 'ack' ? ACK : 0, 0, Buffer.alloc(8)) };
+      return { kind: 'plain', bytes: frameBytes(Type.PING, first === 'ack' ? ACK : 0, 0, Buffer.alloc(8)) };
     case 'window':
-      return { kind: 'plain', bytes: frame(Type.WINDOW_UPDATE, 0, id, u32(number(second))) };
+      return { kind: 'plain', bytes: frameBytes(Type.WINDOW_UPDATE, 0, id, u32(number(second))) };
     case 'goaway':
-      return { kind: 'plain', bytes: frame(Type.GOAWAY, 0, 0, Buffer.concat([u32(id), u32(number(second))])) };
+      return { kind: 'plain', bytes: frameBytes(Type.GOAWAY, 0, 0, Buffer.concat([u32(id), u32(number(second))])) };
     case 'raw':
       return {
         kind: 'raw',
-        bytes: frame(id & 0xff, number(second) & 0xff, number(rest[0]) & 0x7fffffff, Buffer.from(rest[1] ?? '', 'hex')),
+        bytes: frameBytes(id & 0xff, number(second) & 0xff, number(rest[0]) & 0x7fffffff, Buffer.from(rest[1] ?? '', 'hex')),
       };
     case 'bytes':
       return { kind: 'raw', bytes: Buffer.from(first, 'hex') };
@@ -103,21 +90,21 @@ function parseLine(line: string): Step | null {
 export function bytesOf(step: Step): Buffer | null {
   switch (step.kind) {
     case 'headers':
-      return frame(Type.HEADERS, (step.end ? END_STREAM : 0) | (step.whole ? END_HEADERS : 0), step.id, encodeFields(step.fields));
+      return frameBytes(Type.HEADERS, (step.end ? END_STREAM : 0) | (step.whole ? END_HEADERS : 0), step.id, encodeFields(step.fields));
     case 'continuation':
-      return frame(Type.CONTINUATION, step.whole ? END_HEADERS : 0, step.id, encodeFields(step.fields));
+      return frameBytes(Type.CONTINUATION, step.whole ? END_HEADERS : 0, step.id, encodeFields(step.fields));
     case 'data': {
       const frames: Buffer[] = [];
       for (let at = 0; at < step.body.length || frames.length === 0; at += 16_384) {
         const last = at + 16_384 >= step.body.length;
-        frames.push(frame(Type.DATA, step.end && last ? END_STREAM : 0, step.id, step.body.subarray(at, at + 16_384)));
+        frames.push(frameBytes(Type.DATA, step.end && last ? END_STREAM : 0, step.id, step.body.subarray(at, at + 16_384)));
       }
       return Buffer.concat(frames);
     }
     case 'reset':
-      return frame(Type.RST_STREAM, 0, step.id, u32(step.code));
+      return frameBytes(Type.RST_STREAM, 0, step.id, u32(step.code));
     case 'settings':
-      return frame(
+      return frameBytes(
         Type.SETTINGS,
         0,
         0,

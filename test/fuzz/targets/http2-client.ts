@@ -1,7 +1,8 @@
 import assert from 'node:assert';
 import { setImmediate as turn } from 'node:timers/promises';
+import { Type } from '../../support/http2-frames.ts';
 import { Meaning, type MeantRequest, valuesOf } from '../http2/meaning.ts';
-import { bytesOf, END_STREAM, type Field, FrameScanner, PREFACE, parseScript, type Step, Type } from '../http2/script.ts';
+import { bytesOf, END_STREAM, type Field, FrameScanner, PREFACE, parseScript, type Step } from '../http2/script.ts';
 import { type GotRequest, type MeaningApp, startHttp2App, startHttpApp, TAG, tagOf } from '../meaning-apps.ts';
 import { Stage, until } from '../stage.ts';
 import { latin1, type Target } from '../target.ts';

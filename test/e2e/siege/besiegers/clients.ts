@@ -4,7 +4,7 @@ import { bytesOf, PREFACE, parseScript } from '../../../fuzz/http2/script.ts';
 import { REQUEST_HEAD } from '../../../fuzz/targets/http1.ts';
 import { HTTP2_CLIENT } from '../../../fuzz/targets/http2-client.ts';
 import { CLIENT_HELLO, PROXY_HEADER } from '../../../fuzz/targets/listeners.ts';
-import { frame } from '../../../support/http2-client.ts';
+import { frameBytes } from '../../../support/http2-frames.ts';
 import { Tenant } from '../place.ts';
 import { type Besieger, type Field, inputOf, open, pause, say } from './besieger.ts';
 
@@ -107,7 +107,7 @@ export function clients({ ports, random }: Field): Besieger[] {
       name: 'floods of HTTP/2',
       perSecond: 1,
       atOnceMax: 3,
-      strike: () => say(http(), Buffer.concat([Buffer.from(PREFACE), frame(4, 0, 0), flood(random.pick(FLOODS))]), PATIENCE_MS),
+      strike: () => say(http(), Buffer.concat([Buffer.from(PREFACE), frameBytes(4, 0, 0), flood(random.pick(FLOODS))]), PATIENCE_MS),
     },
     {
       name: 'half handshakes of TLS',
@@ -170,23 +170,23 @@ function flood(kind: (typeof FLOODS)[number]): Buffer {
   const code = Buffer.from([0, 0, 0, 8]);
   switch (kind) {
     case 'reset':
-      return thousand((i) => [frame(1, 5, 2 * i + 1, REQUEST), frame(3, 0, 2 * i + 1, code)]);
+      return thousand((i) => [frameBytes(1, 5, 2 * i + 1, REQUEST), frameBytes(3, 0, 2 * i + 1, code)]);
     case 'settings':
-      return thousand(() => [frame(4, 0, 0)]);
+      return thousand(() => [frameBytes(4, 0, 0)]);
     case 'ping':
-      return thousand(() => [frame(6, 0, 0, Buffer.alloc(8))]);
+      return thousand(() => [frameBytes(6, 0, 0, Buffer.alloc(8))]);
     case 'empty data':
-      return Buffer.concat([frame(1, 4, 1, REQUEST), thousand(() => [frame(0, 0, 1)])]);
+      return Buffer.concat([frameBytes(1, 4, 1, REQUEST), thousand(() => [frameBytes(0, 0, 1)])]);
     case 'continuation':
-      return Buffer.concat([frame(1, 0, 1, REQUEST), thousand(() => [frame(9, 0, 1, Buffer.from([0, 1, 97, 1, 98]))])]);
+      return Buffer.concat([frameBytes(1, 0, 1, REQUEST), thousand(() => [frameBytes(9, 0, 1, Buffer.from([0, 1, 97, 1, 98]))])]);
     case 'priority':
-      return thousand((i) => [frame(2, 0, 2 * i + 1, Buffer.alloc(5))]);
+      return thousand((i) => [frameBytes(2, 0, 2 * i + 1, Buffer.alloc(5))]);
     case 'stalled windows':
       return Buffer.concat([
-        frame(4, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])),
-        thousand((i) => (i < 100 ? [frame(1, 5, 2 * i + 1, REQUEST)] : [])),
+        frameBytes(4, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0])),
+        thousand((i) => (i < 100 ? [frameBytes(1, 5, 2 * i + 1, REQUEST)] : [])),
       ]);
     default:
-      return thousand(() => [frame(8, 0, 0, Buffer.from([0, 0, 0, 1]))]);
+      return thousand(() => [frameBytes(8, 0, 0, Buffer.from([0, 0, 0, 1]))]);
   }
 }

@@ -5,7 +5,8 @@ import { eventually } from '../../../support/eventually.ts';
 import { FrameTalk } from '../../../support/frame-talk.ts';
 import { closeEverything, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
 import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
-import { askHttp2, closeHttp2, connectHttp2, FrameType, frame, literals } from '../../../support/http2-client.ts';
+import { askHttp2, closeHttp2, connectHttp2, literals } from '../../../support/http2-client.ts';
+import { frameBytes, Type } from '../../../support/http2-frames.ts';
 
 afterEach(async () => {
   closeHttp2();
@@ -118,7 +119,7 @@ describe('one stream is reset, and its neighbour goes on', () => {
     const neighbour = await app.next();
     await neighbour.request();
     talk.headers(3, GET);
-    const window = (): unknown => talk.client.send(frame(FrameType.WINDOW_UPDATE, 0, 3, Buffer.from([0x7f, 0xff, 0xff, 0xff])));
+    const window = (): unknown => talk.client.send(frameBytes(Type.WINDOW_UPDATE, 0, 3, Buffer.from([0x7f, 0xff, 0xff, 0xff])));
     window();
     expect(await talk.end(3)).toMatchObject({ reset: NGHTTP2_FLOW_CONTROL_ERROR });
     neighbour.send(ok('hello'));
@@ -131,7 +132,7 @@ test('nothing of a stream follows its RST_STREAM, also when its answer was on it
   const nobody = literals({ ':method': 'POST', ':scheme': 'http', ':path': '/', ':authority': 'nobody' });
   for (let id = 1; id < 80; id += 2) {
     talk.headers(id, nobody, 0);
-    talk.client.send(Buffer.concat(Array.from({ length: 7 }, () => frame(FrameType.DATA, 0, id, Buffer.alloc(16_384)))));
+    talk.client.send(Buffer.concat(Array.from({ length: 7 }, () => frameBytes(Type.DATA, 0, id, Buffer.alloc(16_384)))));
     await talk.end(id);
   }
   talk.headers(81, literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', ':authority': 'nobody' }));
@@ -163,9 +164,9 @@ describe('a connection goes on', () => {
       await eventually('the next piece', () => talk.of(1).bytes === i * 10 || talk.goAway !== null);
       talk.client.send(
         Buffer.concat([
-          frame(FrameType.PING, 0, 0, Buffer.alloc(8)),
-          frame(FrameType.WINDOW_UPDATE, 0, 0, update),
-          frame(FrameType.WINDOW_UPDATE, 0, 1, update),
+          frameBytes(Type.PING, 0, 0, Buffer.alloc(8)),
+          frameBytes(Type.WINDOW_UPDATE, 0, 0, update),
+          frameBytes(Type.WINDOW_UPDATE, 0, 1, update),
         ]),
       );
     }
@@ -186,7 +187,7 @@ describe('a connection goes on', () => {
 
   test('after an answer to a PING that nobody sent, and after frames of a stream that was reset here', async () => {
     const { talk } = await answering({ headBytesMax: 1_024 });
-    talk.client.send(frame(FrameType.PING, 1, 0, Buffer.alloc(8)));
+    talk.client.send(frameBytes(Type.PING, 1, 0, Buffer.alloc(8)));
     talk.headers(1, Buffer.concat([POST, ...Array.from({ length: 20 }, (_, i) => literals({ [`x-${i}`]: 'x'.repeat(100) }))]), 0);
     await talk.end(1);
     for (let i = 0; i < 5; i++) talk.data(1, 'more');
@@ -216,13 +217,13 @@ describe('a connection is ended', () => {
   });
 
   test.each([
-    ['empty DATA frames', FrameType.DATA, Buffer.alloc(0)],
-    ['WINDOW_UPDATE frames', FrameType.WINDOW_UPDATE, Buffer.from([0, 0, 0, 1])],
+    ['empty DATA frames', Type.DATA, Buffer.alloc(0)],
+    ['WINDOW_UPDATE frames', Type.WINDOW_UPDATE, Buffer.from([0, 0, 0, 1])],
     ['frames of an unknown type', 0xfa, Buffer.alloc(3)],
   ])('by too many %s', async (_what, type, payload) => {
     const talk = await FrameTalk.connect((await startLoneNode({ routes: { 'app.test': {} } })).port);
     talk.headers(1, POST, 0);
-    for (let i = 0; i < 300; i++) talk.client.send(frame(type, 0, 1, payload));
+    for (let i = 0; i < 300; i++) talk.client.send(frameBytes(type, 0, 1, payload));
     await eventually('its end', () => talk.goAway === NGHTTP2_ENHANCE_YOUR_CALM);
   });
 });

@@ -6,7 +6,8 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../../support/eventually.ts';
 import { closeEverything, startLoneNode } from '../../../support/harness/lone-node.ts';
-import { connectFrames, FrameType, frame } from '../../../support/http2-client.ts';
+import { connectFrames } from '../../../support/http2-client.ts';
+import { frameBytes, Type } from '../../../support/http2-frames.ts';
 import { closeClients } from '../../../support/raw-client.ts';
 
 setFlagsFromString('--expose-gc');
@@ -27,7 +28,7 @@ test('connections of clients that say what is no HTTP/2 are collected', async ()
   const before = sockets();
   for (let i = 0; i < CLIENTS; i++) {
     const client = await connectFrames(port);
-    client.end(frame(FrameType.HEADERS, 4, 0));
+    client.end(frameBytes(Type.HEADERS, 4, 0));
     await client.ended();
   }
   closeClients();

@@ -8,16 +8,8 @@ import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, HTTP2, type LoneNodeOptions, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
 import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
-import {
-  askHttp2,
-  closeHttp2,
-  connectFrames,
-  connectHttp2,
-  FrameType,
-  frame,
-  goAwayCode,
-  literals,
-} from '../../../support/http2-client.ts';
+import { askHttp2, closeHttp2, connectFrames, connectHttp2, goAwayCode, literals } from '../../../support/http2-client.ts';
+import { frameBytes, Type } from '../../../support/http2-frames.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 
 afterEach(async () => {
@@ -40,8 +32,8 @@ describe('a connection of HTTP/2 is ended', () => {
     const client = await connectFrames(port);
     const resets = 2 * HTTP2.http2ResetsMax;
     for (let id = 1; id < 2 * resets; id += 2) {
-      client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
-      client.send(frame(FrameType.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])));
+      client.send(frameBytes(Type.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+      client.send(frameBytes(Type.RST_STREAM, 0, id, Buffer.from([0, 0, 0, 8])));
     }
     await goAwayCode(client);
     await eventually('nobody held', () => node.held === 0);
@@ -50,17 +42,17 @@ describe('a connection of HTTP/2 is ended', () => {
   test('when a head goes on and on (CONTINUATION flood)', async () => {
     const { port } = await holding();
     const client = await connectFrames(port);
-    client.send(frame(FrameType.HEADERS, END_STREAM, 1, HEAD));
+    client.send(frameBytes(Type.HEADERS, END_STREAM, 1, HEAD));
     for (let i = 0; i < 1_000 && client.ending === null; i++) {
-      client.send(frame(FrameType.CONTINUATION, 0, 1, literals({ [`x-${i}`]: 'x'.repeat(100) })));
+      client.send(frameBytes(Type.CONTINUATION, 0, 1, literals({ [`x-${i}`]: 'x'.repeat(100) })));
     }
     await goAwayCode(client);
     await client.ended();
   });
 
   test.each([
-    ['SETTINGS', frame(FrameType.SETTINGS, 0, 0, Buffer.from([0, 4, 0, 1, 0, 0]))],
-    ['PING', frame(FrameType.PING, 0, 0, Buffer.alloc(8))],
+    ['SETTINGS', frameBytes(Type.SETTINGS, 0, 0, Buffer.from([0, 4, 0, 1, 0, 0]))],
+    ['PING', frameBytes(Type.PING, 0, 0, Buffer.alloc(8))],
   ])('after too many %s frames', async (_what, flood) => {
     const { port } = await holding();
     const client = await connectFrames(port);
@@ -72,7 +64,7 @@ describe('a connection of HTTP/2 is ended', () => {
   test('after a SETTINGS frame of too many entries', async () => {
     const { port } = await holding();
     const client = await connectFrames(port);
-    client.send(frame(FrameType.SETTINGS, 0, 0, Buffer.alloc(6 * (HTTP2_LIMITS.settingsMax + 1), Buffer.from([0, 4, 0, 1, 0, 0]))));
+    client.send(frameBytes(Type.SETTINGS, 0, 0, Buffer.alloc(6 * (HTTP2_LIMITS.settingsMax + 1), Buffer.from([0, 4, 0, 1, 0, 0]))));
     await goAwayCode(client);
     await client.ended();
   });
@@ -81,7 +73,7 @@ describe('a connection of HTTP/2 is ended', () => {
     const { port, node } = await holding();
     const client = await connectFrames(port);
     const streams = HTTP2.http2StreamsMax + 3 * HTTP2_LIMITS.faultsMax;
-    for (let id = 1; id < 2 * streams; id += 2) client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+    for (let id = 1; id < 2 * streams; id += 2) client.send(frameBytes(Type.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
     await goAwayCode(client);
     await eventually('nobody held', () => node.held === 0);
   });
@@ -91,7 +83,7 @@ describe('a connection of HTTP/2 is ended', () => {
     const client = await connectFrames(port);
     const none = literals({ ':method': 'GET', ':scheme': 'http', ':path': '/', 'X-Upper': 'x' });
     for (let id = 1; id < 2 * (3 * HTTP2_LIMITS.faultsMax); id += 2) {
-      client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, none));
+      client.send(frameBytes(Type.HEADERS, END_STREAM | END_HEADERS, id, none));
     }
     await goAwayCode(client);
     await client.ended();
@@ -119,13 +111,13 @@ describe('of the requests of one connection', () => {
     const { port, node } = await holding();
     const client = await connectFrames(port);
     const streams = HTTP2.http2StreamsMax + 20;
-    for (let id = 1; id < 2 * streams; id += 2) client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+    for (let id = 1; id < 2 * streams; id += 2) client.send(frameBytes(Type.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
     await eventually('as many as may be are held', () => node.held === HTTP2.http2StreamsMax);
     let refused = 0;
     while (refused < 20) {
       const head = await client.take(9);
       await client.take(head.readUIntBE(0, 3));
-      if (head[3] === FrameType.RST_STREAM) refused++;
+      if (head[3] === Type.RST_STREAM) refused++;
     }
     expect(node.held).toBe(HTTP2.http2StreamsMax);
   });
@@ -144,7 +136,7 @@ describe('of the requests of one connection', () => {
     const app = await ScriptedApp.serving(() => ok(Buffer.alloc(200_000)));
     const { port } = await startServedNode(app.port, { concurrency: 200 });
     const client = await connectFrames(port);
-    const ask = (id: number): boolean => client.send(frame(FrameType.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
+    const ask = (id: number): boolean => client.send(frameBytes(Type.HEADERS, END_STREAM | END_HEADERS, id, HEAD));
     const begun = new Set<number>();
     const complete = new Set<number>();
     const resets: number[] = [];
@@ -153,9 +145,9 @@ describe('of the requests of one connection', () => {
         const head = await client.take(9);
         const payload = await client.take(head.readUIntBE(0, 3));
         const [type, flags, id] = [head[3], head[4] as number, head.readUInt32BE(5)];
-        if (type === FrameType.HEADERS) begun.add(id);
-        else if (type === FrameType.DATA && (flags & END_STREAM) !== 0) complete.add(id);
-        else if (type === FrameType.RST_STREAM) resets.push(payload.readUInt32BE(0));
+        if (type === Type.HEADERS) begun.add(id);
+        else if (type === Type.DATA && (flags & END_STREAM) !== 0) complete.add(id);
+        else if (type === Type.RST_STREAM) resets.push(payload.readUInt32BE(0));
       }
     };
     for (let i = 0; i < answers; i++) ask(2 * i + 1);
@@ -170,7 +162,7 @@ describe('of the requests of one connection', () => {
       await delay(20);
     }
     expect(resets).toEqual([NGHTTP2_ENHANCE_YOUR_CALM]);
-    for (const stream of [0, ...begun]) client.send(frame(FrameType.WINDOW_UPDATE, 0, stream, Buffer.from([0x3f, 0, 0, 0])));
+    for (const stream of [0, ...begun]) client.send(frameBytes(Type.WINDOW_UPDATE, 0, stream, Buffer.from([0x3f, 0, 0, 0])));
     await readUntil(() => complete.size === asked - 1);
     ask(id);
     await readUntil(() => begun.size + resets.length > asked);
