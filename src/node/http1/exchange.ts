@@ -249,6 +249,7 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     const keeps = clean && this.requestComplete && response.keepsApplication;
     if (response.said !== null) this.link.said(stream, response.said);
     this.answered(response.status);
+    this.responded();
     this.end('-');
     if (keeps) this.link.doneAndKeep(stream);
     else this.link.doneAndClose(stream);

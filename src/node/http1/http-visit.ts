@@ -160,6 +160,7 @@ export abstract class HttpVisit<
       ? grpcDeadlineExceeded(error, this.addedLines)
       : errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);
     this.answered(error.kind.status);
+    this.responded();
     this.failed(error.code, response.length);
     this.say(response);
   }
@@ -168,6 +169,11 @@ export abstract class HttpVisit<
   protected answered(status: number): void {
     (this.route?.counters ?? this.events.unrouted).answered(status);
     this.record?.answered(status);
+  }
+
+  /** The client has the whole response. */
+  protected responded(): void {
+    this.route?.counters.requests.observe((performance.now() - this.arrivedAt) / 1_000);
   }
 
   protected override release(): void {

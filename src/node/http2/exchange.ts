@@ -195,8 +195,10 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     // Counted as for HTTP/1.1: it left before it had a response.
     if (!this.hasBegun) this.answered(499);
     this.leave(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
-    if (this.#complete) this.end('-');
-    else this.end('C', 'client_closed');
+    if (this.#complete) {
+      this.responded();
+      this.end('-');
+    } else this.end('C', 'client_closed');
   }
 
   // ── the application's side ──
@@ -256,6 +258,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     if (this.#complete) {
       const isClean = this.#requestEnded && code === constants.NGHTTP2_NO_ERROR;
       this.#leaveApplication(isClean);
+      this.responded();
       this.end('-');
       if (!this.#requestEnded) this.#client.stopBody();
       return;
