@@ -1,5 +1,6 @@
 import type { InternalErrors } from '../boundary.ts';
 import type { ClusterSnapshot } from '../cluster/cluster.ts';
+import type { HistoryRead } from '../cluster/history.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterEvent } from '../events/event.ts';
 import type { StartupJobs } from '../scaling/startup-job.ts';
@@ -43,6 +44,8 @@ export interface AdminSource {
     after: string | null,
     max: number,
   ): Promise<{ readonly events: readonly ClusterEvent[]; readonly now: number; readonly isOwn: boolean }>;
+  /** What nodes have counted in the last hour; null: at all routes. */
+  history(route: string | null): Promise<HistoryRead>;
   /** A missing node does not come back. False: it is not missing. */
   forgetNode(id: string): Promise<boolean>;
   metrics(): Promise<MetricsSnapshot>;

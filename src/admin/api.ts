@@ -2,32 +2,18 @@
 import type { Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { drainDelay, problem } from '../config/kinds.ts';
-import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
-import { rowOfCode } from '../events/catalogue.ts';
 import type { AdminSource } from './admin-source.ts';
+import { accepted, NOTHING, nameOf, RequestError, responses } from './api-call.ts';
+import { addHistory } from './history-api.ts';
 import { LISTENERS_MAX, type StateFeed } from './state-feed.ts';
 import type { StateReader } from './state-reader.ts';
-
-/** An error response: its status, and a stable code for programs. */
-export class RequestError extends Error {
-  readonly statusCode: number;
-  readonly code: string;
-
-  constructor(statusCode: number, code: string, message: string) {
-    super(message);
-    this.name = 'RequestError';
-    this.statusCode = statusCode;
-    this.code = code;
-  }
-}
 
 /** Jobs in each state. */
 const JOBS_MAX = 100;
 
 const NO_SCALER = 'this node cannot start instances: it has no Redis';
-const NOTHING = { type: 'object', properties: {}, additionalProperties: false } as const;
 const NAMED = {
   type: 'object',
   properties: { name: { type: 'string', description: 'a route, such as app.example.com' } },
@@ -49,6 +35,7 @@ export function addApi(
   listens: (socket: Socket) => void,
 ): void {
   addState(app, source, reader, feed, listens);
+  addHistory(app, source, reader);
   addRoutes(app, source, reader);
   addLeaving(app, source);
   addReload(app, source);
@@ -89,31 +76,6 @@ function addState(
     listens(request.raw.socket);
     reply.hijack();
   });
-
-  const timeline = {
-    operationId: 'timeline',
-    summary: 'What happened in the cluster: the last events',
-    response: responses('Timeline', 400),
-  };
-  const selected = {
-    type: 'object',
-    properties: {
-      after: { type: 'string', pattern: '^[0-9]{1,16}-[0-9]{1,20}$', description: 'only events after the one with this id' },
-      route: { type: 'string', description: 'only events of this route' },
-      max: { type: 'string', pattern: '^[1-9][0-9]{0,3}$', default: '200', description: 'of these the last so many' },
-    },
-    additionalProperties: false,
-  } as const;
-  app.get<{ Querystring: { after?: string; route?: string; max: string } }>(
-    '/api/v1/timeline',
-    { schema: { ...asked, ...timeline, querystring: selected } },
-    async ({ query: { after, route, max } }) => {
-      const { events } = await reader.events();
-      const from = after === undefined ? 0 : events.findLastIndex(({ id }) => compareIds(id, after) <= 0) + 1;
-      const found = events.slice(from).filter((event) => route === undefined || event.route === route);
-      return { events: found.slice(-Number(max)).map((event) => ({ ...event, advice: rowOfCode(event.code)?.advice ?? '' })) };
-    },
-  );
 
   const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: responses('StartupJobs', 503) };
   app.get('/api/v1/jobs', { schema: { ...asked, ...jobs } }, async () => {
@@ -277,25 +239,4 @@ function delayOf({ delay }: { readonly delay?: string }): number | undefined {
   const read = drainDelay.read(delay);
   if (read === null) throw new ConfigError([problem('delay', delay, drainDelay.expected)]);
   return read;
-}
-
-function compareIds(a: string, b: string): number {
-  const [[aMs = 0, aNumber = 0], [bMs = 0, bNumber = 0]] = [a.split('-').map(Number), b.split('-').map(Number)];
-  return aMs - bMs || aNumber - bNumber;
-}
-
-function responses(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {
-  const done = schema === null ? { 204: { type: 'null', description: 'done' } } : { 200: { $ref: `${schema}#` } };
-  return { ...done, ...Object.fromEntries(failures.map((status) => [status, { $ref: 'Error#' }])) };
-}
-
-function accepted(properties: Readonly<Record<string, unknown>>, ...failures: readonly number[]): Record<number, unknown> {
-  const done = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
-  return { 202: done, ...Object.fromEntries(failures.map((status) => [status, { $ref: 'Error#' }])) };
-}
-
-function nameOf(params: { readonly name: string }): string {
-  const name = validRouteName(params.name);
-  if (name === null) throw new ConfigError([problem('the route', params.name, ROUTE_NAME_EXPECTED)]);
-  return name;
 }

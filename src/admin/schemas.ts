@@ -9,6 +9,7 @@ type Schema = Readonly<Record<string, unknown>>;
 const described = (schema: Schema, description?: string): Schema => (description === undefined ? schema : { ...schema, description });
 const text = (description?: string): Schema => described({ type: 'string' }, description);
 const whole = (description?: string): Schema => described({ type: 'integer' }, description);
+const decimal = (description?: string): Schema => described({ type: 'number' }, description);
 const yesNo = (description?: string): Schema => described({ type: 'boolean' }, description);
 const maybe = (schema: Schema): Schema =>
   '$ref' in schema ? { anyOf: [schema, { type: 'null' }] } : { ...schema, type: [schema.type, 'null'] };
@@ -190,6 +191,29 @@ export const SCHEMAS: readonly Schema[] = [
     count: whole('how often it happened since it was told last'),
   }),
   object('Timeline', { events: listOf(ref('Event'), 'oldest first') }),
+  object('History', {
+    route: maybe(text('null: all routes')),
+    bucketMs: whole('length of the buckets in which nodes count'),
+    now: whole(`${MOMENT}, by the clock of Redis, as the times of the points`),
+    points: listOf(ref('HistoryPoint'), 'buckets in which something was counted, oldest first'),
+  }),
+  object('HistoryPoint', {
+    at: whole(`beginning of the bucket: ${MOMENT}`),
+    ms: whole('so much of the bucket is counted so far'),
+    perSecond: decimal('responses in a second'),
+    responses: mapOf(whole(), 'class, such as 2xx → responses; of all routes also those to requests without a route'),
+    p50Ms: maybe(decimal('median time from the request to the end of its response, approximately; null when there was none')),
+    p99Ms: maybe(decimal()),
+    held: whole('clients that were held at the same time, at most'),
+    holds: whole('clients that were held'),
+    holdP50Ms: maybe(decimal('median time for which they were held')),
+    holdP99Ms: maybe(decimal()),
+    active: decimal('requests in progress, on average'),
+    slots: whole('slots that linkers lent to nodes'),
+    coldStarts: whole('held clients that came while no instance was ready'),
+    coldStartP50Ms: maybe(decimal('median time for which they were held')),
+    coldStartP99Ms: maybe(decimal()),
+  }),
   object('RouteSettings', routeSettingsProperties()),
   object('ConfiguredRoute', {
     name: text(),

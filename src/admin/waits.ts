@@ -47,17 +47,12 @@ export class WaitWindow {
   }
 
   #lately(kind: Kind, now: number, withinMs: number): WaitsLately {
-    const sums = new Map<number, number>();
+    const sums: Record<string, number> = {};
     for (const one of this.#ended) {
       if (one.at <= now - withinMs) continue;
-      for (const [bound, count] of Object.entries(one[kind])) {
-        const seconds = bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound);
-        sums.set(seconds, (sums.get(seconds) ?? 0) + count);
-      }
+      for (const [bound, count] of Object.entries(one[kind])) sums[bound] = (sums[bound] ?? 0) + count;
     }
-    const buckets = [...sums].filter(([bound]) => !Number.isNaN(bound)).sort(([a], [b]) => a - b);
-    const count = buckets.reduce((sum, [, own]) => sum + own, 0);
-    return { withinMs, count, p50Ms: quantileMs(buckets, count, 0.5), p99Ms: quantileMs(buckets, count, 0.99) };
+    return { withinMs, count: countOf(sums), p50Ms: quantileMs(sums, 0.5), p99Ms: quantileMs(sums, 0.99) };
   }
 }
 
@@ -66,16 +61,27 @@ const STEP_MAX = 2.5;
 /** Longer waits are not distinguished. */
 const LONGEST_MS = 60_000;
 
-/** Estimates like Prometheus: observations are spread evenly inside a bucket. */
-function quantileMs(buckets: readonly (readonly [seconds: number, count: number])[], count: number, share: number): number | null {
+export function countOf(counts: WaitCounts): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** Estimates like Prometheus: observations are spread evenly inside a bucket. Null: there are none. `stepMax`: between two bounds. */
+export function quantileMs(counts: WaitCounts, share: number, stepMax = STEP_MAX): number | null {
+  const buckets = Object.entries(counts)
+    .map(([bound, own]): [number, number] => [bound === '+Inf' ? Number.POSITIVE_INFINITY : Number(bound), own])
+    .filter(([bound, own]) => !Number.isNaN(bound) && own > 0)
+    .sort(([a], [b]) => a - b);
+  const count = buckets.reduce((sum, [, own]) => sum + own, 0);
   let below = 0;
+  let before = 0;
   for (const [bound, own] of buckets) {
     if (below + own >= share * count) {
       if (!Number.isFinite(bound)) return LONGEST_MS;
-      const from = bound / STEP_MAX;
+      const from = Math.max(before, bound / stepMax);
       return Math.round((from + ((bound - from) * (share * count - below)) / own) * 10_000) / 10;
     }
     below += own;
+    before = bound;
   }
   return null;
 }

@@ -7,9 +7,10 @@
  */
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
+import type { HistoryLog, WaitCounts } from './history.ts';
 import type { StartTimes, StartTrouble } from './starts.ts';
 
-export type { StartTimes };
+export type { StartTimes, WaitCounts };
 
 export interface Peer {
   readonly id: string;
@@ -75,9 +76,6 @@ export interface ClusterListener {
   /** An operator asked this node to read its configuration anew. */
   onReloadAsked?(): void;
 }
-
-/** Waits for a slot that have ended at a node since it started: upper bound in seconds (`+Inf` the last) → how many. Empty buckets may be left out. */
-export type WaitCounts = Readonly<Record<string, number>>;
 
 /** Numbers that a node writes about itself with each beat. */
 export interface NodeLoad {
@@ -170,6 +168,9 @@ export interface Cluster {
   /** A missing node does not come back. False: it is not missing. */
   forgetNode(node: string): Promise<boolean>;
   readonly eventLog: EventLog;
+  readonly history: HistoryLog;
+  /** The directory's time in ms, as far as it is known here; null: it has not said it yet. */
+  readonly now: number | null;
 
   snapshot(): Promise<ClusterSnapshot>;
 }

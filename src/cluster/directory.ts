@@ -9,6 +9,7 @@ import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
 import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
+import type { HistoryLog } from './history.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 
 export type { RouteRecord, StartPlan };
@@ -79,6 +80,7 @@ export interface StartDirectory {
   setRouteOnce(route: string, settings: RouteRecord): Promise<void>;
 
   readonly eventLog: EventLog;
+  readonly history: HistoryLog;
   /** Nodes that stopped beating, until they are back or somebody forgets them. */
   missing(): Promise<readonly MissingNode[]>;
   /** This node is missing no longer. False: it was not. */

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { unawaited } from '../boundary.ts';
 import type { Cluster, NodeLoad } from '../cluster/cluster.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import { TrustedProxies } from './clients/trusted-proxies.ts';
@@ -5,6 +7,7 @@ import { ClusterEvents } from './cluster-events.ts';
 import { FrontDoor } from './front-door.ts';
 import { Handoffs } from './handoff/handoffs.ts';
 import { Relays } from './handoff/relays.ts';
+import { HistoryRecorder } from './history.ts';
 import { Leaving } from './leaving.ts';
 import { Lenders } from './lenders/lenders.ts';
 import { type BackendTls, LinkServer, nodeTls } from './lenders/link-server.ts';
@@ -24,6 +27,8 @@ import { VisitWatchers } from './visits/visit-watchers.ts';
 
 /** At the end of a drain: how long the last responses may take to their clients. */
 const LAST_RESPONSES_MS = 500;
+/** How long it may take to write what was counted last. */
+const HISTORY_MS = 500;
 
 /** One proxy process: the rooms of the data plane, put together, from its first port to its last connection. */
 export class ProxyNode {
@@ -34,6 +39,7 @@ export class ProxyNode {
   readonly frontDoor: FrontDoor;
   readonly clusterEvents: ClusterEvents;
   readonly #responseRates = new ResponseRates();
+  readonly #history: HistoryRecorder;
   readonly #options: NodeOptions;
   readonly #ports: readonly ClientPort[];
   readonly #linkServer: LinkServer;
@@ -103,6 +109,7 @@ export class ProxyNode {
 
     const lookup = new RouteLookup(cluster, log);
     this.frontDoor = new FrontDoor(options, { dispatcher, holds, routes, lookup, leaving: this.#leaving, watch: this.#watch, log });
+    this.#history = new HistoryRecorder(cluster, () => routes.all(), this.frontDoor.unrouted);
     this.clusterEvents = new ClusterEvents({
       cluster,
       routes,
@@ -188,6 +195,7 @@ export class ProxyNode {
   }
 
   #close(): void {
+    unawaited('directory', this.#history.close());
     if (this.#watch !== null) this.#watch.isStopping = true;
     for (const port of this.#ports) port.close();
     this.#relays.closeAll();
@@ -209,6 +217,7 @@ export class ProxyNode {
     await this.#leaving.until(() => this.held + this.active + this.#relays.lent + this.#connections === 0, timeoutMs);
     this.#holds.refuseAll(this.routes.all());
     await this.#leaving.until(() => this.#connections === 0, LAST_RESPONSES_MS);
+    await Promise.race([this.#history.close(), delay(HISTORY_MS, undefined, { ref: false })]);
     await this.stop();
   }
 

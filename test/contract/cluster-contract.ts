@@ -4,6 +4,7 @@ import { declarations } from './suite/declarations.ts';
 import { endedStarts } from './suite/ended-starts.ts';
 import { failingStarts } from './suite/failing-starts.ts';
 import { handoff } from './suite/handoff.ts';
+import { history } from './suite/history.ts';
 import { holding } from './suite/holding.ts';
 import { instances } from './suite/instances.ts';
 import { lateStarts } from './suite/late-starts.ts';
@@ -34,6 +35,7 @@ export function describeCluster(twin: Twin): void {
     configuredRoutes(world);
     declarations(world);
     pictures(world);
+    history(world);
     membership(world);
     noSlotLost(world);
   });

@@ -31,9 +31,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   events: ['log.ts', 'boundary.ts', 'printable.ts', 'memory/bounded-map.ts'],
   cluster: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/bounded-map.ts', 'memory/churn-map.ts', 'config', 'events/event.ts'],
   scaling: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster'],
-  node: ['bind.ts', 'errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link', 'cluster/cluster.ts'],
+  node: ['bind.ts', 'errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link', 'cluster/cluster.ts', 'cluster/history.ts'],
   linker: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link'],
-  admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'scaling/startup-job.ts', 'events'],
+  admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'cluster/history.ts', 'scaling/startup-job.ts', 'events'],
   workers: ['errors.ts', 'log.ts', 'boundary.ts'],
   tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visits/visit-record.ts'],
   cli: [

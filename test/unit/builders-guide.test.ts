@@ -1,6 +1,7 @@
 /** The tables and drawings of src/README.md are those of the code. Its maps of rooms: architecture.test.ts. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { historyBucketsMax } from '../../src/cluster/history.ts';
 import { declarationKeys, routeKeys, routeKeyTypes } from '../../src/cluster/redis/keys.ts';
 import { SCRIPTS } from '../../src/cluster/redis/scripts.ts';
 import { ERRORS } from '../../src/errors.ts';
@@ -68,7 +69,11 @@ describe('the link', () => {
 
 describe('Redis', () => {
   test('every script is in the table with its keys, and no others', () => {
-    const many: Readonly<Record<string, number>> = { route: routeKeys('r').length, declared: declarationKeys.length };
+    const many: Readonly<Record<string, number>> = {
+      route: routeKeys('r').length,
+      declared: declarationKeys.length,
+      buckets: historyBucketsMax,
+    };
     const rows = table('| script | keys | what it does |').map(([name = '', keys = '']) => [name, many[keys] ?? 1]);
     const scripts = Object.entries(SCRIPTS).map(([name, { numberOfKeys }]) => [
       name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
@@ -86,8 +91,12 @@ describe('Redis', () => {
 
   test('every other key that the code names is in the table', () => {
     const source = read('src/cluster/redis/keys.ts');
-    const keys = [...source.matchAll(/[`'](pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g)].map(([, key = '']) =>
-      key.replace(/\$\{node\}/, 'ID').replace(/\$\{routesKey\}/, 'pp:routes'),
+    const keys = [...source.matchAll(/[`'](pp:\{pp:history\}:\$\{bucket\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g)].map(
+      ([, key = '']) =>
+        key
+          .replace(/\$\{node\}/, 'ID')
+          .replace(/\$\{routesKey\}/, 'pp:routes')
+          .replace(/\$\{bucket\}/, 'N'),
     );
     expect(
       table('| other key | content |')

@@ -76,6 +76,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     },
     events: (after, max) => parts.recorder.read(cluster, after, max),
     reload: parts.reload,
+    history: (route) => cluster.history.read(route),
     forgetNode: (id) => cluster.forgetNode(id),
     async metrics() {
       return {

@@ -54,6 +54,7 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
       return { node: null, redis: { connected: directory.connected }, ...(await directory.snapshot()) };
     },
     events: (after, max) => recorder.read(directory, after, max),
+    history: (route) => directory.history.read(route),
     forgetNode: (id) => directory.forgetMissing(id),
     async metrics() {
       return {

@@ -52,8 +52,12 @@ function overview(rows: readonly Row[], width: number, paint: Paint): string[] {
   const of = (group: Meaning['of']): Row[] => rows.filter(({ meaning }) => meaning?.of === group);
   const queue = of('queue').filter(({ meaning }) => meaning?.part !== '');
   const jobs = of('queue').length - queue.length;
+  // One of the hundred buckets of the history says what they are.
+  const buckets = of('cluster').filter(({ meaning }) => meaning?.part === 'history');
+  const cluster = of('cluster').filter((row) => !buckets.includes(row) || row === buckets.at(-1));
+  const more = buckets.length > 1 ? [`  and ${counted(buckets.length - 1, 'older bucket')} of the history`] : [];
   return [
-    ...section('The cluster and its nodes', KEYS, [...of('cluster'), ...of('node')], width, paint),
+    ...section('The cluster and its nodes', KEYS, [...cluster, ...of('node')], width, paint, more),
     ...routes(of('route'), width, paint),
     ...section(`The queue of startup jobs, and ${counted(jobs, 'key')} of its own`, KEYS, queue, width, paint),
     ...section(

@@ -80,6 +80,7 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, { 
     jobs: async (max) => (await one().call('jobs', [max])) as Awaited<ReturnType<AdminSource['jobs']>>,
     events: async (after, max) => (await one().call('events', [after, max])) as Awaited<ReturnType<AdminSource['events']>>,
     reload,
+    history: async (route) => (await one().call('history', [route])) as Awaited<ReturnType<AdminSource['history']>>,
     forgetNode: async (id) => (await one().call('forgetNode', [id])) as boolean,
     metrics: () => metrics.read(pool.serving),
     drainNode: async (id, delayMs) => (await one().call('drainNode', [id, delayMs])) as Awaited<ReturnType<AdminSource['drainNode']>>,

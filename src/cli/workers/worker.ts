@@ -62,6 +62,7 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
     jobs: (max: number) => source.jobs(max),
     metrics: () => source.metrics(),
     events: (after: string | null, max: number) => source.events(after, max),
+    history: (route: string | null) => source.history(route),
     forgetNode: (id: string) => source.forgetNode(id),
     drainNode: (id: string, delayMs?: number) => source.drainNode(id, delayMs),
     setRoute: (...args: Parameters<typeof source.setRoute>) => source.setRoute(...args),

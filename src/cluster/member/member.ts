@@ -18,6 +18,7 @@ import {
   type Ring,
   type RouteRecord,
 } from '../directory.ts';
+import type { HistoryLog } from '../history.ts';
 import { beatMs, clockStepMs, deadAfterMs, keepEveryMs, keysLiveMs, routesCheckMs, startWaitMs } from '../limits.ts';
 import type { StartTimes } from '../starts.ts';
 import { DirectoryClock } from './clock.ts';
@@ -224,6 +225,14 @@ export class ClusterMember implements Cluster {
 
   get eventLog(): EventLog {
     return this.#directory.eventLog;
+  }
+
+  get history(): HistoryLog {
+    return this.#directory.history;
+  }
+
+  get now(): number | null {
+    return this.#clock.at(monotonicMs());
   }
 
   async forgetNode(node: string): Promise<boolean> {

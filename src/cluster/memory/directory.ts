@@ -17,10 +17,12 @@ import type {
   RouteBeat,
   RouteBeatReply,
 } from '../directory.ts';
+import type { HistoryLog } from '../history.ts';
 import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
+import { MemoryHistoryLog } from './history-log.ts';
 import { RouteState } from './route-state.ts';
 
 export class MemoryDirectory implements Directory {
@@ -37,6 +39,7 @@ export class MemoryDirectory implements Directory {
   readonly #lastBeats = new Map<string, Partial<NodeBeat>>();
   readonly #missing = new Map<string, MissingNode>();
   readonly eventLog: EventLog;
+  readonly history: HistoryLog;
   #wholeAt = Number.NEGATIVE_INFINITY;
   /** The bells of all members, by node. */
   readonly listeners = new Map<string, BellListener>();
@@ -45,6 +48,7 @@ export class MemoryDirectory implements Directory {
   constructor(now: () => number = () => performance.timeOrigin + performance.now()) {
     this.#now = now;
     this.eventLog = new MemoryEventLog(now);
+    this.history = new MemoryHistoryLog(now);
   }
 
   async ready(): Promise<void> {}

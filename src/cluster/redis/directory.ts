@@ -30,6 +30,7 @@ import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import { publishCommand } from './client.ts';
 import { isDataFault, type RedisConnection } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
+import { RedisHistoryLog } from './history-log.ts';
 import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
@@ -62,6 +63,7 @@ export class RedisDirectory implements Directory {
   readonly #mending: Mending;
   readonly #missing: MissingNodes;
   readonly eventLog: EventLog;
+  readonly history: RedisHistoryLog;
   /** The settings of routes as they were read last: written back when something else stands in their place. */
   #routesRead: readonly string[] = [];
 
@@ -70,6 +72,7 @@ export class RedisDirectory implements Directory {
     this.#mending = new Mending(redis);
     this.#missing = new MissingNodes(redis, this.#mending);
     this.eventLog = new RedisEventLog(redis, this.#mending);
+    this.history = new RedisHistoryLog(redis, this.#mending);
   }
 
   get connected(): boolean {

@@ -34,6 +34,11 @@ export const eventsKey = 'pp:events';
 /** HASH: node → JSON of when it stopped beating and what it had; until it is back or forgotten. */
 export const missingKey = 'pp:missing';
 
+/** HASH: route → what nodes have counted there in this bucket of time, a line for each node. All buckets lie in one hash slot. */
+export function historyKey(bucket: number): string {
+  return `pp:{pp:history}:${bucket}`;
+}
+
 /** HASH: what the node says about itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;

@@ -263,7 +263,11 @@ export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'dr
 
 /** A value that this version does not know counts as missing. */
 function readCounts(json: unknown): WaitCounts {
-  const counts = Object.entries(objectOf(json) ?? {}).slice(0, WAIT_COUNTS_MAX);
+  return readWaits(objectOf(json));
+}
+
+export function readWaits(said: unknown): WaitCounts {
+  const counts = Object.entries(isObject(said) ? said : {}).slice(0, WAIT_COUNTS_MAX);
   return Object.fromEntries(
     counts.flatMap(([bound, count]) => (WAIT_BOUND.test(bound) && countOf(count) !== null ? [[bound, Number(count)]] : [])),
   );

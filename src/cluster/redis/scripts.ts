@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { deletionsMax, versionMax } from '../declarations.ts';
+import { historyBucketsMax, historyFieldCharsMax, historyFieldsMax } from '../history.ts';
 import {
   clockStepMs,
   concurrencyLivesMs,
@@ -51,6 +52,8 @@ const CONSTANTS = Object.entries({
   auditedCharsMax: 100,
   deletionsMax,
   versionMax,
+  historyFieldsMax,
+  historyFieldCharsMax,
   ...startLimits,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
@@ -89,6 +92,8 @@ export const SCRIPTS = {
   declarations: script('declarations', DECLARED, declarationKeys.length),
   declare: script('declare', DECLARED, declarationKeys.length),
   restore: script('restore', DECLARED, declarationKeys.length),
+  history: script('history', [], 1),
+  historyRead: script('history-read', [], historyBucketsMax),
   aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 

@@ -48,6 +48,7 @@ describe('the description of the API', () => {
     expect(calls.toSorted()).toEqual([
       'DELETE /api/v1/routes/{name} deleteRoute token',
       'GET /api/v1/events events token',
+      'GET /api/v1/history history token',
       'GET /api/v1/jobs jobs token',
       'GET /api/v1/routes/{name} route token',
       'GET /api/v1/state state token',

@@ -1,5 +1,6 @@
 import type { AdminSource, ClusterState } from '../../../src/admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../../../src/admin/metrics-source.ts';
+import type { HistoryRead } from '../../../src/cluster/history.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
 import type { ClusterEvent } from '../../../src/events/event.ts';
 import type { StartupJobs } from '../../../src/scaling/startup-job.ts';
@@ -61,6 +62,13 @@ export class FakeSource implements AdminSource {
   async events(after: string | null): ReturnType<AdminSource['events']> {
     const from = this.happened.findLastIndex(({ id }) => id === after) + 1;
     return { events: this.happened.slice(from), now: NOW, isOwn: false };
+  }
+
+  counted: HistoryRead = { now: NOW, buckets: [] };
+
+  async history(route: string | null): Promise<HistoryRead> {
+    await this.#note('history', route);
+    return this.counted;
   }
 
   async forgetNode(id: string): Promise<boolean> {

@@ -2,6 +2,7 @@
 
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../../../src/cluster/cluster.ts';
 import { MemoryEventLog } from '../../../src/cluster/memory/event-log.ts';
+import { MemoryHistoryLog } from '../../../src/cluster/memory/history-log.ts';
 import type { StartTimes } from '../../../src/cluster/starts.ts';
 
 export interface HoldSaid {
@@ -12,6 +13,8 @@ export interface HoldSaid {
 
 export class FakeCluster implements Cluster {
   readonly isRemote = true;
+  readonly now = null;
+  readonly history = new MemoryHistoryLog(() => Date.now());
   readonly self: Peer;
   connected = true;
   joined = true;

@@ -58,6 +58,17 @@ test('every key of the directory has a meaning, and only those', () => {
   expect(meaningOf('pp:other')).toBeNull();
 });
 
+test('the buckets of the history take one line, whatever their number', () => {
+  const buckets = Array.from({ length: 120 }, (_, i): [string, Stored] => [`pp:{pp:history}:${56_000_000 + i}`, stored('hash', { x: 1 })]);
+  const dump: Dump = { now: NOW, keys: new Map([...Object.entries(SOUND), ...buckets]), info: new Map() };
+  const text = inspectionText({ dump, findings: findInconsistencies(dump), route: null }, 200);
+  expect(text.split('\n').filter((line) => line.includes('history'))).toEqual([
+    expect.stringMatching(/^ {2}pp:\{pp:history\}:56000119 +hash .*what nodes have counted within half a minute/),
+    '  and 119 older buckets of the history',
+  ]);
+  expect(text).toContain('Nothing contradicts itself.');
+});
+
 describe('what contradicts itself', () => {
   test('is nothing in a sound directory', () => {
     expect(found()).toEqual([]);

@@ -29,8 +29,8 @@ const PATTERNS = ['pp:*', '{pp-bull}:*'];
 const SCAN_COUNT = 1_000;
 /** Keys that are asked for at the same time. */
 const AT_ONCE = 100;
-/** For BullMQ's jobs only their existence matters. */
-const JOB = /^\{pp-bull\}:startup:(\d+|force-\w+|[\w-]+-\d+)$/;
+/** For BullMQ's jobs and the history only their existence matters. */
+const SIZE_ONLY = /^(\{pp-bull\}:startup:(\d+|force-\w+|[\w-]+-\d+)|pp:\{pp:history\}:\d+)$/;
 
 export class Inspector {
   readonly #connection: RedisConnection;
@@ -101,7 +101,7 @@ export class Inspector {
         return stored(value.length, new Map([[value, '']]));
       }
       case 'hash':
-        return stored(await call('hlen'), JOB.test(key) ? nothing : readHash(await call('hgetall')));
+        return stored(await call('hlen'), SIZE_ONLY.test(key) ? nothing : readHash(await call('hgetall')));
       case 'zset': {
         const scored = tuples(await call('zrange', 0, entriesMax - 1, 'withscores'), 2);
         return stored(await call('zcard'), new Map(scored.map(([member, score]) => [String(member), String(score)])));

@@ -65,6 +65,8 @@ export function meaningOf(key: string): Meaning | null {
       node[2] === undefined ? ['hash', true, 'what the node says about itself'] : ['set', true, 'routes at which the node has entries'];
     return meaning('node', node[1] ?? '', node[2] === undefined ? '' : 'routes', row);
   }
+  if (/^pp:\{pp:history\}:\d+$/.test(key))
+    return meaning('cluster', '', 'history', ['hash', true, 'what nodes have counted within half a minute, for charts']);
   const route = /^pp:\{([^{}]+)\}:(\w+)$/.exec(key);
   const part = Object.hasOwn(ROUTE_PARTS, route?.[2] ?? '') ? ROUTE_PARTS[route?.[2] ?? ''] : undefined;
   if (route !== null) return part === undefined ? null : meaning('route', route[1] ?? '', route[2] ?? '', part);
