@@ -78,11 +78,16 @@ export class AppPool implements ConnectionOwner {
     return this.#connections.size + this.#reserved;
   }
 
-  /** Responses that began before `since`, and go on. */
-  countBegun(since: number): number {
-    let count = 0;
-    for (const { state, answer } of this.#connections) if (state === 'serving' && answer.begunAt !== 0 && answer.begunAt < since) count++;
-    return count;
+  /** Responses that began before `begunBy` and go on, and requests asked before `askedBy` that have none; `silentMax`: of these at most. */
+  countLong(begunBy: number, askedBy: number, silentMax: number): number {
+    let begun = 0;
+    let silent = 0;
+    for (const { state, answer } of this.#connections) {
+      if (state !== 'serving') continue;
+      if (answer.begunAt !== 0) begun += answer.begunAt < begunBy ? 1 : 0;
+      else if (answer.askedAt !== 0 && answer.askedAt < askedBy) silent++;
+    }
+    return begun + Math.min(silent, silentMax);
   }
 
   get connecting(): AppConnection[] {

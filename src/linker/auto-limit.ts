@@ -1,47 +1,66 @@
 /**
- * Finds how many requests an application takes at once, from the time until its responses begin. Below its knee that time does not depend on
- * how many requests it has. Beyond the knee requests wait inside the application, and the time grows with their number. So the limit is
- * moved a little for a moment, and it is looked at what that did:
+ * Finds how many requests an application takes at once, from how many responses it gives in a second. Below its knee that number grows with
+ * the limit. Beyond the knee it does not: requests wait inside the application instead. So the limit is moved for a moment, and it is looked at
+ * what that did:
  *
- *     up     the higher limit stays if less than half of the growth has become waiting
- *     down   if the time fell by more than half of what waiting would explain, requests did wait, and the limit is lowered to where waiting
- *            ends (Little's law: limit × time without waiting / time); otherwise it goes back
+ *     up     the higher limit stays if it gives more responses
+ *     down   the lower limit stays if it gives as many; otherwise one in between is tried, where as many are to be expected
  *
- * Both are tried in turn. Steps that succeed follow each other at once. While they fail, the limit rests longer and longer in between. How
- * many responses a look needs follows from how much their times vary. Nothing is learnt while the application has fewer requests than it may
- * have: then clients set the pace. All times are arguments, none is read.
+ * Both are tried in turn. Steps that succeed follow each other at once, and grow. While they fail, the limit rests longer and longer in
+ * between. A look ends as soon as what it tells is clear, see auto-look.ts. Nothing is learnt while the application has fewer requests than
+ * it may have: then clients set the pace. All times are arguments, none is read.
  */
+import { Dispersion, Look, type Rate } from './auto-look.ts';
 
-/** A look needs at least so many responses, and at most. */
-const ANSWERS_MIN = 12;
-const ANSWERS_MAX = 400;
-/** How many standard errors of a difference of two means a wrong decision is away. */
-const CERTAINTY = 1.7;
-/** A look takes at least so long, and is judged by what came within this time where answers are rare. */
-const LOOK_MS_MIN = 50;
+/**
+ * A higher limit is to give this share more responses, or half of it at least; a lower one not as much less, or half of it at most. Where the
+ * step is large, this part of it instead: it is followed by smaller ones.
+ */
+const GAIN = 0.08;
+const LOSS = 0.06;
+const OF_STEP = 0.4;
+/** A look ends when its result is so much likelier with one answer than with the other: by a factor of e to this (Wald's sequential test). */
+const LIKELIER = 2;
+/** Or after a time: then a gain counts that is so many standard errors away from none, and a loss that is more than this part of the step. */
+const CERTAINTY = 1.6;
+const LATE_LOSS_OF_STEP = 0.33;
+/** Limits between that of a step down and the one before are tried, so many in a row. */
+const BETWEEN_MAX = 2;
+/** The limit's own rate is known so much better than a look has to tell, in variance, before it is compared with another. */
+const STEADY_SURER = 2;
+/** It may change meanwhile, so it is never surer than this. */
+const STEADY_VARIANCE_MIN = 0.01 ** 2;
+const RESPONSES_MIN = 8;
+const RESPONSES_MAX = 3_000;
+/** It takes at least so long, and so many times as long as a response. */
+const LOOK_MS_MIN = 60;
+const LOOK_TIMES_MIN = 2;
 const LOOK_MS_MAX = 2_000;
-const ANSWERS_LATE_MIN = 3;
-/** Shorter times are not told apart. */
-const MEAN_MS_LEAST = 0.001;
-/** A look begins when answers have taken as long as this many take on average, since the limit moved. */
-const SETTLED_AFTER = 2;
+const LOOK_TIMES_MAX = 6;
+const RESPONSES_LATE_MIN = 3;
+/** A look begins when responses have taken as long as this many take on average, since the limit moved. */
+const SETTLED_AFTER = 1.5;
 const SETTLE_MS_MAX = 2_000;
-/** The first step up, as a share of the limit, and the largest. */
-const STEP_FIRST = 0.25;
-const STEP_LAST = 0.5;
-const DOWN_TO = 0.75;
-const DOWN_TO_LEAST = 0.3;
+/** Steps up, as a share of the limit: the first and the largest. */
+const UP_FIRST = 0.25;
+const UP_LAST = 0.5;
+/** The same for steps down. */
+const DOWN_FIRST = 0.25;
+const DOWN_LAST = 0.5;
+/** An application that has just started becomes faster: no step is taken while one look shows more than the one before, so many times. */
+const WARMER_TIMES = 4;
 /** The limit rests so long after a step that failed: first, and at most. */
-const REST_MS_FIRST = 300;
-const REST_MS_LAST = 3_000;
-/** Answers take so much longer than lately: a step down tells whether requests wait. */
-const SLOWER = 1.25;
-/** So much of a change has to be seen in the time for it to be waiting: more than half, since too low a limit costs throughput. */
-const SEEN = 0.6;
-/** Once both steps have failed, one of so many is down: it costs throughput while it is looked at. */
+const REST_MS_FIRST = 200;
+const REST_MS_LAST = 2_000;
+/** The application gives so many fewer responses than lately: a step down tells whether requests wait. */
+const SLOWER = -0.2;
+const SLOWER_TO_LEAST = 0.3;
+const SLOWER_VARIANCE_MAX = 0.01;
+/** One step of so many is down once both have failed: it costs throughput while it is looked at. */
 const DOWN_EVERY = 4;
-/** The application has as many requests as it may have, in so many of its responses. */
-const BUSY_SHARE = 0.8;
+/** The application has as many requests as it may have, but for this share of the limit, and for those that are on their way to it. */
+const FREE_SHARE_MAX = 0.25;
+const ON_THEIR_WAY_MS = 4;
 
 export interface AutoBounds {
   readonly least: number;
@@ -53,30 +72,32 @@ type Phase = 'steady' | 'up' | 'down';
 
 export class AutoLimit {
   readonly #bounds: AutoBounds;
+  readonly #dispersion = new Dispersion();
   #limit: number;
-  /** Where it goes back to when a step has failed, and the mean time of a response there; 0: not known yet. */
+  /** Where it goes back to when a step has failed, and the rate there; null: not known yet. */
   #steady: number;
-  #steadyMs = 0;
+  #steadyRate: Rate | null = null;
   #phase: Phase = 'steady';
   #next: 'up' | 'down' = 'up';
   /** Steps that failed, one after the other. */
   #failures = 0;
-  #step = STEP_FIRST;
+  #upStep = UP_LAST;
+  /** The last step was up, and was good. */
+  #climbs = false;
+  #downStep = DOWN_LAST;
+  /** Limits between two that were tried in a row. */
+  #between = 0;
+  /** It has become slower than this, and is looked at again: that look saw both. */
+  #slowerThan: Rate | null = null;
+  #warmer = WARMER_TIMES;
   #restMs = REST_MS_FIRST;
   #restUntil = 0;
-  /** When the limit moved last. */
-  #movedAt: number;
-  /** Of this look: */
-  #since: number;
-  #answers = 0;
-  #busy = 0;
-  #sum = 0;
-  #squares = 0;
+  #look: Look;
 
   constructor(bounds: AutoBounds, now: number) {
     this.#bounds = bounds;
     this.#limit = this.#steady = clamp(bounds.first, bounds);
-    this.#since = this.#movedAt = now;
+    this.#look = new Look(now, this.#dispersion, 0, 0);
   }
 
   get limit(): number {
@@ -84,103 +105,152 @@ export class AutoLimit {
   }
 
   /**
-   * A response has begun at `now`, `tookMs` after the application got its request. `full`: it had as many as it may have. Returns whether the
-   * limit is another one now.
+   * A response has begun at `now`, `tookMs` after the application got its request. `free`: so many more it might have had then.
+   * Returns whether the limit is another one now.
    */
-  answered(now: number, tookMs: number, full: boolean): boolean {
-    // What it got before the limit moved tells of the limit before. Of what it got right after, the quick answers come first.
-    if (now < this.#since || now - tookMs < this.#movedAt) return false;
-    this.#answers++;
-    this.#sum += tookMs;
-    this.#squares += tookMs * tookMs;
-    if (full) this.#busy++;
-    if (!this.#hasSeenEnough(now - this.#since)) return false;
+  answered(now: number, tookMs: number, free: number): boolean {
+    const look = this.#look;
+    if (now < look.since) return false;
+    look.saw(now, tookMs, free);
+    const lookedMs = now - look.since;
+    if (look.responses < RESPONSES_LATE_MIN || lookedMs < Math.max(LOOK_MS_MIN, LOOK_TIMES_MIN * look.tookMs)) return false;
+    const isLate = lookedMs >= Math.max(LOOK_MS_MAX, LOOK_TIMES_MAX * look.tookMs) || look.responses >= RESPONSES_MAX;
+    if (!isLate && look.responses < RESPONSES_MIN) return false;
     const before = this.#limit;
-    this.#judge(now, Math.max(MEAN_MS_LEAST, this.#sum / this.#answers), this.#busy >= BUSY_SHARE * this.#answers);
-    this.#answers = this.#busy = this.#sum = this.#squares = 0;
-    this.#since = now;
-    if (this.#limit === before) return false;
-    this.#movedAt = now;
-    this.#since = now + Math.min(SETTLE_MS_MAX, SETTLED_AFTER * this.#steadyMs);
+    const rate = look.rate(now);
+    if (look.free > FREE_SHARE_MAX * this.#limit + ON_THEIR_WAY_MS * rate.perMs) {
+      if (!isLate && look.responses < 4 * RESPONSES_MIN) return false;
+      this.#idle();
+    } else if (!this.#judge(now, rate, isLate)) {
+      return false;
+    }
+    const moved = this.#limit !== before;
+    const since = moved ? now + Math.min(SETTLE_MS_MAX, SETTLED_AFTER * look.tookMs) : now;
+    this.#look = new Look(since, this.#dispersion, look.tookMs, rate.perMs);
+    return moved;
+  }
+
+  /** Returns false while it is not clear. */
+  #judge(now: number, rate: Rate, isLate: boolean): boolean {
+    if (this.#phase === 'up') return this.#wentUp(now, rate, isLate);
+    if (this.#phase === 'down') return this.#wentDown(now, rate, isLate);
+    return this.#stayed(now, rate, isLate);
+  }
+
+  /** Clients set the pace. A step that was under way has shown nothing, and what was seen before may not hold. */
+  #idle(): void {
+    this.#stay(this.#steady, null);
+  }
+
+  /** Of the limit's own rate, for the step that comes next. */
+  get #varianceMax(): number {
+    const decides =
+      this.#next === 'up'
+        ? gainOf(this.#steady, this.#steady * (1 + this.#upStep))
+        : lossOf(this.#steady, this.#steady * (1 - this.#downStep));
+    return decides ** 2 / (2 * LIKELIER * STEADY_SURER);
+  }
+
+  #wentUp(now: number, rate: Rate, isLate: boolean): boolean {
+    const gain = gainOf(this.#steady, this.#limit);
+    const { change, error } = this.#compared(rate);
+    const isClear = Math.abs(change - gain / 2) * gain > LIKELIER * error ** 2;
+    if (!isClear && !isLate) return false;
+    if (change < Math.max(gain / 2, isClear ? 0 : CERTAINTY * error)) {
+      this.#tooFar(now);
+      return true;
+    }
+    // No more than the limit has grown by: a short look that saw more was lucky.
+    const most = ((this.#steadyRate as Rate).perMs * this.#limit) / this.#steady;
+    this.#succeeded({ ...rate, perMs: Math.min(rate.perMs, most) }, 'up');
+    this.#climbs = true;
+    this.#upStep = Math.min(UP_LAST, 1.6 * this.#upStep);
+    this.#up(now);
     return true;
   }
 
-  #hasSeenEnough(lookedMs: number): boolean {
-    if (this.#answers < ANSWERS_LATE_MIN || lookedMs < LOOK_MS_MIN) return false;
-    if (lookedMs >= LOOK_MS_MAX) return true;
-    if (this.#answers < ANSWERS_MIN) return false;
-    const mean = Math.max(MEAN_MS_LEAST, this.#sum / this.#answers);
-    const variance = Math.max(0, this.#squares / this.#answers - mean * mean) / (mean * mean);
-    const margin = (1 - SEEN) * this.#change;
-    return this.#answers >= Math.min(ANSWERS_MAX, (2 * CERTAINTY * CERTAINTY * variance) / (margin * margin));
-  }
-
-  /** By how much the limit differs in the step that this look is for. */
-  get #change(): number {
-    if (this.#phase !== 'steady') return Math.abs(this.#limit / this.#steady - 1);
-    return Math.max(1 - DOWN_TO, 1 / this.#steady);
-  }
-
-  #judge(now: number, ms: number, busy: boolean): void {
-    if (!busy) this.#idle(ms);
-    else if (this.#phase === 'up') this.#wentUp(now, ms);
-    else if (this.#phase === 'down') this.#wentDown(now, ms);
-    else this.#stayed(now, ms);
-  }
-
-  /** Clients set the pace. A step that was under way has shown nothing. */
-  #idle(ms: number): void {
-    if (this.#phase === 'steady') this.#steadyMs = ms;
-    else this.#stay(this.#steady, this.#steadyMs);
-  }
-
-  #wentUp(now: number, ms: number): void {
-    const grown = this.#limit / this.#steady;
-    if (ms > this.#steadyMs * (1 + SEEN * (grown - 1))) {
+  /** The knee is near: after large steps up that were good comes a small one. */
+  #tooFar(now: number): void {
+    if (!this.#climbs) {
       this.#failed(now);
       return;
     }
-    this.#failures = 0;
-    this.#step = Math.min(STEP_LAST, 2 * this.#step);
-    this.#restMs = REST_MS_FIRST;
-    this.#stay(this.#limit, ms);
+    this.#climbs = false;
+    this.#upStep = UP_FIRST;
+    this.#stay(this.#steady, this.#steadyRate);
     this.#up(now);
   }
 
-  #wentDown(now: number, ms: number): void {
-    const shrunk = this.#limit / this.#steady;
-    const ratio = ms / this.#steadyMs;
-    if (ratio > 1 - SEEN * (1 - shrunk)) {
-      this.#failed(now);
-      return;
+  #wentDown(now: number, rate: Rate, isLate: boolean): boolean {
+    const step = 1 - this.#limit / this.#steady;
+    const loss = lossOf(this.#steady, this.#limit);
+    const { change, error } = this.#compared(rate);
+    const isClear = Math.abs(change + loss / 2) * loss > LIKELIER * error ** 2;
+    if (!isClear && !isLate) return false;
+    if (change >= -Math.max(loss / 2, isClear ? 0 : LATE_LOSS_OF_STEP * step)) {
+      // Both gave as many.
+      this.#succeeded(merged(this.#steadyRate as Rate, rate), 'down');
+      this.#downStep = Math.min(DOWN_LAST, 1.6 * this.#downStep);
+      this.#down(now, 1 - this.#downStep);
+      return true;
     }
-    this.#failures = 0;
-    const served = Math.max(this.#limit, Math.ceil(this.#steady * ratio - 0.1));
-    this.#restMs = REST_MS_FIRST;
-    const goesOn = served === this.#limit;
-    this.#stay(served, ms);
-    if (goesOn) this.#down(now);
-    else this.#next = 'up';
+    const ratio = 1 + change;
+    // With so many it would give as many responses, if their number grew with the limit until there.
+    const knee = Math.ceil((this.#limit / ratio) * 1.02 - 0.2);
+    if (this.#between++ < BETWEEN_MAX && knee > this.#limit && knee < this.#steady) this.#begin('down', knee);
+    else this.#failed(now);
+    return true;
   }
 
-  #stayed(now: number, ms: number): void {
-    const before = this.#steadyMs;
-    this.#steadyMs = ms;
-    // If that is waiting, it ends where the responses take as long as before.
-    if (before > 0 && ms > SLOWER * before) this.#down(now, Math.max(DOWN_TO_LEAST, before / ms));
-    else if (now < this.#restUntil) return;
-    else if (this.#next === 'up') this.#up(now);
-    else this.#down(now);
+  #stayed(now: number, rate: Rate, isLate: boolean): boolean {
+    const before = this.#steadyRate;
+    if (before === null) {
+      const enough = this.#slowerThan === null ? this.#varianceMax : SLOWER_VARIANCE_MAX;
+      if (rate.variance > enough && !isLate) return false;
+      this.#steadyRate = rate;
+      if (this.#warmer > 0) return true;
+      const slower = rate.perMs / (this.#slowerThan?.perMs ?? rate.perMs) - 1;
+      this.#slowerThan = null;
+      if (slower < SLOWER) {
+        this.#down(now, Math.max(SLOWER_TO_LEAST, 1 + slower));
+        return true;
+      }
+    } else {
+      const { change, error } = this.#compared(rate);
+      if (Math.abs(change - SLOWER) < CERTAINTY * error && !isLate) return false;
+      if (change < SLOWER) {
+        this.#slowerThan = before;
+        this.#steadyRate = null;
+        return true;
+      }
+      if (this.#warmer > 0 && change > CERTAINTY * error) {
+        this.#warmer--;
+        this.#steadyRate = rate;
+        return true;
+      }
+      this.#warmer = 0;
+      this.#steadyRate = merged(before, rate);
+    }
+    if (now < this.#restUntil || (this.#steadyRate.variance > this.#varianceMax && !isLate)) return true;
+    if (this.#next === 'up') this.#up(now);
+    else this.#down(now, 1 - this.#downStep);
+    return true;
+  }
+
+  /** By which share it differs from the rate at the steady limit, and its standard error. */
+  #compared({ perMs, variance }: Rate): { readonly change: number; readonly error: number } {
+    const steady = this.#steadyRate as Rate;
+    return { change: perMs / steady.perMs - 1, error: Math.sqrt(variance + steady.variance) };
   }
 
   #up(now: number): void {
-    const next = clamp(Math.max(this.#steady + 1, Math.round(this.#steady * (1 + this.#step))), this.#bounds);
+    const next = clamp(Math.max(this.#steady + 1, Math.round(this.#steady * (1 + this.#upStep))), this.#bounds);
     if (next > this.#steady) this.#begin('up', next);
     else this.#failed(now);
   }
 
-  #down(now: number, to = DOWN_TO): void {
-    const next = clamp(Math.floor(this.#steady * Math.min(DOWN_TO, to)), this.#bounds);
+  #down(now: number, to: number): void {
+    const next = clamp(Math.min(this.#steady - 1, Math.round(this.#steady * to)), this.#bounds);
     if (next < this.#steady) this.#begin('down', next);
     else this.#failed(now);
   }
@@ -190,19 +260,49 @@ export class AutoLimit {
     this.#limit = limit;
   }
 
+  #succeeded(rate: Rate, next: 'up' | 'down'): void {
+    this.#failures = 0;
+    this.#restMs = REST_MS_FIRST;
+    this.#next = next;
+    this.#stay(this.#limit, rate);
+  }
+
   #failed(now: number): void {
-    this.#step = STEP_FIRST;
-    this.#stay(this.#steady, this.#steadyMs);
+    this.#climbs = false;
+    this.#upStep = UP_FIRST;
+    this.#downStep = DOWN_FIRST;
+    this.#stay(this.#steady, this.#steadyRate);
     this.#next = ++this.#failures % DOWN_EVERY === 1 ? 'down' : 'up';
     this.#restUntil = now + this.#restMs;
     this.#restMs = Math.min(REST_MS_LAST, 2 * this.#restMs);
   }
 
-  #stay(limit: number, ms: number): void {
+  #stay(limit: number, rate: Rate | null): void {
     this.#phase = 'steady';
+    this.#between = 0;
     this.#limit = this.#steady = limit;
-    this.#steadyMs = ms;
+    this.#steadyRate = rate;
   }
+}
+
+/** So many more responses, as a share, are expected of a step up. */
+function gainOf(from: number, to: number): number {
+  return to <= from + 1 ? GAIN : Math.max(GAIN, OF_STEP * (to / from - 1));
+}
+
+/** So many fewer of a step down below the knee. */
+function lossOf(from: number, to: number): number {
+  return to >= from - 1 ? LOSS : Math.max(LOSS, OF_STEP * (1 - to / from));
+}
+
+/** Of both, by how sure they are; the older one fades. */
+function merged(before: Rate, now: Rate): Rate {
+  const weight = 1 / now.variance / (1 / now.variance + 1 / before.variance);
+  const share = Math.max(weight, 0.3);
+  return {
+    perMs: before.perMs + (now.perMs - before.perMs) * share,
+    variance: Math.max(STEADY_VARIANCE_MIN, (1 - share) * before.variance),
+  };
 }
 
 function clamp(limit: number, { least, most }: AutoBounds): number {

@@ -13,6 +13,10 @@ export interface AutoRange {
 const FIRST = 10;
 /** A response that goes on for so long after it has begun is long by nature: a WebSocket, events, a download. */
 const LONG_AFTER_MS = 1_000;
+/** So is a request without a response after so many times the usual time: a long poll, a slow upload. */
+const LONG_TIMES = 10;
+/** The usual time follows the last so many responses. */
+const USUAL_RESPONSES = 50;
 /** Between two counts of streams that are long by nature. */
 const COUNT_EVERY_MS = 250;
 
@@ -20,8 +24,8 @@ const COUNT_EVERY_MS = 250;
 export interface TimedResponses {
   /** Told how long each took to begin; null: nobody wants to know. */
   took: ((ms: number) => void) | null;
-  /** How many that began before `since` still go on. */
-  countBegun(since: number): number;
+  /** How many that began before `begunBy` still go on, with requests asked before `askedBy` that have no response yet, at most `silentMax`. */
+  countLong(begunBy: number, askedBy: number, silentMax: number): number;
 }
 
 export interface AutoSearchOptions {
@@ -38,13 +42,16 @@ export function firstLimit({ least, most }: AutoRange): number {
 
 /**
  * Sets the limit to what auto-limit.ts finds. Streams that are long by nature are left out of that: they come on top of it, so that they
- * neither look like work nor take the places of requests.
+ * neither look like work nor take the places of requests. Of those in silence there are at most as many as requests: an application that
+ * hangs does not get ever more.
  */
 export class AutoSearch {
   readonly #options: AutoSearchOptions;
   #search: AutoLimit | null = null;
   #timer: NodeJS.Timeout | null = null;
   #long = 0;
+  /** How long a response takes to begin; 0: not known yet. */
+  #usualMs = 0;
 
   constructor(options: AutoSearchOptions) {
     this.#options = options;
@@ -72,8 +79,17 @@ export class AutoSearch {
   /** A response has begun, so long after the application had its request. */
   #answered(tookMs: number): void {
     const { slots } = this.#options;
+    const isLong = tookMs > this.#longMs;
+    this.#usualMs += (tookMs - this.#usualMs) / (this.#usualMs === 0 ? 1 : USUAL_RESPONSES);
     const search = this.#search;
-    if (search?.answered(performance.now(), tookMs, slots.atApplication >= slots.limit) === true) this.#set(search);
+    if (isLong || search === null) return;
+    const free = Math.max(0, slots.limit - slots.atApplication);
+    if (search.answered(performance.now(), tookMs, free)) this.#set(search);
+  }
+
+  /** A request without a response for so long is long by nature. */
+  get #longMs(): number {
+    return Math.max(LONG_AFTER_MS, LONG_TIMES * this.#usualMs);
   }
 
   #set(search: AutoLimit): void {
@@ -83,8 +99,10 @@ export class AutoSearch {
 
   readonly #count = guard('timer', () => {
     const search = this.#search;
-    const long = this.#options.pool.countBegun(performance.now() - LONG_AFTER_MS);
-    if (search === null || long === this.#long) return;
+    if (search === null) return;
+    const now = performance.now();
+    const long = this.#options.pool.countLong(now - LONG_AFTER_MS, now - this.#longMs, search.limit);
+    if (long === this.#long) return;
     this.#long = long;
     this.#set(search);
   });

@@ -20,6 +20,8 @@ export class ResponseWatch {
   heardAt = 0;
   /** When the response began, where somebody wants to know how long it takes; 0: not known. */
   begunAt = 0;
+  /** When the application was given the first bytes of the stream, where somebody wants to know that; 0: not known. */
+  askedAt = 0;
   #wroteAt = 0;
   readonly #times: ResponseTimes;
   readonly #gap = new ResponseGap();
@@ -39,17 +41,20 @@ export class ResponseWatch {
     this.begun = false;
     this.heardAt = 0;
     this.begunAt = 0;
+    this.askedAt = 0;
     this.#gap.reset();
     this.#head.begin();
   }
 
   /** The application is given bytes of the stream: its response can't begin before the last of them. */
   wrote(): void {
-    if (this.#times.took !== null && this.begunAt === 0) this.#wroteAt = performance.now();
+    if (this.#times.took === null || this.begunAt !== 0) return;
+    this.#wroteAt = performance.now();
+    if (this.askedAt === 0) this.askedAt = this.#wroteAt;
   }
 
   #begins(): void {
-    if (this.#times.took === null || this.begunAt !== 0) return;
+    if (this.#times.took === null || this.begunAt !== 0 || this.askedAt === 0) return;
     this.begunAt = performance.now();
     this.#times.took(this.begunAt - this.#wroteAt);
   }
