@@ -23,6 +23,8 @@ export interface AppExit {
 export interface AppCommand {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** NAME=value in `env`, by which processes that have left the group are known. */
+  readonly mark: string;
   /** From SIGTERM to SIGKILL when the linker is killed. */
   readonly stopTimeoutMs: number;
   /** Called when nothing would end the application if the linker were killed. */
@@ -35,7 +37,7 @@ export class AppProcess {
   readonly #guard: Guard | null;
   #stopping: Promise<void> | null = null;
 
-  constructor({ command, env, stopTimeoutMs, unguarded }: AppCommand) {
+  constructor({ command, env, mark, stopTimeoutMs, unguarded }: AppCommand) {
     const [file = '', ...args] = command;
     // Standard output is the linker's log: what the application writes goes to standard error, all of it.
     this.#child = spawn(file, args, { env: env as NodeJS.ProcessEnv, detached: true, stdio: ['ignore', 2, 2] });
@@ -57,7 +59,7 @@ export class AppProcess {
       child.once('exit', ended);
     });
     // After the application: it must not wait for its guard.
-    this.#guard = child.pid === undefined ? null : new Guard(child.pid, stopTimeoutMs, unguarded);
+    this.#guard = child.pid === undefined ? null : new Guard(child.pid, mark, stopTimeoutMs, unguarded);
   }
 
   get pid(): number | undefined {
@@ -80,6 +82,11 @@ export class AppProcess {
     return this.#stopping;
   }
 
+  /** All is gone: nothing is left to guard. */
+  release(): void {
+    this.#guard?.release();
+  }
+
   async #stop(timeoutMs: number): Promise<void> {
     const overdue = guard('application', () => this.kill());
     const killer = setTimeout(overdue, timeoutMs);
@@ -87,7 +94,6 @@ export class AppProcess {
     await this.exited;
     while (this.#groupLives()) await sleep(LEFTOVERS_POLL_MS);
     clearTimeout(killer);
-    this.#guard?.release();
   }
 
   #signalGroup(name: NodeJS.Signals | 0): boolean {

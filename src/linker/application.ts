@@ -69,10 +69,13 @@ export class Application {
   /** It has gone to the background, and left its group. */
   #isDaemon = false;
   #stopped = false;
+  /** What the application starts inherits it, also what leaves its group. */
+  readonly #mark: string;
 
   constructor(options: ApplicationOptions, events: ApplicationEvents) {
     this.#options = options;
     this.#events = events;
+    this.#mark = `${INSTANCE_VARIABLE}=${options.instance}`;
   }
 
   async start(): Promise<void> {
@@ -90,6 +93,7 @@ export class Application {
           [INSTANCE_VARIABLE]: instance,
           [CONTROL_VARIABLE]: controlSaid,
         },
+        mark: this.#mark,
         stopTimeoutMs,
         unguarded: (reason) => this.#events.unguarded(reason),
       });
@@ -134,7 +138,18 @@ export class Application {
 
   /** SIGTERM and, after `timeoutMs`, SIGKILL. Resolves when nothing of it is left; one that runs by itself runs on. */
   async stop(timeoutMs: number): Promise<void> {
-    await Promise.all([this.#process?.stop(timeoutMs), this.#endStrays(timeoutMs)]);
+    if (this.#process === null) return;
+    const killAt = performance.now() + timeoutMs;
+    const told = new Set<number>();
+    this.#signalStrays(told, false);
+    await this.#process.stop(timeoutMs);
+    // One that forks may be in no look. Where nothing has left the group, one look is enough.
+    for (let quiet = 0; quiet < (this.#isDaemon || told.size > 0 ? DAEMON_LOOKS : 1); ) {
+      if (this.#signalStrays(told, performance.now() >= killAt)) quiet = 0;
+      else quiet++;
+      if (told.size > 0 || this.#isDaemon) await sleep(STRAYS_POLL_MS);
+    }
+    this.#process.release();
   }
 
   /**
@@ -148,7 +163,7 @@ export class Application {
     // It forks twice while it is looked for, and one that is born between two lines of the table is in neither.
     for (let look = 0; look < DAEMON_LOOKS && runsOn === undefined; look++) {
       if (look > 0) await sleep(STRAYS_POLL_MS);
-      [runsOn] = [...strays(`${INSTANCE_VARIABLE}=${this.#options.instance}`, pid), ...groupMembers(pid)];
+      [runsOn] = [...strays(this.#mark, pid), ...groupMembers(pid)];
     }
     if (runsOn === undefined) return null;
     this.#isDaemon = true;
@@ -166,18 +181,12 @@ export class Application {
     return `has not accepted a connection at ${place} in time${hint}`;
   }
 
-  async #endStrays(timeoutMs: number): Promise<void> {
-    const group = this.#process?.pid;
-    if (!this.#isDaemon || group === undefined) return;
-    const killAt = performance.now() + timeoutMs;
-    const told = new Set<number>();
-    for (let quiet = 0; quiet < DAEMON_LOOKS; await sleep(STRAYS_POLL_MS)) {
-      const left = strays(`${INSTANCE_VARIABLE}=${this.#options.instance}`, group);
-      quiet = left.length === 0 ? quiet + 1 : 0;
-      const late = performance.now() >= killAt;
-      for (const pid of left) if (late || !told.has(pid)) signal(pid, late ? 'SIGKILL' : 'SIGTERM');
-      for (const pid of left) told.add(pid);
-    }
+  /** SIGTERM, once, or SIGKILL to processes that have left the group. Returns whether there are any. */
+  #signalStrays(told: Set<number>, late: boolean): boolean {
+    const left = strays(this.#mark, this.#process?.pid ?? 0);
+    for (const pid of left) if (late || !told.has(pid)) signal(pid, late ? 'SIGKILL' : 'SIGTERM');
+    for (const pid of left) told.add(pid);
+    return left.length > 0;
   }
 
   #disarm(): void {

@@ -11,10 +11,12 @@ import { ownDirectory, startProcess } from '../../support/processes.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const DEV = ['dev', '--listen', 'http://127.0.0.1:0', '--admin', '127.0.0.1:0'];
-/** Writes down itself and a child of its own; /slow never ends. */
+/** Writes down itself, a child of its own and one in a session of its own (setsid); /slow never ends. */
 const APP = `const { appendFileSync } = require('node:fs');
-const child = require('node:child_process').spawn('sleep', ['1000']);
-appendFileSync(process.argv[1], process.pid + '\\n' + child.pid + '\\n');
+const { spawn } = require('node:child_process');
+const child = spawn('sleep', ['1000']);
+const apart = spawn('sh', ['-c', 'sleep 1000; exit'], { detached: true, stdio: 'ignore' });
+appendFileSync(process.argv[1], [process.pid, child.pid, apart.pid, ''].join('\\n'));
 require('node:http').createServer((q, r) => q.url === '/slow' ? r.write('.') : r.end('ok')).listen(process.env.PORT, '127.0.0.1');`;
 
 const started: ChildProcess[] = [];
@@ -45,7 +47,7 @@ function lives(pid: number): boolean {
 }
 
 const gone = (app: App): Promise<void> =>
-  eventually('all of the application is gone', () => app.pids().length === 2 && app.left().length === 0);
+  eventually('all of the application is gone', () => app.pids().length === 3 && app.left().length === 0);
 
 function guardsOf(parent: number): number[] {
   return readdirSync('/proc')
@@ -74,7 +76,7 @@ describe('a linker that is killed', () => {
   test('takes its application along, with what that has started', async () => {
     const app = application();
     const { linker, node } = await startLinker(app);
-    expect(app.left()).toHaveLength(2);
+    expect(app.left()).toHaveLength(3);
     linker.kill('SIGKILL');
     await gone(app);
     await node.stop();
@@ -108,7 +110,7 @@ describe('dev', () => {
     const dev = await startProcess([...DEV, '--max-instances', '1', ...args, '--', ...app.command]);
     const url = (dev.ready.listen as string[])[0] ?? '';
     expect(await (await fetch(url)).text()).toBe('ok');
-    expect(app.left()).toHaveLength(2);
+    expect(app.left()).toHaveLength(3);
     return { dev, url };
   }
 
@@ -156,7 +158,7 @@ describe('dev', () => {
     expect(dev.text()).toContain(
       'It waits for 1 request in progress, 600 s at most. 1 instance of the application is told to end, and killed after 10 s. Ctrl-C again ends all at once.',
     );
-    expect(app.left()).toHaveLength(2);
+    expect(app.left()).toHaveLength(3);
     dev.kill('SIGINT');
     expect(await dev.exit).toEqual({ code: 130, signal: null });
     expect(app.left()).toEqual([]);

@@ -175,7 +175,30 @@ describe('the end of the application', () => {
   });
 });
 
+/** A child in a session of its own, which closes nothing and outlives its parent. */
+const SETSID = "const child = require('node:child_process').spawn('sleep', ['1000'], { detached: true });";
+
 describe('stopping', () => {
+  test('a drain ends what has left the group of the application (setsid), too', async () => {
+    const { running, instance } = await start(script(`${SETSID} ${SERVE.replace('pid: process.pid', 'pid: child.pid')}`));
+    const pid = await pidOf(instance);
+    expect(lives(pid)).toBe(true);
+    running.linker.drain();
+    expect(await running.exit).toBe(0);
+    expect(lives(pid)).toBe(false);
+  });
+
+  test('what has left the group and ignores SIGTERM is killed after the stop timeout', async () => {
+    const stubborn = `const child = require('node:child_process').spawn('sh', ['-c', "trap '' TERM; sleep 1000"], { detached: true });`;
+    const { running, instance } = await start(script(`${stubborn} ${SERVE.replace('pid: process.pid', 'pid: child.pid')}`), {
+      stopTimeoutMs: 300,
+    });
+    const pid = await pidOf(instance);
+    running.linker.drain();
+    expect(await running.exit).toBe(0);
+    expect(lives(pid)).toBe(false);
+  });
+
   test('a drain ends the application by SIGTERM, with time to clean up', async () => {
     const { running, instance } = await start(script(`${SERVE} process.on('SIGTERM', () => setTimeout(() => process.exit(0), 200));`));
     const pid = await pidOf(instance);
