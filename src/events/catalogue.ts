@@ -20,11 +20,11 @@ export const OF_LINKERS: ReadonlySet<string> = new Set([
   'no shell watches over this linker: if it is killed, its application runs on',
   'the application does not accept connections',
   'no connection to the application can be made',
-  'idle, and no node is there to ask: retiring',
+  'the linker is idle and has no node to ask: it retires',
   'the application has not accepted a connection in time',
   'a link is lost',
   'a node can not be linked',
-  'linker: lends fewer slots than --concurrency says',
+  'the linker lends fewer slots than --concurrency says',
 ]);
 
 /** What an operator has to mend. Others connect to the port and leave: health checks, scanners, a linker that has linked elsewhere meanwhile. */

@@ -13,7 +13,7 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
   'dev draining': happened('draining', () => 'was told to leave'),
   'dev stopped': happened('stopped', () => 'has left in order'),
   'worker stopped': happened('stopped', () => 'a worker has left in order'),
-  'asked to leave': happened('leave_asked', () => 'was asked to leave'),
+  'the node was asked to leave': happened('leave_asked', () => 'was asked to leave'),
   'all workers were restarted': happened('workers_restarted', () => 'all workers were restarted'),
   'a worker has left: another one takes its place': happened('worker_left', () => 'a worker has left: another one takes its place'),
   'a node stopped beating: removing its entries': {

@@ -15,7 +15,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `a linker could not be accepted: ${say('err')}`,
     'It dials again. Open files (ulimit -n)?',
   ),
-  'its secret counts no longer: the linker is sent away': happened(
+  'a linker is sent away: its secret is no longer valid': happened(
     'linker_sent_away',
     (say) => `instance ${say('instance')} was sent away: its secret counts no longer`,
   ),
@@ -33,7 +33,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `the first requests to the new instance ${say('instance')} failed: others are preferred`,
     'The older instances serve. Is the new version broken?',
   ),
-  'its instances fail to start: clients are not held for now': wrong(
+  'instances of a route fail to start: its clients are not held for now': wrong(
     'error',
     'not_held',
     () => 'its instances fail to start: clients get a 503 at once',
@@ -47,13 +47,13 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'Its client gets an answer all the same.',
     MINUTE,
   ),
-  'can not relay': wrong(
+  'the node can not relay': wrong(
     'warning',
     'relay_failed',
     (say) => `slots can not be moved to another node: ${say('reason')}`,
     'Do the nodes reach the backend port of each other (--advertise), and have they one secret?',
   ),
-  'connection refused': wrong(
+  'a connection was refused': wrong(
     'warning',
     'proxy_header',
     (say) => `a connection to ${say('listen')} was refused: ${say('reason')}`,

@@ -178,7 +178,7 @@ export class Linker {
     this.#options.control?.close();
     if (leave.why === 'retire') await this.#linger();
     const code = exitCodeOf(leave);
-    this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'over');
+    this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'linker stopped');
     this.#isReady.reject(new Error('the linker has ended'));
     return code;
   }
@@ -276,20 +276,20 @@ export class Linker {
 
   #retireAnswer(yes: boolean): void {
     if (!this.#retire.answered(yes)) return;
-    this.#log.info({ instance: this.instance }, 'retiring');
+    this.#log.info({ instance: this.instance }, 'linker retiring');
     this.#leave.resolve({ why: 'retire' });
   }
 
   #turnedAway(): void {
     const now = performance.now();
     if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > turnAwayWithinMs) return;
-    this.#log.warn({ instance: this.instance }, 'turned away: its start was given up, and others have its place');
+    this.#log.warn({ instance: this.instance }, 'a node turned the linker away: its start was given up, and other instances have its place');
     this.#leave.resolve({ why: 'turned away' });
     this.#emptyWithin(this.#times.drainTimeoutMs);
   }
 
   #retireUnasked(): void {
-    this.#log.warn({ instance: this.instance }, 'idle, and no node is there to ask: retiring');
+    this.#log.warn({ instance: this.instance }, 'the linker is idle and has no node to ask: it retires');
     this.#leave.resolve({ why: 'retire' });
   }
 
@@ -350,7 +350,7 @@ export class Linker {
   /** Whoever started this instance would start it again if it just ended: it waits to be told to, by a signal. */
   async #linger(): Promise<void> {
     if (this.#drains > 0 || this.#times.lingerMs === 0) return;
-    this.#log.info({ instance: this.instance, forMs: this.#times.lingerMs }, 'retired; staying until told to end');
+    this.#log.info({ instance: this.instance, forMs: this.#times.lingerMs }, 'linker retired: it stays until it is told to end');
     const timer = setTimeout(() => this.#told.resolve(), this.#times.lingerMs);
     await this.#told.promise;
     clearTimeout(timer);

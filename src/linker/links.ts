@@ -254,7 +254,7 @@ export class Links implements LinkedNodeEvents {
       linked.close('the instance is gone');
       return linked;
     }
-    this.#options.log.info({ node, address: endpointOf(target) }, 'linked');
+    this.#options.log.info({ node, address: endpointOf(target) }, 'linked to a node');
     if (this.#home?.state === 'up') linked.report({ home: false, ...this.#options.events.picture() });
     else this.#settle(linked);
     return linked;

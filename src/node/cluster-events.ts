@@ -58,7 +58,7 @@ export class ClusterEvents implements ClusterListener {
     const route = this.#context.routes.get(name);
     if (route === undefined) return;
     if (this.#context.dispatcher.startsFail(route, forMs))
-      this.#context.options.log.warn({ route: name, forMs }, 'its instances fail to start: clients are not held for now');
+      this.#context.options.log.warn({ route: name, forMs }, 'instances of a route fail to start: its clients are not held for now');
   }
 
   onNumbered(name: string, instanceId: string, seq: number): void {
@@ -89,7 +89,7 @@ export class ClusterEvents implements ClusterListener {
   }
 
   onLeaveAsked(delayMs?: number): void {
-    this.#context.options.log.info({ delayMs }, 'asked to leave');
+    this.#context.options.log.info({ delayMs }, 'the node was asked to leave');
     this.#context.options.leaveAsked?.(delayMs);
   }
 

@@ -36,7 +36,7 @@ export function startTracing({ version, instance, log, exporter = new OTLPTraceE
     spanProcessors: [new BatchSpanProcessor(exporter)],
   });
   // Mostly collectors that are away. OpenTelemetry reports each try.
-  const say = (message: string): void => log.warn({ reason: message }, 'OpenTelemetry');
+  const say = (message: string): void => log.warn({ reason: message }, 'OpenTelemetry reports an error');
   const ignore = (): void => {};
   diag.setLogger(
     { error: say, warn: say, info: ignore, debug: ignore, verbose: ignore },

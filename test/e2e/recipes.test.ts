@@ -125,7 +125,7 @@ test('a process of this machine', async () => {
   await expectServedAndGone();
   const [log = ''] = readdirSync(join(folder, 'logs'));
   expect(log).toMatch(/^[a-z0-9]+\.log$/);
-  await eventually('it has ended', () => readFileSync(join(folder, 'logs', log), 'utf8').includes('"msg":"over"'));
+  await eventually('it has ended', () => readFileSync(join(folder, 'logs', log), 'utf8').includes('"msg":"linker stopped"'));
 });
 
 (hasDocker ? describe : describe.skip)('a container', () => {

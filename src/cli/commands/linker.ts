@@ -27,7 +27,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const { concurrency } = asked;
   if (typeof settings.concurrency === 'number' && concurrency < settings.concurrency) {
     const reason = `the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE=)`;
-    log.warn({ concurrency, asked: settings.concurrency, reason }, 'linker: lends fewer slots than --concurrency says');
+    log.warn({ concurrency, asked: settings.concurrency, reason }, 'the linker lends fewer slots than --concurrency says');
   }
   const control = await (settings.control === undefined ? Control.openOwn(log) : Control.open(settings.control));
   const instance = new Linker({

@@ -139,7 +139,7 @@ export class Relay implements FailureDomain {
   #up(link: Link): void {
     clearTimeout(this.#deadline);
     this.#state = 'up';
-    this.#log.info('relaying');
+    this.#log.info('the node relays');
     this.#link = new LinkerLink(link, {
       opened: (stream, flags) => this.#opened(stream, flags),
       // Each stream here was given its handler when it was opened.
@@ -219,8 +219,8 @@ export class Relay implements FailureDomain {
     this.#state = 'down';
     clearTimeout(this.#deadline);
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
-    if (reached) this.#log.info({ reason }, 'relay ended');
-    else this.#log.warn({ reason }, 'can not relay');
+    if (reached) this.#log.info({ reason }, 'the node stopped relaying');
+    else this.#log.warn({ reason }, 'the node can not relay');
     this.#over(reached, nobodyListens);
     this.#waiting.length = 0;
     const back = this.#inHand;

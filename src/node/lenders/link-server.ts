@@ -110,7 +110,7 @@ export class LinkServer {
     }
     for (const [lender, { route, secret }] of this.#lenders) {
       if (this.#options.secrets(route).includes(secret)) continue;
-      this.#options.log.info({ route, instance: lender.instance }, 'its secret counts no longer: the linker is sent away');
+      this.#options.log.info({ route, instance: lender.instance }, 'a linker is sent away: its secret is no longer valid');
       lender.link.dismiss();
     }
   }

@@ -37,5 +37,5 @@ export function portFor(url: ListenUrl, service: Http2Service & TcpService, surr
 function proxySteps(url: ListenUrl, { trusted, log }: PortSurroundings): Step[] {
   if (url.proxyProtocol === null) return [];
   const listen = formatListenUrl(url);
-  return [proxyHeaderStep(url.proxyProtocol, trusted, (peer, reason) => log.warn({ listen, peer, reason }, 'connection refused'))];
+  return [proxyHeaderStep(url.proxyProtocol, trusted, (peer, reason) => log.warn({ listen, peer, reason }, 'a connection was refused'))];
 }

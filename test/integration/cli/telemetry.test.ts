@@ -120,6 +120,6 @@ describe('traces', () => {
     });
     expect((await ask(node.url, { host: 'nobody.test' })).status).toBe(404);
     expect(await node.stop()).toEqual({ code: 0, signal: null });
-    expect(node.logs.some(({ msg }) => msg === 'OpenTelemetry' || msg === 'the last traces could not be sent')).toBe(true);
+    expect(node.logs.some(({ msg }) => msg === 'OpenTelemetry reports an error' || msg === 'the last traces could not be sent')).toBe(true);
   });
 });

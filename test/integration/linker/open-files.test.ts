@@ -59,7 +59,7 @@ test('a linker with a low limit lends as many slots as it has files for, says so
   const ended = new Promise((resolve) => linker.once('exit', resolve));
   try {
     const instance = await node.instance();
-    await eventually('it says so', () => text.includes('linker: lends fewer slots than --concurrency says'));
+    await eventually('it says so', () => text.includes('the linker lends fewer slots than --concurrency says'));
     expect(instance.hello.concurrency).toBe(24);
     await instance.idle(24);
     const visits = await Promise.all(Array.from({ length: 24 }, () => instance.get()));

@@ -81,7 +81,7 @@ describe('an instance that is to linger', () => {
 
   test('stays when it has left, until it is told to end', async () => {
     const running = await retired(60_000);
-    await eventually('it says so', () => running.said('retired; staying until told to end').length === 1);
+    await eventually('it says so', () => running.said('linker retired: it stays until it is told to end').length === 1);
     expect(running.code).toBeNull();
     running.linker.drain();
     expect(await running.exit).toBe(0);
@@ -90,6 +90,6 @@ describe('an instance that is to linger', () => {
   test('ends by itself when its time is up', async () => {
     const running = await retired(50);
     expect(await running.exit).toBe(0);
-    expect(running.said('retired; staying until told to end')).toHaveLength(1);
+    expect(running.said('linker retired: it stays until it is told to end')).toHaveLength(1);
   });
 });

@@ -112,7 +112,7 @@ describe('retiring', () => {
     instance.link.answerRetire(true);
     expect((await instance.get()).body).toBe('ok');
     expect(running.code).toBeNull();
-    expect(running.said('retiring')).toEqual([]);
+    expect(running.said('linker retiring')).toEqual([]);
   });
 
   test('an older instance leaves sooner', async () => {

@@ -203,7 +203,7 @@ describe('a node to which no relay can be made', () => {
     const answers = await crowd(5, () => other.url, { host: ROUTE });
     expect(statuses(answers)).toEqual({ 503: 5 });
     expect(other.lines.filter(({ msg }) => msg === 'linker linked')).toEqual([]);
-    const attempts = home.lines.filter(({ msg }) => msg === 'can not relay');
+    const attempts = home.lines.filter(({ msg }) => msg === 'the node can not relay');
     expect(attempts.map(({ reason }) => reason)).toEqual([
       'refused by the peer: the linker has not proved a secret that counts for its route here',
     ]);
@@ -219,7 +219,7 @@ describe('a node to which no relay can be made', () => {
     client.send(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
     await eventually('it is being dialled', () => door.passed > 0);
     expect((await ask(home.url, { host: ROUTE })).status).toBe(200);
-    await eventually('it is given up', () => home.lines.some(({ msg }) => msg === 'can not relay'), 4_000);
+    await eventually('it is given up', () => home.lines.some(({ msg }) => msg === 'the node can not relay'), 4_000);
     await expectQuiet(home, CONCURRENCY);
     client.reset();
     await expectQuiet(holder);

@@ -49,6 +49,6 @@ test('nodes relay to each other over TLS, and trust whom linkers must be certifi
 test('nothing is relayed to a node whose certificate is not trusted, and the slots come back', async () => {
   const { home, holder } = await twoNodes({});
   expect((await ask(holder.url, { host: ROUTE })).status).toBe(503);
-  expect(home.lines.find(({ msg }) => msg === 'can not relay')?.reason).toMatch(/self-signed certificate/);
+  expect(home.lines.find(({ msg }) => msg === 'the node can not relay')?.reason).toMatch(/self-signed certificate/);
   await expectQuiet(home, 2);
 });
