@@ -76,7 +76,7 @@ export function reportInternalErrors(to: Pick<Log, 'error'>, endProcess: (error:
   invariantBroken = endProcess;
 }
 
-/** Of this process, since it started. */
+/** The internal errors of this process, since it started. */
 export function internalErrors(): Readonly<Partial<Record<Place, InternalErrors>>> {
   const now = performance.now();
   return Object.fromEntries([...tallies].map(([place, { count, lastAt, message }]) => [place, { count, ageMs: now - lastAt, message }]));

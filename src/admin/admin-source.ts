@@ -23,7 +23,7 @@ export interface ClusterState extends ClusterSnapshot {
  */
 export interface AdminSource {
   readonly version: string;
-  /** Who starts instances when clients wait: scalers that share the Redis, this process itself, or nobody. */
+  /** What starts instances when clients wait: scalers that share the Redis, this process itself, or nothing. */
   readonly startedBy: 'scalers' | 'this process' | 'nobody';
   /** The settings of a route without settings, as users write them. */
   readonly routeDefaults: RouteRecord;

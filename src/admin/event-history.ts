@@ -22,7 +22,7 @@ export class EventHistory {
     this.#source = source;
   }
 
-  /** Who asks meanwhile gets the same response. */
+  /** A caller that asks while this read is under way gets the same response. */
   read(): Promise<EventsNow> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = null;

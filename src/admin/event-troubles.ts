@@ -4,7 +4,7 @@ import type { ClusterEvent } from '../events/event.ts';
 import type { Trouble } from './trouble.ts';
 import { about, counted } from './words.ts';
 
-/** Of a code that this version does not know. */
+/** For a code that this version does not know. */
 const LASTS_MS = 3 * 60_000;
 /** Other parts of the picture say these, and know more. */
 const SAID_ELSEWHERE: ReadonlySet<string> = new Set([

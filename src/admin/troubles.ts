@@ -98,7 +98,7 @@ function nodeTroubles({ id, heartbeatAgeMs, draining }: NodeSnapshot): Trouble[]
   ];
 }
 
-/** Of fewer responses nothing follows. */
+/** Fewer responses are too few to conclude anything. */
 const FAILED_MIN = 5;
 const FAILED_SHARE_WARNING = 0.05;
 const FAILED_SHARE_ERROR = 0.5;
@@ -166,7 +166,7 @@ function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble
       route: null,
       node: null,
       text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_CHARS_MAX),
-      advice: 'The nodes write the missing entries again. Who else writes into this Redis? "pullproxy inspect" shows what was found.',
+      advice: 'The nodes write the missing entries again. Find out what else writes into this Redis: "pullproxy inspect" shows what was found.',
     },
   ];
 }

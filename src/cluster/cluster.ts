@@ -21,7 +21,7 @@ export interface Peer {
 /** `paused`: it is ready, and its application takes nothing now: its limit is 0. */
 export type InstanceState = 'starting' | 'ready' | 'paused' | 'draining';
 
-/** Who has set an instance's limit. */
+/** What has set an instance's limit. */
 export type LimitSetter = 'flag' | 'header' | 'control' | 'auto';
 
 export interface InstanceInfo {
@@ -37,7 +37,7 @@ export interface InstanceInfo {
   readonly active: number;
   /** Set when a startup job began the instance: its linking ends that start. */
   readonly startId?: string;
-  /** Of its linker. */
+  /** The linker's version. */
   readonly version?: string;
   /** So many instances its route may have: with it, one whose start was given up is turned away when they are there. */
   readonly placesMax?: number;
@@ -178,13 +178,13 @@ export interface Cluster {
 export interface InstanceSnapshot {
   readonly id: string;
   readonly seq: number;
-  /** Its limit now, and who has set it. */
+  /** Its limit now, and what has set it. */
   readonly concurrency: number;
   readonly setBy?: LimitSetter;
   readonly active: number;
   readonly node: string;
   readonly state: InstanceState;
-  /** Of its linker. */
+  /** The linker's version. */
   readonly version?: string;
 }
 

@@ -36,7 +36,7 @@ export function whole(min: number, max: number): Kind<number> {
   };
 }
 
-/** Of a response with a text: 204, 205 and 304 can't have one. */
+/** The status of a response with a text: 204, 205 and 304 can't have one. */
 export const responseStatus: Kind<number> = {
   ...whole(200, 599),
   expected: 'a status from 200 to 599, and not 204, 205 or 304',

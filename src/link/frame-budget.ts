@@ -52,14 +52,14 @@ export class FrameBudget {
   }
 }
 
-/** Of a whole link, on which `slots` slots may lie. */
+/** The budget of a whole link, on which `slots` slots may lie. */
 export function linkBudget(slots: number): FrameBudget {
   const counted = Math.min(slots, SLOTS_COUNTED_MAX);
   return new FrameBudget('control frames', FRAMES_AT_ONCE + FRAMES_PER_SLOT * counted, FRAMES_PER_SECOND + counted);
 }
 
 /**
- * Of the words that a node passes on to the cluster (STATE, RETIRE, START). A linker reports twice a second and with each change of its
+ * The budget of frames that a node passes on to the cluster (STATE, RETIRE, START). A linker reports twice a second and with each change of its
  * state, of which an application that comes and goes makes 20 a second at most.
  */
 export function clusterBudget(): FrameBudget {

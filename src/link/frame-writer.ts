@@ -21,9 +21,9 @@ export class FrameWriter {
   readonly #socket: Duplex;
   readonly #own = newArena(OWN_ARENA_BYTES);
   #arena = this.#own;
-  /** Those that are full, with what is to be written of them. */
+  /** Full blocks, with what is to be written of them. */
   #full: Arena[] = [];
-  /** Of the writes under way, in their order. */
+  /** The memory of writes under way, in their order. */
   readonly #written: Arena[] = [];
   #scheduled = false;
   #closed = false;
@@ -43,7 +43,7 @@ export class FrameWriter {
     if (arena !== undefined) this.#wrote(arena);
   });
 
-  /** `owner` is broken off when a frame could not be put together: what the peer knows of slots is not certain any more. */
+  /** `owner` is broken off when a frame could not be put together: the peer's count of slots may be wrong then. */
   constructor(socket: Duplex, owner: { breakOff(): void } = NOBODY) {
     this.#socket = socket;
     this.#owner = owner;

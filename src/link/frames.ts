@@ -20,7 +20,7 @@ export const PROTOCOL_VERSION = 2;
 export const FEATURES: readonly string[] = ['park', 'limits', 'quiet'];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
-/** Of SAID: it is to be a number. */
+/** The longest text of a SAID, which should be a number. */
 export const SAID_BYTES_MAX = 64;
 /** Before a peer has proved the secret it may send only hellos and proofs, and those are short. */
 export const HANDSHAKE_PAYLOAD_BYTES_MAX = 4_096;

@@ -2,7 +2,7 @@ import { LinkProtocolError } from '../errors.ts';
 import { CONCURRENCY_MAX, isOrder } from './hello.ts';
 import { parseJson } from './json.ts';
 
-/** Who has set an instance's limit: its command line, a response of the application, the control socket, or the linker's own search. */
+/** What has set an instance's limit: its command line, a response of the application, the control socket, or the linker's own search. */
 export const LIMIT_SETTERS = ['flag', 'header', 'control', 'auto'] as const;
 
 export type LimitSetter = (typeof LIMIT_SETTERS)[number];
@@ -13,12 +13,12 @@ export interface InstanceReport {
   /** `paused`: it is ready, and its limit is 0. */
   readonly state: 'starting' | 'ready' | 'paused' | 'draining';
   readonly active: number;
-  /** Its limit as it is now, and who has set it. Absent: the linker is of 0.1, where it does not move. */
+  /** Its limit as it is now, and what has set it. Absent: the linker is of 0.1, where it does not move. */
   readonly concurrency?: number;
   readonly setBy?: LimitSetter;
   /** How often the limit was changed since the instance began, by whom. */
   readonly changes?: Partial<Record<LimitSetter, number>>;
-  /** Words about the limit that mean nothing, since the instance began. */
+  /** Values of the limit that could not be understood, since the instance began. */
   readonly unusable?: number;
   /** The application has completed a response, or a connection with some bytes of it. Absent: a linker of 0.1 does not say it. */
   readonly answered?: boolean;

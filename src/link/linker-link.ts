@@ -52,7 +52,7 @@ export class LinkerLink implements LinkRole {
   /** Slots lent to this node, including those in use. */
   lent = 0;
   #parked = 0;
-  /** Of the stream that the next OPEN begins. */
+  /** The client of the stream that the next OPEN begins. */
   #client: { readonly streamId: number; readonly text: string } | null = null;
   /** The stream whose next OPEN or UNPARK begins something that does not keep the instance awake. */
   #quietId: number | null = null;

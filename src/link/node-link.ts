@@ -196,7 +196,7 @@ export class NodeLink implements LinkRole {
     const given = Math.min(count, this.idle);
     if (given === 0) return;
     this.idle -= given;
-    // They may be granted again, all by themselves: when a limit goes up and down.
+    // The linker may grant them again at any time: when a limit goes up and down.
     this.budget.earn(given);
     this.link.writer.number(Frame.RETURN, 0, 0, given);
   }

@@ -51,7 +51,7 @@ export function prove(secret: string, role: ProofRole, said: Transcript): string
   return proofOver(digestOf(said), secret, role);
 }
 
-/** The secret that the proof shows, of as many as a node may have; undefined when it shows none. Takes as long for one as for all, and for none. */
+/** The secret that the proof shows; undefined when it shows none. Takes the same time for one secret, for as many as a node may have, and for none. */
 export function provenSecret(proof: unknown, secrets: readonly string[], role: ProofRole, said: Transcript): string | undefined {
   const digest = digestOf(said);
   const given = Buffer.from(typeof proof === 'string' ? proof : '');

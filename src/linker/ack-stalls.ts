@@ -12,7 +12,7 @@ const STALLS_IN_A_ROW = 4;
 export class AckStalls {
   #inARow = 0;
 
-  /** True from the response on that shows it. An application that is wronged pays one connection for each response that took it 35 ms and more. */
+  /** True from the response on that shows it. An application that was judged wrongly pays one connection for each response that took it 35 ms and more. */
   get found(): boolean {
     return this.#inARow >= STALLS_IN_A_ROW;
   }

@@ -241,7 +241,7 @@ export class AppConnection implements AppSide {
     this.#reused = true;
     this.#writes = 0;
     this.#writtenBytes = 0;
-    // Of this exchange: where the connection is closing by now, nothing of it gets to the application.
+    // This exchange has not reached it: if the connection is closing by now, none of its bytes will.
     this.#reached = false;
     this.answer.begin();
     if (this.#state !== 'parked') return;

@@ -3,7 +3,7 @@ import { AutoLimit } from './auto-limit.ts';
 import type { Limit } from './limit.ts';
 import type { Slots } from './slots.ts';
 
-/** Of a limit that is searched for. */
+/** The range of a limit that is searched for. */
 export interface AutoRange {
   readonly least: number;
   readonly most: number;

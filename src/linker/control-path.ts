@@ -95,7 +95,7 @@ function isAlive(path: string): Promise<boolean> {
       'connect',
       guard('listener', () => settle(true)),
     );
-    // Of another user, for one: that one may live.
+    // It may belong to another user (EACCES), and live.
     socket.once(
       'error',
       guard('listener', (error: NodeJS.ErrnoException) => settle(error.code !== 'ECONNREFUSED')),
@@ -125,6 +125,6 @@ function removeQuietly(remove: () => void): void {
   try {
     remove();
   } catch {
-    // Somebody was faster.
+    // It is gone already.
   }
 }

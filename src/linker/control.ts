@@ -90,7 +90,7 @@ export class Control {
   async #answer(request: IncomingMessage): Promise<Answer> {
     const instance = this.#instance;
     if (instance === null) return { status: 503, body: { error: 'the linker starts' } };
-    // No browser may be made to say it, where the control listens at an address.
+    // A foreign web page must not make a browser say it, where the control listens at an address.
     if (request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined)
       return { status: 403, body: { error: 'this is not for browsers' } };
     const path = (request.url ?? '').split('?', 1)[0];

@@ -20,7 +20,7 @@ export interface InstancePicture {
   readonly active: number;
   /** Whether it is the newest instance of its route. */
   readonly newest: boolean;
-  /** Of the linker's package. */
+  /** The version of the linker's package. */
   readonly version: string | null;
 }
 

@@ -1,5 +1,5 @@
 /**
- * How many requests the application may have at once, as it was said last: by the command line, by a response of the application, or at the
+ * How many requests the application may have at once, by its last setting: by the command line, by a response of the application, or at the
  * control socket. The linker alone decides it. It counts from the moment at which it is set here: the pool gives the application nothing
  * beyond it, and slots follow, see surplus.ts.
  */
@@ -8,21 +8,21 @@ import type { Log } from '../log.ts';
 import { hear } from './heard.ts';
 import type { Slots } from './slots.ts';
 
-/** Of two words about the limit that are out of place, one is logged within this time. */
+/** Unusable values of the limit are logged at most once within this time. */
 const WARN_GAP_MS = 60_000;
 /** Whole numbers, as a person or a program writes them. */
 const NUMBER = /^\d{1,15}$/;
 
 export interface LimitOptions {
   readonly slots: Slots;
-  /** No word sets it beyond this. */
+  /** The application can't set it beyond this. */
   readonly most: number;
   readonly log: Log;
   /** The limit is another one. */
   readonly moved: () => void;
 }
 
-/** The number that a word about the limit says; null: it says none. */
+/** The number in a text about the limit; null: it is no number. */
 export function readLimit(text: string): number | null {
   const word = text.trim();
   return NUMBER.test(word) ? Number(word) : null;
@@ -31,7 +31,7 @@ export function readLimit(text: string): number | null {
 export class Limit {
   readonly #options: LimitOptions;
   #setBy: LimitSetter = 'flag';
-  /** When the word was said that counts now, see heard.ts. */
+  /** When the application has set the present limit, see heard.ts. */
   #saidAt = 0;
   readonly #changes: Partial<Record<LimitSetter, number>> = {};
   #unusable = 0;
@@ -64,8 +64,8 @@ export class Limit {
   }
 
   /**
-   * A response of the application has said it. `heardAt`: when, see heard.ts; a later word counts, whichever comes here first. What is no
-   * number is ignored.
+   * A response of the application has set it. `heardAt`: when, see heard.ts; the later one counts, also if it comes here first. A text that
+   * is no number is ignored.
    */
   said(text: string, heardAt = hear()): void {
     const limit = readLimit(text);

@@ -43,7 +43,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   readonly #lentMax: number;
   #lent = 0;
   #inUse = 0;
-  /** Of the lent slots, those that were called back and have not come. */
+  /** Lent slots that were called back and have not come. */
   #recalled = 0;
 
   constructor(link: Link, node: string, lentMax: number, slots: Slots, pool: AppPool, events: LinkedNodeEvents) {

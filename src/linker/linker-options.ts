@@ -32,7 +32,7 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly proxyProtocol?: ProxyVersion | undefined;
   readonly instance?: string;
   readonly startId?: string;
-  /** Of this package, for people to see at the nodes. */
+  /** The version of this package, which nodes show to people. */
   readonly version?: string;
   readonly tls?: Changing<NodeTls>;
   readonly linkTiming?: LinkTiming;

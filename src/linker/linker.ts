@@ -340,7 +340,7 @@ export class Linker {
     this.#transition('over');
   }
 
-  /** Time is up for who is still served: the application itself ends that, as it knows how to (a WebSocket by 1001, for one). */
+  /** Clients that are still served are out of time: the application ends their connections in its own way (a WebSocket with 1001). */
   async #sayGoodbye(): Promise<void> {
     if (this.#options.command === undefined) return;
     await this.#application.stop(this.#times.stopTimeoutMs);
@@ -350,7 +350,7 @@ export class Linker {
     clearTimeout(overdue);
   }
 
-  /** Whoever started this instance would start it again if it just ended: it waits to be told to, by a signal. */
+  /** A supervisor would start this instance again if it just ended, so it waits for the signal to end. */
   async #linger(): Promise<void> {
     if (this.#drains > 0 || this.#times.lingerMs === 0) return;
     this.#log.info({ instance: this.instance, forMs: this.#times.lingerMs }, 'linker retired: it stays until it is told to end');

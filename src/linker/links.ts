@@ -18,7 +18,7 @@ import type { Slots } from './slots.ts';
 import { Surplus } from './surplus.ts';
 
 const LINKS_MAX = 64;
-/** Of one address; who waits for the move gives up sooner. */
+/** For one address; a node that waits for a move gives up sooner. */
 const MOVE_TIMEOUT_MS = 5_000;
 
 export interface LinksOptions extends DialSettings {

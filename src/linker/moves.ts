@@ -12,7 +12,7 @@ import type { Slots } from './slots.ts';
 /** Long enough for a TLS handshake across a continent; the client that the slot is for waits meanwhile. */
 const DIAL_TIMEOUT_MS = 2_000;
 /**
- * An address that could not be dialled is not tried again for as long as that took, within these bounds: whoever asks is told at once. A node
+ * An address that could not be dialled is not tried again for as long as that took, within these bounds: a node that asks is told at once. A node
  * that was killed refuses in no time, and may be back as soon.
  */
 const FAILED_FOR_MS_MIN = 100;

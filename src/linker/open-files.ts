@@ -1,7 +1,7 @@
 /** File descriptors: each slot in use takes one for the application's connection, and the linker needs some for itself. */
 import { readFileSync } from 'node:fs';
 
-/** For links to nodes, names that are looked up, logs, the application's start. Of a low limit a part of it. */
+/** Kept for links to nodes, names that are looked up, logs and the application's start. With a low limit it is a part of it. */
 const KEPT_BACK = 128;
 const KEPT_BACK_LEAST = 24;
 

@@ -13,7 +13,7 @@ export class Reporter {
   #reported = 0;
   #reportedAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
-  /** Of the timer. */
+  /** When the timer fires. */
   #dueAt = 0;
   #limitMoved = false;
 
@@ -28,7 +28,7 @@ export class Reporter {
     this.#within(REPORT_EVERY_MS);
   }
 
-  /** The limit is another one: somebody may wait for that, or change it all the time. */
+  /** The limit has changed: clients may wait for that, or it may change all the time. */
   limitMoved(bySearch: boolean): void {
     this.#limitMoved = true;
     this.#within(bySearch ? SEARCHED_LIMIT_EVERY_MS : LIMIT_EVERY_MS);

@@ -12,7 +12,7 @@ const NAME = Buffer.from(CONCURRENCY_FIELD);
 const VERSION = Buffer.from('HTTP/');
 /** Offset of the status in a status line. */
 const STATUS_AT = 'HTTP/1.1 '.length;
-/** Of a head that comes in parts. A longer one is no head for nodes either. */
+/** The longest head that is kept while it comes in parts. Nodes refuse a longer one, too. */
 const PART_BYTES_MAX = 65_536;
 const VALUE_BYTES_MAX = 64;
 const LF = 0x0a;
@@ -27,7 +27,7 @@ export class ResponseHead {
   #isReading = false;
   /** What came of a head that is not complete. */
   #part: Buffer | null = null;
-  /** Of the head that is being read. */
+  /** The field in the head that is being read. */
   #field: string | null = null;
   #word: string | null = null;
 
@@ -52,7 +52,7 @@ export class ResponseHead {
         this.#keep(bytes, at);
         return null;
       }
-      // Another answer follows an interim one (RFC 9110 section 15.2), but for the one that ends HTTP.
+      // Another response follows an interim one (RFC 9110 section 15.2), but for the one that ends HTTP.
       this.#word = this.#field ?? this.#word;
       this.#isReading = bytes[at + STATUS_AT] === DIGIT_ONE && bytes[at + STATUS_AT + 2] !== DIGIT_ONE;
       at = next;

@@ -2,12 +2,12 @@ import { ResponseGap } from './ack-stalls.ts';
 import { hear } from './heard.ts';
 import { ResponseHead } from './response-head.ts';
 
-/** Of HTTP/2: a frame's type, where it stands, and those that a response is made of. */
+/** HTTP/2: the offset of a frame's type, and the types that a response is made of. */
 const FRAME_TYPE_AT = 3;
 const DATA = 0;
 const HEADERS = 1;
 
-/** Who wants to know how long responses take; null: nobody. */
+/** Is told how long responses take; null: nobody wants to know. */
 export interface ResponseTimes {
   readonly took: ((ms: number) => void) | null;
 }

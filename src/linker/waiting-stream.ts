@@ -11,7 +11,7 @@ export interface WaitingStreamOptions {
   readonly slots: Slots;
   readonly stream: Stream;
   readonly lender: Lender;
-  /** Of its OPEN. */
+  /** The flags of its OPEN. */
   readonly flags: number;
   /** The connection that it was parked with; null: it has none yet. */
   readonly parked: AppConnection | null;

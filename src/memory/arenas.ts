@@ -1,7 +1,7 @@
 /** Memory in which what is sent is put together, and which is used again when the kernel has taken it. */
 
 const ARENA_BYTES = 131_072;
-/** Of all links together. What is on its way at a time is bounded by the streams' windows. */
+/** Blocks that are kept for all links together. The streams' windows bound what is on its way at a time. */
 const SPARE_ARENAS_MAX = 32;
 
 /** Written from `start` on when it is flushed. */

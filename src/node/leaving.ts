@@ -7,7 +7,7 @@ const ASKED_MS_MAX = 10_000;
 const POLL_MS = 20;
 
 /**
- * `leaving`: whoever sends clients here is to notice, and to stop; until then they are served. `draining`: nobody new is let in.
+ * `leaving`: load balancers should notice, and send no more clients; until then clients are served. `draining`: nobody new is let in.
  * `stopped`: everything is closed.
  */
 const STATES = ['serving', 'leaving', 'draining', 'stopped'] as const;
@@ -17,7 +17,7 @@ type State = (typeof STATES)[number];
 /** A node's way out: how far it is, how long it stays, and for whom. Times are performance.now(). */
 export class Leaving {
   #state: State = 'serving';
-  /** Of the drain. */
+  /** Since when it drains. */
   #since: number | null = null;
   #askedAt = 0;
 

@@ -15,7 +15,7 @@ import type { VisitWatcher } from './visits/visit-watchers.ts';
 export interface NodeOptions extends ClientLimits {
   readonly id: string;
   readonly listen: readonly ListenUrl[];
-  /** Of https listeners. */
+  /** For https listeners. */
   readonly certificates?: Certificates;
   /** Requests that came in the clear are sent to https at this port instead of being served. */
   readonly httpsRedirect?: number;

@@ -116,7 +116,7 @@ function options({ series, say, logarithmic = false }, room) {
         ...axis,
         size: 46,
         space: 26,
-        // Of a logarithmic scale the decades are enough.
+        // A logarithmic scale shows the decades only.
         ...(logarithmic ? { filter: decades, grid: { ...grid, filter: decades } } : {}),
         incrs: logarithmic ? undefined : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000],
         values: (_, splits) => splits.map((value) => (value === null ? null : short(value, say))),

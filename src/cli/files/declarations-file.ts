@@ -75,7 +75,7 @@ export function openDeclarationsFile(directory: string, log: Log): DeclarationsF
   };
 }
 
-/** Whoever reads it, and whenever this process ends, finds the file as it was before or as it is after. */
+/** A reader finds the file as it was before or as it is after, also when this process ends in between. */
 function replace(path: string, text: string): void {
   const written = `${path}.${process.pid}`;
   const fd = openSync(written, 'w', 0o600);

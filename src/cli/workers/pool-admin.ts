@@ -60,7 +60,7 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, { 
     get joined() {
       return facts().every((one) => one.joined);
     },
-    /** Of all of them. */
+    /** Summed over all workers. */
     get redisConnected() {
       const connected = facts().map(({ redisConnected }) => redisConnected);
       return connected.length > 0 && connected.every((yes) => yes === true);

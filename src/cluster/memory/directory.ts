@@ -35,7 +35,7 @@ export class MemoryDirectory implements Directory {
   #declared = new DeclaredRoutes();
   readonly #nodes = new Map<string, { readonly beat: NodeBeat; readonly at: number }>();
   readonly #routesOf = new Map<string, Set<string>>();
-  /** Of nodes that are to be buried. */
+  /** The last beats of dead nodes that are to be noted as missing. */
   readonly #lastBeats = new Map<string, Partial<NodeBeat>>();
   readonly #missing = new Map<string, MissingNode>();
   readonly eventLog: EventLog;

@@ -223,7 +223,7 @@ export class RedisDirectory implements Directory {
     return this.#mending.ofKeys(declarationKeys, 'hash', send);
   }
 
-  /** Who knows the settings writes them again, those that are not there. */
+  /** A node that knows the settings writes the missing ones again. */
   #routes(send: () => Promise<unknown>): Promise<unknown> {
     return this.#mending.ofKey(routesKey, 'hash', send, async () => {
       const known = tuples(this.#routesRead, 2);

@@ -6,7 +6,7 @@ import { missingKey } from './keys.ts';
 import type { Mending } from './mending.ts';
 import { list, readHash } from './replies.ts';
 
-/** Of very many that were killed these are enough. */
+/** If more nodes were killed, the others are not listed. */
 const MISSING_MAX = 100;
 
 export class MissingNodes {

@@ -31,7 +31,7 @@ export class PortClients {
   }
 
   /**
-   * Calls `visit` for some of them, and returns where to go on; null: that was the last. Who takes the place of one that goes between two
+   * Calls `visit` for some of them, and returns where to go on; null: that was the last. A client that takes the place of one that goes between two
    * calls may be left out.
    */
   visitSome(from: number, count: number, visit: (client: PortClient) => void): number | null {

@@ -51,7 +51,7 @@ export class Body implements RequestBody {
 
   /**
    * How many of the chunk's bytes belong to this body; the rest begins the next message. -1: malformed.
-   * Of a chunked body the content without its framing is added to `contents`.
+   * The content of a chunked body, without its framing, is added to `contents`.
    */
   take(chunk: Buffer, contents: Buffer[] | null = null): number {
     if (this.#complete) return 0;

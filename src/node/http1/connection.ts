@@ -26,7 +26,7 @@ export interface HttpService extends ExchangeEvents {
   turnedAway(error: PullproxyError, from: ForwardedFrom): void;
 }
 
-/** Another protocol that is known by its first bytes; whoever speaks it takes the socket over, with all of them unread. */
+/** Another protocol that is known by its first bytes. Its code takes the socket over, with all of them unread. */
 export interface OtherProtocol {
   begins(bytes: Buffer): 'yes' | 'no' | 'perhaps';
   takeOver(connection: ClientConnection): void;

@@ -26,7 +26,7 @@ export interface ExchangeEvents extends HttpVisitEvents {
 
 /** The connection that the request came on. */
 export interface ExchangeClient extends TunnelClient {
-  /** The exchange's answer is complete: the next request may come, or the connection ends. */
+  /** The exchange's response is complete: the next request may come, or the connection ends. */
   finished(keepAlive: boolean): void;
   /** Bytes that it keeps for or behind the request that is being served. */
   readonly unreadBytes: number;
@@ -257,7 +257,7 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   }
 
   #enterTunnel(rest: Buffer | null): Ownership {
-    // A tunnel may last for days: it keeps the request only where somebody wants to know of it.
+    // A tunnel may last for days: it keeps the request only for an access log or traces.
     const visit = this.record === null ? UNWATCHED : this;
     const tunnel = new Tunnel(this.#client, visit, this.link, this.stream as Stream, this.#undrained);
     this.stream = null;

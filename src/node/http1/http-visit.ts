@@ -137,7 +137,7 @@ export abstract class HttpVisit<
     if (!hasRoom || this.requestComplete || this.bodyBytes >= bytesMax) this.stopCollecting();
   }
 
-  /** The request takes its place in the queue: those whose bodies are there do not wait for it, and its hold begins. */
+  /** The request takes its place in the queue and its hold begins: requests whose bodies are there do not wait for it. */
   stopCollecting(): void {
     const collection = this.#collection;
     this.#endCollecting();

@@ -100,7 +100,7 @@ export class LinkServer {
   }
 
   /**
-   * Secrets have changed, or the certificate, which counts from the next connection on. Who has proved a secret that counts no longer
+   * Secrets have changed, or the certificate, which counts from the next connection on. A linker that has proved a secret that is no longer valid
    * gets nothing more, and may come again with another.
    */
   renewed(tls?: BackendTls): void {
@@ -184,7 +184,7 @@ export class LinkServer {
       startId: hello.startId,
       version: hello.version,
       relayed: hello.relay === true,
-      // Who relays has its own trust in the instance, and knows when it began.
+      // A relaying node has its own trust in the instance, and knows when it began.
       ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),
       link: new NodeLink(link, hello, {
         ...events.heard(route, () => lender),

@@ -5,7 +5,7 @@ import type { TrustedProxies } from '../clients/trusted-proxies.ts';
 const nothing = (): void => {};
 
 /**
- * How many connections one address may have at this node at once. Of IPv6 it is the network of 64 bits that counts, which is one
+ * How many connections one address may have at this node at once. IPv6 counts the network of 64 bits, which is one
  * customer's (RFC 6177). Trusted proxies bring many clients, and are not counted.
  */
 export class AddressLimit {

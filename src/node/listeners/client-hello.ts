@@ -14,7 +14,7 @@ export const RECORD_HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
 const EXTENSION_SERVER_NAME = 0;
 const NAME_TYPE_HOST = 0;
-/** Of one record's payload; RFC 8446 section 5.1. */
+/** The longest payload of one record; RFC 8446 section 5.1. */
 const RECORD_BYTES_MAX = 16_384;
 
 const MALFORMED: ServerName = { kind: 'malformed' };
@@ -30,7 +30,7 @@ export function readServerName(bytes: Buffer): ServerName {
   return serverName(new Fields(handshake.subarray(4, 4 + handshake.readUIntBE(1, 3))));
 }
 
-/** Of the message that begins so, with its own head; its head is awaited first. */
+/** The length of the message that begins so, with its own head; its head is awaited first. */
 function messageBytes(start: Buffer): number {
   return start.length < 4 ? 4 : 4 + start.readUIntBE(1, 3);
 }

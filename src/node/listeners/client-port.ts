@@ -30,7 +30,7 @@ export type Accept = (socket: Socket, origin: Origin, gone: Gone) => PortClient;
 export interface PortLimits {
   /** Connections at once, those included that are no clients yet. */
   readonly connectionsMax: number;
-  /** Of each address, over all ports of the node. */
+  /** Connections of each address, over all ports of the node. */
   readonly addressLimit: AddressLimit;
   /** From its first byte to its first own byte: PROXY header and TLS handshake. */
   readonly beforeRequestTimeoutMs?: number;

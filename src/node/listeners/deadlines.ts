@@ -5,7 +5,7 @@ import { VanishedClients } from './vanished.ts';
 
 /** How often the deadline of a connection is looked at: its resolution. */
 const ROUND_MS = 250;
-/** Of those that came one by one none are timed out together: they would come again together. */
+/** Clients that came one by one are not timed out together: they would come again together. */
 const PARTS = 10;
 /** Fewer are not worth a part of their own. */
 const PART_MIN = 100;

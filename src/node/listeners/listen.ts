@@ -12,7 +12,7 @@ import { type TcpService, tcpPort, tlsPort } from './tcp.ts';
 export interface PortSurroundings extends PortLimits {
   readonly trusted: TrustedProxies;
   readonly additions: HeadAdditions;
-  /** Of https listeners. */
+  /** For https listeners. */
   readonly certificates?: Certificates;
   readonly log: Log;
 }

@@ -19,7 +19,7 @@ const MALFORMED: ProxyHeader = { kind: 'malformed' };
 const V1_BYTES_MAX = 107;
 const V1_START = Buffer.from('PROXY ');
 const V2_FIXED_BYTES = 16;
-/** Of addresses and TLVs: proxies add some hundred bytes (certificates' names), an attacker 64 KiB. */
+/** The longest addresses and TLVs: proxies add some hundred bytes (certificates' names), an attacker 64 KiB. */
 export const V2_REST_BYTES_MAX = 4_096;
 /** Address family in the upper half; the transport in the lower does not matter to the length. */
 const FAMILY_INET = 1;

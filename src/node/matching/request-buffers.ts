@@ -10,7 +10,7 @@ interface Collecting {
 
 /** Bodies that are collected before their requests get a slot, so that a slow client does not occupy one. */
 export class RequestBuffers {
-  /** Of one request. One with more goes on when so much of it is there. */
+  /** For one request. A larger one goes on when so much of it is there. */
   readonly bytesMax: number;
   readonly #tally: HeldTally;
   readonly #collecting = new Set<Collecting>();

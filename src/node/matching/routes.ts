@@ -11,9 +11,9 @@ const ROUTE_MEMORY_MS = 60_000;
 const FORGET_GAP_MS = 1_000;
 /** Routes that are known only because a linker serves them; configured ones are not counted. */
 const LINKED_ROUTES_MAX = 100_000;
-/** Of these, those that linkers with one secret made known: the secret of a wildcard allows any number of names. */
+/** Those among them that linkers with one secret made known: the secret of a wildcard allows any number of names. */
 const ROUTES_PER_SECRET_MAX = 10_000;
-/** Wildcards that are looked up for a host, the least specific ones: who asks for a host of a hundred labels must not cost a hundred questions. */
+/** Wildcards that are looked up for a host, the least specific ones: a request for a host of a hundred labels must not cost a hundred questions. */
 const WILDCARD_LOOKUPS_MAX = 4;
 
 export interface RouteEvents {

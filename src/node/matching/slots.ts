@@ -18,7 +18,7 @@ export interface Lender {
   /** What was counted of its limit's changes. */
   counted?: Pick<InstanceReport, 'changes' | 'unusable'>;
   readonly startId?: string;
-  /** Of its linker. */
+  /** The linker's version. */
   readonly version?: string;
   /** The link comes from another node that relays for the instance: its slots can only be given back. */
   readonly relayed: boolean;

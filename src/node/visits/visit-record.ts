@@ -7,7 +7,7 @@ import { ERRORS, type ErrorCode, type Side } from '../../errors.ts';
 import type { Lender } from '../matching/slots.ts';
 
 /**
- * Who ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
+ * What ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
  * by what it did not do in time. C, c: the client. S, s: the application, or that there was none. D: the link to the instance broke.
  * P: the proxy refused what it was sent. I: an internal error. R: a limit was reached. L: answered here, by intention. K: the node was told to leave.
  */
@@ -66,7 +66,7 @@ export function factsOf(head: RecordedHead): VisitFacts {
   return { protocol: `HTTP/${head.version}`, client: head.client, head };
 }
 
-/** Of a path; strangers choose it. */
+/** The longest path that is kept; strangers choose it. */
 const PATH_CHARS_MAX = 1_024;
 
 /** A time in which it waited for a slot. */
@@ -139,7 +139,7 @@ export class VisitRecord {
   endedBy: EndedBy = '-';
   phase: Phase = '-';
   reason: EndReason | null = null;
-  /** Of the trace that it is a part of; null where none is recorded. */
+  /** The id of its trace; null if none is recorded. */
   traceId: string | null = null;
   readonly #around: RecordSurroundings;
   #blamed: Blame | null = null;
@@ -153,7 +153,7 @@ export class VisitRecord {
     this.#tell('began');
   }
 
-  /** Of HTTP, without the query, in which there may be secrets; null otherwise. */
+  /** The path of an HTTP request, without the query, which may contain secrets; null otherwise. */
   get path(): string | null {
     return this.facts.head?.target.slice(0, PATH_CHARS_MAX).replace(/\?.*/, '') ?? null;
   }

@@ -5,7 +5,7 @@ import { type Handoff, type RecordSurroundings, VisitRecord, type VisitWatcher }
 
 export type { VisitWatcher };
 
-/** Routes of which announced slots are remembered; of more the one that was announced longest ago is forgotten. */
+/** Routes of which announced slots are remembered. Beyond it the one that was announced longest ago is forgotten. */
 const HANDOFF_ROUTES_MAX = 1_000;
 
 /** Makes a record of each visit, for access log and traces. Without these a node has no records. */

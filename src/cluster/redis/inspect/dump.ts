@@ -20,7 +20,7 @@ export interface Dump {
   /** Redis' time in ms since the epoch. */
   readonly now: number;
   readonly keys: ReadonlyMap<string, Stored>;
-  /** Of the server, of a Redis Cluster one of them: INFO's fields. */
+  /** INFO's fields, of the server, or of one server of a Redis Cluster. */
   readonly info: ReadonlyMap<string, string>;
 }
 
