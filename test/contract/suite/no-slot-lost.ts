@@ -53,7 +53,7 @@ export function noSlotLost(world: () => World): void {
       });
     });
 
-    test('the same when a third of all messages is lost', async () => {
+    test('no client waits beside an idle slot when a third of all messages is lost', async () => {
       const nodes = await model(1 / 3);
       await serve(nodes, 200, 9);
       await eventually('all slots are idle again', () => idle(nodes) === 9);

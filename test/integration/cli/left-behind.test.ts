@@ -82,7 +82,7 @@ describe('a linker that is killed', () => {
     await node.stop();
   });
 
-  test('does so as well when its guard was killed before', async () => {
+  test('takes its application along when its guard was killed before', async () => {
     const app = application();
     const { linker, node } = await startLinker(app);
     const [first = 0] = guardsOf(linker.pid);
@@ -122,14 +122,14 @@ describe('dev', () => {
     expect(app.left()).toEqual([]);
   });
 
-  test('and when it is killed', async () => {
+  test('takes its applications along when it is killed', async () => {
     const app = application();
     const { dev } = await startDev(app);
     dev.kill('SIGKILL');
     await gone(app);
   });
 
-  test('and when what has started it is killed, as npm and the shell between may be', async () => {
+  test('takes its applications along when its parent is killed, as npm and the shell between may be', async () => {
     const app = application();
     const script = 'node "$@" >&2; true';
     const shell = spawn('sh', ['-c', script, 'sh', MAIN, ...DEV, '--', ...app.command], {

@@ -25,7 +25,7 @@ test('what was said lately is wrong, at the node that said it, until it is too l
   expect(codes(happened('started', { level: 'note' }))).toEqual([]);
 });
 
-test('it is over when the same process says so, and not when another one does', () => {
+test('a trouble is over when the same process says so, and not when another one does', () => {
   const lost = happened('redis_disconnected');
   expect(codes(lost, happened('redis_connected', { source: 'b' }))).toEqual(['redis_disconnected a']);
   expect(codes(lost, happened('redis_connected'))).toEqual([]);

@@ -18,7 +18,7 @@ describe.each([
   ['40 connections', WIDE, 40],
   ['a database that does one thing after the other for a part of each request', DATABASE, 13],
 ] as const)('for %s', (_name, application, best) => {
-  test('it serves as much as the best limit, and answers take hardly longer', () => {
+  test('the searched limit serves as much as the best one, and responses take hardly longer', () => {
     const found = SEEDS.map((seed) => run({ ...application, seed, seconds: 40, limit: null }));
     const fixed = SEEDS.map((seed) => run({ ...application, seed, seconds: 40, limit: best }));
     const goodput = mean(found.map((one) => one.goodput(10_000))) / mean(fixed.map((one) => one.goodput(10_000)));
@@ -28,7 +28,7 @@ describe.each([
   });
 });
 
-test('it follows a knee that moves from 8 to 24 and back within a few seconds', () => {
+test('the searched limit follows a knee that moves from 8 to 24 and back within a few seconds', () => {
   const workers = (now: number): number => (now >= 20_000 && now < 40_000 ? 24 : 8);
   const found = SEEDS.map((seed) => run({ ...POOL, workers, seed, seconds: 60, limit: null }));
   const wide = mean(found.map((one) => one.goodput(26_000, 40_000)));
@@ -38,14 +38,14 @@ test('it follows a knee that moves from 8 to 24 and back within a few seconds', 
   expect(mean(found.map((one) => one.meanMs(46_000)))).toBeLessThan(1.3 * 40);
 });
 
-test('it does not creep up while clients set the pace', () => {
+test('the searched limit does not creep up while clients set the pace', () => {
   for (const seed of SEEDS) {
     const { limits } = run({ ...POOL, seed, seconds: 60, limit: null, demand: 3 });
     expect(Math.max(...limits)).toBe(10);
   }
 });
 
-test('it does not move while nothing is answered', () => {
+test('the searched limit does not move while nothing is answered', () => {
   const auto = new AutoLimit({ least: 1, most: 100, first: 10 }, 0);
   for (let now = 0; now < 3_600_000; now += 60_000) auto.answered(now, 5, 10);
   expect(auto.limit).toBe(10);
@@ -63,7 +63,7 @@ test.each([
   }
 });
 
-test('it leaves its lowest limit when the application can take more', () => {
+test('the searched limit leaves its lowest limit when the application can take more', () => {
   const workers = (now: number): number => (now < 15_000 ? 1 : 30);
   for (const seed of SEEDS.slice(0, 2)) {
     const { limits } = run({ ...SINGLE, serviceMs: 10, workers, seed, seconds: 30, limit: null });

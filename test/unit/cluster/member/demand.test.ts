@@ -14,7 +14,7 @@ describe('demand elsewhere', () => {
     expect(demand.oldest('other', 10)).toBeNull();
   });
 
-  test('it is forgotten after a second in which nobody repeats it', () => {
+  test('demand is forgotten after a second in which nobody repeats it', () => {
     const demand = new Demand();
     demand.notice('r', 'a', 500, 1_000, 0);
     demand.notice('r', 'b', 600, 1_500, 500);

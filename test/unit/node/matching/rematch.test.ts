@@ -26,7 +26,7 @@ test('a route is matched again once, at the soonest of the times that were asked
   expect(at).toEqual([25]);
 });
 
-test('it is matched again each time that it is asked for anew, also from within', () => {
+test('a route is matched again each time that it is asked for anew, also from within', () => {
   const { rematch, at, within } = rematches();
   within(10);
   jest.advanceTimersByTime(10);
