@@ -9,6 +9,13 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'It serves nobody until that is mended. Compare --secret (or --secret-file), certificates and versions of both sides; a stranger gets nothing.',
     5 * MINUTE,
   ),
+  'the node has no room for a linker': wrong(
+    'warning',
+    'linker_without_room',
+    (say) => `refused a linker of ${say('route')}: ${say('reason')}`,
+    'It tries other nodes. Raise --links-per-secret-max or --routes-per-secret-max, or find out who starts so many linkers.',
+    5 * MINUTE,
+  ),
   'a linker could not be accepted': wrong(
     'error',
     'linker_not_accepted',
@@ -231,7 +238,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `has no control socket for its application: ${say('reason')}`,
     'Give it a directory that can be written (TMPDIR), or another place (--control).',
   ),
-  OpenTelemetry: wrong('warning', 'telemetry', (say) => `traces can not be sent: ${say('reason')}`, 'Requests go on without them.'),
+  'OpenTelemetry reports an error': wrong('warning', 'telemetry', (say) => `traces can not be sent: ${say('reason')}`, 'Requests go on without them.'),
   'the last traces could not be sent': happened('telemetry_end', () => 'the last traces could not be sent'),
 };
 

@@ -43,6 +43,8 @@ export interface NodeOptions extends ClientLimits {
   readonly routeDefaults?: RouteSettings;
   /** Routes without settings that linkers with one secret may make known. */
   readonly routesPerSecretMax?: number;
+  /** Links of linkers with one secret. */
+  readonly linksPerSecretMax?: number;
   /** Held visits at this node, over all routes. */
   readonly heldMax: number;
   readonly beforeRequestTimeoutMs?: number;

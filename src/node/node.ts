@@ -56,8 +56,9 @@ export class ProxyNode {
 
   /** Binds all ports and joins the cluster: linkers are let in first, clients last. Nothing stays open when it rejects. */
   static async start(options: NodeOptions): Promise<ProxyNode> {
-    const { id: nodeId, backend, sharedBackend, secrets, linkTiming: timing, linkVersionMin: versionMin, backendTls: tls, log } = options;
-    const linkServer = new LinkServer({ nodeId, secrets, timing, versionMin, tls, log });
+    const { id: nodeId, backend, sharedBackend, secrets, linksPerSecretMax, log } = options;
+    const { linkTiming: timing, linkVersionMin: versionMin, backendTls: tls } = options;
+    const linkServer = new LinkServer({ nodeId, secrets, linksPerSecretMax, timing, versionMin, tls, log });
     let node: ProxyNode | null = null;
     try {
       const bound = await linkServer.listen(backend.host, backend.port);

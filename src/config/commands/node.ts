@@ -60,6 +60,12 @@ export const NODE = command({
       10_000,
       'routes without settings that linkers with one secret may create at this node; 100000 with all secrets together',
     ),
+    linksPerSecretMax: setting(
+      'links-per-secret-max',
+      whole(1, 1_000_000),
+      10_000,
+      'links of linkers with one secret at this node: further ones are refused, and their linkers try other nodes',
+    ),
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
     stateDir: optional(
       'state-dir',

@@ -29,6 +29,8 @@ export interface LinkServerOptions {
   /** The oldest version of the link protocol that a linker may speak; without it the newest. */
   readonly versionMin?: number;
   readonly secrets: (route: string) => readonly string[];
+  /** Links with one secret; LINKS_PER_SECRET_MAX by default. */
+  readonly linksPerSecretMax?: number;
   readonly timing?: LinkTiming;
   readonly tls?: BackendTls;
   readonly log: Log;
@@ -47,6 +49,7 @@ export interface LenderEvents {
 
 /** Connections that have not proved the secret yet. Beyond it the oldest has to go: a linker proves itself at once, who only occupies places does not. */
 const UNPROVED_MAX = 1_024;
+const LINKS_PER_SECRET_MAX = 10_000;
 const BACKLOG = 4_096;
 const TLS_HANDSHAKE_TIMEOUT_MS = 5_000;
 
@@ -58,6 +61,8 @@ export class LinkServer {
   readonly #shared: Server[] = [];
   /** With the secret that each has proved, and for what. */
   readonly #lenders = new Map<Lender, { readonly route: string; readonly secret: string }>();
+  /** Secret → links of linkers that have proved it. */
+  readonly #linksOf = new Map<string, number>();
   /** By the peer's address and port: a TLS connection counts from its first packet. */
   readonly #unproved = new BoundedMap<string, Socket>(UNPROVED_MAX, (oldest) => void oldest.destroy());
   #events: LenderEvents | null = null;
@@ -172,6 +177,19 @@ export class LinkServer {
     });
   }
 
+  /** Why the node does not take the lender; null: it takes it. */
+  #refusal(route: string, lender: Lender, secret: string, events: LenderEvents): string | null {
+    const { linksPerSecretMax = LINKS_PER_SECRET_MAX } = this.#options;
+    if ((this.#linksOf.get(secret) ?? 0) >= linksPerSecretMax) return `this node has ${linksPerSecretMax} links of this secret already`;
+    return events.linked(route, lender, secret) ? null : 'this node knows too many routes, or too many of this secret';
+  }
+
+  #count(secret: string, change: 1 | -1): void {
+    const links = (this.#linksOf.get(secret) ?? 0) + change;
+    if (links === 0) this.#linksOf.delete(secret);
+    else this.#linksOf.set(secret, links);
+  }
+
   #begin(link: Link, hello: Hello, secret: string, peer: string, events: LenderEvents): void {
     const { route, instance } = hello;
     const lender: Lender = {
@@ -190,15 +208,20 @@ export class LinkServer {
         ...events.heard(route, () => lender),
         down: (reason) => {
           this.#options.log.info({ route, instance, peer, reason }, 'linker gone');
-          if (this.#lenders.delete(lender)) events.gone(route, lender);
+          if (!this.#lenders.delete(lender)) return;
+          this.#count(secret, -1);
+          events.gone(route, lender);
         },
       }),
     };
-    this.#lenders.set(lender, { route, secret });
-    if (!events.linked(route, lender, secret)) {
-      link.refuse('this node knows too many routes, or too many of this secret');
+    const reason = this.#refusal(route, lender, secret, events);
+    if (reason !== null) {
+      this.#options.log.warn({ route, instance, peer, reason }, 'the node has no room for a linker');
+      link.refuse(reason);
       return;
     }
+    this.#lenders.set(lender, { route, secret });
+    this.#count(secret, 1);
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');
   }
 }

@@ -101,3 +101,20 @@ test('a linker does not fill the node with routes: those beyond its share do not
   }
   expect([...one.node.routes.all()].map(({ name }) => name)).toEqual(['a.shop.test', 'b.shop.test']);
 });
+
+test('a linker does not fill the node with links: those beyond the limit of its secret are refused, and others have room', async () => {
+  const secrets = (route: string): string[] => [route.endsWith('.shop.test') ? 'shop' : 'other'];
+  const one = await startSomeNode({ cluster: () => new FakeCluster(), secrets, linksPerSecretMax: 2 });
+  const [first] = [
+    await dialRawLinker(one.backendPort, { route: 'a.shop.test' }, 'shop'),
+    await dialRawLinker(one.backendPort, { route: 'b.shop.test' }, 'shop'),
+  ];
+  const more = await dialRawLinker(one.backendPort, { route: 'a.shop.test' }, 'shop');
+  await eventually('it is refused', () => more.said.some((said) => said.includes('2 links of this secret')));
+  await dialRawLinker(one.backendPort, { route: 'other.test' }, 'other');
+  await eventually('another secret has room', () => one.node.routes.get('other.test') !== undefined);
+  first.link.link.close('it leaves');
+  await eventually('its link is gone', () => one.lines.some(({ msg, route }) => msg === 'linker gone' && route === 'a.shop.test'));
+  await dialRawLinker(one.backendPort, { route: 'c.shop.test' }, 'shop');
+  await eventually('a link that ends makes room', () => one.node.routes.get('c.shop.test') !== undefined);
+});
