@@ -166,7 +166,8 @@ function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble
       route: null,
       node: null,
       text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_CHARS_MAX),
-      advice: 'The nodes write the missing entries again. Find out what else writes into this Redis: "pullproxy inspect" shows what was found.',
+      advice:
+        'The nodes write the missing entries again. Find out what else writes into this Redis: "pullproxy inspect" shows what was found.',
     },
   ];
 }

@@ -238,7 +238,12 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `has no control socket for its application: ${say('reason')}`,
     'Give it a directory that can be written (TMPDIR), or another place (--control).',
   ),
-  'OpenTelemetry reports an error': wrong('warning', 'telemetry', (say) => `traces can not be sent: ${say('reason')}`, 'Requests go on without them.'),
+  'OpenTelemetry reports an error': wrong(
+    'warning',
+    'telemetry',
+    (say) => `traces can not be sent: ${say('reason')}`,
+    'Requests go on without them.',
+  ),
   'the last traces could not be sent': happened('telemetry_end', () => 'the last traces could not be sent'),
 };
 
