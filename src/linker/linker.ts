@@ -283,10 +283,7 @@ export class Linker {
   #turnedAway(): void {
     const now = performance.now();
     if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > turnAwayWithinMs) return;
-    this.#log.warn(
-      { instance: this.instance },
-      'a node turned the linker away: its start was given up, and other instances have its place',
-    );
+    this.#log.warn({ instance: this.instance }, 'a node turned the linker away: its start was given up, and others have its place');
     this.#leave.resolve({ why: 'turned away' });
     this.#emptyWithin(this.#times.drainTimeoutMs);
   }
