@@ -1,5 +1,5 @@
 /** The last events of the cluster, read once and then only what is new. */
-import { type ClusterEvent, eventsMax } from '../events/event.ts';
+import { type ClusterEvent, EVENTS_MAX } from '../events/event.ts';
 import type { AdminSource } from './admin-source.ts';
 
 /** Events that are kept to be shown. */
@@ -31,7 +31,7 @@ export class EventHistory {
   }
 
   async #read(): Promise<EventsNow> {
-    for (let seen = 0; seen <= eventsMax; seen += PAGE_MAX) {
+    for (let seen = 0; seen <= EVENTS_MAX; seen += PAGE_MAX) {
       const { events, now, isOwn } = await this.#source.events(this.#last, PAGE_MAX);
       // What this process could not tell yet has no place in the cluster's log.
       if (isOwn) return { events: [...this.#events, ...events], now };

@@ -1,5 +1,5 @@
 /** The last hour of a route, or of all routes, as charts draw it. */
-import { CLASSES, type HistoryNumbers, type HistoryRead, historyBucketMs } from '../cluster/history.ts';
+import { CLASSES, HISTORY_BUCKET_MS, type HistoryNumbers, type HistoryRead } from '../cluster/history.ts';
 import type { AdminSource } from './admin-source.ts';
 import { countOf, quantileMs } from './waits.ts';
 
@@ -64,9 +64,9 @@ export class HistoryReader {
 export function historyOf(route: string | null, { now, buckets }: HistoryRead): History {
   return {
     route,
-    bucketMs: historyBucketMs,
+    bucketMs: HISTORY_BUCKET_MS,
     now: Math.floor(now),
-    points: buckets.map(({ bucket, numbers }) => pointOf(bucket * historyBucketMs, numbers)),
+    points: buckets.map(({ bucket, numbers }) => pointOf(bucket * HISTORY_BUCKET_MS, numbers)),
   };
 }
 

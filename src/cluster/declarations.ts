@@ -52,12 +52,12 @@ export interface DeclarationsKept {
 }
 
 /** Deletions that the directory remembers. A node that was away during more deletions may bring something back. */
-export const deletionsMax = 10_000;
+export const DELETIONS_MAX = 10_000;
 /** Declarations in one call of the directory. */
-export const restoredPerCallMax = 500;
+export const RESTORED_PER_CALL_MAX = 500;
 /** A directory without a name gets one after this time, unless a node with a memory came before. */
-export const nameAfterMs = 5_000;
+export const NAME_AFTER_MS = 5_000;
 /** No directory gives larger versions. */
-export const versionMax = 1e15;
+export const VERSION_MAX = 1e15;
 /** Declarations of all kinds that nodes keep; further ones are not kept. */
-export const declarationsMax = 200_000;
+export const DECLARATIONS_MAX = 200_000;

@@ -6,19 +6,19 @@
 /** How long clients waited, or requests took: upper bound in seconds (`+Inf` the last) → how many. Empty buckets may be left out. */
 export type WaitCounts = Readonly<Record<string, number>>;
 
-export const historyBucketMs = 30_000;
+export const HISTORY_BUCKET_MS = 30_000;
 /** A little more than an hour. */
-export const historyBucketsMax = 125;
+export const HISTORY_BUCKETS_MAX = 125;
 /** The running bucket is written this often, and once more when it is over. */
-export const historyWriteMs = 10_000;
+export const HISTORY_WRITE_MS = 10_000;
 /** Routes of one node in one bucket: the busiest ones. The sum over all routes is always there. */
-export const historyRoutesMax = 500;
+export const HISTORY_ROUTES_MAX = 500;
 /** Routes in one bucket, over all nodes. */
-export const historyFieldsMax = 5_000;
+export const HISTORY_FIELDS_MAX = 5_000;
 /** What all nodes have counted at one route in one bucket. */
-export const historyFieldCharsMax = 65_536;
+export const HISTORY_FIELD_CHARS_MAX = 65_536;
 /** Routes in one call of the directory. */
-export const historyPerCallMax = 100;
+export const HISTORY_PER_CALL_MAX = 100;
 
 /** What was counted in one bucket, at one route or at all of them, at one node or at all of them. */
 export interface HistoryNumbers {
@@ -48,7 +48,7 @@ export interface RouteHistory {
 export interface HistoryRead {
   /** The directory's time. */
   readonly now: number;
-  /** Buckets in which something was counted, over all nodes, oldest first. `bucket`: its beginning is this number times historyBucketMs. */
+  /** Buckets in which something was counted, over all nodes, oldest first. `bucket`: its beginning is this number times HISTORY_BUCKET_MS. */
   readonly buckets: readonly { readonly bucket: number; readonly numbers: HistoryNumbers }[];
 }
 
@@ -84,5 +84,5 @@ function sumCounts(all: readonly WaitCounts[]): WaitCounts {
 
 /** The bucket in which the directory's time `now` lies. */
 export function bucketAt(now: number): number {
-  return Math.floor(now / historyBucketMs);
+  return Math.floor(now / HISTORY_BUCKET_MS);
 }

@@ -7,14 +7,14 @@ import { isInstanceId, isNodeId, isStartId } from '../config/ids.ts';
 import { isRouteName } from '../config/route-name.ts';
 
 /** Counts of clients, slots and starts: no cluster has more. */
-export const countMax = 1_000_000_000;
+export const COUNT_MAX = 1_000_000_000;
 /** The largest concurrency of an instance. */
-export const concurrencyMax = 1_000_000;
+export const CONCURRENCY_MAX = 1_000_000;
 /** Times and sequence numbers. JavaScript and Lua both keep whole numbers exactly up to here. */
-export const wholeMax = Number.MAX_SAFE_INTEGER;
+export const WHOLE_MAX = Number.MAX_SAFE_INTEGER;
 /** The longest id that a node can have, see config/ids.ts. */
-export const nodeCharsMax = 72;
-export const addressCharsMax = 260;
+export const NODE_CHARS_MAX = 72;
+export const ADDRESS_CHARS_MAX = 260;
 const VERSION = /^[\w.+-]{1,64}$/;
 
 /** A route's name in canonical form: no other text gets keys of its own, or reaches a startup command. */
@@ -39,7 +39,7 @@ export function startIdOf(value: unknown): string | null {
 
 /** HOST:PORT that can be dialled. */
 export function addressOf(value: unknown): string | null {
-  if (typeof value !== 'string' || value.length > addressCharsMax || value !== value.trim()) return null;
+  if (typeof value !== 'string' || value.length > ADDRESS_CHARS_MAX || value !== value.trim()) return null;
   const parsed = parseHostPort(value);
   return parsed !== null && parsed.port > 0 ? value : null;
 }
@@ -49,14 +49,14 @@ export function versionOf(value: unknown): string | null {
 }
 
 /** A whole number from 0 to `max`, as a number or as the text that Redis makes of one. */
-export function countOf(value: unknown, max = countMax): number | null {
+export function countOf(value: unknown, max = COUNT_MAX): number | null {
   const number = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : value;
   return typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= max ? number : null;
 }
 
 /** A time in ms, or a sequence number. */
 export function timeOf(value: unknown): number | null {
-  return countOf(value, wholeMax);
+  return countOf(value, WHOLE_MAX);
 }
 
 /** Text for people, which is cut: an error, a reason. */

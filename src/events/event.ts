@@ -34,8 +34,8 @@ export interface EventLog {
 }
 
 /** Events that the cluster remembers. */
-export const eventsMax = 5_000;
-export const eventTextCharsMax = 400;
+export const EVENTS_MAX = 5_000;
+export const EVENT_TEXT_CHARS_MAX = 400;
 
 const ID = /^\d{1,16}-\d{1,20}$/;
 

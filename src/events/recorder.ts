@@ -8,7 +8,7 @@ import { listenToLog } from '../log.ts';
 import { BoundedMap } from '../memory/bounded-map.ts';
 import { printableLines } from '../printable.ts';
 import { rowOf } from './catalogue.ts';
-import { type ClusterEvent, type EventLevel, type EventLog, eventTextCharsMax, type NewEvent } from './event.ts';
+import { type ClusterEvent, EVENT_TEXT_CHARS_MAX, type EventLevel, type EventLog, type NewEvent } from './event.ts';
 import type { Row } from './row.ts';
 
 /** The same about the same node and route is told again after this. */
@@ -190,7 +190,7 @@ function levelOf(level: number): EventLevel {
 function sentence(row: Row | null, message: string, facts: Readonly<Record<string, unknown>>): string {
   const say = (fact: string): string => (fact === 'failure' ? message : shown(facts[fact]));
   const text = row === null ? [message, shown(facts.reason ?? facts.err)].filter(Boolean).join(': ') : row.text(say);
-  return printableLines(text).slice(0, eventTextCharsMax);
+  return printableLines(text).slice(0, EVENT_TEXT_CHARS_MAX);
 }
 
 function shown(value: unknown): string {

@@ -17,7 +17,7 @@ import { InstanceControl } from './instance-control.ts';
 import { Limit } from './limit.ts';
 import { CONCURRENCY_MAX_DEFAULT, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
 import { Links } from './links.ts';
-import { exitCodeOf, FOLLOWS, failureOf, type Leave, type Phase, turnAwayWithinMs } from './phase.ts';
+import { exitCodeOf, FOLLOWS, failureOf, type Leave, type Phase, TURN_AWAY_WITHIN_MS } from './phase.ts';
 import { Reporter } from './reporter.ts';
 import { Retire } from './retire.ts';
 import { Slots } from './slots.ts';
@@ -282,7 +282,7 @@ export class Linker {
 
   #turnedAway(): void {
     const now = performance.now();
-    if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > turnAwayWithinMs) return;
+    if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > TURN_AWAY_WITHIN_MS) return;
     this.#log.warn({ instance: this.instance }, 'a node turned the linker away: its start was given up, and others have its place');
     this.#leave.resolve({ why: 'turned away' });
     this.#emptyWithin(this.#times.drainTimeoutMs);

@@ -24,7 +24,7 @@ export type Leave =
   | { readonly why: 'ended'; readonly exit: AppExit };
 
 /** After it was linked first. Later, an instance does not leave by a node's wish. */
-export const turnAwayWithinMs = 10_000;
+export const TURN_AWAY_WITHIN_MS = 10_000;
 
 const TOO_SLOW_CODE = 1;
 /** EX_TEMPFAIL (sysexits.h): its start was given up meanwhile, and others have taken its place. */

@@ -4,7 +4,7 @@
  */
 import { guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { bucketAt, historyBucketMs, historyWriteMs, type RouteHistory } from '../cluster/history.ts';
+import { bucketAt, HISTORY_BUCKET_MS, HISTORY_WRITE_MS, type RouteHistory } from '../cluster/history.ts';
 import type { RouteCounters } from './matching/counters.ts';
 import { type CountedRoute, type Marks, RunningHistory } from './running-history.ts';
 
@@ -52,7 +52,7 @@ export class HistoryRecorder {
       this.#running = { bucket, history: new RunningHistory(this.#marks), since: at, writtenAt: at };
     }
     this.#running.history.look(this.#routes());
-    if (at - this.#running.writtenAt >= historyWriteMs) this.#write(at);
+    if (at - this.#running.writtenAt >= HISTORY_WRITE_MS) this.#write(at);
   }
 
   /** Writes what is counted so far; then nothing more is counted. */
@@ -69,7 +69,7 @@ export class HistoryRecorder {
     running.writtenAt = at;
     running.history.count(this.#routes(), this.#unrouted);
     this.#waiting.delete(running.bucket);
-    this.#waiting.set(running.bucket, running.history.told(Math.min(historyBucketMs, Math.round(at - running.since))));
+    this.#waiting.set(running.bucket, running.history.told(Math.min(HISTORY_BUCKET_MS, Math.round(at - running.since))));
     if (this.#waiting.size > WAITING_MAX) this.#waiting.delete(this.#waiting.keys().next().value ?? 0);
     this.#sending ??= this.#send().finally(() => {
       this.#sending = null;

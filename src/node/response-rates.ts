@@ -6,7 +6,7 @@ const MARK_EVERY_MS = 15_000;
 /** Counters are looked at this often. */
 const LOOK_EVERY_MS = 3_000;
 /** Routes that are told, those with the most failures first. */
-export const failingRoutesMax = 20;
+export const FAILING_ROUTES_MAX = 20;
 
 interface Counted {
   readonly name: string;
@@ -41,7 +41,7 @@ export class ResponseRates {
       .map((one) => since(one, this.#older?.routes.get(one.route)))
       .filter(({ failed }) => failed > 0)
       .sort((a, b) => b.failed - a.failed)
-      .slice(0, failingRoutesMax);
+      .slice(0, FAILING_ROUTES_MAX);
     if (this.#newer === null || now - this.#newer.at >= MARK_EVERY_MS) {
       this.#older = this.#newer ?? { at: now, routes: counted };
       this.#newer = { at: now, routes: counted };

@@ -1,6 +1,6 @@
 /** One bucket of the history at this node: what its routes have counted since it began. */
 import type { WaitCounts } from '../cluster/cluster.ts';
-import { CLASSES, type HistoryNumbers, historyRoutesMax, type RouteHistory, sumHistory } from '../cluster/history.ts';
+import { CLASSES, HISTORY_ROUTES_MAX, type HistoryNumbers, type RouteHistory, sumHistory } from '../cluster/history.ts';
 import type { Histogram, RouteCounters } from './matching/counters.ts';
 
 /** A route, as far as it is counted. */
@@ -73,7 +73,7 @@ export class RunningHistory {
     const looks = Math.max(1, this.#looks);
     const all = [...this.#routes].map(([route, sums]) => ({ route, numbers: numbersOf(sums, ms, looks) }));
     const sum = sumHistory([...all.map(({ numbers }) => numbers), numbersOf(this.#unrouted, ms, looks)]);
-    const busiest = all.length <= historyRoutesMax ? all : all.sort((a, b) => weight(b) - weight(a)).slice(0, historyRoutesMax);
+    const busiest = all.length <= HISTORY_ROUTES_MAX ? all : all.sort((a, b) => weight(b) - weight(a)).slice(0, HISTORY_ROUTES_MAX);
     return [{ route: null, numbers: sum }, ...busiest];
   }
 

@@ -1,4 +1,4 @@
-import { failuresMax, minuteMs } from '../cluster/start-limits.ts';
+import { FAILURES_MAX, MINUTE_MS } from '../cluster/start-limits.ts';
 import type { StartPlan } from '../cluster/starts.ts';
 
 /** The facts of a route for the decision to start instances; all counts are of the whole cluster. */
@@ -91,7 +91,7 @@ function need({ held, promised, serving, slots, free, ready, paused, concurrency
 
 /** After several failures in a row, starts are tried one at a time, each after a longer pause; null when there is no reason to wait. */
 function heldBack({ trouble, ready, starting, max }: Demand, missing: number, begun: number): Omit<Decision, 'desired'> | null {
-  if (trouble === null || trouble.failures < failuresMax) return null;
+  if (trouble === null || trouble.failures < FAILURES_MAX) return null;
   // Clients who needed an instance got a 503: so nobody is held, and a start is tried all the same.
   const tries = missing > 0 || (begun === 0 && max > 0);
   if (!tries) return null;
@@ -111,7 +111,7 @@ function paced(demand: Demand, missing: number): { toStart: number; laterMs: num
   }
   if (maxStartsPerMinute !== null && begunInMinute + toStart > maxStartsPerMinute) {
     toStart = Math.max(0, maxStartsPerMinute - begunInMinute);
-    laterMs = Math.max(laterMs, minuteMs - (oldestBegunMs ?? 0));
+    laterMs = Math.max(laterMs, MINUTE_MS - (oldestBegunMs ?? 0));
   }
   return { toStart, laterMs: toStart < missing ? laterMs : null };
 }

@@ -2,7 +2,7 @@
 import { countOf, instanceIdOf, isObject, routeNameOf, startIdOf, textOf, timeOf } from '../cluster/values.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Leaver } from './command-runner.ts';
-import { runOutputCharsMax, runsKeptMax, type StartupRun } from './startup-job.ts';
+import { RUN_OUTPUT_CHARS_MAX, RUNS_KEPT_MAX, type StartupRun } from './startup-job.ts';
 import type { StartupJob } from './startup-queue.ts';
 
 /** Unfinished starts of one job. */
@@ -38,7 +38,7 @@ export function readStartupJob(name: string, data: unknown): StartupJob | string
 
 /** A job that can't be followed has no known facts. */
 export function readRuns(runs: unknown): StartupRun[] {
-  return Array.isArray(runs) ? runs.slice(-runsKeptMax).flatMap((run) => readRun(run) ?? []) : [];
+  return Array.isArray(runs) ? runs.slice(-RUNS_KEPT_MAX).flatMap((run) => readRun(run) ?? []) : [];
 }
 
 function readRun(run: unknown): StartupRun | null {
@@ -47,7 +47,7 @@ function readRun(run: unknown): StartupRun | null {
   if (startId === null || count === null || endedAt === null || durationMs === null) return null;
   const exitCode = run.exitCode === null ? null : countOf(run.exitCode, EXIT_CODE_MAX);
   const failure = run.failure === null ? null : textOf(run.failure, FAILURE_CHARS_MAX);
-  return { startId, count, endedAt, durationMs, exitCode, failure, output: textOf(run.output, runOutputCharsMax) };
+  return { startId, count, endedAt, durationMs, exitCode, failure, output: textOf(run.output, RUN_OUTPUT_CHARS_MAX) };
 }
 
 function readLeaver(leaver: unknown): Leaver | null {

@@ -13,12 +13,12 @@ import { guard, unawaited } from '../boundary.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 
-export const fileBytesMax = 1_048_576;
+export const FILE_BYTES_MAX = 1_048_576;
 /** The bytes that are left of a file that has grown beyond that. */
-export const keptBytes = 65_536;
+export const KEPT_BYTES = 65_536;
 /** Files without a writer. */
-export const idleFilesMax = 100;
-export const idleLivesMs = 3_600_000;
+export const IDLE_FILES_MAX = 100;
+export const IDLE_LIVES_MS = 3_600_000;
 const LOOK_MS = 1_000;
 /** Writers are looked up less often: that reads two links of each process. */
 const TIDY_MS = 60_000;
@@ -99,13 +99,13 @@ export class OutputFiles {
 
   async #bound(): Promise<void> {
     const files = await this.#files();
-    for (const { path, bytes } of files) if (bytes > fileBytesMax) cutShort(path);
+    for (const { path, bytes } of files) if (bytes > FILE_BYTES_MAX) cutShort(path);
     const now = performance.now();
-    if (now - this.#tidiedAt < TIDY_MS && files.length <= 2 * idleFilesMax) return;
+    if (now - this.#tidiedAt < TIDY_MS && files.length <= 2 * IDLE_FILES_MAX) return;
     this.#tidiedAt = now;
     const written = await filesInUse();
     const idle = files.filter(({ path, ageMs }) => ageMs > LOOK_MS && !written.has(path)).sort((a, b) => a.ageMs - b.ageMs);
-    for (const [at, { path, ageMs }] of idle.entries()) if (at >= idleFilesMax || ageMs > idleLivesMs) await rm(path, { force: true });
+    for (const [at, { path, ageMs }] of idle.entries()) if (at >= IDLE_FILES_MAX || ageMs > IDLE_LIVES_MS) await rm(path, { force: true });
   }
 
   async #files(): Promise<{ path: string; bytes: number; ageMs: number }[]> {
@@ -155,7 +155,7 @@ function readEnd(descriptor: number, bytesMax: number): { readonly bytes: Buffer
 function cutShort(path: string): void {
   const descriptor = openSync(path, O_RDWR | O_APPEND | O_NOFOLLOW);
   try {
-    const { bytes } = readEnd(descriptor, keptBytes);
+    const { bytes } = readEnd(descriptor, KEPT_BYTES);
     ftruncateSync(descriptor, 0);
     writeSync(descriptor, bytes.subarray(bytes.indexOf(0x0a) + 1));
   } finally {

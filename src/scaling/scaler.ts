@@ -16,7 +16,7 @@ import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
 import { type RoundResult, runRound } from './start-round.ts';
-import { runOf, runsKeptMax, type StartupRun } from './startup-job.ts';
+import { RUNS_KEPT_MAX, runOf, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';
 
 export interface ScalerOptions extends CommandRunnerOptions {
@@ -261,5 +261,5 @@ async function counted<T>(work: Promise<T>): Promise<T> {
 
 function keepRun(runs: StartupRun[], run: StartupRun): void {
   runs.push(run);
-  if (runs.length > runsKeptMax) runs.shift();
+  if (runs.length > RUNS_KEPT_MAX) runs.shift();
 }

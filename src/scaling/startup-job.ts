@@ -51,9 +51,9 @@ export interface StartupJobs {
 }
 
 /** Runs that a job keeps. */
-export const runsKeptMax = 10;
+export const RUNS_KEPT_MAX = 10;
 /** The kept bytes of each run's output. */
-export const runOutputCharsMax = 2_000;
+export const RUN_OUTPUT_CHARS_MAX = 2_000;
 
 export function runOf(
   order: Pick<StartOrder, 'startId' | 'count'>,
@@ -61,7 +61,15 @@ export function runOf(
   endedAt: number,
 ): StartupRun {
   const { exitCode, durationMs, failure, output } = result;
-  return { startId: order.startId, count: order.count, endedAt, durationMs, exitCode, failure, output: output.slice(-runOutputCharsMax) };
+  return {
+    startId: order.startId,
+    count: order.count,
+    endedAt,
+    durationMs,
+    exitCode,
+    failure,
+    output: output.slice(-RUN_OUTPUT_CHARS_MAX),
+  };
 }
 
 /** A job as the queue has it, with its data. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import type { InstanceInfo, RouteSnapshot } from '../../src/cluster/cluster.ts';
 import type { Directory, StartPlan } from '../../src/cluster/directory.ts';
-import { promiseMs } from '../../src/cluster/limits.ts';
+import { PROMISE_MS } from '../../src/cluster/limits.ts';
 import { MemoryDirectory } from '../../src/cluster/memory/directory.ts';
 import { RedisConnection } from '../../src/cluster/redis/connection.ts';
 import { RedisDirectory } from '../../src/cluster/redis/directory.ts';
@@ -143,7 +143,7 @@ test('every step is answered alike, and leaves the same behind', async () => {
       for (const run of steps) {
         const [memory, redis] = [await run(twins[0]), await run(twins[1])];
         // On a machine that is this slow a promise may have lapsed in one of them and not yet in the other: nothing can be compared.
-        fc.pre(performance.now() - began < promiseMs);
+        fc.pre(performance.now() - began < PROMISE_MS);
         expect(comparable(redis)).toEqual(comparable(memory));
       }
       const plans = [await twins[0].startPlan(route), await twins[1].startPlan(route)] as const;

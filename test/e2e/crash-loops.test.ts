@@ -1,7 +1,7 @@
 /** An application that becomes ready and then ends is not started over and over again; a healthy one that comes and goes quickly is. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { failuresMax, retryFirstMs } from '../../src/cluster/start-limits.ts';
+import { FAILURES_MAX, RETRY_FIRST_MS } from '../../src/cluster/start-limits.ts';
 import { ask } from '../support/clients.ts';
 import { type ClusterNode, Ledger, setRoute, startNode, startScaler, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
@@ -11,7 +11,7 @@ import { type Mode, Versions } from '../support/versions.ts';
 /** For how long clients ask, one after the other. */
 const LOOKED_AT_MS = 12_000;
 /** Pauses of 2 and 4 s fit into that time, each before one more start. One more may have been under way at the third failure. */
-const STARTS_MAX = failuresMax + 1 + Math.floor(Math.log2(LOOKED_AT_MS / retryFirstMs + 1));
+const STARTS_MAX = FAILURES_MAX + 1 + Math.floor(Math.log2(LOOKED_AT_MS / RETRY_FIRST_MS + 1));
 
 let redis: RedisServer;
 const versions = new Versions();
@@ -71,14 +71,14 @@ describe.each<[Mode, string]>([
         answers.push(await ask(node.url, { host: route }));
         await delay(50);
       }
-      expect(cluster.starts().length).toBeGreaterThanOrEqual(failuresMax);
+      expect(cluster.starts().length).toBeGreaterThanOrEqual(FAILURES_MAX);
       expect(cluster.starts().length).toBeLessThanOrEqual(STARTS_MAX);
       const refused = answers.find(({ status }) => status === 503);
       expect(refused?.headers['proxy-status']).toBe('pullproxy; error=destination_unavailable; details=start_failed');
       expect(Number(refused?.headers['retry-after'])).toBeGreaterThan(0);
       await eventually('it is said', async () => (await troubleOf(cluster)) !== null);
       const trouble = await troubleOf(cluster);
-      expect(trouble?.failures).toBeGreaterThanOrEqual(failuresMax);
+      expect(trouble?.failures).toBeGreaterThanOrEqual(FAILURES_MAX);
       expect(trouble?.reason).toMatch(/ended \d+\.\d s after it was ready: the application ended with code 1/);
       expect((await state(node)).troubles.filter((one) => one.route === route && one.code === 'starts_fail')).toHaveLength(1);
     });
@@ -88,7 +88,7 @@ describe.each<[Mode, string]>([
 test('a healthy application that leaves as soon as it is idle is started whenever it is wanted', async () => {
   versions.deploy('good');
   await withRoute('quick.example.com', ['--idle-timeout', '100ms', '--old-idle-timeout', '100ms'], async (cluster) => {
-    for (let round = 1; round <= failuresMax + 3; round++) {
+    for (let round = 1; round <= FAILURES_MAX + 3; round++) {
       expect((await ask(cluster.node.url, { host: cluster.route })).status).toBe(200);
       expect(await troubleOf(cluster)).toBeNull();
       await hasLeft(cluster);
@@ -100,7 +100,7 @@ test('a healthy application that leaves as soon as it is idle is started wheneve
 test('a healthy application whose instances are told to leave one after the other is started whenever it is wanted', async () => {
   versions.deploy('good');
   await withRoute('deployed.example.com', [], async (cluster) => {
-    for (let round = 1; round <= failuresMax + 3; round++) {
+    for (let round = 1; round <= FAILURES_MAX + 3; round++) {
       expect((await ask(cluster.node.url, { host: cluster.route })).status).toBe(200);
       process.kill(cluster.starts().at(-1)?.linkerPid ?? 0, 'SIGTERM');
       await hasLeft(cluster);

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { fileBytesMax } from '../../src/scaling/output-files.ts';
+import { FILE_BYTES_MAX } from '../../src/scaling/output-files.ts';
 import { ask } from '../support/clients.ts';
 import { type ClusterNode, SECRET, setRoute, startNode, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
@@ -96,7 +96,7 @@ test.each<[string, NodeJS.Signals]>([
     const next = await startScaler();
     expect((await said(route)).pid).toBe(before.pid);
     const sizes = (): number[] => (existsSync(directory) ? readdirSync(directory).map((name) => statSync(join(directory, name)).size) : []);
-    await eventually('the next scaler bounds what it writes', async () => Math.max(...sizes()) <= fileBytesMax);
+    await eventually('the next scaler bounds what it writes', async () => Math.max(...sizes()) <= FILE_BYTES_MAX);
     expect((await said(route)).pid).toBe(before.pid);
     expect((await state(node)).routes.find(({ name }) => name === route)?.instances).toHaveLength(1);
     await next.stop();

@@ -1,7 +1,7 @@
 /** The tables and drawings of src/README.md are those of the code. Its maps of rooms: architecture.test.ts. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { historyBucketsMax } from '../../src/cluster/history.ts';
+import { HISTORY_BUCKETS_MAX } from '../../src/cluster/history.ts';
 import { declarationKeys, routeKeys, routeKeyTypes } from '../../src/cluster/redis/keys.ts';
 import { SCRIPTS } from '../../src/cluster/redis/scripts.ts';
 import { ERRORS } from '../../src/errors.ts';
@@ -72,7 +72,7 @@ describe('Redis', () => {
     const many: Readonly<Record<string, number>> = {
       route: routeKeys('r').length,
       declared: declarationKeys.length,
-      buckets: historyBucketsMax,
+      buckets: HISTORY_BUCKETS_MAX,
     };
     const rows = table('| script | keys | what it does |').map(([name = '', keys = '']) => [name, many[keys] ?? 1]);
     const scripts = Object.entries(SCRIPTS).map(([name, { numberOfKeys }]) => [

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { beatMs } from '../../cluster/limits.ts';
+import { BEAT_MS } from '../../cluster/limits.ts';
 import { type Dump, Inspector } from '../../cluster/redis/inspect/dump.ts';
 import type { Finding } from '../../cluster/redis/inspect/finding.ts';
 import { findInconsistencies } from '../../cluster/redis/inspect/findings.ts';
@@ -17,7 +17,7 @@ import { paintFor } from '../terminal/paint.ts';
 import { answering } from './with-directory.ts';
 
 /** Longer than two beats: with the first a node notices a loss, with the second it has written everything again. */
-const SECOND_LOOK_MS = 2 * beatMs + 200;
+const SECOND_LOOK_MS = 2 * BEAT_MS + 200;
 const WIDTH_OF_A_FILE = 1_000;
 
 /** Explains the keys in Redis. Exits with 1 when something is broken. */

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { guard } from '../../boundary.ts';
 import {
   DECLARATION_KINDS,
+  DECLARATIONS_MAX,
   type Declaration,
   type Declarations,
   type DeclarationsFile,
-  declarationsMax,
-  versionMax,
+  VERSION_MAX,
 } from '../../cluster/declarations.ts';
 import { countOf, isObject, routeNameOf, textOf } from '../../cluster/values.ts';
 import type { Log } from '../../log.ts';
@@ -102,17 +102,17 @@ function read(path: string): Declarations | null {
   if (statSync(path).size > FILE_BYTES_MAX) throw new Error(`it is larger than ${FILE_BYTES_MAX} bytes`);
   const said: unknown = JSON.parse(readFileSync(path, 'utf8'));
   if (!isObject(said) || said.form !== FORM || !Array.isArray(said.all)) throw new Error('it is no state file of this version');
-  const highest = countOf(said.highest, versionMax);
+  const highest = countOf(said.highest, VERSION_MAX);
   if (highest === null) throw new Error('it has no highest version');
   const cluster = typeof said.cluster === 'string' && CLUSTER.test(said.cluster) ? said.cluster : null;
-  return { cluster, highest, all: said.all.slice(0, declarationsMax).map(readOne) };
+  return { cluster, highest, all: said.all.slice(0, DECLARATIONS_MAX).map(readOne) };
 }
 
 function readOne(one: unknown): Declaration {
   if (!isObject(one)) throw new Error('a declaration is no object');
   const kind = DECLARATION_KINDS.find((known) => known === one.kind);
   const name = routeNameOf(one.name);
-  const version = countOf(one.version, versionMax);
+  const version = countOf(one.version, VERSION_MAX);
   if (kind === undefined || name === null || version === null)
     throw new Error(`a declaration is bad: ${JSON.stringify(one).slice(0, 200)}`);
   if (one.value !== null && typeof one.value !== 'string') throw new Error(`the value of ${name} is no text`);

@@ -1,6 +1,6 @@
 /** Estimates the directory's clock from its responses, so that ages at different nodes can be compared without trusting the nodes' clocks. */
 
-import { clockStepMs } from '../limits.ts';
+import { CLOCK_STEP_MS } from '../limits.ts';
 
 /** After this time a worse sample replaces a better one: clocks drift. */
 const SAMPLE_MS_MAX = 10_000;
@@ -14,7 +14,7 @@ export class DirectoryClock {
   sample(directoryMs: number, sentAt: number, receivedAt: number): void {
     const uncertaintyMs = receivedAt - sentAt;
     const offset = directoryMs - (sentAt + receivedAt) / 2;
-    const wasSet = Math.abs(offset - this.#offset) > uncertaintyMs + this.#uncertaintyMs + clockStepMs;
+    const wasSet = Math.abs(offset - this.#offset) > uncertaintyMs + this.#uncertaintyMs + CLOCK_STEP_MS;
     if (!wasSet && uncertaintyMs > this.#uncertaintyMs && receivedAt - this.#sampledAt < SAMPLE_MS_MAX) return;
     this.#offset = offset;
     this.#uncertaintyMs = uncertaintyMs;

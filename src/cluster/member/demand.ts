@@ -1,6 +1,6 @@
 /** What this node knows about clients without a promised slot at other nodes. */
 import { BoundedMap } from '../../memory/bounded-map.ts';
-import { demandMemoryMs, demandNodesMax, demandRoutesMax } from '../limits.ts';
+import { DEMAND_MEMORY_MS, DEMAND_NODES_MAX, DEMAND_ROUTES_MAX } from '../limits.ts';
 
 interface Heard {
   readonly oldest: number;
@@ -14,12 +14,12 @@ const SEARCH = '';
 
 /** Times called `now` are local monotonic ms; `oldest` (an arrival) and `saidAt` (the time of that message) are the directory's. */
 export class Demand {
-  readonly #routes = new BoundedMap<string, BoundedMap<string, Heard>>(demandRoutesMax);
+  readonly #routes = new BoundedMap<string, BoundedMap<string, Heard>>(DEMAND_ROUTES_MAX);
 
   /** `node` has said that its oldest unpromised client of `route` arrived at `oldest`. */
   notice(route: string, node: string, oldest: number, saidAt: number, now: number): void {
-    const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(demandNodesMax);
-    heard.set(node, { oldest, saidAt, until: now + demandMemoryMs });
+    const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(DEMAND_NODES_MAX);
+    heard.set(node, { oldest, saidAt, until: now + DEMAND_MEMORY_MS });
     this.#routes.set(route, heard);
   }
 
@@ -28,9 +28,9 @@ export class Demand {
    * connections, so later notices stay.
    */
   learn(route: string, oldest: number | null, saidAt: number, now: number): void {
-    const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(demandNodesMax);
+    const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(DEMAND_NODES_MAX);
     for (const [node, notice] of heard) if (notice.saidAt < saidAt) heard.delete(node);
-    if (oldest !== null) heard.set(SEARCH, { oldest, saidAt, until: now + demandMemoryMs });
+    if (oldest !== null) heard.set(SEARCH, { oldest, saidAt, until: now + DEMAND_MEMORY_MS });
     else heard.delete(SEARCH);
     if (heard.size > 0) this.#routes.set(route, heard);
     else this.#routes.delete(route);

@@ -5,7 +5,7 @@
 
 import { ChurnMap } from '../../memory/churn-map.ts';
 import type { Hold, HoldChange } from '../directory.ts';
-import { holdsPerCallMax } from '../limits.ts';
+import { HOLDS_PER_CALL_MAX } from '../limits.ts';
 
 /** Beyond this number, and when they are the majority, ended holds are removed from the list to send. */
 const OVER_MAX = 100;
@@ -126,7 +126,7 @@ export class HeldRegister {
   #changes(now: number): HoldCall[] {
     const removed = [...this.#removed];
     const calls: HoldCall[] = [];
-    while (removed.length > holdsPerCallMax) calls.push(call([], removed.splice(0, holdsPerCallMax), now, false));
+    while (removed.length > HOLDS_PER_CALL_MAX) calls.push(call([], removed.splice(0, HOLDS_PER_CALL_MAX), now, false));
     const additions = parts(this.#unsent.filter(({ state }) => state === 'new'));
     calls.push(call(additions.shift() ?? [], removed, now, false));
     return calls.concat(additions.map((part) => call(part, [], now, false)));
@@ -158,6 +158,6 @@ function call(part: Held[], remove: readonly string[], now: number, acceptedBefo
 function parts(holds: readonly Held[]): Held[][] {
   const oldestFirst = [...holds].sort((a, b) => a.since - b.since);
   const found: Held[][] = [];
-  for (let at = 0; at < oldestFirst.length; at += holdsPerCallMax) found.push(oldestFirst.slice(at, at + holdsPerCallMax));
+  for (let at = 0; at < oldestFirst.length; at += HOLDS_PER_CALL_MAX) found.push(oldestFirst.slice(at, at + HOLDS_PER_CALL_MAX));
   return found;
 }

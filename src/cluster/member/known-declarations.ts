@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
 import {
+  DECLARATIONS_MAX,
   type Declaration,
   type DeclarationsFile,
   type DeclarationsKept,
-  declarationsMax,
-  nameAfterMs,
+  NAME_AFTER_MS,
   type StoredDeclarations,
 } from '../declarations.ts';
 import type { Directory } from '../directory.ts';
@@ -92,12 +92,12 @@ export class KnownDeclarations {
   /** A directory that no node with a memory has named for a while is a new one. */
   #newName(isNeeded: boolean): string | null {
     this.#namelessSince ??= this.#now();
-    return isNeeded || this.#now() - this.#namelessSince >= nameAfterMs ? randomBytes(8).toString('hex') : null;
+    return isNeeded || this.#now() - this.#namelessSince >= NAME_AFTER_MS ? randomBytes(8).toString('hex') : null;
   }
 
   #learn({ cluster, highest, all }: StoredDeclarations): void {
     if (cluster !== null) this.#namelessSince = null;
-    const known = new Map(all.slice(0, declarationsMax).map((one) => [keyOf(one), one]));
+    const known = new Map(all.slice(0, DECLARATIONS_MAX).map((one) => [keyOf(one), one]));
     const isSame =
       cluster === this.#cluster && known.size === this.#known.size && all.every((one) => isEqual(one, this.#known.get(keyOf(one))));
     this.#cluster = cluster ?? this.#cluster;

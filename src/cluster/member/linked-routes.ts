@@ -1,6 +1,6 @@
 /** Answers "is an instance linked by this name?". Strangers choose the names, so the number of questions is limited. */
 import { BoundedMap } from '../../memory/bounded-map.ts';
-import { linkedLookupsPerSecondMax, linkedNamesMax, linkedNoMs, linkedStaleMs, linkedYesMs } from '../limits.ts';
+import { LINKED_LOOKUPS_PER_SECOND_MAX, LINKED_NAMES_MAX, LINKED_NO_MS, LINKED_STALE_MS, LINKED_YES_MS } from '../limits.ts';
 
 interface Answer {
   readonly linked: boolean;
@@ -8,7 +8,7 @@ interface Answer {
 }
 
 export class LinkedRoutes {
-  readonly #answers = new BoundedMap<string, Answer>(linkedNamesMax);
+  readonly #answers = new BoundedMap<string, Answer>(LINKED_NAMES_MAX);
   readonly #asked = new Map<string, Promise<boolean>>();
   readonly #ask: (name: string) => Promise<boolean>;
   readonly #now: () => number;
@@ -33,10 +33,10 @@ export class LinkedRoutes {
   #linked(name: string): boolean | Promise<boolean> {
     const known = this.#answers.get(name);
     const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#now() - known.at;
-    if (known !== undefined && ageMs < (known.linked ? linkedYesMs : linkedNoMs)) return known.linked;
+    if (known !== undefined && ageMs < (known.linked ? LINKED_YES_MS : LINKED_NO_MS)) return known.linked;
     const asked = this.#asked.get(name);
     if (asked !== undefined) return asked;
-    const stale = known?.linked === true && ageMs < linkedStaleMs;
+    const stale = known?.linked === true && ageMs < LINKED_STALE_MS;
     if (!this.#mayAsk()) return stale;
     const answer = this.#ask(name)
       .then((linked) => {
@@ -55,6 +55,6 @@ export class LinkedRoutes {
       this.#windowBegan = now;
       this.#lookups = 0;
     }
-    return this.#lookups++ < linkedLookupsPerSecondMax;
+    return this.#lookups++ < LINKED_LOOKUPS_PER_SECOND_MAX;
   }
 }

@@ -19,7 +19,7 @@ import {
   type RouteRecord,
 } from '../directory.ts';
 import type { HistoryLog } from '../history.ts';
-import { beatMs, clockStepMs, deadAfterMs, keepEveryMs, keysLiveMs, routesCheckMs, startWaitMs } from '../limits.ts';
+import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
 import type { StartTimes } from '../starts.ts';
 import { DirectoryClock } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
@@ -124,7 +124,7 @@ export class ClusterMember implements Cluster {
     this.#load = load;
     this.#active = { listener, context, routes };
 
-    await this.#directory.ready(startWaitMs).catch(() => this.#log.warn('the directory does not answer: the node starts without it'));
+    await this.#directory.ready(START_WAIT_MS).catch(() => this.#log.warn('the directory does not answer: the node starts without it'));
     await this.#bell.listen(self.id, {
       onRing: (ring) => this.#onRing(ring),
       onDemand: (notice) => this.#onDemand(notice),
@@ -135,8 +135,8 @@ export class ClusterMember implements Cluster {
     if (this.connected) await this.#join();
     const beat = guard('timer', () => unawaited('directory', this.#beat()));
     const loadRoutes = guard('timer', () => this.#loadRoutes());
-    this.#beatTimer = setInterval(beat, beatMs);
-    this.#routesTimer = setInterval(loadRoutes, routesCheckMs);
+    this.#beatTimer = setInterval(beat, BEAT_MS);
+    this.#routesTimer = setInterval(loadRoutes, ROUTES_CHECK_MS);
   }
 
   async stop(): Promise<void> {
@@ -299,8 +299,8 @@ export class ClusterMember implements Cluster {
     for (const presence of this.#presences.values()) attempt('directory', () => presence.beat());
     const sentAt = monotonicMs();
     // Only a node whose beats all arrived can distinguish dead nodes from nodes that were cut off.
-    if (sentAt - this.#beatenAt > 2 * beatMs) this.#heardSince = sentAt;
-    const spares = sentAt - this.#heardSince < deadAfterMs;
+    if (sentAt - this.#beatenAt > 2 * BEAT_MS) this.#heardSince = sentAt;
+    const spares = sentAt - this.#heardSince < DEAD_AFTER_MS;
     const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs, spares };
     try {
       const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
@@ -311,7 +311,7 @@ export class ClusterMember implements Cluster {
       // It counted as dead, and beats again.
       else if (!known && this.#membership === 'known') await this.#isBack();
       // Entries that expire have expired.
-      else if (jumpedMs >= keysLiveMs - keepEveryMs)
+      else if (jumpedMs >= KEYS_LIVE_MS - KEEP_EVERY_MS)
         await this.#noteLoss("the directory's clock was set forward: sending everything again");
       // The process that it has replaced sends no beats any more.
       if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#noteNamesake(startedBefore);
@@ -376,7 +376,7 @@ export class ClusterMember implements Cluster {
     if (node === this.self.id) return;
     const now = this.#clock.at(monotonicMs());
     // Its time is not of the directory's present clock, or it does not come from a node.
-    if (now !== null && saidAt > now + clockStepMs) return;
+    if (now !== null && saidAt > now + CLOCK_STEP_MS) return;
     this.#demand.notice(route, node, oldest, saidAt, monotonicMs());
     this.#presences.get(route)?.offer();
   }

@@ -5,7 +5,7 @@
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { Peer } from '../cluster.ts';
 import type { Directory, Matched } from '../directory.ts';
-import { offerPauseMs, setAgeMs } from '../limits.ts';
+import { OFFER_PAUSE_MS, SET_AGE_MS } from '../limits.ts';
 import type { DirectoryClock } from './clock.ts';
 import type { Demand } from './demand.ts';
 import type { MoveNotices } from './move-notices.ts';
@@ -80,7 +80,7 @@ export class SlotOffers {
     if (now < this.#pausedUntil) return false;
     const oldest = this.#context.demand.oldest(this.#route, now);
     const directoryNow = this.#context.clock.at(now);
-    return oldest !== null && directoryNow !== null && directoryNow - oldest > heldMs + setAgeMs;
+    return oldest !== null && directoryNow !== null && directoryNow - oldest > heldMs + SET_AGE_MS;
   }
 
   /** `count` slots promised to `asker` can't be moved. */
@@ -122,7 +122,7 @@ export class SlotOffers {
       return true;
     } catch (error) {
       caught('directory', error);
-      this.#pausedUntil = this.#context.now() + offerPauseMs;
+      this.#pausedUntil = this.#context.now() + OFFER_PAUSE_MS;
       return false;
     }
   }
@@ -133,9 +133,9 @@ export class SlotOffers {
     this.#short.clear();
     if (this.#hasEnded()) return;
     // Slots lie here and could not be moved before. Do not try again at once; this node's own clients may have them.
-    const isStuck = this.#idle > 0 && now() - this.#shortAt < offerPauseMs;
+    const isStuck = this.#idle > 0 && now() - this.#shortAt < OFFER_PAUSE_MS;
     if (this.#idle > 0) this.#shortAt = now();
-    if (isStuck) this.#pausedUntil = now() + offerPauseMs;
+    if (isStuck) this.#pausedUntil = now() + OFFER_PAUSE_MS;
     for (const [asker, count] of shorts) {
       unawaited('directory', moves.short(this.#route, { from: self.id, asker, count, idle: this.#idle, look: !isStuck }));
     }

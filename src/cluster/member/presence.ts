@@ -11,7 +11,7 @@
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
 import type { Bell, Matched } from '../directory.ts';
-import { beatMs, demandAnewGapMs, demandGapMs, holdsGapMs, leaveAfterMs } from '../limits.ts';
+import { BEAT_MS, DEMAND_ANEW_GAP_MS, DEMAND_GAP_MS, HOLDS_GAP_MS, LEAVE_AFTER_MS } from '../limits.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
 import { type OffersContext, SlotOffers } from './offers.ts';
@@ -129,7 +129,7 @@ export class RoutePresence {
     const now = this.#context.now();
     // Not about to be left.
     this.#emptySince = now;
-    if (now - this.#awakeSaidAt < beatMs) return Promise.resolve(this.#isAwake);
+    if (now - this.#awakeSaidAt < BEAT_MS) return Promise.resolve(this.#isAwake);
     if (this.#hasEnded()) return Promise.resolve(false);
     return new Promise((resolve) => {
       this.#asking.push(resolve);
@@ -202,7 +202,7 @@ export class RoutePresence {
     } else if (this.#exchange === 'none') {
       this.#exchange = 'delayed';
       const due = guard('timer', () => this.#schedule());
-      this.#delay = setTimeout(due, holdsGapMs);
+      this.#delay = setTimeout(due, HOLDS_GAP_MS);
     }
   }
 
@@ -323,7 +323,7 @@ export class RoutePresence {
     const now = this.#context.now();
     const empty = this.#held.size === 0 && !this.linked && !this.#homes.urgent && this.#offers.isQuiet;
     if (!empty) this.#emptySince = now;
-    return empty && now - this.#emptySince >= leaveAfterMs;
+    return empty && now - this.#emptySince >= LEAVE_AFTER_MS;
   }
 
   async #leave(): Promise<void> {
@@ -354,7 +354,7 @@ export class RoutePresence {
   #sayDemand(oldest: number, saidAt: number): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
-    const gapMs = this.#demandSaidAt + (this.#heldAnew ? demandAnewGapMs : demandGapMs) - now;
+    const gapMs = this.#demandSaidAt + (this.#heldAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
     // Nothing was heard now: a node with a slot may not know of these clients.
     if (gapMs > 0) {
       this.#sweep.within(gapMs);

@@ -1,6 +1,6 @@
 /** When to search again for the clients held at a route, in case a message was lost. */
 import { guard } from '../../boundary.ts';
-import { sweepMaxMs, sweepMinMs } from '../limits.ts';
+import { SWEEP_MAX_MS, SWEEP_MIN_MS } from '../limits.ts';
 
 export class Sweep {
   readonly #look: () => void;
@@ -20,7 +20,7 @@ export class Sweep {
 
   /** Searches again after a random time, unless a search is due already. Random, so that nodes do not search all at once. */
   arm(): void {
-    if (this.#timer === null) this.within(sweepMinMs + Math.random() * (sweepMaxMs - sweepMinMs));
+    if (this.#timer === null) this.within(SWEEP_MIN_MS + Math.random() * (SWEEP_MAX_MS - SWEEP_MIN_MS));
   }
 
   /** Searches again after `delayMs` at the latest. */

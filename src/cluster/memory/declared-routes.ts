@@ -1,6 +1,6 @@
 /** Declarations in memory, like those of redis/scripts, without the checks against foreign writers. */
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
-import { type Declaration, type Declarations, deletionsMax, type StoredDeclarations } from '../declarations.ts';
+import { DELETIONS_MAX, type Declaration, type Declarations, type StoredDeclarations } from '../declarations.ts';
 import { objectOf } from '../values.ts';
 
 interface Entry extends Declaration {
@@ -67,6 +67,6 @@ export class DeclaredRoutes {
 
   #prune(): void {
     const deleted = [...this.#entries.values()].filter(({ value }) => value === null);
-    for (const { name } of deleted.slice(0, Math.max(0, deleted.length - deletionsMax))) this.#entries.delete(name);
+    for (const { name } of deleted.slice(0, Math.max(0, deleted.length - DELETIONS_MAX))) this.#entries.delete(name);
   }
 }

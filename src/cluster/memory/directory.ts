@@ -18,7 +18,7 @@ import type {
   RouteBeatReply,
 } from '../directory.ts';
 import type { HistoryLog } from '../history.ts';
-import { beatMs, deadAfterMs, recoveryMs } from '../limits.ts';
+import { BEAT_MS, DEAD_AFTER_MS, RECOVERY_MS } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
@@ -65,7 +65,7 @@ export class MemoryDirectory implements Directory {
     for (;;) {
       const plan = this.#at(route).plan(this.#now());
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
-      const waitMs = plan.held > 0 && this.#nodes.size === 0 ? beatMs : this.#wholeAt - this.#now();
+      const waitMs = plan.held > 0 && this.#nodes.size === 0 ? BEAT_MS : this.#wholeAt - this.#now();
       if (waitMs <= 0) return plan;
       await delay(waitMs);
     }
@@ -149,7 +149,7 @@ export class MemoryDirectory implements Directory {
   async snapshot(): Promise<ClusterSnapshot> {
     const now = this.#now();
     const nodes = [...this.#nodes.values()]
-      .filter(({ at }) => at > now - deadAfterMs)
+      .filter(({ at }) => at > now - DEAD_AFTER_MS)
       .map(({ beat, at }): NodeSnapshot => {
         const { startedMs: _, spares: __, ...said } = beat;
         return { draining: false, holds: {}, coldStarts: {}, ...said, heartbeatAgeMs: now - at };
@@ -164,14 +164,14 @@ export class MemoryDirectory implements Directory {
   }
 
   async noteLoss(): Promise<void> {
-    this.#wholeAt = this.#now() + recoveryMs;
+    this.#wholeAt = this.#now() + RECOVERY_MS;
   }
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
     const now = this.#now();
     const before = this.#nodes.get(beat.id);
     this.#nodes.set(beat.id, { beat, at: now });
-    const dead = beat.spares ? [] : [...this.#nodes].filter(([, { at }]) => at <= now - deadAfterMs).map(([id]) => id);
+    const dead = beat.spares ? [] : [...this.#nodes].filter(([, { at }]) => at <= now - DEAD_AFTER_MS).map(([id]) => id);
     for (const id of dead) {
       this.#lastBeats.set(id, this.#nodes.get(id)?.beat ?? {});
       this.#nodes.delete(id);

@@ -1,5 +1,5 @@
 /** How starts of a route ended, until somebody takes it: as `ended` in Redis. */
-import { endedMax, endedTakenMax } from '../start-limits.ts';
+import { ENDED_MAX, ENDED_TAKEN_MAX } from '../start-limits.ts';
 import type { EndedStart } from '../starts.ts';
 
 const LOST = 'lost:';
@@ -13,7 +13,7 @@ export class EndedStarts {
 
   /** `due`: from then on, what is left of it may be cleaned up. */
   add(startId: string, how: EndedStart['how'], due: number): void {
-    if (this.#ended.size < endedMax) this.#ended.set(keyOf({ startId, how }), { end: { startId, how }, due });
+    if (this.#ended.size < ENDED_MAX) this.#ended.set(keyOf({ startId, how }), { end: { startId, how }, due });
   }
 
   /** As in the script `beat`: a new instance has that start id. Returns whether the start had been given up. */
@@ -26,7 +26,7 @@ export class EndedStarts {
   due(now: number): EndedStart[] {
     return [...this.#ended.values()]
       .filter(({ due }) => due <= now)
-      .slice(0, endedTakenMax)
+      .slice(0, ENDED_TAKEN_MAX)
       .map(({ end }) => end);
   }
 

@@ -1,4 +1,4 @@
-import { type ClusterEvent, type EventLog, eventsMax, type NewEvent } from '../../events/event.ts';
+import { type ClusterEvent, EVENTS_MAX, type EventLog, type NewEvent } from '../../events/event.ts';
 
 /** The event log of a single process. */
 export class MemoryEventLog implements EventLog {
@@ -15,7 +15,7 @@ export class MemoryEventLog implements EventLog {
       const ms = Math.floor(this.#now());
       this.#events.push({ ...event, id: `${ms}-${this.#number++}`, at: ms - lateMs });
     }
-    if (this.#events.length > eventsMax) this.#events = this.#events.slice(-eventsMax);
+    if (this.#events.length > EVENTS_MAX) this.#events = this.#events.slice(-EVENTS_MAX);
   }
 
   async since(id: string | null, max: number): Promise<{ events: ClusterEvent[]; now: number }> {

@@ -1,10 +1,10 @@
 import {
   bucketAt,
+  HISTORY_BUCKETS_MAX,
+  HISTORY_FIELDS_MAX,
   type HistoryLog,
   type HistoryNumbers,
   type HistoryRead,
-  historyBucketsMax,
-  historyFieldsMax,
   type RouteHistory,
   sumHistory,
 } from '../history.ts';
@@ -24,10 +24,10 @@ export class MemoryHistoryLog implements HistoryLog {
     this.#buckets.set(bucket, routes);
     for (const { route, numbers } of counted) {
       const nodes = routes.get(route) ?? new Map<string, HistoryNumbers>();
-      if (!routes.has(route) && routes.size >= historyFieldsMax) continue;
+      if (!routes.has(route) && routes.size >= HISTORY_FIELDS_MAX) continue;
       routes.set(route, nodes.set(node, numbers));
     }
-    const oldest = bucketAt(this.#now()) - historyBucketsMax;
+    const oldest = bucketAt(this.#now()) - HISTORY_BUCKETS_MAX;
     for (const one of this.#buckets.keys()) if (one <= oldest) this.#buckets.delete(one);
   }
 
@@ -35,7 +35,7 @@ export class MemoryHistoryLog implements HistoryLog {
     const now = this.#now();
     const last = bucketAt(now);
     const buckets = [...this.#buckets]
-      .filter(([bucket]) => bucket > last - historyBucketsMax && bucket <= last)
+      .filter(([bucket]) => bucket > last - HISTORY_BUCKETS_MAX && bucket <= last)
       .sort(([a], [b]) => a - b)
       .flatMap(([bucket, routes]) => {
         const nodes = routes.get(route);

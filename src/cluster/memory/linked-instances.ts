@@ -1,6 +1,6 @@
 /** A route's instances in memory. */
 import type { InstanceInfo, InstanceSnapshot } from '../cluster.ts';
-import { lostAfterMs, provedAfterMs } from '../start-limits.ts';
+import { LOST_AFTER_MS, PROVED_AFTER_MS } from '../start-limits.ts';
 import type { EndedStart } from '../starts.ts';
 
 interface Linked {
@@ -87,10 +87,10 @@ export class LinkedInstances {
     this.#instances.delete(id);
     if (linked === undefined || linked.info.state === 'draining') return null;
     // An instance that was ready may also be starting, when its application does not accept for a while.
-    if (linked.readyAt === null) return this.#ends(now, linked, undefined, lostAfterMs);
+    if (linked.readyAt === null) return this.#ends(now, linked, undefined, LOST_AFTER_MS);
     // One that has answered may have lost only its link.
     const says = hasProved(now, linked) || linked.info.answered !== true;
-    const verdict = says ? this.#ends(now, linked, 'its linker is gone', lostAfterMs) : null;
+    const verdict = says ? this.#ends(now, linked, 'its linker is gone', LOST_AFTER_MS) : null;
     this.#lose(linked);
     return verdict;
   }
@@ -127,7 +127,7 @@ export class LinkedInstances {
   }
 
   #lose({ info: { startId, state } }: Linked): void {
-    if (startId !== undefined && state !== 'draining') this.#said(startId, 'lost', lostAfterMs);
+    if (startId !== undefined && state !== 'draining') this.#said(startId, 'lost', LOST_AFTER_MS);
   }
 
   /** An instance of this start that does not leave. */
@@ -192,7 +192,7 @@ export class LinkedInstances {
 
 /** It has lived long enough for its end to be no failed start. */
 function hasProved(now: number, { proved, readyAt }: Linked): boolean {
-  return proved || (readyAt !== null && now - readyAt >= provedAfterMs);
+  return proved || (readyAt !== null && now - readyAt >= PROVED_AFTER_MS);
 }
 
 /** As in the script `_route`; `why`: how the application ended by itself. */

@@ -4,7 +4,7 @@
  */
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
 import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
-import { deadAfterMs, promiseMs, startsShownMax } from '../limits.ts';
+import { DEAD_AFTER_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import { HeldClients } from './held-clients.ts';
@@ -81,7 +81,7 @@ export class RouteState {
 
   leave(now: number, node: string, onlyDead: boolean): void {
     this.#tend(now);
-    if (!onlyDead || (this.#nodes.get(node)?.beatAt ?? 0) <= now - deadAfterMs) this.#forget(node);
+    if (!onlyDead || (this.#nodes.get(node)?.beatAt ?? 0) <= now - DEAD_AFTER_MS) this.#forget(node);
   }
 
   retire(now: number, node: string, id: string, minInstances: number): boolean {
@@ -175,7 +175,7 @@ export class RouteState {
       slots: this.#instances.slots,
       free: sum(this.#free.values()),
       starting: this.#startingCount(),
-      starts: startsOf(this.#starts.left(now)).slice(0, startsShownMax),
+      starts: startsOf(this.#starts.left(now)).slice(0, STARTS_SHOWN_MAX),
       instances,
       settings,
       trouble: this.#starts.trouble(now),
@@ -200,7 +200,7 @@ export class RouteState {
   /** Comes first in every transition, and removes what has expired. */
   #tend(now: number): void {
     this.#now = now;
-    const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - deadAfterMs);
+    const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - DEAD_AFTER_MS);
     if (dead.length > 0 && !this.#stoodStill(now)) for (const [node] of dead) this.#forget(node);
     this.#held.lapse(now);
     this.#starts.tend(now);
@@ -209,9 +209,9 @@ export class RouteState {
   /** As in the script `_route`. */
   #stoodStill(now: number): boolean {
     const last = Math.max(...[...this.#nodes.values()].map(({ beatAt }) => beatAt));
-    if (last <= now - deadAfterMs && this.#silentSince !== last) {
+    if (last <= now - DEAD_AFTER_MS && this.#silentSince !== last) {
       this.#silentSince = last;
-      this.#sparedUntil = now + deadAfterMs;
+      this.#sparedUntil = now + DEAD_AFTER_MS;
     }
     return now < this.#sparedUntil;
   }
@@ -251,7 +251,7 @@ export class RouteState {
       setCount(idle, from, (idle.get(from) ?? 0) - 1);
       if (from === client.node) continue;
       setCount(this.#free, from, (this.#free.get(from) ?? 0) - 1);
-      this.#held.promise(client, now + promiseMs);
+      this.#held.promise(client, now + PROMISE_MS);
       const pair = `${from}\n${client.node}`;
       const to = { id: client.node, address: this.#nodes.get(client.node)?.address ?? '' };
       moves.set(pair, { from, to, count: (moves.get(pair)?.count ?? 0) + 1 });

@@ -1,13 +1,13 @@
 /** A route's starts in memory: those in progress, when they began, wanted instances, and the last failures. */
 import {
-  begunLivesMs,
-  failuresMax,
-  minuteMs,
-  reasonCharsMax,
-  restartLivesMs,
-  retryFirstMs,
-  retryLastMs,
-  wantedLivesMs,
+  BEGUN_LIVES_MS,
+  FAILURES_MAX,
+  MINUTE_MS,
+  REASON_CHARS_MAX,
+  RESTART_LIVES_MS,
+  RETRY_FIRST_MS,
+  RETRY_LAST_MS,
+  WANTED_LIVES_MS,
 } from '../start-limits.ts';
 import type { StartFacts, StartFailure, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { EndedStarts } from './ended-starts.ts';
@@ -57,7 +57,7 @@ export class StartBook {
   }
 
   begin(now: number, startIds: readonly string[], timeoutMs: number, { wanted = 0, jobAgeMs = 0 }: StartFacts): void {
-    for (const [id, { at }] of this.#begun) if (at <= now - begunLivesMs) this.#begun.delete(id);
+    for (const [id, { at }] of this.#begun) if (at <= now - BEGUN_LIVES_MS) this.#begun.delete(id);
     for (const id of startIds) {
       this.#starting.set(id, now + timeoutMs);
       this.#begun.delete(id);
@@ -98,18 +98,18 @@ export class StartBook {
     return [...this.#starting].sort(order).map(([id]) => id);
   }
 
-  /** From `failuresMax` failures on, the next start waits. */
+  /** From `FAILURES_MAX` failures on, the next start waits. */
   fail(now: number, reason: string): void {
     const { count = 0, pauses = 0, retryAt = 0 } = this.#failures ?? {};
-    this.#failures = { count: count + 1, reason: reason.slice(0, reasonCharsMax), at: now, pauses, retryAt, doubted: false };
-    if (count + 1 < failuresMax || retryAt > now) return;
+    this.#failures = { count: count + 1, reason: reason.slice(0, REASON_CHARS_MAX), at: now, pauses, retryAt, doubted: false };
+    if (count + 1 < FAILURES_MAX || retryAt > now) return;
     this.#failures.pauses += 1;
-    this.#failures.retryAt = now + Math.min(retryLastMs, retryFirstMs * 2 ** pauses);
+    this.#failures.retryAt = now + Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** pauses);
   }
 
   /** More is known of the failure that was counted last. */
   explain(reason: string): void {
-    if (this.#failures !== null) this.#failures.reason = reason.slice(0, reasonCharsMax);
+    if (this.#failures !== null) this.#failures.reason = reason.slice(0, REASON_CHARS_MAX);
   }
 
   /** As in the script `_route`: an instance has answered for the first time. */
@@ -123,11 +123,11 @@ export class StartBook {
 
   want(now: number, count: number): void {
     this.#wanted = (this.#wantedUntil > now ? this.#wanted : 0) + count;
-    this.#wantedUntil = now + wantedLivesMs;
+    this.#wantedUntil = now + WANTED_LIVES_MS;
   }
 
   restart(now: number, newestSeq: number): void {
-    this.#restart = { seq: newestSeq, until: now + restartLivesMs };
+    this.#restart = { seq: newestSeq, until: now + RESTART_LIVES_MS };
   }
 
   /** Whether an instance is to be replaced. */
@@ -151,7 +151,7 @@ export class StartBook {
   }
 
   plan(now: number): Pick<StartPlan, 'begun' | 'lastBegunMs' | 'begunInMinute' | 'oldestBegunMs' | 'wanted' | 'trouble'> {
-    const ages = [...this.#begun.values()].map(({ at }) => Math.round(now - at)).filter((age) => age < minuteMs);
+    const ages = [...this.#begun.values()].map(({ at }) => Math.round(now - at)).filter((age) => age < MINUTE_MS);
     return {
       begun: this.#begunEver,
       lastBegunMs: ages.at(-1) ?? null,

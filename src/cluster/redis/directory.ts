@@ -10,7 +10,7 @@ import {
   DECLARATION_KINDS,
   type DeclarationKind,
   type Declarations,
-  restoredPerCallMax,
+  RESTORED_PER_CALL_MAX,
   type StoredDeclarations,
 } from '../declarations.ts';
 import {
@@ -24,7 +24,7 @@ import {
   type RouteBeat,
   type RouteBeatReply,
 } from '../directory.ts';
-import { beatMs, keysLiveMs, recoveryMs } from '../limits.ts';
+import { BEAT_MS, KEYS_LIVE_MS, RECOVERY_MS } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import { publishCommand } from './client.ts';
@@ -111,8 +111,8 @@ export class RedisDirectory implements Directory {
       const plan = read(readPlan, answer);
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
       // If Redis's clock was set back, the key would stay for that time.
-      if (Number(lossMs) > recoveryMs) await this.#redis.call('pexpire', lossKey, recoveryMs);
-      const waitMs = plan.held > 0 && nodes === 0 ? beatMs : Math.min(Number(lossMs), recoveryMs);
+      if (Number(lossMs) > RECOVERY_MS) await this.#redis.call('pexpire', lossKey, RECOVERY_MS);
+      const waitMs = plan.held > 0 && nodes === 0 ? BEAT_MS : Math.min(Number(lossMs), RECOVERY_MS);
       if (waitMs <= 0) return plan;
       await delay(waitMs);
     }
@@ -202,9 +202,9 @@ export class RedisDirectory implements Directory {
 
   async restore(cluster: string, { cluster: before, highest, all }: Declarations): Promise<boolean> {
     let taken = 0;
-    for (let at = 0; at === 0 || at < all.length; at += restoredPerCallMax) {
+    for (let at = 0; at === 0 || at < all.length; at += RESTORED_PER_CALL_MAX) {
       const args: (string | number)[] = [cluster, highest, before === null ? 1 : 0];
-      for (const { kind, name, version, value } of all.slice(at, at + restoredPerCallMax)) {
+      for (const { kind, name, version, value } of all.slice(at, at + RESTORED_PER_CALL_MAX)) {
         args.push(DECLARATION_KINDS.indexOf(kind) + 1, kind, name, version, value ?? '');
       }
       const answer = Number(await this.#declared(() => this.#redis.run('restore', declarationKeys, args)));
@@ -275,7 +275,7 @@ export class RedisDirectory implements Directory {
   // Nodes.
 
   async noteLoss(): Promise<void> {
-    await this.#redis.call('set', lossKey, 1, 'px', recoveryMs);
+    await this.#redis.call('set', lossKey, 1, 'px', RECOVERY_MS);
   }
 
   async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
@@ -286,8 +286,8 @@ export class RedisDirectory implements Directory {
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),
       this.#key(nodeKey(id), 'hash', 'hget', 'started'),
       this.#key(nodeKey(id), 'hash', 'hset', ...Object.entries(fields).flat()),
-      this.#redis.call('pexpire', nodeKey(id), keysLiveMs),
-      this.#redis.call('pexpire', nodeRoutesKey(id), keysLiveMs),
+      this.#redis.call('pexpire', nodeKey(id), KEYS_LIVE_MS),
+      this.#redis.call('pexpire', nodeRoutesKey(id), KEYS_LIVE_MS),
     ]);
     return read((said) => readNodeBeat(said, started, routesKnown), answer);
   }
@@ -295,7 +295,7 @@ export class RedisDirectory implements Directory {
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
     await Promise.all([
       this.#key(nodeRoutesKey(node), 'set', 'sadd', ...routes),
-      this.#redis.call('pexpire', nodeRoutesKey(node), keysLiveMs),
+      this.#redis.call('pexpire', nodeRoutesKey(node), KEYS_LIVE_MS),
     ]);
   }
 

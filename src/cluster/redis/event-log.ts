@@ -1,5 +1,5 @@
 /** The event log in Redis: a stream of bounded length. */
-import { type ClusterEvent, type EventLog, eventsMax, eventTextCharsMax, isEventId, type NewEvent } from '../../events/event.ts';
+import { type ClusterEvent, EVENT_TEXT_CHARS_MAX, EVENTS_MAX, type EventLog, isEventId, type NewEvent } from '../../events/event.ts';
 import { countOf, nodeIdOf, objectOf, routeNameOf, textOf, timeOf } from '../values.ts';
 import type { RedisConnection } from './connection.ts';
 import { eventsKey } from './keys.ts';
@@ -22,7 +22,7 @@ export class RedisEventLog implements EventLog {
 
   async append(events: readonly NewEvent[]): Promise<void> {
     const add = (event: NewEvent): Promise<unknown> =>
-      this.#redis.call('xadd', eventsKey, 'MAXLEN', '~', eventsMax, '*', 'event', JSON.stringify(event));
+      this.#redis.call('xadd', eventsKey, 'MAXLEN', '~', EVENTS_MAX, '*', 'event', JSON.stringify(event));
     await this.#mending.ofKey(eventsKey, 'stream', () => Promise.all(events.map(add)));
   }
 
@@ -52,7 +52,7 @@ function readEvent([id, fields]: readonly unknown[]): ClusterEvent[] {
       source: textOf(said.source, SOURCE_CHARS_MAX),
       node: nodeIdOf(said.node),
       route: routeNameOf(said.route),
-      text: textOf(said.text, eventTextCharsMax),
+      text: textOf(said.text, EVENT_TEXT_CHARS_MAX),
       count: countOf(said.count) ?? 1,
     },
   ];

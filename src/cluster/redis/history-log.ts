@@ -3,12 +3,12 @@ import type { WaitCounts } from '../cluster.ts';
 import {
   bucketAt,
   CLASSES,
+  HISTORY_BUCKET_MS,
+  HISTORY_BUCKETS_MAX,
+  HISTORY_PER_CALL_MAX,
   type HistoryLog,
   type HistoryNumbers,
   type HistoryRead,
-  historyBucketMs,
-  historyBucketsMax,
-  historyPerCallMax,
   type RouteHistory,
   sumHistory,
 } from '../history.ts';
@@ -33,9 +33,9 @@ export class RedisHistoryLog implements HistoryLog {
 
   async write(node: string, bucket: number, counted: readonly RouteHistory[]): Promise<void> {
     const key = historyKey(bucket);
-    for (let at = 0; at < counted.length; at += historyPerCallMax) {
-      const fields = counted.slice(at, at + historyPerCallMax).flatMap(({ route, numbers }) => [route ?? ALL, written(numbers)]);
-      const args = [node, historyBucketMs * (historyBucketsMax + 1), ...fields];
+    for (let at = 0; at < counted.length; at += HISTORY_PER_CALL_MAX) {
+      const fields = counted.slice(at, at + HISTORY_PER_CALL_MAX).flatMap(({ route, numbers }) => [route ?? ALL, written(numbers)]);
+      const args = [node, HISTORY_BUCKET_MS * (HISTORY_BUCKETS_MAX + 1), ...fields];
       await this.#mending.ofKey(key, 'hash', () => this.#redis.run('history', [key], args));
     }
   }
@@ -43,8 +43,8 @@ export class RedisHistoryLog implements HistoryLog {
   async read(route: string | null): Promise<HistoryRead> {
     const [seconds, micros] = list(await this.#redis.call('time')).map(Number);
     const now = Math.floor((seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000);
-    const first = bucketAt(now) - historyBucketsMax + 1;
-    const keys = Array.from({ length: historyBucketsMax }, (_, i) => historyKey(first + i));
+    const first = bucketAt(now) - HISTORY_BUCKETS_MAX + 1;
+    const keys = Array.from({ length: HISTORY_BUCKETS_MAX }, (_, i) => historyKey(first + i));
     const values = list(await this.#redis.run('historyRead', keys, [route ?? ALL]));
     const buckets = values.flatMap((value, i) => {
       const numbers = String(value)
@@ -65,7 +65,7 @@ function written({ ms, classes, requests, holds, coldStarts, held, active, slots
 /** Nothing when it can't be read. */
 function readNumbers(json: string): HistoryNumbers[] {
   const said = json.length > NUMBERS_CHARS_MAX ? null : objectOf(json);
-  const ms = countOf(said?.ms, historyBucketMs);
+  const ms = countOf(said?.ms, HISTORY_BUCKET_MS);
   if (said === null || ms === null) return [];
   const classes = list(said.c).map((count) => countOf(count) ?? 0);
   const [held = 0, active = 0, slots = 0] = list(said.g).map(gaugeOf);

@@ -3,7 +3,7 @@ import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
 import { addressOf, countOf, nodeIdOf, objectOf, routeNameOf, timeOf } from '../values.ts';
 
 /** A message contains a few names and numbers. */
-export const messageCharsMax = 2_048;
+export const MESSAGE_CHARS_MAX = 2_048;
 /** The most slots of one message. */
 const SLOTS_MAX = 1_000_000;
 /** A day. */
@@ -42,5 +42,5 @@ function readPeer(value: unknown): { id: string; address: string } | null {
 }
 
 function contentOf(message: string): Readonly<Record<string, unknown>> | null {
-  return message.length <= messageCharsMax ? objectOf(message) : null;
+  return message.length <= MESSAGE_CHARS_MAX ? objectOf(message) : null;
 }

@@ -12,7 +12,7 @@ import type {
   RouteSnapshot,
   WaitCounts,
 } from '../cluster.ts';
-import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, versionMax } from '../declarations.ts';
+import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, VERSION_MAX } from '../declarations.ts';
 import {
   DirectoryUnavailable,
   type HoldReply,
@@ -22,12 +22,12 @@ import {
   type RouteBeatReply,
   type RouteRecord,
 } from '../directory.ts';
-import { reasonCharsMax } from '../start-limits.ts';
+import { REASON_CHARS_MAX } from '../start-limits.ts';
 import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import {
   addressOf,
-  concurrencyMax,
+  CONCURRENCY_MAX,
   countOf,
   instanceIdOf,
   isObject,
@@ -108,7 +108,7 @@ function readDeclaration([kind, name, version, value]: readonly unknown[]): Decl
 }
 
 function versionNumber(text: unknown): number {
-  return countOf(text, versionMax) ?? 0;
+  return countOf(text, VERSION_MAX) ?? 0;
 }
 
 export function readPlan(answer: unknown): StartPlan {
@@ -137,7 +137,7 @@ export function readPlan(answer: unknown): StartPlan {
 function readTrouble(answer: unknown): StartTrouble | null {
   const [failures, reason, ageMs, retryInMs] = list(answer);
   if (failures === undefined) return null;
-  return { failures: number(failures), reason: textOf(reason, reasonCharsMax), ageMs: number(ageMs), retryInMs: number(retryInMs) };
+  return { failures: number(failures), reason: textOf(reason, REASON_CHARS_MAX), ageMs: number(ageMs), retryInMs: number(retryInMs) };
 }
 
 export function readStartTimes(answer: unknown): StartTimes | null {
@@ -210,7 +210,7 @@ export function readInstance(json: unknown): InstanceSnapshot | null {
   const said = objectOf(json);
   if (said === null) return null;
   const [id, node, seq] = [instanceIdOf(said.id), nodeIdOf(said.node), timeOf(said.seq)];
-  const [concurrency, active] = [countOf(said.concurrency, concurrencyMax), countOf(said.active)];
+  const [concurrency, active] = [countOf(said.concurrency, CONCURRENCY_MAX), countOf(said.active)];
   if (id === null || node === null || seq === null || concurrency === null || active === null) return null;
   const version = versionOf(said.version);
   const setBy = SETTERS.find((one) => one === said.setBy);

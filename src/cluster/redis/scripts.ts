@@ -1,21 +1,34 @@
 /** The Lua scripts beside this file: one file for each transition, read once. */
 import { readFileSync } from 'node:fs';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
-import { deletionsMax, versionMax } from '../declarations.ts';
-import { historyBucketsMax, historyFieldCharsMax, historyFieldsMax } from '../history.ts';
+import { DELETIONS_MAX, VERSION_MAX } from '../declarations.ts';
+import { HISTORY_BUCKETS_MAX, HISTORY_FIELD_CHARS_MAX, HISTORY_FIELDS_MAX } from '../history.ts';
 import {
-  clockStepMs,
-  concurrencyLivesMs,
-  deadAfterMs,
-  keepEveryMs,
-  keysLiveMs,
-  lookMax,
-  promiseMs,
-  scanMax,
-  startsShownMax,
+  CLOCK_STEP_MS,
+  CONCURRENCY_LIVES_MS,
+  DEAD_AFTER_MS,
+  KEEP_EVERY_MS,
+  KEYS_LIVE_MS,
+  LOOK_MAX,
+  PROMISE_MS,
+  SCAN_MAX,
+  STARTS_SHOWN_MAX,
 } from '../limits.ts';
-import * as startLimits from '../start-limits.ts';
-import { addressCharsMax, concurrencyMax, countMax, nodeCharsMax, wholeMax } from '../values.ts';
+import {
+  BEGUN_LIVES_MS,
+  ENDED_MAX,
+  ENDED_TAKEN_MAX,
+  FAILURES_MAX,
+  LOST_AFTER_MS,
+  MINUTE_MS,
+  PROVED_AFTER_MS,
+  REASON_CHARS_MAX,
+  RESTART_LIVES_MS,
+  RETRY_FIRST_MS,
+  RETRY_LAST_MS,
+  WANTED_LIVES_MS,
+} from '../start-limits.ts';
+import { ADDRESS_CHARS_MAX, CONCURRENCY_MAX, COUNT_MAX, NODE_CHARS_MAX, WHOLE_MAX } from '../values.ts';
 import { declarationKeys, routeKeys } from './keys.ts';
 
 export interface Script {
@@ -24,20 +37,20 @@ export interface Script {
 }
 
 const CONSTANTS = Object.entries({
-  deadAfterMs,
-  promiseMs,
-  scanMax,
-  lookMax,
-  keysLiveMs,
-  keepEveryMs,
-  concurrencyLivesMs,
-  startsShownMax,
-  clockStepMs,
-  wholeMax,
-  countMax,
-  concurrencyMax,
-  nodeCharsMax,
-  addressCharsMax,
+  deadAfterMs: DEAD_AFTER_MS,
+  promiseMs: PROMISE_MS,
+  scanMax: SCAN_MAX,
+  lookMax: LOOK_MAX,
+  keysLiveMs: KEYS_LIVE_MS,
+  keepEveryMs: KEEP_EVERY_MS,
+  concurrencyLivesMs: CONCURRENCY_LIVES_MS,
+  startsShownMax: STARTS_SHOWN_MAX,
+  clockStepMs: CLOCK_STEP_MS,
+  wholeMax: WHOLE_MAX,
+  countMax: COUNT_MAX,
+  concurrencyMax: CONCURRENCY_MAX,
+  nodeCharsMax: NODE_CHARS_MAX,
+  addressCharsMax: ADDRESS_CHARS_MAX,
   startTimeoutMaxMs: LONGEST_TIMER_MS,
   /** Limits of single values, because anybody may have written them. */
   instanceCharsMax: 4_096,
@@ -50,11 +63,22 @@ const CONSTANTS = Object.entries({
   endedLivesMs: 3_600_000,
   auditedMax: 20,
   auditedCharsMax: 100,
-  deletionsMax,
-  versionMax,
-  historyFieldsMax,
-  historyFieldCharsMax,
-  ...startLimits,
+  deletionsMax: DELETIONS_MAX,
+  versionMax: VERSION_MAX,
+  historyFieldsMax: HISTORY_FIELDS_MAX,
+  historyFieldCharsMax: HISTORY_FIELD_CHARS_MAX,
+  begunLivesMs: BEGUN_LIVES_MS,
+  endedMax: ENDED_MAX,
+  endedTakenMax: ENDED_TAKEN_MAX,
+  failuresMax: FAILURES_MAX,
+  lostAfterMs: LOST_AFTER_MS,
+  minuteMs: MINUTE_MS,
+  provedAfterMs: PROVED_AFTER_MS,
+  reasonCharsMax: REASON_CHARS_MAX,
+  restartLivesMs: RESTART_LIVES_MS,
+  retryFirstMs: RETRY_FIRST_MS,
+  retryLastMs: RETRY_LAST_MS,
+  wantedLivesMs: WANTED_LIVES_MS,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
@@ -93,7 +117,7 @@ export const SCRIPTS = {
   declare: script('declare', DECLARED, declarationKeys.length),
   restore: script('restore', DECLARED, declarationKeys.length),
   history: script('history', [], 1),
-  historyRead: script('history-read', [], historyBucketsMax),
+  historyRead: script('history-read', [], HISTORY_BUCKETS_MAX),
   aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { InstanceInfo } from '../../../src/cluster/cluster.ts';
-import { lostAfterMs, provedAfterMs } from '../../../src/cluster/start-limits.ts';
+import { LOST_AFTER_MS, PROVED_AFTER_MS } from '../../../src/cluster/start-limits.ts';
 import type { EndedStart } from '../../../src/cluster/starts.ts';
 import { eventually } from '../../support/eventually.ts';
 import { instance, type TestMember, type World } from '../world.ts';
@@ -68,7 +68,7 @@ export function endedStarts(world: () => World): void {
       await eventually('it was not given up', async () => (await ended()).length === 0);
       a.cluster.instance(route, of('i1', 's1', { answered: true }));
       await ends({ startId: 's1', how: 'linked' });
-      await eventually('it has lived for a while', async () => (await ended()).length === 2, provedAfterMs + 10_000);
+      await eventually('it has lived for a while', async () => (await ended()).length === 2, PROVED_AFTER_MS + 10_000);
       await ends({ startId: 's1', how: 'linked' }, { startId: 'late', how: 'linked' });
     });
 
@@ -125,10 +125,10 @@ export function endedStarts(world: () => World): void {
         { startId: 's1', how: 'lost' },
         { startId: 's3', how: 'lost' },
       ];
-      await eventually('they are lost', async () => (await ended()).length === 2, lostAfterMs + 20_000);
-      expect(performance.now() - gone).toBeGreaterThan(lostAfterMs - 1_000);
+      await eventually('they are lost', async () => (await ended()).length === 2, LOST_AFTER_MS + 20_000);
+      expect(performance.now() - gone).toBeGreaterThan(LOST_AFTER_MS - 1_000);
       await ends(...lost);
     },
-    lostAfterMs + 60_000,
+    LOST_AFTER_MS + 60_000,
   );
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
-import { provedAfterMs } from '../../../src/cluster/start-limits.ts';
+import { PROVED_AFTER_MS } from '../../../src/cluster/start-limits.ts';
 import { eventually } from '../../support/eventually.ts';
 import { instance, type World } from '../world.ts';
 
@@ -52,7 +52,7 @@ export function failingStarts(world: () => World): void {
       await eventually('ready', async () => (await plan()).ready === 1);
       expect((await plan()).trouble).toMatchObject({ failures: 1, reason: 'bad' });
       await eventually('forgotten', async () => (await plan()).trouble === null, 20_000);
-      expect(performance.now() - began).toBeGreaterThanOrEqual(provedAfterMs - 100);
+      expect(performance.now() - began).toBeGreaterThanOrEqual(PROVED_AFTER_MS - 100);
       // It has proved itself: what becomes of it later says nothing about starts.
       a.cluster.instance(route, instance('i1', { state: 'draining', failure: 'the application ended with code 1', answered: false }));
       await eventually('leaving', async () => (await plan()).ready === 0);

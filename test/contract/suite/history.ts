@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { bucketAt, type HistoryNumbers, historyBucketsMax, historyFieldsMax, historyPerCallMax } from '../../../src/cluster/history.ts';
+import {
+  bucketAt,
+  HISTORY_BUCKETS_MAX,
+  HISTORY_FIELDS_MAX,
+  HISTORY_PER_CALL_MAX,
+  type HistoryNumbers,
+} from '../../../src/cluster/history.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { World } from '../world.ts';
 
@@ -50,21 +56,21 @@ export function history(world: () => World): void {
     test('is of the last hour, in order', async () => {
       const { history: log } = world().observer;
       const last = await now();
-      const buckets = [last, last - 7, last - historyBucketsMax + 2, last - historyBucketsMax - 5];
+      const buckets = [last, last - 7, last - HISTORY_BUCKETS_MAX + 2, last - HISTORY_BUCKETS_MAX - 5];
       for (const bucket of buckets) await log.write('a', bucket, [{ route, numbers: NUMBERS }]);
       const found = (await log.read(route)).buckets.map(({ bucket }) => bucket);
-      expect(found).toEqual([last - historyBucketsMax + 2, last - 7, last]);
+      expect(found).toEqual([last - HISTORY_BUCKETS_MAX + 2, last - 7, last]);
     });
 
     test('has as many routes as there is room for; those that are there stay', async () => {
       const { history: log } = world().observer;
       const bucket = await now();
-      const names = Array.from({ length: historyFieldsMax + historyPerCallMax }, (_, i) => `r${i}.example.com`);
+      const names = Array.from({ length: HISTORY_FIELDS_MAX + HISTORY_PER_CALL_MAX }, (_, i) => `r${i}.example.com`);
       await log.write('a', bucket, [{ route: null, numbers: NUMBERS }, ...names.map((name) => ({ route: name, numbers: NUMBERS }))]);
       await log.write('b', bucket, [{ route: null, numbers: NUMBERS }]);
       expect((await log.read(names[0] ?? '')).buckets).toHaveLength(1);
-      expect((await log.read(names[historyFieldsMax - 2] ?? '')).buckets).toHaveLength(1);
-      expect((await log.read(names[historyFieldsMax - 1] ?? '')).buckets).toEqual([]);
+      expect((await log.read(names[HISTORY_FIELDS_MAX - 2] ?? '')).buckets).toHaveLength(1);
+      expect((await log.read(names[HISTORY_FIELDS_MAX - 1] ?? '')).buckets).toEqual([]);
       expect((await log.read(null)).buckets).toMatchObject([{ numbers: { held: 8 } }]);
     });
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { Agent } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { beatMs } from '../../../src/cluster/limits.ts';
+import { BEAT_MS } from '../../../src/cluster/limits.ts';
 import { SCRIPTS } from '../../../src/cluster/redis/scripts.ts';
 import { ask } from '../../support/clients.ts';
 import { type ClusterNode, startLinker, startNode } from '../../support/cluster.ts';
@@ -109,7 +109,7 @@ async function quiet(): Promise<void> {
 function expectOnlyBeats(commands: typeof seen): void {
   expect(kinds(commands).filter((kind) => !TIMED.includes(kind))).toEqual([]);
   const seconds = commands.length === 0 ? 0 : (commands.at(-1)?.at ?? 0) - (commands[0]?.at ?? 0);
-  const most = nodes.length * ((seconds * 1_000) / beatMs + 2);
+  const most = nodes.length * ((seconds * 1_000) / BEAT_MS + 2);
   for (const kind of TIMED) expect(commands.filter((one) => one.kind === kind).length).toBeLessThanOrEqual(most);
 }
 

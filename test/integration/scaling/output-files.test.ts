@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import pino from 'pino';
 import { runCommand } from '../../../src/scaling/command.ts';
-import { fileBytesMax, idleFilesMax, idleLivesMs, keptBytes, OutputFiles } from '../../../src/scaling/output-files.ts';
+import { FILE_BYTES_MAX, IDLE_FILES_MAX, IDLE_LIVES_MS, KEPT_BYTES, OutputFiles } from '../../../src/scaling/output-files.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ownDirectory } from '../../support/processes.ts';
 
@@ -61,10 +61,10 @@ test('a file that grows too large keeps its end, and whoever writes to it goes o
   const path = join(directory, 'left-by-another.log');
   const writer = spawn(
     'sh',
-    ['-c', `exec >>${path}; yes 'a line that says little' | head -c ${2 * fileBytesMax}; read go; echo; echo more`],
+    ['-c', `exec >>${path}; yes 'a line that says little' | head -c ${2 * FILE_BYTES_MAX}; read go; echo; echo more`],
     { stdio: ['pipe', 'ignore', 'ignore'] },
   );
-  await eventually('it was cut short', () => names().length === 1 && statSync(path).size > 0 && statSync(path).size <= keptBytes);
+  await eventually('it was cut short', () => names().length === 1 && statSync(path).size > 0 && statSync(path).size <= KEPT_BYTES);
   writer.stdin.end('go\n');
   await once(writer, 'exit');
   const text = readFileSync(path, 'utf8');
@@ -75,7 +75,7 @@ test('a file that grows too large keeps its end, and whoever writes to it goes o
 test('files that nobody writes to any more are removed after an hour, or when they are too many; those in use stay', async () => {
   const directory = join(ownDirectory(), 'output');
   mkdirSync(directory, { mode: 0o700 });
-  const old = Date.now() / 1_000 - idleLivesMs / 1_000 - 1;
+  const old = Date.now() / 1_000 - IDLE_LIVES_MS / 1_000 - 1;
   const write = (name: string, at: number): void => {
     writeFileSync(join(directory, name), name);
     utimesSync(join(directory, name), at, at);
@@ -84,17 +84,17 @@ test('files that nobody writes to any more are removed after an hour, or when th
   write('used.log', old);
   write('not-ours.txt', old);
   const recent = Date.now() / 1_000 - 60;
-  for (let n = 0; n < idleFilesMax + 5; n++) write(`recent${n}.log`, recent - n);
+  for (let n = 0; n < IDLE_FILES_MAX + 5; n++) write(`recent${n}.log`, recent - n);
   const writer = spawn('sh', ['-c', `exec 2>>${join(directory, 'used.log')}; echo up; read go`], { stdio: ['pipe', 'pipe', 'ignore'] });
   await once(writer.stdout, 'data');
   appendFileSync(join(directory, 'used.log'), '');
   utimesSync(join(directory, 'used.log'), old, old);
   const { names } = files(directory);
-  await eventually('they are gone', () => !names().includes('old.log') && names().length === idleFilesMax + 2);
+  await eventually('they are gone', () => !names().includes('old.log') && names().length === IDLE_FILES_MAX + 2);
   expect(names()).toContain('used.log');
   expect(names()).toContain('not-ours.txt');
   expect(names()).toContain('recent0.log');
-  expect(names()).not.toContain(`recent${idleFilesMax}.log`);
+  expect(names()).not.toContain(`recent${IDLE_FILES_MAX}.log`);
   writer.stdin.end('go\n');
   await once(writer, 'exit');
   chmodSync(directory, 0o700);

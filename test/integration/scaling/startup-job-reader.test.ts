@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { connectBull } from '../../../src/scaling/bull-connection.ts';
 import { Scaler } from '../../../src/scaling/scaler.ts';
-import { runOutputCharsMax, runsKeptMax, type StartupJobFacts } from '../../../src/scaling/startup-job.ts';
+import { RUN_OUTPUT_CHARS_MAX, RUNS_KEPT_MAX, type StartupJobFacts } from '../../../src/scaling/startup-job.ts';
 import { StartupJobReader } from '../../../src/scaling/startup-job-reader.ts';
 import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -100,10 +100,10 @@ describe('startup jobs as people see them', () => {
     await scaler('yes line | head -n 5000; echo $START_ID');
     queue.request('app');
     const done = await job(({ state }) => state === 'completed');
-    expect(done.runs).toHaveLength(runsKeptMax);
+    expect(done.runs).toHaveLength(RUNS_KEPT_MAX);
     for (const { startId, output } of done.runs) {
       expect(output.endsWith(startId)).toBe(true);
-      expect(output.length).toBeLessThanOrEqual(runOutputCharsMax);
+      expect(output.length).toBeLessThanOrEqual(RUN_OUTPUT_CHARS_MAX);
     }
   });
 

@@ -1,5 +1,5 @@
 import type { StartDirectory } from '../../../src/cluster/directory.ts';
-import { failuresMax } from '../../../src/cluster/start-limits.ts';
+import { FAILURES_MAX } from '../../../src/cluster/start-limits.ts';
 import type { StartFailure, StartPlan } from '../../../src/cluster/starts.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
 
@@ -90,7 +90,7 @@ export class FakeDirectory implements Starts {
 
   /** As in the real one, a pause follows after several failures. */
   get retryInMs(): number {
-    if (this.failures.length < failuresMax) return 0;
+    if (this.failures.length < FAILURES_MAX) return 0;
     return this.#failedAt === null ? this.pauseMs : Math.max(0, this.#failedAt + this.pauseMs - performance.now());
   }
 

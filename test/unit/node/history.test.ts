@@ -1,12 +1,12 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { DirectoryUnavailable } from '../../../src/cluster/directory.ts';
-import { type HistoryLog, historyBucketMs, historyRoutesMax } from '../../../src/cluster/history.ts';
+import { HISTORY_BUCKET_MS, HISTORY_ROUTES_MAX, type HistoryLog } from '../../../src/cluster/history.ts';
 import { MemoryHistoryLog } from '../../../src/cluster/memory/history-log.ts';
 import { HistoryRecorder } from '../../../src/node/history.ts';
 import { RouteCounters } from '../../../src/node/matching/counters.ts';
 
 const BUCKET = 50_000_000;
-const START = BUCKET * historyBucketMs;
+const START = BUCKET * HISTORY_BUCKET_MS;
 
 let now = START;
 let recorder: HistoryRecorder;
@@ -71,7 +71,7 @@ test('what happens between two looks is counted once, in the bucket in which it 
 });
 
 test('the sum has all routes, and responses without one; of the routes the busiest are told', async () => {
-  const routes = Array.from({ length: historyRoutesMax + 50 }, (_, i) => aRoute(`r${i}.test`));
+  const routes = Array.from({ length: HISTORY_ROUTES_MAX + 50 }, (_, i) => aRoute(`r${i}.test`));
   const { pass, read, unrouted } = record(routes);
   for (const [i, { counters }] of routes.entries()) for (let n = 0; n <= i; n++) counters.answered(200);
   unrouted.answered(404);
@@ -96,7 +96,7 @@ test('while the directory is away some minutes are kept, and written when it is 
   cluster.connected = false;
   for (let i = 0; i < 40; i++) {
     route.counters.answered(200);
-    await pass(historyBucketMs / 1_000);
+    await pass(HISTORY_BUCKET_MS / 1_000);
   }
   expect(await read('app.test')).toEqual([]);
   cluster.connected = true;

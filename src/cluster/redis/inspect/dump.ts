@@ -11,7 +11,7 @@ export interface Stored {
   readonly expiresInMs: number | null;
   /** The number of entries; for a string its characters. */
   readonly size: number;
-  /** Entries as text → their value or score; of strings, lists and sets the values are empty. At most `entriesMax`. */
+  /** Entries as text → their value or score; of strings, lists and sets the values are empty. At most `ENTRIES_MAX`. */
   readonly entries: ReadonlyMap<string, string>;
 }
 
@@ -24,7 +24,7 @@ export interface Dump {
   readonly info: ReadonlyMap<string, string>;
 }
 
-export const entriesMax = 20_000;
+export const ENTRIES_MAX = 20_000;
 const PATTERNS = ['pp:*', '{pp-bull}:*'];
 const SCAN_COUNT = 1_000;
 /** Keys that are asked for at the same time. */
@@ -103,13 +103,13 @@ export class Inspector {
       case 'hash':
         return stored(await call('hlen'), SIZE_ONLY.test(key) ? nothing : readHash(await call('hgetall')));
       case 'zset': {
-        const scored = tuples(await call('zrange', 0, entriesMax - 1, 'withscores'), 2);
+        const scored = tuples(await call('zrange', 0, ENTRIES_MAX - 1, 'withscores'), 2);
         return stored(await call('zcard'), new Map(scored.map(([member, score]) => [String(member), String(score)])));
       }
       case 'set':
         return stored(await call('scard'), new Map(list(await call('smembers')).map((member) => [String(member), ''])));
       case 'list':
-        return stored(await call('llen'), new Map(list(await call('lrange', 0, entriesMax - 1)).map((member) => [String(member), ''])));
+        return stored(await call('llen'), new Map(list(await call('lrange', 0, ENTRIES_MAX - 1)).map((member) => [String(member), ''])));
       case 'stream':
         return stored(await call('xlen'), nothing);
       default:

@@ -2,7 +2,7 @@
 import { ROUTE_NAME_EXPECTED } from '../../../config/route-name.ts';
 import { parseRouteSettings, type RouteRecord } from '../../../config/route-settings.ts';
 import { ConfigError } from '../../../errors.ts';
-import { deadAfterMs } from '../../limits.ts';
+import { DEAD_AFTER_MS } from '../../limits.ts';
 import { nodeIdOf, objectOf, routeNameOf, textOf } from '../../values.ts';
 import { asideKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../keys.ts';
 import type { Dump } from './dump.ts';
@@ -97,7 +97,7 @@ function nodeFindings({ keys, now }: Dump): Finding[] {
     const ageMs = now - Number(beat);
     const said = keys.get(nodeKey(node));
     const key = nodeKey(node);
-    if (ageMs > deadAfterMs) {
+    if (ageMs > DEAD_AFTER_MS) {
       const advice = 'A living node removes it within a second; if it stays, there is none.';
       found.push({
         severity: 'odd',

@@ -1,5 +1,5 @@
 /** Finds contradictions at one route. */
-import { deadAfterMs, promiseMs } from '../../limits.ts';
+import { DEAD_AFTER_MS, PROMISE_MS } from '../../limits.ts';
 import type { Dump, Stored } from './dump.ts';
 import type { Finding } from './finding.ts';
 
@@ -22,7 +22,7 @@ export function routeFindings(route: string, { keys, now }: Dump): Finding[] {
   const find = (severity: Finding['severity'], name: string, what: string, advice: string): void => {
     found.push({ severity, key: `pp:{${route}}:${name}`, what, advice });
   };
-  const living = new Set([...part('nodes')].filter(([, at]) => now - Number(at) <= deadAfterMs + LATE_MS).map(([node]) => node));
+  const living = new Set([...part('nodes')].filter(([, at]) => now - Number(at) <= DEAD_AFTER_MS + LATE_MS).map(([node]) => node));
 
   for (const name of ['holders', 'free', 'serving'] as const) {
     for (const [node, count] of part(name)) {
@@ -85,7 +85,7 @@ function heldFindings(part: (name: string) => Entries, now: number, find: Find):
   }
   for (const [client, until] of part('promised')) {
     if (!held.has(client)) find('broken', 'promised', `${client} is promised a slot and not held`, 'The promise lapses.');
-    else if (Number(until) - now > promiseMs + LATE_MS)
+    else if (Number(until) - now > PROMISE_MS + LATE_MS)
       find('odd', 'promised', `the promise to ${client} lasts too long`, "Redis's clock was set back; the next transition removes it.");
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { demandMemoryMs, demandRoutesMax } from '../../../../src/cluster/limits.ts';
+import { DEMAND_MEMORY_MS, DEMAND_ROUTES_MAX } from '../../../../src/cluster/limits.ts';
 import { Demand } from '../../../../src/cluster/member/demand.ts';
 
 describe('demand elsewhere', () => {
@@ -18,9 +18,9 @@ describe('demand elsewhere', () => {
     const demand = new Demand();
     demand.notice('r', 'a', 500, 1_000, 0);
     demand.notice('r', 'b', 600, 1_500, 500);
-    expect(demand.oldest('r', demandMemoryMs)).toBe(500);
-    expect(demand.oldest('r', demandMemoryMs + 1)).toBe(600);
-    expect(demand.oldest('r', demandMemoryMs + 501)).toBeNull();
+    expect(demand.oldest('r', DEMAND_MEMORY_MS)).toBe(500);
+    expect(demand.oldest('r', DEMAND_MEMORY_MS + 1)).toBe(600);
+    expect(demand.oldest('r', DEMAND_MEMORY_MS + 501)).toBeNull();
     expect(demand.routes).toBe(0);
   });
 
@@ -42,8 +42,8 @@ describe('demand elsewhere', () => {
 
   test('as many routes are remembered as the bound says, the last ones', () => {
     const demand = new Demand();
-    for (let i = 0; i < demandRoutesMax + 10; i++) demand.notice(`r${i}`, 'a', i, 1_000, 0);
-    expect(demand.routes).toBe(demandRoutesMax);
+    for (let i = 0; i < DEMAND_ROUTES_MAX + 10; i++) demand.notice(`r${i}`, 'a', i, 1_000, 0);
+    expect(demand.routes).toBe(DEMAND_ROUTES_MAX);
     expect(demand.oldest('r9', 0)).toBeNull();
     expect(demand.oldest('r10', 0)).toBe(10);
   });

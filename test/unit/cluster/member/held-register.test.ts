@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { holdsPerCallMax } from '../../../../src/cluster/limits.ts';
+import { HOLDS_PER_CALL_MAX } from '../../../../src/cluster/limits.ts';
 import { HeldRegister, type HoldCall } from '../../../../src/cluster/member/held-register.ts';
 
 const added = (calls: readonly HoldCall[]): string[] => calls.flatMap(({ change }) => change.add.map(({ id }) => id));
@@ -34,12 +34,12 @@ describe('the register of held clients', () => {
 
   test('cuts many into calls, oldest first, all removals before the first addition', () => {
     const register = new HeldRegister();
-    const count = 2 * holdsPerCallMax + 1;
+    const count = 2 * HOLDS_PER_CALL_MAX + 1;
     for (let i = 0; i < count; i++) register.add(`c${i}`, -i, 10_000);
     const first = register.take(0);
     expect(first).toHaveLength(3);
     expect(added(first)[0]).toBe(`c${count - 1}`);
-    expect(first.every(({ change }) => change.add.length <= holdsPerCallMax)).toBe(true);
+    expect(first.every(({ change }) => change.add.length <= HOLDS_PER_CALL_MAX)).toBe(true);
 
     // The same ids end and begin again.
     for (let i = 0; i < count; i++) register.add(`c${i}`, i, 10_000);
@@ -49,7 +49,7 @@ describe('the register of held clients', () => {
     expect(removed(calls)).toHaveLength(count);
     expect(added(calls)).toHaveLength(count);
     expect(lastRemoval).toBeLessThanOrEqual(firstAddition);
-    expect(calls.every(({ change }) => change.remove.length <= holdsPerCallMax)).toBe(true);
+    expect(calls.every(({ change }) => change.remove.length <= HOLDS_PER_CALL_MAX)).toBe(true);
   });
 
   test('a refused hold is gone, unless it ended or began anew meanwhile', () => {

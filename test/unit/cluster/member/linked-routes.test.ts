@@ -1,5 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { linkedLookupsPerSecondMax, linkedNamesMax, linkedNoMs, linkedStaleMs, linkedYesMs } from '../../../../src/cluster/limits.ts';
+import {
+  LINKED_LOOKUPS_PER_SECOND_MAX,
+  LINKED_NAMES_MAX,
+  LINKED_NO_MS,
+  LINKED_STALE_MS,
+  LINKED_YES_MS,
+} from '../../../../src/cluster/limits.ts';
 import { LinkedRoutes } from '../../../../src/cluster/member/linked-routes.ts';
 
 function setup(linked: ReadonlySet<string>) {
@@ -28,15 +34,15 @@ describe('linked routes', () => {
     const { routes, asked, state } = setup(new Set(['yes']));
     await routes.first(['yes']);
     await routes.first(['no']);
-    state.now = linkedNoMs - 1;
+    state.now = LINKED_NO_MS - 1;
     await routes.first(['no']);
     expect(asked).toEqual(['yes', 'no']);
-    state.now = linkedNoMs;
+    state.now = LINKED_NO_MS;
     await routes.first(['no']);
-    state.now = linkedYesMs - 1;
+    state.now = LINKED_YES_MS - 1;
     await routes.first(['yes']);
     expect(asked).toEqual(['yes', 'no', 'no']);
-    state.now = linkedYesMs;
+    state.now = LINKED_YES_MS;
     await routes.first(['yes']);
     expect(asked).toHaveLength(4);
   });
@@ -50,23 +56,23 @@ describe('linked routes', () => {
   test('a flood of names asks no more often than the bound, and known names still work', async () => {
     const { routes, asked, state } = setup(new Set(['known']));
     await routes.first(['known']);
-    state.now = linkedYesMs;
+    state.now = LINKED_YES_MS;
     for (let i = 0; i < 10_000; i++) await routes.first([`stranger${i}`]);
-    expect(asked).toHaveLength(1 + linkedLookupsPerSecondMax);
+    expect(asked).toHaveLength(1 + LINKED_LOOKUPS_PER_SECOND_MAX);
     expect(await routes.first(['known'])).toBe('known');
     state.now += 1_000;
     expect(await routes.first(['stranger0'])).toBeNull();
-    expect(asked).toHaveLength(2 + linkedLookupsPerSecondMax);
+    expect(asked).toHaveLength(2 + LINKED_LOOKUPS_PER_SECOND_MAX);
   });
 
   test('only so many names are remembered', async () => {
     const { routes, asked, state } = setup(new Set());
-    for (let i = 0; i <= linkedNamesMax; i++) {
-      if (i % linkedLookupsPerSecondMax === 0) state.now += 1_000;
+    for (let i = 0; i <= LINKED_NAMES_MAX; i++) {
+      if (i % LINKED_LOOKUPS_PER_SECOND_MAX === 0) state.now += 1_000;
       await routes.first([`name${i}`]);
     }
     const before = asked.length;
-    expect(before).toBe(linkedNamesMax + 1);
+    expect(before).toBe(LINKED_NAMES_MAX + 1);
     state.now += 1_000;
     await routes.first(['name0']);
     expect(asked).toHaveLength(before + 1);
@@ -76,9 +82,9 @@ describe('linked routes', () => {
     const { routes, state } = setup(new Set(['a']));
     await routes.first(['a']);
     state.fails = true;
-    state.now = linkedStaleMs - 1;
+    state.now = LINKED_STALE_MS - 1;
     expect(await routes.first(['a'])).toBe('a');
-    state.now = linkedStaleMs;
+    state.now = LINKED_STALE_MS;
     expect(await routes.first(['a'])).toBeNull();
   });
 });
