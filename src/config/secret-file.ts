@@ -59,3 +59,17 @@ export function secretsFor(entries: readonly SecretEntry[], route: string): stri
 function covers(name: string, route: string): boolean {
   return name === '*' || name === route || (name.startsWith('*.') && route.endsWith(name.slice(1)));
 }
+
+/** The secret of a linker, read when it dials. @throws ConfigError when the file is not valid. */
+export function secretOf({
+  secret,
+  secretFile,
+}: {
+  readonly secret?: string | undefined;
+  readonly secretFile?: string | undefined;
+}): () => string {
+  if (secretFile === undefined) return () => secret ?? '';
+  const read = (): string => readSecretFile(secretFile)[0]?.secret ?? '';
+  read();
+  return read;
+}

@@ -9,14 +9,14 @@
  * `closing`: our FIN is sent and later bytes are discarded. The application may still compute: the connection
  * ends only when the application has closed too, and only then is the slot free.
  */
-import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { guard } from '../boundary.ts';
-import type { HostPort } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
 import type { DoneHow } from '../link/linker-link.ts';
 import type { Stream } from '../link/stream.ts';
-import { type Ownership, sharedReads } from '../memory/reused-reads.ts';
+import type { Ownership } from '../memory/reused-reads.ts';
 import type { AppSide, Lender } from './app-side.ts';
+import { type AppAddress, InProcessSocket, openSocket } from './app-socket.ts';
 import { LateFailures } from './late-failures.ts';
 import { outOfFilesWords } from './open-files.ts';
 import { writeWithNext } from './proxy-header.ts';
@@ -65,7 +65,8 @@ export class AppConnection implements AppSide {
   discards = false;
   readonly #owner: ConnectionOwner;
   readonly #dialledAt = performance.now();
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
+  readonly #isInProcess: boolean;
   readonly #lateFailures: LateFailures;
   #state: ConnectionState = 'connecting';
   #stream: Stream | null = null;
@@ -86,19 +87,20 @@ export class AppConnection implements AppSide {
   #undrained = 0;
 
   /** `opening`: what the application is to read before anything of a stream. */
-  constructor(owner: ConnectionOwner, { host, port }: HostPort, client: string, opening: Buffer | undefined) {
+  constructor(owner: ConnectionOwner, app: AppAddress, client: string, opening: Buffer | undefined) {
     this.#owner = owner;
     this.answer = new ResponseWatch(owner);
     this.client = client;
-    // What it says is copied into the link's memory at once.
-    const onread = sharedReads(() => socket);
-    const socket: Socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread });
+    const socket = openSocket(app);
     this.#socket = socket;
+    this.#isInProcess = socket instanceof InProcessSocket;
     const connected = guard(this, () => this.#connected());
     const came = guard(this, (chunk: Buffer) => this.#appData(chunk));
     const drained = guard(this, () => this.#appDrained());
     const ended = guard(this, () => this.#appEnded());
-    const failed = guard(this, (error: NodeJS.ErrnoException) => this.#failed(error));
+    const failed = guard(this, ({ code }: NodeJS.ErrnoException) => {
+      if (this.#state === 'connecting') this.starved = outOfFilesWords(code);
+    });
     const closed = guard(this, () => this.#closed());
     socket.on('connect', connected).on('data', came).on('drain', drained).on('end', ended).on('error', failed).on('close', closed);
     this.#lateFailures = new LateFailures(socket, () => this.#writeFailed());
@@ -128,7 +130,6 @@ export class AppConnection implements AppSide {
   get reused(): boolean {
     return this.#reused;
   }
-
   /** On a reused connection: the time between the first bytes of the response and the next. */
   get responseGapMs(): number {
     return this.answer.gapMs;
@@ -172,7 +173,7 @@ export class AppConnection implements AppSide {
   }
 
   abort(): void {
-    this.#socket.destroy();
+    this.destroy();
     this.#free(this.#state === 'closing' ? this.#verdict : ResetCode.APP_CLOSED);
   }
 
@@ -190,7 +191,9 @@ export class AppConnection implements AppSide {
     this.answer.wrote();
     this.#writtenBytes += chunk.length;
     this.#reached = true;
-    if (this.#socket.write(chunk)) stream.consumed(chunk.length);
+    // In this process the application has the very bytes.
+    const isFlushed = this.#socket.write(this.#isInProcess ? Buffer.from(chunk) : chunk);
+    if (isFlushed) stream.consumed(chunk.length);
     else this.#undrained += chunk.length;
     return this.#socket.writableLength > 0 ? 'kept' : 'borrowed';
   }
@@ -283,7 +286,9 @@ export class AppConnection implements AppSide {
       this.#passOnData(chunk);
       return;
     }
-    const isUnasked = cameBefore(this.#takenInTurn) && this.#reused && !this.answer.begun;
+    // Within this process a response takes no time at all.
+    const isBefore = this.#isInProcess ? this.#writes === 0 : cameBefore(this.#takenInTurn);
+    const isUnasked = isBefore && this.#reused && !this.answer.begun;
     if (this.#state === 'serving' && isUnasked) {
       // Bytes without a request, or a 408 because none came: they must not answer this request. Treated as if it had closed.
       this.close(ResetCode.APP_CLOSED);
@@ -360,11 +365,6 @@ export class AppConnection implements AppSide {
     if (this.#state !== 'kept') return;
     this.#owner.spoiled(this);
     this.close();
-  }
-
-  #failed(error: NodeJS.ErrnoException): void {
-    if (this.#state === 'connecting') this.starved = outOfFilesWords(error.code);
-    // 'close' follows.
   }
 
   /** The application has ended it in order. */

@@ -4,7 +4,6 @@
  * within it. A connection that begins with a PROXY header serves the client that it names, and nobody else.
  */
 import { attempt, guard } from '../boundary.ts';
-import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { Flag, ResetCode } from '../link/frames.ts';
 import type { Stream } from '../link/stream.ts';
@@ -12,6 +11,7 @@ import { ChurnSet } from '../memory/churn-map.ts';
 import { AckStalls } from './ack-stalls.ts';
 import { AppConnection, type ConnectionOwner } from './app-connection.ts';
 import type { Lender } from './app-side.ts';
+import type { AppAddress } from './app-socket.ts';
 import { proxyHeader } from './proxy-header.ts';
 import type { Slots } from './slots.ts';
 import { WaitingStream } from './waiting-stream.ts';
@@ -44,7 +44,7 @@ type PoolState = 'open' | 'emptying' | 'shut';
 
 export class AppPool implements ConnectionOwner {
   /** Where the application accepts; null until it did, and no slot is lent before. */
-  address: HostPort | null = null;
+  address: AppAddress | null = null;
   /** The application has completed a response, or a connection in which it said something. */
   hasAnswered = false;
   /** Told how long each response took to begin; null: nobody wants to know. */
@@ -257,7 +257,7 @@ export class AppPool implements ConnectionOwner {
 
   #dial(client: string): AppConnection {
     const version = this.#proxyProtocol;
-    const connection = new AppConnection(this, this.address as HostPort, client, version && proxyHeader(version, client));
+    const connection = new AppConnection(this, this.address as AppAddress, client, version && proxyHeader(version, client));
     this.#connections.add(connection);
     return connection;
   }

@@ -5,6 +5,7 @@ import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { AcceptWatch } from './accept-watch.ts';
 import { type AppExit, AppProcess } from './app-process.ts';
+import type { AppAddress } from './app-socket.ts';
 import { freePort } from './free-port.ts';
 import { groupMembers, portsOf, strays } from './process-table.ts';
 import { proxyHeader } from './proxy-header.ts';
@@ -45,7 +46,7 @@ export interface ApplicationOptions {
 export interface ApplicationEvents {
   /** A place among the application's connections; null when there is none. */
   reserve(): (() => void) | null;
-  accepts(address: HostPort): void;
+  accepts(address: AppAddress): void;
   ended(exit: AppExit): void;
   /** It has not become ready within the start timeout; `words` say what it has not done. */
   tooSlow(words: string): void;

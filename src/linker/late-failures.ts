@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { guard } from '../boundary.ts';
 
 /** After a write has failed: what a client that reads slowly may take to read the response that is there. */
@@ -12,13 +12,13 @@ type Done = (error?: Error | null) => void;
  * until reading has come to its end.
  */
 export class LateFailures {
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #failed: () => void;
   /** Ends the socket by the write that failed; null: none has. */
   #end: (() => void) | null = null;
 
   /** `failed` is called at once when a write fails. */
-  constructor(socket: Socket, failed: () => void) {
+  constructor(socket: Duplex, failed: () => void) {
     this.#socket = socket;
     this.#failed = failed;
     const { _write: write, _writev: writev } = socket;

@@ -1,8 +1,10 @@
 import type { HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import type { NodeTls } from '../link/connect.ts';
+import type { Hello } from '../link/hello.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
+import type { TakeConnection } from './app-socket.ts';
 import type { AutoRange } from './auto-search.ts';
 import type { Control } from './control.ts';
 import type { Changing, Lookup } from './dial.ts';
@@ -20,6 +22,10 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Where the application says its limit, besides its responses. */
   readonly control?: Control;
   readonly secret: Changing<string>;
+  /** Takes connections in this process: it is the application. Then neither `app` nor `command` is needed. */
+  readonly take?: TakeConnection;
+  /** Told when the instance becomes the newest of its route, or is no longer. */
+  readonly newest?: (isNewest: boolean) => void;
   /** Where the application accepts; without it, it is given a free port in PORT. */
   readonly app?: HostPort;
   /** The application's argument vector; without it, the application runs by itself at `app`. */
@@ -77,6 +83,12 @@ export const LINKER_TIMES: LinkerTimes = {
   idleLinkTimeoutMs: 30_000,
   lingerMs: 0,
 };
+
+/** What an instance says of itself when it dials for the first time. `most`: its limit is never more. */
+export function helloOf({ route, concurrency, startId, version, proxyProtocol }: LinkerOptions, instance: string, most: number): Hello {
+  const needed = { route, instance, seq: Date.now(), takesOrder: true, concurrency: Math.max(1, concurrency), concurrencyMax: most };
+  return { ...needed, startId, version, ...(proxyProtocol && { tellClients: true }) };
+}
 
 /** Missing values are the defaults. */
 export function timesOf(options: Partial<LinkerTimes>): LinkerTimes {

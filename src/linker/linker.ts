@@ -11,11 +11,13 @@ import type { InstanceReport } from '../link/instance-report.ts';
 import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
 import type { AppExit } from './app-process.ts';
-import { Application } from './application.ts';
+import type { AppAddress } from './app-socket.ts';
+import { Application, type ApplicationEvents } from './application.ts';
 import { AutoSearch } from './auto-search.ts';
+import { InProcessApplication } from './in-process-application.ts';
 import { InstanceControl } from './instance-control.ts';
 import { Limit } from './limit.ts';
-import { CONCURRENCY_MAX_DEFAULT, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
+import { CONCURRENCY_MAX_DEFAULT, helloOf, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
 import { Links } from './links.ts';
 import { exitCodeOf, FOLLOWS, failureOf, type Leave, type Phase, TURN_AWAY_WITHIN_MS } from './phase.ts';
 import { Reporter } from './reporter.ts';
@@ -33,6 +35,8 @@ export class Linker {
   readonly ready: Promise<void>;
   /** How many requests the application gets at once. */
   readonly limit: Limit;
+  /** What the application may ask of its linker. */
+  readonly control: InstanceControl;
   readonly #log: Log;
   readonly #options: LinkerOptions;
   readonly #times: LinkerTimes;
@@ -42,7 +46,7 @@ export class Linker {
   readonly #links: Links;
   /** The hello of each dial has the current facts. */
   readonly #hello: { -readonly [key in keyof Hello]: Hello[key] };
-  readonly #application: Application;
+  readonly #application: Application | InProcessApplication;
   readonly #reporter = new Reporter(() => this.#links.report());
   readonly #retire: Retire;
   readonly #isReady = Promise.withResolvers<void>();
@@ -63,19 +67,7 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const {
-      proxies,
-      route,
-      concurrency,
-      secret,
-      startId,
-      version,
-      proxyProtocol,
-      tls,
-      linkTiming: timing,
-      linkVersionMin: versionMin,
-      lookup,
-    } = options;
+    const { proxies, concurrency, secret, proxyProtocol, tls, linkTiming: timing, linkVersionMin: versionMin, lookup, take } = options;
     this.#options = options;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
@@ -100,17 +92,8 @@ export class Linker {
       () => this.#links.askRetire(),
       () => this.#retireUnasked(),
     );
-    this.#hello = {
-      route,
-      instance: this.instance,
-      seq: Date.now(),
-      takesOrder: true,
-      concurrency: Math.max(1, concurrency),
-      concurrencyMax: most,
-      startId,
-      version,
-      ...(proxyProtocol && { tellClients: true }),
-    };
+    this.control = this.#controlled();
+    this.#hello = helloOf(options, this.instance, most);
     this.#links = new Links({
       proxies,
       lookup,
@@ -140,6 +123,7 @@ export class Linker {
         lent: (node) => this.#lent(node),
         slotsHome: () => this.#lookIfEmpty(),
         newest: (yes, order) => {
+          if (yes !== this.#retire.isNewest) options.newest?.(yes);
           this.#retire.newest(yes);
           if (order !== null) this.#numbered(order);
         },
@@ -147,27 +131,27 @@ export class Linker {
         turnedAway: () => this.#turnedAway(),
       },
     });
-    this.#application = new Application(
-      { ...options, ...this.#times, instance: this.instance, controlSaid: options.control?.said },
-      {
-        reserve: () => this.#pool.reserve(),
-        accepts: (address) => this.#accepts(address),
-        ended: (exit) => this.#ended(exit),
-        tooSlow: (words) => this.#leave.resolve({ why: 'too slow', words }),
-        unguarded: (reason) => this.#log.warn({ reason }, 'no shell watches over this linker: if it is killed, its application runs on'),
-      },
-    );
+    const events: ApplicationEvents = {
+      reserve: () => this.#pool.reserve(),
+      accepts: (address) => this.#accepts(address),
+      ended: (exit) => this.#ended(exit),
+      tooSlow: (words) => this.#leave.resolve({ why: 'too slow', words }),
+      unguarded: (reason) => this.#log.warn({ reason }, 'no shell watches over this linker: if it is killed, its application runs on'),
+    };
+    const asked = { ...options, ...this.#times, instance: this.instance, controlSaid: options.control?.said };
+    this.#application = take === undefined ? new Application(asked, events) : new InProcessApplication(take, events);
   }
 
   /** Where the application accepts; null until it did. */
   get app(): HostPort | null {
-    return this.#pool.address;
+    const { address } = this.#pool;
+    return typeof address === 'function' ? null : address;
   }
 
   /** Resolves with the exit code when all is over: 0 after a drain or a retirement, the application's code when it ended by itself. */
   async run(): Promise<number> {
     this.#transition('starting');
-    this.#serveControl();
+    this.#options.control?.serve(this.control);
     if (this.#options.auto !== undefined) this.#auto.start();
     this.#links.start();
     this.#application.start().catch((error: unknown) => this.#ended({ code: 1, words: `could not be started: ${String(error)}` }));
@@ -212,9 +196,9 @@ export class Linker {
     this.#application.signal(name);
   }
 
-  #serveControl(): void {
-    const { control, route, version = null } = this.#options;
-    const of = {
+  #controlled(): InstanceControl {
+    const { route, version = null } = this.#options;
+    return new InstanceControl({
       instance: this.instance,
       route,
       version,
@@ -226,13 +210,12 @@ export class Linker {
       search: () => this.#auto.start(),
       startAnother: () => this.startAnother(),
       leave: () => this.#drains === 0 && this.drain(),
-    };
-    control?.serve(new InstanceControl(of));
+    });
   }
 
   // ── while it runs ──
 
-  #accepts(address: HostPort): void {
+  #accepts(address: AppAddress): void {
     this.#pool.address = address;
     if (this.#phase !== 'starting' && this.#phase !== 'refusing') return;
     this.#transition('ready');

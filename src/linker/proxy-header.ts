@@ -2,7 +2,8 @@
  * What an application reads before the first byte of a client's, if it wants the PROXY protocol: whose the connection is
  * (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, sections 2.1 and 2.2).
  */
-import { isIPv4, type Socket } from 'node:net';
+import { isIPv4 } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { type FailureDomain, guard } from '../boundary.ts';
 import { ipv4Word, ipv6Words } from '../config/ip-words.ts';
 import { type ProxyVersion, V2_LOCAL, V2_PROXY, V2_SIGNATURE } from '../config/proxy-protocol.ts';
@@ -19,7 +20,7 @@ export function proxyHeader(version: ProxyVersion, client: string): Buffer {
 }
 
 /** In one packet with the stream's first bytes: there are applications that read a header and what follows at once. */
-export function writeWithNext(connection: FailureDomain, socket: Socket, header: Buffer): void {
+export function writeWithNext(connection: FailureDomain, socket: Duplex, header: Buffer): void {
   socket.cork();
   socket.write(header);
   process.nextTick(guard(connection, () => socket.uncork()));

@@ -21,6 +21,7 @@ import { instructions } from './suites/instructions.ts';
 import { latency } from './suites/latency.ts';
 import { links } from './suites/links.ts';
 import { tcp, webSockets } from './suites/messages.ts';
+import { pull } from './suites/pull.ts';
 import { close, keepAlive, tls } from './suites/requests.ts';
 import type { Result, Suite } from './suites/suite.ts';
 import { wake } from './suites/wake.ts';
@@ -35,6 +36,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   tcp,
   tls,
   grpc,
+  pull,
   'cross-node': crossNode,
   handoff,
   workers,

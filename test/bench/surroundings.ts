@@ -9,7 +9,7 @@ import { accepts, Children } from './children.ts';
 
 export const CONCURRENCY = 50;
 /** What clients ask for: a route is a host name. */
-const ROUTE = '127.0.0.1';
+export const ROUTE = '127.0.0.1';
 
 /** One way to the origin. */
 export interface Target {

@@ -76,7 +76,8 @@ describe('the package', () => {
   test('holds what is built from src, what deploy offers, and four files about it', () => {
     const modules = filesBelow('src').filter((path) => path !== BUNDLED);
     const bundle = ['dist/cli/linker.cjs', 'dist/cli/linker.licences.txt'];
-    const built = [...modules.map((path) => `dist/${path.replace(/\.ts$/, '.js')}`), ...bundle];
+    const types = ['dist/pull/handler.d.ts', 'dist/pull/pull.d.ts'];
+    const built = [...modules.map((path) => `dist/${path.replace(/\.ts$/, '.js')}`), ...bundle, ...types];
     const deploy = filesBelow('deploy').map((path) => `deploy/${path}`);
     const about = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'];
     expect(packed.files.map(({ path }) => path).toSorted()).toEqual([...built, ...deploy, ...about].toSorted());
@@ -160,6 +161,28 @@ describe('installed into an empty project', () => {
       expect(await linker.stop()).toEqual({ code: 0, signal: null });
     }
     expect(await node.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  test('exports pull, with its types, and importing it does nothing', () => {
+    const options: ExecFileSyncOptionsWithStringEncoding = { cwd: project(), env: { ...process.env, PATH }, encoding: 'utf8' };
+    // It ends by itself: nothing that was begun holds it.
+    const script = `const before = process.eventNames().length; const all = await import('pullproxy'); console.log(Object.keys(all).join(), process.eventNames().length - before);`;
+    expect(execFileSync('node', ['--input-type=module', '--eval', script], options)).toBe('Instance,pull 0\n');
+    const use = `import { type Instance, pull } from 'pullproxy';
+const instance: Instance = await pull((_request, response) => response.end('hello'), { proxy: ['a:1', 'b:2'], route: 'r', concurrency: 'auto:2-9' });
+const left: Promise<void> = instance.leave();
+instance.on('newest', (isNewest: boolean) => void isNewest);
+await pull((request: Request) => new Response(request.url), { proxy: 'a:1', route: 'r' });
+// @ts-expect-error
+instance.concurrency = 'many';
+// @ts-expect-error
+await pull(() => {}, { prox: 'a:1' });
+export { left };
+`;
+    writeFileSync(project('use.mts'), use);
+    const types = ['--typeRoots', join(ROOT, 'node_modules/@types'), '--types', 'node'];
+    const flags = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2024', '--module', 'nodenext', ...types, 'use.mts'];
+    expect(spawnSync('node', [join(ROOT, 'node_modules/typescript/bin/tsc'), ...flags], options).stdout).toBe('');
   });
 
   test('says on an older Node which one it needs', async () => {

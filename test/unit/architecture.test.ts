@@ -36,6 +36,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'cluster/history.ts', 'scaling/startup-job.ts', 'events'],
   workers: ['errors.ts', 'log.ts', 'boundary.ts'],
   tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visits/visit-record.ts'],
+  pull: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'linker'],
   cli: [
     'bind.ts',
     'errors.ts',
@@ -95,6 +96,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@fastify/swagger': ['admin/'],
   '@opentelemetry/api': ['tracing/'],
+  '@remix-run/node-fetch-server': ['pull/'],
   '@opentelemetry/exporter-trace-otlp-proto': ['tracing/'],
   '@opentelemetry/resources': ['tracing/'],
   '@opentelemetry/sdk-trace-base': ['tracing/'],

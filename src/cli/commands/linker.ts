@@ -2,14 +2,14 @@ import { unawaited } from '../../boundary.ts';
 import { LINKER } from '../../config/commands/linker.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { loadCommand } from '../../config/load.ts';
-import { readPemFile } from '../../config/pem-file.ts';
+import { secretOf } from '../../config/secret-file.ts';
 import { readVersion } from '../../config/version.ts';
 import { askedLimit } from '../../linker/asked-limit.ts';
 import { Control } from '../../linker/control.ts';
 import { Linker } from '../../linker/linker.ts';
 import { affordableSlots, openFilesLimit } from '../../linker/open-files.ts';
+import { nodeTlsOf } from '../../linker/tls-files.ts';
 import { createLog } from '../../log.ts';
-import { secretOf } from '../files/secrets.ts';
 import { showHelp } from '../help/show-help.ts';
 import { installLastResort, SHORT_DRAIN_MS } from '../process/last-resort.ts';
 import { logIgnoredSignals, onSignals } from '../process/signals.ts';
@@ -41,7 +41,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
     env: inheritedEnvironment(),
     startId: settings.startId,
     version: readVersion(),
-    tls: tlsOf(settings),
+    tls: nodeTlsOf(settings),
     linkVersionMin: settings.linkVersionMin,
     log,
     startTimeoutMs: settings.startTimeoutMs,
@@ -64,23 +64,4 @@ export async function linker(argv: readonly string[]): Promise<number> {
     net.broken.then(() => instance.drain(SHORT_DRAIN_MS)),
   );
   return net.exitCode(await instance.run());
-}
-
-/** Reads the files each time that it dials. */
-function tlsOf(settings: {
-  proxyTlsCa?: string | undefined;
-  proxyTlsCert?: string | undefined;
-  proxyTlsKey?: string | undefined;
-  proxyTlsName?: string | undefined;
-}) {
-  if (settings.proxyTlsCa === undefined && settings.proxyTlsCert === undefined) return undefined;
-  const read = () => ({
-    ca: readPemFile('--proxy-tls-ca', settings.proxyTlsCa),
-    cert: readPemFile('--proxy-tls-cert', settings.proxyTlsCert),
-    key: readPemFile('--proxy-tls-key', settings.proxyTlsKey),
-    ...(settings.proxyTlsName === undefined ? {} : { name: settings.proxyTlsName }),
-  });
-  // Reports problems at the start.
-  read();
-  return read;
 }

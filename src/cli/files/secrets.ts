@@ -64,14 +64,6 @@ function digestsOf({ secret, secretFile }: SecretSettings, entries: ReturnType<t
   };
 }
 
-/** The secret of a linker, read when it dials. @throws ConfigError when the file is not valid. */
-export function secretOf({ secret, secretFile }: SecretSettings): () => string {
-  if (secretFile === undefined) return () => secret ?? '';
-  const read = (): string => readSecretFile(secretFile)[0]?.secret ?? '';
-  read();
-  return read;
-}
-
 /** A peer that a linker dials, or somebody who listens in between, can try guesses offline. This many characters of `openssl rand -hex` cannot be guessed. */
 const SECRET_CHARS_MIN = 16;
 

@@ -1,0 +1,32 @@
+import type { TakeConnection } from './app-socket.ts';
+import type { ApplicationEvents } from './application.ts';
+
+/** The application of a linker that runs inside it: there is no process to start, to watch or to end. It accepts at once. */
+export class InProcessApplication {
+  readonly #take: TakeConnection;
+  readonly #events: ApplicationEvents;
+  #isStopped = false;
+
+  constructor(take: TakeConnection, events: ApplicationEvents) {
+    this.#take = take;
+    this.#events = events;
+  }
+
+  async start(): Promise<void> {
+    this.lookAgain();
+  }
+
+  lookAgain(): void {
+    if (!this.#isStopped) this.#events.accepts(this.#take);
+  }
+
+  stopLooking(): void {
+    this.#isStopped = true;
+  }
+
+  signal(): void {}
+
+  kill(): void {}
+
+  async stop(): Promise<void> {}
+}
