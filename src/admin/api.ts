@@ -1,13 +1,13 @@
 /** `/api/v1`: reads the state and changes it. */
-import type { Socket } from 'node:net';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { drainDelay, problem } from '../config/kinds.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
 import type { AdminSource } from './admin-source.ts';
 import { accepted, NOTHING, nameOf, RequestError, responses } from './api-call.ts';
+import type { Feeds } from './feeds.ts';
 import { addHistory } from './history-api.ts';
-import { LISTENERS_MAX, type StateFeed } from './state-feed.ts';
+import type { StateListener } from './state-feed.ts';
 import type { StateReader } from './state-reader.ts';
 
 /** Jobs in each state. */
@@ -22,32 +22,25 @@ const NAMED = {
 } as const;
 const NODE = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'], additionalProperties: false } as const;
 
+const DIFFERENCES = {
+  type: 'object',
+  properties: { differences: { type: 'string', enum: ['', 'true'], description: 'what changes, not whole states' } },
+  additionalProperties: false,
+} as const;
+
 interface Named {
   Params: { name: string };
 }
 
-/** `listens` is called for a connection whose response has no end. */
-export function addApi(
-  app: FastifyInstance,
-  source: AdminSource,
-  reader: StateReader,
-  feed: StateFeed,
-  listens: (socket: Socket) => void,
-): void {
-  addState(app, source, reader, feed, listens);
-  addHistory(app, source, reader);
+export function addApi(app: FastifyInstance, source: AdminSource, reader: StateReader, feeds: Feeds): void {
+  addState(app, source, reader, feeds);
+  addHistory(app, source, reader, feeds);
   addRoutes(app, source, reader);
   addLeaving(app, source);
   addReload(app, source);
 }
 
-function addState(
-  app: FastifyInstance,
-  source: AdminSource,
-  reader: StateReader,
-  feed: StateFeed,
-  listens: (socket: Socket) => void,
-): void {
+function addState(app: FastifyInstance, source: AdminSource, reader: StateReader, feeds: Feeds): void {
   const asked = { querystring: NOTHING, tags: ['state'], security: [{ token: [] }] };
 
   app.get(
@@ -65,16 +58,19 @@ function addState(
 
   const events = {
     operationId: 'events',
-    summary: 'The same as server-sent events, each time that it changes',
+    summary:
+      'The same as server-sent events, once a second: whole states, or with differences one state, then what changes, and the timeline',
     produces: ['text/event-stream'],
+    querystring: DIFFERENCES,
   };
-  app.get('/api/v1/events', { schema: { ...asked, ...events } }, (request: FastifyRequest, reply: FastifyReply) => {
-    const headers = Object.fromEntries(Object.entries(reply.getHeaders()).map(([name, value]) => [name, String(value)]));
-    if (!feed.add(reply.raw, headers)) {
-      throw new RequestError(503, 'too_many_listeners', `there are ${LISTENERS_MAX} listeners already`);
-    }
-    listens(request.raw.socket);
-    reply.hijack();
+  app.get<{ Querystring: { differences?: string } }>('/api/v1/events', { schema: { ...asked, ...events } }, (request, reply) => {
+    const { differences } = request.query;
+    feeds.follow<StateListener>(
+      feeds.states,
+      differences === undefined ? { wants: 'states' } : { wants: 'differences', state: 0, event: null, untold: '[]' },
+      request,
+      reply,
+    );
   });
 
   const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: responses('StartupJobs', 503) };

@@ -1,9 +1,10 @@
 /** `/api/v1/timeline` and `/api/v1/history`: what happened. */
 import type { FastifyInstance } from 'fastify';
-import { rowOfCode } from '../events/catalogue.ts';
-import type { ClusterEvent } from '../events/event.ts';
+import { isEventId } from '../events/event.ts';
 import type { AdminSource } from './admin-source.ts';
 import { NOTHING, nameOf, responses } from './api-call.ts';
+import { advised, eventsAfter } from './event-history.ts';
+import type { Feeds } from './feeds.ts';
 import { HistoryReader } from './history.ts';
 import type { StateReader } from './state-reader.ts';
 
@@ -15,6 +16,7 @@ const SELECTED = {
     after: { type: 'string', pattern: '^[0-9]{1,16}-[0-9]{1,20}$', description: 'only events after the one with this id' },
     route: { type: 'string', description: 'only events of this route' },
     max: { type: 'string', pattern: '^[1-9][0-9]{0,3}$', default: '200', description: 'of these the last so many' },
+    follow: { type: 'string', enum: ['', 'true'], description: 'go on with what happens, as server-sent events' },
   },
   additionalProperties: false,
 } as const;
@@ -25,19 +27,31 @@ const OF_ROUTE = {
   additionalProperties: false,
 } as const;
 
-export function addHistory(app: FastifyInstance, source: AdminSource, reader: StateReader): void {
+interface Selection {
+  readonly after?: string;
+  readonly route?: string;
+  readonly max: string;
+  readonly follow?: string;
+}
+
+export function addHistory(app: FastifyInstance, source: AdminSource, reader: StateReader, feeds: Feeds): void {
   const timeline = {
     operationId: 'timeline',
-    summary: 'What happened in the cluster: the last events',
-    response: responses('Timeline', 400),
+    summary: 'What happened in the cluster: the last events; with follow also what happens from now on, as server-sent events',
+    response: responses('Timeline', 400, 503),
   };
-  app.get<{ Querystring: { after?: string; route?: string; max: string } }>(
+  app.get<{ Querystring: Selection }>(
     '/api/v1/timeline',
     { schema: { ...ASKED, ...timeline, querystring: SELECTED } },
-    async ({ query: { after, route, max } }) => {
-      const { events } = await reader.events();
-      const from = after === undefined ? 0 : events.findLastIndex(({ id }) => compareIds(id, after) <= 0) + 1;
-      const found = events.slice(from).filter((event) => route === undefined || event.route === route);
+    async (request, reply) => {
+      const { after, route, max, follow } = request.query;
+      const last = request.headers['last-event-id'];
+      if (follow !== undefined) {
+        const event = after ?? (isEventId(last) ? last : null);
+        return feeds.follow(feeds.timeline, { event, route, max: Number(max), begun: false }, request, reply);
+      }
+      const { events, untold } = await reader.events();
+      const found = [...eventsAfter(events, after ?? null), ...untold].filter((event) => route === undefined || event.route === route);
       return { events: found.slice(-Number(max)).map(advised) };
     },
   );
@@ -53,14 +67,4 @@ export function addHistory(app: FastifyInstance, source: AdminSource, reader: St
     { schema: { ...ASKED, ...history, querystring: OF_ROUTE } },
     ({ query: { route } }) => histories.read(route === undefined ? null : nameOf({ name: route })),
   );
-}
-
-/** An event, and what to do about it. */
-export function advised(event: ClusterEvent): ClusterEvent & { readonly advice: string } {
-  return { ...event, advice: rowOfCode(event.code)?.advice ?? '' };
-}
-
-function compareIds(a: string, b: string): number {
-  const [[aMs = 0, aNumber = 0], [bMs = 0, bNumber = 0]] = [a.split('-').map(Number), b.split('-').map(Number)];
-  return aMs - bMs || aNumber - bNumber;
 }

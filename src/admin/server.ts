@@ -11,10 +11,10 @@ import { RequestError } from './api-call.ts';
 import { refusal } from './authorization.ts';
 import { Connections } from './connections.ts';
 import { CONTENT_SECURITY_POLICY, readDashboardFiles } from './dashboard-files.ts';
+import { Feeds } from './feeds.ts';
 import { Metrics } from './metrics.ts';
 import { addOpenApi } from './openapi.ts';
 import { SCHEMAS } from './schemas.ts';
-import { StateFeed } from './state-feed.ts';
 import { StateReader } from './state-reader.ts';
 
 const BODY_BYTES_MAX = 64 * 1024;
@@ -50,18 +50,16 @@ export class AdminServer {
   #token: string | undefined;
   readonly #app: FastifyInstance;
   readonly #reader: StateReader;
-  readonly #feed: StateFeed;
+  readonly #feeds: Feeds;
   readonly #files = readDashboardFiles();
   /** Health: from anywhere, by any name. */
   #open: ReadonlySet<string>;
   /** By our own names, without the token: responses that show nothing of the cluster, and the page that asks for the token. */
   readonly #tokenless: ReadonlySet<string>;
-  readonly #connections: Connections;
 
   constructor(options: AdminOptions) {
     this.#options = options;
     this.#reader = new StateReader(options.source);
-    this.#feed = new StateFeed(this.#reader, options.eventsEveryMs);
     this.#token = options.token;
     this.#open = openPaths(options);
     this.#tokenless = new Set([DESCRIPTION_PATH, ...this.#files.map(({ path }) => path)]);
@@ -76,7 +74,8 @@ export class AdminServer {
       ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
     });
     this.#app.server.maxHeadersCount = HEADERS_MAX;
-    this.#connections = new Connections(this.#app.server);
+    const connections = new Connections(this.#app.server);
+    this.#feeds = new Feeds(this.#reader, (socket) => connections.listens(socket), options.eventsEveryMs);
     // A foreign page can send such a body without a preflight request.
     this.#app.removeContentTypeParser('text/plain');
     this.#app.addHook('onRequest', async (request, reply) => this.#admit(request, reply));
@@ -101,7 +100,7 @@ export class AdminServer {
   }
 
   async stop(): Promise<void> {
-    this.#feed.close();
+    this.#feeds.close();
     await this.#app.close();
   }
 
@@ -111,7 +110,7 @@ export class AdminServer {
     for (const schema of SCHEMAS) app.addSchema(schema);
     await addOpenApi(app, source.version);
     this.#addHealth();
-    addApi(app, source, this.#reader, this.#feed, (socket) => this.#connections.listens(socket));
+    addApi(app, source, this.#reader, this.#feeds);
     for (const { path, contentType, content } of this.#files) {
       app.get(path, { schema: { hide: true } }, (_request, reply) => reply.type(contentType).send(content));
     }

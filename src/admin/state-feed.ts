@@ -1,82 +1,115 @@
-import type { ServerResponse } from 'node:http';
-import { attempt, guard, unawaited } from '../boundary.ts';
+/** `/api/v1/events`: the state as server-sent events, once a second: whole states, or one and then its differences. It is read only while there are listeners. */
+import type { AdminState } from './admin-state.ts';
+import { advised, eventsAfter, type TimelineEvent } from './event-history.ts';
+import { EventStreams } from './event-streams.ts';
+import { stateDifference } from './state-difference.ts';
 import type { StateReader } from './state-reader.ts';
 
-/** Each listener costs a socket and a copy of the state a second. */
-export const LISTENERS_MAX = 64;
-/** A listener that reads too slowly misses states; they do not pile up. */
-const UNREAD_BYTES_MAX = 1024 * 1024;
-/** A listener that misses this many states in a row is closed: it does not read. */
-const MISSED_MAX = 10;
+/** Events of the timeline that a new listener gets. */
+const EVENTS_FIRST = 200;
 
-/** `/api/v1/events`: the state as server-sent events, once a second. Reads it only while there are listeners. */
-export class StateFeed {
-  readonly #reader: Pick<StateReader, 'read'>;
-  readonly #everyMs: number;
-  /** Each listener, and the states that it has missed in a row. */
-  readonly #listeners = new Map<ServerResponse, number>();
-  #timer: NodeJS.Timeout | null = null;
-  #last = '';
+/** What a listener has. */
+export type StateListener =
+  | { readonly wants: 'states' }
+  | {
+      readonly wants: 'differences';
+      /** The number of the last state; 0: none. */
+      state: number;
+      /** The id of the last event of the timeline; null: none. */
+      event: string | null;
+      /** The events that a node could not tell the directory yet, as they were written last. */
+      untold: string;
+    };
 
-  constructor(reader: Pick<StateReader, 'read'>, everyMs = 1000) {
+/** A state, with what is written of it when somebody needs it. */
+class Written {
+  readonly state: AdminState;
+  readonly number: number;
+  #json = '';
+  #states: Buffer | null = null;
+  #whole: Buffer | null = null;
+
+  constructor(state: AdminState, number: number) {
+    this.state = state;
+    this.number = number;
+  }
+
+  get states(): Buffer {
+    this.#states ??= Buffer.from(`data: ${this.#text}\n\n`);
+    return this.#states;
+  }
+
+  get whole(): Buffer {
+    this.#whole ??= Buffer.from(`event: state\nid: ${this.number}\ndata: ${this.#text}\n\n`);
+    return this.#whole;
+  }
+
+  get #text(): string {
+    this.#json ||= JSON.stringify(this.state);
+    return this.#json;
+  }
+}
+
+export class StateFeed extends EventStreams<StateListener> {
+  readonly #reader: Pick<StateReader, 'read' | 'events'>;
+  #last: Written | null = null;
+  /** From the state before to the last one; null: there was none. */
+  #difference: Buffer | null = null;
+  #number = 0;
+  #events: readonly TimelineEvent[] = [];
+  #untold = '';
+
+  constructor(reader: Pick<StateReader, 'read' | 'events'>, everyMs = 1000) {
+    super(everyMs);
     this.#reader = reader;
-    this.#everyMs = everyMs;
   }
 
-  get listeners(): number {
-    return this.#listeners.size;
+  protected override greet(listener: StateListener): (string | Buffer)[] {
+    return this.#last === null ? [] : this.news(listener);
   }
 
-  /** False when there are too many listeners; then `response` is untouched. */
-  add(response: ServerResponse, headers: Readonly<Record<string, string>>): boolean {
-    if (this.#listeners.size >= LISTENERS_MAX) return false;
-    response.writeHead(200, { ...headers, 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
-    // How long a reader waits before it connects again.
-    response.write('retry: 1000\n\n');
-    this.#listeners.set(response, 0);
-    const remove = guard('admin', () => this.#remove(response));
-    response.once('close', remove);
-    response.on('error', remove);
-    if (this.#last !== '') response.write(this.#last);
-    if (this.#timer === null) this.#next(0);
-    return true;
-  }
-
-  close(): void {
-    for (const response of this.#listeners.keys()) response.end();
-    this.#listeners.clear();
-    this.#rest();
-  }
-
-  #remove(response: ServerResponse): void {
-    this.#listeners.delete(response);
-    if (this.#listeners.size === 0) this.#rest();
-  }
-
-  #rest(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    // The next listener must not begin with an old state.
-    this.#last = '';
-  }
-
-  #next(afterMs: number): void {
-    const look = guard('timer', () => unawaited('timer', this.#look()));
-    this.#timer = setTimeout(look, afterMs);
-  }
-
-  async #look(): Promise<void> {
-    const mine = this.#timer;
+  protected override async look(): Promise<void> {
     const state = await this.#reader.read().catch(() => null);
-    if (this.#timer !== mine) return;
-    // Silence shows that the directory does not answer; this comment line shows that the stream itself is alive.
-    this.#last = state === null ? '' : `data: ${JSON.stringify(state)}\n\n`;
-    for (const [response, missed] of this.#listeners) {
-      const isRead = response.writableLength < UNREAD_BYTES_MAX;
-      this.#listeners.set(response, isRead ? 0 : missed + 1);
-      if (isRead) attempt('admin', () => response.write(this.#last || ':\n\n'));
-      else if (missed >= MISSED_MAX) response.destroy();
+    if (state === null) {
+      // Silence shows that the directory does not answer.
+      this.#last = null;
+      return;
     }
-    this.#next(this.#everyMs);
+    const wanted = this.all.filter((listener) => listener.wants === 'differences');
+    const before = this.#last;
+    const isWanted = before !== null && wanted.some((listener) => listener.state === before.number);
+    const difference = isWanted ? await stateDifference(before.number, before.state, state) : null;
+    this.#number++;
+    this.#difference = difference === null ? null : Buffer.from(written('difference', this.#number, difference));
+    this.#last = new Written(state, this.#number);
+    if (wanted.length === 0) return;
+    const { events, untold } = await this.#reader.events();
+    this.#events = events.slice(-EVENTS_FIRST).map(advised);
+    this.#untold = JSON.stringify(untold.map(advised));
   }
+
+  protected override news(listener: StateListener): (string | Buffer)[] {
+    if (this.#last === null) return [];
+    if (listener.wants === 'states') return [this.#last.states];
+    const isNext = listener.state === this.#number - 1 && this.#difference !== null;
+    const pieces: (string | Buffer)[] =
+      listener.state === this.#number ? [] : [isNext && this.#difference ? this.#difference : this.#last.whole];
+    listener.state = this.#number;
+    const events = eventsAfter(this.#events, listener.event);
+    for (const event of events) pieces.push(`event: happened\ndata: ${JSON.stringify(event)}\n\n`);
+    listener.event = events.at(-1)?.id ?? listener.event;
+    if (this.#untold !== listener.untold) pieces.push(`event: untold\ndata: ${this.#untold}\n\n`);
+    listener.untold = this.#untold;
+    return pieces;
+  }
+
+  protected override rest(): void {
+    // The next listener must not begin with an old state.
+    this.#last = null;
+    this.#difference = null;
+  }
+}
+
+function written(event: string, number: number, data: unknown): string {
+  return `event: ${event}\nid: ${number}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -28,7 +28,7 @@ export class StateReader {
 
   /** The last events; none when they can't be read. */
   events(): Promise<EventsNow> {
-    return this.#events.read().catch(() => ({ events: [], now: Date.now() }));
+    return this.#events.read().catch(() => ({ events: [], untold: [], now: Date.now() }));
   }
 
   /** A state without jobs is better than no state. */

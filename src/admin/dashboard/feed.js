@@ -1,5 +1,6 @@
 /** What /api/v1/events says, and whether it still says anything. */
 import { answerOf } from './calls.js';
+import { applied } from './differences.js';
 import { byId } from './dom.js';
 import { age } from './words.js';
 
@@ -7,23 +8,38 @@ const AGAIN_MS = 2000;
 /** States come once a second. */
 const LATE_MS = 4000;
 
-/** Calls `onState` with each state, until the page is left. */
-export function follow(onState) {
+/**
+ * Calls `onState` with each state, `onEvents` with new events of the timeline, and `onUntold` with those that a node could not tell Redis yet, until
+ * the page is left.
+ */
+export function follow({ onState, onEvents, onUntold }) {
   let lastAt = performance.now();
   let heard = false;
+  const hears = {
+    state: (data, id) => ({ state: data, id }),
+    // One that is missing: the stream begins anew, with a whole state.
+    difference: (data, id, had) => (had !== null && had.id === data.from ? { state: applied(had.state, data), id } : null),
+  };
   const listen = async () => {
     try {
       // Not an EventSource: that carries no token.
-      const response = await answerOf('GET', 'api/v1/events');
+      const response = await answerOf('GET', 'api/v1/events?differences');
       if (response === null) {
         connection('lost', 'needs the token: load the page again');
         return;
       }
       if (response.ok && response.body !== null) {
-        for await (const data of messages(response.body)) {
+        let had = null;
+        for await (const { event, id, data } of messages(response.body)) {
           lastAt = performance.now();
           heard = true;
-          onState(JSON.parse(data));
+          if (event === 'happened') onEvents([data]);
+          else if (event === 'untold') onUntold(data);
+          else {
+            had = hears[event]?.(data, id, had) ?? null;
+            if (had === null) break;
+            onState(had.state);
+          }
           connection('live', 'live');
         }
       }
@@ -40,16 +56,28 @@ export function follow(onState) {
   }, 1000);
 }
 
-/** The data of each server-sent event. */
+/** Each server-sent event with its name, its number and what its data are. */
 async function* messages(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    const events = (text + value).split('\n\n');
-    text = events.pop() ?? '';
-    for (const event of events) if (event.startsWith('data: ')) yield event.slice('data: '.length);
+  /** Pieces of an event that is not whole: a large state comes in hundreds. */
+  let parts = [];
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      parts.push(value);
+      if (!value.includes('\n')) continue;
+      const events = parts.join('').split('\n\n');
+      parts = [events.pop() ?? ''];
+      for (const text of events) {
+        const fields = Object.fromEntries(
+          text.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+        );
+        if (fields.data !== undefined) yield { event: fields.event, id: Number(fields.id), data: JSON.parse(fields.data) };
+      }
+    }
+  } finally {
+    void reader.cancel();
   }
 }
 

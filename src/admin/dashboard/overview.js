@@ -9,7 +9,7 @@ import { pageOf } from './pages.js';
 import { ORDERS } from './route-list.js';
 import { instancesAt, routePage, routes } from './routes.js';
 import { editSettings } from './settings.js';
-import { readTimeline, timeline } from './timeline.js';
+import { happened, notTold, timeline } from './timeline.js';
 import { serious, troubles } from './troubles.js';
 import { number } from './words.js';
 
@@ -26,11 +26,14 @@ window.addEventListener('hashchange', () => {
   window.scrollTo(0, 0);
 });
 
-follow((state) => {
-  latest = state;
-  chart(state);
-  void readTimeline(state, draw);
-  draw();
+follow({
+  onState(state) {
+    latest = state;
+    chart(state);
+    draw();
+  },
+  onEvents: happened,
+  onUntold: notTold,
 });
 
 filter.addEventListener('input', draw);

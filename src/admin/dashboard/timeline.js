@@ -1,39 +1,35 @@
-/** What happened, newest first: read when there is something new. */
-import { call } from './calls.js';
+/** What happened, newest first: events come by themselves, with the states. */
 import { h } from './dom.js';
 import { routeAddress } from './pages.js';
 import { clock, counted } from './words.js';
 
+const KEPT_MAX = 1_000;
 const SHOWN_MAX = 200;
 const FIRST_SHOWN = 12;
 const DAY_MS = 24 * 3_600_000;
 
-let events = [];
-let last = null;
-let reading = false;
+const events = new Map();
+/** What a node could not tell Redis yet. */
+let untold = [];
 let shownMax = FIRST_SHOWN;
 
-/** Reads what came since, then calls `changed`. */
-export async function readTimeline({ lastEvent }, changed) {
-  if (lastEvent === null || lastEvent === last || reading) return;
-  reading = true;
-  try {
-    const after = last === null ? '' : `&after=${encodeURIComponent(last)}`;
-    const answer = await call('GET', `api/v1/timeline?max=${SHOWN_MAX}${after}`);
-    if (answer === null) return;
-    events = [...events, ...answer.events].slice(-SHOWN_MAX);
-    last = lastEvent;
-    changed();
-  } catch {
-    // The next state says that there is something new, too.
-  } finally {
-    reading = false;
+/** They may come twice: when the connection was lost meanwhile. */
+export function happened(more) {
+  for (const event of more) events.set(event.id, event);
+  for (const id of events.keys()) {
+    if (events.size <= KEPT_MAX) return;
+    events.delete(id);
   }
+}
+
+export function notTold(all) {
+  untold = all;
 }
 
 /** `about`: only events of that route or node. */
 export function timeline(at, changed, about = null) {
-  const all = events.filter(({ route, node, source }) => about === null || [route, node, source].includes(about)).toReversed();
+  const known = [...events.values(), ...untold];
+  const all = known.filter(({ route, node, source }) => about === null || [route, node, source].includes(about)).toReversed();
   if (all.length === 0) return [h('p', { class: 'card quiet', text: 'Nothing yet.' })];
   const more = () => {
     shownMax = shownMax === FIRST_SHOWN ? SHOWN_MAX : FIRST_SHOWN;
@@ -50,7 +46,7 @@ export function timeline(at, changed, about = null) {
           h('button', {
             type: 'button',
             class: 'more',
-            text: shownMax === FIRST_SHOWN ? `Show ${all.length}` : 'Show fewer',
+            text: shownMax === FIRST_SHOWN ? `Show ${Math.min(all.length, SHOWN_MAX)}` : 'Show fewer',
             onclick: more,
           }),
         ]

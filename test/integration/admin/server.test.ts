@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { LISTENERS_MAX } from '../../../src/admin/event-streams.ts';
 import { AdminServer } from '../../../src/admin/server.ts';
-import { LISTENERS_MAX } from '../../../src/admin/state-feed.ts';
 import { createLog } from '../../../src/log.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FakeSource, routeNumbers } from '../../support/harness/admin-source.ts';

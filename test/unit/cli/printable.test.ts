@@ -67,7 +67,14 @@ describe('pictures with something bad in every text', () => {
     const seen = aState({ nodes: [aNode()], routes: [aRoute({ instances: [anInstance()], starts, trouble })] });
     const jobs = { jobs: [aJob({ state: 'failed', runs: [aRun({ failure: 'x', output: 'x' })] })], scalers: 1 };
     const process = { version: '1', startedBy: 'scalers', routeDefaults: {}, draining: false, redisRefusal: 'x' } as const;
-    const picture = adminState(seen, jobs, { ...process, internalErrors: {} }, new WaitWindow().add([], 1), { events: [], now: NOW }, NOW);
+    const picture = adminState(
+      seen,
+      jobs,
+      { ...process, internalErrors: {} },
+      new WaitWindow().add([], 1),
+      { events: [], untold: [], now: NOW },
+      NOW,
+    );
     const state = poisoned(picture);
     const fixed = { ...state, troubles: state.troubles.map((one) => ({ ...one, severity: 'error' as const })) };
     for (const width of [60, 1_000]) {

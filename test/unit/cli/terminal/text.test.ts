@@ -68,7 +68,7 @@ describe('status', () => {
   } as const;
   const waits = new WaitWindow().add([], 0);
   const text = (picture: Partial<ClusterState>, jobs: StartupJobs | null, width: number, paint?: Paint) =>
-    statusText(adminState(aState(picture), jobs, THIS, waits, { events: [], now: at }, at), width, paint);
+    statusText(adminState(aState(picture), jobs, THIS, waits, { events: [], untold: [], now: at }, at), width, paint);
 
   test('says that nothing is there', () => {
     expect(text({ nodes: [] }, null, 80).split('\n')).toEqual([
