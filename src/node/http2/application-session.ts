@@ -5,7 +5,7 @@ import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import type { Ownership } from '../../memory/reused-reads.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
-import { ApplicationWire } from './application-wire.ts';
+import { ApplicationWire, type ApplicationWireEvents } from './application-wire.ts';
 import type { Fields } from './fields.ts';
 import type { WireLimits } from './http2-limits.ts';
 
@@ -33,7 +33,7 @@ export interface SessionOwner {
  * One HTTP/2 connection to an application. It serves one exchange at a time, so that an application sees no more requests at once than it
  * has slots. Between two exchanges it is parked: it occupies no slot, and the linker closes it when it needs its place.
  */
-export class ApplicationSession implements StreamHandler {
+export class ApplicationSession implements StreamHandler, ApplicationWireEvents {
   /** Parked ones of each link, the one that was used last at the end. */
   static readonly #parked = new WeakMap<NodeLink, ApplicationSession[]>();
   /** It has served an exchange before. */
@@ -74,18 +74,7 @@ export class ApplicationSession implements StreamHandler {
   constructor(link: NodeLink, owner: SessionOwner, patienceMs: number, limits: WireLimits) {
     this.#link = link;
     this.#owner = owner;
-    this.#wire = new ApplicationWire(limits, {
-      send: (bytes) => this.#stream?.write(bytes) ?? true,
-      settled: (allowsStreams) => this.#settled(allowsStreams),
-      said: (text) => {
-        if (this.#stream !== null) link.said(this.#stream, text);
-      },
-      // Without a request the session is of no more use.
-      leaving: () => {
-        if (this.#owner === null) this.#end();
-      },
-      broken: () => this.#gone(),
-    });
+    this.#wire = new ApplicationWire(limits, this);
     this.#stream = owner.openStream(this, ApplicationWire.opening());
     const impatient = guard(this, () => this.#end());
     this.#patience = setTimeout(impatient, patienceMs);
@@ -114,6 +103,8 @@ export class ApplicationSession implements StreamHandler {
 
   #park(): boolean {
     const stream = this.#stream;
+    // What the exchange has still said belongs before it.
+    this.#wire.flush();
     if (stream === null || !this.#link.parks || !this.#isUsable) return false;
     const parked = ApplicationSession.#parked.get(this.#link) ?? [];
     if (parked.length === 0) ApplicationSession.#parked.set(this.#link, parked);
@@ -129,7 +120,33 @@ export class ApplicationSession implements StreamHandler {
     return this.#allowsStreams && this.#wire.isUsable && this.#stream !== null;
   }
 
-  #settled(allowsStreams: boolean): void {
+  // ── the wire's side ──
+
+  /** The link takes no more before `onDrain`. */
+  isFull = false;
+
+  get heldBytes(): number {
+    return this.#stream?.pendingBytes ?? 0;
+  }
+
+  carry(frames: readonly Buffer[]): void {
+    for (const frame of frames) if (this.#stream?.write(frame) === false) this.isFull = true;
+  }
+
+  said(text: string): void {
+    if (this.#stream !== null) this.#link.said(this.#stream, text);
+  }
+
+  /** Without a request the session is of no more use. */
+  leaving(): void {
+    if (this.#owner === null) this.#end();
+  }
+
+  broken(): void {
+    this.#gone();
+  }
+
+  settled(allowsStreams: boolean): void {
     this.#allowsStreams = allowsStreams;
     // A request would wait, with its slot, until the application allows it.
     if (!allowsStreams) {
@@ -179,6 +196,7 @@ export class ApplicationSession implements StreamHandler {
   }
 
   onDrain(): void {
+    this.isFull = false;
     this.#wire.drained();
   }
 

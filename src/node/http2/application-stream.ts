@@ -1,8 +1,9 @@
 import { constants } from 'node:http2';
 import { WINDOW_BYTES } from '../../link/stream.ts';
-import { areRegular, type Fields, NO_FIELDS, neverIndexed, withNeverIndexed } from './fields.ts';
+import { areRegular, type Fields, fitsBlock, NO_FIELDS, neverIndexed, withNeverIndexed } from './fields.ts';
 import type { DecodedBlock } from './hpack-decoder.ts';
 import { Pieces } from './pieces.ts';
+import type { StreamWire, WireStream } from './wire.ts';
 
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
 const { NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_STREAM_CLOSED } = constants;
@@ -23,15 +24,8 @@ export interface ApplicationStreamOwner {
   closed(code: number): void;
 }
 
-/** The connection, as its stream needs it. */
-export interface RequestWire {
-  /** Nothing more is sent before `drain`. */
-  readonly hasRoom: boolean;
-  /** Returns how much of the piece the connection's window and the stream's let through. */
-  sendData(stream: number, piece: Buffer, streamWindow: number): number;
-  sendEnd(stream: number, trailers: Fields): void;
-  sendReset(stream: number, code: number): void;
-  sendWindow(stream: number, bytes: number): void;
+/** An application's connection, as its stream needs it. */
+export interface RequestWire extends StreamWire {
   /** A header block of the response: it may say something about the application's limit. */
   heard(fields: Fields): void;
   /** The stream is over for both sides. */
@@ -41,7 +35,7 @@ export interface RequestWire {
 type ResponseState = 'head' | 'body' | 'ended';
 
 /** A request to an application that speaks HTTP/2, and its response. */
-export class ApplicationStream {
+export class ApplicationStream implements WireStream {
   readonly id: number;
   readonly #wire: RequestWire;
   readonly #owner: ApplicationStreamOwner;
@@ -126,7 +120,9 @@ export class ApplicationStream {
     }
     if (this.#requestState !== 'ending' || this.#unsent.bytes > 0) return;
     this.#requestState = 'ended';
-    this.#wire.sendEnd(this.id, this.#requestTrailers);
+    const trailers = this.#requestTrailers;
+    if (trailers.length > 0 && fitsBlock(trailers)) this.#wire.sendHeaders(this.id, trailers, true);
+    else this.#wire.sendEnd(this.id);
     this.#closeIfDone();
   }
 

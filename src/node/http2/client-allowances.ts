@@ -1,12 +1,9 @@
 import type { ClientLimits } from '../../config/listener-settings.ts';
 import { Allowance } from './allowance.ts';
-import { ControlFrames } from './control-frames.ts';
 import { wireLimits } from './http2-limits.ts';
 
-/** What a client may still do. What it lets be served earns it more. */
+/** What a client may still do, besides frames that carry nothing. What it lets be served earns it more. */
 export class ClientAllowances {
-  /** Frames that carry nothing. */
-  readonly control: ControlFrames;
   /** Streams that it cancels. */
   readonly resets: Allowance;
   /** Streams that are refused or reset for what it did. */
@@ -15,7 +12,6 @@ export class ClientAllowances {
   constructor(limits: ClientLimits, now: number) {
     const wire = wireLimits(limits);
     const { resetsMax, resetsPerSecondMax, faultsMax, faultsPerSecondMax } = wire;
-    this.control = new ControlFrames(wire, now);
     this.resets = new Allowance(resetsMax, resetsPerSecondMax, resetsMax, now);
     this.faults = new Allowance(faultsMax, faultsPerSecondMax, faultsMax, now);
   }

@@ -6,6 +6,7 @@ import { Pieces } from './pieces.ts';
 import { canRespond, responseFields } from './response-fields.ts';
 import type { StreamOwner } from './stream-owner.ts';
 import type { UploadWindow } from './upload-windows.ts';
+import type { StreamWire, WireStream } from './wire.ts';
 
 /**
  * Interim responses beyond it are dropped: frames of headers wait for nobody, so that a client that does not read would have them all
@@ -21,16 +22,8 @@ const TURN_BYTES = 16_384;
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
 
-/** The connection, as its streams need it. */
-export interface ResponseWire {
-  /** False: nothing more of a body is sent before `sendTurn`. */
-  readonly hasRoom: boolean;
-  sendHeaders(stream: number, fields: Fields, ends: boolean): void;
-  /** Returns how much of the piece the connection's window and the stream's let through. */
-  sendData(stream: number, piece: Buffer, streamWindow: number): number;
-  sendEnd(stream: number): void;
-  sendReset(stream: number, code: number): void;
-  sendWindow(stream: number, bytes: number): void;
+/** A client's connection, as its streams need it. */
+export interface ResponseWire extends StreamWire {
   /** Those that have a body that waits: `sendTurn` follows. */
   readonly turns: { add(stream: ClientStream): void };
   /** END_STREAM was sent. */
@@ -41,7 +34,7 @@ export interface ResponseWire {
 }
 
 /** A client's stream: its request comes in, its response goes out. */
-export class ClientStream {
+export class ClientStream implements WireStream {
   readonly id: number;
   readonly method: string;
   owner: StreamOwner | null = null;

@@ -11,11 +11,21 @@ const JOINED_BYTES_MAX = 4_096;
 const WRITE_BYTES_MAX = 65_536;
 const FLAGS_AT = 4;
 
-/** The frames that go out on a socket: those of one turn leave in one write. */
+/** What takes frames away. */
+export interface Carrier {
+  /** It takes no more before it is drained. */
+  readonly isFull: boolean;
+  /** What it took and still keeps. */
+  readonly heldBytes: number;
+  carry(frames: readonly Buffer[], bytes: number): void;
+}
+
+/** The frames that go out on one connection: those of one turn leave together. */
 export class Outlet {
-  readonly #socket: Socket;
-  readonly #drained: () => void;
-  readonly #flush: () => void;
+  /** To be called when the carrier was drained. */
+  readonly drained: () => void;
+  readonly #carrier: Carrier;
+  readonly #flushLater: () => void;
   #frames: Buffer[] = [];
   #bytes = 0;
   #isFirstBlock = true;
@@ -26,21 +36,20 @@ export class Outlet {
   #lastStream = 0;
 
   /** `drained`: there is room again. */
-  constructor(socket: Socket, connection: FailureDomain, drained: () => void) {
-    this.#socket = socket;
-    this.#drained = guard(connection, drained);
-    this.#flush = guard(connection, () => this.#flushAll());
-    socket.on('drain', this.#drained);
+  constructor(carrier: Carrier, connection: FailureDomain, drained: () => void) {
+    this.#carrier = carrier;
+    this.drained = guard(connection, drained);
+    this.#flushLater = guard(connection, () => this.#flushAll());
   }
 
   /** More of a body may be put here. */
   get hasRoom(): boolean {
-    return this.#state === 'open' && this.#bytes < WRITE_BYTES_MAX && !this.#socket.writableNeedDrain;
+    return this.#state === 'open' && this.#bytes < WRITE_BYTES_MAX && !this.#carrier.isFull;
   }
 
-  /** What was put here and is not with the kernel. */
+  /** What was put here and has not left. */
   get heldBytes(): number {
-    return this.#bytes + this.#socket.writableLength;
+    return this.#bytes + this.#carrier.heldBytes;
   }
 
   put(frame: Buffer): void {
@@ -50,7 +59,7 @@ export class Outlet {
     this.#bytes += frame.length;
     if (this.#flushIsDue) return;
     this.#flushIsDue = true;
-    process.nextTick(this.#flush);
+    process.nextTick(this.#flushLater);
   }
 
   headers(stream: number, fields: Fields, ends: boolean): void {
@@ -94,29 +103,49 @@ export class Outlet {
     this.put(frame);
   }
 
-  /** What was put here goes out, and then the socket ends. */
+  /** What was put here goes out, and nothing more. */
   end(): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    this.#write();
-    this.#socket.destroySoon();
+    this.flush();
   }
 
   #flushAll(): void {
     this.#flushIsDue = false;
     const wasFull = this.#bytes >= WRITE_BYTES_MAX;
-    this.#write();
-    // The kernel took all of it: no 'drain' follows.
-    if (wasFull && this.hasRoom) this.#drained();
+    this.flush();
+    // The carrier took all of it: no word from it follows.
+    if (wasFull && this.hasRoom) this.drained();
   }
 
-  #write(): void {
+  flush(): void {
     const frames = this.#frames;
     if (frames.length === 0) return;
     const bytes = this.#bytes;
     this.#frames = [];
     this.#bytes = 0;
     this.#lastData = null;
+    this.#carrier.carry(frames, bytes);
+  }
+}
+
+/** A client's socket: frames leave in one write. */
+export class SocketCarrier implements Carrier {
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  get isFull(): boolean {
+    return this.#socket.writableNeedDrain;
+  }
+
+  get heldBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  carry(frames: readonly Buffer[], bytes: number): void {
     const socket = this.#socket;
     if (!socket.writable) return;
     if (frames.length === 1) socket.write(frames[0] as Buffer);
