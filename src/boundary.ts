@@ -145,6 +145,17 @@ export function guard<A extends readonly unknown[]>(domain: FailureDomain | Plac
   return guarded as unknown as (...args: A) => void;
 }
 
+/** As `guard`, for a handler that all domains of a kind share: its first argument is the domain. */
+export function guardEach<Domain extends FailureDomain, A>(handler: (domain: Domain, a: A) => void): (domain: Domain, a: A) => void {
+  return (domain, a) => {
+    try {
+      handler(domain, a);
+    } catch (error) {
+      caught(domain, error);
+    }
+  };
+}
+
 /** Runs `step` within a boundary, so that the steps after it happen in any case. */
 export function attempt(domain: FailureDomain | Place, step: () => void): void {
   try {

@@ -34,7 +34,7 @@ const THROWING_CLASSES: ReadonlySet<string> = new Set(['URL', 'X509Certificate',
 
 const LISTENING: ReadonlySet<string> = new Set(['on', 'once', 'addListener', 'prependListener', 'prependOnceListener']);
 const LATER: ReadonlySet<string> = new Set(['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'nextTick']);
-const BOUNDARIES: ReadonlySet<string> = new Set(['guard', 'attempt', 'unawaited', 'bounded']);
+const BOUNDARIES: ReadonlySet<string> = new Set(['guard', 'guardEach', 'attempt', 'unawaited', 'bounded']);
 /** Calls that do nothing but end a thing, or settle a promise: they do not throw. */
 const HARMLESS: ReadonlySet<string> = new Set([
   'destroy',

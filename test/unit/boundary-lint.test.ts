@@ -36,8 +36,6 @@ const ALLOWED: readonly Allowed[] = [
   },
   { where: 'node/http2/response-writer.ts', call: 'this.stream.respond', why: 'ClientStream’s, which does not throw' },
   { where: 'node/http2/exchange.ts', why: 'ClientStream’s and ApplicationSession’s, which do not throw' },
-  { where: 'node/http2/frames.ts', why: 'numbers of 31 bits, in buffers of their size' },
-  { where: 'node/http2/frame-decoder.ts', why: 'a head of nine bytes, in a buffer of its size' },
   { where: 'node/http2/frame-rules.ts', why: 'a look at the length before' },
   { where: 'node/http2/settings.ts', why: 'entries of six bytes, after a look at the length' },
   { where: 'node/http2/outlet.ts', why: 'both handlers are guarded where they are made' },

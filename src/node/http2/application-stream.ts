@@ -1,6 +1,6 @@
 import { constants } from 'node:http2';
 import { WINDOW_BYTES } from '../../link/stream.ts';
-import { areRegular, type Fields, fitsBlock, NO_FIELDS, neverIndexed, withNeverIndexed } from './fields.ts';
+import { areRegular, type Fields, fitsBlock, NO_FIELDS } from './fields.ts';
 import type { DecodedBlock } from './hpack-decoder.ts';
 import { Pieces } from './pieces.ts';
 import type { StreamWire, WireStream } from './wire.ts';
@@ -15,13 +15,13 @@ export interface ApplicationStreamOwner {
   informed(status: number, fields: Fields): void;
   /** `ends`: the head is the whole response. A status below 200: the application's head is malformed. */
   responded(status: number, fields: Fields, ends: boolean): void;
-  data(piece: Buffer): void;
+  responseData(piece: Buffer): void;
   /** The response is complete. A reset is no end. */
-  ended(trailers: Fields): void;
+  responseEnded(trailers: Fields): void;
   /** After `write` returned false. */
-  drained(): void;
+  requestDrained(): void;
   /** Once: the stream was reset, or both sides have ended. Not when the session is gone before the response was complete. */
-  closed(code: number): void;
+  requestClosed(request: ApplicationStream, code: number): void;
 }
 
 /** An application's connection, as its stream needs it. */
@@ -82,8 +82,8 @@ export class ApplicationStream implements WireStream {
   /** False: wait for `drained`. */
   write(piece: Buffer): boolean {
     if (this.#isOver || this.#requestState !== 'open') return true;
-    this.#unsent.push(piece);
-    this.#send();
+    const sent = this.#unsent.bytes === 0 && this.#wire.hasRoom ? this.#sendPart(piece) : 0;
+    if (sent < piece.length) this.#unsent.push(sent === 0 ? piece : piece.subarray(sent));
     this.#owesDrained = this.#unsent.bytes > 0 || !this.#wire.hasRoom;
     return !this.#owesDrained;
   }
@@ -102,7 +102,7 @@ export class ApplicationStream implements WireStream {
     this.#send();
     if (!this.#owesDrained || this.#unsent.bytes > 0 || !this.#wire.hasRoom) return;
     this.#owesDrained = false;
-    this.#owner.drained();
+    this.#owner.requestDrained();
   }
 
   /** False: the window would be larger than any may be. */
@@ -113,8 +113,7 @@ export class ApplicationStream implements WireStream {
 
   #send(): void {
     for (let piece = this.#unsent.first; piece !== undefined && this.#wire.hasRoom; piece = this.#unsent.first) {
-      const sent = this.#wire.sendData(this.id, piece, this.#sendWindow);
-      this.#sendWindow -= sent;
+      const sent = this.#sendPart(piece);
       if (sent > 0) this.#unsent.drop(sent);
       if (sent < piece.length) return;
     }
@@ -124,6 +123,12 @@ export class ApplicationStream implements WireStream {
     if (trailers.length > 0 && fitsBlock(trailers)) this.#wire.sendHeaders(this.id, trailers, true);
     else this.#wire.sendEnd(this.id);
     this.#closeIfDone();
+  }
+
+  #sendPart(piece: Buffer): number {
+    const sent = this.#wire.sendData(this.id, piece, this.#sendWindow);
+    this.#sendWindow -= sent;
+    return sent;
   }
 
   // ── the response ──
@@ -151,7 +156,7 @@ export class ApplicationStream implements WireStream {
     else if (this.#responseState === 'head') {
       const status = isMalformed || isTooLarge ? NO_STATUS : statusOf(fields);
       if (status === NO_STATUS || (status < 200 && ends)) this.#malformed();
-      else if (status < 200) this.#owner.informed(status, withoutStatus(fields));
+      else if (status < 200) this.#owner.informed(status, fields);
       else this.#begin(status, fields, ends);
     } else if (!ends || isMalformed || isTooLarge || !isInPlace(fields, 0)) this.breakOff(NGHTTP2_PROTOCOL_ERROR);
     else this.#complete(fields);
@@ -171,7 +176,7 @@ export class ApplicationStream implements WireStream {
       this.#malformed();
       return;
     }
-    this.#owner.responded(status, withoutStatus(fields), ends);
+    this.#owner.responded(status, fields, ends);
     if (ends && !this.#isOver) this.#complete(NO_FIELDS);
   }
 
@@ -206,7 +211,7 @@ export class ApplicationStream implements WireStream {
   }
 
   #pass(piece: Buffer): void {
-    this.#owner.data(piece);
+    this.#owner.responseData(piece);
     this.#took(piece.length);
   }
 
@@ -221,7 +226,7 @@ export class ApplicationStream implements WireStream {
   #endIfRead(): void {
     if (this.#isOver || !this.#reads || this.#unread.bytes > 0 || this.#responseState !== 'ended' || this.#toldEnded) return;
     this.#toldEnded = true;
-    this.#owner.ended(this.#responseTrailers);
+    this.#owner.responseEnded(this.#responseTrailers);
     this.#closeIfDone();
   }
 
@@ -268,7 +273,7 @@ export class ApplicationStream implements WireStream {
   #close(code: number): void {
     if (this.#isOver) return;
     this.forget();
-    this.#owner.closed(code);
+    this.#owner.requestClosed(this, code);
   }
 }
 
@@ -295,8 +300,4 @@ function lengthOf(fields: Fields): number | null {
     length = Number(fields[i + 1]);
   }
   return length;
-}
-
-function withoutStatus(fields: Fields): Fields {
-  return withNeverIndexed(fields.slice(2), neverIndexed(fields));
 }

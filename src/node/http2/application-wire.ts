@@ -102,7 +102,7 @@ export class ApplicationWire extends Wire<ApplicationStream> implements RequestW
 
   /** There is room again. */
   drained(): void {
-    this.outlet.drained();
+    this.roomCame();
   }
 
   /** What waits for the end of this turn leaves now. */

@@ -1,5 +1,5 @@
 import { constants } from 'node:http2';
-import { caught, type FailureDomain, guard } from '../../boundary.ts';
+import { caught, type FailureDomain, guardEach } from '../../boundary.ts';
 import { type BodyRate, ReadingPace } from '../http1/pace.ts';
 import { type Fields, fitsBlock, NO_FIELDS } from './fields.ts';
 import { Pieces } from './pieces.ts';
@@ -34,14 +34,15 @@ export interface ResponseWire extends StreamWire {
 }
 
 /** A client's stream: its request comes in, its response goes out. */
-export class ClientStream implements WireStream {
+export class ClientStream implements WireStream, FailureDomain {
+  static readonly #flush = guardEach<ClientStream, void>((stream) => stream.#flushUnread());
+  static readonly #tellClosed = guardEach<ClientStream, number>((stream, code) => stream.#closed(code));
   readonly id: number;
   readonly method: string;
   owner: StreamOwner | null = null;
   /** Called once, when both sides are over. */
   whenClosed: (() => void) | null = null;
   readonly #wire: ResponseWire;
-  readonly #domain: FailureDomain = { where: 'visit', fail: () => this.owner?.fail() };
   readonly #reading: ReadingPace;
   // The request:
   requestEnded: boolean;
@@ -87,6 +88,14 @@ export class ClientStream implements WireStream {
     this.contentLeft = length;
   }
 
+  get where(): 'visit' {
+    return 'visit';
+  }
+
+  fail(): void {
+    this.owner?.fail();
+  }
+
   /** Something can be said on it. */
   get isOpen(): boolean {
     return !this.#isOver;
@@ -123,7 +132,7 @@ export class ClientStream implements WireStream {
     this.#flows = true;
     if (this.#flushIsDue || (this.#unread.bytes === 0 && !this.requestEnded)) return;
     this.#flushIsDue = true;
-    process.nextTick(this.#flush);
+    process.nextTick(ClientStream.#flush, this);
   }
 
   /** The owner has passed on what it got: the client may send more. */
@@ -133,11 +142,11 @@ export class ClientStream implements WireStream {
     if (bytes > 0) this.#wire.sendWindow(this.id, bytes);
   }
 
-  readonly #flush = guard(this.#domain, () => {
+  #flushUnread(): void {
     this.#flushIsDue = false;
     while (this.#flows && this.#unread.bytes > 0 && !this.#isOver) this.#pass(this.#unread.shift() as Buffer);
     this.#endIfRead();
-  });
+  }
 
   #pass(piece: Buffer): void {
     const { owner } = this;
@@ -146,7 +155,7 @@ export class ClientStream implements WireStream {
       owner.data(piece);
       if (owner.keepsBody !== true) this.taken();
     } catch (error) {
-      caught(this.#domain, error);
+      caught(this, error);
     }
   }
 
@@ -156,7 +165,7 @@ export class ClientStream implements WireStream {
     try {
       if (this.#reads) this.owner?.ended(this.#trailers);
     } catch (error) {
-      caught(this.#domain, error);
+      caught(this, error);
     }
     this.#closeIfDone();
   }
@@ -186,7 +195,7 @@ export class ClientStream implements WireStream {
     try {
       this.owner?.unread(piece.length + PIECE_OVERHEAD_BYTES);
     } catch (error) {
-      caught(this.#domain, error);
+      caught(this, error);
     }
   }
 
@@ -308,7 +317,7 @@ export class ClientStream implements WireStream {
       try {
         this.owner?.drained();
       } catch (error) {
-        caught(this.#domain, error);
+        caught(this, error);
       }
     }
   }
@@ -376,13 +385,13 @@ export class ClientStream implements WireStream {
     this.#upload?.release();
     this.#wire.over(this);
     // Not within the call that ends it.
-    process.nextTick(this.#tellClosed, code);
+    process.nextTick(ClientStream.#tellClosed, this, code);
   }
 
-  readonly #tellClosed = guard<[number]>(this.#domain, (code) => {
+  #closed(code: number): void {
     if (this.#toldClosed) return;
     this.#toldClosed = true;
     this.whenClosed?.();
     this.owner?.closed(code);
-  });
+  }
 }

@@ -71,8 +71,9 @@ export class ClientWire extends Wire<ClientStream> implements ResponseWire {
     this.#budget = budget;
     this.#opened = opened;
     this.#allowances = new ClientAllowances(limits, performance.now());
-    this.outlet = new Outlet(new SocketCarrier(socket), connection, () => this.roomCame());
-    socket.on('drain', this.outlet.drained);
+    const drained = guard(connection, () => this.roomCame());
+    this.outlet = new Outlet(new SocketCarrier(socket), connection, drained);
+    socket.on('drain', drained);
     this.outlet.put(
       settingsFrame([
         [Setting.MAX_CONCURRENT_STREAMS, limits.http2StreamsMax],
@@ -142,6 +143,8 @@ export class ClientWire extends Wire<ClientStream> implements ResponseWire {
 
   responseEnded(): void {
     this.#allowances.answered();
+    // Nothing else can leave with it: its client need not wait for what is done about its end here.
+    if (this.#streams.size === 1) this.outlet.flush();
   }
 
   resetHere({ id, requestEnded }: ClientStream): void {

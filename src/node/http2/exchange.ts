@@ -21,7 +21,7 @@ const REPLAY_BYTES_MAX = 32_768;
 const GRPC_FAILURES: ReadonlySet<string> = new Set(['2', '13', '14', '15']);
 
 /** One request of HTTP/2 for an application that speaks it, too: passed on as it is. */
-export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner, SessionOwner {
+export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner, SessionOwner, ApplicationStreamOwner {
   readonly #client: ClientStream;
   /** The client has said all of its request. */
   #requestEnded: boolean;
@@ -127,7 +127,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
 
   #pass(session: ApplicationSession): void {
     if (this.#request !== null) return;
-    this.#request = session.request(this.head.fieldsWith(this.timeLeft), this.#hasBody, this.#responseOwner());
+    this.#request = session.request(this.head.fieldsWith(this.timeLeft), this.#hasBody, this);
     if (this.#request === null) this.breakOff('bad_request', 'it can not be said in HTTP/2');
     else if (this.#hasBody) this.#passBody(this.#request);
   }
@@ -203,27 +203,17 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
 
   // ── the application's side ──
 
-  #responseOwner(): ApplicationStreamOwner {
-    const { attempt } = this;
-    return {
-      informed: (status, fields) => {
-        if (status !== 100 || !this.saidContinue) this.#client.inform(status, only(fields, passesInResponse));
-      },
-      responded: (status, fields, ends) => this.#responded(status, only(fields, passesInResponse), ends),
-      data: (piece) => this.#responseData(piece),
-      ended: (trailers) => this.#responseEnded(trailers),
-      drained: () => {
-        this.#client.resume();
-        this.pace?.resume(performance.now());
-      },
-      closed: (code) => {
-        // One of an attempt before says nothing about this one.
-        if (attempt === this.attempt) this.#requestClosed(code);
-      },
-    };
+  informed(status: number, fields: Fields): void {
+    if (status !== 100 || !this.saidContinue) this.#client.inform(status, only(fields, passesInResponse));
   }
 
-  #responded(status: number, fields: Fields, ends: boolean): void {
+  requestDrained(): void {
+    this.#client.resume();
+    this.pace?.resume(performance.now());
+  }
+
+  responded(status: number, said: Fields, ends: boolean): void {
+    const fields = only(said, passesInResponse);
     if (this.state !== 'open') return;
     if (!canRespond(status, fields)) {
       this.#failed('application_bad_answer');
@@ -234,27 +224,28 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.answered(status);
     // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
     const bodiless = status === 205;
-    const said = bodiless ? only(fields, (name) => name !== 'content-length') : fields;
+    const passed = bodiless ? only(fields, (name) => name !== 'content-length') : fields;
     const isWhole = ends || bodiless;
-    this.#client.respond(status, said, isWhole, isWhole ? null : () => this.#trailers);
+    this.#client.respond(status, passed, isWhole, isWhole ? null : () => this.#trailers);
     this.#request?.read();
   }
 
-  #responseData(piece: Buffer): void {
+  responseData(piece: Buffer): void {
     this.passed(piece.length);
     if (!this.#client.write(piece)) this.#request?.pause();
   }
 
-  #responseEnded(trailers: Fields): void {
+  responseEnded(trailers: Fields): void {
     this.#complete = true;
     this.#trailers = only(trailers, (name) => passesInTrailers(name, 'response'));
     this.#client.end();
   }
 
   /** The application's stream is over: after the whole response, or it was reset. So it is for the client. */
-  #requestClosed(code: number): void {
+  requestClosed(request: ApplicationStream, code: number): void {
     const session = this.#session;
-    if (this.#request === null || session === null) return;
+    // One of an attempt before says nothing about this one.
+    if (this.#request !== request || session === null) return;
     if (this.#complete) {
       const isClean = this.#requestEnded && code === constants.NGHTTP2_NO_ERROR;
       this.#leaveApplication(isClean);

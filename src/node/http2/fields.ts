@@ -49,8 +49,11 @@ export function withNeverIndexed(fields: readonly string[], never: readonly stri
   return never.length === 0 ? fields : Object.assign(fields, { [NEVER_INDEXED]: never });
 }
 
-/** The fields whose names pass. */
+/** The fields whose names pass: themselves, where all do. */
 export function only(fields: Fields, passes: (name: string) => boolean): Fields {
+  let stays = 0;
+  while (stays < fields.length && passes(fields[stays] as string)) stays += 2;
+  if (stays === fields.length) return fields;
   const passing: string[] = [];
   for (let i = 0; i < fields.length; i += 2) {
     if (passes(fields[i] as string)) passing.push(fields[i] as string, fields[i + 1] as string);

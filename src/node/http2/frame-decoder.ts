@@ -63,10 +63,11 @@ export class FrameDecoder {
 
   #begin(): void {
     const head = this.#head;
-    this.#left = head.readUIntBE(0, 3);
-    this.#type = head[3] as number;
-    this.#flags = head[4] as number;
-    this.#stream = head.readUInt32BE(5) & 0x7fffffff;
+    const byte = (at: number): number => head[at] as number;
+    this.#left = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+    this.#type = byte(3);
+    this.#flags = byte(4);
+    this.#stream = ((byte(5) & 0x7f) << 24) | (byte(6) << 16) | (byte(7) << 8) | byte(8);
     if (this.#left > PAYLOAD_BYTES_MAX) {
       this.#break(constants.NGHTTP2_FRAME_SIZE_ERROR);
       return;

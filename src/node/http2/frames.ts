@@ -22,23 +22,28 @@ export function frameHead(out: Buffer, at: number, type: number, flags: number, 
   out[at + 2] = length;
   out[at + 3] = type;
   out[at + 4] = flags;
-  out.writeUInt32BE(stream, at + 5);
+  putWord(out, at + 5, stream);
+}
+
+function putWord(out: Buffer, at: number, value: number): void {
+  out[at] = value >>> 24;
+  out[at + 1] = value >>> 16;
+  out[at + 2] = value >>> 8;
+  out[at + 3] = value;
 }
 
 /** A frame that carries one number: RST_STREAM, WINDOW_UPDATE. */
 export function wordFrame(type: number, stream: number, word: number): Buffer {
   const frame = Buffer.allocUnsafe(HEAD_BYTES + 4);
-  frame.writeUIntBE(4, 0, 3);
-  frame[3] = type;
-  frame[4] = 0;
-  frame.writeUInt32BE(stream, 5);
-  frame.writeUInt32BE(word, HEAD_BYTES);
+  frameHead(frame, 0, type, 0, stream, 4);
+  putWord(frame, HEAD_BYTES, word);
   return frame;
 }
 
 export function goAwayFrame(lastStream: number, code: number): Buffer {
-  const frame = Buffer.concat([wordFrame(FrameType.GOAWAY, 0, lastStream), Buffer.alloc(4)]);
-  frame.writeUIntBE(8, 0, 3);
-  frame.writeUInt32BE(code, HEAD_BYTES + 4);
+  const frame = Buffer.allocUnsafe(HEAD_BYTES + 8);
+  frameHead(frame, 0, FrameType.GOAWAY, 0, 0, 8);
+  putWord(frame, HEAD_BYTES, lastStream);
+  putWord(frame, HEAD_BYTES + 4, code);
   return frame;
 }

@@ -6,6 +6,8 @@ import { STATIC_TABLE } from './hpack-table.ts';
 export const PAYLOAD_BYTES_MAX = 16_384;
 /** Of each string: its length in at most four bytes, and before a name the kind of field. */
 const STRING_OVERHEAD_BYTES = 6;
+/** Shorter strings are faster written here than by a call of Node. */
+const LOOPED_CHARS_MAX = 64;
 const NO_TABLE = 0x20;
 const NEVER_INDEXED = 0x10;
 
@@ -56,8 +58,10 @@ function encode(fields: Fields, out: Buffer, from: number, isFirst: boolean): nu
 }
 
 function string(out: Buffer, from: number, text: string): number {
-  const at = integer(out, from, 0, 0x7f, text.length);
-  return at + out.write(text, at, text.length, 'latin1');
+  let at = integer(out, from, 0, 0x7f, text.length);
+  if (text.length > LOOPED_CHARS_MAX) return at + out.write(text, at, text.length, 'latin1');
+  for (let i = 0; i < text.length; i++) out[at++] = text.charCodeAt(i);
+  return at;
 }
 
 function integer(out: Buffer, from: number, first: number, mask: number, value: number): number {

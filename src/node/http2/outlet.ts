@@ -22,8 +22,7 @@ export interface Carrier {
 
 /** The frames that go out on one connection: those of one turn leave together. */
 export class Outlet {
-  /** To be called when the carrier was drained. */
-  readonly drained: () => void;
+  readonly #drained: () => void;
   readonly #carrier: Carrier;
   readonly #flushLater: () => void;
   #frames: Buffer[] = [];
@@ -38,7 +37,7 @@ export class Outlet {
   /** `drained`: there is room again. */
   constructor(carrier: Carrier, connection: FailureDomain, drained: () => void) {
     this.#carrier = carrier;
-    this.drained = guard(connection, drained);
+    this.#drained = drained;
     this.#flushLater = guard(connection, () => this.#flushAll());
   }
 
@@ -115,7 +114,7 @@ export class Outlet {
     const wasFull = this.#bytes >= WRITE_BYTES_MAX;
     this.flush();
     // The carrier took all of it: no word from it follows.
-    if (wasFull && this.hasRoom) this.drained();
+    if (wasFull && this.hasRoom) this.#drained();
   }
 
   flush(): void {

@@ -17,16 +17,19 @@ const START_OVERHEAD_BYTES = 14;
 const LINE_OVERHEAD_BYTES = 4;
 const CHUNKED = 'Transfer-Encoding: chunked\r\n';
 
+/** Places of the values of pseudo-fields, which stand in front, and how many texts they are. */
+const PATH_AT = 3;
+const AUTHORITY_AT = 7;
+const PSEUDO_TEXTS = 8;
+
 /** A request of HTTP/2 that was judged, and is said in the protocol of its application. */
 export class Http2Request {
   readonly #facts: RequestFacts;
-  readonly #path: string;
-  /** Those that go on. */
-  readonly #fields: Fields;
+  /** As an application that speaks HTTP/2 gets them. */
+  readonly #fields: string[];
 
-  constructor(facts: RequestFacts, path: string, fields: Fields) {
+  constructor(facts: RequestFacts, fields: string[]) {
     this.#facts = facts;
-    this.#path = path;
     this.#fields = fields;
   }
 
@@ -36,43 +39,41 @@ export class Http2Request {
 
   /** For an application that speaks HTTP/2. */
   inFields(): FieldsHead {
-    return new FieldsHead(this.#facts, this.#path, this.#fields);
+    return new FieldsHead(this.#facts, this.#fields);
   }
 
   /** For an application that speaks HTTP/1.1. */
   inText(): TextHead {
     const { method, hostText, chunked } = this.#facts;
-    let text = `${method} ${this.#path} HTTP/1.1\r\nHost: ${hostText}\r\n`;
     const fields = this.#fields;
-    for (let i = 0; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
+    let text = `${method} ${fields[PATH_AT]} HTTP/1.1\r\nHost: ${hostText}\r\n`;
+    for (let i = PSEUDO_TEXTS; i < fields.length; i += 2) text += `${fields[i]}: ${fields[i + 1]}\r\n`;
     return new TextHead(this.#facts, Buffer.from(`${text}${chunked ? CHUNKED : ''}\r\n`, 'latin1'));
   }
 }
 
 /** A request's head as fields. */
 export class FieldsHead extends RequestHead {
-  override readonly target: string;
   override readonly byteLength: number;
   readonly #fields: string[];
-  readonly #never: readonly string[];
-  readonly #authority: string;
 
-  constructor(facts: RequestFacts, path: string, fields: Fields) {
+  constructor(facts: RequestFacts, fields: string[]) {
     super(facts);
-    this.target = path;
-    this.#fields = fields as string[];
-    this.#never = neverIndexed(fields);
-    this.#authority = facts.hostText;
-    this.byteLength = bytesOf(facts.method, path, facts.hostText, fields);
+    this.#fields = fields;
+    this.byteLength = bytesOf(facts.method, this.target, facts.hostText, fields, PSEUDO_TEXTS);
+  }
+
+  override get target(): string {
+    return this.#fields[PATH_AT] as string;
   }
 
   override field(name: string): string | null {
-    return name === 'host' ? this.#authority : fieldValue(this.#fields, name);
+    return name === 'host' ? (this.#fields[AUTHORITY_AT] as string) : fieldValue(this.#fields, name);
   }
 
   override overwrite(name: string, at: number, text: string): void {
     const fields = this.#fields;
-    for (let i = 0; i < fields.length; i += 2) {
+    for (let i = PSEUDO_TEXTS; i < fields.length; i += 2) {
       if (fields[i] !== name) continue;
       const value = fields[i + 1] as string;
       fields[i + 1] = value.slice(0, at) + text + value.slice(at + text.length);
@@ -82,11 +83,10 @@ export class FieldsHead extends RequestHead {
 
   /** As its application gets it, with these names and values in the place of its own. */
   fieldsWith(replaced: readonly string[]): Fields {
-    const scheme = this.proto === 'https' ? 'https' : 'http';
-    const start = [':method', this.method, ':path', this.target, ':scheme', scheme, ':authority', this.#authority];
+    if (replaced.length === 0) return this.#fields;
     const isReplaced = (name: string): boolean => replaced.some((other, i) => i % 2 === 0 && other === name);
-    const own = replaced.length === 0 ? this.#fields : only(this.#fields, (name) => !isReplaced(name));
-    return withNeverIndexed([...start, ...own, ...replaced], this.#never);
+    const kept = only(this.#fields, (name) => !isReplaced(name));
+    return withNeverIndexed([...kept, ...replaced], neverIndexed(this.#fields));
   }
 }
 
@@ -162,9 +162,10 @@ class RequestLines implements FieldLines {
     this.fields[i * 2] = '';
   }
 
-  /** Those that go on. */
-  going(): string[] {
-    return only(this.fields, (name) => name !== '') as string[];
+  addTo(fields: string[]): void {
+    for (let i = 0; i < this.fields.length; i += 2) {
+      if (this.fields[i] !== '') fields.push(this.fields[i] as string, this.fields[i + 1] as string);
+    }
   }
 }
 
@@ -184,12 +185,14 @@ export function readHttp2Request(said: Fields, ended: boolean, from: ForwardedFr
   if (method === 'PRI' || method.length > METHOD_BYTES_MAX) throw new PullproxyError('bad_request', 'a method of no request');
   if (!TARGET.test(path)) throw new PullproxyError('bad_request', 'malformed request target');
   const chunked = !ended && !lines.hasLength;
-  const bytes = bytesOf(method, path, authority ?? '', lines.fields) + (chunked ? CHUNKED.length : 0);
+  const bytes = bytesOf(method, path, authority ?? '', lines.fields, 0) + (chunked ? CHUNKED.length : 0);
   if (bytes > headBytesMax) throw new PullproxyError('head_too_large');
   // With the lines of Host and of the framing.
   if (lines.count + (chunked ? 2 : 1) > REQUEST_HEADERS_MAX) throw new PullproxyError('head_too_large', 'too many headers');
   const facts = judgeRequest(lines, { method, version: '2.0', authority }, from, chunked);
-  const fields = lines.going();
+  const scheme = facts.proto === 'https' ? 'https' : 'http';
+  const fields = [':method', method, ':path', path, ':scheme', scheme, ':authority', facts.hostText];
+  lines.addTo(fields);
   forwardedOf(facts, from).addTo(fields);
   addFields(fields, {
     requestId: !facts.hasRequestId,
@@ -197,12 +200,13 @@ export function readHttp2Request(said: Fields, ended: boolean, from: ForwardedFr
     via: from.additions?.via === false ? '' : facts.version,
   });
   if (lines.takesTrailers) fields.push('te', 'trailers');
-  return new Http2Request(facts, path, withNeverIndexed(fields, neverIndexed(said)));
+  withNeverIndexed(fields, neverIndexed(said));
+  return new Http2Request(facts, fields);
 }
 
-/** As HTTP/1.1 writes it. */
-function bytesOf(method: string, path: string, host: string, fields: Fields): number {
+/** As HTTP/1.1 writes it, with the fields from `first` on. */
+function bytesOf(method: string, path: string, host: string, fields: Fields, first: number): number {
   let bytes = method.length + path.length + START_OVERHEAD_BYTES + 'host'.length + host.length + LINE_OVERHEAD_BYTES;
-  for (const text of fields) bytes += text.length;
-  return bytes + (fields.length / 2) * LINE_OVERHEAD_BYTES;
+  for (let i = first; i < fields.length; i++) bytes += (fields[i] as string).length;
+  return bytes + ((fields.length - first) / 2) * LINE_OVERHEAD_BYTES;
 }

@@ -22,16 +22,15 @@ export interface Http2Service extends HttpService {
 export class StreamClient implements ExchangeClient, StreamOwner {
   readonly #stream: ClientStream;
   readonly #service: Http2Service;
-  readonly #writer: ResponseWriter;
+  #writer: ResponseWriter | null = null;
   #exchange: Exchange | null = null;
   /** Instead of an exchange, where the application speaks HTTP/2. */
   #http2Exchange: Http2Exchange | null = null;
-  #body = new StreamBody('none', 0);
+  #body: StreamBody | null = null;
 
   constructor(stream: ClientStream, service: Http2Service) {
     this.#stream = stream;
     this.#service = service;
-    this.#writer = new ResponseWriter(stream, stream.method);
     stream.owner = this;
   }
 
@@ -70,8 +69,9 @@ export class StreamClient implements ExchangeClient, StreamOwner {
       return;
     }
     const head = request.inText();
-    this.#body = new StreamBody(head.framing, head.contentLength);
-    const exchange = new Exchange(this, this.#service, head, this.#body);
+    const body = new StreamBody(head.framing, head.contentLength);
+    const exchange = new Exchange(this, this.#service, head, body);
+    this.#body = body;
     this.#exchange = exchange;
     this.#stream.read();
     this.#service.visit(exchange, route);
@@ -95,6 +95,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   readonly hasUnsent = true;
 
   write(bytes: Buffer): boolean {
+    this.#writer ??= new ResponseWriter(this.#stream, this.#stream.method);
     return this.#writer.write(bytes);
   }
 
@@ -106,7 +107,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   end(): void {
-    this.#writer.end();
+    this.#writer?.end();
   }
 
   pause(): void {
@@ -126,7 +127,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   finished(): void {
     const complete = this.#exchange?.requestComplete ?? true;
     this.#exchange = null;
-    this.#writer.end();
+    this.#writer?.end();
     if (!complete) this.#stream.stopBody();
     this.#stream.resume();
   }
@@ -139,11 +140,11 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   // ── the stream's events ──
 
   data(piece: Buffer): void {
-    this.#requestData(this.#body.framed(piece));
+    if (this.#body !== null) this.#requestData(this.#body.framed(piece));
   }
 
   ended(trailers: Fields): void {
-    const last = this.#body.end(trailers);
+    const last = this.#body?.end(trailers) ?? null;
     if (last !== null && last.length > TRAILER_BYTES_MAX) this.#exchange?.breakOff('bad_request', 'too many trailers');
     else if (last !== null) this.#requestData(last);
   }
@@ -169,7 +170,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Instead of `begin`: no request is made of it. */
   refuse(error: PullproxyError, from: ForwardedFrom): void {
     this.#service.turnedAway(error, from);
-    this.#writer.write(errorResponse(error, 'GET', true, false));
+    this.write(errorResponse(error, 'GET', true, false));
     this.#stream.stopBody();
     this.#stream.resume();
   }
