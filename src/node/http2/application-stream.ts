@@ -14,7 +14,7 @@ export interface ApplicationStreamOwner {
   /** An interim response. */
   informed(status: number, fields: Fields): void;
   /** `ends`: the head is the whole response. A status below 200: the application's head is malformed. */
-  responded(status: number, fields: Fields, ends: boolean): void;
+  responseHead(status: number, fields: Fields, ends: boolean): void;
   responseData(piece: Buffer): void;
   /** The response is complete. A reset is no end. */
   responseEnded(trailers: Fields): void;
@@ -42,7 +42,7 @@ export class ApplicationStream implements WireStream {
   readonly #isHead: boolean;
   // The request:
   #sendWindow: number;
-  readonly #unsent = new Pieces();
+  #unsent = Pieces.NONE;
   #owesDrained = false;
   #requestState: 'open' | 'ending' | 'ended';
   #requestTrailers: Fields = NO_FIELDS;
@@ -55,7 +55,7 @@ export class ApplicationStream implements WireStream {
   /** Passed on, and not given back. */
   #untold = 0;
   /** Content that waits until the owner reads. */
-  readonly #unread = new Pieces();
+  #unread = Pieces.NONE;
   #reads = false;
   #toldEnded = false;
   #responseTrailers: Fields = NO_FIELDS;
@@ -83,7 +83,7 @@ export class ApplicationStream implements WireStream {
   write(piece: Buffer): boolean {
     if (this.#isOver || this.#requestState !== 'open') return true;
     const sent = this.#unsent.bytes === 0 && this.#wire.hasRoom ? this.#sendPart(piece) : 0;
-    if (sent < piece.length) this.#unsent.push(sent === 0 ? piece : piece.subarray(sent));
+    if (sent < piece.length) this.#unsent = this.#unsent.with(sent === 0 ? piece : piece.subarray(sent));
     this.#owesDrained = this.#unsent.bytes > 0 || !this.#wire.hasRoom;
     return !this.#owesDrained;
   }
@@ -164,7 +164,7 @@ export class ApplicationStream implements WireStream {
 
   #malformed(): void {
     this.#responseState = 'ended';
-    this.#owner.responded(NO_STATUS, NO_FIELDS, true);
+    this.#owner.responseHead(NO_STATUS, NO_FIELDS, true);
   }
 
   #begin(status: number, fields: Fields, ends: boolean): void {
@@ -176,7 +176,7 @@ export class ApplicationStream implements WireStream {
       this.#malformed();
       return;
     }
-    this.#owner.responded(status, fields, ends);
+    this.#owner.responseHead(status, fields, ends);
     if (ends && !this.#isOver) this.#complete(NO_FIELDS);
   }
 
@@ -193,7 +193,7 @@ export class ApplicationStream implements WireStream {
 
   data(piece: Buffer): void {
     if (this.#reads && this.#unread.bytes === 0) this.#pass(piece);
-    else this.#unread.push(piece);
+    else this.#unread = this.#unread.with(piece);
   }
 
   dataEnds(): void {

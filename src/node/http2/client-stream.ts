@@ -49,7 +49,7 @@ export class ClientStream implements WireStream, FailureDomain {
   /** Of its body; -1: it says no length. */
   contentLeft: number;
   readonly #upload: UploadWindow | null;
-  readonly #unread = new Pieces();
+  #unread = Pieces.NONE;
   /** The end of a body of known length, until the client has said that it ends there: a request that goes on is malformed. */
   #last: Buffer | null = null;
   #trailers: Fields = NO_FIELDS;
@@ -59,7 +59,7 @@ export class ClientStream implements WireStream, FailureDomain {
   #toldEnded = false;
   // The response:
   #sendWindow: number;
-  readonly #unsent = new Pieces();
+  #unsent = Pieces.NONE;
   #sentBytes = 0;
   #owesDrained = false;
   #interimBytes = 0;
@@ -191,7 +191,7 @@ export class ClientStream implements WireStream, FailureDomain {
       this.#pass(piece);
       return;
     }
-    this.#unread.push(piece);
+    this.#unread = this.#unread.with(piece);
     try {
       this.owner?.unread(piece.length + PIECE_OVERHEAD_BYTES);
     } catch (error) {
@@ -299,7 +299,7 @@ export class ClientStream implements WireStream, FailureDomain {
   }
 
   #keep(bytes: Buffer): void {
-    this.#unsent.push(bytes);
+    this.#unsent = this.#unsent.with(bytes);
     this.#wire.turns.add(this);
   }
 

@@ -212,7 +212,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.pace?.resume(performance.now());
   }
 
-  responded(status: number, said: Fields, ends: boolean): void {
+  responseHead(status: number, said: Fields, ends: boolean): void {
     const fields = only(said, passesInResponse);
     if (this.state !== 'open') return;
     if (!canRespond(status, fields)) {

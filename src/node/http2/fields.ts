@@ -89,6 +89,6 @@ const OWN_FIELDS_BYTES = 128;
 
 export function fitsBlock(fields: Fields): boolean {
   let bytes = BLOCK_OVERHEAD_BYTES + OWN_FIELDS_BYTES + (fields.length / 2) * FIELD_OVERHEAD_BYTES;
-  for (const text of fields) bytes += text.length;
+  for (let i = 0; i < fields.length; i++) bytes += (fields[i] as string).length;
   return bytes <= BLOCK_BYTES_MAX;
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:http2';
-import { FrameFlag, FrameType, HEAD_BYTES } from './frames.ts';
+import { FrameFlag, FrameType, HEAD_BYTES, wordAt } from './frames.ts';
 import { PAYLOAD_BYTES_MAX } from './hpack-encoder.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
@@ -63,11 +63,10 @@ export class FrameDecoder {
 
   #begin(): void {
     const head = this.#head;
-    const byte = (at: number): number => head[at] as number;
-    this.#left = (byte(0) << 16) | (byte(1) << 8) | byte(2);
-    this.#type = byte(3);
-    this.#flags = byte(4);
-    this.#stream = ((byte(5) & 0x7f) << 24) | (byte(6) << 16) | (byte(7) << 8) | byte(8);
+    this.#left = wordAt(head, 0) >>> 8;
+    this.#type = head[3] as number;
+    this.#flags = head[4] as number;
+    this.#stream = wordAt(head, 5) & 0x7fffffff;
     if (this.#left > PAYLOAD_BYTES_MAX) {
       this.#break(constants.NGHTTP2_FRAME_SIZE_ERROR);
       return;

@@ -32,6 +32,13 @@ function putWord(out: Buffer, at: number, value: number): void {
   out[at + 3] = value;
 }
 
+/** A number of 32 bits. */
+export function wordAt(bytes: Buffer, at: number): number {
+  let word = 0;
+  for (let i = at; i < at + 4; i++) word = (word << 8) | (bytes[i] as number);
+  return word >>> 0;
+}
+
 /** A frame that carries one number: RST_STREAM, WINDOW_UPDATE. */
 export function wordFrame(type: number, stream: number, word: number): Buffer {
   const frame = Buffer.allocUnsafe(HEAD_BYTES + 4);

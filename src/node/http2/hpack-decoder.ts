@@ -67,7 +67,8 @@ export class HpackDecoder {
   }
 
   #block(): DecodedBlock | null {
-    const [bytes, to] = [this.#bytes, this.#to];
+    const bytes = this.#bytes;
+    const to = this.#to;
     const fields: string[] = [];
     const never: string[] = [];
     let isMalformed = false;

@@ -27,7 +27,7 @@ for (const [index, [name, value]] of STATIC_TABLE.entries()) {
  */
 export function headersFrame(stream: number, fields: Fields, endsStream: boolean, isFirst: boolean): Buffer {
   let bytes = HEAD_BYTES + 1;
-  for (const text of fields) bytes += text.length + STRING_OVERHEAD_BYTES;
+  for (let i = 0; i < fields.length; i++) bytes += (fields[i] as string).length + STRING_OVERHEAD_BYTES;
   const out = Buffer.allocUnsafe(bytes);
   const end = encode(fields, out, HEAD_BYTES, isFirst);
   const flags = endsStream ? FrameFlag.END_STREAM : 0;

@@ -7,6 +7,8 @@ const JOINED_BYTES_MAX = 4_096;
  * object for each.
  */
 export class Pieces {
+  /** Nothing waits. Most bodies never do. */
+  static readonly NONE = new Pieces();
   readonly #pieces: Buffer[] = [];
   /** What the last piece is a part of, where more fits behind it. */
   #joined: Buffer | null = null;
@@ -21,8 +23,14 @@ export class Pieces {
     return this.#pieces[0];
   }
 
-  /** The piece is in memory of its own, or is not changed as long as it waits. */
-  push(piece: Buffer): void {
+  /** These, or new ones, with one more. The piece is in memory of its own, or is not changed as long as it waits. */
+  with(piece: Buffer): Pieces {
+    const pieces = this === Pieces.NONE ? new Pieces() : this;
+    pieces.#push(piece);
+    return pieces;
+  }
+
+  #push(piece: Buffer): void {
     this.bytes += piece.length;
     const last = this.#pieces.at(-1);
     if (piece.length > SMALL_BYTES_MAX || last === undefined || !this.#hasRoom(last, piece.length)) {
@@ -62,6 +70,7 @@ export class Pieces {
   }
 
   clear(): void {
+    if (this === Pieces.NONE) return;
     this.#pieces.length = 0;
     this.#joined = null;
     this.bytes = 0;

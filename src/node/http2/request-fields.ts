@@ -12,6 +12,7 @@ export interface OpenedRequest {
   readonly fault: 'malformed' | 'too large' | null;
 }
 
+const COLON = 0x3a;
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 const AUTHORITY = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]*$/;
@@ -29,21 +30,27 @@ export function judgeBlock({ fields, isMalformed, isTooLarge }: DecodedBlock): H
 
 /** Judges a request's head (RFC 9113 section 8.3.1). */
 export function judgeHead(fields: Fields): HeadVerdict {
-  const pseudo = new Map<string, string>();
+  let method: string | null = null;
+  let scheme: string | null = null;
+  let path: string | null = null;
+  let authority: string | null = null;
   let first = 0;
-  for (; first < fields.length && (fields[first] as string).startsWith(':'); first += 2) {
-    const name = fields[first] as string;
-    if (pseudo.has(name)) return 'reset';
-    pseudo.set(name, fields[first + 1] as string);
+  for (; first < fields.length && (fields[first] as string).charCodeAt(0) === COLON; first += 2) {
+    const value = fields[first + 1] as string;
+    const name = fields[first];
+    if (name === ':method' && method === null) method = value;
+    else if (name === ':scheme' && scheme === null) scheme = value;
+    else if (name === ':path' && path === null) path = value;
+    else if (name === ':authority' && authority === null) authority = value;
+    // One that nobody knows, or twice the same.
+    else return 'reset';
   }
-  const [method, scheme, path, authority] = [':method', ':scheme', ':path', ':authority'].map((name) => pseudo.get(name));
-  const known = [method, scheme, path, authority].filter((value) => value !== undefined).length;
-  if (known !== pseudo.size || method === undefined || !METHOD.test(method)) return 'reset';
+  if (method === null || !METHOD.test(method)) return 'reset';
   if (method === 'CONNECT') {
-    if (scheme !== undefined || path !== undefined || authority === undefined) return 'reset';
-  } else if (scheme === undefined || !SCHEME.test(scheme) || path === undefined) return 'reset';
+    if (scheme !== null || path !== null || authority === null) return 'reset';
+  } else if (scheme === null || !SCHEME.test(scheme) || path === null) return 'reset';
   else if (!PATH.test(path) && (path !== '*' || method !== 'OPTIONS')) return 'reset';
-  if (authority !== undefined && !AUTHORITY.test(authority)) return 'reset';
+  if (authority !== null && !AUTHORITY.test(authority)) return 'reset';
   return judgeRegular(fields, first);
 }
 

@@ -8,7 +8,7 @@ export function canRespond(status: number, fields: Fields): boolean {
 
 /** With the status in front, as a frame says it, and a `date` where a final response has none (RFC 9110 section 6.6.1). */
 export function responseFields(status: number, fields: Fields, isFinal: boolean): Fields {
-  const said = [':status', String(status), ...fields];
+  const said = [':status', String(status)].concat(fields);
   if (isFinal && !hasDate(fields)) said.push('date', dateValue());
   return said;
 }

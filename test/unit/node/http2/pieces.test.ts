@@ -4,8 +4,8 @@ import { Pieces } from '../../../../src/node/http2/pieces.ts';
 
 describe('pieces that wait', () => {
   test('are few, however small they came', () => {
-    const pieces = new Pieces();
-    for (let i = 0; i < 65_535; i++) pieces.push(Buffer.from([i & 255]));
+    let pieces = Pieces.NONE;
+    for (let i = 0; i < 65_535; i++) pieces = pieces.with(Buffer.from([i & 255]));
     expect([pieces.bytes, pieces.count]).toEqual([65_535, 16]);
   });
 
@@ -17,7 +17,7 @@ describe('pieces that wait', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const pieces = new Pieces();
+        let pieces = Pieces.NONE;
         let [next, bytes] = [0, 0];
         const taken: Buffer[] = [];
         const take = (piece: Buffer | undefined): void => {
@@ -27,7 +27,7 @@ describe('pieces that wait', () => {
         for (const what of steps) {
           if (what === 'shift') take(pieces.shift());
           else if ('push' in what) {
-            pieces.push(Buffer.from(Array.from({ length: what.push }, () => next++ % 251)));
+            pieces = pieces.with(Buffer.from(Array.from({ length: what.push }, () => next++ % 251)));
             bytes += what.push;
           } else {
             take(pieces.first?.subarray(0, what.drop));
@@ -38,6 +38,7 @@ describe('pieces that wait', () => {
         for (let piece = pieces.shift(); piece !== undefined; piece = pieces.shift()) take(piece);
         const expected = Buffer.from(Array.from({ length: next }, (_, at) => at % 251));
         expect([Buffer.concat(taken).equals(expected), bytes, pieces.count]).toEqual([true, 0, 0]);
+        expect([Pieces.NONE.bytes, Pieces.NONE.count]).toEqual([0, 0]);
       }),
       { numRuns: 200 },
     );
