@@ -64,6 +64,11 @@ export class Body implements RequestBody {
     return this.#trailers !== null;
   }
 
+  /** Of a body that was taken without its framing, once it is complete: names and values. */
+  get trailers(): readonly string[] {
+    return this.#trailers?.fields(this.#message) ?? [];
+  }
+
   /** What the application says in its trailers about its limit; null: nothing. */
   get said(): string | null {
     return this.#trailers?.said ?? null;

@@ -11,7 +11,7 @@ import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.t
 import type { ForwardedFrom } from './head/forwarding.ts';
 import type { HttpVisit } from './http-visit.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
-import { errorResponse } from './own-responses.ts';
+import { errorResponse, type OwnResponse } from './own-responses.ts';
 import { firstLookMs, ReadingPace } from './pace.ts';
 
 /** What a connection needs from its node. */
@@ -46,6 +46,7 @@ const END_IDLE_MS = 500;
 type State = 'head' | 'exchange' | 'tunnel' | 'linger' | 'closed';
 
 const EMPTY = Buffer.alloc(0);
+const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** One client's connection: cuts its bytes into requests, one exchange after the other, and notices when the client goes. */
 export class ClientConnection extends ClientSocket implements ExchangeClient, FailureDomain {
@@ -106,6 +107,17 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
     this.#waitForReader();
     return false;
   }
+
+  say({ text }: OwnResponse): void {
+    this.write(text);
+  }
+
+  sayContinue(): void {
+    this.write(CONTINUE);
+  }
+
+  /** They are bytes in front of the body. */
+  readonly heads = null;
 
   /** What a TLS socket reads at a time is not bounded by what there is room for. */
   get readsInBulk(): boolean {
@@ -349,7 +361,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
 
   #refuse(error: PullproxyError): void {
     this.#service.turnedAway(error, this.#from);
-    this.#end(errorResponse(error, 'GET', false, false));
+    this.#end(errorResponse(error, 'GET', false, false).text);
   }
 
   #end(last: Buffer | null): void {

@@ -11,8 +11,9 @@ import type { RequestBody } from './body.ts';
 import type { TextHead } from './head/request-head.ts';
 import { withFields } from './head/time-limit.ts';
 import { HttpVisit, type HttpVisitEvents } from './http-visit.ts';
+import type { OwnResponse } from './own-responses.ts';
 import { RequestBytes } from './request-bytes.ts';
-import { ApplicationResponse } from './response.ts';
+import { ApplicationResponse, type HeadListener } from './response.ts';
 
 /** The exchange's calls to the node. */
 export interface ExchangeEvents extends HttpVisitEvents {
@@ -32,13 +33,17 @@ export interface ExchangeClient extends TunnelClient {
   readonly unreadBytes: number;
   /** How much comes at a time can't be bounded: it is not read while there is no instance. */
   readonly readsInBulk: boolean;
+  say(response: OwnResponse): void;
+  /** A 100 (Continue). */
+  sayContinue(): void;
+  /** Is told the heads of responses, and then gets their content; null: it gets both as HTTP/1.1 writes them. */
+  readonly heads: HeadListener | null;
   /** From now on all bytes belong to the tunnel. */
   enter(tunnel: Tunnel): void;
 }
 
 /** Body bytes that are read before a slot is there. */
 const HELD_BODY_BYTES_MAX = 16_384;
-const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** One request and its response: between a client's connection and a stream of the instance that serves it. */
 export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements StreamHandler {
@@ -142,11 +147,11 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   // ── the visit ──
 
   protected override collects(saysContinue: boolean): void {
-    if (saysContinue) this.#client.write(CONTINUE);
+    if (saysContinue) this.#client.sayContinue();
   }
 
   protected override begin(lender: Lender): void {
-    this.#response = new ApplicationResponse(this.head);
+    this.#response = new ApplicationResponse(this.head, this.#client.heads);
     this.#response.continueSaid = this.saidContinue;
     if (this.cold) this.#response.addedLines = () => this.addedLines + this.#tellColdStart(lender);
     else if (this.addedLines !== '') this.#response.addedLines = () => this.addedLines;
@@ -161,8 +166,8 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     return this.head.keepAlive && this.requestComplete && !this.events.draining;
   }
 
-  protected override say(response: Buffer): void {
-    this.#client.write(response);
+  protected override say(response: OwnResponse): void {
+    this.#client.say(response);
     this.#client.finished(this.keepsClient);
   }
 

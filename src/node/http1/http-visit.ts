@@ -7,7 +7,7 @@ import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
 import type { RequestHead } from './head/request-head.ts';
 import { NO_LIMITS, timeLeft, timeLimitsOf } from './head/time-limit.ts';
-import { errorResponse, grpcDeadlineExceeded } from './own-responses.ts';
+import { errorResponse, grpcDeadlineExceeded, type OwnResponse } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
 
@@ -51,7 +51,7 @@ export abstract class HttpVisit<
   /** The client may ask again on its connection after a response of pullproxy's own. */
   protected abstract get keepsClient(): boolean;
   /** Says one of pullproxy's own responses, the last word of this visit. */
-  protected abstract say(response: Buffer): void;
+  protected abstract say(response: OwnResponse): void;
   /** Its body is collected from now on. `saysContinue`: the client waits for a 100 (Continue). */
   protected abstract collects(saysContinue: boolean): void;
 
@@ -161,7 +161,7 @@ export abstract class HttpVisit<
       : errorResponse(error, this.head.method, this.keepsClient, this.head.http10, this.addedLines);
     this.answered(error.kind.status);
     this.responded();
-    this.failed(error.code, response.length);
+    this.failed(error.code, response.text.length);
     this.say(response);
   }
 

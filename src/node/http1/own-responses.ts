@@ -3,24 +3,41 @@ import type { PullproxyError } from '../../errors.ts';
 import { dateLine } from './head/date.ts';
 import { WAITING_PAGE } from './waiting-page.ts';
 
-/** The responses that pullproxy gives itself, with `Proxy-Status` (RFC 9209). `lines`: more headers, each with its CRLF. */
-export function errorResponse(error: PullproxyError, method: string, keepAlive: boolean, http10: boolean, lines = ''): Buffer {
+/** A response that pullproxy gives itself, with `Proxy-Status` (RFC 9209). */
+export interface OwnResponse {
+  readonly status: number;
+  /** Its header, but for what belongs to a connection of HTTP/1.1: each line with its CRLF. */
+  readonly lines: string;
+  readonly body: string;
+  /** All of it in HTTP/1.1. */
+  readonly text: Buffer;
+}
+
+/** Header lines, each with its CRLF, as names in lower case and values. */
+export function fieldsOf(lines: string): string[] {
+  const each = lines.split('\r\n').filter((line) => line !== '');
+  return each.flatMap((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]);
+}
+
+/** `more`: more headers, each with its CRLF. */
+export function errorResponse(error: PullproxyError, method: string, keepAlive: boolean, http10: boolean, more = ''): OwnResponse {
   const { status, proxyStatus, details, retryAfter } = error.kind;
   const isPage = error.code === 'waiting_page';
   const body = isPage ? WAITING_PAGE : `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n${dateLine()}`;
-  head += `Content-Type: text/${isPage ? 'html' : 'plain'}; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
-  head += `Proxy-Status: pullproxy; error=${proxyStatus}${details === undefined ? '' : `; details=${details}`}\r\n`;
-  if (retryAfter !== undefined) head += `Retry-After: ${retryAfter}\r\n`;
-  if (error.location !== null) head += `Location: ${error.location}\r\n`;
-  head += lines;
-  if (!keepAlive) head += 'Connection: close\r\n';
-  else if (http10) head += 'Connection: keep-alive\r\n';
-  return Buffer.from(`${head}\r\n${method === 'HEAD' ? '' : body}`);
+  let lines = `${dateLine()}Content-Type: text/${isPage ? 'html' : 'plain'}; charset=utf-8\r\n`;
+  lines += `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
+  lines += `Proxy-Status: pullproxy; error=${proxyStatus}${details === undefined ? '' : `; details=${details}`}\r\n`;
+  if (retryAfter !== undefined) lines += `Retry-After: ${retryAfter}\r\n`;
+  if (error.location !== null) lines += `Location: ${error.location}\r\n`;
+  lines += more;
+  const connection = keepAlive ? (http10 ? 'Connection: keep-alive\r\n' : '') : 'Connection: close\r\n';
+  const start = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n`;
+  return { status, lines, body, text: Buffer.from(`${start}${lines}${connection}\r\n${method === 'HEAD' ? '' : body}`) };
 }
 
 /** A response of gRPC without messages: its status stands where trailers would (Trailers-Only). 4 is DEADLINE_EXCEEDED. */
-export function grpcDeadlineExceeded({ kind: { proxyStatus, details }, message }: PullproxyError, lines: string): Buffer {
+export function grpcDeadlineExceeded({ kind: { proxyStatus, details }, message }: PullproxyError, more: string): OwnResponse {
   const status = `grpc-status: 4\r\ngrpc-message: ${message}\r\nProxy-Status: pullproxy; error=${proxyStatus}; details=${details}\r\n`;
-  return Buffer.from(`HTTP/1.1 200 OK\r\n${dateLine()}content-type: application/grpc\r\n${status}${lines}Content-Length: 0\r\n\r\n`);
+  const lines = `${dateLine()}content-type: application/grpc\r\n${status}${more}Content-Length: 0\r\n`;
+  return { status: 200, lines, body: '', text: Buffer.from(`HTTP/1.1 200 OK\r\n${lines}\r\n`) };
 }

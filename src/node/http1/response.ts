@@ -4,6 +4,7 @@ import type { HeadLines } from './head/head-lines.ts';
 import { type Parser, parseHead } from './head/llhttp.ts';
 import type { RequestHead } from './head/request-head.ts';
 import { type ResponseHead, readResponseHead, rewriteResponseHead, withLineEnds } from './head/response-head.ts';
+import { fieldsOf } from './own-responses.ts';
 
 const RESPONSE_HEAD_BYTES_MAX = 65_536;
 /** Head and first body bytes leave in one write up to this size. */
@@ -20,6 +21,13 @@ export interface Taken {
 
 const NOTHING: Taken = { bytes: null, rest: null };
 
+/** A client that is told heads as fields, each in lower case: it frames the content itself. */
+export interface HeadListener {
+  inform(status: number, fields: readonly string[]): void;
+  /** `ends`: there is no content. `trailers`: asked for behind it. */
+  respond(status: number, fields: readonly string[], ends: boolean, trailers: () => readonly string[]): void;
+}
+
 /** The application's response to one request: interim responses, head, body, in the bytes that came. */
 export class ApplicationResponse {
   state: 'head' | 'body' | 'complete' | 'tunnel' = 'head';
@@ -33,6 +41,8 @@ export class ApplicationResponse {
   /** Further header lines, asked for when the head is there. */
   addedLines: (() => string) | null = null;
   readonly #request: RequestHead;
+  readonly #heads: HeadListener | null;
+  #trailers: readonly string[] = [];
   #partial: Buffer = EMPTY;
   #head: ResponseHead | null = null;
   #body: Body | null = null;
@@ -40,8 +50,10 @@ export class ApplicationResponse {
   /** HTTP/1.0 does not know chunks: its client gets their content, and the end of the connection as the end. */
   #unchunks = false;
 
-  constructor(request: RequestHead) {
+  /** `heads`: is told the head; the bytes are then those of the content. */
+  constructor(request: RequestHead, heads: HeadListener | null = null) {
     this.#request = request;
+    this.#heads = heads;
   }
 
   /** What was taken last is used again with what follows it. */
@@ -96,7 +108,7 @@ export class ApplicationResponse {
     this.status = head.status;
     const body = new Body(head.framing, head.contentLength, parser);
     this.#body = body;
-    this.#unchunks = this.#request.http10 && head.framing === 'chunked';
+    this.#unchunks = (this.#request.http10 || this.#heads !== null) && head.framing === 'chunked';
     this.#closes = closing || this.#unchunks || head.framing === 'until-close';
     return this.#begin(parser, parsed.bytes, head, body);
   }
@@ -123,6 +135,10 @@ export class ApplicationResponse {
     // An HTTP/1.0 client does not know interim responses (RFC 9110 section 15.2).
     if (this.#request.http10 || (status === 100 && this.continueSaid)) return { bytes: null, rest };
     this.interim = true;
+    if (this.#heads !== null) {
+      this.#heads.inform(status, lines.fields());
+      return { bytes: null, rest };
+    }
     return { bytes: rewriteResponseHead(lines, headBytes, start, '', 0), rest };
   }
 
@@ -130,6 +146,7 @@ export class ApplicationResponse {
   #begin(parser: Parser, headBytes: number, { start, dated }: ResponseHead, body: Body): Taken | null {
     const { bytes } = parser.lines;
     this.state = this.status === 101 ? 'tunnel' : body.complete ? 'complete' : 'body';
+    if (this.#heads !== null) return this.#tell(this.#heads, parser, headBytes, body);
     const connection = this.#connectionHeader() + (dated || this.status < 200 ? '' : dateLine()) + (this.addedLines?.() ?? '');
     const restBytes = bytes.length - headBytes;
     const joins = restBytes > 0 && restBytes <= JOIN_BYTES_MAX && this.state === 'body' && !this.#unchunks;
@@ -143,6 +160,20 @@ export class ApplicationResponse {
     const rest = taken === restBytes ? null : bytes.subarray(headBytes + taken);
     if (!body.hasTrailers) return { bytes: taken === joinedBytes ? head : head.subarray(0, head.length - joinedBytes + taken), rest };
     return { bytes: Buffer.concat([head.subarray(0, head.length - joinedBytes), body.passable(bytes.subarray(headBytes), taken)]), rest };
+  }
+
+  #tell(heads: HeadListener, parser: Parser, headBytes: number, body: Body): Taken | null {
+    const { bytes } = parser.lines;
+    const rest = bytes.length === headBytes ? null : bytes.subarray(headBytes);
+    const fields = [...parser.lines.fields(), ...fieldsOf(this.addedLines?.() ?? '')];
+    parser.headRead(body.isCounted);
+    const ends = body.complete;
+    // First: what came with the head may show that it is none.
+    const taken = rest === null || this.state !== 'body' ? { bytes: null, rest } : this.#takeBody(rest);
+    if (taken === null) return null;
+    this.started = true;
+    heads.respond(this.status, fields, ends, () => this.#trailers);
+    return taken;
   }
 
   #connectionHeader(): string {
@@ -159,7 +190,10 @@ export class ApplicationResponse {
     if (taken < 0) return null;
     if (body.complete) this.state = 'complete';
     const rest = taken === chunk.length ? null : chunk.subarray(taken);
-    if (contents !== null) return { bytes: contents.length === 0 ? null : Buffer.concat(contents), rest };
+    if (contents !== null) {
+      if (body.complete) this.#trailers = body.trailers;
+      return { bytes: contents.length > 1 ? Buffer.concat(contents) : (contents[0] ?? null), rest };
+    }
     const passes = body.passable(chunk, taken);
     return { bytes: passes.length === 0 ? null : passes, rest };
   }

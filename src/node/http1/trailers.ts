@@ -82,22 +82,32 @@ export class TrailerSection {
     return true;
   }
 
-  /** The fields that may go on, with the empty line that ends the message. */
+  /** The lines of fields that may go on, with the empty line that ends the message. */
   allowed(message: 'request' | 'response'): Buffer {
-    let out = '';
+    const lines = this.#allowed(message).map(({ line }) => `${line}\r\n`);
+    return Buffer.from(`${lines.join('')}\r\n`, 'latin1');
+  }
+
+  /** Names, in lower case, and values of the fields that may go on. */
+  fields(message: 'request' | 'response'): string[] {
+    return this.#allowed(message).flatMap(({ name, line }) => [name, line.slice(name.length + 1).trim()]);
+  }
+
+  #allowed(message: 'request' | 'response'): { name: string; line: string }[] {
+    const allowed: { name: string; line: string }[] = [];
     // A line that begins with a blank continues the field before it (obs-fold, RFC 9112 section 5.2).
-    const fields = Buffer.concat(this.#pieces)
+    const lines = Buffer.concat(this.#pieces)
       .toString('latin1')
       .replace(/\r\n[ \t]+/g, ' ')
       .split('\r\n');
-    for (const field of fields) {
-      const colon = field.indexOf(':');
+    for (const line of lines) {
+      const colon = line.indexOf(':');
       if (colon < 1) continue;
-      const name = field.slice(0, colon).toLowerCase();
-      if (name === CONCURRENCY_FIELD) this.#say(field.slice(colon + 1).trim());
-      if (!isForbiddenTrailer(name, message)) out += `${field}\r\n`;
+      const name = line.slice(0, colon).toLowerCase();
+      if (name === CONCURRENCY_FIELD) this.#say(line.slice(colon + 1).trim());
+      if (!isForbiddenTrailer(name, message)) allowed.push({ name, line });
     }
-    return Buffer.from(`${out}\r\n`, 'latin1');
+    return allowed;
   }
 
   #say(value: string): void {

@@ -3,7 +3,7 @@ import { caught, type FailureDomain, guardEach } from '../../boundary.ts';
 import { type BodyRate, ReadingPace } from '../http1/pace.ts';
 import { type Fields, fitsBlock, NO_FIELDS } from './fields.ts';
 import { Pieces } from './pieces.ts';
-import { canRespond, responseFields } from './response-fields.ts';
+import { canRespond, hasNoContent, responseFields } from './response-fields.ts';
 import type { StreamOwner } from './stream-owner.ts';
 import type { UploadWindow } from './upload-windows.ts';
 import type { StreamWire, WireStream } from './wire.ts';
@@ -229,16 +229,17 @@ export class ClientStream implements WireStream, FailureDomain {
     this.#wire.sendHeaders(this.id, responseFields(status, fields, false), false);
   }
 
-  /** The head of the response. `ends`: it is the whole of it. `trailers`: asked for after the body. */
-  respond(status: number, fields: Fields, ends: boolean, trailers: (() => Fields) | null = null): void {
+  /** The head of the response. `hasEnded`: it is the whole of it. `trailers`: asked for after the body. */
+  respond(status: number, fields: Fields, hasEnded: boolean, trailers: (() => Fields) | null = null): void {
     if (this.#isOver || this.hasResponded) return;
     if (!canRespond(status, fields)) {
       this.breakOff();
       return;
     }
+    const ends = hasEnded || hasNoContent(status);
+    this.#wire.sendHeaders(this.id, responseFields(status, fields, true), ends);
     this.#responseState = 'body';
     this.#responseTrailers = trailers;
-    this.#wire.sendHeaders(this.id, responseFields(status, fields, true), ends);
     if (ends) this.#responseEnded();
   }
 

@@ -2,17 +2,17 @@ import { constants } from 'node:http2';
 import { Flag } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { HttpVisit, type HttpVisitEvents } from '../http1/http-visit.ts';
+import type { OwnResponse } from '../http1/own-responses.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { Lender } from '../matching/slots.ts';
 import { causeOf } from '../visits/retry-policy.ts';
 import { ApplicationSession, type SessionOwner } from './application-session.ts';
 import type { ApplicationStream, ApplicationStreamOwner } from './application-stream.ts';
 import type { ClientStream } from './client-stream.ts';
-import { type Fields, NO_FIELDS, only, passesInResponse, passesInTrailers } from './fields.ts';
+import { type Fields, NO_FIELDS, only, passesInTrailers } from './fields.ts';
 import { wireLimits } from './http2-limits.ts';
 import type { FieldsHead } from './request-head.ts';
-import { canRespond } from './response-fields.ts';
-import { ResponseWriter } from './response-writer.ts';
+import { canRespond, sayOwn } from './response-fields.ts';
 import type { StreamOwner } from './stream-owner.ts';
 
 /** A longer body is not kept for another attempt. */
@@ -94,8 +94,8 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
 
   protected override readonly keepsClient = true;
 
-  protected override say(response: Buffer): void {
-    new ResponseWriter(this.#client, this.head.method).write(response);
+  protected override say(response: OwnResponse): void {
+    sayOwn(this.#client, response);
     if (!this.#requestEnded) this.#client.stopBody();
     this.#client.resume();
   }
@@ -204,7 +204,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
   // ── the application's side ──
 
   informed(status: number, fields: Fields): void {
-    if (status !== 100 || !this.saidContinue) this.#client.inform(status, only(fields, passesInResponse));
+    if (status !== 100 || !this.saidContinue) this.#client.inform(status, fields);
   }
 
   requestDrained(): void {
@@ -212,8 +212,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.pace?.resume(performance.now());
   }
 
-  responseHead(status: number, said: Fields, ends: boolean): void {
-    const fields = only(said, passesInResponse);
+  responseHead(status: number, fields: Fields, ends: boolean): void {
     if (this.state !== 'open') return;
     if (!canRespond(status, fields)) {
       this.#failed('application_bad_answer');
@@ -222,11 +221,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.pace = null;
     this.began(status, ends ? judgedStatus(status, fields) : status);
     this.answered(status);
-    // It has no body by its meaning, and Node sends none (RFC 9110 section 15.3.6).
-    const bodiless = status === 205;
-    const passed = bodiless ? only(fields, (name) => name !== 'content-length') : fields;
-    const isWhole = ends || bodiless;
-    this.#client.respond(status, passed, isWhole, isWhole ? null : () => this.#trailers);
+    this.#client.respond(status, fields, ends, ends ? null : () => this.#trailers);
     this.#request?.read();
   }
 

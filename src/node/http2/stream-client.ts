@@ -2,13 +2,13 @@ import { PullproxyError } from '../../errors.ts';
 import type { HttpService } from '../http1/connection.ts';
 import { Exchange, type ExchangeClient } from '../http1/exchange.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
-import { errorResponse } from '../http1/own-responses.ts';
+import { errorResponse, type OwnResponse } from '../http1/own-responses.ts';
 import { TRAILER_BYTES_MAX } from '../http1/trailers.ts';
 import type { ClientStream } from './client-stream.ts';
 import { Http2Exchange } from './exchange.ts';
-import type { Fields } from './fields.ts';
+import { type Fields, NO_FIELDS } from './fields.ts';
 import { type Http2Request, readHttp2Request } from './request-head.ts';
-import { ResponseWriter } from './response-writer.ts';
+import { sayOwn } from './response-fields.ts';
 import { StreamBody } from './stream-body.ts';
 import type { StreamOwner } from './stream-owner.ts';
 import type { WindowBudget } from './upload-windows.ts';
@@ -22,7 +22,6 @@ export interface Http2Service extends HttpService {
 export class StreamClient implements ExchangeClient, StreamOwner {
   readonly #stream: ClientStream;
   readonly #service: Http2Service;
-  #writer: ResponseWriter | null = null;
   #exchange: Exchange | null = null;
   /** Instead of an exchange, where the application speaks HTTP/2. */
   #http2Exchange: Http2Exchange | null = null;
@@ -95,8 +94,19 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   readonly hasUnsent = true;
 
   write(bytes: Buffer): boolean {
-    this.#writer ??= new ResponseWriter(this.#stream, this.#stream.method);
-    return this.#writer.write(bytes);
+    return this.#stream.write(bytes);
+  }
+
+  say(response: OwnResponse): void {
+    sayOwn(this.#stream, response);
+  }
+
+  sayContinue(): void {
+    this.#stream.inform(100, NO_FIELDS);
+  }
+
+  get heads(): ClientStream {
+    return this.#stream;
   }
 
   /** A client sends as much as the stream's window allows. */
@@ -107,7 +117,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   }
 
   end(): void {
-    this.#writer?.end();
+    this.#stream.end();
   }
 
   pause(): void {
@@ -127,7 +137,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   finished(): void {
     const complete = this.#exchange?.requestComplete ?? true;
     this.#exchange = null;
-    this.#writer?.end();
+    this.#stream.end();
     if (!complete) this.#stream.stopBody();
     this.#stream.resume();
   }
@@ -170,7 +180,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
   /** Instead of `begin`: no request is made of it. */
   refuse(error: PullproxyError, from: ForwardedFrom): void {
     this.#service.turnedAway(error, from);
-    this.write(errorResponse(error, 'GET', true, false));
+    sayOwn(this.#stream, errorResponse(error, this.#stream.method, true, false));
     this.#stream.stopBody();
     this.#stream.resume();
   }

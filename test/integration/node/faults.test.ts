@@ -16,7 +16,6 @@ import { RequestBytes } from '../../../src/node/http1/request-bytes.ts';
 import { ApplicationResponse } from '../../../src/node/http1/response.ts';
 import { ClientStream } from '../../../src/node/http2/client-stream.ts';
 import { Outlet } from '../../../src/node/http2/outlet.ts';
-import { ResponseWriter } from '../../../src/node/http2/response-writer.ts';
 import { StreamClient } from '../../../src/node/http2/stream-client.ts';
 import { AddressLimit } from '../../../src/node/listeners/address-limit.ts';
 import { Dispatcher } from '../../../src/node/matching/dispatch.ts';
@@ -198,7 +197,7 @@ describe('HTTP/2', () => {
 
   test.each([
     ['a stream begins', () => faultOnce(StreamClient.prototype, 'begin')],
-    ['the answer is written', () => faultOnce(ResponseWriter.prototype, 'write')],
+    ['the answer is written', () => faultOnce(StreamClient.prototype, 'write')],
     ['its answer is said in HTTP/2', () => faultOnce(ClientStream.prototype, 'respond')],
     ['its head becomes a frame', () => faultOnce(Outlet.prototype, 'headers')],
     ['its body becomes a frame', () => faultOnce(Outlet.prototype, 'data')],

@@ -158,6 +158,15 @@ export class HeadLines implements FieldLines {
 
   // ── the head that goes on ──
 
+  /** As names and values. What is folded into several lines is one. */
+  fields(): string[] {
+    const fields: string[] = [];
+    for (let i = 0; i < this.count; i++) {
+      if (this.#place(i, REMOVED) === 0) fields.push(this.name(i), this.value(i).replace(/[\r\n\0]+/g, ' '));
+    }
+    return fields;
+  }
+
   /** Where the header lines begin. */
   startOf(headBytes: number): number {
     return this.count === 0 ? headBytes - 2 : this.#place(0, 0);

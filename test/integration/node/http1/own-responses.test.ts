@@ -12,7 +12,7 @@ const GET = 'GET / HTTP/1.1\r\nHost: app.test\r\n\r\n';
 
 test('each of them says what went wrong, for people and for programs', () => {
   const said = (Object.keys(ERRORS) as ErrorCode[]).map((code) => {
-    const text = errorResponse(new PullproxyError(code), 'GET', true, false).toString();
+    const text = errorResponse(new PullproxyError(code), 'GET', true, false).text.toString();
     return [code, /^HTTP\/1\.1 (\d+)/.exec(text)?.[1], /^Proxy-Status: (.*)\r$/m.exec(text)?.[1], /^Retry-After: (\d+)\r$/m.test(text)];
   });
   expect(said).toEqual(
