@@ -58,7 +58,7 @@ describe('the dashboard', () => {
       '#routes',
       /app\.example\.com .*0 active 5 of 5 slots free 1 instance of at most 4 .*newest \d+\.\d+\.\d+ .*0 \/ 5/,
     );
-    expect(await page.locator('#charts canvas').count()).toBe(4);
+    expect(await page.locator('#charts canvas').count()).toBe(8);
     await saysEventually(page, '#jobs', /done app\.example\.com/);
     expectCalm(opened, nodes.b);
     const loaded = opened.requests.filter((url) => !url.includes('/api/'));
@@ -77,7 +77,26 @@ describe('the dashboard', () => {
     const { routes } = await state(nodes.a, TOKEN);
     const newestFirst = routes.find(({ name }) => name === APP)?.instances.toSorted((x, y) => y.seq - x.seq);
     expect(await routeCard(page, APP).locator('td:first-child code').allInnerTexts()).toEqual(newestFirst?.map(({ id }) => id));
-    await saysEventually(page, '#charts', /Time held 50 % \d.* 99 % \d/);
+    // Nodes write what they count every ten seconds.
+    await saysEventually(page, '#charts', /Response time 50 % \d.* 99 % \d.* Time held 50 % \d.* 99 % \d/, 40_000);
+    await page.close();
+  });
+
+  test('charts have the last hour of the cluster, also on a page that was opened just now, and of each route', async () => {
+    const { page } = await signedIn(`${nodes.b.admin}/#route=${APP}`);
+    await saysEventually(page, '#place', new RegExp(`route ${APP}`));
+    // What was asked for in the tests before this page was opened.
+    await saysEventually(page, '#charts', /Requests a second all \d.* Slots busy \d\S* all [1-9]/, 40_000);
+    await eventually(
+      'the crowd is in the history',
+      async () => {
+        const headers = { authorization: `Bearer ${TOKEN}` };
+        const response = await fetch(`${nodes.b.admin}/api/v1/history?route=${APP}`, { headers });
+        const { points } = (await response.json()) as { points: { responses: Record<string, number> }[] };
+        return points.reduce((sum, { responses }) => sum + (responses['2xx'] ?? 0), 0) >= 60;
+      },
+      40_000,
+    );
     await page.close();
   });
 

@@ -1,34 +1,62 @@
-/** Charts of the last minutes: a point with each state that came since the page was opened. */
+/** Charts of the last hour: a point for each half minute, from the cluster. */
+import { call } from './calls.js';
 import { byId, h, show } from './dom.js';
 import { brief, clock, number } from './words.js';
 
 /** The script that the page loads before this one. */
 const { uPlot } = /** @type {any} */ (window);
 
-const POINTS_MAX = 300;
-/** So few minutes are shown at least, in s: one that begins with the page's opening would race. */
-const SPAN_MIN = 60;
+/** They show an hour, in s. */
+const SPAN = 3_600;
+/** Nodes write what they count every ten seconds. */
+const EVERY_MS = 5_000;
 
 const whole = (value) => (value === null ? '–' : number(value));
+const rate = (value) => (value === null ? '–' : value < 10 ? String(Math.round(value * 100) / 100) : number(Math.round(value)));
 const wait = (value) => (value === null ? 'none' : brief(value));
-const sum = (routes, read) => routes.reduce((total, route) => total + read(route), 0);
+const perSecond = (count, { ms }) => (ms === 0 ? 0 : (1000 * count) / ms);
 
-/** @type {{ id: string, title: string, say: (value: number | null) => string, logarithmic?: boolean, series: { name: string, color: string, filled?: boolean, dashed?: boolean, read: (state: any) => number | null }[] }[]} */
+/** @type {{ id: string, title: string, say: (value: number | null) => string, logarithmic?: boolean, series: { name: string, color: string, filled?: boolean, dashed?: boolean, read: (point: any) => number | null }[] }[]} */
 const CHARTS = [
   {
-    id: 'held',
-    title: 'Clients held',
-    say: whole,
-    series: [{ name: 'held', color: '--waiting', filled: true, read: ({ routes }) => sum(routes, ({ held }) => held) }],
+    id: 'requests',
+    title: 'Requests a second',
+    say: rate,
+    series: [{ name: 'all', color: '--accent', filled: true, read: (point) => point.perSecond }],
+  },
+  {
+    id: 'errors',
+    title: 'Errors a second',
+    say: rate,
+    series: [
+      { name: '5xx', color: '--bad', filled: true, read: (point) => perSecond(point.responses['5xx'], point) },
+      { name: '4xx', color: '--waiting', read: (point) => perSecond(point.responses['4xx'], point) },
+    ],
+  },
+  {
+    id: 'times',
+    title: 'Response time',
+    say: wait,
+    logarithmic: true,
+    series: [
+      { name: '50 %', color: '--good', read: (point) => point.p50Ms },
+      { name: '99 %', color: '--waiting', read: (point) => point.p99Ms },
+    ],
   },
   {
     id: 'active',
     title: 'Slots',
     say: whole,
     series: [
-      { name: 'busy', color: '--accent', filled: true, read: ({ routes }) => sum(routes, ({ active }) => active) },
-      { name: 'all', color: '--quiet', dashed: true, read: ({ routes }) => sum(routes, ({ slots }) => slots) },
+      { name: 'busy', color: '--accent', filled: true, read: (point) => point.active },
+      { name: 'all', color: '--quiet', dashed: true, read: (point) => point.slots },
     ],
+  },
+  {
+    id: 'held',
+    title: 'Clients held',
+    say: whole,
+    series: [{ name: 'held', color: '--waiting', filled: true, read: (point) => point.held }],
   },
   {
     id: 'waits',
@@ -36,32 +64,71 @@ const CHARTS = [
     say: wait,
     logarithmic: true,
     series: [
-      { name: '50 %', color: '--good', read: ({ waits }) => waits.holds.p50Ms },
-      { name: '99 %', color: '--waiting', read: ({ waits }) => waits.holds.p99Ms },
+      { name: '50 %', color: '--good', read: (point) => point.holdP50Ms },
+      { name: '99 %', color: '--waiting', read: (point) => point.holdP99Ms },
     ],
   },
   {
     id: 'cold-starts',
     title: 'Cold starts',
+    say: whole,
+    series: [{ name: 'clients', color: '--waiting', filled: true, read: (point) => point.coldStarts }],
+  },
+  {
+    id: 'cold-start-times',
+    title: 'Time of cold starts',
     say: wait,
     logarithmic: true,
     series: [
-      { name: '50 %', color: '--good', read: ({ waits }) => waits.coldStarts.p50Ms },
-      { name: '99 %', color: '--waiting', read: ({ waits }) => waits.coldStarts.p99Ms },
+      { name: '50 %', color: '--good', read: (point) => point.coldStartP50Ms },
+      { name: '99 %', color: '--waiting', read: (point) => point.coldStartP99Ms },
     ],
   },
 ];
 
-const times = [];
-const columns = new Map(CHARTS.flatMap(({ series }) => series).map((one) => [one, []]));
+let times = [];
+let columns = new Map(CHARTS.flatMap(({ series }) => series).map((one) => [one, []]));
 let plots = null;
 /** The point that the pointer is at. */
 let at = null;
+/** The route whose history is shown or asked for; null: all. */
+let shown = null;
+let asked = 0;
 
-export function chart(state) {
-  times.push(state.at / 1000);
-  for (const [one, values] of columns) values.push(one.read(state));
-  if (times.length > POINTS_MAX) for (const values of [times, ...columns.values()]) values.shift();
+/** Shows the last hour of a route, or of all (null), as the cluster has it: at once, and then every few seconds. */
+export function chart(route) {
+  const now = performance.now();
+  if (route === shown && plots !== null && now - asked < EVERY_MS) return;
+  if (route !== shown || plots === null) fill({ bucketMs: 30_000, now: Date.now(), points: [], route });
+  shown = route;
+  asked = now;
+  void read(route);
+}
+
+async function read(route) {
+  try {
+    const history = await call('GET', `api/v1/history${route === null ? '' : `?route=${encodeURIComponent(route)}`}`);
+    if (history !== null && route === shown) fill(history);
+  } catch {
+    // While Redis is away the last one stays.
+  }
+}
+
+/** A bucket that no node has written: nobody was there. At a route nothing happened. */
+function fill({ bucketMs, now, points, route }) {
+  const empty = route === null ? null : 0;
+  const known = new Map(points.map((point) => [point.at, point]));
+  const last = Math.floor(now / bucketMs) * bucketMs;
+  const count = (SPAN * 1000) / bucketMs;
+  const moments = Array.from({ length: count }, (_, i) => last - (count - 1 - i) * bucketMs);
+  // The running bucket has nothing in its first seconds.
+  if (!known.has(last)) moments.pop();
+  times = moments.map((ms) => ms / 1000);
+  columns = new Map(
+    CHARTS.flatMap(({ series, logarithmic }) =>
+      series.map((one) => [one, moments.map((ms) => (known.has(ms) ? one.read(known.get(ms)) : logarithmic ? null : empty))]),
+    ),
+  );
   plots ??= build();
   for (const { plot, series } of plots) plot.setData([times, ...series.map((one) => columns.get(one))]);
   captions();
@@ -101,14 +168,14 @@ function options({ series, say, logarithmic = false }, room) {
     padding: [6, 16, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'pullproxy' }, points: { size: 5 } },
     scales: {
-      x: { range: (_, min, max) => [Math.min(min ?? 0, (max ?? 0) - SPAN_MIN), max ?? 0] },
+      x: { range: (_, __, max) => [(max ?? SPAN) - SPAN, max ?? SPAN] },
       y: logarithmic
         ? {
             distr: 3,
             range: (_, min, max) =>
               max === null || max === undefined ? [1, 1000] : [10 ** Math.floor(Math.log10(min)), 10 ** Math.ceil(Math.log10(max * 1.01))],
           }
-        : { range: (_, __, max) => [0, Math.max(4, (max ?? 0) * 1.08)] },
+        : { range: (_, __, max) => [0, Math.max(say === rate ? 0.2 : 4, (max ?? 0) * 1.08)] },
     },
     axes: [
       { ...axis, size: 22, space: 60, values: (_, splits, __, ___, stepSeconds) => splits.map((seconds) => moment(seconds, stepSeconds)) },
@@ -118,7 +185,9 @@ function options({ series, say, logarithmic = false }, room) {
         space: 26,
         // A logarithmic scale shows the decades only.
         ...(logarithmic ? { filter: decades, grid: { ...grid, filter: decades } } : {}),
-        incrs: logarithmic ? undefined : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000],
+        incrs: logarithmic
+          ? undefined
+          : [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000],
         values: (_, splits) => splits.map((value) => (value === null ? null : short(value, say))),
       },
     ],
@@ -173,7 +242,7 @@ function moment(seconds, stepSeconds) {
 
 /** Ticks of thousands take less room. */
 function short(value, say) {
-  return say === whole && value >= 10_000 ? `${value / 1000}k` : say(value);
+  return say !== wait && value >= 10_000 ? `${value / 1000}k` : say(value);
 }
 
 function size(room) {

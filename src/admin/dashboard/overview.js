@@ -29,7 +29,6 @@ window.addEventListener('hashchange', () => {
 follow({
   onState(state) {
     latest = state;
-    chart(state);
     draw();
   },
   onEvents: happened,
@@ -56,7 +55,9 @@ function draw() {
   const title = page === null ? 'pullproxy' : `${page.name} · pullproxy`;
   document.title = count === 0 ? title : `(${count}) ${title}`;
   show(byId('seen-by'), state.node === null ? '' : `seen by ${state.node}`);
-  for (const id of ['totals', 'charts', 'jobs-part']) byId(id).hidden = page !== null;
+  for (const id of ['totals', 'jobs-part']) byId(id).hidden = page !== null;
+  byId('charts').hidden = page?.kind === 'node';
+  if (page?.kind !== 'node') chart(page?.name ?? null);
   byId('nodes-part').hidden = page?.kind === 'route';
   byId('place').hidden = page === null;
   if (page === null) overview(state);
