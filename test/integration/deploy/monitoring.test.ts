@@ -2,12 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { ask } from '../../support/clients.ts';
-import { type ClusterNode, Ledger, SECRET, setRoute, startNode } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startProcess } from '../../support/processes.ts';
 import { readExpression, readSamples, type Sample, selects } from '../../support/promql.ts';
-import { type RedisServer, startRedis } from '../../support/redis.ts';
+import { startWatchedCluster, type WatchedCluster } from '../../support/watched-cluster.ts';
 
 interface Panel {
   readonly id: number;
@@ -48,59 +45,30 @@ const UP: Sample = { name: 'up', labels: TARGET };
 
 /** All of it; with no label that Prometheus adds. */
 let samples: readonly Sample[] = [];
-let redis: RedisServer;
-const ledger = new Ledger();
+let cluster: WatchedCluster;
 
-/** What a real cluster says that served, held, moved slots, started instances and failed to. */
 beforeAll(async () => {
-  redis = await startRedis();
-  await setRoute(redis.url, 'app.example.com', 'holdTimeout=60s', 'maxInstances=1');
-  await setRoute(redis.url, 'bad.example.com', 'holdTimeout=1s', 'maxInstances=1');
-  await setRoute(redis.url, 'slow.example.com', 'holdTimeout=500ms', 'startTimeout=200ms', 'maxInstances=1');
-  const accessLog = ['--access-log', '/dev/null'];
-  const nodes = await Promise.all(['a', 'b'].map((id) => startNode(redis.url, ['--id', id, ...accessLog])));
-  const [first, second] = nodes as [ClusterNode, ClusterNode];
-  const main = new URL('../../../src/cli/main.ts', import.meta.url).pathname;
-  const app = new URL('../../support/apps/counting-app.mjs', import.meta.url).pathname;
-  // Runs the linker for one route, in the background, and fails for the other.
-  const command = `[ {route} = bad.example.com ] && exit 7
-    [ {route} = slow.example.com ] && exit 0
-    PULLPROXY_START_ID=$START_ID nohup ${process.execPath} ${main} linker --proxy ${first.backend} --proxy ${second.backend} --route {route} \\
-      --concurrency 1 -- ${process.execPath} ${app} > /dev/null 2>&1 &`;
-  const environment = ['PULLPROXY_SECRET', ...Object.keys(ledger.env(10))].flatMap((name) => ['--command-env', name]);
-  const scaler = await startProcess(
-    ['scaler', '--redis', redis.url, '--admin', '127.0.0.1:0', '--allow-route-commands', ...environment, '--', 'sh', '-c', command],
-    { env: { PULLPROXY_SECRET: SECRET, ...ledger.env(10) } },
-  );
-  expect((await ask(first.url, { host: 'app.example.com' })).status).toBe(200);
-  // It has one slot: it has to move.
-  for (const node of [second, first, second]) expect((await ask(node.url, { host: 'app.example.com' })).status).toBe(200);
-  expect((await ask(first.url, { host: 'bad.example.com' })).status).toBe(503);
-  expect((await ask(first.url, { host: 'slow.example.com' })).status).toBe(503);
-  // One that nobody expects any more.
-  const late = ['linker', '--proxy', first.backend, '--route', 'app.example.com', '--concurrency', '1', '--', process.execPath, app];
-  const env = { PULLPROXY_SECRET: SECRET, PULLPROXY_START_ID: 'late', ...ledger.env(10) };
-  await startProcess(late, { env }).then(
-    ({ exit }) => exit,
-    () => undefined,
-  );
-  expect((await ask(first.url, { host: 'app.example.com', path: '/break' })).status).toBe(502);
+  cluster = await startWatchedCluster();
   const scrape = async (): Promise<void> => {
-    const texts = await Promise.all(
-      [first.admin, second.admin, `http://${scaler.ready.admin}`].map(async (at) => (await fetch(`${at}/metrics`)).text()),
-    );
+    const texts = await Promise.all(cluster.admins.map(async (at) => (await fetch(`http://${at}/metrics`)).text()));
     samples = texts.flatMap(readSamples);
   };
-  const isThere = (label: string, value: string): boolean => samples.some(({ labels }) => labels[label] === value);
-  await eventually('starts have ended in each way', async () => {
-    await scrape();
-    return isThere('result', 'failed') && ['linked', 'command_failed', 'not_linked', 'turned_away'].every((how) => isThere('outcome', how));
-  });
+  const missing = (label: string, values: readonly string[]): string[] =>
+    values.filter((value) => !samples.some(({ labels }) => labels[label] === value));
+  await eventually(
+    'starts have ended in each way',
+    async () => {
+      await scrape();
+      const left = [...missing('result', ['failed']), ...missing('outcome', ['linked', 'command_failed', 'not_linked', 'turned_away'])];
+      if (left.length > 0) throw new Error(`not yet: ${left}`);
+      return true;
+    },
+    30_000,
+  );
 });
 
 afterAll(async () => {
-  await redis?.stop();
-  ledger.remove();
+  await cluster?.stop();
 });
 
 /** What is wrong with an expression, in words. */

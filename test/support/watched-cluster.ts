@@ -1,0 +1,77 @@
+/** A cluster in which everything happens that metrics tell: it serves, holds, moves slots, starts instances and fails to. */
+import { ask } from './clients.ts';
+import { type ClusterNode, Ledger, SECRET, setRoute, startNode } from './cluster.ts';
+import { type Running, startProcess } from './processes.ts';
+import { type RedisServer, startRedis } from './redis.ts';
+
+const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+const APP = new URL('apps/counting-app.mjs', import.meta.url).pathname;
+
+export interface WatchedCluster {
+  readonly redis: RedisServer;
+  readonly nodes: readonly [ClusterNode, ClusterNode];
+  /** HOST:PORT of the admin ports of both nodes and of the scaler. */
+  readonly admins: readonly string[];
+  readonly scaler: Running;
+  /** Another one instead of it, at the same address. */
+  startScaler(): Promise<Running>;
+  stop(): Promise<void>;
+}
+
+/** Its routes: `app.example.com` works, the command of `bad.example.com` fails, nothing of `slow.example.com` links. */
+export async function startWatchedCluster(): Promise<WatchedCluster> {
+  const ledger = new Ledger();
+  const redis = await startRedis();
+  await setRoute(redis.url, 'app.example.com', 'holdTimeout=60s', 'maxInstances=1');
+  await setRoute(redis.url, 'bad.example.com', 'holdTimeout=1s', 'maxInstances=1');
+  await setRoute(redis.url, 'slow.example.com', 'holdTimeout=500ms', 'startTimeout=200ms', 'maxInstances=1');
+  const [first, second] = await Promise.all(
+    (['a', 'b'] as const).map((id) => startNode(redis.url, ['--id', id, '--access-log', '/dev/null'])),
+  );
+  if (first === undefined || second === undefined) throw new Error('no nodes');
+  // Runs the linker for one route, in the background, and fails for another.
+  const command = `[ {route} = bad.example.com ] && exit 7
+    [ {route} = slow.example.com ] && exit 0
+    PULLPROXY_START_ID=$START_ID nohup ${process.execPath} ${MAIN} linker --proxy ${first.backend} --proxy ${second.backend} --route {route} \\
+      --concurrency 1 -- ${process.execPath} ${APP} > /dev/null 2>&1 &`;
+  const env = { PULLPROXY_SECRET: SECRET, ...ledger.env(10) };
+  const given = Object.keys(env).flatMap((name) => ['--command-env', name]);
+  const startScaler = (admin: string): Promise<Running> =>
+    startProcess(['scaler', '--redis', redis.url, '--admin', admin, ...given, '--', 'sh', '-c', command], { env });
+  const scaler = await startScaler('127.0.0.1:0');
+  const admin = String(scaler.ready.admin);
+
+  await answers(first, 'app.example.com', 200);
+  // It has one slot: it has to move.
+  for (const node of [second, first, second]) await answers(node, 'app.example.com', 200);
+  await answers(first, 'bad.example.com', 503);
+  await answers(first, 'slow.example.com', 503);
+  await comeLate(first, env);
+  await answers(first, 'app.example.com', 502, '/break');
+  return {
+    redis,
+    nodes: [first, second],
+    admins: [first.admin, second.admin, admin].map((address) => address.replace('http://', '')),
+    scaler,
+    startScaler: () => startScaler(admin),
+    async stop() {
+      await redis.stop();
+      ledger.remove();
+    },
+  };
+}
+
+async function answers(node: ClusterNode, host: string, status: number, path = '/'): Promise<void> {
+  const answer = await ask(node.url, { host, path });
+  if (answer.status !== status) throw new Error(`${host}${path}: ${answer.status} and not ${status}: ${answer.body}`);
+}
+
+/** An instance that nobody expects any more: it is turned away, and ends. */
+async function comeLate(node: ClusterNode, env: Readonly<Record<string, string>>): Promise<void> {
+  const args = ['linker', '--proxy', node.backend, '--route', 'app.example.com', '--concurrency', '1', '--', process.execPath, APP];
+  const started = startProcess(args, { env: { ...env, PULLPROXY_START_ID: 'late' } });
+  await started.then(
+    ({ exit }) => exit,
+    () => undefined,
+  );
+}
