@@ -30,8 +30,20 @@ export interface Hello {
   readonly version?: string;
   /** The linker wants CLIENT before each stream. A node that does not know this key does not send it. */
   readonly tellClients?: boolean;
+  /** How long ago the application was ready for the first time, in ms; absent: it was not yet, or the linker does not say it. */
+  readonly readyMs?: number;
   /** The dialling side is a node that relays for a linker which can't dial here itself. */
   readonly relay?: boolean;
+}
+
+/** A hello before it is said: ages grow until then. */
+export interface UnsaidHello extends Omit<Hello, 'readyMs'> {
+  /** performance.now() when the application was ready for the first time. */
+  readonly readyAt?: number | undefined;
+}
+
+export function helloNow({ readyAt, ...hello }: UnsaidHello): Hello {
+  return readyAt === undefined ? hello : { ...hello, readyMs: Math.max(0, Math.round(performance.now() - readyAt)) };
 }
 
 /** A HELLO: the linker, and how it wants to speak. */
@@ -71,6 +83,7 @@ export function parseHello(payload: Buffer): SaidHello {
     can,
     takesOrder,
     order,
+    readyMs,
   } = value;
   if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
   if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
@@ -83,6 +96,7 @@ export function parseHello(payload: Buffer): SaidHello {
   if (startId !== undefined && !isStartId(startId)) throw new LinkProtocolError('HELLO with a malformed start id');
   if (version !== undefined && (typeof version !== 'string' || !/^[\w.+-]{1,64}$/.test(version)))
     throw new LinkProtocolError('HELLO with a malformed version');
+  if (readyMs !== undefined && !isAge(readyMs)) throw new LinkProtocolError('HELLO with a malformed age');
   if (typeof nonce !== 'string' || nonce.length < NONCE_CHARS_MIN) throw new LinkProtocolError('HELLO without a nonce');
   if (at !== undefined && (typeof at !== 'string' || parseDialAddress(at) === null))
     throw new LinkProtocolError('HELLO with a malformed address');
@@ -98,12 +112,17 @@ export function parseHello(payload: Buffer): SaidHello {
     ...(relay === true ? { relay } : {}),
     ...(takesOrder === true ? { takesOrder } : {}),
     ...(order === undefined ? {} : { order }),
+    ...(readyMs === undefined ? {} : { readyMs }),
   };
   return { hello, least: v, most: max, at: at ?? null, features: sharedFeatures(can) };
 }
 
 function isConcurrency(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= CONCURRENCY_MAX;
+}
+
+function isAge(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function isVersion(value: unknown): value is number {

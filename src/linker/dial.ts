@@ -4,7 +4,8 @@ import { isIP } from 'node:net';
 import { type FailureDomain, guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { connectedEvent, connectToNode, type NodeTls } from '../link/connect.ts';
-import { dialLink, type Hello } from '../link/handshake.ts';
+import { dialLink } from '../link/handshake.ts';
+import { helloNow, type UnsaidHello } from '../link/hello.ts';
 import type { Link, LinkTiming } from '../link/link.ts';
 import { ReadMemory } from '../memory/reused-reads.ts';
 
@@ -12,7 +13,7 @@ import { ReadMemory } from '../memory/reused-reads.ts';
 export type Changing<T> = T | (() => T);
 
 export interface DialSettings {
-  readonly hello: Hello;
+  readonly hello: UnsaidHello;
   readonly secret: Changing<string>;
   /** The oldest version of the link protocol that a node may speak; without it the newest. */
   readonly versionMin?: number;
@@ -96,7 +97,7 @@ export function dial<T>(target: Target, settings: DialSettings, signal: AbortSig
     const connected = guard(domain, () => {
       socket.off('error', onError);
       dialLink(socket, {
-        hello,
+        hello: helloNow(hello),
         ...(target.learnt ? { at: target.said } : {}),
         secret,
         versionMin,

@@ -6,7 +6,7 @@
 import { customAlphabet } from 'nanoid';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import type { Hello } from '../link/hello.ts';
+import type { UnsaidHello } from '../link/hello.ts';
 import type { InstanceReport } from '../link/instance-report.ts';
 import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
@@ -45,7 +45,7 @@ export class Linker {
   readonly #auto: AutoSearch;
   readonly #links: Links;
   /** The hello of each dial has the current facts. */
-  readonly #hello: { -readonly [key in keyof Hello]: Hello[key] };
+  readonly #hello: { -readonly [key in keyof UnsaidHello]: UnsaidHello[key] };
   readonly #application: Application | InProcessApplication;
   readonly #reporter = new Reporter(() => this.#links.report());
   readonly #retire: Retire;
@@ -219,6 +219,7 @@ export class Linker {
     this.#pool.address = address;
     if (this.#phase !== 'starting' && this.#phase !== 'refusing') return;
     this.#transition('ready');
+    this.#hello.readyAt ??= performance.now();
     this.#retire.start();
     this.#links.lend();
   }

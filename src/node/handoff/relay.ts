@@ -3,6 +3,7 @@ import { caught, type FailureDomain, guard } from '../../boundary.ts';
 import { formatHostPort, type HostPort } from '../../config/host-port.ts';
 import { connectedEvent, connectToNode, type NodeTls } from '../../link/connect.ts';
 import { dialLink } from '../../link/handshake.ts';
+import { helloNow } from '../../link/hello.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
 import { LinkerLink } from '../../link/linker-link.ts';
 import type { Stream } from '../../link/stream.ts';
@@ -112,10 +113,11 @@ export class Relay implements FailureDomain {
   }
 
   #shake(route: string, at: string, { secret, timing, versionMin }: RelayOptions): void {
-    const { instance, seq, unnumbered, concurrencyMax, link } = this.lender;
+    const { instance, seq, unnumbered, concurrencyMax, readyAt, link } = this.lender;
     const order = unnumbered === true ? {} : { order: seq };
     dialLink(this.#socket, {
-      hello: {
+      hello: helloNow({
+        readyAt,
         route,
         instance,
         seq,
@@ -125,7 +127,7 @@ export class Relay implements FailureDomain {
         concurrency: concurrencyMax,
         relay: true,
         ...(link.tellsClients ? { tellClients: true } : {}),
-      },
+      }),
       at,
       secret: secret(route),
       versionMin,

@@ -191,7 +191,8 @@ export class LinkServer {
   }
 
   #begin(link: Link, hello: Hello, secret: string, peer: string, events: LenderEvents): void {
-    const { route, instance } = hello;
+    const { route, instance, readyMs } = hello;
+    const readyAt = readyMs === undefined ? undefined : performance.now() - readyMs;
     const lender: Lender = {
       instance,
       // A linker of 0.1 has nothing but its own clock.
@@ -203,7 +204,8 @@ export class LinkServer {
       version: hello.version,
       relayed: hello.relay === true,
       // A relaying node has its own trust in the instance, and knows when it began.
-      ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth() }),
+      ...(hello.relay === true ? {} : { trust: new Trust(() => events.suspect?.(route, lender)), birth: new Birth(readyAt) }),
+      ...(readyAt === undefined ? {} : { readyAt }),
       link: new NodeLink(link, hello, {
         ...events.heard(route, () => lender),
         down: (reason) => {

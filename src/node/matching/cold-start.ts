@@ -16,12 +16,17 @@ export type ColdStart = Readonly<Partial<Record<ColdStage, number>>>;
 /** When an instance came to be, as far as this node knows: performance.now() in ms. */
 export class Birth {
   readonly linkedAt = performance.now();
-  /** It lent its first slot. */
-  readyAt: number | null = null;
+  /** It lent its first slot, at whatever node. */
+  readyAt: number | null;
   /** Its first client's response was told to the log. */
   logged = false;
   #jobAt: number | null = null;
   #commandAt: number | null = null;
+
+  /** `readyAt`: it was ready before it linked here. */
+  constructor(readyAt: number | null = null) {
+    this.readyAt = readyAt;
+  }
 
   begun({ jobAgeMs, commandAgeMs }: StartTimes): void {
     const now = performance.now();

@@ -86,7 +86,7 @@ export class Dispatcher {
       }
       const lender = this.#choose(route, now - visit.arrivedAt, visit.avoids);
       if (lender === null || this.#isKeptBack(lender, route, now - visit.arrivedAt)) break;
-      this.#holds.served(visit, route, now);
+      this.#holds.served(visit, route, now, lender.readyAt);
       this.#serve(visit, lender, route);
     }
     if (route.quietHeld > 0) this.#sleepers.look(route);

@@ -46,11 +46,13 @@ export class Holds {
   }
 
   /** It gets a slot. */
-  served(visit: Visit, route: Route, now: number): void {
+  served(visit: Visit, route: Route, now: number, readyAt: number | undefined): void {
     this.release(visit);
     const seconds = (now - visit.arrivedAt) / 1_000;
-    route.counters.waited(seconds, visit.cold);
-    this.waits.waited(seconds, visit.cold);
+    // Of an instance that was warm elsewhere this node may not have known.
+    const cold = visit.cold && !(readyAt !== undefined && readyAt <= visit.arrivedAt);
+    route.counters.waited(seconds, cold);
+    this.waits.waited(seconds, cold);
   }
 
   /** If it is held, it is no longer. */

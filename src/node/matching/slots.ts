@@ -24,6 +24,8 @@ export interface Lender {
   readonly relayed: boolean;
   /** Absent: nothing is to be proved. */
   readonly trust?: Trust;
+  /** When its application was ready for the first time, by performance.now(): a client that came later did not wait for its start. */
+  readonly readyAt?: number;
   /** Absent when it is not known whether this instance was started for a client. */
   readonly birth?: Birth;
   readonly link: NodeLink;

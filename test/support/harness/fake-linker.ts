@@ -21,6 +21,9 @@ export interface FakeLinkerOptions {
   readonly concurrency?: number;
   readonly lends?: number;
   readonly secret?: string;
+  readonly startId?: string;
+  /** How long ago its application was ready first. */
+  readonly readyMs?: number;
 }
 
 /** Serves one stream its own way instead of the application; true when it did. */
@@ -47,9 +50,11 @@ export class FakeLinker {
   /** Resolves when the node has accepted it; its slots are on their way. */
   static dial(options: FakeLinkerOptions): Promise<FakeLinker> {
     const { backendPort, route = '*', instance = 'i1', seq = 1, concurrency = 10, lends = concurrency, secret = 's' } = options;
+    const { startId, readyMs } = options;
+    const said = { ...(startId === undefined ? {} : { startId }), ...(readyMs === undefined ? {} : { readyMs }) };
     return new Promise((resolve, reject) =>
       dialLink(connect(backendPort, '127.0.0.1'), {
-        hello: { route, instance, seq, concurrency },
+        hello: { route, instance, seq, concurrency, ...said },
         secret,
         failed: (reason) => reject(new Error(reason)),
         ready: (link) => {
