@@ -37,7 +37,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const log = createLog('scaler', settings.logLevel);
   const net = installLastResort(log);
   logIgnoredSignals(log);
-  const tracing = await openTracing(settings.tracing, hostname(), log);
+  const tracing = await openTracing(settings.tracing, `scaler@${hostname()}:${process.pid}`, log);
   const outputs = openOutputs(settings.outputDir, log);
   const directory = createRedisDirectory({ url: settings.redis, log });
   const recorder = new EventRecorder(`scaler ${hostname()}`);

@@ -67,5 +67,5 @@ function contextFor(certificates: Certificates, name: string): SecureContext | u
 }
 
 function fromOf(origin: Origin, proto: 'http' | 'https', { trusted, additions }: HttpSurroundings): ForwardedFrom {
-  return { origin, proto, trusted: trusted.has(origin.address), additions };
+  return { origin, proto, proxies: trusted.has(origin.address) ? trusted : undefined, additions };
 }

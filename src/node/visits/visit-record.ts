@@ -39,8 +39,10 @@ export interface RecordedHead {
   readonly method: string;
   /** As `Via` says it: `1.1`. */
   readonly version: string;
-  /** The client's address, or that of the proxy in front. */
+  /** The client's address, as trusted proxies say it, or that of the connection. */
   readonly client: string;
+  /** The host and port that were asked for, as the client says them. */
+  readonly hostText: string;
   readonly proto: string;
   /** Its `traceparent` came with it. */
   readonly traced: boolean;
@@ -56,7 +58,7 @@ export interface RecordedHead {
 export interface VisitFacts {
   /** `HTTP/1.1`, `HTTP/2.0`, `tcp` or `tls`. */
   readonly protocol: string;
-  /** The client's address, or that of the proxy in front. */
+  /** The client's address, as trusted proxies say it, or that of the connection. */
   readonly client: string;
   /** Null: it is no request of HTTP, or one that could not be read. */
   readonly head: RecordedHead | null;

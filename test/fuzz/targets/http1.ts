@@ -38,12 +38,16 @@ const WORDS = [
   'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n',
 ];
 
+const PROXIES = { has: (address: string): boolean => address.startsWith('10.') };
+
 function read(bytes: Buffer, trusted: boolean): NextRequest {
-  return nextRequest(bytes, HEAD_BYTES_MAX, { origin: { address: '192.0.2.7', text: '' }, proto: 'http', trusted });
+  const proxies = trusted ? PROXIES : undefined;
+  return nextRequest(bytes, HEAD_BYTES_MAX, { origin: { address: '192.0.2.7', text: '' }, proto: 'http', proxies });
 }
 
 /** A head that goes on has one meaning, told plainly: what an application of any kind reads is what was decided here. */
 function assertPlain(head: TextHead): void {
+  assert(/^[\da-f.:]+$/i.test(head.client), 'its client has an address');
   const text = head.bytes.toString('latin1');
   assert(text.endsWith('\r\n\r\n'), 'the head ends');
   assert.equal(text.indexOf('\r\n\r\n'), text.length - 4, 'one head');

@@ -1,6 +1,7 @@
 /** The forwarding headers for the application: from this node, and from trusted proxies in front of it. */
-import { isIPv6 } from 'node:net';
-import type { Origin } from '../../clients/origin.ts';
+import { isIP, isIPv6 } from 'node:net';
+import { type Origin, plainAddress } from '../../clients/origin.ts';
+import type { TrustedProxies } from '../../clients/trusted-proxies.ts';
 
 /** The lines that this node adds to each request's head, besides the forwarding headers. */
 export interface HeadAdditions {
@@ -13,8 +14,8 @@ export interface ForwardedFrom {
   /** The client's connection, or that of the proxy in front. */
   readonly origin: Pick<Origin, 'address' | 'text'>;
   readonly proto: 'http' | 'https';
-  /** It is a proxy that is believed about its own clients. */
-  readonly trusted?: boolean;
+  /** Set when it is a proxy that is believed about its own clients: those that are. */
+  readonly proxies?: Pick<TrustedProxies, 'has'> | undefined;
   /** Of HTTP, where the request itself does not say it. */
   readonly version?: '2.0';
   readonly additions?: HeadAdditions;
@@ -23,6 +24,11 @@ export interface ForwardedFrom {
 /** For a request through a trusted proxy: the values of the proxies before us, to which ours is added. */
 export class Forwarding {
   readonly #said = new Map<string, string>();
+  readonly #proxies: Pick<TrustedProxies, 'has'>;
+
+  constructor(proxies: Pick<TrustedProxies, 'has'>) {
+    this.#proxies = proxies;
+  }
 
   /** One of its headers, `name` in lower case. True: its line is to go, `lines` says it again. */
   note(name: string, value: string): boolean {
@@ -35,7 +41,32 @@ export class Forwarding {
 
   /** Of the client that came first, in lower case. */
   get proto(): string | undefined {
-    return this.#said.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
+    const said = this.#said.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
+    return said ?? this.#elements[0]?.get('proto')?.toLowerCase();
+  }
+
+  /** The last address on the way that is no trusted proxy's: what stands before it anybody may have written. `peer`: the proxy that sent it. */
+  client(peer: string): string {
+    const list = this.#said.get('x-forwarded-for');
+    const path = list?.split(',') ?? this.#elements.map((one) => one.get('for') ?? '');
+    let client = peer;
+    for (const hop of path.slice(-HOPS_MAX).reverse()) {
+      const address = addressOf(hop);
+      if (address === null) return client;
+      client = address;
+      if (!this.#proxies.has(address)) return client;
+    }
+    return client;
+  }
+
+  get #elements(): readonly ReadonlyMap<string, string>[] {
+    const said = this.#said.get('forwarded');
+    return said === undefined ? [] : readElements(said);
+  }
+
+  #protoOf(from: ForwardedFrom): string {
+    const said = this.#elements[0]?.get('proto')?.toLowerCase();
+    return said === 'http' || said === 'https' ? said : from.proto;
   }
 
   /** With what this node adds. */
@@ -44,11 +75,38 @@ export class Forwarding {
     const elements = this.#said.get('forwarded');
     return forwarded(
       path,
-      this.#said.get('x-forwarded-proto') ?? from.proto,
+      this.#said.get('x-forwarded-proto') ?? this.#protoOf(from),
       this.#said.get('x-forwarded-host') ?? host,
       elements === undefined ? '' : join(elements, element(from, host)),
     );
   }
+}
+
+/** Proxies in a row that are looked at. */
+const HOPS_MAX = 32;
+/** RFC 7239 section 4: a pair, and what comes behind it. A quoted value has its quotes. */
+const PAIR = /[ \t]*([\w!#$%&'*+.^`|~-]*)(?:=("(?:[^"\\]|\\.)*"|[^",;]*))?[ \t]*([,;]?)/y;
+
+/** The elements of a Forwarded header, each as its pairs. It ends where it is malformed. */
+function readElements(said: string): Map<string, string>[] {
+  const elements = [new Map<string, string>()];
+  PAIR.lastIndex = 0;
+  for (let match = PAIR.exec(said); match !== null && match[0] !== ''; match = PAIR.exec(said)) {
+    const [, name = '', value = '', behind] = match;
+    if (name !== '')
+      elements.at(-1)?.set(name.toLowerCase(), value.startsWith('"') ? value.slice(1, -1).replaceAll(/\\(.)/g, '$1') : value.trim());
+    if (behind === ',') elements.push(new Map());
+    else if (behind !== ';') break;
+  }
+  return elements;
+}
+
+/** Of an element of `X-Forwarded-For`, or of `for=`: without port and brackets. Null: it is a name, or `unknown`. */
+function addressOf(hop: string): string | null {
+  const text = hop.trim();
+  const [, inBrackets, ipv4] = /^(?:\[([\da-fA-F:.%\w]+)\](?::\d+)?|([\d.]+):\d+)$/.exec(text) ?? [];
+  const address = inBrackets ?? ipv4 ?? text;
+  return isIP(address) === 0 ? null : plainAddress(address);
 }
 
 const SAID_AGAIN: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);

@@ -49,9 +49,15 @@ export abstract class RequestHead implements RecordedHead {
     return this.#facts.origin;
   }
 
-  /** Its sender: the client, or the proxy in front. */
+  /** As trusted proxies say it, or that of the connection. */
   get client(): string {
-    return this.#facts.origin.address;
+    const { forwarding, origin } = this.#facts;
+    return forwarding?.client(origin.address) ?? origin.address;
+  }
+
+  /** The host and port that were asked for, as the client says them. */
+  get hostText(): string {
+    return this.#facts.hostText;
   }
 
   /** How the client came, by what is known here or by a trusted proxy's word. */

@@ -88,7 +88,7 @@ export function judgeRequest(lines: FieldLines, start: RequestStart, from: Forwa
     hasGrpcTimeout: false,
     bindsConnection: false,
     connection: NO_MEMBERS,
-    forwarding: from.trusted === true ? new Forwarding() : null,
+    forwarding: from.proxies === undefined ? null : new Forwarding(from.proxies),
   };
   for (let i = 0; i < lines.count; i++) {
     const name = lines.known(i);
