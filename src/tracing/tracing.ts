@@ -5,7 +5,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace-base';
 import type { Log } from '../log.ts';
-import { CommandSpans } from './command-spans.ts';
+import { CommandSpans, StartIds } from './command-spans.ts';
 import { VisitSpans } from './visit-spans.ts';
 
 /** At the end: how long a collector may take. OpenTelemetry would try again for half a minute. */
@@ -30,7 +30,9 @@ export interface Tracing {
 /** Spans are sent in batches; when too many wait (OTEL_BSP_MAX_QUEUE_SIZE) further ones are dropped. */
 export function startTracing({ version, instance, log, exporter = new OTLPTraceExporter() }: TracingOptions): Tracing {
   const own = resourceFromAttributes({ 'service.name': 'pullproxy', 'service.version': version, 'service.instance.id': instance });
+  const idGenerator = new StartIds();
   const provider = new BasicTracerProvider({
+    idGenerator,
     // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES beat ours.
     resource: own.merge(detectResources({ detectors: [envDetector] })),
     spanProcessors: [new BatchSpanProcessor(exporter)],
@@ -45,7 +47,7 @@ export function startTracing({ version, instance, log, exporter = new OTLPTraceE
   const tracer = provider.getTracer('pullproxy', version);
   return {
     visits: new VisitSpans(tracer),
-    commands: new CommandSpans(tracer),
+    commands: new CommandSpans(tracer, idGenerator),
     async close() {
       const sent = provider.shutdown().then(() => true);
       const late = delay(CLOSE_MS, false, { ref: false });

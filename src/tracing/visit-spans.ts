@@ -1,7 +1,7 @@
 /**
  * The spans of one visit:
  *
- *     GET app.example.com          from its arrival to its end; the client's span is its parent, if there is one
+ *     GET                          from its arrival to its end; the client's span is its parent, if there is one
  *       ├─ hold                    each time that it waited for a slot
  *       │    └─ handoff            the slot came from another node: from its announcement until it was there
  *       └─ stream                  each attempt at an instance; it is the parent of the application's spans
@@ -9,7 +9,8 @@
  * Names of attributes are OpenTelemetry's, if it has them (semantic conventions for HTTP).
  */
 import { type Attributes, context, type Span, SpanKind, SpanStatusCode, type Tracer, trace } from '@opentelemetry/api';
-import type { RecordedHead, VisitRecord, VisitWatcher } from '../node/visits/visit-record.ts';
+import type { RecordedHead, StreamNote, VisitRecord, VisitWatcher } from '../node/visits/visit-record.ts';
+import { startContext } from './command-spans.ts';
 import { passOn, readTraceparent } from './traceparent.ts';
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH', 'QUERY']);
@@ -55,6 +56,7 @@ export class VisitSpans implements VisitWatcher {
     const spans = this.#spans.get(record);
     const { stream } = record;
     if (spans === undefined || stream === null) return;
+    linkToStart(spans.hold, record, stream.lender);
     this.#endHold(record, spans);
     spans.stream = this.#child('stream', spans.root, stream.from, SpanKind.CLIENT, {
       'pullproxy.instance': stream.lender.instance,
@@ -72,15 +74,18 @@ export class VisitSpans implements VisitWatcher {
     this.#endHold(record, spans);
     const { root } = spans;
     const { route, status, endedBy, phase, reason } = record;
-    if (route !== null) root.updateName(`${record.facts.head === null ? record.facts.protocol : knownMethod(record.facts.head)} ${route}`);
+    // A route of pullproxy is a host and no `http.route`: it does not belong into the name of a span of HTTP.
+    if (route !== null && record.facts.head === null) root.updateName(`${record.facts.protocol} ${route}`);
     root.setAttributes({ 'pullproxy.end': endedBy + phase, 'pullproxy.bytes_in': record.bytesIn, 'pullproxy.bytes_out': record.bytesOut });
     if (route !== null) root.setAttribute('pullproxy.route', route);
     if (status !== 0) root.setAttribute('http.response.status_code', status);
-    if (reason !== null) root.setAttribute('error.type', reason);
-    else if (status >= 500) root.setAttribute('error.type', String(status));
+    if (reason !== null) root.setAttribute('pullproxy.reason', reason);
     // A fault of the client, or its leaving, is no error of a server span.
     const isOurs = status >= 500 || (reason !== null && !'CcPL'.includes(endedBy));
-    if (isOurs) root.setStatus({ code: SpanStatusCode.ERROR, ...(reason === null ? {} : { message: reason }) });
+    if (isOurs) {
+      root.setAttribute('error.type', reason ?? String(status));
+      root.setStatus({ code: SpanStatusCode.ERROR, ...(reason === null ? {} : { message: reason }) });
+    }
     root.end(wallClock(record.endedAt));
   }
 
@@ -116,8 +121,24 @@ function httpAttributes(head: RecordedHead): Attributes {
   return {
     'http.request.method': method === 'HTTP' ? '_OTHER' : method,
     'url.scheme': head.proto,
-    'network.protocol.version': head.version,
+    'server.port': portOf(head),
+    'network.protocol.version': head.version === '2.0' ? '2' : head.version,
   };
+}
+
+/** Of `Host`, or the scheme's own. */
+function portOf({ hostText, proto }: RecordedHead): number {
+  const said = /:(\d{1,5})$/.exec(hostText)?.[1];
+  return said === undefined ? (proto === 'https' ? 443 : 80) : Number(said);
+}
+
+/** The client waited for this instance to be started: the span of the startup command is another trace's. */
+function linkToStart(hold: Span | null, record: VisitRecord, { startId, readyAt, birth }: StreamNote['lender']): void {
+  const since = record.holds.at(-1)?.from;
+  const ready = readyAt ?? birth?.readyAt ?? null;
+  if (hold === null || startId === undefined || since === undefined || ready === null || ready < since) return;
+  hold.setAttribute('pullproxy.start_id', startId);
+  hold.addLink({ context: startContext(startId) });
 }
 
 /** Methods that clients invent must not become names of spans. */

@@ -47,7 +47,7 @@ describe('a request', () => {
     const { port } = await echoing();
     const got = await answerTo(port, get(`TraceParent: 00-${TRACE}-${PARENT}-01\r\nTraceState: a=1,b=2\r\n`));
     const spans = await recorded.end();
-    const [root, stream] = [theSpan(spans, 'GET *'), theSpan(spans, 'stream')];
+    const [root, stream] = [theSpan(spans, 'GET'), theSpan(spans, 'stream')];
     expect(spans).toHaveLength(2);
     expect(root.spanContext().traceId).toBe(TRACE);
     expect(root.parentSpanContext).toMatchObject({ traceId: TRACE, spanId: PARENT, isRemote: true });
@@ -61,6 +61,7 @@ describe('a request', () => {
       'url.path': '/a',
       'url.scheme': 'http',
       'server.address': 'app.test',
+      'server.port': 80,
       'client.address': '127.0.0.1',
       'network.protocol.version': '1.1',
       'pullproxy.route': '*',
@@ -78,7 +79,7 @@ describe('a request', () => {
     const { port } = await echoing();
     const got = await answerTo(port, get());
     const spans = await recorded.end();
-    const root = theSpan(spans, 'GET *');
+    const root = theSpan(spans, 'GET');
     expect(root.parentSpanContext).toBeUndefined();
     expect(got).toBe(`00-${root.spanContext().traceId}-${theSpan(spans, 'stream').spanContext().spanId}-01`);
   });
@@ -99,7 +100,7 @@ describe('a request', () => {
   test('with a malformed header begins a trace of its own', async () => {
     const { port } = await echoing();
     const got = await answerTo(port, get(`traceparent: 00-${TRACE}-${PARENT}\r\ntracestate: a=1\r\n`));
-    const root = theSpan(await recorded.end(), 'GET *');
+    const root = theSpan(await recorded.end(), 'GET');
     expect(root.parentSpanContext).toBeUndefined();
     expect(got).toMatch(new RegExp(`^00-${root.spanContext().traceId}-[0-9a-f]{16}-01$`));
   });
@@ -109,13 +110,30 @@ describe('a request', () => {
     const { text } = await askHttp2(connectHttp2(`http://127.0.0.1:${port}`), { traceparent: `00-${TRACE}-${PARENT}-01` });
     const spans = await recorded.end();
     expect(text).toBe(`00-${TRACE}-${theSpan(spans, 'stream').spanContext().spanId}-01`);
-    expect(theSpan(spans, 'GET *').attributes['network.protocol.version']).toBe('2.0');
+    expect(theSpan(spans, 'GET').attributes['network.protocol.version']).toBe('2');
+  });
+
+  test('says the port that its client named, and no error for what nobody has', async () => {
+    const { port } = await startLoneNode({ watchers: [recorded.tracing.visits], routes: { 'app.test': {} } });
+    await answerTo(port, 'GET / HTTP/1.1\r\nHost: unknown.test:8443\r\n\r\n');
+    const root = theSpan(await recorded.end(), 'GET');
+    expect(root.attributes).toMatchObject({ 'http.response.status_code': 404, 'server.port': 8443, 'pullproxy.reason': 'unknown_route' });
+    expect(root.attributes).not.toHaveProperty('error.type');
+    expect(root.status.code).toBe(SpanStatusCode.UNSET);
+  });
+
+  test('through a trusted proxy is of the client that this one names', async () => {
+    const trustedProxies = [{ address: '127.0.0.1', bits: 32 }];
+    const { port } = await startLoneNode({ watchers: [recorded.tracing.visits], routes: {}, trustedProxies });
+    await answerTo(port, get('Forwarded: for="[2001:db8::7]:4711";proto=https\r\n'));
+    const root = theSpan(await recorded.end(), 'GET');
+    expect(root.attributes).toMatchObject({ 'client.address': '2001:db8::7', 'url.scheme': 'https', 'server.port': 443 });
   });
 
   test('with a method of the client’s making does not name a span', async () => {
     const { port } = await echoing();
     await answerTo(port, get().replace('GET', 'PROPFIND'));
-    expect(theSpan(await recorded.end(), 'HTTP *').attributes['http.request.method']).toBe('_OTHER');
+    expect(theSpan(await recorded.end(), 'HTTP').attributes['http.request.method']).toBe('_OTHER');
   });
 });
 
@@ -130,21 +148,40 @@ describe('a client that is held', () => {
     await FakeLinker.dial({ backendPort, appPort: app.port, route: 'app.test' });
     await client.response();
     const spans = await recorded.end();
-    const [root, hold, handoff, stream] = ['GET app.test', 'hold', 'handoff', 'stream'].map((name) => theSpan(spans, name));
+    const [root, hold, handoff, stream] = ['GET', 'hold', 'handoff', 'stream'].map((name) => theSpan(spans, name));
     expect(hold?.parentSpanContext?.spanId).toBe(root?.spanContext().spanId);
     expect(handoff?.parentSpanContext?.spanId).toBe(hold?.spanContext().spanId);
     expect(handoff?.attributes).toMatchObject({ 'pullproxy.from_node': 'n2' });
+    expect(hold?.links).toEqual([]);
     const times = [hold, handoff, stream].map((span) => (span === undefined ? [0, 0] : timesOf(span)));
     expect(times[1]?.[0]).toBeGreaterThanOrEqual(times[0]?.[0] as number);
     expect(times[1]?.[1]).toBe(times[0]?.[1]);
     expect(times[2]?.[0]).toBeGreaterThanOrEqual(times[0]?.[1] as number);
   });
 
+  test('for an instance that is started for it is linked to the span of the startup command', async () => {
+    const { node, port, backendPort } = await startLoneNode({ watchers: [recorded.tracing.visits], routes: { 'app.test': {} } });
+    const over = recorded.tracing.commands.begin({ route: 'app.test', startId: 's7', count: 1, desired: 1 });
+    const client = await connectClient(port);
+    client.send(get());
+    await eventually('it is held', () => node.held === 1);
+    over(0, null);
+    const app = await ScriptedApp.serving(() => ok());
+    await FakeLinker.dial({ backendPort, appPort: app.port, route: 'app.test', startId: 's7' });
+    await client.response();
+    const spans = await recorded.end();
+    const [hold, command] = ['hold', 'startup command'].map((name) => theSpan(spans, name));
+    expect(hold?.attributes).toMatchObject({ 'pullproxy.start_id': 's7' });
+    const { traceId, spanId } = command?.spanContext() ?? {};
+    expect(hold?.links.map(({ context }) => [context.traceId, context.spanId])).toEqual([[traceId, spanId]]);
+    expect(hold?.spanContext().traceId).not.toBe(traceId);
+  });
+
   test('for nothing is an error, with its reason', async () => {
     const { port } = await startLoneNode({ watchers: [recorded.tracing.visits], routes: { 'app.test': { holdTimeout: '50ms' } } });
     await answerTo(port, get());
     const spans = await recorded.end();
-    const root = theSpan(spans, 'GET app.test');
+    const root = theSpan(spans, 'GET');
     expect(root.status).toEqual({ code: SpanStatusCode.ERROR, message: 'hold_timeout' });
     expect(root.attributes).toMatchObject({ 'error.type': 'hold_timeout', 'pullproxy.end': 'sQ', 'http.response.status_code': 503 });
     expect(theSpan(spans, 'hold').parentSpanContext?.spanId).toBe(root.spanContext().spanId);
@@ -178,8 +215,11 @@ test('a client’s own fault, or its leaving, is no error', async () => {
   client.reset();
   await eventually('it is gone', () => node.held === 0);
   const spans = await recorded.end();
-  expect(theSpan(spans, 'HTTP/1.1')).toMatchObject({ status: { code: SpanStatusCode.UNSET }, attributes: { 'error.type': 'bad_request' } });
-  expect(theSpan(spans, 'GET app.test')).toMatchObject({ status: { code: SpanStatusCode.UNSET }, attributes: { 'pullproxy.end': 'CQ' } });
+  expect(theSpan(spans, 'HTTP/1.1')).toMatchObject({
+    status: { code: SpanStatusCode.UNSET },
+    attributes: { 'pullproxy.reason': 'bad_request' },
+  });
+  expect(theSpan(spans, 'GET')).toMatchObject({ status: { code: SpanStatusCode.UNSET }, attributes: { 'pullproxy.end': 'CQ' } });
 });
 
 test('a connection that is passed through is a span, as long as it lasts', async () => {
