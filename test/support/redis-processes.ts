@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -127,14 +127,45 @@ function group(directory: string, servers: readonly RedisProcess[], others: read
   };
 }
 
-async function start(directory: string, args: readonly string[]): Promise<RedisProcess> {
-  const port = await freePort();
-  const plain = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'];
-  return launch(port, [...plain, '--enable-debug-command', 'yes', ...args]);
+/** A server whose clock can be set. */
+export interface SkewedRedis {
+  readonly url: string;
+  readonly client: Redis;
+  /** From now on the server's clock is wrong by so much; its monotonic clock goes on. */
+  setClock(seconds: number): void;
+  stop(): Promise<void>;
 }
 
-async function launch(port: number, args: readonly string[]): Promise<RedisProcess> {
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+export async function startSkewedRedis(): Promise<SkewedRedis> {
+  const [library] = globSync('/usr/lib/*/faketime/libfaketimeMT.so.1');
+  if (library === undefined) throw new Error("the tests of Redis' clock need libfaketime (Debian: apt-get install faketime)");
+  const directory = mkdtempSync(join(tmpdir(), 'pullproxy-redis-clock-'));
+  const file = join(directory, 'clock');
+  const setClock = (seconds: number): void => writeFileSync(file, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+  setClock(0);
+  // jemalloc asks for the time before libfaketime can tell it: the memory of libc asks for none.
+  const libraries = [library, ...globSync('/lib/*/libc.so.6')].join(':');
+  const clock = { LD_PRELOAD: libraries, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  const server = await start(directory, [], clock);
+  return {
+    url: `redis://127.0.0.1:${server.port}`,
+    client: server.client,
+    setClock,
+    async stop() {
+      await server.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function start(directory: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RedisProcess> {
+  const port = await freePort();
+  const plain = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'];
+  return launch(port, [...plain, '--enable-debug-command', 'yes', ...args], env);
+}
+
+async function launch(port: number, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RedisProcess> {
+  const child = spawn('redis-server', args, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...env } });
   child.once('error', (error) => {
     throw new Error(`the tests of Redis Cluster and Sentinel need redis-server (Debian: apt-get install redis-server): ${error.message}`);
   });

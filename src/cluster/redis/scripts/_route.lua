@@ -278,6 +278,11 @@ local function followClock()
   shift(BEGUN, now - newest)
   local jobs = redis.call('HGETALL', JOBS)
   for i = 1, #jobs, 2 do redis.call('HSET', JOBS, jobs[i], whole(jobs[i + 1]) + now - newest) end
+  -- Redis keeps the moment at which a key expires, which is later now by the same step.
+  for _, key in ipairs({ STARTING, BEGUN, JOBS }) do
+    local left = redis.call('PTTL', key)
+    if left > 0 then redis.call('PEXPIRE', key, math.max(keysLiveMs, left + now - newest)) end
+  end
   for _, field in ipairs({ 'failedAt', 'retryAt', 'wantedUntil', 'restartUntil', 'silentSince', 'sparedUntil' }) do
     if meta(field) > 0 then setMeta(field, meta(field) + now - newest) end
   end
