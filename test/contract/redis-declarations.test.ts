@@ -12,7 +12,7 @@ import { silent } from './world.ts';
 const server = await startRedis();
 const client = new Redis(server.url);
 const connection = new RedisConnection(server.url, silent);
-await connection.ready(5_000);
+await connection.ready(30_000);
 const directory = new RedisDirectory(connection);
 
 const a = 'a.example.com';

@@ -241,7 +241,7 @@ describe('when Redis fails', () => {
     expect(lines.join()).not.toContain('wrong-secret');
 
     const right = createRedisDirectory({ url: server.url.replace('redis://', 'redis://:right@'), log });
-    await right.ready(5_000);
+    await right.ready(30_000);
     expect(await right.routes()).toEqual(new Map());
     await right.close();
   });

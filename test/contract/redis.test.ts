@@ -16,7 +16,7 @@ describeCluster({
     return {
       async connect() {
         const connection = new RedisConnection(server.url, silent);
-        await connection.ready(5_000);
+        await connection.ready(30_000);
         return { directory: new RedisDirectory(connection), bell: new RedisBell(connection, silent) };
       },
       lose: async () => void (await client.flushall()),
