@@ -150,7 +150,9 @@ export class LinkedInstances {
     const remaining = this.count('ready') - (instance.info.state === 'ready' ? 1 : 0);
     if (remaining < minInstances) return { may: false, verdict: null };
     instance.info = { ...instance.info, state: 'draining' };
-    return { may: true, verdict: this.#ends(now, instance) };
+    // Also one that was never ready: it did not fail, it is not needed.
+    this.#settle(instance, 'linked');
+    return { may: true, verdict: ended(now, instance) };
   }
 
   count(state: InstanceInfo['state']): number {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { HISTORY_BUCKETS_MAX } from '../../../src/cluster/history.ts';
 import { demandChannel, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../../../src/cluster/redis/keys.ts';
 import { SCRIPTS } from '../../../src/cluster/redis/scripts.ts';
 
@@ -32,11 +33,13 @@ describe('keys in Redis', () => {
   });
 
   test('every script of a route takes all of the route’s keys', () => {
-    const { beatNode, nodes, node, nodeRoutes, routes, aside, declarations, declare, restore, ...ofRoutes } = SCRIPTS;
+    const { beatNode, nodes, node, nodeRoutes, routes, aside, declarations, declare, restore, history, historyRead, ...ofRoutes } = SCRIPTS;
     expect(Object.values(ofRoutes).map(({ numberOfKeys }) => numberOfKeys)).toEqual(
       Object.values(ofRoutes).map(() => routeKeys('r').length),
     );
-    expect([beatNode, nodes, node, nodeRoutes, routes, aside].map(({ numberOfKeys }) => numberOfKeys)).toEqual([1, 1, 1, 1, 1, 1]);
+    const ofOneKey = [beatNode, nodes, node, nodeRoutes, routes, aside, history];
+    expect(ofOneKey.map(({ numberOfKeys }) => numberOfKeys)).toEqual(ofOneKey.map(() => 1));
+    expect(historyRead.numberOfKeys).toBe(HISTORY_BUCKETS_MAX);
     expect([declarations, declare, restore].map(({ numberOfKeys }) => numberOfKeys)).toEqual([3, 3, 3]);
   });
 
