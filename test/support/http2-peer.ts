@@ -16,9 +16,9 @@ export class FramePeer {
     this.raw = raw;
   }
 
-  /** A client that has said the preface. */
-  static async client(port: number, first: Buffer = EMPTY): Promise<FramePeer> {
-    const peer = new FramePeer(await connectClient(port));
+  /** A client that has said the preface; on a connection of its own, or on one that is there (TLS). */
+  static async client(at: number | RawSocket, first: Buffer = EMPTY): Promise<FramePeer> {
+    const peer = new FramePeer(typeof at === 'number' ? await connectClient(at) : at);
     peer.raw.send(Buffer.concat([Buffer.from(PREFACE), frameBytes(Type.SETTINGS, 0, 0, first)]));
     return peer;
   }
