@@ -1,5 +1,5 @@
 import type { InternalErrors } from '../boundary.ts';
-import type { ClusterSnapshot } from '../cluster/cluster.ts';
+import type { ClusterSnapshot, RoutePauses } from '../cluster/cluster.ts';
 import type { HistoryRead } from '../cluster/history.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterEvent } from '../events/event.ts';
@@ -59,6 +59,10 @@ export interface AdminSource {
   deleteRoute(name: string): Promise<void>;
   /** Asks for one more instance. `impossible`: nothing here can start one. */
   start(name: string): Promise<'asked' | 'unknown' | 'impossible'>;
+  /** Pauses a route, and resolves when nothing of it is in flight, or `waitMs` have passed. */
+  pause: RoutePauses['pause'];
+  /** False: it was not paused. */
+  resume(name: string): Promise<boolean>;
   /** Replaces every instance by a newer one; resolves with how many. `impossible`: nothing here can start one. */
   restart(name: string): Promise<number | 'impossible'>;
 }

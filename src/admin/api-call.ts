@@ -18,6 +18,14 @@ export class RequestError extends Error {
 
 export const NOTHING = { type: 'object', properties: {}, additionalProperties: false } as const;
 
+/** Of a call about one route. */
+export const NAMED = {
+  type: 'object',
+  properties: { name: { type: 'string', description: 'a route, such as app.example.com' } },
+  required: ['name'],
+  additionalProperties: false,
+} as const;
+
 /** `schema`: of what it responds with 200; null: nothing. `failures`: the statuses that it may have instead. */
 export function responses(schema: string | null, ...failures: readonly number[]): Record<number, unknown> {
   const done = schema === null ? { 204: { type: 'null', description: 'done' } } : { 200: { $ref: `${schema}#` } };

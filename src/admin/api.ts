@@ -4,9 +4,10 @@ import { drainDelay, problem } from '../config/kinds.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
 import type { AdminSource } from './admin-source.ts';
-import { accepted, NOTHING, nameOf, RequestError, responses } from './api-call.ts';
+import { accepted, NAMED, NOTHING, nameOf, RequestError, responses } from './api-call.ts';
 import type { Feeds } from './feeds.ts';
 import { addHistory } from './history-api.ts';
+import { addPauses } from './pauses-api.ts';
 import type { StateListener } from './state-feed.ts';
 import type { StateReader } from './state-reader.ts';
 
@@ -14,12 +15,6 @@ import type { StateReader } from './state-reader.ts';
 const JOBS_MAX = 100;
 
 const NO_SCALER = 'this node cannot start instances: it has no Redis';
-const NAMED = {
-  type: 'object',
-  properties: { name: { type: 'string', description: 'a route, such as app.example.com' } },
-  required: ['name'],
-  additionalProperties: false,
-} as const;
 const NODE = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'], additionalProperties: false } as const;
 
 const DIFFERENCES = {
@@ -36,6 +31,7 @@ export function addApi(app: FastifyInstance, source: AdminSource, reader: StateR
   addState(app, source, reader, feeds);
   addHistory(app, source, reader, feeds);
   addRoutes(app, source, reader);
+  addPauses(app, source);
   addLeaving(app, source);
   addReload(app, source);
 }

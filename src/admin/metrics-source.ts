@@ -30,6 +30,8 @@ export interface RouteNumbers {
   /** Slots that linkers have lent to this node, idle or in use. */
   readonly slots: number;
   readonly free: number;
+  /** Absent: false. */
+  readonly paused?: boolean;
   /** Instances that have their home link here. */
   readonly instances: number;
   /** Starts in progress. Each node has the number of the whole cluster; absent when it is not known. */

@@ -35,6 +35,9 @@ const DEFINITIONS: readonly Definition[] = [
   routeGauge('pullproxy_free_slots', 'Idle slots at this node', ({ free }) => free),
   routeGauge('pullproxy_instances', 'Instances whose home is this node', ({ instances }) => instances),
   routeGauge('pullproxy_starting', 'Instances being started, in the whole cluster', ({ starting }) => starting),
+  routeGauge('pullproxy_paused', 'Whether the route is paused, as this node knows it; absent: it is not', ({ paused }) =>
+    paused === true ? 1 : undefined,
+  ),
   {
     name: 'pullproxy_requests_total',
     type: 'counter',

@@ -1,5 +1,5 @@
 /** What is wrong at one route. */
-import type { RouteSnapshot } from '../cluster/cluster.ts';
+import type { PausedRoute, RouteSnapshot } from '../cluster/cluster.ts';
 import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
 import { startFailures } from './start-failures.ts';
@@ -54,6 +54,7 @@ function queueFull({ name, held }: RouteSnapshot, { maxHeld }: RouteSettings): F
 
 /** One sentence about the clients of a route that wait: for what, and whether that is normal. */
 function clientsHeld(route: RouteSnapshot, settings: RouteSettings, context: TroubleContext): Found | null {
+  if (route.paused !== null) return paused(route, route.paused);
   const failing = startsFail(route, context);
   if (failing !== null) return failing;
   if (route.held === 0) return slowStart(route, settings, '');
@@ -64,6 +65,17 @@ function clientsHeld(route: RouteSnapshot, settings: RouteSettings, context: Tro
     slowStart(route, settings, heldFor(route)) ??
     waiting(route)
   );
+}
+
+function paused(route: RouteSnapshot, { sinceMs, leftMs, inFlight }: PausedRoute): Found {
+  const held = route.held === 0 ? 'nobody is held yet' : heldFor(route);
+  const still = inFlight === 0 ? 'nothing is in flight' : `${counted(inFlight, 'request')} still in flight`;
+  return {
+    severity: 'warning',
+    code: 'paused',
+    text: `${route.name}: paused by an operator ${about(sinceMs)} ago, for ${about(leftMs)} more: ${held}, ${still}`,
+    advice: `It goes on by itself then, or with "pullproxy route resume ${route.name}". Nobody is started or retired meanwhile.`,
+  };
 }
 
 function startsFail(route: RouteSnapshot, { jobs, now }: TroubleContext): Found | null {
@@ -162,7 +174,7 @@ function waiting(route: RouteSnapshot): Found | null {
 
 function belowMinimum(route: RouteSnapshot, { minInstances }: RouteSettings, { jobs, startedBy }: TroubleContext): Found | null {
   const begun = route.instances.filter(({ state }) => state !== 'draining').length + route.starts.length;
-  if (begun >= minInstances || route.trouble !== null) return null;
+  if (begun >= minInstances || route.trouble !== null || route.paused !== null) return null;
   const none = startedBy === 'scalers' && jobs?.scalers === 0;
   return {
     severity: 'warning',

@@ -64,6 +64,7 @@ const routeProperties = {
   instances: listOf(ref('Instance'), 'newest first'),
   settings: maybe(mapOf(true, 'as they are stored; null when the route is not configured')),
   trouble: maybe(ref('StartTrouble')),
+  paused: maybe(ref('PausedRoute')),
 };
 
 export const SCHEMAS: readonly Schema[] = [
@@ -110,6 +111,26 @@ export const SCHEMAS: readonly Schema[] = [
     reason: text('reason of the last one'),
     ageMs: { type: 'number', description: 'since then' },
     retryInMs: { type: 'number', description: 'until the next start is tried; 0: when one is missing' },
+  }),
+  object('PausedRoute', {
+    sinceMs: whole('for how long it has been paused'),
+    leftMs: whole('for how long it stays so'),
+    inFlight: whole('requests and connections that are still in the application, over all nodes'),
+  }),
+  object('PauseOutcome', {
+    name: text(),
+    done: yesNo('nothing is in flight; false: `wait` has passed before, and the route stays paused'),
+    leftMs: whole('for how long it stays paused'),
+    still: listOf(ref('StillInFlight'), 'empty when it is done'),
+    tunnels: whole('WebSockets and TCP connections that go on, where they are ignored'),
+  }),
+  object('StillInFlight', {
+    node: text('empty: the instances have more than all nodes say'),
+    why: one(
+      ['in flight', 'unheard', 'silent'],
+      'unheard: the node has yet to say that it knows the pause; silent: it stopped beating a moment ago',
+    ),
+    count: whole(),
   }),
   object(
     'Instance',

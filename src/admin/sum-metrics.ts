@@ -45,6 +45,7 @@ export function sumRoutes(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
     slots: a.slots + b.slots,
     free: a.free + b.free,
     instances: a.instances + b.instances,
+    ...(a.paused === true || b.paused === true ? { paused: true } : {}),
     ...(starting === undefined ? {} : { starting }),
     counts: sumCounts(a.counts, b.counts),
   };

@@ -69,6 +69,8 @@ export interface ClusterListener {
   onNewest(route: string, instanceId: string): void;
   /** The configured routes changed; `routes` is the whole set. */
   onRoutes(routes: ReadonlyMap<string, RouteSettings>): void;
+  /** The paused routes, the whole set. Called with each reading of the configured routes. */
+  onPauses?(pauses: ReadonlyMap<string, KnownPause>): void;
   /** The directory became reachable or unreachable. */
   onConnected(connected: boolean): void;
   /** An operator asked this node to leave, at another node. */
@@ -88,6 +90,8 @@ export interface NodeLoad {
   readonly holds?: WaitCounts;
   /** Those waits that began while no instance was ready. */
   readonly coldStarts?: WaitCounts;
+  /** The paused routes that it knows; absent: none. */
+  readonly paused?: readonly PausedHere[] | undefined;
   /** Routes that answered with 5xx in the last half minute, the worst first; absent: none. */
   readonly failing?: readonly RouteResponses[];
 }
@@ -114,6 +118,10 @@ export interface Cluster {
 
   /** Joins: registers the node, loads the configured routes, begins to beat. `load` is read at each beat. */
   start(listener: ClusterListener, load: () => NodeLoad): Promise<void>;
+  /** What `load` says has changed in a way that others wait for: a beat follows soon. */
+  beatSoon(): void;
+  /** The pause of the route is over by its time. */
+  pauseLapsed(route: string): void;
   /** Leaves: everything that this node registered is gone from the directory when it resolves. */
   stop(): Promise<void>;
 
@@ -171,6 +179,7 @@ export interface Cluster {
   readonly history: HistoryLog;
   /** The directory's time in ms, as far as it is known here; null: it has not said it yet. */
   readonly now: number | null;
+  readonly routePauses: RoutePauses;
 
   snapshot(): Promise<ClusterSnapshot>;
 }
@@ -215,9 +224,79 @@ export interface RouteSnapshot {
   readonly settings: Readonly<Record<string, unknown>> | null;
   /** Its last starts have failed; null when the last one has not. */
   readonly trouble: StartTrouble | null;
+  /** Null: it is not paused. */
+  readonly paused: PausedRoute | null;
 }
 
-export interface NodeSnapshot extends Required<Omit<NodeLoad, 'failing'>>, Pick<NodeLoad, 'failing'> {
+/** A paused route, as it is declared: see pauses.ts. Times are the directory's, in ms since the epoch. */
+export interface Pause {
+  /** The version of the declaration: a later pause has a larger one. */
+  readonly id: number;
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** Whether whoever pauses waits for the end of WebSockets and TCP connections, too. */
+  readonly tunnels: 'wait' | 'ignore';
+}
+
+/** The same for a node. */
+export interface KnownPause {
+  readonly id: number;
+  /** From its beginning to its end, and until its end. */
+  readonly forMs: number;
+  readonly leftMs: number;
+}
+
+/** What a node says of a route that it knows to be paused. */
+export interface PausedHere {
+  readonly route: string;
+  readonly id: number;
+  /** Requests and connections in the application, through this node. Once it is 0 it stays so until the pause ends. */
+  readonly inFlight: number;
+  /** Those of them that are WebSockets or TCP connections. */
+  readonly tunnels: number;
+}
+
+export interface PauseOptions {
+  readonly forMs: number;
+  /** How long it waits until nothing is in flight; the pause stays whatever comes of it. */
+  readonly waitMs: number;
+  readonly tunnels: Pause['tunnels'];
+}
+
+export interface StillInFlight {
+  /** A node, or empty: no node says through whom. */
+  readonly node: string;
+  /** `unheard`: the node does not know the pause yet, as far as it has said. `silent`: it stopped beating a moment ago. */
+  readonly why: 'in flight' | 'unheard' | 'silent';
+  readonly count: number;
+}
+
+export interface PauseOutcome {
+  readonly pause: Pause;
+  /** Empty: nothing is in flight. */
+  readonly still: readonly StillInFlight[];
+  /** WebSockets and TCP connections that go on, where they are ignored. */
+  readonly tunnels: number;
+}
+
+/** For an operator. */
+export interface RoutePauses {
+  /** Resolves when nothing of the route is in flight, or after `waitMs`. `unknown`: no route has this name. `too_many`: so many are paused already. */
+  pause(route: string, options: PauseOptions): Promise<PauseOutcome | 'unknown' | 'too_many'>;
+  /** False: it was not paused. */
+  resume(route: string): Promise<boolean>;
+}
+
+/** A pause as people see it. */
+export interface PausedRoute {
+  /** For how long it has been paused, and for how long it stays so. */
+  readonly sinceMs: number;
+  readonly leftMs: number;
+  /** Requests and connections that are still in the application, over all nodes. */
+  readonly inFlight: number;
+}
+
+export interface NodeSnapshot extends Required<Omit<NodeLoad, 'failing' | 'paused'>>, Pick<NodeLoad, 'failing' | 'paused'> {
   readonly id: string;
   readonly address: string;
   readonly version: string;

@@ -1,12 +1,12 @@
 /**
- * Declarations of an operator: the settings of routes. Nodes can write everything else in the directory again, but not these, so they must not
+ * Declarations of an operator: the settings of routes, and which routes are paused. Nodes can write everything else in the directory again, but not these, so they must not
  * be lost with the directory. Each declaration has a version, every node keeps all of them, and gives them back to a directory that
  * has lost them. The newest version wins. A deletion is a declaration too, so it is not undone by accident.
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 
 /** Another kind needs a key of its own in redis/keys.ts, and nothing else. */
-export const DECLARATION_KINDS = ['settings'] as const;
+export const DECLARATION_KINDS = ['settings', 'pauses'] as const;
 
 export type DeclarationKind = (typeof DECLARATION_KINDS)[number];
 
@@ -30,6 +30,8 @@ export interface Declarations {
 
 /** The declarations in the directory. */
 export interface StoredDeclarations extends Declarations {
+  /** The directory's time, ms since the epoch. */
+  readonly now: number;
   /** The directory knows that these were declared, and has lost their values. */
   readonly lost: readonly Omit<Declaration, 'value'>[];
 }

@@ -7,7 +7,7 @@
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
-import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, Peer } from './cluster.ts';
+import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot, Pause, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { HistoryLog } from './history.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
@@ -78,6 +78,18 @@ export interface StartDirectory {
   setRoute(route: string, settings: RouteRecord | null): Promise<void>;
   /** Like `setRoute`, but only for a route that was never set or deleted. */
   setRouteOnce(route: string, settings: RouteRecord): Promise<void>;
+
+  /**
+   * Pauses a route, or changes for how long: `forMs` from now. Tells all nodes. Null: `pausedRoutesMax` other routes are paused. What it means is the
+   * nodes' to do, see pause-barrier.ts.
+   */
+  pause(route: string, forMs: number, tunnels: Pause['tunnels']): Promise<Pause | null>;
+  /** Ends a pause. False: it was not paused. */
+  resume(route: string): Promise<boolean>;
+  /** The paused routes, and the directory's time. */
+  pauses(): Promise<{ readonly now: number; readonly pauses: ReadonlyMap<string, Pause> }>;
+  /** The nodes that beat. */
+  nodes(): Promise<readonly NodeSnapshot[]>;
 
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
@@ -215,6 +227,8 @@ export interface Directory extends StartDirectory {
 
   /** The directory has lost everything. It is complete again after two beats; until then no start is planned. */
   noteLoss(): Promise<void>;
+  /** Forgets the pause if its time is over. */
+  forgetPause(route: string): Promise<void>;
   /** The node lives. */
   beatNode(beat: NodeBeat): Promise<NodeBeatReply>;
   /** Notes that the node has entries at `routes`, so that others clean up there if it dies. Call it before the first transition there. */

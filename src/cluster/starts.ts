@@ -32,6 +32,8 @@ export interface StartPlan {
   /** The ready instances that a restart replaces. */
   readonly old: number;
   readonly trouble: StartTrouble | null;
+  /** How long the route stays paused: nothing is started meanwhile. Absent: it is not paused. */
+  readonly pausedMs?: number;
 }
 
 /** The last starts failed, one after the other. */

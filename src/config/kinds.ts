@@ -73,6 +73,10 @@ export function duration(minMs: number, maxMs = LONGEST_TIMER_MS): Kind<number> 
 /** How long a node that leaves serves on before. */
 export const drainDelay = duration(0, 3_600_000);
 
+/** How long a route is paused, and how long whoever pauses it waits until nothing is in flight. */
+export const pauseFor = duration(1);
+export const pauseWait = duration(0, 600_000);
+
 /** A size in bytes. */
 export function size(minBytes: number, maxBytes: number): Kind<number> {
   return {
@@ -94,6 +98,9 @@ export function choice<const T extends string>(...choices: readonly T[]): Kind<T
     write: (value) => value,
   };
 }
+
+/** Whether a pause waits for the end of WebSockets and TCP connections. */
+export const pausedTunnels = choice('wait', 'ignore');
 
 export function text(placeholder: string, expected: string, pattern = /^[^\0]+$/): Kind<string> {
   return {

@@ -27,6 +27,8 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
     ),
   },
   'a node that was missing is back': happened('node_back', (say) => `node ${say('node')} is back`),
+  'route paused': happened('route_paused', (say) => `holds all clients of ${say('route')}: it is paused`),
+  'route resumed': happened('route_resumed', (say) => `lets clients of ${say('route')} go on`),
   'a missing node was forgotten': happened('node_forgotten', (say) => `an operator said that node ${say('node')} does not come back`),
   'another node has the id of this one: give each node its own (--id)': wrong(
     'error',

@@ -1,10 +1,11 @@
-import type { Cluster, ClusterListener, Peer } from '../cluster/cluster.ts';
+import type { Cluster, ClusterListener, KnownPause, Peer } from '../cluster/cluster.ts';
 import { parseDialAddress } from '../config/host-port.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Handoffs } from './handoff/handoffs.ts';
 import type { Lenders } from './lenders/lenders.ts';
 import type { Dispatcher } from './matching/dispatch.ts';
 import type { Holds } from './matching/holds.ts';
+import type { Pauses } from './matching/pauses.ts';
 import type { Routes } from './matching/routes.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { VisitWatchers } from './visits/visit-watchers.ts';
@@ -14,6 +15,7 @@ interface ClusterEventsContext {
   readonly routes: Routes;
   readonly dispatcher: Dispatcher;
   readonly holds: Holds;
+  readonly pauses: Pauses;
   readonly handoffs: Handoffs;
   readonly lenders: Lenders;
   /** Null: nobody watches visits. */
@@ -50,7 +52,12 @@ export class ClusterEvents implements ClusterListener {
     if (route !== undefined) this.#context.dispatcher.match(route);
   }
 
+  onPauses(pauses: ReadonlyMap<string, KnownPause>): void {
+    this.#context.pauses.set(pauses);
+  }
+
   onStartNeeded(route: string): void {
+    if (this.#context.pauses.leftMs(route) > 0) return;
     this.#context.options.startNeeded(route);
   }
 

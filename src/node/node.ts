@@ -17,6 +17,7 @@ import { portFor } from './listeners/listen.ts';
 import { Dispatcher } from './matching/dispatch.ts';
 import { HeldTally } from './matching/held-queue.ts';
 import { Holds } from './matching/holds.ts';
+import { Pauses } from './matching/pauses.ts';
 import { RequestBuffers } from './matching/request-buffers.ts';
 import type { Route } from './matching/route.ts';
 import { RouteLookup } from './matching/route-lookup.ts';
@@ -38,6 +39,7 @@ export class ProxyNode {
   readonly handoffs: Handoffs;
   readonly frontDoor: FrontDoor;
   readonly clusterEvents: ClusterEvents;
+  readonly pauses: Pauses;
   readonly #responseRates = new ResponseRates();
   readonly #history: HistoryRecorder;
   readonly #options: NodeOptions;
@@ -95,6 +97,14 @@ export class ProxyNode {
     this.#dispatcher = dispatcher;
     this.routes = routes;
 
+    this.pauses = new Pauses({
+      routes,
+      resumed: (route) => dispatcher.match(route),
+      changed: () => cluster.beatSoon(),
+      lapsed: (route) => cluster.pauseLapsed(route),
+      log,
+    });
+
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls: tls && nodeTls(tls), log });
     this.handoffs = new Handoffs(dispatcher, this.#relays);
     this.#lenders = new Lenders({
@@ -116,6 +126,7 @@ export class ProxyNode {
       routes,
       dispatcher,
       holds,
+      pauses: this.pauses,
       handoffs: this.handoffs,
       lenders: this.#lenders,
       watch: this.#watch,
@@ -160,6 +171,7 @@ export class ProxyNode {
       draining: this.draining,
       holds: hold.seen,
       coldStarts: coldStart.seen,
+      paused: this.pauses.here,
       failing: this.#responseRates.failing(this.routes.all()),
     };
   }
@@ -197,6 +209,7 @@ export class ProxyNode {
 
   #close(): void {
     unawaited('directory', this.#history.close());
+    this.pauses.stop();
     if (this.#watch !== null) this.#watch.isStopping = true;
     for (const port of this.#ports) port.close();
     this.#relays.closeAll();

@@ -24,7 +24,7 @@ export interface Decision {
 }
 
 /** Why the number is what it is, for logs and for people who ask why nothing starts. */
-export type Reason = 'idle' | 'minimum' | 'demand' | 'first' | 'wanted' | 'restart' | 'maximum' | 'paced' | 'failing' | 'trial';
+export type Reason = 'idle' | 'minimum' | 'demand' | 'first' | 'wanted' | 'restart' | 'maximum' | 'paced' | 'failing' | 'trial' | 'paused';
 
 /** How often to look whether there is room now. */
 const LOOK_AGAIN_MS = 1_000;
@@ -40,6 +40,8 @@ const LOOK_AGAIN_MS = 1_000;
 export function decide(demand: Demand): Decision {
   const begun = demand.ready + demand.paused + demand.starting;
   const aim = aimOf(demand, begun);
+  if (demand.pausedMs !== undefined)
+    return { desired: begun, toStart: 0, reason: 'paused', laterMs: Math.min(demand.pausedMs, LOOK_AGAIN_MS) };
   const missing = Math.max(0, Math.min(aim.desired, aim.limit) - begun);
   const held = heldBack(demand, missing, begun);
   if (held !== null) return { desired: begun + Math.max(1, missing), ...held };

@@ -10,6 +10,7 @@ import { instances } from './suite/instances.ts';
 import { lateStarts } from './suite/late-starts.ts';
 import { membership } from './suite/membership.ts';
 import { noSlotLost } from './suite/no-slot-lost.ts';
+import { pauses } from './suite/pauses.ts';
 import { pictures } from './suite/pictures.ts';
 import { starts } from './suite/starts.ts';
 import { type Twin, World } from './world.ts';
@@ -34,6 +35,7 @@ export function describeCluster(twin: Twin): void {
     endedStarts(world);
     configuredRoutes(world);
     declarations(world);
+    pauses(world);
     pictures(world);
     history(world);
     membership(world);

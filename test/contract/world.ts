@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pino from 'pino';
-import type { ClusterListener, InstanceInfo, NodeLoad, Peer } from '../../src/cluster/cluster.ts';
+import type { ClusterListener, InstanceInfo, KnownPause, NodeLoad, Peer } from '../../src/cluster/cluster.ts';
 import type { DeclarationsKept } from '../../src/cluster/declarations.ts';
 import type { Bell, BellListener, Directory, Ring } from '../../src/cluster/directory.ts';
 import { ClusterMember } from '../../src/cluster/member/member.ts';
@@ -35,6 +35,7 @@ export type Said =
   | { readonly t: 'turnedAway'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'newest'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'routes'; readonly routes: ReadonlyMap<string, RouteSettings>; readonly at: number }
+  | { readonly t: 'pauses'; readonly pauses: ReadonlyMap<string, KnownPause>; readonly at: number }
   | { readonly t: 'connected'; readonly connected: boolean; readonly at: number }
   | { readonly t: 'leave'; readonly delayMs: number | undefined; readonly at: number };
 
@@ -77,6 +78,7 @@ export class TestMember {
       onStartNeeded: (route) => this.#hear({ t: 'start', route }),
       onStartsFailing: (route, forMs) => this.#hear({ t: 'failing', route, forMs }),
       onRematch: (route) => this.#hear({ t: 'rematch', route }),
+      onPauses: (pauses) => this.#hear({ t: 'pauses', pauses }),
       onNumbered: (route, instance, seq) => this.#hear({ t: 'numbered', route, instance, seq }),
       onTurnedAway: (route, instance) => this.#hear({ t: 'turnedAway', route, instance }),
       onNewest: (route, instance) => this.#hear({ t: 'newest', route, instance }),

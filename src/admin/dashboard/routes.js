@@ -1,6 +1,6 @@
 /** Routes with their instances, newest first, and the starts that are under way. */
-import { attempt } from './calls.js';
-import { confirm } from './dialogs.js';
+import { attempt, call, Refused } from './calls.js';
+import { confirm, toast } from './dialogs.js';
 import { h } from './dom.js';
 import { nodeAddress, routeAddress } from './pages.js';
 import { ordered, routeLines } from './route-list.js';
@@ -61,6 +61,12 @@ export function instancesAt(state, node, redraw) {
 
 function route(one, { at, startedBy, routeDefaults }, redraw, isPage = false) {
   const { name, settings } = one;
+  const pause = h('button', {
+    type: 'button',
+    text: one.paused === null ? 'Pause' : 'Resume',
+    'aria-label': `${one.paused === null ? 'Pause' : 'Resume'} ${name}`,
+    onclick: () => void (one.paused === null ? pauseRoute(name) : resumeRoute(name)),
+  });
   const settled = h('button', {
     type: 'button',
     text: 'Settings',
@@ -88,6 +94,7 @@ function route(one, { at, startedBy, routeDefaults }, redraw, isPage = false) {
       h('h3', {}, h('a', { href: routeAddress(name), text: routeName(name) })),
       settings === null && h('span', { class: 'tag', title: 'It has no settings of its own', text: 'defaults' }),
       h('span', { class: 'spring' }),
+      pause,
       startedBy !== 'nobody' && start,
       startedBy !== 'nobody' && one.instances.length > 0 && restart,
       settled,
@@ -97,17 +104,41 @@ function route(one, { at, startedBy, routeDefaults }, redraw, isPage = false) {
   );
 }
 
+async function pauseRoute(name) {
+  const text =
+    'All its clients are held, and get slots when it is resumed, or after a minute by itself. Nothing is started and nothing retires meanwhile.';
+  if ((await confirm(`Pause ${name}?`, text, 'Pause')) === null) return;
+  try {
+    const outcome = await call('POST', `api/v1/routes/${encodeURIComponent(name)}/pause?for=60s&wait=10s`);
+    if (outcome === null) return;
+    const still = outcome.still.reduce((sum, { count }) => sum + count, 0);
+    if (outcome.done) toast('good', `${name} is paused, and nothing is in flight.`);
+    else toast('bad', `${name} is paused, and ${counted(still, 'request')} still in flight after 10 s.`);
+  } catch (error) {
+    toast('bad', error instanceof Refused ? error.message : 'The node does not answer.');
+  }
+}
+
+async function resumeRoute(name) {
+  await attempt(`${name} goes on.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/resume`);
+}
+
 async function replaceAll(name) {
   const text = 'By newer ones, as many as the load needs. The ones that are there serve until those are ready, then go idle and leave.';
   if ((await confirm(`Replace all instances of ${name}?`, text, 'Replace')) === null) return;
   await attempt(`The instances of ${name} are being replaced.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/restart`);
 }
 
-function facts({ held, oldestHeldMs, active, slots, free, starting, instances: there, settings }, defaults) {
+function facts({ paused, held, oldestHeldMs, active, slots, free, starting, instances: there, settings }, defaults) {
   const most = settings?.maxInstances ?? defaults.maxInstances;
   return h(
     'ul',
     { class: 'facts' },
+    paused !== null &&
+      h('li', {
+        class: 'waiting',
+        text: `paused for ${age(paused.leftMs)} more${paused.inFlight === 0 ? '' : `, ${number(paused.inFlight)} in flight`}`,
+      }),
     h('li', {
       class: held > 0 ? 'waiting' : '',
       text: held > 0 ? `${number(held)} held${oldestHeldMs < 100 ? '' : `, the oldest for ${age(oldestHeldMs)}`}` : 'nobody held',

@@ -1,12 +1,13 @@
 import type { StartDirectory } from '../../cluster/directory.ts';
 import { ROUTES } from '../../config/commands/route.ts';
 import { problem } from '../../config/kinds.ts';
-import { loadCommand } from '../../config/load.ts';
+import { type Loaded, loadCommand } from '../../config/load.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../../config/route-name.ts';
 import { canonicalRouteRecord, parseRouteSettings, ROUTE_KEYS, type RouteRecord, writeRouteSettings } from '../../config/route-settings.ts';
 import { ConfigError } from '../../errors.ts';
 import { printable, printableLines } from '../../printable.ts';
 import { showHelp } from '../help/show-help.ts';
+import { pause, resume } from '../process/pause.ts';
 import { restartRoute } from '../scaler/restart.ts';
 import { withDirectory } from './with-directory.ts';
 
@@ -18,30 +19,37 @@ const say = {
 
 type Action =
   | { readonly verb: 'list' }
-  | { readonly verb: 'get' | 'delete' | 'restart'; readonly name: string }
+  | { readonly verb: 'get' | 'delete' | 'restart' | 'pause' | 'resume'; readonly name: string }
   | { readonly verb: 'set'; readonly name: string; readonly changes: ReadonlyMap<string, string> };
 
-const VERBS = 'list, get, set, delete, restart';
+type RouteValues = Loaded<(typeof ROUTES)['settings']>['values'];
+
+const VERBS = ['list', 'get', 'set', 'delete', 'restart', 'pause', 'resume'] as const;
 
 /** Shows, changes and deletes settings of routes. */
 export async function route(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(ROUTES, argv);
   if (loaded === null) return showHelp(ROUTES);
   const action = readAction(loaded.operands);
-  return withDirectory(loaded.values.redis, (directory) => perform(directory, action, loaded.values.redis));
+  return withDirectory(loaded.values.redis, (directory) => perform(directory, action, loaded.values));
 }
 
 /** @throws ConfigError */
 export function readAction([verb, written, ...rest]: readonly string[]): Action {
   const extra = verb === 'list' ? [written, ...rest] : verb === 'set' ? [] : rest;
-  if (verb !== 'list' && verb !== 'get' && verb !== 'set' && verb !== 'delete' && verb !== 'restart') {
-    throw new ConfigError([verb === undefined ? `expected one of ${VERBS}` : problem('route', verb, `one of ${VERBS}`)]);
+  if (!isVerb(verb)) {
+    const verbs = VERBS.join(', ');
+    throw new ConfigError([verb === undefined ? `expected one of ${verbs}` : problem('route', verb, `one of ${verbs}`)]);
   }
   if (extra[0] !== undefined) throw new ConfigError([problem(`route ${verb}`, extra[0], 'nothing more')]);
   if (verb === 'list') return { verb };
   const name = validRouteName(written ?? '');
   if (name === null) throw new ConfigError([problem(`route ${verb}`, written ?? '', ROUTE_NAME_EXPECTED)]);
   return verb === 'set' ? { verb, name, changes: readChanges(rest) } : { verb, name };
+}
+
+function isVerb(verb: string | undefined): verb is (typeof VERBS)[number] {
+  return VERBS.some((one) => one === verb);
 }
 
 function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
@@ -51,7 +59,7 @@ function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
   return new Map(split.map((one) => [one[1] ?? '', one[2] ?? '']));
 }
 
-async function perform(directory: StartDirectory, action: Action, redisUrl: string): Promise<number> {
+async function perform(directory: StartDirectory, action: Action, values: RouteValues): Promise<number> {
   if (action.verb === 'list') {
     const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
     if (routes.length === 0) say.error('No route has settings. Set some: "pullproxy route set NAME key=value...".');
@@ -61,7 +69,9 @@ async function perform(directory: StartDirectory, action: Action, redisUrl: stri
     return 0;
   }
   const { name } = action;
-  if (action.verb === 'restart') return restart(redisUrl, directory, name);
+  if (action.verb === 'restart') return restart(values.redis, directory, name);
+  if (action.verb === 'pause') return pause(directory, name, values);
+  if (action.verb === 'resume') return resume(directory, name);
   const stored = await directory.route(name);
   if (action.verb === 'set') {
     const record = merged(stored ?? {}, action.changes);

@@ -101,6 +101,8 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
       startAnother?.(name);
       return startAnother === null ? 'impossible' : 'asked';
     },
+    pause: (name, options) => cluster.routePauses.pause(name, options),
+    resume: (name) => cluster.routePauses.resume(name),
     restart: async (name) => parts.restart?.(name) ?? 'impossible',
   };
 }
@@ -112,6 +114,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
     name: route.name,
     held: route.held.size,
     active,
+    paused: node.pauses.leftMs(route.name) > 0,
     slots,
     free,
     instances: node.homes(route),
@@ -140,11 +143,11 @@ function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 
         coldStarts: {},
       },
     ],
-    routes: routes.map((route) => ownRoute(route, id)),
+    routes: routes.map((route) => ownRoute(route, id, node.pauses)),
   };
 }
 
-function ownRoute(route: Route, node: string): RouteSnapshot {
+function ownRoute(route: Route, node: string, pauses: ProxyNode['pauses']): RouteSnapshot {
   const instances = route.slots.lenders
     .filter(({ relayed }) => !relayed)
     .map(({ instance, seq, concurrency, setBy, version, link }) => ({
@@ -167,6 +170,7 @@ function ownRoute(route: Route, node: string): RouteSnapshot {
     instances,
     settings: route.standing.configured ? writeRouteSettings(route.settings) : null,
     trouble: null,
+    paused: pauses.of(route.name),
   };
 }
 

@@ -3,6 +3,7 @@ import type { AdminSource } from '../../admin/admin-source.ts';
 import type { MetricsSnapshot } from '../../admin/metrics-source.ts';
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
+import { PauseBarrier } from '../../cluster/pause-barrier.ts';
 import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-settings.ts';
 import type { EventRecorder } from '../../events/recorder.ts';
 import type { CommandCount } from '../../scaling/command-runner.ts';
@@ -24,6 +25,7 @@ export interface ScalerParts {
 
 export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, version, recorder, leave }: ScalerParts): AdminSource {
   let draining = false;
+  const pauses = new PauseBarrier(directory);
   return {
     version,
     startedBy: 'scalers',
@@ -78,6 +80,8 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
       queue.request(name, 1);
       return 'asked';
     },
+    pause: (name, options) => pauses.pause(name, options),
+    resume: (name) => pauses.resume(name),
     restart: (name) => restartWith(directory, (one) => queue.order(one), name),
   };
 }

@@ -65,7 +65,7 @@ function told({ severity, text, advice }: Trouble, width: number, paint: Paint):
 }
 
 const ROUTES: readonly Column<RouteSnapshot>[] = [
-  { title: 'ROUTE', read: ({ name }) => name },
+  { title: 'ROUTE', read: ({ name, paused }) => (paused === null ? name : `${name} (paused)`) },
   { title: 'HELD', read: ({ held }) => held, style: ({ held }) => (held > 0 ? 'yellow' : null) },
   { title: 'OLDEST', read: ({ held, oldestHeldMs }) => (held === 0 ? '' : about(oldestHeldMs)), spare: 3 },
   { title: 'ACTIVE', read: ({ active }) => active },

@@ -87,6 +87,8 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, { 
     setRoute: async (name, settings) => void (await one().call('setRoute', [name, settings])),
     deleteRoute: async (name) => void (await one().call('deleteRoute', [name])),
     start: async (name) => (await one().call('start', [name])) as Awaited<ReturnType<AdminSource['start']>>,
+    pause: async (name, options) => (await one().call('pause', [name, options])) as Awaited<ReturnType<AdminSource['pause']>>,
+    resume: async (name) => (await one().call('resume', [name])) as boolean,
     restart: async (name) => (await one().call('restart', [name])) as Awaited<ReturnType<AdminSource['restart']>>,
   };
 }

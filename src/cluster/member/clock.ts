@@ -1,9 +1,32 @@
 /** Estimates the directory's clock from its responses, so that ages at different nodes can be compared without trusting the nodes' clocks. */
 
+import type { Log } from '../../log.ts';
 import { CLOCK_STEP_MS } from '../limits.ts';
 
 /** After this time a worse sample replaces a better one: clocks drift. */
 const SAMPLE_MS_MAX = 10_000;
+
+/** A clock that differs by less from the directory's is right enough. */
+const DIFFERENCE_MS_MAX = 10_000;
+const SAID_MS = 60_000;
+
+/** Says when this host's clock and the directory's are far apart. */
+export class ClockComparison {
+  readonly #log: Log;
+  #saidAt = Number.NEGATIVE_INFINITY;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** `now`: the directory's time. */
+  compare(now: number): void {
+    const differenceMs = Math.round(Date.now() - now);
+    if (Math.abs(differenceMs) < DIFFERENCE_MS_MAX || performance.now() - this.#saidAt < SAID_MS) return;
+    this.#saidAt = performance.now();
+    this.#log.warn({ differenceMs }, 'the clocks are far apart');
+  }
+}
 
 export class DirectoryClock {
   #offset = 0;

@@ -1,7 +1,9 @@
 /** The declarations of operators that this node knows: read from the directory, kept here and in a file, and given back when the directory lost them. */
+
 import { randomBytes } from 'node:crypto';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
+import type { KnownPause, Pause } from '../cluster.ts';
 import {
   DECLARATIONS_MAX,
   type Declaration,
@@ -11,6 +13,7 @@ import {
   type StoredDeclarations,
 } from '../declarations.ts';
 import type { Directory } from '../directory.ts';
+import { knownPauses, readPause } from '../pauses.ts';
 import { objectOf } from '../values.ts';
 
 const NAMES_SHOWN_MAX = 10;
@@ -31,6 +34,8 @@ export class KnownDeclarations {
   #known = new Map<string, Declaration>();
   /** Since when the directory has no name: monotonic ms. */
   #namelessSince: number | null = null;
+  /** The paused routes at the last reading. */
+  pauses: ReadonlyMap<string, KnownPause> = new Map();
   /** The last message about lost settings. */
   #lostSaid = '';
 
@@ -46,6 +51,8 @@ export class KnownDeclarations {
     this.#cluster = kept.cluster;
     this.#highest = kept.highest;
     for (const one of kept.all) this.#known.set(keyOf(one), one);
+    // Until the directory answers this host's clock has to do.
+    this.pauses = knownPauses(pausesOf(kept.all), Date.now());
   }
 
   /** The settings of routes, after this node and the directory have exchanged missing declarations. */
@@ -55,6 +62,7 @@ export class KnownDeclarations {
     if (await this.#assert(stored)) stored = await this.#read();
     this.#learn(stored);
     this.#sayLost(stored);
+    this.pauses = knownPauses(pausesOf(stored.all), stored.now);
     return routesOf(stored.all);
   }
 
@@ -83,7 +91,7 @@ export class KnownDeclarations {
     const known = new Set(all.filter(({ kind }) => kind === 'settings').map(({ name }) => name));
     const missing = [...this.#asserted].filter(([name]) => !known.has(name));
     for (const [name, record] of missing) {
-      if (lost.some((one) => one.name === name)) await this.#directory.setRoute(name, record);
+      if (lost.some((one) => one.kind === 'settings' && one.name === name)) await this.#directory.setRoute(name, record);
       else await this.#directory.setRouteOnce(name, record);
     }
     return missing.length > 0;
@@ -125,7 +133,7 @@ export class KnownDeclarations {
   }
 
   #sayLost({ lost }: StoredDeclarations): void {
-    const names = lost.map(({ name }) => name).sort();
+    const names = lost.flatMap(({ kind, name }) => (kind === 'settings' ? [name] : [])).sort();
     const said = names.join(' ');
     if (names.length > 0) {
       this.#log.error({ count: names.length, routes: names.slice(0, NAMES_SHOWN_MAX) }, 'settings are lost: no node knows them any more');
@@ -148,5 +156,14 @@ function routesOf(all: readonly Declaration[]): ReadonlyMap<string, RouteRecord>
     all.flatMap(({ kind, name, value }) =>
       kind === 'settings' && value !== null ? [[name, objectOf(value) ?? { '': value.slice(0, VALUE_CHARS_SHOWN_MAX) }]] : [],
     ),
+  );
+}
+
+function pausesOf(all: readonly Declaration[]): ReadonlyMap<string, Pause> {
+  return new Map(
+    all.flatMap(({ kind, name, value }): [string, Pause][] => {
+      const pause = kind === 'pauses' ? readPause(value) : null;
+      return pause === null ? [] : [[name, pause]];
+    }),
   );
 }

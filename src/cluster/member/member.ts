@@ -20,13 +20,15 @@ import {
 } from '../directory.ts';
 import type { HistoryLog } from '../history.ts';
 import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
+import { PauseBarrier } from '../pause-barrier.ts';
 import type { StartTimes } from '../starts.ts';
-import { DirectoryClock } from './clock.ts';
+import { ClockComparison, DirectoryClock } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
 import { KnownDeclarations } from './known-declarations.ts';
 import { LinkedRoutes } from './linked-routes.ts';
 import { MoveNotices } from './move-notices.ts';
+import { Namesakes } from './namesakes.ts';
 import { type PresenceContext, RoutePresence } from './presence.ts';
 
 export interface MemberOptions {
@@ -38,11 +40,8 @@ export interface MemberOptions {
   readonly kept?: DeclarationsKept | undefined;
 }
 
-/** It is said again while it lasts. */
-const NAMESAKE_SAID_MS = 30_000;
-/** A clock that differs by less from the directory's is right enough. */
-const CLOCK_DIFFERENCE_MAX_MS = 10_000;
-const CLOCK_SAID_MS = 60_000;
+/** Several changes at once are one beat. */
+const SOON_MS = 5;
 const UNREAD_LOAD: NodeLoad = { held: 0, active: 0, links: 0 };
 
 export class ClusterMember implements Cluster {
@@ -57,18 +56,18 @@ export class ClusterMember implements Cluster {
   readonly #clock = new DirectoryClock();
   readonly #presences = new Map<string, RoutePresence>();
   readonly #linked: LinkedRoutes;
-  /** The start time of another node with the same id. */
-  #namesake: number | null = null;
-  #namesakeSaidAt = Number.NEGATIVE_INFINITY;
+  readonly #namesakes: Namesakes;
   /** When the last beat with a reply was sent, and since when there was no gap: performance.now(). */
   #beatenAt = Number.NEGATIVE_INFINITY;
   #heardSince = 0;
-  #clockSaidAt = Number.NEGATIVE_INFINITY;
+  readonly #clocks: ClockComparison;
+  readonly routePauses: PauseBarrier;
   #load: () => NodeLoad = () => UNREAD_LOAD;
   #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
   /** `joined`: the directory has no beat yet; `known`: it has one. */
   #membership: 'none' | 'joining' | 'joined' | 'known' = 'none';
   #beatTimer: NodeJS.Timeout | null = null;
+  #soon: NodeJS.Timeout | null = null;
   #routesTimer: NodeJS.Timeout | null = null;
 
   constructor({ self, version, directory, bell, log, kept = {} }: MemberOptions) {
@@ -78,6 +77,9 @@ export class ClusterMember implements Cluster {
     this.#directory = directory;
     this.#bell = bell;
     this.#log = log;
+    this.#clocks = new ClockComparison(log);
+    this.#namesakes = new Namesakes(self.id, log);
+    this.routePauses = new PauseBarrier(directory);
     this.#linked = new LinkedRoutes((name) => directory.linked(name), monotonicMs);
   }
 
@@ -117,12 +119,17 @@ export class ClusterMember implements Cluster {
     };
     const known = new KnownDeclarations(this.#directory, this.#kept, this.#log, monotonicMs);
     const routes = new ConfiguredRoutes(
-      () => known.routes(),
+      async () => {
+        const settings = await known.routes();
+        listener.onPauses?.(known.pauses);
+        return settings;
+      },
       (settings) => listener.onRoutes(settings),
       this.#log,
     );
     this.#load = load;
     this.#active = { listener, context, routes };
+    if (known.pauses.size > 0) listener.onPauses?.(known.pauses);
 
     await this.#directory.ready(START_WAIT_MS).catch(() => this.#log.warn('the directory does not answer: the node starts without it'));
     await this.#bell.listen(self.id, {
@@ -139,7 +146,21 @@ export class ClusterMember implements Cluster {
     this.#routesTimer = setInterval(loadRoutes, ROUTES_CHECK_MS);
   }
 
+  beatSoon(): void {
+    if (this.#soon !== null || this.#active === null) return;
+    const due = guard('timer', () => {
+      this.#soon = null;
+      unawaited('directory', this.#beat());
+    });
+    this.#soon = setTimeout(due, SOON_MS);
+  }
+
+  pauseLapsed(route: string): void {
+    this.#directory.forgetPause(route).catch(() => undefined);
+  }
+
   async stop(): Promise<void> {
+    if (this.#soon !== null) clearTimeout(this.#soon);
     if (this.#beatTimer !== null) clearInterval(this.#beatTimer);
     if (this.#routesTimer !== null) clearInterval(this.#routesTimer);
     this.#active = null;
@@ -306,7 +327,7 @@ export class ClusterMember implements Cluster {
       const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
       this.#beatenAt = sentAt;
       this.#clock.sample(now, sentAt, monotonicMs());
-      this.#compareClocks(now);
+      this.#clocks.compare(now);
       if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: sending everything again');
       // It counted as dead, and beats again.
       else if (!known && this.#membership === 'known') await this.#isBack();
@@ -314,7 +335,7 @@ export class ClusterMember implements Cluster {
       else if (jumpedMs >= KEYS_LIVE_MS - KEEP_EVERY_MS)
         await this.#noteLoss("the directory's clock was set forward: sending everything again");
       // The process that it has replaced sends no beats any more.
-      if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#noteNamesake(startedBefore);
+      if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#namesakes.note(startedBefore);
       this.#membership = 'known';
       if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
       for (const node of dead) await this.#bury(node);
@@ -322,22 +343,6 @@ export class ClusterMember implements Cluster {
       // The next beat says the same.
       if (isBug(error)) internalError('directory', error);
     }
-  }
-
-  #compareClocks(now: number): void {
-    const differenceMs = Math.round(Date.now() - now);
-    if (Math.abs(differenceMs) < CLOCK_DIFFERENCE_MAX_MS || monotonicMs() - this.#clockSaidAt < CLOCK_SAID_MS) return;
-    this.#clockSaidAt = monotonicMs();
-    this.#log.warn({ differenceMs }, 'the clocks are far apart');
-  }
-
-  /** Two nodes with the same id contradict each other; only an operator can change that. */
-  #noteNamesake(startedMs: number): void {
-    if (this.#namesake === startedMs && monotonicMs() - this.#namesakeSaidAt < NAMESAKE_SAID_MS) return;
-    this.#namesake = startedMs;
-    this.#namesakeSaidAt = monotonicMs();
-    const about = { id: this.self.id, started: new Date(startedMs).toISOString() };
-    this.#log.error(about, 'another node has the id of this one: give each node its own (--id)');
   }
 
   /** A node that was cut off for a while is also forgotten, but then the directory knows other nodes. */

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { guard } from '../../boundary.ts';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { EventLog } from '../../events/event.ts';
-import type { ClusterSnapshot, MissingNode, NodeSnapshot, Peer } from '../cluster.ts';
+import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
 import type { Declarations, StoredDeclarations } from '../declarations.ts';
 import type {
   BellListener,
@@ -19,6 +19,7 @@ import type {
 } from '../directory.ts';
 import type { HistoryLog } from '../history.ts';
 import { BEAT_MS, DEAD_AFTER_MS, RECOVERY_MS } from '../limits.ts';
+import { leftMsOf, pausedRoute } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
@@ -63,7 +64,9 @@ export class MemoryDirectory implements Directory {
 
   async startPlan(route: string): Promise<StartPlan> {
     for (;;) {
-      const plan = this.#at(route).plan(this.#now());
+      const pause = this.#declared.pauses(this.#now()).get(route);
+      const paused = pause === undefined ? {} : { pausedMs: leftMsOf(pause, this.#now()) };
+      const plan = { ...this.#at(route).plan(this.#now()), ...paused };
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
       const waitMs = plan.held > 0 && this.#nodes.size === 0 ? BEAT_MS : this.#wholeAt - this.#now();
       if (waitMs <= 0) return plan;
@@ -129,8 +132,29 @@ export class MemoryDirectory implements Directory {
     if (!this.#declared.isKnown(route)) await this.setRoute(route, settings);
   }
 
+  async pause(route: string, forMs: number, tunnels: Pause['tunnels']): Promise<Pause | null> {
+    const pause = this.#declared.pause(route, forMs, tunnels, this.#now());
+    if (pause !== null) this.#tellOfRoutes();
+    return pause;
+  }
+
+  async resume(route: string): Promise<boolean> {
+    const had = this.#declared.resume(route, false, this.#now());
+    this.#tellOfRoutes();
+    return had;
+  }
+
+  async forgetPause(route: string): Promise<void> {
+    this.#declared.resume(route, true, this.#now());
+  }
+
+  async pauses(): Promise<{ readonly now: number; readonly pauses: ReadonlyMap<string, Pause> }> {
+    const now = this.#now();
+    return { now, pauses: this.#declared.pauses(now) };
+  }
+
   async declarations(): Promise<StoredDeclarations> {
-    return this.#declared.read();
+    return this.#declared.read(this.#now());
   }
 
   async restore(cluster: string, known: Declarations): Promise<boolean> {
@@ -148,19 +172,32 @@ export class MemoryDirectory implements Directory {
 
   async snapshot(): Promise<ClusterSnapshot> {
     const now = this.#now();
-    const nodes = [...this.#nodes.values()]
+    const nodes = [...(await this.nodes())];
+    const paused = await this.pauses();
+    const configured = this.#declared.routes();
+    const names = new Set([
+      ...configured.keys(),
+      ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])]),
+      ...paused.pauses.keys(),
+    ]);
+    return {
+      nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
+      routes: [...names].sort().map((name) => ({
+        ...this.#at(name).snapshot(now, name, configured.get(name) ?? null),
+        paused: pausedRoute(name, paused, nodes),
+      })),
+      missing: (await this.missing()).filter(({ id }) => !nodes.some((node) => node.id === id)),
+    };
+  }
+
+  async nodes(): Promise<readonly NodeSnapshot[]> {
+    const now = this.#now();
+    return [...this.#nodes.values()]
       .filter(({ at }) => at > now - DEAD_AFTER_MS)
       .map(({ beat, at }): NodeSnapshot => {
         const { startedMs: _, spares: __, ...said } = beat;
         return { draining: false, holds: {}, coldStarts: {}, ...said, heartbeatAgeMs: now - at };
       });
-    const configured = this.#declared.routes();
-    const names = new Set([...configured.keys(), ...nodes.flatMap(({ id }) => [...(this.#routesOf.get(id) ?? [])])]);
-    return {
-      nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
-      routes: [...names].sort().map((name) => this.#at(name).snapshot(now, name, configured.get(name) ?? null)),
-      missing: (await this.missing()).filter(({ id }) => !nodes.some((node) => node.id === id)),
-    };
   }
 
   async noteLoss(): Promise<void> {

@@ -164,7 +164,7 @@ export class RouteState {
     return this.#instances.size > 0;
   }
 
-  snapshot(now: number, name: string, settings: RouteRecord | null): RouteSnapshot {
+  snapshot(now: number, name: string, settings: RouteRecord | null): Omit<RouteSnapshot, 'paused'> {
     this.#tend(now);
     const instances = this.#instances.snapshot();
     return {

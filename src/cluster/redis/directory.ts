@@ -3,9 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { internalError } from '../../boundary.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
-import { reasonOf } from '../../errors.ts';
 import type { EventLog } from '../../events/event.ts';
-import type { ClusterSnapshot, MissingNode, NodeSnapshot, Peer, RouteSnapshot } from '../cluster.ts';
+import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
 import {
   DECLARATION_KINDS,
   type DeclarationKind,
@@ -25,27 +24,27 @@ import {
   type RouteBeatReply,
 } from '../directory.ts';
 import { BEAT_MS, KEYS_LIVE_MS, RECOVERY_MS } from '../limits.ts';
+import { leftMsOf } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
-import { countOf, nodeIdOf, objectOf, routeNameOf, textOf } from '../values.ts';
+import { countOf, objectOf, routeNameOf, textOf } from '../values.ts';
 import { publishCommand } from './client.ts';
-import { isDataFault, type RedisConnection } from './connection.ts';
+import type { RedisConnection } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
 import { RedisHistoryLog } from './history-log.ts';
 import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
+import { PausedRoutes } from './paused-routes.ts';
+import { Pictures } from './pictures.ts';
 import {
   endedField,
   list,
-  NODE_FIELDS,
   readDeclarations,
   readEnded,
   readHoldReply,
   readMatched,
-  readNode,
   readNodeBeat,
   readPlan,
-  readRoute,
   readRouteBeat,
   readStartTimes,
   tuples,
@@ -62,6 +61,8 @@ export class RedisDirectory implements Directory {
   readonly #redis: RedisConnection;
   readonly #mending: Mending;
   readonly #missing: MissingNodes;
+  readonly #paused: PausedRoutes;
+  readonly #pictures: Pictures;
   readonly eventLog: EventLog;
   readonly history: RedisHistoryLog;
   /** The settings of routes as they were read last: written back when something else stands in their place. */
@@ -71,6 +72,15 @@ export class RedisDirectory implements Directory {
     this.#redis = redis;
     this.#mending = new Mending(redis);
     this.#missing = new MissingNodes(redis, this.#mending);
+    this.#paused = new PausedRoutes(redis, this.#mending, (route) => this.#tellOfRoutes(route));
+    this.#pictures = new Pictures({
+      redis,
+      mending: this.#mending,
+      missing: this.#missing,
+      paused: this.#paused,
+      routes: () => this.routes(),
+      routesOf: (node) => this.routesOf(node),
+    });
     this.eventLog = new RedisEventLog(redis, this.#mending);
     this.history = new RedisHistoryLog(redis, this.#mending);
   }
@@ -103,12 +113,14 @@ export class RedisDirectory implements Directory {
 
   async startPlan(route: string): Promise<StartPlan> {
     for (;;) {
-      const [answer, lossMs, nodes] = await Promise.all([
+      const [answer, lossMs, nodes, { now, pauses }] = await Promise.all([
         this.#route('plan', route),
         this.#redis.call('pttl', lossKey),
         this.#key(nodesKey, 'zset', 'zcard'),
+        this.pauses(),
       ]);
-      const plan = read(readPlan, answer);
+      const pause = pauses.get(route);
+      const plan = { ...read(readPlan, answer), ...(pause === undefined ? {} : { pausedMs: leftMsOf(pause, now) }) };
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
       // If Redis's clock was set back, the key would stay for that time.
       if (Number(lossMs) > RECOVERY_MS) await this.#redis.call('pexpire', lossKey, RECOVERY_MS);
@@ -196,6 +208,22 @@ export class RedisDirectory implements Directory {
     if (changed === 1) await this.#tellOfRoutes(route);
   }
 
+  pause(route: string, forMs: number, tunnels: Pause['tunnels']): Promise<Pause | null> {
+    return this.#paused.pause(route, forMs, tunnels);
+  }
+
+  resume(route: string): Promise<boolean> {
+    return this.#paused.resume(route);
+  }
+
+  forgetPause(route: string): Promise<void> {
+    return this.#paused.forget(route);
+  }
+
+  pauses(): ReturnType<PausedRoutes['read']> {
+    return this.#paused.read();
+  }
+
   async declarations(): Promise<StoredDeclarations> {
     return readDeclarations(await this.#declared(() => this.#redis.run('declarations', declarationKeys, DECLARATION_KINDS)));
   }
@@ -231,45 +259,12 @@ export class RedisDirectory implements Directory {
     });
   }
 
-  async snapshot(): Promise<ClusterSnapshot> {
-    const [configured, beats, aside, missing] = await Promise.all([
-      this.routes(),
-      this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('nodes', [nodesKey], [])),
-      this.#mending.notes(),
-      this.#missing.read(),
-    ]);
-    const found = await Promise.all(
-      tuples(beats, 2).flatMap(([node, ageMs]) => {
-        const id = nodeIdOf(node);
-        if (id === null) this.#redis.leftOut.note(nodesKey, node);
-        return id === null ? [] : [this.#readNode(id, Number(ageMs))];
-      }),
-    );
-    const names = new Set([...configured.keys(), ...found.flatMap(({ routes }) => routes)]);
-    const routes = await Promise.all([...names].sort().map((name) => this.#readRoute(name, configured.get(name) ?? null)));
-    return {
-      nodes: found.map(({ node }) => node).sort((a, b) => (a.id < b.id ? -1 : 1)),
-      routes: routes.flatMap((route) => route ?? []),
-      aside,
-      missing: missing.filter(({ id }) => !found.some(({ node }) => node.id === id)),
-    };
+  snapshot(): Promise<ClusterSnapshot> {
+    return this.#pictures.snapshot();
   }
 
-  async #readNode(id: string, ageMs: number): Promise<{ node: NodeSnapshot; routes: readonly string[] }> {
-    const fields = this.#mending.ofKey(nodeKey(id), 'hash', () => this.#redis.run('node', [nodeKey(id)], NODE_FIELDS));
-    const [said, routes] = await Promise.all([fields, this.routesOf(id)]);
-    return { node: readNode(id, ageMs, said), routes };
-  }
-
-  /** Null: the route can't be read, and could not be mended. Other routes are shown nevertheless. */
-  async #readRoute(name: string, settings: RouteRecord | null): Promise<RouteSnapshot | null> {
-    try {
-      return readRoute(name, await this.#route('snapshot', name), settings);
-    } catch (error) {
-      if (!isDataFault(error)) throw error;
-      this.#redis.leftOut.note(`pp:{${name}}`, reasonOf(error));
-      return null;
-    }
+  nodes(): Promise<readonly NodeSnapshot[]> {
+    return this.#pictures.nodes();
   }
 
   // Nodes.
@@ -281,7 +276,8 @@ export class RedisDirectory implements Directory {
   async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
     const { id, address, version, startedMs, held, active, links, draining = false, spares = false, holds = {}, coldStarts = {} } = beat;
     const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts), failing: JSON.stringify(beat.failing ?? []) };
-    const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, ...counts };
+    const paused = JSON.stringify(beat.paused ?? []);
+    const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, paused, ...counts };
     const [answer, started, , , routesKnown] = await Promise.all([
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),
       this.#key(nodeKey(id), 'hash', 'hget', 'started'),
@@ -310,7 +306,7 @@ export class RedisDirectory implements Directory {
   }
 
   async noteMissing(node: string): Promise<MissingNode> {
-    return this.#missing.note((await this.#readNode(node, 0)).node);
+    return this.#missing.note(await this.#pictures.node(node, 0));
   }
 
   missing(): Promise<readonly MissingNode[]> {

@@ -16,8 +16,11 @@ export const declaredKey = `pp:{${routesKey}}:about`;
 /** HASH: `KIND NAME` → version of the declaration and a hash of its value; deleted ones stay with `-`. */
 export const versionsKey = `pp:{${routesKey}}:versions`;
 
+/** HASH: route → its pause as JSON. In the same hash slot. */
+export const pausesKey = `pp:{${routesKey}}:pauses`;
+
 /** Where the values of each kind of declaration are: name → JSON. All in the hash slot of `routesKey`. */
-const DECLARED_VALUES: Readonly<Record<DeclarationKind, string>> = { settings: routesKey };
+const DECLARED_VALUES: Readonly<Record<DeclarationKind, string>> = { settings: routesKey, pauses: pausesKey };
 
 /** As the scripts of declarations take them. */
 export const declarationKeys: readonly string[] = [declaredKey, versionsKey, ...DECLARATION_KINDS.map((kind) => DECLARED_VALUES[kind])];

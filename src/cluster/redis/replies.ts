@@ -8,6 +8,8 @@ import type {
   InstanceState,
   LimitSetter,
   NodeSnapshot,
+  Pause,
+  PausedRoute,
   RouteResponses,
   RouteSnapshot,
   WaitCounts,
@@ -22,6 +24,7 @@ import {
   type RouteBeatReply,
   type RouteRecord,
 } from '../directory.ts';
+import { leftMsOf, PAUSED_ROUTES_MAX, readPause, readPausedHere } from '../pauses.ts';
 import { REASON_CHARS_MAX } from '../start-limits.ts';
 import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
@@ -92,13 +95,25 @@ export function readRouteBeat(answer: unknown): RouteBeatReply {
 }
 
 export function readDeclarations(answer: unknown): StoredDeclarations {
-  const [cluster, highest, values, deleted, lost] = list(answer);
+  const [cluster, highest, values, deleted, lost, now] = list(answer);
   return {
     cluster: textOf(cluster, CLUSTER_CHARS_MAX) || null,
     highest: versionNumber(highest),
     all: [...tuples(values, 4), ...tuples(deleted, 3)].flatMap(readDeclaration),
     lost: tuples(lost, 3).flatMap(readDeclaration),
+    now: clockOf(now),
   };
+}
+
+/** The pauses that are not over, and the directory's time. */
+export function readPauses(answer: unknown): { readonly now: number; readonly pauses: ReadonlyMap<string, Pause> } {
+  const [time, ...stored] = list(answer);
+  const now = clockOf(time);
+  const pauses = tuples(stored, 2).flatMap(([name, json]): [string, Pause][] => {
+    const [route, pause] = [routeNameOf(name), readPause(json)];
+    return route === null || pause === null || leftMsOf(pause, now) === 0 ? [] : [[route, pause]];
+  });
+  return { now, pauses: new Map(pauses) };
 }
 
 function readDeclaration([kind, name, version, value]: readonly unknown[]): Declaration[] {
@@ -183,7 +198,7 @@ export function writeInstance(info: InstanceInfo, node: string): string {
   return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, placesMax });
 }
 
-export function readRoute(name: string, answer: unknown, settings: RouteRecord | null): RouteSnapshot {
+export function readRoute(name: string, answer: unknown, settings: RouteRecord | null, paused: PausedRoute | null): RouteSnapshot {
   const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(answer);
   const left = tuples(starts, 3).flatMap(([start, leftMs, ageMs]) => {
     const id = startIdOf(start);
@@ -202,6 +217,7 @@ export function readRoute(name: string, answer: unknown, settings: RouteRecord |
     instances: instances.sort((a, b) => b.seq - a.seq),
     settings,
     trouble: readTrouble(trouble),
+    paused,
   };
 }
 
@@ -233,8 +249,9 @@ function readState(state: unknown): InstanceState {
 
 /** `fields`: those of NODE_FIELDS, in their order. */
 export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): NodeSnapshot {
-  const [address, version, held, active, links, draining, holds, coldStarts, failing] = list(fields);
+  const [address, version, held, active, links, draining, holds, coldStarts, failing, paused] = list(fields);
   const routes = readFailing(failing);
+  const pausedHere = listIn(paused).slice(0, PAUSED_ROUTES_MAX).flatMap(readPausedHere);
   return {
     id,
     heartbeatAgeMs: number(heartbeatAgeMs),
@@ -247,19 +264,37 @@ export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): N
     holds: readCounts(holds),
     coldStarts: readCounts(coldStarts),
     ...(routes.length === 0 ? {} : { failing: routes }),
+    ...(pausedHere.length === 0 ? {} : { paused: pausedHere }),
   };
 }
 
 function readFailing(json: unknown): RouteResponses[] {
-  const said = objectOf(typeof json === 'string' ? `{"routes":${json}}` : null)?.routes;
-  return (Array.isArray(said) ? said : []).slice(0, FAILING_MAX).flatMap((one: unknown) => {
-    if (!isObject(one)) return [];
-    const [route, all, failed] = [routeNameOf(one.route), countOf(one.all), countOf(one.failed)];
-    return route === null || all === null || failed === null ? [] : [{ route, all, failed }];
-  });
+  return listIn(json)
+    .slice(0, FAILING_MAX)
+    .flatMap((one: unknown) => {
+      if (!isObject(one)) return [];
+      const [route, all, failed] = [routeNameOf(one.route), countOf(one.all), countOf(one.failed)];
+      return route === null || all === null || failed === null ? [] : [{ route, all, failed }];
+    });
 }
 
-export const NODE_FIELDS = ['address', 'version', 'held', 'active', 'links', 'draining', 'holds', 'coldStarts', 'failing'] as const;
+/** The list in a JSON text. */
+function listIn(json: unknown): unknown[] {
+  return list(objectOf(typeof json === 'string' ? `{"list":${json}}` : null)?.list);
+}
+
+export const NODE_FIELDS = [
+  'address',
+  'version',
+  'held',
+  'active',
+  'links',
+  'draining',
+  'holds',
+  'coldStarts',
+  'failing',
+  'paused',
+] as const;
 
 /** A value that this version does not know counts as missing. */
 function readCounts(json: unknown): WaitCounts {

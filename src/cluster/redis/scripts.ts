@@ -14,6 +14,7 @@ import {
   SCAN_MAX,
   STARTS_SHOWN_MAX,
 } from '../limits.ts';
+import { PAUSED_ROUTES_MAX } from '../pauses.ts';
 import {
   BEGUN_LIVES_MS,
   ENDED_MAX,
@@ -79,6 +80,7 @@ const CONSTANTS = Object.entries({
   retryFirstMs: RETRY_FIRST_MS,
   retryLastMs: RETRY_LAST_MS,
   wantedLivesMs: WANTED_LIVES_MS,
+  pausedRoutesMax: PAUSED_ROUTES_MAX,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
@@ -118,6 +120,8 @@ export const SCRIPTS = {
   restore: script('restore', DECLARED, declarationKeys.length),
   history: script('history', [], 1),
   historyRead: script('history-read', [], HISTORY_BUCKETS_MAX),
+  pause: script('pause', DECLARED, declarationKeys.length),
+  pauses: script('pauses', [], 1),
   aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 

@@ -1,13 +1,29 @@
 import { command } from '../command-spec.ts';
+import { pausedTunnels, pauseFor, pauseWait } from '../kinds.ts';
 import { ROUTE_KEYS } from '../route-settings.ts';
+import { setting } from '../settings.ts';
 import { EVERYWHERE, REDIS } from './common-settings.ts';
 
 export const ROUTES = command({
   name: 'route',
-  summary: 'lists, shows, sets and deletes settings of routes, restarts instances',
-  usage: ['list | get NAME | set NAME key=value... | delete NAME | restart NAME   [--redis URL]'],
+  summary: 'lists, shows, sets and deletes settings of routes, pauses and restarts them',
+  usage: [
+    'list | get NAME | set NAME key=value... | delete NAME | restart NAME   [--redis URL]',
+    'pause NAME [--for D] [--wait D] [--tunnels wait|ignore] | resume NAME   [--redis URL]',
+  ],
   about: `A route is the name of one application. Its settings are the same at every node, and a change takes effect at once:\n${routeKeysHelp()}`,
-  settings: { redis: REDIS, ...EVERYWHERE },
+  settings: {
+    redis: REDIS,
+    pauseForMs: setting('for', pauseFor, 60_000, 'pause: how long the route stays paused if nobody resumes it before'),
+    pauseWaitMs: setting(
+      'wait',
+      pauseWait,
+      30_000,
+      'pause: how long to wait until nothing is in flight; then the command ends with 3, and the route stays paused',
+    ),
+    pausedTunnels: setting('tunnels', pausedTunnels, 'wait', 'pause: whether to wait for the end of WebSockets and TCP connections, too'),
+    ...EVERYWHERE,
+  },
   tail: 'none',
   operands: true,
   routes: false,
@@ -15,6 +31,11 @@ export const ROUTES = command({
     ['pullproxy route set app.example.com maxInstances=20 holdTimeout=10s', 'adds to what is set already'],
     ['pullproxy route set "*.example.com" minInstances=1', 'one application for all hosts below example.com'],
     ['pullproxy route get app.example.com', 'all settings, defaults included'],
+    [
+      'pullproxy route pause app.example.com --for 2m',
+      'holds all clients, and returns when nothing is in flight: for a migration of its database',
+    ],
+    ['pullproxy route resume app.example.com', 'they get slots as these come free'],
     ['pullproxy route restart app.example.com', 'every instance is replaced by a new one, which takes over when it is ready'],
   ],
 });

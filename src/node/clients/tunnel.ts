@@ -25,6 +25,11 @@ export type TunnelVisit = Pick<
   'onConnected' | 'began' | 'passed' | 'took' | 'endedSilently' | 'streamFailed' | 'blame' | 'end' | 'failed'
 >;
 
+/** Of the route: how many tunnels are open. */
+interface TunnelCount {
+  tunnels: number;
+}
+
 const nothing = (): void => {};
 
 /** Nobody wants to know of it any more. */
@@ -49,14 +54,18 @@ export class Tunnel implements StreamHandler {
   /** Received from the application and waiting in the client's socket. */
   #undrained: number;
 
-  /** Takes over the stream, of whose bytes `undrained` still wait in the client's socket. */
-  constructor(client: TunnelClient, visit: TunnelVisit, link: NodeLink, stream: Stream, undrained: number) {
+  readonly #route: TunnelCount | null;
+
+  /** `route` counts it. Takes over the stream, of whose bytes `undrained` still wait in the client's socket. */
+  constructor(client: TunnelClient, visit: TunnelVisit, link: NodeLink, stream: Stream, undrained: number, route: TunnelCount | null) {
     this.#client = client;
     this.#visit = visit;
     this.#link = link;
     this.#stream = stream;
     this.#undrained = undrained;
     stream.handler = this;
+    this.#route = route;
+    if (route !== null) route.tunnels++;
   }
 
   get where(): 'visit' {
@@ -65,7 +74,7 @@ export class Tunnel implements StreamHandler {
 
   fail(): void {
     const stream = this.#stream;
-    this.#stream = null;
+    this.#leave();
     if (stream !== null) {
       this.#link.reset(stream, ResetCode.CANCEL);
       this.#visit.failed('internal_error');
@@ -100,7 +109,7 @@ export class Tunnel implements StreamHandler {
   clientGone(inOrder: boolean): void {
     if (this.#stream === null || inOrder) return;
     this.#link.reset(this.#stream, ResetCode.CANCEL);
-    this.#stream = null;
+    this.#leave();
     this.#visit.end('C', 'client_closed');
   }
 
@@ -131,17 +140,22 @@ export class Tunnel implements StreamHandler {
   }
 
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void {
-    this.#stream = null;
+    this.#leave();
     const cause = causeOf(code);
     this.#visit.streamFailed({ cause, reached, reused });
     this.#visit.failed(cause);
     this.#client.abort();
   }
 
+  #leave(): void {
+    if (this.#stream !== null && this.#route !== null) this.#route.tunnels--;
+    this.#stream = null;
+  }
+
   #endIfBothEnded(): void {
     if (this.#stream?.state !== 'closing') return;
     this.#link.doneAndClose(this.#stream);
-    this.#stream = null;
+    this.#leave();
     this.#visit.end('-');
   }
 }

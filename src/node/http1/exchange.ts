@@ -264,7 +264,7 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   #enterTunnel(rest: Buffer | null): Ownership {
     // A tunnel may last for days: it keeps the request only for an access log or traces.
     const visit = this.record === null ? UNWATCHED : this;
-    const tunnel = new Tunnel(this.#client, visit, this.link, this.stream as Stream, this.#undrained);
+    const tunnel = new Tunnel(this.#client, visit, this.link, this.stream as Stream, this.#undrained, this.route);
     this.stream = null;
     this.release();
     this.answered(101);

@@ -135,7 +135,13 @@ export class Lenders implements LenderEvents {
       lender.link.answerRetire(false);
       return;
     }
-    const minInstances = routes.get(name)?.settings.minInstances ?? 0;
+    const route = routes.get(name);
+    // Nobody leaves while the route is paused.
+    if (route?.isPaused === true) {
+      lender.link.answerRetire(false);
+      return;
+    }
+    const minInstances = route?.settings.minInstances ?? 0;
     const answered = cluster
       .mayRetire(name, lender.instance, minInstances)
       .catch(() => false)

@@ -176,6 +176,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
   readonly #origin: Origin;
   /** Kept while it may still have another stream; null: bytes have been passed on. */
   #early: Buffer | null = EMPTY;
+  #isCounted = false;
 
   constructor(client: TcpClient, service: TcpService, origin: Origin, protocol: 'tcp' | 'tls') {
     super(service);
@@ -224,6 +225,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
   }
 
   protected override begin(): void {
+    this.#count(1);
     this.stream = this.open(this, Flag.FRESH, this.#early ?? EMPTY);
     this.#client.probe();
     this.#client.watchIdle(this.#tcpIdleTimeoutMs);
@@ -281,12 +283,21 @@ class TcpVisit extends LiveVisit implements StreamHandler {
   }
 
   protected override rewind(): number {
+    this.#count(-1);
     this.#client.deadline = Number.POSITIVE_INFINITY;
     return this.#early?.length ?? 0;
   }
 
   protected override release(): void {
+    this.#count(-1);
     this.#early = null;
+  }
+
+  /** It has a slot from now on, or no longer. */
+  #count(change: 1 | -1): void {
+    if (this.route === null || this.#isCounted === (change === 1)) return;
+    this.#isCounted = change === 1;
+    this.route.tunnels += change;
   }
 
   protected override abort(): void {
@@ -295,7 +306,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
 
   /** Both sides are there: bytes flow. */
   #pass(): Tunnel {
-    const tunnel = new Tunnel(this.#client, this, this.link, this.stream as Stream, 0);
+    const tunnel = new Tunnel(this.#client, this, this.link, this.stream as Stream, 0, null);
     this.stream = null;
     this.#early = null;
     this.#client.enter(tunnel);

@@ -54,6 +54,11 @@ export class Dispatcher {
       this.#holds.refuseTooLate(visit);
       return;
     }
+    if (route.isPaused) {
+      if (this.#holds.isFull(visit, route)) this.#holds.refuseFull(visit);
+      else this.#hold(visit, route);
+      return;
+    }
     const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
     else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
@@ -78,7 +83,7 @@ export class Dispatcher {
 
   /** Slots of the route may be idle here: they serve who is held, in the order of the queue. */
   match(route: Route): void {
-    for (let visit = route.held.next; visit !== null; visit = route.held.next) {
+    for (let visit = route.held.next; visit !== null && !route.isPaused; visit = route.held.next) {
       const now = monotonicMs();
       if (visit.isTooLate(now)) {
         this.#holds.refuseTooLate(visit);
@@ -116,6 +121,7 @@ export class Dispatcher {
 
   /** Starts keep failing, no instance is there and none on its way: nobody waits for `forMs`. Returns whether that is news. */
   startsFail(route: Route, forMs: number): boolean {
+    if (route.isPaused) return false;
     const isNews = route.starts.failed(monotonicMs(), forMs);
     for (let visit = route.held.oldest; visit !== null && route.starts.leftMs(monotonicMs) > 0; visit = route.held.oldest) {
       this.#sendAway(visit, route);
@@ -184,6 +190,8 @@ export class Dispatcher {
     for (const route of changed) {
       try {
         this.#cluster.idle(route.name, route.movable, route.slots.active);
+        // Whoever paused it waits for that.
+        if (route.isPaused && route.slots.active === 0) this.#cluster.beatSoon();
       } catch (error) {
         caught('directory', error);
       }

@@ -85,6 +85,8 @@ export class HeldQueue<T extends HeldEntry<T>> {
   #holdTimeoutMs: number;
   /** Of those that wait for a start. */
   #coldHoldTimeoutMs: number;
+  /** Time before that does not count. Infinity: the queue is paused. */
+  #patienceFrom = Number.NEGATIVE_INFINITY;
 
   /** `expired` is called for each entry that was held for `holdTimeoutMs`; it is out of the queue by then. */
   constructor(holdTimeoutMs: number, tally: HeldTally, expired: (entry: T) => void, discipline: QueueDiscipline<T> = FIFO) {
@@ -102,6 +104,18 @@ export class HeldQueue<T extends HeldEntry<T>> {
   /** The entry that the next slot is for. It stays until it is removed. */
   get next(): T | null {
     return this.#discipline.next(this.#oldest);
+  }
+
+  /** Nobody is held for too long from now on. */
+  pause(): void {
+    this.#patienceFrom = Number.POSITIVE_INFINITY;
+    this.#arm();
+  }
+
+  /** The patience of all who are held begins anew. */
+  resume(): void {
+    this.#patienceFrom = performance.now();
+    this.#arm();
   }
 
   /** How long entries are held, and how long those that wait for a start. */
@@ -196,8 +210,8 @@ export class HeldQueue<T extends HeldEntry<T>> {
   #arm(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#oldest === null) return;
-    this.#lookAt(this.#oldest.arrivedAt + this.#leastMs);
+    if (this.#oldest === null || this.#patienceFrom === Number.POSITIVE_INFINITY) return;
+    this.#lookAt(this.#sinceOf(this.#oldest) + this.#leastMs);
   }
 
   #lookAt(at: number): void {
@@ -209,8 +223,12 @@ export class HeldQueue<T extends HeldEntry<T>> {
     return Math.min(this.#holdTimeoutMs, this.#coldHoldTimeoutMs);
   }
 
-  #dueAt({ arrivedAt, cold }: T): number {
-    return arrivedAt + (cold ? this.#coldHoldTimeoutMs : this.#holdTimeoutMs);
+  #sinceOf({ arrivedAt }: T): number {
+    return Math.max(arrivedAt, this.#patienceFrom);
+  }
+
+  #dueAt(entry: T): number {
+    return this.#sinceOf(entry) + (entry.cold ? this.#coldHoldTimeoutMs : this.#holdTimeoutMs);
   }
 
   readonly #expire = guard('timer', (): void => {
@@ -219,13 +237,13 @@ export class HeldQueue<T extends HeldEntry<T>> {
     const due: T[] = [];
     let nextAt = Number.POSITIVE_INFINITY;
     let entry = this.#oldest;
-    for (; entry !== null && entry.arrivedAt + this.#leastMs <= now; entry = entry.newer) {
+    for (; entry !== null && this.#sinceOf(entry) + this.#leastMs <= now; entry = entry.newer) {
       const dueAt = this.#dueAt(entry);
       if (dueAt <= now) due.push(entry);
       // Where there are two patiences one look is for many: the more patient ones are passed by each time.
       else nextAt = Math.min(nextAt, Math.max(dueAt, now + LOOK_GAP_MS));
     }
-    if (entry !== null) nextAt = Math.min(nextAt, entry.arrivedAt + this.#leastMs);
+    if (entry !== null) nextAt = Math.min(nextAt, this.#sinceOf(entry) + this.#leastMs);
     for (const one of due) {
       if (one.queue !== this) continue;
       this.remove(one);

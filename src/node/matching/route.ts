@@ -38,6 +38,8 @@ export class Route {
   readonly coldStages = new ColdStageCounters();
   sleepRules: SleepRules | null = null;
   quietHeld = 0;
+  tunnels = 0;
+  #isPaused = false;
   /** The response to a request that it sleeps through. */
   asleep = ASLEEP;
   #settings: RouteSettings;
@@ -58,6 +60,20 @@ export class Route {
     this.#settings = settings;
     this.held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     this.#configureSleep(settings);
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.held.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.held.resume();
   }
 
   get deadlineHeader(): string | null {

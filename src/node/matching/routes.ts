@@ -34,6 +34,7 @@ export class Routes {
   /** Secret → routes that it made known. */
   readonly #counts = new Map<string, number>();
   #configured: ReadonlyMap<string, RouteSettings> = new Map();
+  readonly #paused = new Set<string>();
   /** Known routes that are wildcards, `*` not counted: most nodes have none, and nobody looks for them then. */
   #wildcards = 0;
   #forgetsAt = Number.NEGATIVE_INFINITY;
@@ -111,6 +112,19 @@ export class Routes {
     return route;
   }
 
+  /** Nothing is given to its application until `resume`, also when it becomes known later. */
+  pause(name: string): void {
+    this.#paused.add(name);
+    this.#routes.get(name)?.pause();
+  }
+
+  resume(name: string): Route | null {
+    this.#paused.delete(name);
+    const route = this.#routes.get(name) ?? null;
+    route?.resume();
+    return route;
+  }
+
   /** Takes the whole set of configured routes. */
   configure(configured: ReadonlyMap<string, RouteSettings>): void {
     this.#configured = configured;
@@ -153,6 +167,7 @@ export class Routes {
     const held = new HeldQueue<Visit>(settings.holdTimeoutMs, this.#tally, (visit) => this.#events.expired(visit));
     held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)));
+    if (this.#paused.has(name)) route.pause();
     this.#routes.set(name, route);
     if (name.startsWith('*.')) this.#wildcards++;
     return route;

@@ -23,7 +23,7 @@ export class Sleepers {
 
   /** Some are held, and no slot is idle here. */
   look(route: Route): void {
-    if (route.quietHeld === 0 || this.#looking.has(route)) return;
+    if (route.quietHeld === 0 || route.isPaused || this.#looking.has(route)) return;
     this.#looking.add(route);
     unawaited(
       'directory',
@@ -33,7 +33,7 @@ export class Sleepers {
 
   async #look(route: Route): Promise<void> {
     const isAwake = route.hasReady || (await this.#cluster.isAwake(route.name).catch(() => false));
-    if (route.quietHeld === 0) return;
+    if (route.quietHeld === 0 || route.isPaused) return;
     if (isAwake || route.hasReady) {
       if (!route.hasIdle) this.#cluster.pull(route.name, route.quietHeld);
       route.rematch.within(LOOK_MS, performance.now());

@@ -18,6 +18,8 @@ export interface VisitRoute {
   readonly sleepRules: SleepRules | null;
   /** Visits that are held here and are no reason to run an instance. */
   quietHeld: number;
+  /** WebSockets and TCP connections that are served from here. */
+  tunnels: number;
   /** Another instance than this one serves, here or elsewhere. */
   hasOther(instance: string): boolean;
 }

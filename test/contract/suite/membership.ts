@@ -50,6 +50,7 @@ export function membership(world: () => World): void {
           starting: 0,
           starts: [],
           trouble: null,
+          paused: null,
           instances: [expect.objectContaining({ id: 'ofa', node: 'a' })],
           settings: null,
         },

@@ -23,6 +23,7 @@ export function pictures(world: () => World): void {
         starting: 0,
         starts: [],
         trouble: null,
+        paused: null,
         instances: [],
         settings: { maxInstances: 3 },
       });

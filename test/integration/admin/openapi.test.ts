@@ -60,7 +60,9 @@ describe('the description of the API', () => {
       'POST /api/v1/nodes/{id}/drain drainNode token',
       'POST /api/v1/nodes/{id}/forget forgetNode token',
       'POST /api/v1/reload reload token',
+      'POST /api/v1/routes/{name}/pause pause token',
       'POST /api/v1/routes/{name}/restart restart token',
+      'POST /api/v1/routes/{name}/resume resume token',
       'POST /api/v1/routes/{name}/start start token',
       'PUT /api/v1/routes/{name} setRoute token',
     ]);

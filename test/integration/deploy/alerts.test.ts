@@ -54,6 +54,7 @@ const MATTERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     [`pullproxy_requests_total{${ROUTE}, code="502"}`]: count(0, 10),
     [`pullproxy_requests_total{${ROUTE}, code="200"}`]: count(100, 90),
   },
+  PullproxyPausedForLong: { [`pullproxy_paused{${ROUTE}}`]: `_x29 1x59 _x89` },
   PullproxyLongHolds: waits('pullproxy_hold_seconds', 0.1, 8, [0.25, 5, 10]),
   PullproxySlowColdStarts: waits('pullproxy_cold_start_seconds', 2, 50, [2.5, 30, 60]),
   PullproxySlotsDoNotMove: {

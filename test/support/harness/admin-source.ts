@@ -1,5 +1,6 @@
 import type { AdminSource, ClusterState } from '../../../src/admin/admin-source.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../../../src/admin/metrics-source.ts';
+import type { PauseOptions } from '../../../src/cluster/cluster.ts';
 import type { HistoryRead } from '../../../src/cluster/history.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
 import type { ClusterEvent } from '../../../src/events/event.ts';
@@ -96,6 +97,19 @@ export class FakeSource implements AdminSource {
   async start(name: string): Promise<'asked' | 'unknown' | 'impossible'> {
     await this.#note('start', name);
     return name === 'unknown' || name === 'impossible' ? name : 'asked';
+  }
+
+  async pause(name: string, options: PauseOptions): ReturnType<AdminSource['pause']> {
+    await this.#note('pause', name, options);
+    if (name === 'unknown') return 'unknown';
+    if (name === 'impossible') return 'too_many';
+    const still = options.waitMs === 0 ? [{ node: 'n1', why: 'in flight' as const, count: 2 }] : [];
+    return { pause: { id: 1, sinceMs: NOW, untilMs: NOW + options.forMs, tunnels: options.tunnels }, still, tunnels: 0 };
+  }
+
+  async resume(name: string): Promise<boolean> {
+    await this.#note('resume', name);
+    return name !== 'unknown';
   }
 
   async restart(name: string): Promise<number | 'impossible'> {

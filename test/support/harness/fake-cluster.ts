@@ -1,8 +1,10 @@
 /** A cluster that remembers what it was told, and answers as a test wants. */
 
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../../../src/cluster/cluster.ts';
+import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { MemoryEventLog } from '../../../src/cluster/memory/event-log.ts';
 import { MemoryHistoryLog } from '../../../src/cluster/memory/history-log.ts';
+import { PauseBarrier } from '../../../src/cluster/pause-barrier.ts';
 import type { StartTimes } from '../../../src/cluster/starts.ts';
 
 export interface HoldSaid {
@@ -80,6 +82,14 @@ export class FakeCluster implements Cluster {
     this.pulled += count;
   }
 
+  beatsSoon = 0;
+
+  beatSoon(): void {
+    this.beatsSoon++;
+  }
+
+  pauseLapsed(): void {}
+
   awake = false;
 
   async isAwake(): Promise<boolean> {
@@ -119,6 +129,8 @@ export class FakeCluster implements Cluster {
   }
 
   async setRoute(): Promise<void> {}
+
+  readonly routePauses = new PauseBarrier(new MemoryDirectory());
 
   readonly eventLog = new MemoryEventLog(() => 0);
 

@@ -19,6 +19,7 @@ export function aRoute(changes: Partial<RouteSnapshot> = {}): RouteSnapshot {
     instances: [],
     settings: null,
     trouble: null,
+    paused: null,
     ...changes,
   };
 }

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { expect } from '@jest/globals';
 import pino from 'pino';
@@ -213,6 +214,18 @@ export class CountingApp {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  onUpgrade(take: (socket: Duplex) => void): this {
+    this.#server.on('upgrade', (_request: IncomingMessage, socket: Duplex) =>
+      take(
+        socket
+          .on('error', () => {})
+          .on('end', () => socket.end())
+          .resume(),
+      ),
+    );
+    return this;
   }
 
   /** Without a handler a path is answered when its request has been read. */

@@ -33,14 +33,15 @@ describe('keys in Redis', () => {
   });
 
   test('every script of a route takes all of the route’s keys', () => {
-    const { beatNode, nodes, node, nodeRoutes, routes, aside, declarations, declare, restore, history, historyRead, ...ofRoutes } = SCRIPTS;
+    const { beatNode, nodes, node, nodeRoutes, routes, aside, declarations, declare, restore, ...others } = SCRIPTS;
+    const { pause, pauses, history, historyRead, ...ofRoutes } = others;
     expect(Object.values(ofRoutes).map(({ numberOfKeys }) => numberOfKeys)).toEqual(
       Object.values(ofRoutes).map(() => routeKeys('r').length),
     );
-    const ofOneKey = [beatNode, nodes, node, nodeRoutes, routes, aside, history];
+    const ofOneKey = [beatNode, nodes, node, nodeRoutes, routes, aside, pauses, history];
     expect(ofOneKey.map(({ numberOfKeys }) => numberOfKeys)).toEqual(ofOneKey.map(() => 1));
     expect(historyRead.numberOfKeys).toBe(HISTORY_BUCKETS_MAX);
-    expect([declarations, declare, restore].map(({ numberOfKeys }) => numberOfKeys)).toEqual([3, 3, 3]);
+    expect([declarations, declare, restore, pause].map(({ numberOfKeys }) => numberOfKeys)).toEqual([4, 4, 4, 4]);
   });
 
   test('every script says its purpose, arguments and answer', () => {

@@ -37,6 +37,7 @@ const CLUSTER: Readonly<Record<string, Row>> = {
   'pp:routes': ['hash', false, 'settings of routes, as they were written'],
   'pp:{pp:routes}:about': ['hash', false, 'of declarations: the name of the cluster, and the highest version'],
   'pp:{pp:routes}:versions': ['hash', false, 'of declarations: versions, deleted ones with -'],
+  'pp:{pp:routes}:pauses': ['hash', false, 'paused routes, as JSON: since when, until when'],
   'pp:events': ['stream', false, 'the event log: "pullproxy events" shows it'],
   'pp:missing': ['hash', false, 'nodes that stopped beating and did not come back'],
   'pp:aside': ['hash', true, 'values of other keys that could not be used'],

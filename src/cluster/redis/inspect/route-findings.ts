@@ -1,5 +1,6 @@
 /** Finds contradictions at one route. */
 import { DEAD_AFTER_MS, PROMISE_MS } from '../../limits.ts';
+import { pausesKey } from '../keys.ts';
 import type { Dump, Stored } from './dump.ts';
 import type { Finding } from './finding.ts';
 
@@ -51,7 +52,8 @@ export function routeFindings(route: string, { keys, now }: Dump): Finding[] {
       'An instance has just left, or its node is late.',
     );
   const open = part('held').size - part('promised').size;
-  if (open > 0 && free > 0) {
+  const isPaused = keys.get(pausesKey)?.entries.has(route) === true;
+  if (open > 0 && free > 0 && !isPaused) {
     const advice = 'Slots are not moved: can every node reach the backend port of every other (--advertise)?';
     find('broken', 'held', `${many(open, 'client')} held although ${many(free, 'slot')} free`, advice);
   }

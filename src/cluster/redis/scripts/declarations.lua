@@ -2,7 +2,7 @@
 --
 -- KEYS     1 about, 2 versions, then the values of each kind
 -- ARGV     the kinds, in the same order
--- returns  { cluster or '', highest, { kind, name, version, value, ... }, { kind, name, version, ... } deleted, { the same } lost }
+-- returns  { cluster or '', highest, { kind, name, version, value, ... }, { kind, name, version, ... } deleted, { the same } lost, now }
 
 local values, deleted, lost = {}, {}, {}
 local seen = {}
@@ -49,4 +49,4 @@ for field, entry in pairs(entries) do
   end
 end
 
-return { cluster or '', written(highest), values, deleted, lost }
+return { cluster or '', written(highest), values, deleted, lost, now }

@@ -24,7 +24,7 @@ describe('what is asked for', () => {
   });
 
   test.each([
-    ['', /^route "": expected one of list, get, set, delete, restart$/],
+    ['', /^route "": expected one of list, get, set, delete, restart, pause, resume$/],
     ['show a', /^route "show": expected one of list/],
     ['list a', /^route list "a": expected nothing more$/],
     ['get', /^route get "": expected a host name/],
