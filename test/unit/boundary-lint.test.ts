@@ -19,7 +19,7 @@ const ALLOWED: readonly Allowed[] = [
   { where: 'log.ts', why: 'the sink handles what writing says' },
   { where: 'repeated-lines.ts', why: 'writes lines of the log' },
   { where: 'cluster/redis/connection.ts', call: 'setTimeout()', why: 'rejects a promise' },
-  { where: 'cluster/member/member.ts', call: 'Date.toISOString', why: 'within the `try` of a beat' },
+  { where: 'cluster/member/namesakes.ts', call: 'Date.toISOString', why: 'within the `try` of a beat' },
   { where: 'link/frames.ts', why: 'called within Link.#read, after a look at the length' },
   { where: 'link/frame-writer.ts', why: 'frame, number, lazily and flush are boundaries themselves, and these are their parts' },
   { where: 'link/node-link.ts', why: 'a whole number, looked at before, in a buffer of its size' },
