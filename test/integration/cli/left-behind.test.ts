@@ -1,7 +1,7 @@
 /** However a linker or `dev` ends, nothing of the application is left. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -147,6 +147,25 @@ describe('dev', () => {
     shell.kill('SIGKILL');
     await gone(app);
     await eventually('it says why', () => text.includes('the process that started this one has ended'));
+  });
+
+  test.each<NodeJS.Signals>(['SIGTERM', 'SIGKILL'])('and when npm gets %s, which has a shell between', async (signal) => {
+    const app = application();
+    const cwd = ownDirectory();
+    writeFileSync(join(cwd, 'app.cjs'), APP.replace('process.argv[1]', JSON.stringify(app.command[3])));
+    const start = `node ${MAIN} ${DEV.join(' ')} -- node app.cjs; true`;
+    writeFileSync(join(cwd, 'package.json'), JSON.stringify({ name: 'an-app', version: '1.0.0', scripts: { start } }));
+    const npm = spawn('npm', ['start'], { cwd, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    started.push(npm);
+    let text = '';
+    npm.stderr.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const urlOf = (): string | undefined => /Your application: +(\S+)/.exec(text)?.[1];
+    await eventually('it is ready', () => urlOf() !== undefined, 30_000);
+    expect(await (await fetch(urlOf() ?? '')).text()).toBe('ok');
+    npm.kill(signal);
+    await gone(app);
   });
 
   test('says for whom it waits at the first Ctrl-C, and ends at once at the second', async () => {
