@@ -11,6 +11,8 @@ import { errorResponse, grpcDeadlineExceeded, type OwnResponse } from './own-res
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
 
+const NOTHING: readonly string[] = [];
+
 /** The request's calls to the node. */
 export interface HttpVisitEvents extends VisitEvents {
   readonly limits: ClientLimits;
@@ -76,7 +78,7 @@ export abstract class HttpVisit<
 
   /** What is said of its time to the application, now: names and values that take the place of those that came. */
   protected get timeLeft(): readonly string[] {
-    return this.#limits.length === 0 ? [] : timeLeft(this.#limits, performance.now() - this.#beganAt);
+    return this.#limits.length === 0 ? NOTHING : timeLeft(this.#limits, performance.now() - this.#beganAt);
   }
 
   override get takesPage(): boolean {

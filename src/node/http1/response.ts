@@ -11,6 +11,7 @@ const RESPONSE_HEAD_BYTES_MAX = 65_536;
 const JOIN_BYTES_MAX = 16_384;
 
 const EMPTY = Buffer.alloc(0);
+const NO_TRAILERS: readonly string[] = [];
 
 export interface Taken {
   /** For the client, in this order; null: nothing yet. */
@@ -42,7 +43,7 @@ export class ApplicationResponse {
   addedLines: (() => string) | null = null;
   readonly #request: RequestHead;
   readonly #heads: HeadListener | null;
-  #trailers: readonly string[] = [];
+  #trailers = NO_TRAILERS;
   #partial: Buffer = EMPTY;
   #head: ResponseHead | null = null;
   #body: Body | null = null;

@@ -189,7 +189,7 @@ export function readHttp2Request(said: Fields, ended: boolean, from: ForwardedFr
   if (bytes > headBytesMax) throw new PullproxyError('head_too_large');
   // With the lines of Host and of the framing.
   if (lines.count + (chunked ? 2 : 1) > REQUEST_HEADERS_MAX) throw new PullproxyError('head_too_large', 'too many headers');
-  const facts = judgeRequest(lines, { method, version: '2.0', authority }, from, chunked);
+  const facts = judgeRequest(lines, method, '2.0', authority, from, chunked);
   const scheme = facts.proto === 'https' ? 'https' : 'http';
   const fields = [':method', method, ':path', path, ':scheme', scheme, ':authority', facts.hostText];
   lines.addTo(fields);

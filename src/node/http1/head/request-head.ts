@@ -174,7 +174,7 @@ export function readRequestHead(parser: Parser, headBytes: number, from: Forward
   if (minorVersion === -1) throw new PullproxyError('bad_request', 'not HTTP/1.0 or HTTP/1.1');
   const target = readTarget(lines, method);
   const http10 = minorVersion === 0;
-  const facts = judgeRequest(lines, { method, version: http10 ? '1.0' : '1.1', authority: target.authority }, from);
+  const facts = judgeRequest(lines, method, http10 ? '1.0' : '1.1', target.authority, from);
   const host = target.authority !== null || !facts.hasHost ? `Host: ${facts.hostText}\r\n` : '';
   const added = addedLines({
     lines: host + (facts.upgrade ? 'Connection: upgrade\r\n' : '') + forwardedOf(facts, from).lines,

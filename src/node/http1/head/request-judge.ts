@@ -18,17 +18,11 @@ let lastConnection = '';
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const TRACEPARENT_CHARS = 55;
 
-/** What the request line, or the pseudo-fields, say before the fields. */
-export interface RequestStart {
+/** The facts of a request for the proxy. */
+export interface RequestFacts {
   readonly method: string;
   /** As `Via` says it: `1.1`. */
   readonly version: string;
-  /** It takes the place of Host (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1); null: Host says it. */
-  readonly authority: string | null;
-}
-
-/** The facts of a request for the proxy. */
-export interface RequestFacts extends RequestStart {
   /** The host that was asked for, lower-cased, without port and trailing dot; empty for an HTTP/1.0 request without Host. */
   host: string;
   /** As Host says it. */
@@ -60,18 +54,24 @@ export function framingOf({ chunked, contentLength }: RequestFacts): Framing {
 
 /**
  * Judges a request and removes the fields that do not go on: hop-by-hop ones (RFC 9110 section 7.6.1), and what a client says about its way
- * here, which is believed of trusted proxies only. `chunked`: it has a body of no known length, by other means than its fields.
+ * here, which is believed of trusted proxies only. `authority`: takes the place of Host (RFC 9112 section 3.2.2, RFC 9113 section 8.3.1); null:
+ * Host says it. `chunked`: it has a body of no known length, by other means than its fields.
  * @throws PullproxyError bad_request when the request could be understood in two ways.
  */
-export function judgeRequest(lines: FieldLines, start: RequestStart, from: ForwardedFrom, chunked = false): RequestFacts {
-  const { method, version, authority } = start;
+export function judgeRequest(
+  lines: FieldLines,
+  method: string,
+  version: string,
+  authority: string | null,
+  from: ForwardedFrom,
+  chunked = false,
+): RequestFacts {
   if (lines.count > REQUEST_HEADERS_MAX) throw new PullproxyError('head_too_large', 'too many headers');
   if (method === 'CONNECT') throw new PullproxyError('bad_request', 'CONNECT is not served here');
   const http10 = version === '1.0';
   const facts: RequestFacts = {
     method,
     version,
-    authority,
     host: '',
     hostText: '',
     hasHost: false,
