@@ -51,7 +51,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'warning',
     'lookup_failed',
     (say) => `a route could not be looked up: ${say('err')}`,
-    'Its client gets an answer all the same.',
+    'Its client gets a response all the same.',
     MINUTE,
   ),
   'the node can not relay': wrong(
@@ -221,7 +221,7 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
   'without --secret or --secret-file, everybody who reaches the backend port can be a linker': wrong(
     'warning',
     'no_secret',
-    () => 'has no secret: whoever reaches its backend port can be a linker',
+    () => 'has no secret: everybody who reaches its backend port can be a linker',
     'Give nodes and linkers one: --secret-file.',
     24 * 60 * MINUTE,
   ),

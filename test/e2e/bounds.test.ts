@@ -52,7 +52,7 @@ describe('memory', () => {
     await other.stop();
   });
 
-  test('a client that sends a body and reads no answer stops at a bound', async () => {
+  test('a client that sends a body and reads no response stops at a bound', async () => {
     const before = await settled(residentKilobytes);
     const socket = connect(portOf(node), '127.0.0.1');
     sockets.push(socket);

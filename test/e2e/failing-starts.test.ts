@@ -70,7 +70,7 @@ describe('an application that ends at its start', () => {
   });
 });
 
-test('of a cold start the answer says where its time went, and so do log and metrics', async () => {
+test('of a cold start the response says where its time went, and so do log and metrics', async () => {
   await eventually('no instance is left', async () => (await state(nodes[0] as ClusterNode)).routes[0]?.instances.length === 0, 20_000);
   const answer = await ask(node(1), { host: ROUTE });
   const warm = await ask(node(1), { host: ROUTE });

@@ -82,7 +82,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
     ).toEqual([]);
   });
 
-  test.each([[[]], [['--init']]])('drains on SIGTERM: who is served or held gets an answer, and it ends with 0 (%j)', async (init) => {
+  test.each([[[]], [['--init']]])('drains on SIGTERM: who is served or held gets a response, and it ends with 0 (%j)', async (init) => {
     const url = await run([...LOCKED, ...init], 'dev', '--concurrency', '1', '--max-instances', '1', '--', ...DEMO);
     expect((await ask(url, { host: 'app.example.com' })).status).toBe(200);
     const clients = crowd(CROWD, () => url, { host: 'app.example.com', path: '/work' });

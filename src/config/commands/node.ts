@@ -83,7 +83,7 @@ export const NODE = command({
       'drain-delay',
       drainDelay,
       0,
-      'after SIGTERM: how long to serve on while /readyz says 503 and every answer ends its connection. Give what sends clients here (a load balancer, keepalived, BGP) time to notice',
+      'after SIGTERM: how long to serve on while /readyz says 503 and every response ends its connection. Give what sends clients here (a load balancer, keepalived, BGP) time to notice',
     ),
     ...ROUTE_DEFAULTS,
     ...TELEMETRY_SETTINGS,

@@ -25,7 +25,7 @@ async function limitOf(app: readonly string[], expected: object, asks = false): 
   await node.stop();
 }
 
-test('Node: by its answers', () => limitOf([process.execPath, example('app.mjs')], { concurrency: 20, setBy: 'header' }, true));
+test('Node: by its responses', () => limitOf([process.execPath, example('app.mjs')], { concurrency: 20, setBy: 'header' }, true));
 
 test('Python: at its control socket', () => limitOf(['python3', example('app.py')], { concurrency: 4, setBy: 'control' }));
 

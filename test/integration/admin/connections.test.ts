@@ -80,7 +80,7 @@ test('a head that comes a byte at a time has five seconds', async () => {
   expect(performance.now() - began).toBeLessThan(9_000);
 }, 20_000);
 
-test('requests that do not wait for answers end their connection: their answers would pile up', async () => {
+test('requests that do not wait for answers end their connection: their responses would pile up', async () => {
   const socket = await connected(`${GET('/metrics')}\r\n`.repeat(2_000));
   const text = await allOf(socket);
   expect(text.split('HTTP/1.1 200').length - 1).toBeLessThan(2);

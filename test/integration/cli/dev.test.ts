@@ -55,7 +55,7 @@ describe('dev', () => {
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   });
 
-  test('an application that does not start is said, and its clients get their answer in time', async () => {
+  test('an application that does not start is said, and its clients get their response in time', async () => {
     const dev = await startProcess([...DEV, '--hold-timeout', '500ms', '--', process.execPath, '-e', 'process.exit(3)']);
     const response = await fetch(urlOf(dev));
     expect(response.status).toBe(503);

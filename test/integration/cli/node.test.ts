@@ -63,7 +63,7 @@ describe('a node as a process', () => {
     client.destroy();
   });
 
-  test('serves on for its drain delay while it is not ready, and every answer ends its connection', async () => {
+  test('serves on for its drain delay while it is not ready, and every response ends its connection', async () => {
     const node = await startProcess([...NODE, '--drain-delay', '2s']);
     const [listen = ''] = node.ready.listen as string[];
     const asked = () => fetch(listen, { headers: { connection: 'keep-alive' } });

@@ -66,7 +66,7 @@ test('a message from another node within which a fault happens is dropped, and t
   expectInternalErrors(found);
 });
 
-test('an answer of a script that can not be followed is dropped, and the next one is', async () => {
+test('a response of a script that can not be followed is dropped, and the next one is', async () => {
   const { hold } = RedisDirectory.prototype;
   let answers = 0;
   RedisDirectory.prototype.hold = async function (...args) {

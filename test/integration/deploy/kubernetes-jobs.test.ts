@@ -158,7 +158,7 @@ describe('start-job.mjs', () => {
     expect(asked.length).toBeGreaterThan(2);
   });
 
-  test('asks again when an answer takes too long', async () => {
+  test('asks again when a response takes too long', async () => {
     let requests = 0;
     const silent = createServer({ cert: certificate.cert, key: certificate.key }, (_request, response) => {
       if (++requests === 2) response.writeHead(201).end('{}');

@@ -34,7 +34,7 @@ describe('slots', () => {
     expect(handler.resets).toEqual([]);
   });
 
-  test('are not idle again before what was written has gone out, even if the answer is complete', async () => {
+  test('are not idle again before what was written has gone out, even if the response is complete', async () => {
     const { node, linker } = await lent(1);
     const stream = node.link.open(new Recorder(), Flag.NONE, EMPTY);
     stream.write(Buffer.alloc(WINDOW_BYTES + 1));

@@ -131,7 +131,7 @@ describe('reuse', () => {
     expect(app.peers).toHaveLength(2);
   });
 
-  test('bytes on a kept connection never become the answer of the next stream', async () => {
+  test('bytes on a kept connection never become the response of the next stream', async () => {
     const app = await TcpApp.start(answering);
     const instance = await instanceOf(app);
     await instance.get();
@@ -205,7 +205,7 @@ describe('an application that closes at the moment of reuse', () => {
 });
 
 describe('an application that closes', () => {
-  test('an answer that ends with the connection is passed on to its end', async () => {
+  test('a response that ends with the connection is passed on to its end', async () => {
     const app = await TcpApp.start((peer) => peer.socket.once('data', () => peer.socket.end('HTTP/1.0 200 OK\r\n\r\nall of it')));
     const instance = await instanceOf(app);
     const visit = instance.open(GET);
@@ -215,7 +215,7 @@ describe('an application that closes', () => {
     await instance.idle(2);
   });
 
-  test('without an answer, on a connection of its own, is an end that the node judges', async () => {
+  test('without a response, on a connection of its own, is an end that the node judges', async () => {
     const app = await TcpApp.start((peer) => peer.socket.once('data', () => peer.socket.end()));
     const instance = await instanceOf(app);
     const visit = instance.open(GET);

@@ -52,7 +52,7 @@ describe('a second answer behind the first', () => {
     expect(app.peers).toHaveLength(ROUNDS);
   });
 
-  test.each([0, 1, 2, 3, 4])('that comes %i turns before the next request closes the connection and is not its answer', async (count) => {
+  test.each([0, 1, 2, 3, 4])('that comes %i turns before the next request closes the connection and is not its response', async (count) => {
     let sayMore = (): void => {};
     const app = await TcpApp.start(
       answering((peer, path) => {

@@ -270,7 +270,7 @@ test('a flood of changes costs a bounded number of frames, and ends at the last 
   expect(running.code).toBeNull();
 });
 
-describe('a word in an answer', () => {
+describe('a word in a response', () => {
   test.each([
     ['Pullproxy-Concurrency: 2\r\n', 2],
     ['pullproxy-concurrency:2\r\n', 2],
@@ -299,7 +299,7 @@ describe('a word in an answer', () => {
     },
   );
 
-  test('counts from its arrival, before the node has seen the answer', async () => {
+  test('counts from its arrival, before the node has seen the response', async () => {
     const { app, instance, limit } = await linked();
     await instance.idle(4);
     instance.open(GET);

@@ -107,7 +107,7 @@ describe('retiring', () => {
     expect(running.code).toBeNull();
   });
 
-  test('an answer to no question means nothing', async () => {
+  test('a response to no question means nothing', async () => {
     const { running, instance } = await ready({ idleTimeoutMs: 60_000 });
     instance.link.answerRetire(true);
     expect((await instance.get()).body).toBe('ok');
@@ -185,7 +185,7 @@ describe('retiring', () => {
     expect(await running.exit).toBe(0);
   });
 
-  test('a home that is lost before its answer is asked no more, the next one is', async () => {
+  test('a home that is lost before its response is asked no more, the next one is', async () => {
     const app = await TcpApp.start((peer) => peer.socket.on('end', () => peer.socket.end()));
     const node = await FakeNode.start();
     new RunningLinker({ proxies: [node.address], app: app.address, idleTimeoutMs: 200 });

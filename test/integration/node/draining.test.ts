@@ -39,7 +39,7 @@ describe('a node that drains', () => {
     await expect(ask(one.url, { host: ROUTE })).rejects.toThrow('ECONNREFUSED');
   });
 
-  test('serves who is held before it gives a slot back, and ends when the last answer is there', async () => {
+  test('serves who is held before it gives a slot back, and ends when the last response is there', async () => {
     const one = await startSomeNode({ routes });
     const linker = await dialRawLinker(one.backendPort);
     linker.link.grant(1);

@@ -138,13 +138,13 @@ describe('HTTP/1.1', () => {
     await expectNobodyElseHarmed('visit');
   });
 
-  test('a fault while the answer is read is a 500, and its slot goes home', async () => {
+  test('a fault while the response is read is a 500, and its slot goes home', async () => {
     faultOnce(ApplicationResponse.prototype, 'take', (_self, chunk: Buffer) => isMarked(chunk));
     expect(await ask()).toBe(500);
     await expectNobodyElseHarmed('visit');
   });
 
-  test('a fault within the answer breaks the connection', async () => {
+  test('a fault within the response breaks the connection', async () => {
     faultOnce(ClientConnection.prototype, 'write', (_self, bytes: Buffer) => isMarked(bytes));
     expect(await ask()).toBe('reset');
     await expectNobodyElseHarmed('visit');

@@ -49,7 +49,7 @@ function alive({ ending }: RawSocket): boolean {
 }
 
 describe('no timer cuts off', () => {
-  test('a long poll: an application may be silent before its answer', async () => {
+  test('a long poll: an application may be silent before its response', async () => {
     const { client, connection, port } = await asked(GET, SHORT);
     await timersPass(port);
     expect([client, connection].map(alive)).toEqual([true, true]);
@@ -57,7 +57,7 @@ describe('no timer cuts off', () => {
     expect((await client.response()).text).toBe('at last');
   });
 
-  test('events: an application may be silent within its answer', async () => {
+  test('events: an application may be silent within its response', async () => {
     const { client, connection, port } = await asked(GET, SHORT);
     connection.send(EVENTS);
     for (let i = 0; i < 2; i++) {

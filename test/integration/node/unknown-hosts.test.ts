@@ -99,7 +99,7 @@ describe('a host that this node does not know', () => {
     expect(one.lines.some(({ msg }) => msg === 'could not look up a route')).toBe(true);
   });
 
-  test('is forgotten when its client goes before there is an answer', async () => {
+  test('is forgotten when its client goes before there is a response', async () => {
     const cluster = new FakeCluster();
     const { promise, resolve } = Promise.withResolvers<string | null>();
     cluster.answerLookup = () => promise;

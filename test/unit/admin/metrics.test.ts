@@ -87,7 +87,7 @@ describe('metrics', () => {
     expect(await lines()).toContain('pullproxy_requests_total{route="unknown",code="404"} 2');
   });
 
-  test('of answers with a status that nobody has registered go by its class', async () => {
+  test('of responses with a status that nobody has registered go by its class', async () => {
     const codes = new Map(Array.from({ length: 900 }, (_, i) => [100 + i, 1]));
     numbers = { ...numbers, routes: [routeNumbers('a', { counts: { ...routeNumbers('a').counts, codes } })] };
     const answers = await lines('pullproxy_requests_total{route="a"');

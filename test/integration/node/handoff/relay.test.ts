@@ -126,14 +126,14 @@ describe('what breaks', () => {
     await expectQuiet(home, CONCURRENCY);
   });
 
-  test('at the application before its answer is told to the client, at once when it may not be tried again', async () => {
+  test('at the application before its response is told to the client, at once when it may not be tried again', async () => {
     app.on('/break', (request) => request.socket.destroy());
     expect((await ask(holder.url, { host: ROUTE, path: '/break', method: 'POST', body: 'x' })).status).toBe(502);
     expect(app.requests).toBe(1);
     await expectQuiet(home, CONCURRENCY);
   });
 
-  test('at the application within its answer breaks the answer', async () => {
+  test('at the application within its response breaks the response', async () => {
     app.on('/half', (request, response) => {
       response.writeHead(200, { 'content-length': 100 }).write('half');
       setImmediate(() => request.socket.destroy());

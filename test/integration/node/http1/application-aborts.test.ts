@@ -34,7 +34,7 @@ describe.each([
   ['FIN', (connection: RawSocket) => connection.end()],
   ['RST', (connection: RawSocket) => connection.reset()],
 ])('an application that ends with %s', (how, leave) => {
-  test('before its answer: 502', async () => {
+  test('before its response: 502', async () => {
     const { app, client, connection } = await exchange();
     leave(connection);
     const answer = await client.response();
@@ -51,7 +51,7 @@ describe.each([
     await goesOn(client, app);
   });
 
-  test('after an interim answer: 502', async () => {
+  test('after an interim response: 502', async () => {
     const { app, client, connection } = await exchange();
     connection.send('HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n');
     expect((await client.response()).status).toBe(103);
@@ -60,7 +60,7 @@ describe.each([
     await goesOn(client, app);
   });
 
-  test('before its answer, to a body that has not come whole: 502 and the end', async () => {
+  test('before its response, to a body that has not come whole: 502 and the end', async () => {
     const { client, connection } = await exchange('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 100\r\n\r\nhello');
     leave(connection);
     const answer = await client.response();
@@ -98,7 +98,7 @@ describe.each([
   });
 });
 
-test('an answer that is broken off while the client reads slowly is never taken for the whole', async () => {
+test('a response that is broken off while the client reads slowly is never taken for the whole', async () => {
   const { client, connection } = await exchange();
   client.pause();
   connection.send('HTTP/1.1 200 OK\r\n\r\n');

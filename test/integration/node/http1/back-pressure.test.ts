@@ -61,7 +61,7 @@ describe('a slow application', () => {
     expect((await client.response()).text).toBe('done');
   });
 
-  test('that answers without reading loses neither the answer nor its bound', async () => {
+  test('that answers without reading loses neither the response nor its bound', async () => {
     const app = await ScriptedApp.listen((connection) => connection.pause());
     const { port, linker } = await startServedNode(app.port);
     const client = await connectClient(port);

@@ -40,7 +40,7 @@ describe.each(WAYS)('a client that leaves %s', (_how, leave) => {
     await eventually('nobody held', () => node.held === 0, 5_000);
   });
 
-  test('before the answer reaches the application', async () => {
+  test('before the response reaches the application', async () => {
     const app = await ScriptedApp.listen();
     const { port, linker, node } = await startServedNode(app.port);
     const client = await connectClient(port);
@@ -53,7 +53,7 @@ describe.each(WAYS)('a client that leaves %s', (_how, leave) => {
     await eventually('the slot is idle again', () => node.active === 0);
   });
 
-  test('amid the answer reaches the application', async () => {
+  test('amid the response reaches the application', async () => {
     const app = await ScriptedApp.listen();
     const { port, linker, node } = await startServedNode(app.port);
     const client = await connectClient(port);
@@ -68,7 +68,7 @@ describe.each(WAYS)('a client that leaves %s', (_how, leave) => {
     await eventually('the slot is idle again', () => node.active === 0);
   });
 
-  test('amid an answer that it does not read reaches the application', async () => {
+  test('amid a response that it does not read reaches the application', async () => {
     const app = await ScriptedApp.listen();
     const { port, node } = await startServedNode(app.port);
     const client = await connectClient(port);
@@ -98,7 +98,7 @@ describe.each(WAYS)('a client that leaves %s', (_how, leave) => {
     await eventually('the slot is idle again', () => node.active === 0);
   });
 
-  test('after its answer, with another request begun, leaves nothing', async () => {
+  test('after its response, with another request begun, leaves nothing', async () => {
     const app = await ScriptedApp.serving(() => ok('hello'));
     const { port, linker, node } = await startServedNode(app.port);
     const client = await connectClient(port);

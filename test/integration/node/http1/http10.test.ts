@@ -80,7 +80,7 @@ describe('an HTTP/1.0 client', () => {
     }
   });
 
-  test('sees a broken connection when such an answer is cut short', async () => {
+  test('sees a broken connection when such a response is cut short', async () => {
     const app = await ScriptedApp.listen();
     const { port } = await startServedNode(app.port);
     const client = await connectClient(port);
@@ -93,7 +93,7 @@ describe('an HTTP/1.0 client', () => {
     expect(await client.ended()).toBe('reset');
   });
 
-  test('hears of no interim answers, and its expectations go no further', async () => {
+  test('hears of no interim responses, and its expectations go no further', async () => {
     const app = await ScriptedApp.listen();
     const { port } = await startServedNode(app.port);
     const client = await connectClient(port);

@@ -20,7 +20,7 @@ describe('a connection of a client', () => {
     expect(app.connections).toHaveLength(1);
   });
 
-  test('ends after the answer when the client says close', async () => {
+  test('ends after the response when the client says close', async () => {
     const app = await ScriptedApp.serving(() => HELLO);
     const { port, linker } = await startServedNode(app.port);
     const client = await connectClient(port);
@@ -47,7 +47,7 @@ describe('a connection of a client', () => {
     expect(app.connections).toHaveLength(3);
   });
 
-  test('sees the end of an answer that ends with the connection', async () => {
+  test('sees the end of a response that ends with the connection', async () => {
     const app = await ScriptedApp.listen(async (connection) => {
       await connection.request();
       connection.send('HTTP/1.1 200 OK\r\nX-A: b\r\n\r\nuntil ');
@@ -72,7 +72,7 @@ describe('a connection of a client', () => {
     expect(client.unread).toHaveLength(0);
   });
 
-  test('is not kept for an application that sends more than its answer', async () => {
+  test('is not kept for an application that sends more than its response', async () => {
     const app = await ScriptedApp.serving(() => `${HELLO}HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad`);
     const { port, linker } = await startServedNode(app.port);
     const client = await connectClient(port);

@@ -153,7 +153,7 @@ describe('a client that stands still', () => {
     await eventually('the slot is idle', () => node.active === 0);
   });
 
-  test('within its answer is broken off, and its slot is free', async () => {
+  test('within its response is broken off, and its slot is free', async () => {
     const app = await ScriptedApp.listen();
     const { port, node } = await startServedNode(app.port, impatient);
     const client = await connectClient(port);
@@ -168,7 +168,7 @@ describe('a client that stands still', () => {
     expect(await client.ended()).toBe('reset');
   });
 
-  test('with answers unread and requests unsent is broken off', async () => {
+  test('with responses unread and requests unsent is broken off', async () => {
     const app = await ScriptedApp.serving(() => ok(Buffer.alloc(100_000)));
     const { port } = await startServedNode(app.port, { ...impatient, keepAliveTimeoutMs: 300 });
     const client = await connectClient(port);
@@ -180,7 +180,7 @@ describe('a client that stands still', () => {
     expect(await client.ended()).toBe('reset');
   });
 
-  test('because it waits for its answer, or because the application does not read, is waited for', async () => {
+  test('because it waits for its response, or because the application does not read, is waited for', async () => {
     const app = await ScriptedApp.listen((connection) => connection.pause());
     const { port, node } = await startServedNode(app.port, impatient);
     const [waits, blocked] = [await connectClient(port), await connectClient(port)];

@@ -101,7 +101,7 @@ describe('a held client', () => {
 });
 
 describe('while the node leaves', () => {
-  test('a request that is being served, and one that comes on an idle connection, get their answers as the last ones', async () => {
+  test('a request that is being served, and one that comes on an idle connection, get their responses as the last ones', async () => {
     const app = await ScriptedApp.listen();
     const { port, node } = await startServedNode(app.port, { concurrency: 1 });
     const [served, idle, silent] = [await connectClient(port), await connectClient(port), await connectClient(port)];

@@ -181,7 +181,7 @@ describe('a body', () => {
     expect((await client.response('POST')).text).toBe('whole');
   });
 
-  test('may come slowly once its answer has begun', async () => {
+  test('may come slowly once its response has begun', async () => {
     const app = await ScriptedApp.listen();
     const { port, node } = await startServedNode(app.port, { bodyRateMin: 1_000, bodyGraceMs: 100, stallTimeoutMs: 200 });
     const client = await connectClient(port);
@@ -196,7 +196,7 @@ describe('a body', () => {
   });
 });
 
-test('a client that does not read its answer is broken off although it goes on sending', async () => {
+test('a client that does not read its response is broken off although it goes on sending', async () => {
   const app = await ScriptedApp.listen();
   const { port, node } = await startServedNode(app.port, { stallTimeoutMs: 500 });
   const client = await connectClient(port);

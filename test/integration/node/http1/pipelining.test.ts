@@ -21,7 +21,7 @@ describe('pipelined requests', () => {
     expect(client.unread).toHaveLength(0);
   });
 
-  test('wait for the answers before theirs, however slow those are', async () => {
+  test('wait for the responses before theirs, however slow those are', async () => {
     const app = await ScriptedApp.listen();
     const { port } = await startServedNode(app.port);
     const client = await connectClient(port);

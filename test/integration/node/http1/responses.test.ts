@@ -20,7 +20,7 @@ async function exchange(request = GET) {
   return { ...served, app, client, connection };
 }
 
-describe('an answer without a body', () => {
+describe('a response without a body', () => {
   test.each([
     ['to HEAD, with the length of what GET would get', 'HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n', 200],
     ['to HEAD, chunked', 'HEAD', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', 200],
@@ -51,8 +51,8 @@ describe('an answer without a body', () => {
   });
 });
 
-describe('interim answers', () => {
-  test('pass in front of the answer', async () => {
+describe('interim responses', () => {
+  test('pass in front of the response', async () => {
     const { client, connection, linker } = await exchange();
     connection.send('HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n');
     expect((await client.response()).head).toBe('HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n');
@@ -109,7 +109,7 @@ describe('interim answers', () => {
   });
 });
 
-describe('an answer that comes before its request is complete', () => {
+describe('a response that comes before its request is complete', () => {
   test('arrives whole although the client goes on sending', async () => {
     const { client, connection, linker } = await exchange('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 0\r\n\r\n');
     connection.send(ok());
@@ -147,7 +147,7 @@ describe('an answer that comes before its request is complete', () => {
   });
 });
 
-describe('an answer under another version', () => {
+describe('a response under another version', () => {
   test('is HTTP/1.1 for the client', async () => {
     const { client, connection } = await exchange();
     connection.send('HTTP/1.0 200 Fine\r\nContent-Length: 2\r\n\r\nok');
@@ -175,7 +175,7 @@ describe('an answer under another version', () => {
   });
 });
 
-describe('an answer whose lines end with a line feed alone', () => {
+describe('a response whose lines end with a line feed alone', () => {
   const HEAD = 'HTTP/1.1 200 OK\nX-A: 1\r\nX-B: 2\nContent-Length: 7\n\n';
 
   test('reaches the client with whole line ends, and its body as it came', async () => {
@@ -199,7 +199,7 @@ describe('an answer whose lines end with a line feed alone', () => {
     }
   });
 
-  test('may follow an interim answer and empty lines', async () => {
+  test('may follow an interim response and empty lines', async () => {
     const { client, connection } = await exchange();
     connection.send('\nHTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 204 No Content\n\n');
     expect((await client.response()).status).toBe(103);
@@ -207,7 +207,7 @@ describe('an answer whose lines end with a line feed alone', () => {
   });
 });
 
-test('an answer of a thousand headers reaches the client whole', async () => {
+test('a response of a thousand headers reaches the client whole', async () => {
   const { client, connection } = await exchange();
   connection.send(`HTTP/1.1 200 OK\r\n${'Set-Cookie: a=b\r\n'.repeat(1_000)}Content-Length: 2\r\n\r\nok`);
   const answer = await client.response();
@@ -215,7 +215,7 @@ test('an answer of a thousand headers reaches the client whole', async () => {
   expect(answer.text).toBe('ok');
 });
 
-describe('the Date of an answer', () => {
+describe('the Date of a response', () => {
   test('is added where the application has sent none', async () => {
     const { client, connection } = await exchange();
     const before = Math.floor(Date.now() / 1_000) * 1_000;
@@ -232,7 +232,7 @@ describe('the Date of an answer', () => {
   });
 });
 
-describe('a malformed answer', () => {
+describe('a malformed response', () => {
   const malformed: [string, string][] = [
     ['no HTTP', 'SSH-2.0-OpenSSH_9.6\r\n'],
     ['HTTP/2', 'HTTP/2.0 200 OK\r\n\r\n'],
@@ -276,7 +276,7 @@ describe('a malformed answer', () => {
     expect((await client.response()).text).toBe('fine');
   });
 
-  test('behind an interim answer is a 502', async () => {
+  test('behind an interim response is a 502', async () => {
     const { client, connection } = await exchange();
     connection.send('HTTP/1.1 103 Early Hints\r\n\r\nRTSP/1.0 100 OK\r\n\r\n');
     expect((await client.response()).status).toBe(103);

@@ -124,7 +124,7 @@ describe('a stream that failed', () => {
     expect((await get.response()).text).toBe('served elsewhere');
   });
 
-  test('after a part of its answer is not tried again', async () => {
+  test('after a part of its response is not tried again', async () => {
     const app = await ScriptedApp.listen();
     const { port, linker } = await startServedNode(app.port);
     linker.intercept = (stream, _flags, link) => {

@@ -121,7 +121,7 @@ describe("an answer's trailers", () => {
     expect(await trailersAtClient('X-Request-Id: 7\r\n')).toBe('X-Request-Id: 7\r\n');
   });
 
-  test('that have no end break the answer off', async () => {
+  test('that have no end break the response off', async () => {
     const app = await ScriptedApp.listen();
     const { port } = await startServedNode(app.port);
     const client = await connectClient(port);

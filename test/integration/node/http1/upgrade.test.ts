@@ -50,7 +50,7 @@ describe('an Upgrade', () => {
     expect(await connection.take(256)).toEqual(bytes);
   });
 
-  test('passes on what came with the answer, and what the client had sent already', async () => {
+  test('passes on what came with the response, and what the client had sent already', async () => {
     const { client, connection } = await asked(`${UPGRADE}early`);
     await turns();
     expect(connection.unread).toHaveLength(0);

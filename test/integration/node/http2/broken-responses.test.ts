@@ -66,7 +66,7 @@ async function playing(concurrency = 1): Promise<Playing> {
   return { ...lone, app };
 }
 
-describe('an answer of an application of HTTP/2 that is broken off', () => {
+describe('a response of an application of HTTP/2 that is broken off', () => {
   test.each(BREAKINGS)('in its body by %s is broken off for the client, too', async (_what, breaking) => {
     const { port, app, node } = await playing();
     const client = await FramePeer.client(port);
@@ -128,7 +128,7 @@ describe('an answer of an application of HTTP/2 that is broken off', () => {
   });
 });
 
-describe('an answer of an application of HTTP/2 that is whole', () => {
+describe('a response of an application of HTTP/2 that is whole', () => {
   test.each([0, 8])('arrives as a whole when a reset with %d stops the request’s body', async (code) => {
     const { port, app } = await playing();
     const client = await FramePeer.client(port);
@@ -177,7 +177,7 @@ describe('an answer of an application of HTTP/2 that is whole', () => {
   });
 });
 
-describe('an answer of an application of HTTP/1.1 that is broken off', () => {
+describe('a response of an application of HTTP/1.1 that is broken off', () => {
   const PARTS = [
     ['in a body with a length', 'Content-Length: 20\r\n\r\npart of it'],
     ['in a chunk', 'Transfer-Encoding: chunked\r\n\r\n14\r\npart of it'],

@@ -113,7 +113,7 @@ describe('one stream is reset, and its neighbour goes on', () => {
     expect(await talk.end(1)).toMatchObject({ status: 200, complete: true });
   });
 
-  test('by a window of its answer that is too large', async () => {
+  test('by a window of its response that is too large', async () => {
     const { talk, app } = await scripted();
     talk.headers(1, GET);
     const neighbour = await app.next();
@@ -127,7 +127,7 @@ describe('one stream is reset, and its neighbour goes on', () => {
   });
 });
 
-test('nothing of a stream follows its RST_STREAM, also when its answer was on its way', async () => {
+test('nothing of a stream follows its RST_STREAM, also when its response was on its way', async () => {
   const talk = await FrameTalk.connect((await startLoneNode()).port);
   const nobody = literals({ ':method': 'POST', ':scheme': 'http', ':path': '/', ':authority': 'nobody' });
   for (let id = 1; id < 80; id += 2) {
@@ -151,7 +151,7 @@ describe('a connection goes on', () => {
     }
   });
 
-  test('while its client answers each piece of an answer with a PING and two WINDOW_UPDATEs', async () => {
+  test('while its client answers each piece of a response with a PING and two WINDOW_UPDATEs', async () => {
     const pieces = 200;
     const { talk, app } = await scripted({ http2ControlFramesMax: 50 });
     talk.headers(1, GET);
@@ -185,7 +185,7 @@ describe('a connection goes on', () => {
     }
   });
 
-  test('after an answer to a PING that nobody sent, and after frames of a stream that was reset here', async () => {
+  test('after a response to a PING that nobody sent, and after frames of a stream that was reset here', async () => {
     const { talk } = await answering({ headBytesMax: 1_024 });
     talk.client.send(frameBytes(Type.PING, 1, 0, Buffer.alloc(8)));
     talk.headers(1, Buffer.concat([POST, ...Array.from({ length: 20 }, (_, i) => literals({ [`x-${i}`]: 'x'.repeat(100) }))]), 0);

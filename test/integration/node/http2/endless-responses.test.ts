@@ -59,7 +59,7 @@ describe.each(['HTTP/1.1', 'HTTP/2'] as const)('to a client of %s', (protocol) =
   });
 });
 
-test('interim answers without end are not kept for a client that does not read', async () => {
+test('interim responses without end are not kept for a client that does not read', async () => {
   const interim = Buffer.from(`HTTP/1.1 103 Early Hints\r\nLink: </${'a'.repeat(1_000)}>\r\n\r\n`.repeat(1_000));
   const app = await ScriptedApp.listen((connection) => flood(connection, '', interim, 60));
   const node = await startNodeProcess();
@@ -73,7 +73,7 @@ test('interim answers without end are not kept for a client that does not read',
   expect(node.peakBytes() - before).toBeLessThan(40_000_000);
 });
 
-test('interim answers of an application of HTTP/2 are bounded in the same way, and its answer arrives', async () => {
+test('interim responses of an application of HTTP/2 are bounded in the same way, and its response arrives', async () => {
   const app = await ScriptedApp.listen(async (connection) => {
     const application = await FramePeer.application(connection);
     await application.until(Type.HEADERS);

@@ -94,7 +94,7 @@ async function isServedAfter({ app, linker, client }: Awaited<ReturnType<typeof 
 }
 
 describe('an application of HTTP/2 that sends without end', () => {
-  test.each(Object.entries(OF_APPLICATIONS))('%s before its answer has its connection ended', async (what, frame) => {
+  test.each(Object.entries(OF_APPLICATIONS))('%s before its response has its connection ended', async (what, frame) => {
     const all = await playing();
     const { application, client, node } = all;
     if (what === 'RST_STREAM of a closed stream' || what.startsWith('DATA that') || what.startsWith('empty DATA'))

@@ -218,7 +218,7 @@ describe('gRPC', () => {
     expect((await held).value).toBe(2);
   });
 
-  test('a client that does not read its answer loses its slot; one that waits for the next message does not', async () => {
+  test('a client that does not read its response loses its slot; one that waits for the next message does not', async () => {
     const { port, linker, client } = await served(4, { stallTimeoutMs: 200 });
     const waits = client.makeBidiStreamRequest(...callOf(NUMBERS.echo));
     // It is still there when the test is over.

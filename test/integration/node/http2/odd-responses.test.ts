@@ -204,7 +204,7 @@ describe.each(PLACES)('in the %s of an application of HTTP/2', (place) => {
   });
 });
 
-describe('a head of an answer', () => {
+describe('a head of a response', () => {
   test.each([16_000, 32_000, 64_000, 65_000, 65_450])('of about %d bytes arrives whole', async (bytes) => {
     const app = await ScriptedApp.serving(() => `HTTP/1.1 200 OK\r\nX-Large: ${'x'.repeat(bytes)}\r\nContent-Length: 2\r\n\r\nok`);
     const { port } = await startServedNode(app.port);

@@ -54,7 +54,7 @@ describe.each(['http1', 'h2c'] as const)('of an application (%s)', (protocol) =>
   });
 });
 
-test('an answer that comes a byte at a time, slower than the least rate, is not its client’s fault', async () => {
+test('a response that comes a byte at a time, slower than the least rate, is not its client’s fault', async () => {
   const app = await ScriptedApp.listen(async (connection) => {
     await connection.request();
     connection.send('HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n');

@@ -103,7 +103,7 @@ test('a client without a header table is answered, request after request', async
   }
 });
 
-test('large answers to many streams of one connection take turns', async () => {
+test('large responses to many streams of one connection take turns', async () => {
   const app = await ScriptedApp.serving(() => ok(Buffer.alloc(300_000, 'x')));
   const { port } = await startServedNode(app.port, { concurrency: 4 });
   const client = await FramePeer.client(port, settings([4, 1_000_000]));

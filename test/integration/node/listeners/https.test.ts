@@ -88,7 +88,7 @@ describe('an https port', () => {
     expect((await linker.ends(1)).closed).toBe(1);
   });
 
-  test('breaks the connection of an answer that is broken off', async () => {
+  test('breaks the connection of a response that is broken off', async () => {
     const app = await ScriptedApp.listen();
     const { port, node } = await served(app);
     const client = await dial(port);

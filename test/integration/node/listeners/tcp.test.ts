@@ -37,7 +37,7 @@ describe('a TCP connection', () => {
     expect(await other.takeThrough('\n')).toBe('echo\n');
   });
 
-  test('whose client ends before the application has said a word still brings it the answer', async () => {
+  test('whose client ends before the application has said a word still brings it the response', async () => {
     const { client, connection, linker } = await connected();
     client.end('request');
     expect((await connection.take(7)).toString()).toBe('request');
@@ -58,7 +58,7 @@ describe('a TCP connection', () => {
     expect(await client.ended()).toBe('fin');
   });
 
-  test('whose client spoke while it was held and ends when it is served gets its answer', async () => {
+  test('whose client spoke while it was held and ends when it is served gets its response', async () => {
     const { node, port, backendPort } = await startLoneNode(TCP);
     const client = await connectClient(port);
     client.send('request');

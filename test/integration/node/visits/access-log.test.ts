@@ -175,7 +175,7 @@ describe('who ended it and why', () => {
     expect(await lines.next()).toMatchObject({ end: 'KQ', reason: 'draining', status: 503 });
   });
 
-  test('a client that goes before its answer: CH; within it: CD', async () => {
+  test('a client that goes before its response: CH; within it: CD', async () => {
     const { port } = await served(async (to) => {
       await to.request();
       to.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n');
@@ -224,7 +224,7 @@ describe('who ended it and why', () => {
     expect(await lines.next()).toMatchObject({ end: 'SC', reason: 'application_refused', status: 502, attempts: 3 });
   });
 
-  test('a link that breaks within the answer: DD', async () => {
+  test('a link that breaks within the response: DD', async () => {
     const { port, linker } = await served(async (to) => {
       await to.request();
       to.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n1');

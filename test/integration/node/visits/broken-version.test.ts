@@ -194,7 +194,7 @@ describe('a new version of tcp', () => {
     expect(young()?.trust?.state).toBe('proven');
   });
 
-  test('is proven when it closes in order after a client that wanted no answer', async () => {
+  test('is proven when it closes in order after a client that wanted no response', async () => {
     const app = await ScriptedApp.listen();
     const { port, young } = await versions('tcp', askTcp(''), app.port);
     const client = await connectClient(port);

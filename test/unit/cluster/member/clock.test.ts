@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { DirectoryClock } from '../../../../src/cluster/member/clock.ts';
 
 describe('the directory’s clock', () => {
-  test('is unknown before the first answer and after it was forgotten', () => {
+  test('is unknown before the first response and after it was forgotten', () => {
     const clock = new DirectoryClock();
     expect(clock.at(5)).toBeNull();
     clock.sample(1_000_000, 0, 2);
@@ -11,7 +11,7 @@ describe('the directory’s clock', () => {
     expect(clock.at(5)).toBeNull();
   });
 
-  test('follows the answer that took the shortest time', () => {
+  test('follows the response that took the shortest time', () => {
     const clock = new DirectoryClock();
     clock.sample(1_000_010, 0, 20);
     clock.sample(1_000_031, 30, 32);

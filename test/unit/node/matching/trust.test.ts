@@ -10,7 +10,7 @@ function trusted(seq: number, idle: number, over: { active?: number } = {}): Sta
 }
 
 describe('an instance', () => {
-  test('is proven by its first answer that is no failure of its own', () => {
+  test('is proven by its first response that is no failure of its own', () => {
     const trust = new Trust(() => {});
     trust.answered(404);
     expect(trust.state).toBe('proven');

@@ -32,7 +32,7 @@ function recordOf(error: PullproxyError): VisitRecord {
 const ends = rows(reference, '## Termination codes', '| second letter');
 const phases = rows(reference, '| second letter');
 
-test('each of pullproxy’s own answers is under the letter of who ended it', () => {
+test('each of pullproxy’s own responses is under the letter of who ended it', () => {
   for (const code of Object.keys(ERRORS) as ErrorCode[]) {
     const { endedBy } = recordOf(new PullproxyError(code));
     expect([code, ends.filter((row) => codes(row[3]).includes(code)).map((row) => codes(row[1])[0])]).toEqual([code, [endedBy]]);

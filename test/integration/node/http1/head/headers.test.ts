@@ -100,7 +100,7 @@ describe('hop-by-hop headers', () => {
     expect(seen.head).not.toMatch(/^(connection|keep-alive|proxy-connection|te|upgrade):/im);
   });
 
-  test('of the answer end here', async () => {
+  test('of the response end here', async () => {
     const { got } = await pass(
       '',
       'X-A: 1\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nX-B: 2\r\n',
@@ -138,7 +138,7 @@ describe('hop-by-hop headers', () => {
     expect((await client.response()).text).toBe('hello');
   });
 
-  test('TE: trailers goes on: the answer’s trailers do, too', async () => {
+  test('TE: trailers goes on: the response’s trailers do, too', async () => {
     expect((await pass('TE: trailers\r\nConnection: te\r\n')).seen.values('te')).toEqual(['trailers']);
   });
 });
