@@ -18,7 +18,8 @@ let node: ClusterNode;
 let linkers: Running[] = [];
 
 beforeAll(async () => {
-  node = await startNode(null);
+  // On a busy machine this process may not get to send for longer than a node waits for a client.
+  node = await startNode(null, ['--head-timeout', '2m', '--stall-timeout', '2m']);
   linkers = [
     await startLinker({ proxies: [node.backend], route: 'app.test', concurrency: 8, app: COUNTING_APP }, { LIMIT: '8' }),
     await startLinker({ proxies: [node.backend], route: 'ws.test', concurrency: CLIENTS, app: WS_ECHO_APP }),
@@ -82,6 +83,9 @@ test('requests that come in pieces, or several at once, are each answered with w
       socket.on('data', (chunk: Buffer) => {
         text += chunk.toString('latin1');
       });
+      const closed = once(socket, 'close').then(() => {
+        throw new Error(`client ${client}: its connection ended after ${text.slice(-500)}`);
+      });
       const requests = Array.from({ length: ROUNDS }, (_one, round) => {
         const body = `body of ${client} in ${round}, `.repeat(1 + ((client * round) % 40));
         return `POST /echo HTTP/1.1\r\nHost: app.test\r\nX-Client: ${client}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -93,8 +97,9 @@ test('requests that come in pieces, or several at once, are each answered with w
         if (at % 3 === 0) await turn();
       }
       const wanted = requests.map((one) => one.slice(one.indexOf('\r\n\r\n') + 4)).join('');
-      while (bodiesOf(text).length < wanted.length) await once(socket, 'data');
+      while (bodiesOf(text).length < wanted.length) await Promise.race([once(socket, 'data'), closed]);
       expect(bodiesOf(text)).toBe(wanted);
+      closed.catch(() => {});
       socket.destroy();
     }),
   );
