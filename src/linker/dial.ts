@@ -22,7 +22,7 @@ export interface DialSettings {
 }
 
 /** One address of a node. */
-export interface Target {
+export interface NodeAddress {
   /** HOST:PORT as the user or a node gave it. */
   readonly said: string;
   readonly name: string;
@@ -39,12 +39,12 @@ export type Lookup = (name: string) => Promise<readonly { readonly address: stri
 const systemLookup: Lookup = (name) => lookup(name, { all: true });
 
 /** All addresses of a node's name. @throws when it does not resolve, or `signal` aborts before. */
-export async function resolveTargets(
+export async function resolveAddresses(
   address: HostPort,
   signal: AbortSignal,
   resolve: Lookup = systemLookup,
   learnt = false,
-): Promise<Target[]> {
+): Promise<NodeAddress[]> {
   const { host: name, port } = address;
   const said = formatHostPort(address);
   if (isIP(name) !== 0) return [{ said, name, ip: name, port, learnt }];
@@ -53,12 +53,12 @@ export async function resolveTargets(
 }
 
 /** Where the connection goes, in one spelling for every name of it. */
-export function endpointOf({ ip, port }: Target): string {
+export function endpointOf({ ip, port }: NodeAddress): string {
   return formatHostPort({ host: ip, port });
 }
 
 /** For the log: what was said, and the address behind a name. */
-export function describeTarget(target: Target): string {
+export function describeAddress(target: NodeAddress): string {
   const { said, name, ip } = target;
   return name === ip ? said : `${said} (${endpointOf(target)})`;
 }
@@ -67,7 +67,12 @@ export function describeTarget(target: Target): string {
  * Connects, proves the secret and resolves with what `ready` made of the link; `ready` gives the link its role before it returns.
  * @throws Error that says why there is no link; also when `signal` aborts before there is one.
  */
-export function dial<T>(target: Target, settings: DialSettings, signal: AbortSignal, ready: (link: Link, node: string) => T): Promise<T> {
+export function dial<T>(
+  target: NodeAddress,
+  settings: DialSettings,
+  signal: AbortSignal,
+  ready: (link: Link, node: string) => T,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const { hello, timing, versionMin } = settings;
     const secret = typeof settings.secret === 'function' ? settings.secret() : settings.secret;

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import { describeTarget, type Lookup, resolveTargets, type Target } from './dial.ts';
+import { describeAddress, type Lookup, type NodeAddress, resolveAddresses } from './dial.ts';
 import { race } from './race.ts';
 
 const BACKOFF_MS_MIN = 50;
@@ -15,7 +15,7 @@ export interface HomeSearchOptions {
   readonly proxies: readonly HostPort[];
   readonly lookup?: Lookup;
   /** @throws when there is no link within the signal's time. */
-  readonly dial: (target: Target, signal: AbortSignal) => Promise<unknown>;
+  readonly dial: (target: NodeAddress, signal: AbortSignal) => Promise<unknown>;
   /** A home is there, found by this search or otherwise. */
   readonly found: () => boolean;
   readonly failed: (address: string, error: unknown) => void;
@@ -64,9 +64,9 @@ export class HomeSearch {
     }
   }
 
-  async #raceThrough(targets: readonly Target[]): Promise<void> {
+  async #raceThrough(targets: readonly NodeAddress[]): Promise<void> {
     const { dial, failed, signal } = this.#options;
-    const said = (target: Target, error: unknown): void => failed(describeTarget(target), error);
+    const said = (target: NodeAddress, error: unknown): void => failed(describeAddress(target), error);
     const isOver = (): boolean => this.#over();
     // What has failed was said.
     await race({ targets, attempt: dial, timeoutMs: TARGET_TIMEOUT_MS, failed: said, isOver, signal }).catch(() => null);
@@ -76,11 +76,11 @@ export class HomeSearch {
     return this.#options.signal.aborted || this.#options.found();
   }
 
-  async #targets(): Promise<Target[]> {
+  async #targets(): Promise<NodeAddress[]> {
     const { proxies, lookup, failed, signal, random } = this.#options;
     const found = await Promise.all(
       proxies.map((proxy) =>
-        resolveTargets(proxy, signal, lookup).catch((error: unknown) => {
+        resolveAddresses(proxy, signal, lookup).catch((error: unknown) => {
           if (!signal.aborted) failed(formatHostPort(proxy), error);
           return [];
         }),

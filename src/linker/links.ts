@@ -8,7 +8,7 @@ import type { Link } from '../link/link.ts';
 import type { InstanceReport } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
 import type { AppPool } from './app-pool.ts';
-import { type DialSettings, describeTarget, dial, endpointOf, type Lookup, resolveTargets, type Target } from './dial.ts';
+import { type DialSettings, describeAddress, dial, endpointOf, type Lookup, type NodeAddress, resolveAddresses } from './dial.ts';
 import { HomeSearch } from './home-search.ts';
 import { LinkTroubles } from './link-troubles.ts';
 import { LinkedNode, type LinkedNodeEvents } from './linked-node.ts';
@@ -212,7 +212,7 @@ export class Links implements LinkedNodeEvents {
 
   // ── links come up ──
 
-  async #dial(target: Target, signal: AbortSignal): Promise<LinkedNode> {
+  async #dial(target: NodeAddress, signal: AbortSignal): Promise<LinkedNode> {
     const known = this.#find(endpointOf(target));
     // Behind the address of one that leaves there may be others: workers that share a port, nodes behind a load balancer.
     if (known?.state === 'up') {
@@ -225,10 +225,10 @@ export class Links implements LinkedNodeEvents {
   async #dialAddress(address: HostPort, signal: AbortSignal): Promise<LinkedNode> {
     if (this.#linked.size >= LINKS_MAX && !this.#closeOneWithoutSlots()) throw new Error(`there are ${LINKS_MAX} links already`);
     const linked = await race({
-      targets: await resolveTargets(address, signal, this.#options.lookup, true),
+      targets: await resolveAddresses(address, signal, this.#options.lookup, true),
       attempt: (target, until) => this.#dial(target, until),
       timeoutMs: MOVE_TIMEOUT_MS,
-      failed: (target, error) => this.#troubles.failed(describeTarget(target), error),
+      failed: (target, error) => this.#troubles.failed(describeAddress(target), error),
       signal,
     });
     if (linked === null) throw signal.reason;
@@ -236,7 +236,7 @@ export class Links implements LinkedNodeEvents {
   }
 
   /** Gives a link that is proved its role. A node that is linked already keeps its first link, unless it has dismissed that one. */
-  #up(link: Link, node: string, target: Target): LinkedNode {
+  #up(link: Link, node: string, target: NodeAddress): LinkedNode {
     const before = this.#linked.get(node);
     if (before?.state === 'dismissed') this.#replaced.add(before);
     const known = before?.state === 'dismissed' ? undefined : before;

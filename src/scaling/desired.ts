@@ -2,7 +2,7 @@ import { FAILURES_MAX, MINUTE_MS } from '../cluster/start-limits.ts';
 import type { StartPlan } from '../cluster/starts.ts';
 
 /** The facts of a route for the decision to start instances; all counts are of the whole cluster. */
-export interface Demand extends Omit<StartPlan, 'begun' | 'trouble'> {
+export interface RouteNeed extends Omit<StartPlan, 'begun' | 'trouble'> {
   readonly min: number;
   readonly max: number;
   /** From one start to the next; 0: no wait. */
@@ -37,7 +37,7 @@ const LOOK_AGAIN_MS = 1_000;
  * is started: it tells its concurrency when it links. `max` wins over everything except a replacement: wanted instances, and a restart,
  * may be one instance beyond `max` for a while, because a deployment must work when `max` is 1.
  */
-export function decide(demand: Demand): Decision {
+export function decide(demand: RouteNeed): Decision {
   const begun = demand.ready + demand.paused + demand.starting;
   const aim = aimOf(demand, begun);
   if (demand.pausedMs !== undefined)
@@ -66,7 +66,7 @@ interface Aim {
   readonly replaces: boolean;
 }
 
-function aimOf(demand: Demand, begun: number): Aim {
+function aimOf(demand: RouteNeed, begun: number): Aim {
   const { min, max, wanted, old } = demand;
   const [needed, why] = need(demand);
   let [desired, reason]: [number, Reason] = needed >= min ? [needed, why] : [min, 'minimum'];
@@ -78,7 +78,7 @@ function aimOf(demand: Demand, begun: number): Aim {
   return { desired, reason, replaces, limit: replaces && max > 0 ? max + 1 : max };
 }
 
-function need({ held, promised, serving, slots, free, ready, paused, concurrency }: Demand): [number, Reason] {
+function need({ held, promised, serving, slots, free, ready, paused, concurrency }: RouteNeed): [number, Reason] {
   // A promised slot has left `free` already, so it stands for its client. When there are more idle slots than slots, an instance has left and
   // its node has not said so yet. That is no demand.
   const bySlots = held - promised + Math.max(0, slots - free);
@@ -92,7 +92,7 @@ function need({ held, promised, serving, slots, free, ready, paused, concurrency
 }
 
 /** After several failures in a row, starts are tried one at a time, each after a longer pause; null when there is no reason to wait. */
-function heldBack({ trouble, ready, starting, max }: Demand, missing: number, begun: number): Omit<Decision, 'desired'> | null {
+function heldBack({ trouble, ready, starting, max }: RouteNeed, missing: number, begun: number): Omit<Decision, 'desired'> | null {
   if (trouble === null || trouble.failures < FAILURES_MAX) return null;
   // Clients who needed an instance got a 503: so nobody is held, and a start is tried all the same.
   const tries = missing > 0 || (begun === 0 && max > 0);
@@ -102,7 +102,7 @@ function heldBack({ trouble, ready, starting, max }: Demand, missing: number, be
   return { toStart: 1, reason: 'trial', laterMs: ready > 0 && missing > 1 ? LOOK_AGAIN_MS : null };
 }
 
-function paced(demand: Demand, missing: number): { toStart: number; laterMs: number | null } {
+function paced(demand: RouteNeed, missing: number): { toStart: number; laterMs: number | null } {
   const { startIntervalMs, maxStartsPerMinute, lastBegunMs, begunInMinute, oldestBegunMs } = demand;
   let toStart = missing;
   let laterMs = 0;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type SpanContext, SpanKind, SpanStatusCode, TraceFlags, type Tracer } from '@opentelemetry/api';
 import { type IdGenerator, RandomIdGenerator } from '@opentelemetry/sdk-trace-base';
 
-export interface StartFacts {
+export interface CommandFacts {
   readonly route: string;
   readonly startId: string;
   readonly count: number;
@@ -45,7 +45,7 @@ export class CommandSpans {
   }
 
   /** The command begins. Call the returned function once, when it has ended. `failure`: null when it succeeded. */
-  begin({ route, startId, count, desired }: StartFacts): (exitCode: number | null, failure: string | null) => void {
+  begin({ route, startId, count, desired }: CommandFacts): (exitCode: number | null, failure: string | null) => void {
     const attributes = { 'pullproxy.route': route, 'pullproxy.start_id': startId, 'pullproxy.count': count, 'pullproxy.desired': desired };
     const options = { kind: SpanKind.INTERNAL, root: true, attributes };
     const span = this.#ids.within(startContext(startId), () => this.#tracer.startSpan('startup command', options));

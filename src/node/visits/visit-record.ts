@@ -72,7 +72,7 @@ export function factsOf(head: RecordedHead): VisitFacts {
 const PATH_CHARS_MAX = 1_024;
 
 /** A time in which it waited for a slot. */
-export interface Hold {
+export interface HeldTime {
   readonly from: number;
   to: number | null;
 }
@@ -133,7 +133,7 @@ export class VisitRecord {
   bytesIn: number;
   /** To the client. */
   bytesOut = 0;
-  readonly holds: Hold[] = [];
+  readonly holds: HeldTime[] = [];
   readonly streams: StreamNote[] = [];
   handoff: Handoff | null = null;
   firstByteAt: number | null = null;

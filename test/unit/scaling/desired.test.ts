@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Decision, type Demand, decide } from '../../../src/scaling/desired.ts';
+import { type Decision, decide, type RouteNeed } from '../../../src/scaling/desired.ts';
 
-const QUIET: Demand = {
+const QUIET: RouteNeed = {
   held: 0,
   promised: 0,
   serving: null,
@@ -26,7 +26,7 @@ const QUIET: Demand = {
 const paused = (failures: number, retryInMs: number) => ({ failures, retryInMs });
 
 describe('how many instances to start', () => {
-  const cases: [string, Partial<Demand>, Omit<Decision, 'laterMs'> & Partial<Decision>][] = [
+  const cases: [string, Partial<RouteNeed>, Omit<Decision, 'laterMs'> & Partial<Decision>][] = [
     ['nothing while nobody is there', {}, { desired: 0, toStart: 0, reason: 'idle' }],
     ['one for the first client', { held: 1 }, { desired: 1, toStart: 1, reason: 'demand' }],
     ['one for as many clients as it has slots', { held: 10 }, { desired: 1, toStart: 1, reason: 'demand' }],
@@ -180,7 +180,7 @@ describe('how many instances to start', () => {
 
 describe('whatever the numbers are', () => {
   const count = (max: number) => fc.nat({ max });
-  const demand: fc.Arbitrary<Demand> = fc.record({
+  const demand: fc.Arbitrary<RouteNeed> = fc.record({
     held: count(20_000),
     promised: fc.constant(0),
     serving: fc.constant(null),
@@ -202,8 +202,10 @@ describe('whatever the numbers are', () => {
     trouble: fc.option(fc.record({ failures: fc.integer({ min: 1, max: 9 }), retryInMs: fc.oneof(fc.constant(0), count(60_000)) })),
   });
   /** What clients need alone decides. */
-  const unhindered = demand.map((d): Demand => ({ ...d, wanted: 0, old: 0, startIntervalMs: 0, maxStartsPerMinute: null, trouble: null }));
-  const begun = (d: Demand): number => d.ready + d.paused + d.starting;
+  const unhindered = demand.map(
+    (d): RouteNeed => ({ ...d, wanted: 0, old: 0, startIntervalMs: 0, maxStartsPerMinute: null, trouble: null }),
+  );
+  const begun = (d: RouteNeed): number => d.ready + d.paused + d.starting;
 
   test('starting never leads beyond the maximum, but by one for a replacement, and never counts backwards', () => {
     fc.assert(
@@ -249,7 +251,7 @@ describe('whatever the numbers are', () => {
   });
 
   /** What an instance takes: those that are ready say it. */
-  const each = (d: Demand): number | null => (d.concurrency !== null && d.slots > 0 && d.ready > 0 ? d.slots / d.ready : d.concurrency);
+  const each = (d: RouteNeed): number | null => (d.concurrency !== null && d.slots > 0 && d.ready > 0 ? d.slots / d.ready : d.concurrency);
   /** Numbers are divided and multiplied again. */
   const nearly = 1e-6;
 

@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { NodeTls } from '../../../../src/link/connect.ts';
-import { dial, resolveTargets } from '../../../../src/linker/dial.ts';
+import { dial, resolveAddresses } from '../../../../src/linker/dial.ts';
 import { type Authority, makeAuthority } from '../../../support/certificate.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { closeAll, ROUTE, SECRET, type SomeNode, startSomeNode } from '../../../support/harness/some-nodes.ts';
@@ -41,7 +41,7 @@ function start(over: Partial<Pair> = {}): Promise<SomeNode> {
 /** What came of a link: the node's id, or why there is none. */
 async function link(port: number, tls: Partial<NodeTls> = {}, host = '127.0.0.1'): Promise<string> {
   const signal = AbortSignal.timeout(5_000);
-  const [target] = await resolveTargets({ host, port }, signal, async () => [{ address: '127.0.0.1' }]);
+  const [target] = await resolveAddresses({ host, port }, signal, async () => [{ address: '127.0.0.1' }]);
   if (target === undefined) throw new Error('no target');
   const hello = { route: ROUTE, instance: 'i1', seq: 1, concurrency: 1 };
   const settings = { hello, secret: SECRET, tls: { ca: authority.cert, ...ours, ...tls } };
