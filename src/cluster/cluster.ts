@@ -7,6 +7,7 @@
  */
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
+import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog, WaitCounts } from './history.ts';
 import type { StartTimes, StartTrouble } from './starts.ts';
 
@@ -55,6 +56,8 @@ export interface ClusterListener {
   onComing(route: string, count: number, from: string): void;
   /** The cluster-wide limit of held clients is reached: this hold was not registered. */
   onHoldRefused(route: string, holdId: string): void;
+  /** What the directory knows of lines of clients that are held here; `since`: the service here that it does not know yet. */
+  onLines?(route: string, tags: readonly LineTag[], since: (key: string) => number): void;
   /** Slots of `route` that lie idle here may have been kept back for an older client elsewhere (`olderElsewhere`), who does not need them now: match them with the clients held here. */
   onRematch?(route: string): void;
   /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
@@ -125,18 +128,26 @@ export interface Cluster {
   /** Leaves: everything that this node registered is gone from the directory when it resolves. */
   stop(): Promise<void>;
 
-  /** A client of `route` is held here since `heldMs`. The cluster looks for an idle slot elsewhere, and keeps looking until `unhold`. */
-  hold(route: string, holdId: string, heldMs: number, maxHeld: number): void;
+  /**
+   * A client of `route` is held here since `heldMs`. The cluster looks for an idle slot elsewhere, and keeps looking until `unhold`. `ask`: what it
+   * asks for, if its route looks at that. Held again, it has a new ask.
+   */
+  hold(route: string, holdId: string, heldMs: number, maxHeld: number, ask?: Ask): void;
   /** The hold is over: served, gone or refused. */
   unhold(route: string, holdId: string): void;
+  /** A client of that line has got `units` of service, see `Ask`. */
+  charge(route: string, line: string, units: number): void;
 
   /**
    * How many idle slots of `route` lie here now (a level, not a change). Cheap: written to the directory with the next beat,
    * and at once while clients of the route are known to be held elsewhere. `served`: clients that are served through this node now.
    */
   idle(route: string, count: number, served?: number): void;
-  /** True while another node is known to hold a client of `route` that is older by more than the set age than `heldMs`. */
-  olderElsewhere(route: string, heldMs: number): boolean;
+  /**
+   * True while another node is known to hold a client of `route` that goes before one that has waited here for `heldMs`: one that is older by more than
+   * the set age, or with `rank`, by the order of ranks.
+   */
+  olderElsewhere(route: string, heldMs: number, rank?: Rank): boolean;
   /** `count` of the slots promised to `asker` (by a want) can't be moved: they are free for a new search, without this node. */
   short(route: string, count: number, asker: Peer): void;
 

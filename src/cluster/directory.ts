@@ -9,6 +9,7 @@ import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
 import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot, Pause, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
+import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog } from './history.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 
@@ -107,6 +108,8 @@ export interface Hold {
   readonly id: string;
   /** How long it has been held. */
   readonly ageMs: number;
+  /** Absent: it asks for nothing, and its age is all that counts. */
+  readonly ask?: Ask;
 }
 
 /** `count` idle slots that lie at the node `from` are promised to clients held at `to`. */
@@ -132,6 +135,9 @@ export interface Matched {
   readonly oldestElsewhere: number | null;
   /** Starts keep failing, and no instance is there or on its way: clients should not wait for this time. 0: they may wait. */
   readonly failingMs: number;
+  /** The calling node's first client in the order, and the first one elsewhere, as far as they are among those who are next; absent: nobody asks for anything. */
+  readonly firstHere?: Rank | null;
+  readonly firstElsewhere?: Rank | null;
 }
 
 export interface HoldChange {
@@ -147,11 +153,23 @@ export interface HoldChange {
   readonly maxHeld: number | null;
   /** Forget all earlier holds of this node: `add` is the new list. */
   readonly reset: boolean;
+  /** Lines of clients here, and the service that they have got since the last call: the reply says their tags. Absent: none. */
+  readonly lines?: readonly LineService[];
+}
+
+export interface LineService {
+  /** See `lineKey`. */
+  readonly key: string;
+  readonly units: number;
 }
 
 export interface HoldReply extends Matched {
   /** The holds of `add` beyond `maxHeld`. */
   readonly refused: readonly string[];
+  /** Those of `lines` that are known. */
+  readonly tags?: readonly LineTag[];
+  /** Less urgent clients that are held no longer, since there was no room for more urgent ones. */
+  readonly putOut?: readonly { readonly node: string; readonly id: string }[];
 }
 
 /** What a node has at a route, sent with each beat. */
@@ -274,6 +292,8 @@ export type Ring =
   | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string }
   /** Slots promised to the rung node will not come, and no others were found: search again. */
   | { readonly t: 'look'; readonly route: string }
+  /** A client of the rung node was put out for a more urgent one. */
+  | { readonly t: 'out'; readonly route: string; readonly id: string }
   /** The rung node should drain; with `delayMs`, after serving on for that time. */
   | { readonly t: 'leave'; readonly delayMs?: number }
   /** The rung node should read its configuration anew. */
@@ -291,6 +311,8 @@ export interface DemandNotice {
   readonly oldest: number;
   /** When the search ended in vain. */
   readonly saidAt: number;
+  /** The first of them in the order; absent: nobody asks for anything. */
+  readonly rank?: Rank;
 }
 
 export interface BellListener {

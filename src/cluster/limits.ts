@@ -31,10 +31,15 @@ export const OFFER_PAUSE_MS = 100;
 export const HOLDS_GAP_MS = 10;
 /** Holds in one call of the directory; more go out as several calls at once. */
 export const HOLDS_PER_CALL_MAX = 500;
+/** Lines of clients whose tags are asked for in one call, besides those that were served. */
+export const LINES_PER_CALL_MAX = 100;
 /** How many of a route's oldest held clients a search looks at. It limits the time of one script. */
 export const SCAN_MAX = 2_000;
 /** The same when only the oldest one is wanted. */
 export const LOOK_MAX = 200;
+/** Where clients ask for something, so many lines, and so many clients of each, are looked at for the first one of a node. */
+export const LOOK_LINES_MAX = 32;
+export const LOOK_CLIENTS_MAX = 8;
 /** A route at which this node has nothing is left after this time, so that a pause between two clients is not a leave and an enter. */
 export const LEAVE_AFTER_MS = 5_000;
 /** Entries expire this long after the last beat, in case no node is left to remove them. */

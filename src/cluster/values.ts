@@ -15,6 +15,7 @@ export const WHOLE_MAX = Number.MAX_SAFE_INTEGER;
 /** The longest id that a node can have, see config/ids.ts. */
 export const NODE_CHARS_MAX = 72;
 export const ADDRESS_CHARS_MAX = 260;
+const LINE_KEY = /^[0-7][A-Za-z0-9.:_!+-]{0,48}$/;
 const VERSION = /^[\w.+-]{1,64}$/;
 
 /** A route's name in canonical form: no other text gets keys of its own, or reaches a startup command. */
@@ -57,6 +58,11 @@ export function countOf(value: unknown, max = COUNT_MAX): number | null {
 /** A time in ms, or a sequence number. */
 export function timeOf(value: unknown): number | null {
   return countOf(value, WHOLE_MAX);
+}
+
+/** Class and value of a line of held clients, see fair-order.ts. */
+export function lineKeyOf(value: unknown): string | null {
+  return typeof value === 'string' && LINE_KEY.test(value) ? value : null;
 }
 
 /** Text for people, which is cut: an error, a reason. */

@@ -1,6 +1,7 @@
 import { ConfigError } from '../errors.ts';
 import { deadlineHeader } from './deadline-header.ts';
-import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole } from './kinds.ts';
+import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole, yesNo } from './kinds.ts';
+import { fairSource, type QueueSource, shareWeights, urgencySource, type Weights } from './queue-sources.ts';
 import { sleepRules } from './sleep-rules.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
@@ -36,6 +37,16 @@ export interface RouteSettings {
   readonly sleepStatus: number;
   /** The expected concurrency of an instance, until the first one has linked. Without it the first start is a single instance. */
   readonly concurrency?: number;
+  /** Held clients with the same value of this share; absent: none are told apart. */
+  readonly fairBy?: QueueSource;
+  /** By value; values that are not named have 1. */
+  readonly fairWeights?: Weights;
+  /** What says how urgent a request is; absent: all are alike. */
+  readonly priority?: QueueSource;
+  /** After this time a client counts as most urgent; 0: never. */
+  readonly priorityWaitMs: number;
+  /** `fairBy` and `priority` take every client's word, not only that of trusted proxies. */
+  readonly trustClients: boolean;
 }
 
 /** Route settings the way users write them: `{ holdTimeout: '30s', maxInstances: 3 }`. */
@@ -52,9 +63,11 @@ export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
   balance: 'newest',
   protocol: 'http1',
   sleepStatus: 503,
+  priorityWaitMs: 30_000,
+  trustClients: false,
 });
 
-type RouteValue = string | number | readonly string[];
+type RouteValue = string | number | boolean | readonly string[] | QueueSource | Weights;
 
 interface RouteKey {
   readonly field: keyof RouteSettings;
@@ -114,6 +127,27 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     whole(1, 1_000_000),
     'the expected concurrency of an instance, until the first one has linked; without it the first start is a single instance',
   ),
+  fairBy: key(
+    'fairBy',
+    fairSource,
+    'clients wait in one line for each value of this, and each line gets the same share of the slots that come free',
+  ),
+  fairWeights: key('fairWeights', shareWeights, 'the shares of single values of fairBy; all others have 1'),
+  priority: key(
+    'priority',
+    urgencySource,
+    'what says how urgent a request is, from 0 (most urgent) to 7; 3 without it. A header of your own, or the header Priority (RFC 9218)',
+  ),
+  priorityWait: key(
+    'priorityWaitMs',
+    duration(0),
+    'with priority: a client that has waited for this time counts as most urgent; 0s: however long it waits',
+  ),
+  trustClients: key(
+    'trustClients',
+    yesNo,
+    'fairBy and priority believe the headers and cookies of every client, not only those that come through --trusted-proxies',
+  ),
 };
 
 /**
@@ -136,6 +170,9 @@ export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings 
   const settings: RouteSettings = Object.freeze({ ...defaults, ...given });
   if (problems.length === 0 && settings.minInstances > settings.maxInstances) {
     problems.push(problem('minInstances', settings.minInstances, `at most maxInstances, which is ${settings.maxInstances}`));
+  }
+  if (problems.length === 0 && settings.fairWeights !== undefined && settings.fairBy === undefined) {
+    problems.push(problem('fairWeights', shareWeights.write(settings.fairWeights), 'only together with fairBy'));
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;

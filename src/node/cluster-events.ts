@@ -1,4 +1,5 @@
 import type { Cluster, ClusterListener, KnownPause, Peer } from '../cluster/cluster.ts';
+import type { LineTag } from '../cluster/fair-order.ts';
 import { parseDialAddress } from '../config/host-port.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Handoffs } from './handoff/handoffs.ts';
@@ -45,6 +46,10 @@ export class ClusterEvents implements ClusterListener {
   onHoldRefused(name: string, holdId: string): void {
     const route = this.#context.routes.get(name);
     if (route !== undefined) this.#context.holds.refuseHold(route, holdId);
+  }
+
+  onLines(name: string, tags: readonly LineTag[], since: (key: string) => number): void {
+    this.#context.routes.get(name)?.order?.learn(tags, since);
   }
 
   onRematch(name: string): void {

@@ -89,7 +89,7 @@ export class ProxyNode {
     const holds = new Holds(cluster, options.heldMax, tally);
     const buffers = options.requestBufferBytes === 0 ? null : new RequestBuffers(options.requestBufferBytes, tally);
     const dispatcher = new Dispatcher(cluster, holds, (route) => options.startNeeded(route), buffers);
-    const events = { expired: holds.expired.bind(holds), rematch: dispatcher.match.bind(dispatcher) };
+    const events = { expired: holds.expired.bind(holds), rematch: dispatcher.match.bind(dispatcher), asksAnew: holds.asksAnew.bind(holds) };
     const bounds = { perSecretMax: options.routesPerSecretMax };
     const routes = new Routes(options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS, tally, events, bounds);
     this.#tally = tally;

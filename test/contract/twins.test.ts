@@ -35,31 +35,62 @@ const peer = (id: string) => ({ id, address: `${id}.test:1` });
 /** Ages so far apart that the time between two steps changes no order; each hold of each node has its own. */
 const ageOf = (id: string, hold: string): number => 100_000 * ('abc'.indexOf(id) + 1) + 10_000 * Number(hold);
 
-const hold = fc.tuple(node, idle, fc.uniqueArray(holdId), fc.uniqueArray(holdId), fc.option(fc.integer({ min: 0, max: 8 })), fc.boolean());
+/** Absent as often as not, as while nodes hear of new settings of their route. Sums of these units are the same in any order. */
+const ask = fc.option(
+  fc.record({
+    urgency: fc.constantFrom(0, 3, 7),
+    value: fc.constantFrom('', 'x', 'y', 'z'),
+    unit: fc.constantFrom(0.25, 1, 2),
+    cost: fc.constantFrom(1, 3),
+  }),
+  { nil: undefined, freq: 3 },
+);
+const lines = fc.array(fc.record({ key: fc.constantFrom('0x', '3', '3y', '7z', '7'), units: fc.constantFrom(0, 0, 0.5, 1) }), {
+  maxLength: 3,
+});
+const asked = fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, { weight: 3, arbitrary: fc.constant(true) });
+const hold = fc.tuple(
+  node,
+  idle,
+  fc.uniqueArray(fc.tuple(holdId, ask), { selector: ([id]) => id }),
+  fc.uniqueArray(holdId),
+  fc.option(fc.integer({ min: 0, max: 8 })),
+  fc.boolean(),
+  lines,
+  asked,
+);
 const instanceBeat = fc.tuple(instanceId, fc.boolean(), fc.option(fc.tuple(state, fc.integer({ min: 1, max: 4 }), fc.option(startId))));
+
+/** A counterexample is shown with what its steps did. */
+function said(what: object, run: Step): Step {
+  return Object.assign(run, { [fc.toStringMethod]: () => JSON.stringify(what) });
+}
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   hold.map(
-    ([id, free, add, remove, maxHeld, reset]): Step =>
-      (directory) =>
+    ([id, free, add, remove, maxHeld, reset, served, asks]): Step =>
+      said({ hold: { id, free, add, remove, maxHeld, reset, served, asks } }, (directory) =>
         directory.hold(route, peer(id), {
           idle: free,
-          add: add.map((one) => ({ id: one, ageMs: ageOf(id, one) })),
+          add: add.map(([one, wanted]) => ({
+            id: one,
+            ageMs: ageOf(id, one),
+            ...(asks && wanted !== undefined ? { ask: wanted } : {}),
+          })),
           remove,
           maxHeld,
           reset,
+          ...(asks ? { lines: served } : {}),
         }),
+      ),
   ),
-  fc.tuple(node, idle).map(
-    ([id, free]): Step =>
-      (directory) =>
-        directory.offer(route, peer(id), free),
-  ),
-  fc.tuple(node, node, fc.integer({ min: 1, max: 3 }), idle).map(
-    ([from, asker, count, left]): Step =>
-      (directory) =>
-        directory.short(route, from, asker, count, left),
-  ),
+  fc.tuple(node, idle).map(([id, free]): Step => said({ offer: { id, free } }, (directory) => directory.offer(route, peer(id), free))),
+  fc
+    .tuple(node, node, fc.integer({ min: 1, max: 3 }), idle)
+    .map(
+      ([from, asker, count, left]): Step =>
+        said({ short: { from, asker, count, left } }, (directory) => directory.short(route, from, asker, count, left)),
+    ),
   fc.tuple(node, idle, fc.uniqueArray(instanceId), fc.uniqueArray(instanceBeat, { selector: ([id]) => id })).map(
     ([id, free, gone, beats]): Step =>
       (directory) =>

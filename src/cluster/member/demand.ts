@@ -1,9 +1,11 @@
 /** What this node knows about clients without a promised slot at other nodes. */
 import { BoundedMap } from '../../memory/bounded-map.ts';
+import type { Rank } from '../fair-order.ts';
 import { DEMAND_MEMORY_MS, DEMAND_NODES_MAX, DEMAND_ROUTES_MAX } from '../limits.ts';
 
 interface Heard {
   readonly oldest: number;
+  readonly rank: Rank | null;
   readonly saidAt: number;
   /** Local monotonic ms. */
   readonly until: number;
@@ -17,9 +19,9 @@ export class Demand {
   readonly #routes = new BoundedMap<string, BoundedMap<string, Heard>>(DEMAND_ROUTES_MAX);
 
   /** `node` has said that its oldest unpromised client of `route` arrived at `oldest`. */
-  notice(route: string, node: string, oldest: number, saidAt: number, now: number): void {
+  notice(route: string, node: string, oldest: number, saidAt: number, now: number, rank: Rank | null = null): void {
     const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(DEMAND_NODES_MAX);
-    heard.set(node, { oldest, saidAt, until: now + DEMAND_MEMORY_MS });
+    heard.set(node, { oldest, rank, saidAt, until: now + DEMAND_MEMORY_MS });
     this.#routes.set(route, heard);
   }
 
@@ -27,10 +29,10 @@ export class Demand {
    * A search has seen the whole route: this is the oldest elsewhere, or (null) there is none. Notices and answers come over different
    * connections, so later notices stay.
    */
-  learn(route: string, oldest: number | null, saidAt: number, now: number): void {
+  learn(route: string, oldest: number | null, saidAt: number, now: number, rank: Rank | null = null): void {
     const heard = this.#routes.get(route) ?? new BoundedMap<string, Heard>(DEMAND_NODES_MAX);
     for (const [node, notice] of heard) if (notice.saidAt < saidAt) heard.delete(node);
-    if (oldest !== null) heard.set(SEARCH, { oldest, saidAt, until: now + DEMAND_MEMORY_MS });
+    if (oldest !== null) heard.set(SEARCH, { oldest, rank, saidAt, until: now + DEMAND_MEMORY_MS });
     else heard.delete(SEARCH);
     if (heard.size > 0) this.#routes.set(route, heard);
     else this.#routes.delete(route);
@@ -52,6 +54,14 @@ export class Demand {
     }
     if (heard.size === 0) this.#routes.delete(route);
     return oldest;
+  }
+
+  /** Whether one of those who are known to be first at other nodes goes before. */
+  some(route: string, now: number, goesBefore: (oldest: number, rank: Rank) => boolean): boolean {
+    for (const { oldest, rank, until } of this.#routes.get(route)?.values() ?? []) {
+      if (rank !== null && until >= now && goesBefore(oldest, rank)) return true;
+    }
+    return false;
   }
 
   clear(): void {

@@ -4,8 +4,10 @@
  */
 
 import { ChurnMap } from '../../memory/churn-map.ts';
-import type { Hold, HoldChange } from '../directory.ts';
+import type { Hold, HoldChange, LineService } from '../directory.ts';
+import { type Ask, lineKey } from '../fair-order.ts';
 import { HOLDS_PER_CALL_MAX } from '../limits.ts';
+import { LineRegister } from './line-register.ts';
 
 /** Beyond this number, and when they are the majority, ended holds are removed from the list to send. */
 const OVER_MAX = 100;
@@ -15,6 +17,7 @@ interface Held {
   /** When it began, local monotonic ms. */
   readonly since: number;
   readonly maxHeld: number;
+  readonly ask: Ask | undefined;
   /** `over`: it ended before it was sent. */
   state: 'new' | 'sent' | 'accepted' | 'over';
 }
@@ -26,6 +29,8 @@ export interface HoldCall {
 }
 
 export class HeldRegister {
+  /** What its clients ask for, where they do. */
+  readonly lines = new LineRegister();
   readonly #held = new ChurnMap<string, Held>();
   /** Includes ended holds. */
   #unsent: Held[] = [];
@@ -47,7 +52,7 @@ export class HeldRegister {
   /** Whether `take` returns anything. */
   get pending(): boolean {
     if (this.#directory === 'lost') return false;
-    return this.#directory === 'recovering' || this.#unsent.length > this.#unsentOver || this.#removed.size > 0;
+    return this.#directory === 'recovering' || this.lines.pending || this.#unsent.length > this.#unsentOver || this.#removed.size > 0;
   }
 
   /**
@@ -58,10 +63,11 @@ export class HeldRegister {
     return this.#directory === 'follows' ? { least: this.#accepted, most: this.#held.size } : { least: 0, most: Number.POSITIVE_INFINITY };
   }
 
-  add(id: string, since: number, maxHeld: number): void {
+  add(id: string, since: number, maxHeld: number, ask?: Ask): void {
     this.remove(id);
-    const held: Held = { id, since, maxHeld, state: 'new' };
+    const held: Held = { id, since, maxHeld, ask, state: 'new' };
     this.#held.set(id, held);
+    if (ask !== undefined) this.lines.enter(lineKey(ask));
     this.#unsent.push(held);
   }
 
@@ -69,13 +75,23 @@ export class HeldRegister {
     const held = this.#held.get(id);
     if (held === undefined) return;
     this.#held.delete(id);
+    if (held.ask !== undefined) this.lines.leave(lineKey(held.ask));
     if (held.state === 'accepted') this.#accepted--;
     if (held.state === 'new') this.#forgetUnsent(held);
     else this.#removed.add(id);
   }
 
+  /** The directory has put the client out. Returns whether it is held here. */
+  putOut(id: string): boolean {
+    const isHeld = this.#held.has(id);
+    this.remove(id);
+    this.#removed.delete(id);
+    return isHeld;
+  }
+
   /** The directory may have lost, or never got, the sent changes. Nothing more is taken until `recover`. */
   lose(): void {
+    this.lines.forget();
     this.#directory = 'lost';
   }
 
@@ -129,6 +145,7 @@ export class HeldRegister {
     while (removed.length > HOLDS_PER_CALL_MAX) calls.push(call([], removed.splice(0, HOLDS_PER_CALL_MAX), now, false));
     const additions = parts(this.#unsent.filter(({ state }) => state === 'new'));
     calls.push(call(additions.shift() ?? [], removed, now, false));
+    calls[0] = withLines(calls[0] as HoldCall, this.lines.take());
     return calls.concat(additions.map((part) => call(part, [], now, false)));
   }
 
@@ -147,16 +164,23 @@ export interface HeldBounds {
   readonly most: number;
 }
 
+function withLines(first: HoldCall, lines: readonly LineService[]): HoldCall {
+  return lines.length === 0 ? first : { ...first, change: { ...first.change, lines } };
+}
+
 function call(part: Held[], remove: readonly string[], now: number, acceptedBefore: boolean): HoldCall {
   for (const held of part) if (held.state === 'new') held.state = 'sent';
-  const add = part.map(({ id, since }): Hold => ({ id, ageMs: Math.max(0, Math.round(now - since)) }));
+  const add = part.map(({ id, since, ask }): Hold => {
+    const hold = { id, ageMs: Math.max(0, Math.round(now - since)) };
+    return ask === undefined ? hold : { ...hold, ask };
+  });
   const maxHeld = acceptedBefore ? null : (part.at(-1)?.maxHeld ?? null);
   return { sent: part, change: { add, remove, maxHeld, reset: false } };
 }
 
-/** Oldest first, in parts for one call each. */
+/** Oldest first, in parts for one call each; where room may be short, the most urgent are registered first. */
 function parts(holds: readonly Held[]): Held[][] {
-  const oldestFirst = [...holds].sort((a, b) => a.since - b.since);
+  const oldestFirst = [...holds].sort((a, b) => (a.ask?.urgency ?? 0) - (b.ask?.urgency ?? 0) || a.since - b.since);
   const found: Held[][] = [];
   for (let at = 0; at < oldestFirst.length; at += HOLDS_PER_CALL_MAX) found.push(oldestFirst.slice(at, at + HOLDS_PER_CALL_MAX));
   return found;

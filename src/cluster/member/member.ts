@@ -18,6 +18,7 @@ import {
   type Ring,
   type RouteRecord,
 } from '../directory.ts';
+import type { Ask, Rank } from '../fair-order.ts';
 import type { HistoryLog } from '../history.ts';
 import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
 import { PauseBarrier } from '../pause-barrier.ts';
@@ -174,8 +175,12 @@ export class ClusterMember implements Cluster {
     await this.#directory.close();
   }
 
-  hold(route: string, holdId: string, heldMs: number, maxHeld: number): void {
-    this.#presence(route)?.hold(holdId, heldMs, maxHeld);
+  hold(route: string, holdId: string, heldMs: number, maxHeld: number, ask?: Ask): void {
+    this.#presence(route)?.hold(holdId, heldMs, maxHeld, ask);
+  }
+
+  charge(route: string, line: string, units: number): void {
+    this.#presences.get(route)?.charge(line, units);
   }
 
   unhold(route: string, holdId: string): void {
@@ -187,8 +192,8 @@ export class ClusterMember implements Cluster {
     presence?.idle(count, served);
   }
 
-  olderElsewhere(route: string, heldMs: number): boolean {
-    return this.#presence(route)?.olderElsewhere(heldMs) ?? false;
+  olderElsewhere(route: string, heldMs: number, rank?: Rank): boolean {
+    return this.#presence(route)?.olderElsewhere(heldMs, rank) ?? false;
   }
 
   short(route: string, count: number, asker: Peer): void {
@@ -372,17 +377,18 @@ export class ClusterMember implements Cluster {
     const listener = this.#active?.listener;
     if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker);
     else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
+    else if (ring.t === 'out') this.#presences.get(ring.route)?.putOut(ring.id);
     else if (ring.t === 'leave') listener?.onLeaveAsked?.(ring.delayMs);
     else if (ring.t === 'reload') listener?.onReloadAsked?.();
     else this.#presences.get(ring.route)?.look();
   }
 
-  #onDemand({ route, node, oldest, saidAt }: DemandNotice): void {
+  #onDemand({ route, node, oldest, saidAt, rank }: DemandNotice): void {
     if (node === this.self.id) return;
     const now = this.#clock.at(monotonicMs());
     // Its time is not of the directory's present clock, or it does not come from a node.
     if (now !== null && saidAt > now + CLOCK_STEP_MS) return;
-    this.#demand.notice(route, node, oldest, saidAt, monotonicMs());
+    this.#demand.notice(route, node, oldest, saidAt, monotonicMs(), rank);
     this.#presences.get(route)?.offer();
   }
 }

@@ -5,6 +5,7 @@
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { Peer } from '../cluster.ts';
 import type { Directory, Matched } from '../directory.ts';
+import { goesBefore, type Rank } from '../fair-order.ts';
 import { OFFER_PAUSE_MS, SET_AGE_MS } from '../limits.ts';
 import type { DirectoryClock } from './clock.ts';
 import type { Demand } from './demand.ts';
@@ -74,13 +75,17 @@ export class SlotOffers {
     setImmediate(this.#runSoon);
   }
 
-  olderElsewhere(heldMs: number): boolean {
+  olderElsewhere(heldMs: number, rank?: Rank): boolean {
     const now = this.#context.now();
     // Slots that can't be moved must not be kept back.
     if (now < this.#pausedUntil) return false;
-    const oldest = this.#context.demand.oldest(this.#route, now);
     const directoryNow = this.#context.clock.at(now);
-    return oldest !== null && directoryNow !== null && directoryNow - oldest > heldMs + SET_AGE_MS;
+    if (directoryNow === null) return false;
+    const isOlder = (oldest: number): boolean => directoryNow - oldest > heldMs + SET_AGE_MS;
+    const { demand } = this.#context;
+    if (rank !== undefined) return demand.some(this.#route, now, (oldest, first) => goesBefore(first, rank) ?? isOlder(oldest));
+    const oldest = demand.oldest(this.#route, now);
+    return oldest !== null && isOlder(oldest);
   }
 
   /** `count` slots promised to `asker` can't be moved. */

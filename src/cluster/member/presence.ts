@@ -10,7 +10,8 @@
  */
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
-import type { Bell, Matched } from '../directory.ts';
+import type { Bell, HoldReply, Matched } from '../directory.ts';
+import type { Ask, Rank } from '../fair-order.ts';
 import { BEAT_MS, DEMAND_ANEW_GAP_MS, DEMAND_GAP_MS, HOLDS_GAP_MS, LEAVE_AFTER_MS } from '../limits.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
@@ -71,15 +72,20 @@ export class RoutePresence {
 
   // Calls of the node.
 
-  hold(id: string, heldMs: number, maxHeld: number): void {
+  hold(id: string, heldMs: number, maxHeld: number, ask?: Ask): void {
     if (this.#held.size === 0) this.#heldAnew = true;
-    this.#held.add(id, this.#context.now() - heldMs, maxHeld);
+    this.#held.add(id, this.#context.now() - heldMs, maxHeld, ask);
     this.#scheduleHolds();
   }
 
   unhold(id: string): void {
     this.#held.remove(id);
     if (this.#held.pending) this.#scheduleHolds();
+  }
+
+  charge(line: string, units: number): void {
+    this.#held.lines.charge(line, units);
+    this.#scheduleHolds();
   }
 
   idle(count: number, served: number): void {
@@ -91,8 +97,8 @@ export class RoutePresence {
     this.#offers.short(count, asker);
   }
 
-  olderElsewhere(heldMs: number): boolean {
-    return this.#offers.olderElsewhere(heldMs);
+  olderElsewhere(heldMs: number, rank?: Rank): boolean {
+    return this.#offers.olderElsewhere(heldMs, rank);
   }
 
   instance(info: InstanceInfo): void {
@@ -250,7 +256,7 @@ export class RoutePresence {
   /** The order matters: a client that was served is no longer held before an instance that serves it is new or busy. */
   #sendDue(): Promise<void>[] {
     const holds = this.#held.take(this.#context.now());
-    if (holds.length === 0 && this.#sweepDue && this.#held.size > 0) holds.push(NO_CHANGE);
+    if (holds.length === 0 && this.#sweepDue && this.#held.size > 0) holds.push(this.#sweepCall());
     const beat = this.#beatDue || this.#homes.urgent;
     this.#sweepDue = false;
     this.#beatDue = false;
@@ -260,6 +266,11 @@ export class RoutePresence {
     const calls = [this.#enter(), ...holds.map((call, index) => this.#sendHold(call, index === holds.length - 1))];
     if (beat) calls.push(this.#sendBeat());
     return calls;
+  }
+
+  #sweepCall(): HoldCall {
+    const lines = this.#held.lines.take();
+    return lines.length === 0 ? NO_CHANGE : { ...NO_CHANGE, change: { ...NO_CHANGE.change, lines } };
   }
 
   async #enter(): Promise<void> {
@@ -280,7 +291,22 @@ export class RoutePresence {
     if (answer === null) return this.#held.lose();
     if (this.#hasEnded()) return;
     for (const id of this.#held.settle(call, answer.refused)) listener.onHoldRefused(this.#route, id);
+    this.#followOrder(answer);
     this.#found(answer, sentAt);
+  }
+
+  #followOrder({ tags = [], putOut = [] }: HoldReply): void {
+    const { bell, listener, self } = this.#context;
+    for (const { node, id } of putOut) {
+      if (node === self.id) this.putOut(id);
+      else unawaited('bell', bell.ring(node, { t: 'out', route: this.#route, id }));
+    }
+    if (tags.length > 0) listener.onLines?.(this.#route, tags, (key) => this.#held.lines.untold(key));
+  }
+
+  /** The client was put out for a more urgent one: the directory has it no more. */
+  putOut(id: string): void {
+    if (this.#held.putOut(id)) this.#context.listener.onHoldRefused(this.#route, id);
   }
 
   async #sendBeat(): Promise<void> {
@@ -345,13 +371,13 @@ export class RoutePresence {
     const now = this.#context.now();
     clock.sample(answer.now, sentAt, now);
     this.#register(answer.known);
-    demand.learn(this.#route, answer.oldestElsewhere, answer.now, now);
+    demand.learn(this.#route, answer.oldestElsewhere, answer.now, now, answer.firstElsewhere);
     moves.send(this.#route, answer.moves);
     if (answer.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, answer.failingMs);
-    if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now);
+    if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now, answer.firstHere ?? null);
   }
 
-  #sayDemand(oldest: number, saidAt: number): void {
+  #sayDemand(oldest: number, saidAt: number, rank: Rank | null): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
     const gapMs = this.#demandSaidAt + (this.#heldAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
@@ -362,7 +388,7 @@ export class RoutePresence {
     }
     this.#demandSaidAt = now;
     this.#heldAnew = false;
-    bell.demand({ route: this.#route, node: self.id, oldest, saidAt });
+    bell.demand({ route: this.#route, node: self.id, oldest, saidAt, ...(rank === null ? {} : { rank }) });
     listener.onStartNeeded(this.#route);
   }
 }

@@ -1,11 +1,20 @@
-/** A route's held clients in memory: oldest first, counted for each node, some with a promised slot. */
+/** A route's held clients in memory: counted for each node, some with a promised slot; oldest first, or in the order of what they ask for. */
 import { ChurnMap } from '../../memory/churn-map.ts';
+import { type Ask, FairOrder, type LineTag, PLAIN_ASK, type Place, type Rank } from '../fair-order.ts';
+import { LOOK_CLIENTS_MAX, LOOK_LINES_MAX } from '../limits.ts';
 
 export interface HeldClient {
   readonly node: string;
   readonly id: string;
   /** Directory time. */
   readonly arrival: number;
+  readonly ask?: Ask | undefined;
+}
+
+interface Promised {
+  readonly until: number;
+  /** Charged for it; null: nobody asks for anything. */
+  readonly line: string | null;
 }
 
 /** Ages are rounded to ms, so two arrivals may seem to be out of order by this much. */
@@ -14,8 +23,11 @@ const ORDER_TOLERANCE_MS = 1;
 export class HeldClients {
   /** In the order of arrival, unless `#disordered`. */
   #clients = new ChurnMap<string, HeldClient>();
-  readonly #promised = new Map<HeldClient, number>();
+  readonly #promised = new Map<HeldClient, Promised>();
   readonly #counts = new Map<string, number>();
+  /** Null: nobody asks for anything. */
+  #order: FairOrder<HeldClient> | null = null;
+  readonly #places = new Map<HeldClient, Place<HeldClient>>();
   #latest = Number.NEGATIVE_INFINITY;
   #disordered = false;
 
@@ -27,9 +39,14 @@ export class HeldClients {
     return this.#promised.size;
   }
 
+  /** Somebody asks for something. */
+  get isFair(): boolean {
+    return this.#order !== null;
+  }
+
   /** With or without a promise; undefined when none is held. */
   get oldest(): HeldClient | undefined {
-    this.#order();
+    this.#sort();
     return this.#clients.values().next().value;
   }
 
@@ -46,17 +63,24 @@ export class HeldClients {
     this.#counts.set(client.node, this.count(client.node) + 1);
     if (client.arrival < this.#latest - ORDER_TOLERANCE_MS) this.#disordered = true;
     else this.#latest = Math.max(this.#latest, client.arrival);
+    this.#enter(client);
   }
 
   delete(node: string, id: string): void {
     const client = this.#clients.get(key(node, id));
     if (client === undefined) return;
+    this.#unpromise(client);
+    this.#leave(client);
     this.#clients.delete(key(node, id));
-    this.#promised.delete(client);
     const left = this.count(node) - 1;
     if (left > 0) this.#counts.set(node, left);
     else this.#counts.delete(node);
     if (this.#clients.size === 0) this.#latest = Number.NEGATIVE_INFINITY;
+  }
+
+  /** At the end of a transition: nobody is held, so nothing is kept. */
+  tidy(): void {
+    if (this.#clients.size === 0) this.#order = null;
   }
 
   deleteNode(node: string): void {
@@ -65,17 +89,19 @@ export class HeldClients {
   }
 
   promise(client: HeldClient, until: number): void {
-    this.#promised.set(client, until);
+    const place = this.#places.get(client);
+    this.#places.delete(client);
+    this.#promised.set(client, { until, line: place === undefined ? null : (this.#order?.promise(place) ?? null) });
   }
 
   /** Takes back up to `count` promises to `node`, its youngest clients first. */
   unpromise(node: string, count: number): void {
     const youngestFirst = [...this.#promised.keys()].filter((client) => client.node === node).sort((a, b) => b.arrival - a.arrival);
-    for (const client of youngestFirst.slice(0, count)) this.#promised.delete(client);
+    for (const client of youngestFirst.slice(0, count)) this.#waitOn(client);
   }
 
   lapse(now: number): void {
-    for (const [client, until] of this.#promised) if (until <= now) this.#promised.delete(client);
+    for (const [client, { until }] of this.#promised) if (until <= now) this.#waitOn(client);
   }
 
   /** The number of the node's clients without a promise. */
@@ -87,11 +113,88 @@ export class HeldClients {
 
   /** Clients without a promise, oldest first. The caller may stop early, and may make promises meanwhile. */
   *unpromised(): Generator<HeldClient> {
-    this.#order();
+    this.#sort();
     for (const client of this.#clients.values()) if (!this.#promised.has(client)) yield client;
   }
 
-  #order(): void {
+  /** As `unpromised`, in the order of what they ask for. One that gets no promise is left aside. */
+  *inOrder(): Generator<HeldClient> {
+    const order = this.#order;
+    if (order === null) return;
+    const aside: Place<HeldClient>[] = [];
+    try {
+      for (let { first } = order; first !== null; first = order.first) {
+        yield first.client;
+        if (!this.#places.has(first.client)) continue;
+        order.setAside(first);
+        aside.push(first);
+      }
+    } finally {
+      order.bringBack(aside);
+    }
+  }
+
+  /** Clients of the line have got so much service. */
+  charge(line: string, units: number): void {
+    if (units > 0) this.#order?.charge({ urgency: Number(line[0]), value: line.slice(1) }, units);
+  }
+
+  tags(lines: readonly { readonly key: string }[]): LineTag[] {
+    const order = this.#order;
+    return lines.flatMap(({ key: line }) => {
+      const tag = order?.tagOf(line) ?? null;
+      return tag === null || order === null ? [] : [{ key: line, tag, pace: order.paceOf(Number(line[0])) }];
+    });
+  }
+
+  /** The youngest of the least urgent clients without a promise, when it is less urgent than this. */
+  lessUrgent(urgency: number): HeldClient | null {
+    return this.#order?.lessUrgent(urgency)?.client ?? null;
+  }
+
+  /** Of those who are next, the first that is held at such a node. */
+  firstRank(at: (node: string) => boolean): Rank | null {
+    const order = this.#order;
+    for (const place of order?.look(LOOK_LINES_MAX, LOOK_CLIENTS_MAX) ?? []) if (at(place.client.node)) return order?.rankOf(place) ?? null;
+    return null;
+  }
+
+  /** Somebody asks for something: from now on all have an order. */
+  orderFairly(): void {
+    if (this.#order !== null) return;
+    this.#order = new FairOrder<HeldClient>((a, b) => key(a.node, a.id) < key(b.node, b.id));
+    this.#sort();
+    for (const client of this.#clients.values()) {
+      this.#enter(client);
+      const promised = this.#promised.get(client);
+      if (promised !== undefined) this.promise(client, promised.until);
+    }
+  }
+
+  #enter(client: HeldClient): void {
+    if (this.#order !== null) this.#places.set(client, this.#order.enter(client, client.arrival, client.ask ?? PLAIN_ASK));
+  }
+
+  #leave(client: HeldClient): void {
+    const place = this.#places.get(client);
+    if (place === undefined) return;
+    this.#places.delete(client);
+    this.#order?.leave(place);
+  }
+
+  #unpromise(client: HeldClient): boolean {
+    const promised = this.#promised.get(client);
+    if (promised === undefined) return false;
+    this.#promised.delete(client);
+    if (promised.line !== null) this.#order?.discharge(promised.line, (client.ask ?? PLAIN_ASK).unit);
+    return true;
+  }
+
+  #waitOn(client: HeldClient): void {
+    if (this.#unpromise(client)) this.#enter(client);
+  }
+
+  #sort(): void {
     if (!this.#disordered) return;
     const ordered = [...this.#clients.values()].sort((a, b) => a.arrival - b.arrival);
     this.#clients = new ChurnMap();

@@ -4,6 +4,7 @@
  */
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
 import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
+import { PLAIN_ASK } from '../fair-order.ts';
 import { DEAD_AFTER_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
@@ -33,15 +34,31 @@ export class RouteState {
     const known = this.#enter(now, node, change.idle);
     if (change.serving !== undefined) setCount(this.#serving, node.id, change.serving);
     if (change.reset) this.#held.deleteNode(node.id);
+    this.#held.tidy();
+    const { lines = [] } = change;
+    for (const { key, units } of lines) this.#held.charge(key, units);
     for (const id of change.remove) this.#held.delete(node.id, id);
 
     const refused: string[] = [];
-    for (const { id, ageMs } of change.add) {
+    const putOut: { node: string; id: string }[] = [];
+    for (const { id, ageMs, ask } of change.add) {
+      if (ask !== undefined) this.#held.orderFairly();
       if (this.#held.has(node.id, id)) continue;
-      if (change.maxHeld !== null && this.#held.size >= change.maxHeld) refused.push(id);
-      else this.#held.add({ node: node.id, id, arrival: now - ageMs });
+      const isFull = change.maxHeld !== null && this.#held.size >= change.maxHeld;
+      const other = isFull ? this.#held.lessUrgent((ask ?? PLAIN_ASK).urgency) : null;
+      if (isFull && other === null) {
+        refused.push(id);
+        continue;
+      }
+      if (other !== null) {
+        this.#held.delete(other.node, other.id);
+        putOut.push({ node: other.node, id: other.id });
+      }
+      this.#held.add({ node: node.id, id, arrival: now - ageMs, ask });
     }
-    return { ...this.#search(now, node.id, known, null), refused };
+    this.#held.tidy();
+    const found = this.#search(now, node.id, known, null);
+    return { ...found, refused, ...(this.#held.isFair ? { tags: this.#held.tags(lines), putOut } : {}) };
   }
 
   offer(now: number, node: Peer, idle: number): Matched {
@@ -203,6 +220,7 @@ export class RouteState {
     const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - DEAD_AFTER_MS);
     if (dead.length > 0 && !this.#stoodStill(now)) for (const [node] of dead) this.#forget(node);
     this.#held.lapse(now);
+    this.#held.tidy();
     this.#starts.tend(now);
   }
 
@@ -221,6 +239,7 @@ export class RouteState {
     this.#free.delete(node);
     this.#serving.delete(node);
     this.#held.deleteNode(node);
+    this.#held.tidy();
     this.#instances.deleteNode(node);
   }
 
@@ -236,16 +255,25 @@ export class RouteState {
       oldestHere: waiting > 0 ? this.#oldest((holder) => holder === node) : null,
       oldestElsewhere: waitElsewhere ? this.#oldest((holder) => holder !== node) : null,
       failingMs: waiting > 0 ? this.#failingMs(now) : 0,
+      ...(this.#held.isFair ? this.#firstRanks(node) : {}),
     };
   }
 
-  /** Oldest client first, from the node with most idle slots. A client whose own node has an idle slot is left to that slot. */
+  #firstRanks(node: string): Pick<Matched, 'firstHere' | 'firstElsewhere'> {
+    if (this.#nodes.size === 1) return { firstHere: null, firstElsewhere: null };
+    return {
+      firstHere: this.#held.firstRank((holder) => holder === node),
+      firstElsewhere: this.#held.firstRank((holder) => holder !== node),
+    };
+  }
+
+  /** The first client in the order first, from the node with most idle slots. A client whose own node has an idle slot is left to that slot. */
   #match(now: number, excluded: string | null): Move[] {
     const idle = new Map(this.#free);
     if (excluded !== null) idle.delete(excluded);
     if (idle.size === 0) return [];
     const moves = new Map<string, Move>();
-    for (const client of this.#held.unpromised()) {
+    for (const client of this.#held.isFair ? this.#held.inOrder() : this.#held.unpromised()) {
       const from = idle.has(client.node) ? client.node : mostIdle(idle);
       if (from === null) break;
       setCount(idle, from, (idle.get(from) ?? 0) - 1);

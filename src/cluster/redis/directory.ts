@@ -48,13 +48,12 @@ import {
   readRouteBeat,
   readStartTimes,
   tuples,
+  writeHold,
   writeInstance,
 } from './replies.ts';
 import type { ScriptName } from './scripts.ts';
 
 const SHOWN_CHARS_MAX = 300;
-const NO_BOUND = -1;
-const AS_BEFORE = -1;
 
 export class RedisDirectory implements Directory {
   readonly isRemote = true;
@@ -328,10 +327,7 @@ export class RedisDirectory implements Directory {
   // What nodes have at routes.
 
   async hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply> {
-    const { idle, serving, add, remove, maxHeld, reset } = change;
-    const args = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0, remove.length, ...remove];
-    for (const { id, ageMs } of add) args.push(id, ageMs);
-    return read(readHoldReply, await this.#route('hold', route, args));
+    return read(readHoldReply, await this.#route('hold', route, writeHold(node, change)));
   }
 
   async offer(route: string, node: Peer, idle: number): Promise<Matched> {

@@ -74,6 +74,10 @@ export const demandChannel = 'pp:demand';
  * | `jobs` | HASH | start id → when its job was taken, Redis time in ms |
  * | `meta` | HASH | `concurrency`: what an instance of this route last said it serves at once; what all instances come to, and the `newest`; of starts: `begun`, `wanted`, `restart…`, `failures` and what belongs to it |
  * | `ended` | HASH | start id → when what is left of it may be cleaned up, and how it ended; `lost:` and start id → the same of one whose instance is lost |
+ * | `asks` | HASH | member of `held` → what it asks for, where the route's clients ask for anything; so are the next three |
+ * | `lined` | ZSET | line, arrival and member of `held`, for each client without a promise |
+ * | `lines` | ZSET | line (class and value) → its tag, see fair-order.ts; and the pace of each class |
+ * | `ranked` | ZSET | member of `held` → class and arrival |
  */
 export function routeKeys(route: string): string[] {
   // Redis hashes the text between the first { and the next }; a route with braces would scatter its keys.
@@ -96,6 +100,10 @@ const ROUTE_PARTS = [
   ['jobs', 'hash'],
   ['meta', 'hash'],
   ['ended', 'hash'],
+  ['asks', 'hash'],
+  ['lined', 'zset'],
+  ['lines', 'zset'],
+  ['ranked', 'zset'],
 ] as const;
 
 export const routeKeyTypes: readonly string[] = ROUTE_PARTS.map(([, type]) => type);

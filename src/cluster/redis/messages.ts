@@ -1,9 +1,11 @@
 /** Parses messages. Null: this version does not understand it. */
 import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
-import { addressOf, countOf, nodeIdOf, objectOf, routeNameOf, timeOf } from '../values.ts';
+import type { Rank } from '../fair-order.ts';
+import { addressOf, countOf, isObject, lineKeyOf, nodeIdOf, objectOf, routeNameOf, textOf, timeOf } from '../values.ts';
 
 /** A message contains a few names and numbers. */
 export const MESSAGE_CHARS_MAX = 2_048;
+const HOLD_ID_CHARS_MAX = 64;
 /** The most slots of one message. */
 const SLOTS_MAX = 1_000_000;
 /** A day. */
@@ -17,6 +19,7 @@ export function readRing(message: string): Ring | null {
   const route = routeNameOf(said.route);
   if (route === null) return null;
   if (said.t === 'look') return { t: 'look', route };
+  if (said.t === 'out') return typeof said.id === 'string' ? { t: 'out', route, id: textOf(said.id, HOLD_ID_CHARS_MAX) } : null;
   const count = countOf(said.count, SLOTS_MAX);
   if (count === null || count === 0) return null;
   if (said.t === 'coming') {
@@ -32,7 +35,15 @@ export function readDemandNotice(message: string): DemandNotice | null {
   if (said === null) return null;
   const [route, node, oldest, saidAt] = [routeNameOf(said.route), nodeIdOf(said.node), timeOf(said.oldest), timeOf(said.saidAt)];
   if (route === null || node === null || oldest === null || saidAt === null || oldest > saidAt) return null;
-  return { route, node, oldest, saidAt };
+  const rank = readRank(said.rank);
+  return { route, node, oldest, saidAt, ...(rank === null ? {} : { rank }) };
+}
+
+function readRank(value: unknown): Rank | null {
+  if (!isObject(value)) return null;
+  const key = lineKeyOf(`${String(value.urgency)}${String(value.value)}`);
+  const { tag } = value;
+  return key === null || typeof tag !== 'number' ? null : { urgency: Number(key[0]), value: key.slice(1), tag };
 }
 
 function readPeer(value: unknown): { id: string; address: string } | null {

@@ -10,6 +10,7 @@ import type {
   NodeSnapshot,
   Pause,
   PausedRoute,
+  Peer,
   RouteResponses,
   RouteSnapshot,
   WaitCounts,
@@ -17,6 +18,7 @@ import type {
 import { DECLARATION_KINDS, type Declaration, type StoredDeclarations, VERSION_MAX } from '../declarations.ts';
 import {
   DirectoryUnavailable,
+  type HoldChange,
   type HoldReply,
   type Matched,
   type Move,
@@ -24,6 +26,7 @@ import {
   type RouteBeatReply,
   type RouteRecord,
 } from '../directory.ts';
+import { lineKey, type Rank } from '../fair-order.ts';
 import { leftMsOf, PAUSED_ROUTES_MAX, readPause, readPausedHere } from '../pauses.ts';
 import { REASON_CHARS_MAX } from '../start-limits.ts';
 import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
@@ -34,6 +37,7 @@ import {
   countOf,
   instanceIdOf,
   isObject,
+  lineKeyOf,
   nodeIdOf,
   objectOf,
   routeNameOf,
@@ -43,6 +47,9 @@ import {
   versionOf,
 } from '../values.ts';
 
+const NO_BOUND = -1;
+const AS_BEFORE = -1;
+const HOLD_ID_CHARS_MAX = 64;
 /** Bounds of a histogram. */
 const WAIT_COUNTS_MAX = 64;
 const CLUSTER_CHARS_MAX = 64;
@@ -51,8 +58,9 @@ const FAILING_MAX = 20;
 const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 
 export function readMatched(answer: unknown): Matched {
-  const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs] = list(answer);
+  const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs, , here, elsewhere] = list(answer);
   return {
+    ...(here === undefined ? {} : { firstHere: readRank(here), firstElsewhere: readRank(elsewhere) }),
     now: clockOf(now),
     known: known === 1,
     waiting: number(waiting),
@@ -63,6 +71,12 @@ export function readMatched(answer: unknown): Matched {
   };
 }
 
+function readRank(answer: unknown): Rank | null {
+  const [urgency, value, tag] = list(answer);
+  const [key, at] = [lineKeyOf(`${String(urgency)}${String(value)}`), present(tag)];
+  return key === null || at === null ? null : { urgency: Number(key[0]), value: key.slice(1), tag: at };
+}
+
 /** If the asker's address is missing or invalid, the promise lapses. */
 function readMove([from, to, address, count]: readonly unknown[]): Move[] {
   const [giver, asker, reached, slots] = [nodeIdOf(from), nodeIdOf(to), addressOf(address), countOf(count)];
@@ -71,7 +85,20 @@ function readMove([from, to, address, count]: readonly unknown[]): Move[] {
 }
 
 export function readHoldReply(answer: unknown): HoldReply {
-  return { ...readMatched(answer), refused: list(list(answer)[7]).map(String) };
+  const [, , , , , , , refused, , , tags, putOut] = list(answer);
+  const reply = { ...readMatched(answer), refused: list(refused).map(String) };
+  if (tags === undefined) return reply;
+  return {
+    ...reply,
+    tags: tuples(tags, 3).flatMap(([line, tag, pace]) => {
+      const key = lineKeyOf(line);
+      return key === null ? [] : [{ key, tag: number(tag), pace: number(pace) }];
+    }),
+    putOut: tuples(putOut, 2).flatMap(([holder, id]) => {
+      const node = nodeIdOf(holder);
+      return node === null ? [] : [{ node, id: textOf(id, HOLD_ID_CHARS_MAX) }];
+    }),
+  };
 }
 
 function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] {
@@ -191,6 +218,17 @@ export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unk
 }
 
 const SETTERS: readonly LimitSetter[] = ['flag', 'header', 'control', 'auto'];
+
+/** What the script `hold` is given. */
+export function writeHold(node: Peer, change: HoldChange): (string | number)[] {
+  const { idle, serving, add, remove, maxHeld, reset, lines = [] } = change;
+  const args: (string | number)[] = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0];
+  args.push(remove.length, lines.length);
+  for (const id of remove) args.push(id);
+  for (const { key, units } of lines) args.push(key, units);
+  for (const { id, ageMs, ask } of add) args.push(id, ask === undefined ? ageMs : `${ageMs} ${lineKey(ask)} ${ask.unit} ${ask.cost}`);
+  return args;
+}
 
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {

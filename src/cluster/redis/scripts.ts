@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { DELETIONS_MAX, VERSION_MAX } from '../declarations.ts';
+import { ASK_CHARS_MAX, CREDIT, LINES_MAX } from '../fair-order.ts';
 import { HISTORY_BUCKETS_MAX, HISTORY_FIELD_CHARS_MAX, HISTORY_FIELDS_MAX } from '../history.ts';
 import {
   CLOCK_STEP_MS,
@@ -9,6 +10,8 @@ import {
   DEAD_AFTER_MS,
   KEEP_EVERY_MS,
   KEYS_LIVE_MS,
+  LOOK_CLIENTS_MAX,
+  LOOK_LINES_MAX,
   LOOK_MAX,
   PROMISE_MS,
   SCAN_MAX,
@@ -42,6 +45,11 @@ const CONSTANTS = Object.entries({
   promiseMs: PROMISE_MS,
   scanMax: SCAN_MAX,
   lookMax: LOOK_MAX,
+  lookLinesMax: LOOK_LINES_MAX,
+  lookClientsMax: LOOK_CLIENTS_MAX,
+  linesMax: LINES_MAX,
+  credit: CREDIT,
+  askCharsMax: ASK_CHARS_MAX,
   keysLiveMs: KEYS_LIVE_MS,
   keepEveryMs: KEEP_EVERY_MS,
   concurrencyLivesMs: CONCURRENCY_LIVES_MS,
@@ -86,9 +94,9 @@ const CONSTANTS = Object.entries({
   .join('\n');
 
 /** Shared parts that are put before a script: for all scripts of a route, and for those that search slots. */
-const ROUTE = ['_route'];
-const SEARCH = ['_route', '_match'];
-const AUDIT = ['_route', '_audit'];
+const ROUTE = ['_held', '_route'];
+const SEARCH = [...ROUTE, '_match'];
+const AUDIT = [...ROUTE, '_audit'];
 const DECLARED = ['_declared'];
 const keysOfRoute = routeKeys('any').length;
 

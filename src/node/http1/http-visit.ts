@@ -1,10 +1,12 @@
 import type { ClientLimits } from '../../config/listener-settings.ts';
 import type { PullproxyError } from '../../errors.ts';
 import type { RouteCounters } from '../matching/counters.ts';
+import type { ClientWord } from '../matching/queue-rules.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
 import type { VisitRoute } from '../matching/visit.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
+import { HeadWord } from './client-word.ts';
 import type { RequestHead } from './head/request-head.ts';
 import { NO_LIMITS, timeLeft, timeLimitsOf } from './head/time-limit.ts';
 import { errorResponse, grpcDeadlineExceeded, type OwnResponse } from './own-responses.ts';
@@ -79,6 +81,10 @@ export abstract class HttpVisit<
   /** What is said of its time to the application, now: names and values that take the place of those that came. */
   protected get timeLeft(): readonly string[] {
     return this.#limits.length === 0 ? NOTHING : timeLeft(this.#limits, performance.now() - this.#beganAt);
+  }
+
+  override get word(): ClientWord {
+    return new HeadWord(this.head);
   }
 
   override get takesPage(): boolean {

@@ -10,6 +10,7 @@ import { ClientSocket } from '../clients/client-socket.ts';
 import type { Origin } from '../clients/origin.ts';
 import type { PortClient } from '../clients/port-client.ts';
 import { Tunnel } from '../clients/tunnel.ts';
+import type { ClientWord } from '../matching/queue-rules.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { causeOf } from '../visits/retry-policy.ts';
 import type { VisitFacts } from '../visits/visit-record.ts';
@@ -184,6 +185,11 @@ class TcpVisit extends LiveVisit implements StreamHandler {
     this.#origin = origin;
     this.#client = client;
     this.#tcpIdleTimeoutMs = service.limits.tcpIdleTimeoutMs;
+  }
+
+  /** Bytes of a protocol that is not read here say nothing. */
+  override get word(): ClientWord {
+    return { address: this.#origin.address, isTrusted: false, header: () => '' };
   }
 
   protected override get clientText(): string {

@@ -6,6 +6,7 @@ import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
 import type { Holds } from './holds.ts';
+import { askOf } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './route.ts';
 import { suspectLeftMs } from './route-policies.ts';
@@ -48,6 +49,7 @@ export class Dispatcher {
 
   #admit(visit: Visit, route: Route): void {
     visit.admitted(route);
+    if (route.rules !== null) visit.ask ??= askOf(route.rules, visit.word);
     const waitsForBody = this.#buffers !== null && !this.#draining && visit.collectBody(this.#buffers, () => this.admit(visit, route));
     if (waitsForBody) return;
     if (visit.isTooLate(monotonicMs())) {
@@ -60,9 +62,9 @@ export class Dispatcher {
       return;
     }
     const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
-    if (lender !== null && !this.#isKeptBack(lender, route, 0)) this.#serve(visit, lender, route);
+    if (lender !== null && !this.#isKeptBack(lender, route, visit, 0)) this.#serve(visit, lender, route);
     else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
-    else if (!this.#holds.isFull(visit, route)) this.#hold(visit, route);
+    else if (!this.#holds.isFull(visit, route) || this.#holds.makeRoom(visit, route)) this.#hold(visit, route);
     // A slot that is kept back is better than none.
     else if (lender !== null) this.#serve(visit, lender, route);
     else this.#holds.refuseFull(visit);
@@ -90,7 +92,7 @@ export class Dispatcher {
         continue;
       }
       const lender = this.#choose(route, now - visit.arrivedAt, visit.avoids);
-      if (lender === null || this.#isKeptBack(lender, route, now - visit.arrivedAt)) break;
+      if (lender === null || this.#isKeptBack(lender, route, visit, now - visit.arrivedAt)) break;
       this.#holds.served(visit, route, now, lender.readyAt);
       this.#serve(visit, lender, route);
     }
@@ -172,11 +174,11 @@ export class Dispatcher {
   }
 
   /**
-   * True while the lender's idle slot is not for a client that has waited for `heldMs` here, but for an older one at another node, to
+   * True while the lender's idle slot is not for the client that has waited for `heldMs` here, but for one at another node that goes before it, to
    * which the cluster is about to have it moved.
    */
-  #isKeptBack(lender: Lender, route: Route, heldMs: number): boolean {
-    if (lender.relayed || this.#draining || !this.#cluster.olderElsewhere(route.name, heldMs)) return false;
+  #isKeptBack(lender: Lender, route: Route, visit: Visit, heldMs: number): boolean {
+    if (lender.relayed || this.#draining || !this.#cluster.olderElsewhere(route.name, heldMs, route.rankOf(visit))) return false;
     const now = monotonicMs();
     if (!route.yielding.keepsBack(now)) return false;
     route.rematch.within(route.yielding.until - now, now);

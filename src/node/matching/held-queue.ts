@@ -75,7 +75,7 @@ export class HeldQueue<T extends HeldEntry<T>> {
   bytes = 0;
   readonly #tally: HeldTally;
   readonly #expired: (entry: T) => void;
-  readonly #discipline: QueueDiscipline<T>;
+  #discipline: QueueDiscipline<T>;
   readonly #reading = new Set<T>();
   #oldest: T | null = null;
   #youngest: T | null = null;
@@ -116,6 +116,22 @@ export class HeldQueue<T extends HeldEntry<T>> {
   resume(): void {
     this.#patienceFrom = performance.now();
     this.#arm();
+  }
+
+  /** All who are held get their places in another order. `prepare` is called for each of them before. */
+  reorder(discipline: QueueDiscipline<T>, prepare: (entry: T) => void): void {
+    const before = this.#discipline;
+    this.#discipline = discipline;
+    for (let entry = this.#oldest; entry !== null; entry = entry.newer) {
+      before.left(entry);
+      prepare(entry);
+      discipline.entered(entry);
+    }
+  }
+
+  /** The entry is about to leave because it has a slot. */
+  served(entry: T): void {
+    if (entry.queue === this) this.#discipline.served(entry);
   }
 
   /** How long entries are held, and how long those that wait for a start. */

@@ -1,5 +1,6 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
+import { type Ask, lineKey } from '../../cluster/fair-order.ts';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { PullproxyError } from '../../errors.ts';
 import { WaitCounters } from './counters.ts';
@@ -42,11 +43,27 @@ export class Holds {
     this.#refuseAtDeadline(visit);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     if (visit.quiet) route.quietHeld++;
-    else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld);
+    else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld, visit.ask ?? undefined);
+  }
+
+  /** Its ask is another one. */
+  asksAnew(visit: Visit, route: Route): void {
+    if (visit.quiet) return;
+    const heldMs = performance.now() - visit.arrivedAt;
+    this.#cluster.hold(route.name, visit.holdId, heldMs, Number.MAX_SAFE_INTEGER, visit.ask ?? undefined);
+  }
+
+  /** The queue here is full: the youngest of its least urgent clients is refused, if it is less urgent. Returns whether there is room now. */
+  makeRoom(visit: Visit, route: Route): boolean {
+    const other = visit.ask === null ? null : (route.order?.lessUrgent(visit.ask.urgency) ?? null);
+    if (other === null) return false;
+    this.refuseFull(other);
+    return !this.isFull(visit, route);
   }
 
   /** It gets a slot. */
   served(visit: Visit, route: Route, now: number, readyAt: number | undefined): void {
+    if (visit.ask !== null) this.#charge(visit, visit.ask, route);
     this.release(visit);
     const seconds = (now - visit.arrivedAt) / 1_000;
     // Of an instance that was warm elsewhere this node may not have known.
@@ -94,6 +111,14 @@ export class Holds {
     for (const { held } of routes) {
       for (let oldest = held.oldest; oldest !== null; oldest = held.oldest) this.refuse(oldest, DRAINING);
     }
+  }
+
+  /** Its line pays for it, here and in the directory; once, also when its stream fails and it has another. */
+  #charge(visit: Visit, ask: Ask, route: Route): void {
+    route.held.served(visit);
+    if (ask.unit === 0) return;
+    this.#cluster.charge(route.name, lineKey(ask), ask.unit);
+    visit.ask = { ...ask, unit: 0 };
   }
 
   refuseTooLate(visit: Visit): void {

@@ -5,6 +5,8 @@
 export interface QueueDiscipline<T> {
   entered(entry: T): void;
   left(entry: T): void;
+  /** It leaves because it has a slot; `left` follows. */
+  served(entry: T): void;
   /** The entry that gets the next slot, which stays until it leaves. `oldest` has waited longest; null: nobody is held. */
   next(oldest: T | null): T | null;
 }
@@ -13,5 +15,6 @@ export interface QueueDiscipline<T> {
 export const FIFO = {
   entered(): void {},
   left(): void {},
+  served(): void {},
   next: <T>(oldest: T | null): T | null => oldest,
 } as const satisfies QueueDiscipline<unknown>;

@@ -1,9 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Rank } from '../../cluster/fair-order.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
+import { FairDiscipline } from './fair-discipline.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
+import { FIFO } from './queue-discipline.ts';
+import { askOf, type QueueRules, queueRules } from './queue-rules.ts';
 import type { Rematch } from './rematch.ts';
 import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
 import { SleepRules } from './sleep-rules.ts';
@@ -42,14 +47,28 @@ export class Route {
   #isPaused = false;
   /** The response to a request that it sleeps through. */
   asleep = ASLEEP;
+  /** What the queue looks at beside ages; null: nothing. */
+  rules: QueueRules | null = null;
+  /** The order by these rules. */
+  order: FairDiscipline<Visit> | null = null;
+  readonly #asksAnew: (visit: Visit) => void;
   #settings: RouteSettings;
 
-  constructor(name: string, settings: RouteSettings, held: HeldQueue<Visit>, rematch: Rematch) {
+  /** `asksAnew`: a held visit's ask is another one. */
+  constructor(
+    name: string,
+    settings: RouteSettings,
+    held: HeldQueue<Visit>,
+    rematch: Rematch,
+    asksAnew: (visit: Visit) => void = () => {},
+  ) {
     this.name = name;
     this.#settings = settings;
     this.held = held;
     this.rematch = rematch;
     this.#configureSleep(settings);
+    this.#asksAnew = asksAnew;
+    this.#follow(settings);
   }
 
   get settings(): RouteSettings {
@@ -60,6 +79,7 @@ export class Route {
     this.#settings = settings;
     this.held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     this.#configureSleep(settings);
+    this.#follow(settings);
   }
 
   get isPaused(): boolean {
@@ -83,6 +103,24 @@ export class Route {
   #configureSleep({ sleepThrough, sleepStatus }: RouteSettings): void {
     this.sleepRules = sleepThrough === undefined ? null : new SleepRules(sleepThrough);
     this.asleep = sleepStatus === ASLEEP.kind.status ? ASLEEP : new PullproxyError('asleep', undefined, { status: sleepStatus });
+  }
+
+  /** Those who are held keep their ages, and ask anew by the new rules. */
+  #follow(settings: RouteSettings): void {
+    const rules = queueRules(settings);
+    if (isDeepStrictEqual(rules, this.rules)) return;
+    this.rules = rules;
+    const waitMs = rules?.priority === undefined || rules.priorityWaitMs === 0 ? Number.POSITIVE_INFINITY : rules.priorityWaitMs;
+    this.order = rules === null ? null : new FairDiscipline<Visit>(waitMs, this.#asksAnew);
+    this.held.reorder(this.order ?? FIFO, (visit) => {
+      visit.ask = rules === null ? null : askOf(rules, visit.word);
+    });
+    for (let visit = this.held.oldest; visit !== null; visit = visit.newer) this.#asksAnew(visit);
+  }
+
+  /** For a comparison with clients of other nodes; undefined: their ages are compared. */
+  rankOf(visit: Visit): Rank | undefined {
+    return this.order?.rankOf(visit);
   }
 
   /** The lender has lent slots here. */

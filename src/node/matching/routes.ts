@@ -19,6 +19,8 @@ const WILDCARD_LOOKUPS_MAX = 4;
 export interface RouteEvents {
   /** The visit was held for too long; it is out of its queue. */
   expired(visit: Visit): void;
+  /** The held visit asks for something else than before. */
+  asksAnew?(visit: Visit, route: Route): void;
   /** What held clients of the route waited for beside a slot is over. */
   rematch(route: Route): void;
 }
@@ -166,7 +168,9 @@ export class Routes {
   #add(name: string, settings: RouteSettings): Route {
     const held = new HeldQueue<Visit>(settings.holdTimeoutMs, this.#tally, (visit) => this.#events.expired(visit));
     held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
-    const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)));
+    const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)), (visit) =>
+      this.#events.asksAnew?.(visit, route),
+    );
     if (this.#paused.has(name)) route.pause();
     this.#routes.set(name, route);
     if (name.startsWith('*.')) this.#wildcards++;

@@ -1,8 +1,10 @@
 import type { FailureDomain } from '../../boundary.ts';
+import type { Ask } from '../../cluster/fair-order.ts';
 import type { PullproxyError } from '../../errors.ts';
 import type { ColdStageCounters } from './cold-start.ts';
 import type { RouteCounters } from './counters.ts';
 import { HeldEntry } from './held-queue.ts';
+import type { ClientWord } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { SleepRules } from './sleep-rules.ts';
 import type { Lender } from './slots.ts';
@@ -30,6 +32,8 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   route: VisitRoute | null = null;
   /** Its name in the directory while it is held. */
   holdId = '';
+  /** What it asks for, where its route looks at that. */
+  ask: Ask | null = null;
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
 
@@ -56,6 +60,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   get takesPage(): boolean {
     return false;
   }
+
+  /** What its client says. Read again when the rules of its route are others. */
+  abstract get word(): ClientWord;
 
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;

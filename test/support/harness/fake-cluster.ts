@@ -1,6 +1,7 @@
 /** A cluster that remembers what it was told, and answers as a test wants. */
 
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../../../src/cluster/cluster.ts';
+import type { Ask } from '../../../src/cluster/fair-order.ts';
 import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { MemoryEventLog } from '../../../src/cluster/memory/event-log.ts';
 import { MemoryHistoryLog } from '../../../src/cluster/memory/history-log.ts';
@@ -8,6 +9,7 @@ import { PauseBarrier } from '../../../src/cluster/pause-barrier.ts';
 import type { StartTimes } from '../../../src/cluster/starts.ts';
 
 export interface HoldSaid {
+  readonly ask?: Ask;
   readonly route: string;
   readonly heldMs: number;
   readonly maxHeld: number;
@@ -29,6 +31,8 @@ export class FakeCluster implements Cluster {
   /** How often anything was registered. */
   held = 0;
   /** The level said last, by route. */
+  /** Service that lines have got. */
+  readonly charged: (readonly [line: string, units: number])[] = [];
   readonly levels = new Map<string, number>();
   readonly shorts: { readonly route: string; readonly count: number; readonly asker: Peer }[] = [];
   readonly instances = new Map<string, InstanceInfo>();
@@ -52,15 +56,20 @@ export class FakeCluster implements Cluster {
     this.stopped = true;
   }
 
-  hold(route: string, holdId: string, heldMs: number, maxHeld: number): void {
-    if (this.holds.has(holdId)) throw new Error(`${holdId} is held twice`);
-    this.holds.set(holdId, { route, heldMs, maxHeld });
+  hold(route: string, holdId: string, heldMs: number, maxHeld: number, ask?: Ask): void {
+    // With another ask it is held again.
+    if (this.holds.has(holdId) && ask === undefined) throw new Error(`${holdId} is held twice`);
+    this.holds.set(holdId, { route, heldMs, maxHeld, ...(ask === undefined ? {} : { ask }) });
     this.held++;
   }
 
   unhold(route: string, holdId: string): void {
     if (this.holds.get(holdId)?.route !== route) throw new Error(`${holdId} is not held at ${route}`);
     this.holds.delete(holdId);
+  }
+
+  charge(_route: string, line: string, units: number): void {
+    this.charged.push([line, units]);
   }
 
   idle(route: string, count: number): void {

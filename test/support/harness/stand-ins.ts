@@ -1,6 +1,7 @@
 /** Visits and lenders without sockets: they remember what was done with them. */
 import type { PullproxyError } from '../../../src/errors.ts';
 import type { NodeLink } from '../../../src/link/node-link.ts';
+import type { ClientWord } from '../../../src/node/matching/queue-rules.ts';
 import type { Lender } from '../../../src/node/matching/slots.ts';
 import { Visit } from '../../../src/node/matching/visit.ts';
 
@@ -75,9 +76,17 @@ export class StandInVisit extends Visit {
   /** Called when it is refused, before it is over. */
   whenRefused: () => void = () => {};
 
+  /** What its client says, by the names of headers. */
+  says: Readonly<Record<string, string>> = {};
+
   constructor(arrivedAt = performance.now(), heldBytes = 100) {
     super(arrivedAt);
     this.heldBytes = heldBytes;
+  }
+
+  override get word(): ClientWord {
+    const { says } = this;
+    return { address: says.address ?? '192.0.2.1', isTrusted: true, header: (name) => says[name] ?? '' };
   }
 
   override get isOver(): boolean {

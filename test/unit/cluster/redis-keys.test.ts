@@ -18,9 +18,25 @@ describe('keys in Redis', () => {
       'pp:demand',
     ]);
     expect(routeKeys('app.example.com')).toEqual(
-      ['nodes', 'peers', 'held', 'holders', 'promised', 'free', 'serving', 'instances', 'starting', 'begun', 'jobs', 'meta', 'ended'].map(
-        (part) => `pp:{app.example.com}:${part}`,
-      ),
+      [
+        'nodes',
+        'peers',
+        'held',
+        'holders',
+        'promised',
+        'free',
+        'serving',
+        'instances',
+        'starting',
+        'begun',
+        'jobs',
+        'meta',
+        'ended',
+        'asks',
+        'lined',
+        'lines',
+        'ranked',
+      ].map((part) => `pp:{app.example.com}:${part}`),
     );
   });
 

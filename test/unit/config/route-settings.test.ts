@@ -31,6 +31,8 @@ describe('route settings', () => {
       balance: 'newest',
       protocol: 'http1',
       sleepStatus: 503,
+      priorityWaitMs: 30_000,
+      trustClients: false,
     });
     expect(settings).toEqual(DEFAULT_ROUTE_SETTINGS);
     expect(Object.isFrozen(settings)).toBe(true);

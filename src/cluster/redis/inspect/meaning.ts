@@ -29,6 +29,10 @@ export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
   ended: ['hash', true, 'how starts ended that no scaler has counted yet'],
   nodes: ['zset', true, 'nodes with entries here, and their last beat'],
   peers: ['hash', true, 'the addresses of these nodes'],
+  asks: ['hash', true, 'held client → line, share and cost that it asks for'],
+  lined: ['zset', true, 'line, arrival and held client: the order inside each line'],
+  lines: ['zset', true, 'line of held clients → its place in the order'],
+  ranked: ['zset', true, 'held client → urgency and arrival'],
   meta: ['hash', true, 'what is remembered of instances and starts: concurrency, failures, restarts'],
 };
 

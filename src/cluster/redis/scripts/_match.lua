@@ -8,12 +8,8 @@ local function mostIdle(idle)
   return best
 end
 
--- Promises idle slots to held clients, oldest client first, from the node with most idle slots. A client whose own node has
--- an idle slot gets that slot. excluded: a node whose slots don't count, or nil.
--- Returns { from, to, to's address, count, ... }
-local function match(excluded)
-  local open = redis.call('ZCARD', HELD) - redis.call('ZCARD', PROMISED)
-  if open <= 0 then return {} end
+-- The nodes' idle slots, and their sum. excluded: a node whose slots don't count, or nil.
+local function idleSlots(excluded)
   local idle, total = {}, 0
   local free = redis.call('HGETALL', FREE)
   for i = 1, #free, 2 do
@@ -24,8 +20,26 @@ local function match(excluded)
       total = total + count
     end
   end
+  return idle, total
+end
 
-  local moves, at = {}, 0
+-- Takes a slot for the client: that of its own node, where that has one, else it is promised one of the node with most idle slots. Returns false
+-- where its own node has one.
+local function take(hold, idle, moves)
+  local holder = holderOf(hold)
+  local from = idle[holder] and holder or mostIdle(idle)
+  idle[from] = idle[from] - 1
+  if idle[from] == 0 then idle[from] = nil end
+  if from == holder then return false end
+  promise(hold, now + promiseMs)
+  redis.call('HINCRBY', FREE, from, -1)
+  local pair = from .. '\n' .. holder
+  moves[pair] = (moves[pair] or 0) + 1
+  return true
+end
+
+local function matchByAge(open, idle, total, moves)
+  local at = 0
   while open > 0 and total > 0 and at < scanMax do
     local batch = redis.call('ZRANGE', HELD, at, at + 99)
     if #batch == 0 then break end
@@ -34,21 +48,59 @@ local function match(excluded)
       if open == 0 or total == 0 then break end
       if not promised[i] then
         open = open - 1
-        local holder = holderOf(hold)
-        local from = idle[holder] and holder or mostIdle(idle)
-        idle[from] = idle[from] - 1
-        if idle[from] == 0 then idle[from] = nil end
         total = total - 1
-        if from ~= holder then
-          redis.call('ZADD', PROMISED, now + promiseMs, hold)
-          redis.call('HINCRBY', FREE, from, -1)
-          local pair = from .. '\n' .. holder
-          moves[pair] = (moves[pair] or 0) + 1
-        end
+        take(hold, idle, moves)
       end
     end
     at = at + 100
   end
+end
+
+-- Returns the line that is next and its first client.
+local function firstInOrder()
+  while true do
+    local line = redis.call('ZRANGEBYSCORE', LINES, '-inf', '(' .. restedRange, 'LIMIT', 0, 1)[1]
+    if not line then return nil end
+    local lined = firstOf(line)
+    if lined and holdOf(lined) then return line, lined end
+    -- Not one of ours.
+    redis.call('ZREM', lined and LINED or LINES, lined or line)
+  end
+end
+
+-- Clients whose own nodes have slots for them leave the order while the others are found, and their lines count as served.
+local function matchFairly(open, idle, total, moves)
+  local atHome, tags = {}, {}
+  for _ = 1, math.min(open, total, scanMax) do
+    local line, lined = firstInOrder()
+    if not line then break end
+    local hold = holdOf(lined)
+    local _, _, unit = askOf(hold)
+    local tag = redis.call('ZSCORE', LINES, line)
+    if take(hold, idle, moves) then
+      if tags[line] then tags[line] = tags[line] + unit end
+    else
+      tags[line] = tags[line] or tonumber(tag)
+      atHome[#atHome + 1] = lined
+      redis.call('ZREM', LINED, lined)
+      if firstOf(line) then redis.call('ZINCRBY', LINES, unit, line) else redis.call('ZREM', LINES, line) end
+    end
+  end
+  for _, lined in ipairs(atHome) do redis.call('ZADD', LINED, 0, lined) end
+  for line, tag in pairs(tags) do
+    redis.call('ZREM', LINES, '~' .. line)
+    redis.call('ZADD', LINES, exactly(tag), line)
+  end
+end
+
+-- Promises idle slots to held clients, in their order. excluded: a node whose slots don't count, or nil.
+-- Returns { from, to, to's address, count, ... }
+local function match(excluded)
+  local open = redis.call('ZCARD', HELD) - redis.call('ZCARD', PROMISED)
+  if open <= 0 then return {} end
+  local idle, total = idleSlots(excluded)
+  local moves = {}
+  if isFair then matchFairly(open, idle, total, moves) else matchByAge(open, idle, total, moves) end
 
   local flat = {}
   for pair, count in pairs(moves) do
@@ -57,6 +109,26 @@ local function match(excluded)
     for _, value in ipairs({ from, to, address or '', count }) do flat[#flat + 1] = value end
   end
   return flat
+end
+
+-- The first client of the node in the order, and the first one of all others: { urgency, value, tag } or {}. Only some of those who are next are
+-- looked at.
+local function firstRanks(node)
+  local mine, theirs = {}, {}
+  local lines = redis.call('ZRANGEBYSCORE', LINES, '-inf', '(' .. restedRange, 'WITHSCORES', 'LIMIT', 0, lookLinesMax)
+  for i = 1, #lines, 2 do
+    local line = lines[i]
+    local rank = { urgencyOf(line), string.sub(line, 2), exactly(lines[i + 1] - urgencyOf(line) * classRange) }
+    for _, lined in ipairs(redis.call('ZRANGEBYLEX', LINED, '[' .. line .. ' ', '(' .. line .. '!', 'LIMIT', 0, lookClientsMax)) do
+      if isHeldBy(node, holdOf(lined)) then
+        if #mine == 0 then mine = rank end
+      elseif #theirs == 0 then
+        theirs = rank
+      end
+      if #mine > 0 and #theirs > 0 then return mine, theirs end
+    end
+  end
+  return mine, theirs
 end
 
 -- Arrival of the oldest unpromised client of the node, and of the oldest one of all others; -1 if there is none. Only the
@@ -85,7 +157,8 @@ local function oldest(node, here, elsewhere)
   return mine, theirs
 end
 
--- Returns the answer of a search for the node: { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }
+-- Returns the answer of a search for the node: { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, {},
+-- rank of the first here, rank of the first elsewhere }
 local function found(node, known, moves)
   local promisedHere = 0
   local promised = redis.call('ZRANGE', PROMISED, 0, -1)
@@ -95,5 +168,11 @@ local function found(node, known, moves)
   local waiting = (tonumber(redis.call('HGET', HOLDERS, node)) or 0) - promisedHere
   local elsewhere = redis.call('ZCARD', HELD) - #promised - waiting
   local mine, theirs = oldest(node, waiting > 0, elsewhere > 0)
-  return { now, known, waiting, mine, theirs, moves, waiting > 0 and failingMs() or 0 }
+  local answer = { now, known, waiting, mine, theirs, moves, waiting > 0 and failingMs() or 0 }
+  if isFair then
+    local here, there = {}, {}
+    if redis.call('ZCARD', NODES) > 1 then here, there = firstRanks(node) end
+    answer[8], answer[9], answer[10] = {}, here, there
+  end
+  return answer
 end

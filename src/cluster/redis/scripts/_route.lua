@@ -1,63 +1,4 @@
--- What the scripts of a route share; redis/scripts.ts puts it before each of them.
---
--- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
--- Times are Redis's own in ms, so that the clocks of nodes do not decide who waits longer.
-
-local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META, ENDED = unpack(KEYS)
-
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
--- Anybody may have written the values that are read here: a value is used only when it is a number.
-local function isWhole(value, most)
-  return type(value) == 'number' and value >= 0 and value <= most and value == math.floor(value)
-end
-
-local function whole(text)
-  local value = tonumber(text)
-  return isWhole(value, wholeMax) and value or 0
-end
-
-local function sumOf(counts)
-  local sum = 0
-  for _, count in ipairs(counts) do sum = sum + whole(count) end
-  return sum
-end
-
-local function holderOf(hold)
-  return string.sub(hold, 1, (string.find(hold, ':', 1, true) or 0) - 1)
-end
-
-local function isHeldBy(node, hold)
-  return string.sub(hold, 1, #node + 1) == node .. ':'
-end
-
--- Calls visit(hold, arrival) for all held clients, oldest first. visit may not change HELD.
-local function eachHeld(visit)
-  local at = 0
-  while true do
-    local batch = redis.call('ZRANGE', HELD, at, at + 999, 'WITHSCORES')
-    for i = 1, #batch, 2 do
-      visit(batch[i], tonumber(batch[i + 1]))
-    end
-    if #batch < 2000 then return end
-    at = at + 1000
-  end
-end
-
-local function dropHolds(node)
-  if redis.call('HDEL', HOLDERS, node) == 0 then return end
-  local own = {}
-  eachHeld(function(hold)
-    if isHeldBy(node, hold) then own[#own + 1] = hold end
-  end)
-  -- Lua's stack holds 8,000 values.
-  for at = 1, #own, 1000 do
-    local part = { unpack(own, at, math.min(at + 999, #own)) }
-    redis.call('ZREM', HELD, unpack(part))
-    redis.call('ZREM', PROMISED, unpack(part))
-  end
-end
+-- What the scripts of a route share, after _held; redis/scripts.ts puts it before each of them.
 
 local function meta(field)
   return whole(redis.call('HGET', META, field))
@@ -269,6 +210,7 @@ local function followClock()
   if newest > 0 and #late / 2 >= redis.call('ZCARD', NODES) then
     shift(HELD, now - newest)
     redis.call('UNLINK', PROMISED)
+    if isFair then orderAnew() end
   else
     -- Where no node is, the last start tells.
     newest = tonumber(redis.call('ZREVRANGE', BEGUN, 0, 0, 'WITHSCORES')[2]) or 0
@@ -297,10 +239,16 @@ local function tend()
     for _, node in ipairs(dead) do forget(node) end
   end
   -- Without nodes there is nothing: keys that were made after the last keep() may have outlived all nodes.
-  if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES) end
-  redis.call('ZREMRANGEBYSCORE', PROMISED, '-inf', now)
-  -- The clock was set back: no promise is made for so long.
-  redis.call('ZREMRANGEBYSCORE', PROMISED, now + promiseMs + 1, '+inf')
+  if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, ASKS, LINED, LINES, RANKED) end
+  -- When the clock was set back, promises seem to last for longer than any is made.
+  for _, range in ipairs({ { '-inf', now }, { now + promiseMs + 1, '+inf' } }) do
+    if isFair then
+      for _, hold in ipairs(redis.call('ZRANGEBYSCORE', PROMISED, unpack(range))) do unpromise(hold) end
+    else
+      redis.call('ZREMRANGEBYSCORE', PROMISED, unpack(range))
+    end
+  end
+  checkOrder()
   for _, start in ipairs(redis.call('ZRANGEBYSCORE', STARTING, '-inf', now)) do
     redis.call('ZREM', STARTING, start)
     settle(start, 'not_linked')
@@ -318,6 +266,8 @@ local function keep()
   for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
     redis.call('PEXPIRE', key, keysLiveMs)
   end
+  if not isFair then return end
+  for _, key in ipairs({ ASKS, LINED, LINES, RANKED }) do redis.call('PEXPIRE', key, keysLiveMs) end
 end
 
 -- The node lives and is at this route. Returns 1 when that was known, else 0.

@@ -15,5 +15,5 @@ for _, hold in ipairs(redis.call('ZRANGE', PROMISED, 0, -1)) do
   if isHeldBy(asker, hold) then mine[#mine + 1] = { hold, tonumber(redis.call('ZSCORE', HELD, hold) or 0) } end
 end
 table.sort(mine, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] > b[1]) end)
-for i = 1, math.min(count, #mine) do redis.call('ZREM', PROMISED, mine[i][1]) end
+for i = 1, math.min(count, #mine) do unpromise(mine[i][1]) end
 return found(asker, 1, match(from))

@@ -60,6 +60,11 @@ export abstract class RequestHead implements RecordedHead {
     return this.#facts.hostText;
   }
 
+  /** It came through a proxy that is trusted. */
+  get isFromProxy(): boolean {
+    return this.#facts.forwarding !== null;
+  }
+
   /** How the client came, by what is known here or by a trusted proxy's word. */
   get proto(): string {
     return this.#facts.proto;

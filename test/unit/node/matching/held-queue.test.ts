@@ -74,6 +74,10 @@ describe('another discipline than first come, first served', () => {
       this.#entries.delete(entry);
     }
 
+    served(entry: Entry): void {
+      this.said.push(`*${entry.arrivedAt}`);
+    }
+
     next(oldest: Entry | null): Entry | null {
       let next = oldest;
       for (const entry of this.#entries) if (next === null || entry.urgency < next.urgency) next = entry;

@@ -1,0 +1,54 @@
+/** Where a request says what the queue wants to know: route settings such as `fairBy=header:X-Tenant`. */
+import type { Kind } from './kinds.ts';
+
+export type QueueSource =
+  | { readonly from: 'client' }
+  | { readonly from: 'header'; readonly name: string }
+  | { readonly from: 'cookie'; readonly name: string }
+  | { readonly from: 'rfc9218' };
+
+/** Value → weight. */
+export type Weights = ReadonlyMap<string, number>;
+
+const WEIGHTS_MAX = 100;
+const WEIGHT_MAX = 64;
+/** A token of RFC 9110 section 5.6.2. */
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
+
+export const fairSource: Kind<QueueSource> = source(['client', 'header', 'cookie']);
+export const urgencySource: Kind<QueueSource> = source(['header', 'rfc9218']);
+
+/** Names of headers are the same in upper and lower case, those of cookies are not (RFC 6265). */
+function source(allowed: readonly QueueSource['from'][]): Kind<QueueSource> {
+  const forms = allowed.map((from) => (from === 'header' || from === 'cookie' ? `${from}:NAME` : from));
+  return {
+    expected: `one of ${forms.join(', ')}`,
+    placeholder: forms.join('|'),
+    read(value) {
+      if (typeof value !== 'string') return null;
+      const [, from = value, name = ''] = /^(header|cookie):(.*)$/.exec(value) ?? [];
+      const known = allowed.find((one) => one === from);
+      if (known === 'client' || known === 'rfc9218') return Object.freeze({ from: known });
+      if (known === undefined || !NAME.test(name)) return null;
+      return Object.freeze({ from: known, name: known === 'header' ? name.toLowerCase() : name });
+    },
+    write: (value) => ('name' in value ? `${value.from}:${value.name}` : value.from),
+  };
+}
+
+/** As a user writes them: `gold:4,free:1`. */
+export const shareWeights: Kind<Weights> = {
+  expected: `values and their weights from 1 to ${WEIGHT_MAX}, such as gold:4,free:1; at most ${WEIGHTS_MAX}`,
+  placeholder: 'VALUE:N,...',
+  read(value) {
+    const pairs = typeof value === 'string' ? value.split(',') : [];
+    const weights = new Map<string, number>();
+    for (const pair of pairs) {
+      const [, name = '', weight = ''] = /^\s*(\S.{0,255}):(\d{1,2})\s*$/.exec(pair) ?? [];
+      if (name === '' || weights.has(name) || Number(weight) < 1 || Number(weight) > WEIGHT_MAX) return null;
+      weights.set(name, Number(weight));
+    }
+    return weights.size > 0 && weights.size <= WEIGHTS_MAX ? weights : null;
+  },
+  write: (value) => [...value].map(([name, weight]) => `${name}:${weight}`).join(','),
+};

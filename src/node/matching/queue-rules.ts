@@ -1,0 +1,93 @@
+/** What a route's queue looks at beside the age of clients, and what a client asks for by these rules. */
+import { hash } from 'node:crypto';
+import { isIPv6 } from 'node:net';
+import { type Ask, URGENCY_DEFAULT } from '../../cluster/fair-order.ts';
+import { ipv6Words } from '../../config/ip-words.ts';
+import type { QueueSource } from '../../config/queue-sources.ts';
+import type { RouteSettings } from '../../config/route-settings.ts';
+
+export type QueueRules = Pick<RouteSettings, 'fairBy' | 'fairWeights' | 'priority' | 'priorityWaitMs' | 'trustClients'>;
+
+/** What a client and the proxies in front of it say. */
+export interface ClientWord {
+  /** Of the client, as far as trusted proxies say it. */
+  readonly address: string;
+  /** It comes from a trusted proxy. */
+  readonly isTrusted: boolean;
+  /** The values of the header, as RFC 9110 section 5.3 joins them; '' where there is none. `name`: in lower case. */
+  header(name: string): string;
+}
+
+/** 96 bits: nobody finds two values that collide. */
+const HASH_CHARS = 16;
+const URGENCY = /^[0-7]$/;
+const RFC9218_URGENCY = /^u=([0-7])(?:;|$)/;
+
+/** Null: age is all that counts. */
+export function queueRules({ fairBy, fairWeights, priority, priorityWaitMs, trustClients }: RouteSettings): QueueRules | null {
+  if (fairBy === undefined && priority === undefined) return null;
+  return {
+    priorityWaitMs,
+    trustClients,
+    ...(fairBy === undefined ? {} : { fairBy }),
+    ...(fairWeights === undefined ? {} : { fairWeights }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
+
+/** A client's own word counts only where its route believes it; `word` is null where the protocol has none. */
+export function askOf(rules: QueueRules, word: ClientWord): Ask {
+  const isBelieved = word.isTrusted || rules.trustClients;
+  const value = rules.fairBy === undefined ? '' : saidValue(rules.fairBy, word, isBelieved);
+  return {
+    urgency: rules.priority === undefined || !isBelieved ? URGENCY_DEFAULT : urgencyOf(rules.priority, word),
+    value: rules.fairBy?.from === 'client' ? networkOf(value) : idOf(value),
+    unit: 1 / (rules.fairWeights?.get(value) ?? 1),
+    cost: 1,
+  };
+}
+
+/** In full, as a user writes it in `fairWeights`. */
+function saidValue(source: QueueSource, word: ClientWord, isBelieved: boolean): string {
+  if (source.from === 'client') return word.address;
+  if (!isBelieved) return '';
+  if (source.from === 'header') return word.header(source.name);
+  return source.from === 'cookie' ? cookieOf(word.header('cookie'), source.name) : '';
+}
+
+/** Of several with the same name the first counts, as RFC 6265 section 5.4 sorts them. */
+function cookieOf(header: string, name: string): string {
+  for (const pair of header.split(/[;,]/)) {
+    const at = pair.indexOf('=');
+    if (at !== -1 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+  }
+  return '';
+}
+
+/** Values may be long, and secret: neither memory nor Redis keeps them. */
+function idOf(value: string): string {
+  return value === '' ? '' : hash('sha256', value, 'base64url').slice(0, HASH_CHARS);
+}
+
+/** The network of 64 bits of an IPv6 address is one customer's (RFC 6177). */
+function networkOf(address: string): string {
+  if (!isIPv6(address)) return /^[0-9.]{1,15}$/.test(address) ? address : idOf(address);
+  return ipv6Words(address)
+    .slice(0, 2)
+    .map((word) => word.toString(16))
+    .join(':');
+}
+
+/** What is unclear has the default: two headers, another text, an urgency that does not exist. */
+function urgencyOf(source: QueueSource, word: ClientWord): number {
+  if (source.from === 'header') {
+    const said = word.header(source.name);
+    return URGENCY.test(said) ? Number(said) : URGENCY_DEFAULT;
+  }
+  // Of a dictionary's members with the same name the last one counts (RFC 8941 section 4.2.2).
+  const last = word
+    .header('priority')
+    .split(',')
+    .findLast((member) => member.trim().startsWith('u='));
+  return Number(RFC9218_URGENCY.exec(last?.trim() ?? '')?.[1] ?? URGENCY_DEFAULT);
+}
