@@ -33,7 +33,7 @@ export class Handoffs {
         : this.#move(lender, moving, address);
     }
     this.results.short += left;
-    this.#dispatcher.handedOver(route);
+    this.#dispatcher.handedOver(route, count - left);
     return left;
   }
 

@@ -108,9 +108,11 @@ export class Dispatcher {
     if (this.#changed.at(-1) !== route) this.#changed.push(route);
   }
 
-  /** Idle slots of the route have gone to another node. When all have, none is kept back here any more. */
-  handedOver(route: Route): void {
+  /** So many idle slots of the route have gone to another node. When all have, none is kept back here any more. */
+  handedOver(route: Route, count: number): void {
     this.slotsChanged(route);
+    // One who waits alone elsewhere wants one of several: the others served on here, and it was not in vain.
+    if (count > 0 && route.order !== null) route.yielding.helped();
     if (route.slots.choose('newest') === null) route.yielding.moved(monotonicMs());
   }
 

@@ -25,6 +25,11 @@ export class Yielding {
     return now < this.until;
   }
 
+  /** Some of the slots that were kept back have been moved: the next ones may be, too, as soon as they are wanted. */
+  helped(): void {
+    this.#againAt = Math.min(this.#againAt, this.until);
+  }
+
   /** All slots that were kept back have been moved: it was not in vain. */
   moved(now: number): void {
     if (now >= this.until) return;
