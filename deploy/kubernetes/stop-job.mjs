@@ -1,10 +1,8 @@
 /**
- * A stop command for Kubernetes: deletes the Job that start-job.mjs began for START_ID, and its Pod. Also by hand, for a start that was given up and
- * whose Pod still waits for an image or for room.
+ * The cancel command for Kubernetes: deletes the Job that start-job.mjs began for START_ID, and its Pod, which may still wait for an image or for
+ * room. Instances that leave end their Jobs themselves.
  *
- *   pullproxy route set NAME 'stopCommand=["node","deploy/kubernetes/stop-job.mjs","/etc/pullproxy/instance.yaml"]'
- *
- * The scaler's role must allow it to delete Jobs, which it does not by default: instances that leave end their Jobs themselves.
+ *   pullproxy scaler --cancel-command '["node","deploy/kubernetes/stop-job.mjs","/etc/pullproxy/instance.yaml"]' ...
  */
 import { readFileSync } from 'node:fs';
 import { argv, env } from 'node:process';

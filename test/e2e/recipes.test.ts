@@ -72,10 +72,14 @@ function program(name: string, script: string): void {
   chmodSync(join(folder, 'bin', name), 0o755);
 }
 
-async function startScaler(command: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<void> {
+async function startScaler(
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
+): Promise<void> {
   const all = { PULLPROXY_ENV: envFile(), ...env };
   const given = Object.keys(all).flatMap((name) => ['--command-env', name]);
-  scaler = await startProcess(['scaler', '--redis', redis.url, ...given, '--', ...command], {
+  scaler = await startProcess(['scaler', '--redis', redis.url, ...given, ...flags, '--', ...command], {
     env: { ...all, PATH: `${join(folder, 'bin')}:${process.env.PATH}` },
   });
 }
@@ -173,6 +177,58 @@ test('a process of this machine', async () => {
     await scaler.logged(({ msg }) => msg === 'stop command finished');
   });
 
+  test('that fails, and that Docker would start again and again, is removed', async () => {
+    const args = { DOCKER_ARGS: '--network host --label pullproxy.test=recipe --restart=always' };
+    const cancel = ['--cancel-command', JSON.stringify([join(RECIPES, 'docker/stop.sh')])];
+    await setRoute(redis.url, route, 'maxInstances=1', 'holdTimeout=1s', 'startTimeout=5s');
+    await startScaler([join(RECIPES, 'docker/start.sh'), 'pullproxy', 'node', '--eval', 'process.exit(3)'], args, cancel);
+    const answered = ask(node.url, { host: route });
+    await eventually('it is there', () => containers().length === 1, 60_000);
+    expect((await answered).status).toBe(503);
+    await scaler?.logged(({ msg }) => msg === 'cancel command finished', 60_000);
+    // Its startup commands end with this: no further start begins.
+    await setRoute(redis.url, route, 'maxInstances=0');
+    await eventually('nothing is left', () => containers().length === 0, 60_000);
+  });
+
+  describe('of a service of Swarm', () => {
+    const docker = (...args: string[]): string => execFileSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const isActive = hasDocker && docker('info', '--format', '{{.Swarm.LocalNodeState}}').trim() === 'active';
+    const services = (): string[] =>
+      docker('service', 'ls', '--quiet', '--filter', `label=pullproxy.route=${route}`).split('\n').filter(Boolean);
+    const stop = JSON.stringify([join(RECIPES, 'swarm/stop.sh')]);
+    const flags = ['--allow-route-commands', '--cancel-command', stop];
+    const start = [join(RECIPES, 'swarm/start.sh'), 'pullproxy'];
+    const env = { SWARM_ARGS: '--network host --no-resolve-image --container-label pullproxy.test=recipe' };
+
+    beforeAll(() => {
+      if (!isActive) docker('swarm', 'init', '--advertise-addr', '127.0.0.1', '--listen-addr', '127.0.0.1');
+    }, 60_000);
+    afterAll(() => {
+      if (!isActive) docker('swarm', 'leave', '--force');
+    }, 60_000);
+
+    test('serves, and is removed when it has left', async () => {
+      await setRoute(redis.url, route, `stopCommand=${stop}`, 'maxInstances=1', 'holdTimeout=1m');
+      await startScaler([...start, 'node', 'deploy/examples/demo-app.mjs'], env, flags);
+      expect((await ask(node.url, { host: route })).status).toBe(200);
+      expect(services()).toHaveLength(1);
+      await eventually('nothing is left', () => services().length === 0, 60_000);
+      expect(await instances()).toBe(0);
+    });
+
+    test('that fails is removed, too', async () => {
+      await setRoute(redis.url, route, 'maxInstances=1', 'holdTimeout=1s', 'startTimeout=5s');
+      await startScaler([...start, 'node', '--eval', 'process.exit(3)'], env, flags);
+      const answered = ask(node.url, { host: route });
+      await eventually('it is there', () => services().length === 1, 60_000);
+      expect((await answered).status).toBe(503);
+      await scaler?.logged(({ msg }) => msg === 'cancel command finished', 60_000);
+      await setRoute(redis.url, route, 'maxInstances=0');
+      await eventually('nothing is left', () => services().length === 0, 60_000);
+    });
+  });
+
   test('of another route is not stopped, whoever says its start id', () => {
     const name = 'pullproxy-foreignstart';
     const args = ['--name', name, '--label', 'pullproxy.route=other.example.com', '--entrypoint', 'sleep', 'pullproxy', '60'];
@@ -216,7 +272,7 @@ describe('a Job of Kubernetes', () => {
     const documents = parseAllDocuments(readFileSync(join(RECIPES, 'kubernetes/rbac.yaml'), 'utf8')).map((document) => document.toJS());
     const [account, role, binding] = documents;
     for (const one of [new ServiceAccount(account), new Role(role), new RoleBinding(binding)]) one.validate();
-    expect(role.rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['get', 'create', 'patch'] }]);
+    expect(role.rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['get', 'create', 'patch', 'delete'] }]);
     expect([binding.roleRef.name, binding.subjects[0].name]).toEqual([role.metadata.name, account.metadata.name]);
   });
 });

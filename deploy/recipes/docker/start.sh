@@ -2,7 +2,8 @@
 # One more instance as a container: an image with pullproxy and the application in it, such as one that begins with
 # pullproxy's own image.
 #
-#   pullproxy scaler --command-env DOCKER_ARGS -- deploy/recipes/docker/start.sh IMAGE node server.js
+#   pullproxy scaler --command-env DOCKER_ARGS --cancel-command '["deploy/recipes/docker/stop.sh"]' \
+#     -- deploy/recipes/docker/start.sh IMAGE node server.js
 #
 # The linker's settings are in /etc/pullproxy/app.env, or in the file that PULLPROXY_ENV names: one NAME=value a line
 # (PULLPROXY_PROXY, PULLPROXY_SECRET, PULLPROXY_CONCURRENCY ...). DOCKER_ARGS are further arguments of docker run.
@@ -15,7 +16,8 @@ name="pullproxy-$START_ID"
 # A scaler that took over from one that died may run this a second time, under the same id.
 if docker container inspect "$name" >/dev/null 2>&1; then exit 0; fi
 
-# --rm: an instance that has left leaves nothing behind. Docker takes no --restart policy beside it: then stop.sh removes the container.
+# --rm: an instance that has left leaves nothing behind. Docker takes no --restart policy beside it: then stop.sh removes the container, as the
+# route's stopCommand and as the scaler's cancel command.
 remove=--rm
 case " ${DOCKER_ARGS:-}" in *' --restart'*) remove= ;; esac
 # --stop-timeout: docker stop lets it drain.

@@ -1,7 +1,8 @@
 #!/bin/sh
 # One more instance as a Job: a Pod in which the linker runs the application, and which is over when the instance leaves.
 #
-#   pullproxy scaler -- deploy/recipes/kubernetes/start.sh deploy/recipes/kubernetes/instance.yaml
+#   pullproxy scaler --cancel-command '["deploy/recipes/kubernetes/stop.sh"]' \
+#     -- deploy/recipes/kubernetes/start.sh deploy/recipes/kubernetes/instance.yaml
 #
 # in a Pod with the service account of rbac.yaml, and kubectl in its image.
 set -eu

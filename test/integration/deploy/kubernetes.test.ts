@@ -86,7 +86,7 @@ describe('the manifests', () => {
   });
 
   test('let the scaler do no more than its commands take', () => {
-    expect(one('Role', 'pullproxy-scaler').rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] }]);
+    expect(one('Role', 'pullproxy-scaler').rules).toEqual([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['create', 'delete'] }]);
   });
 
   test('let nobody speak to anybody who is not named, and no application to Redis', () => {
