@@ -79,6 +79,11 @@ export class Application {
     this.#mark = `${INSTANCE_VARIABLE}=${options.instance}`;
   }
 
+  /** Undefined: it runs by itself. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
   async start(): Promise<void> {
     const { app, command, env, instance, controlSaid, startTimeoutMs, stopTimeoutMs, readyPath, proxyProtocol, route } = this.#options;
     const port = app?.port ?? (await freePort());

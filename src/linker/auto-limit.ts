@@ -11,6 +11,7 @@
  * it may have: then clients set the pace. All times are arguments, none is read.
  */
 import { Dispersion, Look, type Rate } from './auto-look.ts';
+import type { Pressure } from './pressure.ts';
 
 /**
  * A higher limit is to give this share more responses, or half of it at least; a lower one not as much less, or half of it at most. Where the
@@ -20,14 +21,14 @@ const GAIN = 0.08;
 const LOSS = 0.06;
 const OF_STEP = 0.4;
 /** A look ends when its result is so much likelier with one answer than with the other: by a factor of e to this (Wald's sequential test). */
-const LIKELIER = 2;
+const LIKELIER = 3;
 /** Or after a time: then a gain counts that is so many standard errors away from none, and a loss that is more than this part of the step. */
 const CERTAINTY = 1.6;
 const LATE_LOSS_OF_STEP = 0.33;
 /** Limits between that of a step down and the one before are tried, so many in a row. */
 const BETWEEN_MAX = 2;
 /** The limit's own rate is known so much better than a look has to tell, in variance, before it is compared with another. */
-const STEADY_SURER = 2;
+const STEADY_SURER = 1.5;
 /** It may change meanwhile, so it is never surer than this. */
 const STEADY_VARIANCE_MIN = 0.01 ** 2;
 const RESPONSES_MIN = 8;
@@ -68,6 +69,10 @@ export interface AutoBounds {
   readonly first: number;
 }
 
+/** The application runs out of something: its limit goes down by so much, at most so often. */
+const PRESSED_TO = 0.75;
+const PRESSED_EVERY_MS = 2_000;
+
 type Phase = 'steady' | 'up' | 'down';
 
 export class AutoLimit {
@@ -93,6 +98,8 @@ export class AutoLimit {
   #restMs = REST_MS_FIRST;
   #restUntil = 0;
   #look: Look;
+  #mayGrow = true;
+  #pressedAt = Number.NEGATIVE_INFINITY;
 
   constructor(bounds: AutoBounds, now: number) {
     this.#bounds = bounds;
@@ -128,6 +135,20 @@ export class AutoLimit {
     const since = moved ? now + Math.min(SETTLE_MS_MAX, SETTLED_AFTER * look.tookMs) : now;
     this.#look = new Look(since, this.#dispersion, look.tookMs, rate.perMs);
     return moved;
+  }
+
+  /** The application runs out of memory or processors, or no longer. Returns whether the limit is another one now. */
+  pressed(now: number, pressure: Pressure): boolean {
+    this.#mayGrow = pressure === 'none';
+    const before = this.#limit;
+    if (pressure !== 'none' && this.#phase === 'up') this.#failed(now);
+    if (pressure === 'less' && now - this.#pressedAt >= PRESSED_EVERY_MS) {
+      this.#pressedAt = now;
+      this.#stay(clamp(Math.floor(this.#steady * PRESSED_TO), this.#bounds), null);
+    }
+    if (this.#limit === before) return false;
+    this.#look = new Look(now, this.#dispersion, 0, 0);
+    return true;
   }
 
   /** Returns false while it is not clear. */
@@ -245,7 +266,7 @@ export class AutoLimit {
 
   #up(now: number): void {
     const next = clamp(Math.max(this.#steady + 1, Math.round(this.#steady * (1 + this.#upStep))), this.#bounds);
-    if (next > this.#steady) this.#begin('up', next);
+    if (next > this.#steady && this.#mayGrow) this.#begin('up', next);
     else this.#failed(now);
   }
 

@@ -1,6 +1,7 @@
-import { guard } from '../boundary.ts';
+import { guard, unawaited } from '../boundary.ts';
 import { AutoLimit } from './auto-limit.ts';
 import type { Limit } from './limit.ts';
+import { findGroup, readPressure } from './pressure.ts';
 import type { Slots } from './slots.ts';
 
 /** The range of a limit that is searched for. */
@@ -19,6 +20,8 @@ const LONG_TIMES = 10;
 const USUAL_RESPONSES = 50;
 /** Between two counts of streams that are long by nature. */
 const COUNT_EVERY_MS = 250;
+/** Between two looks at the application's control group. */
+const PRESSURE_EVERY_MS = 1_000;
 
 /** The application's responses. */
 export interface TimedResponses {
@@ -33,6 +36,8 @@ export interface AutoSearchOptions {
   readonly slots: Slots;
   readonly limit: Limit;
   readonly pool: TimedResponses;
+  /** Of the application; undefined: it has none that is known here. */
+  readonly pid: () => number | undefined;
 }
 
 /** Where the search begins. */
@@ -49,6 +54,10 @@ export class AutoSearch {
   readonly #options: AutoSearchOptions;
   #search: AutoLimit | null = null;
   #timer: NodeJS.Timeout | null = null;
+  #pressureTimer: NodeJS.Timeout | null = null;
+  /** Of the application; undefined: not looked for yet. */
+  #group: string | null | undefined;
+  #isReading = false;
   #long = 0;
   /** How long a response takes to begin; 0: not known yet. */
   #usualMs = 0;
@@ -66,12 +75,15 @@ export class AutoSearch {
     this.#options.pool.took = (tookMs) => this.#answered(tookMs);
     this.#timer = setInterval(this.#count, COUNT_EVERY_MS);
     this.#timer.unref();
+    this.#pressureTimer = setInterval(this.#lookForPressure, PRESSURE_EVERY_MS);
+    this.#pressureTimer.unref();
     this.#set(this.#search);
   }
 
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
+    if (this.#pressureTimer !== null) clearInterval(this.#pressureTimer);
+    this.#timer = this.#pressureTimer = null;
     this.#search = null;
     this.#options.pool.took = null;
   }
@@ -95,6 +107,25 @@ export class AutoSearch {
   #set(search: AutoLimit): void {
     const { limit, range } = this.#options;
     limit.set(Math.min(range.most, search.limit + this.#long), 'auto');
+  }
+
+  readonly #lookForPressure = guard('timer', () => {
+    // One that takes long is waited for.
+    if (!this.#isReading) unawaited('timer', this.#readPressure());
+  });
+
+  async #readPressure(): Promise<void> {
+    this.#isReading = true;
+    try {
+      const pid = this.#options.pid();
+      if (this.#group === undefined && pid !== undefined) this.#group = await findGroup(pid);
+      if (this.#group == null) return;
+      const pressure = await readPressure(this.#group);
+      const search = this.#search;
+      if (search?.pressed(performance.now(), pressure) === true) this.#set(search);
+    } finally {
+      this.#isReading = false;
+    }
   }
 
   readonly #count = guard('timer', () => {

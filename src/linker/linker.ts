@@ -86,7 +86,7 @@ export class Linker {
       said: (text) => this.limit.said(text),
     });
     const range = options.auto ?? { least: 1, most };
-    this.#auto = new AutoSearch({ range, slots: this.#slots, limit: this.limit, pool: this.#pool });
+    this.#auto = new AutoSearch({ range, slots: this.#slots, limit: this.limit, pool: this.#pool, pid: () => this.#application.pid });
     this.#retire = new Retire(
       this.#times,
       () => this.#links.askRetire(),

@@ -81,3 +81,30 @@ test('answers that all take the same time, or none at all, are no trouble', () =
   }
   expect([...seen].every((limit) => Number.isInteger(limit) && limit >= 1 && limit <= 100)).toBe(true);
 });
+
+test('it goes down while the application runs out of memory, and not below its lowest limit', () => {
+  const auto = new AutoLimit({ least: 4, most: 100, first: 16 }, 0);
+  const limits: number[] = [];
+  for (let now = 0; now < 10_000; now += 1_000) {
+    auto.pressed(now, 'less');
+    limits.push(auto.limit);
+  }
+  expect(limits).toEqual([12, 12, 9, 9, 6, 6, 4, 4, 4, 4]);
+});
+
+test('it does not grow while something is scarce, and does afterwards', () => {
+  const workers = 40;
+  const auto = new AutoLimit({ least: 1, most: 100, first: 10 }, 0);
+  const serve = (fromMs: number, toMs: number): number[] => {
+    const limits: number[] = [];
+    for (let now = fromMs; now < toMs; now += 40 / Math.min(workers, auto.limit)) {
+      auto.answered(now, 40, 0);
+      limits.push(auto.limit);
+    }
+    return limits;
+  };
+  auto.pressed(0, 'no more');
+  expect(Math.max(...serve(0, 10_000))).toBe(10);
+  auto.pressed(10_000, 'none');
+  expect(serve(10_000, 20_000).at(-1)).toBeGreaterThan(30);
+});
