@@ -12,6 +12,10 @@ export class InProcessApplication {
     this.#events = events;
   }
 
+  get pid(): number {
+    return process.pid;
+  }
+
   async start(): Promise<void> {
     this.lookAgain();
   }
