@@ -1,6 +1,6 @@
 import { unawaited } from '../../boundary.ts';
 import { LINKER } from '../../config/commands/linker.ts';
-import { inheritedEnvironment } from '../../config/environment.ts';
+import { inheritedEnvironment, linkerEnvironment } from '../../config/environment.ts';
 import { loadCommand } from '../../config/load.ts';
 import { secretOf } from '../../config/secret-file.ts';
 import { readVersion } from '../../config/version.ts';
@@ -16,7 +16,7 @@ import { logIgnoredSignals, onSignals } from '../process/signals.ts';
 
 /** The sidecar: one instance of an application. Exits with the application's code when the application ended by itself, else with 0. */
 export async function linker(argv: readonly string[]): Promise<number> {
-  const loaded = await loadCommand(LINKER, argv);
+  const loaded = await loadCommand(LINKER, argv, linkerEnvironment());
   if (loaded === null) return showHelp(LINKER);
   const { values: settings, tail: command } = loaded;
   const log = createLog('linker', settings.logLevel);
