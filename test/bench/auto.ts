@@ -12,8 +12,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { CASES, type Case, type Phase } from './auto/cases.ts';
-import { type Place, startPlace, type Trial, trial } from './auto/trial.ts';
-import { type Best, bestOf, type Figures, figuresOf, settledAfterMs } from './auto/verdict.ts';
+import { picture, table } from './auto/report.ts';
+import type { CaseResult, PhaseResult } from './auto/result.ts';
+import { type Place, startPlace, trial } from './auto/trial.ts';
+import { bestOf, type Figures, figuresOf, settledAfterMs } from './auto/verdict.ts';
 import { Surroundings } from './surroundings.ts';
 
 const { values } = parseArgs({
@@ -28,17 +30,7 @@ const { values } = parseArgs({
 const WARM_UP_SECONDS = 1;
 const LOAD = 1.4;
 
-interface PhaseResult {
-  readonly phase: Phase;
-  readonly tried: ReadonlyMap<number, Figures>;
-  readonly best: Best;
-}
-
-export interface CaseResult {
-  readonly name: string;
-  readonly phases: readonly (PhaseResult & { readonly auto: Figures; readonly settledMs: number | null; readonly fromMs: number })[];
-  readonly trial: Trial;
-}
+type Swept = Omit<PhaseResult, 'auto' | 'settledMs' | 'fromMs'>;
 
 const only = values.only?.split(',') ?? Object.keys(CASES);
 const unknown = only.filter((name) => !Object.hasOwn(CASES, name));
@@ -47,23 +39,25 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const out = values.out ?? fileURLToPath(new URL('./results', import.meta.url));
-const results: Record<string, CaseResult> = {};
+mkdirSync(out, { recursive: true });
+const results: CaseResult[] = [];
 for (const name of only) {
   const surroundings = new Surroundings();
   try {
     const place = await startPlace(surroundings, values['app-core']);
-    results[name] = await compared(place, CASES[name] as Case);
+    const result = await compared(place, CASES[name] as Case);
+    results.push(result);
+    writeFileSync(join(out, `auto-${name}.svg`), picture(result));
   } finally {
     await surroundings.close();
   }
 }
-mkdirSync(out, { recursive: true });
-writeFileSync(join(out, 'auto.json'), JSON.stringify(results));
+console.log(`\n${table(results)}`);
 process.exit();
 
 async function compared(place: Place, one: Case): Promise<CaseResult> {
   console.log(`${one.name}:`);
-  const swept: PhaseResult[] = [];
+  const swept: Swept[] = [];
   for (const phase of one.phases) {
     const same = swept.find(({ phase: { workers } }) => workers === phase.workers);
     swept.push(same === undefined ? await sweep(place, one, phase) : { ...same, phase });
@@ -84,10 +78,10 @@ async function compared(place: Place, one: Case): Promise<CaseResult> {
     fromMs = toMs;
     return whole;
   });
-  return { name: one.name, phases, trial: found };
+  return { name: one.name, phases, limits: found.limits, refused: found.refused };
 }
 
-async function sweep(place: Place, one: Case, phase: Phase): Promise<PhaseResult> {
+async function sweep(place: Place, one: Case, phase: Phase): Promise<Swept> {
   const seconds = WARM_UP_SECONDS + Number(values['sweep-seconds']);
   const tried = new Map<number, Figures>();
   for (const limit of phase.limits) {
