@@ -119,7 +119,7 @@ export class AutoLimit {
     const look = this.#look;
     if (now < look.since) return false;
     look.saw(now, tookMs, free);
-    const lookedMs = now - look.since;
+    const lookedMs = look.ms(now);
     if (look.responses < RESPONSES_LATE_MIN || lookedMs < Math.max(LOOK_MS_MIN, LOOK_TIMES_MIN * look.tookMs)) return false;
     const isLate = lookedMs >= Math.max(LOOK_MS_MAX, LOOK_TIMES_MAX * look.tookMs) || look.responses >= RESPONSES_MAX;
     if (!isLate && look.responses < RESPONSES_MIN) return false;

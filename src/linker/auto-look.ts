@@ -32,6 +32,10 @@ export class Dispersion {
   }
 }
 
+/** A longer pause is no part of a look, in ms and in times of a response: nobody asked. */
+const PAUSE_MS = 300;
+const PAUSE_TIMES = 5;
+
 /** Responses in a second, and the square of its relative error. */
 export interface Rate {
   readonly perMs: number;
@@ -41,6 +45,9 @@ export interface Rate {
 export class Look {
   /** From when responses count. */
   readonly since: number;
+  /** When the first of them came: it is not counted, and begins the time in which the others came. */
+  #begunAt = Number.NaN;
+  #lastAt = Number.NaN;
   readonly #dispersion: Dispersion;
   readonly #partMs: number;
   #responses = 0;
@@ -55,16 +62,33 @@ export class Look {
     this.since = since;
     this.#dispersion = dispersion;
     this.#partMs = Math.max(PART_MS_MIN, 1.5 * tookMs, perMs > 0 ? PART_RESPONSES_MIN / perMs : 0);
-    this.#partEnd = since + this.#partMs;
+    this.#partEnd = since;
   }
 
   /** A response has begun. `free`: so many more requests the application might have had then. */
   saw(now: number, tookMs: number, free: number): void {
+    if (Number.isNaN(this.#lastAt) || now - this.#lastAt > Math.max(PAUSE_MS, PAUSE_TIMES * tookMs)) {
+      this.#begin(now);
+      return;
+    }
+    this.#lastAt = now;
     while (now >= this.#partEnd) this.#endPart();
     this.#part++;
     this.#responses++;
     this.#tookMs += tookMs;
     this.#free += free;
+  }
+
+  #begin(now: number): void {
+    this.#begunAt = this.#lastAt = now;
+    this.#partEnd = now + this.#partMs;
+    this.#responses = this.#tookMs = this.#free = this.#part = 0;
+    this.#lastPart = -1;
+  }
+
+  /** How long it takes so far. */
+  ms(now: number): number {
+    return Number.isNaN(this.#begunAt) ? 0 : now - this.#begunAt;
   }
 
   #endPart(): void {
@@ -90,7 +114,7 @@ export class Look {
 
   /** It ends with a response. */
   rate(now: number): Rate {
-    const perMs = Math.max(0.5, this.#responses - 0.5) / Math.max(0.01, now - this.since);
+    const perMs = this.#responses / Math.max(0.01, this.ms(now));
     return { perMs, variance: Math.max(0.02, this.#dispersion.value) / this.#responses };
   }
 }

@@ -108,3 +108,16 @@ test('it does not grow while something is scarce, and does afterwards', () => {
   auto.pressed(10_000, 'none');
   expect(serve(10_000, 20_000).at(-1)).toBeGreaterThan(30);
 });
+
+test('time in which nobody asked does not make what follows look better', () => {
+  const auto = new AutoLimit({ least: 1, most: 100, first: 10 }, 0);
+  const limits: number[] = [];
+  // Eight at once, whatever the limit is.
+  for (const fromMs of [60_000, 120_000]) {
+    for (let now = fromMs; now < fromMs + 5_000; now += 5) {
+      auto.answered(now, 5 * auto.limit, 0);
+      limits.push(auto.limit);
+    }
+  }
+  expect(Math.max(...limits)).toBeLessThanOrEqual(15);
+});
