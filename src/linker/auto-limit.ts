@@ -22,6 +22,8 @@ const LOSS = 0.06;
 const OF_STEP = 0.4;
 /** A look ends when its result is so much likelier with one answer than with the other: by a factor of e to this (Wald's sequential test). */
 const LIKELIER = 3;
+/** Or when it is so many standard errors away from what decides. */
+const FAR = 2.6;
 /** Or after a time: then a gain counts that is so many standard errors away from none, and a loss that is more than this part of the step. */
 const CERTAINTY = 1.6;
 const LATE_LOSS_OF_STEP = 0.33;
@@ -55,7 +57,7 @@ const REST_MS_FIRST = 200;
 const REST_MS_LAST = 2_000;
 /** The application gives so many fewer responses than lately: a step down tells whether requests wait. */
 const SLOWER = -0.2;
-const SLOWER_TO_LEAST = 0.3;
+const SLOWER_TO_LEAST = 0.5;
 const SLOWER_VARIANCE_MAX = 0.01;
 /** One step of so many is down once both have failed: it costs throughput while it is looked at. */
 const DOWN_EVERY = 4;
@@ -175,7 +177,7 @@ export class AutoLimit {
   #wentUp(now: number, rate: Rate, isLate: boolean): boolean {
     const gain = gainOf(this.#steady, this.#limit);
     const { change, error } = this.#compared(rate);
-    const isClear = Math.abs(change - gain / 2) * gain > LIKELIER * error ** 2;
+    const isClear = isFar(change - gain / 2, gain, error);
     if (!isClear && !isLate) return false;
     if (change < Math.max(gain / 2, isClear ? 0 : CERTAINTY * error)) {
       this.#tooFar(now);
@@ -206,7 +208,7 @@ export class AutoLimit {
     const step = 1 - this.#limit / this.#steady;
     const loss = lossOf(this.#steady, this.#limit);
     const { change, error } = this.#compared(rate);
-    const isClear = Math.abs(change + loss / 2) * loss > LIKELIER * error ** 2;
+    const isClear = isFar(change + loss / 2, loss, error);
     if (!isClear && !isLate) return false;
     if (change >= -Math.max(loss / 2, isClear ? 0 : LATE_LOSS_OF_STEP * step)) {
       // Both gave as many.
@@ -292,8 +294,8 @@ export class AutoLimit {
     this.#climbs = false;
     this.#upStep = UP_FIRST;
     this.#downStep = DOWN_FIRST;
+    this.#next = this.#phase !== 'down' && ++this.#failures % DOWN_EVERY === 1 ? 'down' : 'up';
     this.#stay(this.#steady, this.#steadyRate);
-    this.#next = ++this.#failures % DOWN_EVERY === 1 ? 'down' : 'up';
     this.#restUntil = now + this.#restMs;
     this.#restMs = Math.min(REST_MS_LAST, 2 * this.#restMs);
   }
@@ -304,6 +306,11 @@ export class AutoLimit {
     this.#limit = this.#steady = limit;
     this.#steadyRate = rate;
   }
+}
+
+/** `from` what decides between no change and one by `effect`. */
+function isFar(from: number, effect: number, error: number): boolean {
+  return Math.abs(from) * effect > LIKELIER * error ** 2 || Math.abs(from) > FAR * error;
 }
 
 /** So many more responses, as a share, are expected of a step up. */

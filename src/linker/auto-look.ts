@@ -10,7 +10,7 @@ const DISPERSION_FIRST = 0.25;
 const PAIRS_FIRST = 8;
 /** Older ones fade. */
 const PAIRS_MAX = 60;
-const DISPERSION_MOST = 4;
+const DISPERSION_MOST = 2;
 /** A part has a few responses, and takes longer than one of them. */
 const PART_MS_MIN = 10;
 const PART_RESPONSES_MIN = 4;

@@ -16,6 +16,10 @@ const STALLED = 0.1;
 const MEMORY_WAITS = 0.1;
 const CPU_WAITS = 0.8;
 
+/** The lines of PSI. */
+const SOME = /^some avg10=(\d+(?:\.\d+)?) /m;
+const ALL = /^full avg10=(\d+(?:\.\d+)?) /m;
+
 /** What follows for the limit. `none`: nothing, as far as is known. */
 export type Pressure = 'none' | 'no more' | 'less';
 
@@ -32,14 +36,14 @@ export function pressureOf({ memoryMax, memoryCurrent, memoryStat, memoryPressur
   const used = Number(memoryCurrent) - Number(/^inactive_file (\d+)$/m.exec(memoryStat ?? '')?.[1] ?? 0);
   // `max`: there is no limit.
   const memory = memoryCurrent === null ? 0 : used / Number(memoryMax ?? Number.NaN) || 0;
-  if (memory >= MEMORY_FULL || stalled(memoryPressure, 'full') >= STALLED) return 'less';
-  if (memory >= MEMORY_SCARCE || stalled(memoryPressure, 'some') >= MEMORY_WAITS) return 'no more';
-  return stalled(cpuPressure, 'some') >= CPU_WAITS ? 'no more' : 'none';
+  if (memory >= MEMORY_FULL || stalled(memoryPressure, ALL) >= STALLED) return 'less';
+  if (memory >= MEMORY_SCARCE || stalled(memoryPressure, SOME) >= MEMORY_WAITS) return 'no more';
+  return stalled(cpuPressure, SOME) >= CPU_WAITS ? 'no more' : 'none';
 }
 
 /** Of the last ten seconds, a share; 0: not known. */
-function stalled(pressure: string | null, who: 'some' | 'full'): number {
-  const percent = new RegExp(`^${who} avg10=(\\d+(?:\\.\\d+)?) `, 'm').exec(pressure ?? '')?.[1];
+function stalled(pressure: string | null, who: RegExp): number {
+  const percent = who.exec(pressure ?? '')?.[1];
   return percent === undefined ? 0 : Number(percent) / 100;
 }
 
