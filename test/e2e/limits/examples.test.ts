@@ -1,11 +1,14 @@
-/** The examples of applications that say how much they take. The one in Go is not run: there is no toolchain. */
+/** The examples of applications that say how much they take. The one in Go is run where `go` is on the path. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { ask } from '../../support/clients.ts';
 import { startLinker, startNode, state } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
+import { ownDirectory } from '../../support/processes.ts';
 
 const example = (name: string): string => fileURLToPath(new URL(`../../../deploy/examples/limits/${name}`, import.meta.url));
 const ROUTE = 'limits.example.com';
@@ -34,7 +37,19 @@ test('a shell script: at the control socket', () => {
   return limitOf(['sh', '-c', `${example('take.sh')} 7; exec node -e '${server}'`], { concurrency: 7, setBy: 'control' });
 });
 
-test('Go: the field has the right name', () => {
-  expect(readFileSync(example('app.go'), 'utf8')).toContain('"Pullproxy-Concurrency"');
+test('a shell script: its syntax', () => {
   expect(spawnSync('sh', ['-n', example('take.sh')]).status).toBe(0);
+});
+
+const GO = spawnSync('go', ['version'], { encoding: 'utf8' });
+
+test(`Go: by its answers${GO.status === 0 ? '' : ' (only its text: go is not on the path)'}`, async () => {
+  expect(readFileSync(example('app.go'), 'utf8')).toContain('"Pullproxy-Concurrency"');
+  if (GO.status !== 0) return;
+  const directory = ownDirectory();
+  const binary = join(directory, 'app');
+  const env = { ...process.env, GOCACHE: join(directory, 'cache'), GOFLAGS: '-mod=mod', GO111MODULE: 'off' };
+  const built = spawnSync('go', ['build', '-o', binary, example('app.go')], { env, encoding: 'utf8' });
+  expect(built).toMatchObject({ status: 0, stderr: '' });
+  await limitOf([binary], { concurrency: 2 * availableParallelism(), setBy: 'header' }, true);
 });
