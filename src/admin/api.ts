@@ -1,6 +1,7 @@
 /** `/api/v1`: reads the state and changes it. */
 import type { FastifyInstance } from 'fastify';
 import { drainDelay, problem } from '../config/kinds.ts';
+import { checkMatch } from '../config/match-rules.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
 import type { AdminSource } from './admin-source.ts';
@@ -110,6 +111,8 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
       if (headers['if-none-match'] === '*' && (await reader.read()).routes.some((one) => one.name === name && one.settings !== null)) {
         throw new RequestError(412, 'route_exists', `${name} has settings already: change them at the route`);
       }
+      const others = (await reader.read()).routes.flatMap((one) => (one.settings === null ? [] : [[one.name, one.settings] as const]));
+      checkMatch(name, settings, new Map(others));
       await source.setRoute(name, settings);
       return { name, settings, defaults: source.routeDefaults };
     },

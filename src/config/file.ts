@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../errors.ts';
 import { problem } from './kinds.ts';
+import { rulesOf, takenProblem } from './match-rules.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { parseRouteSettings, type RouteRecord } from './route-settings.ts';
 
@@ -50,6 +51,14 @@ export function readRoutes(routes: unknown, problems: string[]): ReadonlyMap<str
     else {
       result.set(name, Object.freeze(record));
       problems.push(...routeProblems(written, record));
+    }
+  }
+  const owners = new Map<string, string>();
+  for (const [name, { match }] of result) {
+    for (const rule of rulesOf(name, match)) {
+      const owner = owners.get(rule);
+      if (owner === undefined) owners.set(rule, name);
+      else problems.push(takenProblem(`routes.${name}.match`, rule, owner));
     }
   }
   return result;

@@ -1,11 +1,16 @@
 import { ConfigError } from '../errors.ts';
 import { deadlineHeader } from './deadline-header.ts';
 import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole, yesNo } from './kinds.ts';
+import { matchRules } from './match-rules.ts';
 import { fairSource, type QueueSource, shareWeights, urgencySource, type Weights } from './queue-sources.ts';
 import { sleepRules } from './sleep-rules.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
 export interface RouteSettings {
+  /** Hosts, and hosts with the beginning of a path, that belong to the route: see match-rules.ts. Absent: the host that it is named after. */
+  readonly match?: readonly string[];
+  /** The application is asked for the path without the prefix that matched. */
+  readonly stripPrefix: boolean;
   readonly holdTimeoutMs: number;
   /** For clients that came while no instance was ready; absent: as the others. */
   readonly coldHoldTimeoutMs?: number;
@@ -53,6 +58,7 @@ export interface RouteSettings {
 export type RouteRecord = Readonly<Record<string, unknown>>;
 
 export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
+  stripPrefix: false,
   holdTimeoutMs: 30_000,
   maxHeld: 10_000,
   minInstances: 0,
@@ -147,6 +153,16 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     'trustClients',
     yesNo,
     'fairBy and priority believe the headers and cookies of every client, not only those that come through --trusted-proxies',
+  ),
+  match: key(
+    'match',
+    matchRules,
+    'hosts, and hosts with the beginning of a path, that belong to the route; without it the host that it is named after',
+  ),
+  stripPrefix: key(
+    'stripPrefix',
+    yesNo,
+    'the application is asked for the path without the prefix that matched, which X-Forwarded-Prefix says',
   ),
 };
 

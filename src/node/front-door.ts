@@ -60,21 +60,26 @@ export class FrontDoor implements Http2Service, TcpService {
     return this.#context.leaving.isAsked(now);
   }
 
-  match(host: string): Route | null {
-    return this.#context.routes.match(host);
+  match(host: string, request: { readonly target: string }): Route | PullproxyError | null {
+    return this.#context.routes.matchRequest(host, request);
   }
 
-  visit(visit: HttpVisit, route: Route | null): void {
+  visit(visit: HttpVisit, found: Route | PullproxyError | null): void {
     const { leaving, watch } = this.#context;
     const { head } = visit;
     leaving.asked();
     watch?.begin(visit, head.host);
+    const [route, refusal] = found instanceof PullproxyError ? [null, found] : [found, null];
     if (this.#httpsRedirect !== undefined && head.proto !== 'https') visit.refuse(toHttps(head, this.#httpsRedirect));
+    else if (refusal !== null) visit.refuse(refusal);
     else if (visit instanceof Exchange && route?.settings.protocol === 'h2c')
       visit.refuse(new PullproxyError('bad_request', 'the application of this name speaks HTTP/2 only'));
     // The bytes of a request would be a line protocol's commands to it.
     else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
-    else this.#admit(visit, head.host, route);
+    else {
+      if (route?.settings.stripPrefix === true) visit.stripPrefix(this.#context.routes.prefixOf(route, head.host, head.target));
+      this.#admit(visit, head.host, route);
+    }
   }
 
   visitHost(visit: LiveVisit, host: string): void {

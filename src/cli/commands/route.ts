@@ -2,6 +2,7 @@ import type { StartDirectory } from '../../cluster/directory.ts';
 import { ROUTES } from '../../config/commands/route.ts';
 import { problem } from '../../config/kinds.ts';
 import { type Loaded, loadCommand } from '../../config/load.ts';
+import { checkMatch } from '../../config/match-rules.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../../config/route-name.ts';
 import { canonicalRouteRecord, parseRouteSettings, ROUTE_KEYS, type RouteRecord, writeRouteSettings } from '../../config/route-settings.ts';
 import { ConfigError } from '../../errors.ts';
@@ -75,6 +76,7 @@ async function perform(directory: StartDirectory, action: Action, values: RouteV
   const stored = await directory.route(name);
   if (action.verb === 'set') {
     const record = merged(stored ?? {}, action.changes);
+    checkMatch(name, record, await directory.routes());
     await directory.setRoute(name, record);
     say.log([name, ...pairsOf(record)].join('  '));
     return 0;

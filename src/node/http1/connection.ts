@@ -19,9 +19,9 @@ export interface HttpService extends ExchangeEvents {
   /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
   isStillAsked(now: number): boolean;
   /** The route of a host; null: it is not known here. */
-  match(host: string): Route | null;
+  match(host: string, request: { readonly target: string }): Route | PullproxyError | null;
   /** Begins the visit of a request that was read. */
-  visit(visit: HttpVisit, route: Route | null): void;
+  visit(visit: HttpVisit, found: Route | PullproxyError | null): void;
   /** A request could not be read, and is answered so. */
   turnedAway(error: PullproxyError, from: ForwardedFrom): void;
 }
@@ -354,7 +354,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
       const used = exchange.requestComplete ? 0 : exchange.requestData(rest);
       if (used < rest.length && this.#exchange === exchange) this.#readAhead(rest.subarray(used));
     }
-    if (this.#exchange === exchange) this.#service.visit(exchange, this.#service.match(exchange.head.host));
+    if (this.#exchange === exchange) this.#service.visit(exchange, this.#service.match(exchange.head.host, exchange.head));
   }
 
   // ── ends ──

@@ -166,6 +166,11 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     return this.head.keepAlive && this.requestComplete && !this.events.draining;
   }
 
+  override stripPrefix(prefix: string): void {
+    super.stripPrefix(prefix);
+    this.#request.replaceHead(this.head.bytes);
+  }
+
   protected override say(response: OwnResponse): void {
     this.#client.say(response);
     this.#client.finished(this.keepsClient);

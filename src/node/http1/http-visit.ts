@@ -64,6 +64,15 @@ export abstract class HttpVisit<
     return '';
   }
 
+  /** Before it is admitted: its application is asked for what comes behind `prefix`. */
+  stripPrefix(prefix: string): void {
+    const before = this.head.byteLength;
+    this.head.stripPrefix(prefix);
+    const grown = this.head.byteLength - before;
+    this.bytesIn += grown;
+    this.heldBytes += grown;
+  }
+
   override admitted(route: VisitRoute): void {
     super.admitted(route);
     if (this.deadlineAt === null && (this.head.saysGrpcTimeout || route.deadlineHeader !== null)) this.#limitTime(route.deadlineHeader);

@@ -18,6 +18,13 @@ export class RequestBytes {
     this.#head = head;
   }
 
+  /** Nothing was sent yet. */
+  replaceHead(head: Buffer): void {
+    if (this.#head === null) throw new Error('the request was not kept');
+    this.total += head.length - this.#head.length;
+    this.#head = head;
+  }
+
   /** Memory that it keeps. */
   get keptBytes(): number {
     return this.#head === null ? 0 : this.#head.length + (this.#body?.length ?? 0);

@@ -3,7 +3,7 @@ import { addFields } from '../http1/head/added-lines.ts';
 import type { ForwardedFrom } from '../http1/head/forwarding.ts';
 import type { FieldLines } from '../http1/head/head-lines.ts';
 import { isBlank, type KnownHeader, knownName } from '../http1/head/headers.ts';
-import { RequestHead, TextHead } from '../http1/head/request-head.ts';
+import { PREFIX_HEADER, RequestHead, TextHead, withoutPrefix } from '../http1/head/request-head.ts';
 import { forwardedOf, judgeRequest, REQUEST_HEADERS_MAX, type RequestFacts } from '../http1/head/request-judge.ts';
 import { type Fields, fieldValue, isConnectionSpecific, neverIndexed, only, withNeverIndexed } from './fields.ts';
 
@@ -35,6 +35,10 @@ export class Http2Request {
 
   get host(): string {
     return this.#facts.host;
+  }
+
+  get target(): string {
+    return this.#fields[PATH_AT] as string;
   }
 
   /** For an application that speaks HTTP/2. */
@@ -79,6 +83,14 @@ export class FieldsHead extends RequestHead {
       fields[i + 1] = value.slice(0, at) + text + value.slice(at + text.length);
       return;
     }
+  }
+
+  override stripPrefix(prefix: string): void {
+    const said = only(this.#fields, (name) => name !== PREFIX_HEADER);
+    this.#fields.splice(0, this.#fields.length, ...said);
+    if (prefix === '') return;
+    this.#fields[PATH_AT] = withoutPrefix(this.target, prefix);
+    this.#fields.push(PREFIX_HEADER, prefix);
   }
 
   /** As its application gets it, with these names and values in the place of its own. */

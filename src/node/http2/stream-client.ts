@@ -61,8 +61,8 @@ export class StreamClient implements ExchangeClient, StreamOwner {
       this.refuse(error, from);
       return;
     }
-    const route = this.#service.match(request.host);
-    if (route?.settings.protocol === 'h2c') {
+    const route = this.#service.match(request.host, request);
+    if (!(route instanceof PullproxyError) && route?.settings.protocol === 'h2c') {
       this.#http2Exchange = new Http2Exchange(this.#stream, request.inFields(), ended, this.#service);
       this.#service.visit(this.#http2Exchange, route);
       return;

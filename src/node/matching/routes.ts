@@ -1,8 +1,10 @@
 import { isRouteName } from '../../config/route-name.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
+import { PullproxyError } from '../../errors.ts';
 import { HeldQueue, type HeldTally } from './held-queue.ts';
 import { Rematch } from './rematch.ts';
 import { Route } from './route.ts';
+import { pathOf, RouteTable, readingsOf, type TableMatch } from './route-table.ts';
 import type { Visit } from './visit.ts';
 
 /** After its last linker has left, a route without settings is still known for this long: clients that come during a restart are held, not refused. */
@@ -39,6 +41,8 @@ export class Routes {
   readonly #paused = new Set<string>();
   /** Known routes that are wildcards, `*` not counted: most nodes have none, and nobody looks for them then. */
   #wildcards = 0;
+  /** Null: every route has the host that it is named after. */
+  #table: RouteTable | null = null;
   #forgetsAt = Number.NEGATIVE_INFINITY;
 
   /** `now`: monotonic ms. */
@@ -71,8 +75,17 @@ export class Routes {
     return route !== undefined && this.#isKnown(route) ? route : null;
   }
 
+  /**
+   * The route for a request: as for its host, and within a host the longest prefix of the path counts. An error: the path can be read in two
+   * ways, which belong to two routes.
+   */
+  matchRequest(host: string, request: { readonly target: string }): Route | PullproxyError | null {
+    return this.#table === null ? this.match(host) : this.#matchIn(this.#table, host, pathOf(request.target));
+  }
+
   /** The route for a host name: the exact one, else the longest wildcard above it, else `*`. */
   match(host: string): Route | null {
+    if (this.#table !== null) return this.#named(this.#find(this.#table, host, ''));
     const exact = this.known(host);
     if (exact !== null) return exact;
     if (this.#wildcards > 0) {
@@ -84,6 +97,46 @@ export class Routes {
     return this.known('*');
   }
 
+  /** How much of the target's path belongs to the route's name, and not to its application. */
+  prefixOf(route: Route, host: string, target: string): string {
+    const table = this.#table;
+    const match = table === null ? null : this.#find(table, host, pathOf(target));
+    return match !== null && match.route === route.name ? match.prefix : '';
+  }
+
+  #matchIn(table: RouteTable, host: string, path: string): Route | PullproxyError | null {
+    const match = this.#find(table, host, path);
+    if (table.hasPrefixes) {
+      const readings = readingsOf(path);
+      if (readings === null) return new PullproxyError('bad_request', 'a long path that can be read in several ways');
+      for (const reading of readings) {
+        if (this.#find(table, host, reading)?.route !== match?.route)
+          return new PullproxyError('bad_request', 'a path that can be read in two ways, which belong to two routes');
+      }
+    }
+    return this.#named(match);
+  }
+
+  #named(match: TableMatch | null): Route | null {
+    return match === null ? null : (this.#routes.get(match.route) ?? null);
+  }
+
+  #find(table: RouteTable, host: string, path: string): TableMatch | null {
+    const exact = this.#findAt(table, host, path);
+    if (exact !== null) return exact;
+    for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) {
+      const above = this.#findAt(table, `*${host.slice(dot)}`, path);
+      if (above !== null) return above;
+    }
+    return this.#findAt(table, '*', path);
+  }
+
+  #findAt(table: RouteTable, host: string, path: string): TableMatch | null {
+    const match = table.at(host, path);
+    if (match !== null) return match;
+    return !table.owns(host) && this.known(host) !== null ? { route: host, prefix: '' } : null;
+  }
+
   /** The names under which a linker may serve a host, most specific first. Invalid names are left out. */
   candidates(host: string): string[] {
     const names: string[] = [];
@@ -91,7 +144,7 @@ export class Routes {
       names.unshift(`*${host.slice(dot)}`);
       if (dot === 0) break;
     }
-    return [host, ...names, '*'].filter(isRouteName);
+    return [host, ...names, '*'].filter((name) => isRouteName(name) && this.#table?.owns(name) !== true);
   }
 
   /** The route of a linker, made known by it and its `secret`. Null when too many are known already. */
@@ -130,6 +183,7 @@ export class Routes {
   /** Takes the whole set of configured routes. */
   configure(configured: ReadonlyMap<string, RouteSettings>): void {
     this.#configured = configured;
+    this.#table = RouteTable.of(configured);
     for (const [name, settings] of configured) {
       const route = this.#routes.get(name) ?? this.#add(name, settings);
       route.standing.configured = true;

@@ -26,6 +26,7 @@ describe('route settings', () => {
       minInstances: 0,
       maxInstances: 10,
       startTimeoutMs: 60_000,
+      stripPrefix: false,
       startMode: 'each',
       startIntervalMs: 0,
       balance: 'newest',

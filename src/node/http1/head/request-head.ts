@@ -23,6 +23,8 @@ export abstract class RequestHead implements RecordedHead {
   abstract get target(): string;
   /** All values of the fields of this name, which is in lower case, as RFC 9110 section 5.3 joins them; null: there is none. */
   abstract field(name: string): string | null;
+  /** Takes the beginning of the path away, and says so in X-Forwarded-Prefix. What a client says there goes in any case. */
+  abstract stripPrefix(prefix: string): void;
   /** Writes over a part of the first field of this name, from its value's character `at` on. */
   abstract overwrite(name: string, at: number, text: string): void;
 
@@ -117,6 +119,14 @@ export abstract class RequestHead implements RecordedHead {
   }
 }
 
+export const PREFIX_HEADER = 'x-forwarded-prefix';
+
+/** `prefix` is the beginning of `target`, in whole segments. */
+export function withoutPrefix(target: string, prefix: string): string {
+  const rest = target.slice(prefix.length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
 const CR = 0x0d;
 const LF = 0x0a;
 const COLON = 0x3a;
@@ -125,7 +135,7 @@ const SMALL = 0x20;
 
 /** For an application that speaks HTTP/1.1: the bytes that it gets. */
 export class TextHead extends RequestHead {
-  readonly bytes: Buffer;
+  bytes: Buffer;
 
   constructor(facts: RequestFacts, bytes: Buffer) {
     super(facts);
@@ -156,6 +166,16 @@ export class TextHead extends RequestHead {
     if (start === -1) return;
     while (bytes[start] === SMALL || bytes[start] === 0x09) start++;
     bytes.write(text, start + at, bytes.indexOf(CR, start) - start - at, 'latin1');
+  }
+
+  override stripPrefix(prefix: string): void {
+    const text = this.bytes.toString('latin1').replaceAll(/\r\nx-forwarded-prefix:[^\r]*(?=\r\n)/gi, '');
+    const from = this.method.length + 1;
+    const to = text.indexOf(' ', from);
+    const [target, said] =
+      prefix === '' ? [text.slice(from, to), ''] : [withoutPrefix(text.slice(from, to), prefix), `X-Forwarded-Prefix: ${prefix}\r\n`];
+    const end = text.length - 2;
+    this.bytes = Buffer.from(text.slice(0, from) + target + text.slice(to, end) + said + text.slice(end), 'latin1');
   }
 
   /** Where the value begins of the first field of this name in the lines after offset `from`; -1: there is none. */
