@@ -3,7 +3,7 @@ import type { ClusterSnapshot, RoutePauses } from '../cluster/cluster.ts';
 import type { HistoryRead } from '../cluster/history.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { ClusterEvent } from '../events/event.ts';
-import type { StartupJobs } from '../scaling/startup-job.ts';
+import type { JobChange, StartupJobs } from '../scaling/startup-job.ts';
 import type { MetricsSnapshot } from './metrics-source.ts';
 import type { ReloadReport } from './reload-report.ts';
 
@@ -39,6 +39,8 @@ export interface AdminSource {
   state(): Promise<ClusterState>;
   /** At most `max` startup jobs in each state. Null when they are not known. */
   jobs(max: number): Promise<StartupJobs | null>;
+  /** Tries a startup job again, or removes it. `impossible`: there are no such jobs here. */
+  changeJob(id: string, change: 'retry' | 'remove'): Promise<JobChange | 'impossible'>;
   /** What happened, after the event with the id. `isOwn`: the directory is away, and these are what this process could not tell it yet. */
   events(
     after: string | null,

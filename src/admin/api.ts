@@ -8,12 +8,10 @@ import type { AdminSource } from './admin-source.ts';
 import { accepted, NAMED, NOTHING, nameOf, RequestError, responses } from './api-call.ts';
 import type { Feeds } from './feeds.ts';
 import { addHistory } from './history-api.ts';
+import { addJobs } from './jobs-api.ts';
 import { addPauses } from './pauses-api.ts';
 import type { StateListener } from './state-feed.ts';
 import type { StateReader } from './state-reader.ts';
-
-/** Jobs in each state. */
-const JOBS_MAX = 100;
 
 const NO_SCALER = 'this node cannot start instances: it has no Redis';
 const NODE = { type: 'object', properties: { id: { type: 'string' } }, required: ['id'], additionalProperties: false } as const;
@@ -29,7 +27,8 @@ interface Named {
 }
 
 export function addApi(app: FastifyInstance, source: AdminSource, reader: StateReader, feeds: Feeds): void {
-  addState(app, source, reader, feeds);
+  addState(app, reader, feeds);
+  addJobs(app, source);
   addHistory(app, source, reader, feeds);
   addRoutes(app, source, reader);
   addPauses(app, source);
@@ -37,7 +36,7 @@ export function addApi(app: FastifyInstance, source: AdminSource, reader: StateR
   addReload(app, source);
 }
 
-function addState(app: FastifyInstance, source: AdminSource, reader: StateReader, feeds: Feeds): void {
+function addState(app: FastifyInstance, reader: StateReader, feeds: Feeds): void {
   const asked = { querystring: NOTHING, tags: ['state'], security: [{ token: [] }] };
 
   app.get(
@@ -68,13 +67,6 @@ function addState(app: FastifyInstance, source: AdminSource, reader: StateReader
       request,
       reply,
     );
-  });
-
-  const jobs = { operationId: 'jobs', summary: 'Startup jobs with each run of the command', response: responses('StartupJobs', 503) };
-  app.get('/api/v1/jobs', { schema: { ...asked, ...jobs } }, async () => {
-    const found = await source.jobs(JOBS_MAX);
-    if (found === null) throw new RequestError(503, 'jobs_unavailable', 'the startup jobs can not be read now');
-    return found;
   });
 }
 

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   route: async () => (await import('./commands/route.ts')).route,
   events: async () => (await import('./commands/events.ts')).events,
+  jobs: async () => (await import('./commands/jobs.ts')).jobs,
   forget: async () => (await import('./commands/forget.ts')).forget,
   reload: async () => (await import('./commands/reload.ts')).reload,
   drain: async () => (await import('./commands/drain.ts')).drain,

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Queue } from 'bullmq';
+import { type Job, Queue } from 'bullmq';
+import { DirectoryUnavailable } from '../cluster/directory.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import { readStartupJob } from './job-data.ts';
-import { factsOf, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
-import type { StartupJob } from './startup-queue.ts';
+import { factsOf, type JobChange, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
+import { JOB_OPTIONS, type StartupJob } from './startup-queue.ts';
 
 /** How long to wait for Redis. */
 const ANSWER_MS_MAX = 2_000;
@@ -12,7 +13,7 @@ const SCALERS_KNOWN_MS = 5_000;
 const UNDER_WAY = ['active', 'waiting', 'delayed'] as const;
 const OVER = ['failed', 'completed'] as const;
 
-/** Reads startup jobs and changes nothing. Connects at the first call. */
+/** Startup jobs for operators: reads them, tries one again, removes one. Connects at the first call. */
 export class StartupJobReader {
   readonly #redisUrl: string;
   #open: { readonly connection: BullConnection; readonly queue: Queue<StartupJob> } | null = null;
@@ -32,6 +33,58 @@ export class StartupJobReader {
     if (answer === null) return null;
     const [underWay, over, scalers] = answer;
     return { jobs: [...underWay, ...over], scalers };
+  }
+
+  /** Tries it again, now. @throws DirectoryUnavailable when Redis does not answer in time */
+  retry(id: string): Promise<JobChange> {
+    return this.#change(id, async (job, state) => {
+      if (state === 'completed') return 'finished';
+      if (state === 'delayed') {
+        await job.promote();
+      } else if (state === 'failed' && job.name === 'start') {
+        // As a new order, so that it is merged with one that is there: a route has one active job at most.
+        const { runs: _, ...data } = job.data;
+        await this.#queue().add('start', data, { ...JOB_OPTIONS, deduplication: { id: data.route, keepLastIfActive: true } });
+        await job.remove();
+      } else if (state === 'failed') {
+        await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+      } else {
+        return 'waiting';
+      }
+      return 'done';
+    });
+  }
+
+  /** Removes one that does not run. @throws DirectoryUnavailable when Redis does not answer in time */
+  remove(id: string): Promise<JobChange> {
+    return this.#change(id, async (job) => {
+      await job.remove();
+      return 'done';
+    });
+  }
+
+  async #change(id: string, act: (job: Job<StartupJob>, state: string) => Promise<JobChange>): Promise<JobChange> {
+    const late = delay(ANSWER_MS_MAX, null, { ref: false });
+    const changed = await Promise.race([this.#changeNow(id, act), late]);
+    if (changed === null) throw new DirectoryUnavailable('Redis did not answer in time');
+    return changed;
+  }
+
+  async #changeNow(id: string, act: (job: Job<StartupJob>, state: string) => Promise<JobChange>): Promise<JobChange> {
+    const job = await this.#queue().getJob(id).catch(unlessAway);
+    // Other keys of the queue, and what others wrote there, are no jobs.
+    if (job === undefined || job === null || typeof readStartupJob(job.name, job.data) === 'string') return 'unknown';
+    const state = await job.getState();
+    if (state === 'active') return 'running';
+    try {
+      return await act(job, state);
+    } catch (error) {
+      // A scaler has taken it meanwhile, or somebody has removed it.
+      const now = await job.getState().catch(() => 'unknown');
+      if (now === 'active') return 'running';
+      if (now === 'unknown') return 'unknown';
+      throw error;
+    }
   }
 
   async close(): Promise<void> {

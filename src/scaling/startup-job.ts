@@ -50,6 +50,9 @@ export interface StartupJobs {
   readonly scalers: number | null;
 }
 
+/** What came of a change of a job: it was `done`; or there is no such job, it is `running`, `waiting` for a scaler already, or `finished` in order. */
+export type JobChange = 'done' | 'unknown' | 'running' | 'waiting' | 'finished';
+
 /** Runs that a job keeps. */
 export const RUNS_KEPT_MAX = 10;
 /** The kept bytes of each run's output. */

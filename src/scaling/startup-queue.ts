@@ -46,7 +46,7 @@ const CLOSE_MS = 1_000;
 /** How many events BullMQ's stream keeps. */
 const EVENTS_MAX = 1_000;
 
-const JOB_OPTIONS: JobsOptions = {
+export const JOB_OPTIONS: JobsOptions = {
   // Orders that come while a job waits for its next attempt are merged with it: it serves all of them when it runs.
   attempts: RETRY.attempts,
   backoff: { type: 'exponential', delay: RETRY.firstMs, jitter: 0.5 },

@@ -1,6 +1,7 @@
 /** The dashboard in a real browser, served by real nodes that share a Redis, with a scaler of which one application's starts fail. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Queue } from 'bullmq';
 import type { Page } from 'playwright-core';
 import { Gate, startBreakableScaler } from '../support/breakable-scaler.ts';
 import { type Look, type Opened, saysEventually, TestBrowser, textOf } from '../support/browser.ts';
@@ -195,11 +196,19 @@ describe('changes from the page', () => {
     await page.fill('dialog [name=maxInstances]', 'many');
     await page.fill('dialog [name=holdTimeout]', '10');
     await page.click('text=Save');
-    await saysEventually(
-      page,
-      'dialog [role=alert]',
-      /holdTimeout "10": expected a duration .* maxInstances "many": expected a whole number/,
-    );
+    // Each is said at its field, as a screen reader hears it, and the first of them has the focus.
+    await saysEventually(page, 'dialog [role=alert]', /^Wrong: (holdTimeout, maxInstances|maxInstances, holdTimeout)\.$/);
+    for (const [name, text] of [
+      ['holdTimeout', /^holdTimeout "10": expected a duration/],
+      ['maxInstances', /^maxInstances "many": expected a whole number/],
+    ] as const) {
+      const input = page.locator(`dialog [name=${name}]`);
+      expect(await input.getAttribute('aria-invalid')).toBe('true');
+      const [described = ''] = (await input.getAttribute('aria-describedby'))?.split(' ') ?? [];
+      expect(await textOf(page, `#${described}`)).toMatch(text);
+    }
+    expect(await page.getAttribute('dialog [name=minInstances]', 'aria-invalid')).toBeNull();
+    expect(await page.evaluate('document.activeElement.name')).toMatch(/^(holdTimeout|maxInstances)$/);
     await page.fill('dialog [name=maxInstances]', '8');
     await page.fill('dialog [name=holdTimeout]', '');
     await page.selectOption('dialog [name=balance]', 'spread');
@@ -212,6 +221,29 @@ describe('changes from the page', () => {
     await page.close();
   });
 
+  test('a startup job is tried again, and removed; its row shows that it unfolds', async () => {
+    const route = 'put-off.example.com';
+    const queue = new Queue('startup', { prefix: '{pp-bull}', connection: { url: redis.url, maxRetriesPerRequest: null } });
+    await setRoute(redis.url, route, 'maxInstances=1');
+    await queue.add('start', { route, force: 0, startIds: [] }, { delay: 3_600_000, attempts: 5 });
+    const { page } = await signedIn(`${nodes.b.admin}/jobs?route=${route}`);
+    await saysEventually(page, '#jobs', /^put off put-off\.example\.com/);
+    const turned = () => page.evaluate('getComputedStyle(document.querySelector("#jobs .fold"), "::before").transform');
+    expect(await turned()).toBe('none');
+    await page.locator('#jobs summary').click();
+    expect(await turned()).not.toBe('none');
+    await page.click(`[aria-label="Try the startup job of ${route} again now"]`);
+    await saysEventually(page, '#toasts', /The startup job of put-off\.example\.com is tried again/);
+    await saysEventually(page, '#jobs', /^done put-off\.example\.com/);
+    // It is still unfolded.
+    await page.click(`[aria-label="Remove the startup job of ${route}"]`);
+    await page.locator('dialog button.main').press('Enter');
+    await saysEventually(page, '#toasts', /The startup job of put-off\.example\.com was removed/);
+    await saysEventually(page, '#jobs', /^None\.$/);
+    await queue.close();
+    await page.close();
+  });
+
   test('add a route and delete it again, by keyboard', async () => {
     const { page } = await signedIn(nodes.b.admin);
     await page.focus('#add-route');
@@ -220,6 +252,15 @@ describe('changes from the page', () => {
     await page.keyboard.type('*.new.example.com');
     await page.keyboard.press('Enter');
     await saysEventually(page, '#routes', /\*\.new\.example\.com/);
+    // One that is there already keeps its settings.
+    await page.focus('#add-route');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('dialog');
+    await page.keyboard.type('*.new.example.com');
+    await page.keyboard.press('Enter');
+    await saysEventually(page, '#problem-route', /has settings already: change them at the route/);
+    await page.keyboard.press('Escape');
+    await eventually('closed', async () => (await page.locator('dialog').count()) === 0);
     await page.locator('[aria-label="Settings of *.new.example.com"]').press('Enter');
     await page.waitForSelector('dialog');
     await page.keyboard.press('Escape');

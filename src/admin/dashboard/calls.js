@@ -5,9 +5,15 @@ const KEPT = 'pullproxy-token';
 
 export class Refused extends Error {}
 
-/** The response's JSON. Throws `Refused` with what the server says, null when the person gave no token. */
-export async function call(method, path, body) {
-  const response = await answerOf(method, path, body);
+/**
+ * The response's JSON. Throws `Refused` with what the server says, null when the person gave no token.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {Record<string, string>} [more] headers
+ */
+export async function call(method, path, body, more) {
+  const response = await answerOf(method, path, body, more);
   if (response === null) return null;
   if (response.ok) return response.status === 204 ? {} : response.json();
   const { error } = await response.json().catch(() => ({}));
@@ -18,10 +24,10 @@ export async function call(method, path, body) {
 let asking = null;
 
 /** The response, which is not one that asks for the token; null when the person gave none. */
-export async function answerOf(method, path, body) {
+export async function answerOf(method, path, body, more = {}) {
   for (;;) {
     const used = kept();
-    const response = await send(method, path, body);
+    const response = await send(method, path, body, more);
     if (response.status !== 401) return response;
     // Another call has asked meanwhile.
     if (kept() !== used) continue;
@@ -52,8 +58,8 @@ export function forget() {
   sessionStorage.removeItem(KEPT);
 }
 
-function send(method, path, body) {
-  const headers = {};
+function send(method, path, body, more) {
+  const headers = { ...more };
   if (kept() !== null) headers.authorization = `Bearer ${kept()}`;
   if (body !== undefined) headers['content-type'] = 'application/json';
   return fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });

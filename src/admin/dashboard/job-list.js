@@ -1,4 +1,6 @@
 /** Startup jobs: what they try, what came of it, and what the command wrote. */
+import { attempt } from './calls.js';
+import { confirm } from './dialogs.js';
 import { h } from './dom.js';
 import { age, clock, counted, routeName } from './words.js';
 
@@ -14,14 +16,36 @@ export function jobList(jobs, now) {
         h(
           'summary',
           {},
+          h('span', { class: 'fold', 'aria-hidden': 'true' }),
           h('span', { class: `tag ${tagOf(job)}`, text: wordOf(job) }),
           h('b', { text: routeName(job.route) }),
           h('span', { class: 'what', text: what(job, now) }),
           h('span', { class: 'reason', text: reason(job) }),
         ),
         body(job),
+        actions(job),
       ),
     ),
+  );
+}
+
+/** What an operator can do about it: nothing while it runs. */
+function actions({ id, route, state }) {
+  if (state === 'active') return h('p', { class: 'quiet', text: 'It can be tried again or removed when this try has ended.' });
+  const path = `api/v1/jobs/${encodeURIComponent(id)}`;
+  const again = () => void attempt(`The startup job of ${routeName(route)} is tried again.`, 'POST', `${path}/retry`);
+  const remove = async () => {
+    const text = 'Clients that still wait order another one.';
+    if ((await confirm(`Remove this startup job of ${routeName(route)}?`, text, 'Remove')) === null) return;
+    await attempt(`The startup job of ${routeName(route)} was removed.`, 'DELETE', path);
+  };
+  const retryable = state === 'failed' || state === 'delayed';
+  return h(
+    'p',
+    { class: 'actions' },
+    retryable &&
+      h('button', { type: 'button', text: 'Try again now', 'aria-label': `Try the startup job of ${route} again now`, onclick: again }),
+    h('button', { type: 'button', text: 'Remove', 'aria-label': `Remove the startup job of ${route}`, onclick: () => void remove() }),
   );
 }
 

@@ -43,7 +43,8 @@ function form({ name, keys, settings, defaults }, close) {
         'label',
         { class: 'field' },
         h('span', { text: 'Host name' }),
-        h('input', { name: 'route', placeholder: 'app.example.com', required: true, autofocus: true }),
+        h('input', { name: 'route', placeholder: 'app.example.com', required: true, autofocus: true, 'aria-describedby': 'problem-route' }),
+        h('small', { id: 'problem-route', class: 'field-problem' }),
       ),
     h('div', { class: 'fields' }, ...keys.map(([key, schema]) => field(key, schema, settings?.[key], defaults[key] ?? schema.default))),
     h('ul', { id: 'problems', class: 'problem', role: 'alert' }),
@@ -51,7 +52,12 @@ function form({ name, keys, settings, defaults }, close) {
       'div',
       { class: 'buttons' },
       settings !== null &&
-        h('button', { type: 'button', class: 'danger', text: 'Delete the settings', onclick: () => void remove(name, close) }),
+        h('button', {
+          type: 'button',
+          class: 'danger',
+          text: 'Delete the settings',
+          onclick: ({ target }) => void remove(target.form, name, close),
+        }),
       h('span', { class: 'spring' }),
       h('button', { type: 'button', text: 'Cancel', onclick: () => close(null) }),
       h('button', { class: 'main', text: 'Save' }),
@@ -64,7 +70,7 @@ function field(key, schema, value, standard) {
   const input = schema.enum
     ? h(
         'select',
-        { name: key },
+        { name: key, 'aria-describedby': `problem-${key} help-${key}` },
         h('option', { value: '', text: `${placeholder} (default)` }),
         ...schema.enum.map((one) => h('option', { value: one, text: one, selected: one === value })),
       )
@@ -74,6 +80,7 @@ function field(key, schema, value, standard) {
         placeholder,
         autocomplete: 'off',
         spellcheck: 'false',
+        'aria-describedby': `problem-${key} help-${key}`,
         inputmode: schema.type === 'integer' ? 'numeric' : 'text',
       });
   // What is expected is said where it is missed.
@@ -83,7 +90,8 @@ function field(key, schema, value, standard) {
     { class: 'field', title: schema.description },
     h('span', { text: key }),
     input,
-    h('small', { class: 'quiet', text: help }),
+    h('small', { id: `problem-${key}`, class: 'field-problem' }),
+    h('small', { id: `help-${key}`, class: 'quiet', text: help }),
   );
 }
 
@@ -94,25 +102,49 @@ async function save(element, name, keys, close) {
     if (value !== '') body[key] = type === 'integer' && /^\d+$/.test(value) ? Number(value) : value;
   }
   const route = name ?? element.elements.route.value.trim();
-  if (route === '') return problems(['Host name: expected one such as app.example.com']);
+  if (route === '') return problems(element, ['Host name: expected one such as app.example.com']);
   try {
-    const answer = await call('PUT', `api/v1/routes/${encodeURIComponent(route)}`, body);
+    // A route that is to be added must not lose the settings that it has already.
+    const isNew = name === null ? { 'if-none-match': '*' } : {};
+    const answer = await call('PUT', `api/v1/routes/${encodeURIComponent(route)}`, body, isNew);
     if (answer === null) return;
     toast('good', `Settings of ${answer.name} saved.`);
     close(true);
   } catch (error) {
-    problems(error instanceof Refused ? error.message.split('; ') : ['The node does not answer.']);
+    const said = error instanceof Refused ? error.message.split('; ') : ['The node does not answer.'];
+    problems(
+      element,
+      said.map((text) => (text.startsWith(`${route} `) ? `Host name: ${text}` : text)),
+    );
   }
 }
 
-function problems(list) {
+/** Each is said at its field, where there is one; the first of these gets the focus. The rest, and which fields they are, is said above the buttons. */
+function problems(element, list) {
+  const inputs = [...element.elements].filter(({ name }) => name !== '');
+  const said = new Map();
+  const rest = [];
+  for (const text of list) {
+    const [, written = ''] = /^(Host name|the route|\w+)\b/.exec(text) ?? [];
+    const key = ['Host name', 'the route'].includes(written) ? 'route' : written;
+    if (inputs.some(({ name }) => name === key)) said.set(key, [...(said.get(key) ?? []), text]);
+    else rest.push(text);
+  }
+  for (const input of inputs) {
+    const texts = said.get(input.name);
+    input.toggleAttribute('aria-invalid', texts !== undefined);
+    if (texts !== undefined) input.setAttribute('aria-invalid', 'true');
+    byId(`problem-${input.name}`).textContent = (texts ?? []).join('; ');
+  }
+  inputs.find(({ name }) => said.has(name))?.focus();
+  const named = said.size === 0 ? [] : [`Wrong: ${[...said.keys()].join(', ')}.`];
   show(
     byId('problems'),
-    list.map((text) => h('li', { text })),
+    [...named, ...rest].map((text) => h('li', { text })),
   );
 }
 
-async function remove(name, close) {
+async function remove(element, name, close) {
   const text = `${name} falls back to the defaults, and is forgotten when no instance of it is linked.`;
   if ((await confirm(`Delete the settings of ${name}?`, text, 'Delete')) === null) return;
   try {
@@ -120,6 +152,6 @@ async function remove(name, close) {
     toast('good', `Settings of ${name} deleted.`);
     close(true);
   } catch (error) {
-    problems([error instanceof Refused ? error.message : 'The node does not answer.']);
+    problems(element, [error instanceof Refused ? error.message : 'The node does not answer.']);
   }
 }

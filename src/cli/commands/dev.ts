@@ -113,6 +113,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
     startedBy: 'this process',
     routeDefaults,
     jobs: async (max) => instances.jobs(max),
+    changeJob: async (id, change) => instances.changeJob(id, change, () => scaler.request(route, 1)),
     restart: (name) => restartWith(directory, (one) => scaler.request(one), name),
     startAnother: (name) => scaler.request(name, 1),
     leave: () => leaving.resolve(),

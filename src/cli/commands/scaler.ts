@@ -60,7 +60,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const reader = new StartupJobReader(settings.redis);
   const jobs = (max: number) => reader.read(max);
   let joined = false;
-  const facts = { directory, worker, queue, jobs, version: readVersion(), recorder, isJoined: () => joined };
+  const changeJob = (id: string, change: 'retry' | 'remove') => reader[change](id);
+  const facts = { directory, worker, queue, jobs, changeJob, version: readVersion(), recorder, isJoined: () => joined };
   const source = scalerAdminSource({ ...facts, leave: asked.resolve });
   const admin =
     settings.admin === undefined

@@ -9,7 +9,7 @@ import { Control } from '../../linker/control.ts';
 import { Linker } from '../../linker/linker.ts';
 import type { LinkerOptions, LinkerTimes } from '../../linker/linker-options.ts';
 import type { Log } from '../../log.ts';
-import type { StartupJobs } from '../../scaling/startup-job.ts';
+import type { JobChange, StartupJobs } from '../../scaling/startup-job.ts';
 import { LocalStarts } from './local-starts.ts';
 
 export interface LocalOptions {
@@ -67,6 +67,15 @@ export class LocalInstances {
   /** The last starts, for people. */
   jobs(max: number): StartupJobs {
     return this.#starts.jobs(max);
+  }
+
+  /** A start that has ended is forgotten; with `retry`, `again` is to start another instance. */
+  changeJob(id: string, change: 'retry' | 'remove', again: () => void): JobChange {
+    const job = this.#starts.jobs(Number.POSITIVE_INFINITY).jobs.find((one) => one.id === id);
+    if (change === 'retry' && job?.state === 'completed') return 'finished';
+    const removed = this.#starts.remove(id);
+    if (removed === 'done' && change === 'retry') again();
+    return removed;
   }
 
   /** Starts by result. */

@@ -1,5 +1,5 @@
 import { messageOf } from '../../errors.ts';
-import type { StartupJobFacts, StartupJobs } from '../../scaling/startup-job.ts';
+import type { JobChange, StartupJobFacts, StartupJobs } from '../../scaling/startup-job.ts';
 
 /** Finished starts that are kept for people. */
 const REMEMBERED_MAX = 50;
@@ -40,6 +40,15 @@ export class LocalStarts {
     const latestFirst = [...this.#starts.values()].reverse();
     const underWay = latestFirst.filter(({ state }) => state === 'active');
     return { jobs: [...underWay, ...latestFirst.filter(({ state }) => state !== 'active')].slice(0, max), scalers: null };
+  }
+
+  /** A start that has ended is forgotten. */
+  remove(id: string): JobChange {
+    const start = this.#starts.get(id);
+    if (start === undefined) return 'unknown';
+    if (start.state === 'active') return 'running';
+    this.#starts.delete(id);
+    return 'done';
   }
 
   #end(begun: StartupJobFacts, failure: string | null): void {

@@ -5,7 +5,7 @@ import { createMemoryCluster } from '../../cluster/memory/open.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
 import type { Leaver } from '../../scaling/command-runner.ts';
-import type { StartupJobs } from '../../scaling/startup-job.ts';
+import type { JobChange, StartupJobs } from '../../scaling/startup-job.ts';
 import { restartWith } from '../scaler/restart-with.ts';
 
 export interface Membership {
@@ -21,6 +21,7 @@ export interface Membership {
   readonly restart: ((route: string) => Promise<number>) | null;
   /** At most that many startup jobs in each state; null when they are not known. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
+  readonly changeJob: (id: string, change: 'retry' | 'remove') => Promise<JobChange | 'impossible'>;
   readonly close: () => Promise<void>;
 }
 
@@ -33,6 +34,7 @@ export function alone(version: string, log: Log, kept?: DeclarationsKept): Membe
     starts: false,
     restart: null,
     jobs: async () => null,
+    changeJob: async () => 'impossible',
     close: async () => {},
   };
 }
@@ -65,6 +67,7 @@ export async function throughRedis(
     starts: true,
     restart: (route) => restart(route),
     jobs: (max) => reader.read(max),
+    changeJob: (id, change) => reader[change](id),
     async close() {
       await Promise.all([queue?.close(), reader.close()]);
     },

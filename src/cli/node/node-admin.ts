@@ -23,6 +23,7 @@ export interface NodeParts {
   readonly restart: ((route: string) => Promise<number>) | null;
   /** At most that many startup jobs in each state; null when they are not known. */
   readonly jobs: (max: number) => Promise<StartupJobs | null>;
+  readonly changeJob: AdminSource['changeJob'];
   /** Begins to drain. */
   readonly leave: (delayMs?: number) => void;
   /** Reads the configuration anew; null where nothing is read anew. */
@@ -74,6 +75,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
       const snapshot = cluster.connected ? await cluster.snapshot() : ownPicture(parts);
       return { node: cluster.self.id, redis: { connected: redisConnected() }, ...snapshot };
     },
+    changeJob: parts.changeJob,
     events: (after, max) => parts.recorder.read(cluster, after, max),
     reload: parts.reload,
     history: (route) => cluster.history.read(route),

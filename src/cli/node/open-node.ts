@@ -150,6 +150,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
       // The other default settings are for the scaler to decide.
       routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
       jobs: membership.jobs,
+      changeJob: membership.changeJob,
       restart: membership.restart,
       startAnother: membership.starts ? (route) => membership.startNeeded(route, 1) : null,
       leave: asked.resolve,

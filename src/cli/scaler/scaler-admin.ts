@@ -17,13 +17,24 @@ export interface ScalerParts {
   readonly worker: { stats(): { readonly commands: readonly CommandCount[]; readonly starts: readonly StartCount[] } };
   readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
   readonly jobs: AdminSource['jobs'];
+  readonly changeJob: AdminSource['changeJob'];
   readonly version: string;
   readonly recorder: EventRecorder;
   /** Begins to drain. */
   readonly leave: () => void;
 }
 
-export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, version, recorder, leave }: ScalerParts): AdminSource {
+export function scalerAdminSource({
+  directory,
+  isJoined,
+  worker,
+  queue,
+  jobs,
+  changeJob,
+  version,
+  recorder,
+  leave,
+}: ScalerParts): AdminSource {
   let draining = false;
   const pauses = new PauseBarrier(directory);
   return {
@@ -55,6 +66,7 @@ export function scalerAdminSource({ directory, isJoined, worker, queue, jobs, ve
     async state() {
       return { node: null, redis: { connected: directory.connected }, ...(await directory.snapshot()) };
     },
+    changeJob,
     events: (after, max) => recorder.read(directory, after, max),
     history: (route) => directory.history.read(route),
     forgetNode: (id) => directory.forgetMissing(id),

@@ -78,6 +78,7 @@ export function poolAdminSource(pool: WorkerPool, metrics: WorkerPoolMetrics, { 
     },
     state: async () => (await one().call('state')) as Awaited<ReturnType<AdminSource['state']>>,
     jobs: async (max) => (await one().call('jobs', [max])) as Awaited<ReturnType<AdminSource['jobs']>>,
+    changeJob: async (id, change) => (await one().call('changeJob', [id, change])) as Awaited<ReturnType<AdminSource['changeJob']>>,
     events: async (after, max) => (await one().call('events', [after, max])) as Awaited<ReturnType<AdminSource['events']>>,
     reload,
     history: async (route) => (await one().call('history', [route])) as Awaited<ReturnType<AdminSource['history']>>,

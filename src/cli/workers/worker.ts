@@ -60,6 +60,7 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   channel.ready(facts, {
     state: () => source.state(),
     jobs: (max: number) => source.jobs(max),
+    changeJob: (...args: Parameters<typeof source.changeJob>) => source.changeJob(...args),
     metrics: () => source.metrics(),
     events: (after: string | null, max: number) => source.events(after, max),
     history: (route: string | null) => source.history(route),

@@ -8,6 +8,7 @@ import { DRAIN } from './drain.ts';
 import { EVENTS } from './events.ts';
 import { FORGET } from './forget.ts';
 import { INSPECT } from './inspect.ts';
+import { JOBS } from './jobs.ts';
 import { LINKER } from './linker.ts';
 import { NODE } from './node.ts';
 import { RELOAD } from './reload.ts';
@@ -15,4 +16,4 @@ import { ROUTES } from './route.ts';
 import { SCALER } from './scaler.ts';
 import { STATUS } from './status.ts';
 
-export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, EVENTS, RELOAD, DRAIN, FORGET, INSPECT, COMPLETION] as const;
+export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, EVENTS, JOBS, RELOAD, DRAIN, FORGET, INSPECT, COMPLETION] as const;

@@ -46,6 +46,7 @@ describe('the description of the API', () => {
       }),
     );
     expect(calls.toSorted()).toEqual([
+      'DELETE /api/v1/jobs/{id} removeJob token',
       'DELETE /api/v1/routes/{name} deleteRoute token',
       'GET /api/v1/events events token',
       'GET /api/v1/history history token',
@@ -57,6 +58,7 @@ describe('the description of the API', () => {
       'GET /metrics metrics',
       'GET /readyz readyz',
       'POST /api/v1/drain drain token',
+      'POST /api/v1/jobs/{id}/retry retryJob token',
       'POST /api/v1/nodes/{id}/drain drainNode token',
       'POST /api/v1/nodes/{id}/forget forgetNode token',
       'POST /api/v1/reload reload token',

@@ -4,7 +4,7 @@ import type { PauseOptions } from '../../../src/cluster/cluster.ts';
 import type { HistoryRead } from '../../../src/cluster/history.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
 import type { ClusterEvent } from '../../../src/events/event.ts';
-import type { StartupJobs } from '../../../src/scaling/startup-job.ts';
+import type { JobChange, StartupJobs } from '../../../src/scaling/startup-job.ts';
 import { aState, NOW } from './pictures.ts';
 
 export function routeNumbers(name: string, changes: Partial<RouteNumbers> = {}): RouteNumbers {
@@ -41,6 +41,11 @@ export class FakeSource implements AdminSource {
 
   async jobs(): Promise<StartupJobs | null> {
     return this.startupJobs;
+  }
+
+  async changeJob(id: string, change: 'retry' | 'remove'): ReturnType<AdminSource['changeJob']> {
+    await this.#note(change, id);
+    return ['unknown', 'running', 'waiting', 'finished', 'impossible'].includes(id) ? (id as JobChange | 'impossible') : 'done';
   }
 
   async drainNode(id: string, delayMs?: number): Promise<'asked' | 'unknown' | 'impossible'> {
