@@ -63,6 +63,8 @@ const MATTERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   PullproxyRedisAway: { [`pullproxy_redis_connected{${AT}}`]: level(1, 0) },
   PullproxyRedisRefuses: { [`pullproxy_redis_refuses{${AT}}`]: level(0, 1) },
+  PullproxyTrouble: { [`pullproxy_events_total{${AT}, level="error", code="namesake"}`]: count(0, 1) },
+  PullproxyCertificateExpires: { [`pullproxy_certificate_expiry_seconds{${AT}, file="a.crt"}`]: level(99_999_999, 1_000_000) },
   PullproxyBusyEventLoop: {
     [`nodejs_eventloop_lag_p99_seconds{${AT}}`]: level(0.01, 0.5),
     [`pullproxy_redis_commands_total{${AT}}`]: count(1, 1),
@@ -109,6 +111,11 @@ async function firing(series: Readonly<Record<string, string>>, at: Readonly<Rec
     // It may look back for half an hour.
     expect(await firing(series, { 29: [], 85: [name], 170: [] })).toMatchObject({ passed: true });
     expect(await firing(series, { 85: [] })).toMatchObject({ passed: false, text: expect.stringContaining(name) });
+  });
+
+  test('also of the first event of its kind there is one, and it ends when nothing more happens', async () => {
+    const once = { [`pullproxy_events_total{${AT}, level="error", code="settings_lost"}`]: '_x29 1x149' };
+    expect(await firing(once, { 28: [], 32: ['PullproxyTrouble'], 60: [] })).toMatchObject({ passed: true });
   });
 
   test('that something is down is not said of what is no part of pullproxy', async () => {
