@@ -14,6 +14,8 @@ export interface RouteCounts {
   readonly codes: ReadonlyMap<number, number>;
   readonly hold: HistogramNumbers;
   readonly coldStart: HistogramNumbers;
+  /** From the request to the end of its response. */
+  readonly requests?: HistogramNumbers;
   /** The time of cold starts by stage. */
   readonly coldStages?: Readonly<Record<string, HistogramNumbers>>;
   /** Changes of instances' limits, by who has set them. */

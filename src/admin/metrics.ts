@@ -1,13 +1,17 @@
 /** Prometheus text, made at the time of the scrape from plain numbers. */
 import { STATUS_CODES } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
-import { collectDefaultMetrics, type Metric, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import { PLACES } from '../boundary.ts';
 import type { HistogramNumbers, MetricsSnapshot, RouteNumbers } from './metrics-source.ts';
 import { RouteLabels } from './route-labels.ts';
 
 /** The label of responses to requests without a route. */
 const UNKNOWN = 'unknown';
+
+/** A thousand routes have so many series each. The node counts in smaller buckets, of which these are sums. */
+const REQUEST_BOUNDS: ReadonlySet<number> = new Set([0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60]);
+const NO_OBSERVATIONS: HistogramNumbers = { bounds: [], counts: [0], sum: 0 };
 
 type Labels = Readonly<Record<string, string | number>>;
 
@@ -48,6 +52,9 @@ const DEFINITIONS: readonly Definition[] = [
       ...codeSamples(UNKNOWN, unrouted, ...routes.filter(({ name }) => name === UNKNOWN).map(({ counts }) => counts.codes)),
     ],
   },
+  routeHistogram('pullproxy_request_seconds', 'From the request to the end of its response, without tunnels', ({ counts }) =>
+    coarser(counts.requests ?? NO_OBSERVATIONS),
+  ),
   routeHistogram('pullproxy_hold_seconds', 'How long clients waited for a slot', ({ counts }) => counts.hold),
   routeHistogram('pullproxy_cold_start_seconds', 'How long clients waited while no instance was ready', ({ counts }) => counts.coldStart),
   {
@@ -156,9 +163,17 @@ export class Metrics {
   readonly #read: () => Promise<MetricsSnapshot>;
   #snapshot: MetricsSnapshot = { routes: [], handoffs: {}, redisCommands: 0, redisConnected: null };
 
-  constructor(read: () => Promise<MetricsSnapshot>) {
+  /** `version` of pullproxy; without it nothing is said of the build. */
+  constructor(read: () => Promise<MetricsSnapshot>, version?: string) {
     this.#read = read;
     collectDefaultMetrics({ register: this.#registry });
+    // These gauges have names of counters.
+    for (const what of ['handles', 'requests', 'resources']) this.#registry.removeSingleMetric(`nodejs_active_${what}_total`);
+    if (version !== undefined) {
+      const help = 'Always 1; the labels say which version of pullproxy, and of Node, this is';
+      const labels = { version, nodeversion: process.versions.node };
+      new Gauge({ name: 'pullproxy_build_info', help, labelNames: ['version', 'nodeversion'], registers: [this.#registry] }).set(labels, 1);
+    }
     for (const { collect, ...definition } of DEFINITIONS) {
       // The classes of prom-client count by themselves and can't be set to a total or to buckets. For the registry a metric is an object
       // with these fields.
@@ -201,6 +216,19 @@ function routeGauge(name: string, help: string, read: (route: RouteNumbers) => n
 function routeHistogram(name: string, help: string, read: (route: RouteNumbers) => HistogramNumbers): Definition {
   const collect: Collect = ({ routes }) => routes.flatMap((route) => histogramSamples(name, { route: route.name }, read(route)));
   return { name, type: 'histogram', help, collect };
+}
+
+/** The same observations in the buckets of REQUEST_BOUNDS. */
+function coarser({ bounds, counts, sum }: HistogramNumbers): HistogramNumbers {
+  const sums: number[] = [];
+  let inBucket = 0;
+  for (const [i, count] of counts.entries()) {
+    inBucket += count;
+    if (i < bounds.length && !REQUEST_BOUNDS.has(bounds[i] as number)) continue;
+    sums.push(inBucket);
+    inBucket = 0;
+  }
+  return { bounds: bounds.filter((bound) => REQUEST_BOUNDS.has(bound)), counts: sums, sum };
 }
 
 /** Nothing without observations: most of a thousand routes never had a cold start, and a histogram is 18 lines. */

@@ -119,7 +119,7 @@ export class AdminServer {
   #addHealth(): void {
     const { source } = this.#options;
     const app = this.#app;
-    const metrics = new Metrics(() => source.metrics());
+    const metrics = new Metrics(() => source.metrics(), source.version);
     const asked = (operationId: string, summary: string, response: object) => ({
       schema: { tags: ['health'], operationId, summary, response },
     });

@@ -57,6 +57,9 @@ function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
     codes: sumMaps([a.codes, b.codes]),
     hold: sumHistograms(a.hold, b.hold),
     coldStart: sumHistograms(a.coldStart, b.coldStart),
+    requests: sumHistograms(a.requests, b.requests),
+    limitChanges: sumMaps([a.limitChanges ?? new Map(), b.limitChanges ?? new Map()]),
+    wordsIgnored: (a.wordsIgnored ?? 0) + (b.wordsIgnored ?? 0),
     coldStages: Object.fromEntries([...stages].map((stage) => [stage, sumHistograms(a.coldStages?.[stage], b.coldStages?.[stage])])),
   };
 }

@@ -40,7 +40,7 @@ export async function runProgram(argv: readonly string[], commands: Commands, pa
 }
 
 async function main([name, ...argv]: readonly string[], commands: Commands, parts: Commands): Promise<number> {
-  if (name === '--version') {
+  if (name === '--version' || name === '-V' || name === 'version') {
     const { readVersion } = await import('../config/version.ts');
     console.log(readVersion());
     return 0;

@@ -4,6 +4,7 @@ import { loadCommand } from '../../config/load.ts';
 import { createLog } from '../../log.ts';
 import { warnOfWeakSecrets } from '../files/secrets.ts';
 import { showHelp } from '../help/show-help.ts';
+import { checkNode } from '../node/check-node.ts';
 import { loadSettled } from '../node/load-settled.ts';
 import { newNodeId, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
@@ -15,6 +16,7 @@ export async function node(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(NODE, argv);
   if (loaded === null) return showHelp(NODE);
   const { values: settings } = loaded;
+  if (settings.check) return checkNode(settings);
   const log = createLog('node', settings.logLevel);
   const net = installLastResort(log);
   if (settings.workers > 1) return supervise(argv, loaded, log, net);

@@ -29,19 +29,29 @@ type Look = () => Promise<AdminState>;
 export async function status(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(STATUS, argv);
   if (loaded === null) return showHelp(STATUS);
-  const { redis, json, watch: again } = loaded.values;
+  const { redis, json, watch: again, exitCode } = loaded.values;
   return withDirectory(redis, async (directory) => {
     const jobs = new StartupJobReader(redis);
     const look = looker(directory, jobs);
     try {
-      if (!again) console.log(json ? asJson(await look(), 2) : statusText(await look(), width(), paint()));
-      else if (json || !process.stdout.isTTY) await printAgain(look, json);
+      if (!again) {
+        const state = await look();
+        console.log(json ? asJson(state, 2) : statusText(state, width(), paint()));
+        return exitCode ? codeOf(state) : 0;
+      }
+      if (json || !process.stdout.isTTY) await printAgain(look, json);
       else await watch(screen(look), WATCH_MS);
       return 0;
     } finally {
       await jobs.close();
     }
   });
+}
+
+/** For scripts: 1 is that Redis does not answer, and 2 a wrong command line. */
+function codeOf({ troubles }: AdminState): number {
+  if (troubles.some(({ severity }) => severity === 'error')) return 3;
+  return troubles.some(({ severity }) => severity === 'warning') ? 4 : 0;
 }
 
 function looker(directory: StartDirectory, jobs: StartupJobReader): Look {

@@ -31,7 +31,7 @@ export function ticketKeys(files: TicketKeyFiles, log: Log): TicketKeySource {
 /** Reads the keys from their files, and again when these change. @throws ConfigError when a file has no key */
 export function followTicketKeyFiles(files: TicketKeyFiles, keys: TicketKeys, log: Log): Reloadable<TicketKeyFiles> {
   let current = files.tlsTicketKeys;
-  const first = current.map(readKey);
+  const first = readTicketKeys(files);
   let digest = digestOf([...current, ...first]);
   keys.use(first);
   const prepare = ({ tlsTicketKeys: next }: TicketKeyFiles): Prepared => {
@@ -68,6 +68,11 @@ export function rotateTicketKeys(give: (keys: readonly Buffer[]) => void, everyM
     give(series.keys);
   });
   setInterval(rotate, everyMs).unref();
+}
+
+/** @throws ConfigError when a file has no key */
+export function readTicketKeys({ tlsTicketKeys }: TicketKeyFiles): Buffer[] {
+  return tlsTicketKeys.map(readKey);
 }
 
 function readKey(path: string): Buffer {

@@ -111,7 +111,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
 
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
-  const { codes, hold, coldStart, limitChanges, wordsIgnored } = route.counters;
+  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored } = route.counters;
   return {
     name: route.name,
     held: route.held.size,
@@ -121,7 +121,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
     free,
     instances: node.homes(route),
     starting: node.cluster.starting(route.name),
-    counts: { codes, hold, coldStart, coldStages: route.coldStages.histograms, limitChanges, wordsIgnored },
+    counts: { codes, hold, coldStart, requests, coldStages: route.coldStages.histograms, limitChanges, wordsIgnored },
   };
 }
 

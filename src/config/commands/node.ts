@@ -85,6 +85,11 @@ export const NODE = command({
       0,
       'after SIGTERM: how long to serve on while /readyz says 503 and every response ends its connection. Give what sends clients here (a load balancer, keepalived, BGP) time to notice',
     ),
+    check: onOff(
+      'check',
+      yesNo,
+      'read and check configuration, certificates, keys and secrets, start nothing, and end: with 0, or with 2 and what is wrong',
+    ),
     ...ROUTE_DEFAULTS,
     ...TELEMETRY_SETTINGS,
     ...SERVER,
@@ -98,6 +103,7 @@ export const NODE = command({
       'pullproxy node --secret-file secrets --redis redis://redis.example.com --advertise proxy1.example.com:9080',
       'one of several nodes, for linkers anywhere',
     ],
+    ['pullproxy node --config node.yaml --check', 'is it right? before a restart or a reload'],
     ['pullproxy node --secret-file secrets --listen http://0.0.0.0:80 --listen "tcp://0.0.0.0:5432?route=database"', 'web and TCP'],
   ],
   check: (values) => [

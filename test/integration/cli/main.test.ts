@@ -8,6 +8,22 @@ describe('the program', () => {
     expect(await runCommand(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
+  test.each(['-V', 'version'])('says its version when asked with %s', async (word) => {
+    expect((await runCommand([word])).stdout).toBe((await runCommand(['--version'])).stdout);
+  });
+
+  test('checks the configuration of a node, starts nothing, and ends', async () => {
+    const good = ['node', '--check', '--backend', '127.0.0.1:0'];
+    expect(await runCommand(good)).toMatchObject({ code: 0, stdout: 'The configuration is right.\n' });
+    expect(await runCommand([...good, '--secret-file', '/nowhere'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/--secret-file .*ENOENT/),
+    });
+    const tls = ['--tls-cert', import.meta.filename, '--tls-key', import.meta.filename];
+    expect(await runCommand([...good, ...tls])).toMatchObject({ code: 2, stderr: expect.stringMatching(/--tls-cert .*expected/) });
+    expect((await runCommand([...good, '--hold-timeout', 'x'])).code).toBe(2);
+  });
+
   test('helps when asked, and when nothing is said', async () => {
     const asked = await runCommand(['--help']);
     expect(asked).toMatchObject({ code: 0, stderr: '' });

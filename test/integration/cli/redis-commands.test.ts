@@ -77,6 +77,10 @@ describe('a cluster', () => {
       nodes: [{ id: 'n1' }],
       routes: [{ name: '*', held: 0, instances: [{ node: 'n1', state: 'ready', concurrency: 10 }] }],
     });
+    const judged = await pullproxy('status', '--json', '--exit-code');
+    const severities = (JSON.parse(judged.stdout) as { troubles: { severity: string }[] }).troubles.map(({ severity }) => severity);
+    expect(judged.code).toBe(severities.includes('error') ? 3 : severities.includes('warning') ? 4 : 0);
+    expect((await pullproxy('status', '--exit-code', '--watch')).code).toBe(2);
     expect((await pullproxy('status')).stdout).toMatch(/\n {2}n1 +127\.0\.0\.1:\d+ /);
     expect(await (await fetch(`http://${scaler.ready.admin}/metrics`)).text()).toContain(
       'pullproxy_startup_commands_total{route="*",result="ok"} 1',

@@ -4,7 +4,15 @@ import { countersOnly, sumMetrics } from '../../../src/admin/sum-metrics.ts';
 
 function route(name: string, held: number, ok: number): RouteNumbers {
   const histogram = { bounds: [0.1], counts: [ok, 1], sum: ok };
-  const counts = { codes: new Map([[200, ok]]), hold: histogram, coldStart: histogram, coldStages: { dial: histogram } };
+  const counts = {
+    codes: new Map([[200, ok]]),
+    hold: histogram,
+    coldStart: histogram,
+    requests: histogram,
+    limitChanges: new Map([['application', 2]]),
+    wordsIgnored: 1,
+    coldStages: { dial: histogram },
+  };
   return { name, held, active: 1, slots: 2, free: 1, instances: 1, starting: 3, counts };
 }
 
@@ -32,6 +40,9 @@ test('numbers of several processes are added up, the cluster’s own are not', (
     codes: new Map([[200, 30]]),
     hold: { bounds: [0.1], counts: [30, 2], sum: 30 },
     coldStart: { bounds: [0.1], counts: [30, 2], sum: 30 },
+    requests: { bounds: [0.1], counts: [30, 2], sum: 30 },
+    limitChanges: new Map([['application', 4]]),
+    wordsIgnored: 2,
     coldStages: { dial: { bounds: [0.1], counts: [30, 2], sum: 30 } },
   });
   expect(sum).toMatchObject({ unrouted: new Map([[404, 1]]), handoffs: { moved: 3, failed: 4 }, redisCommands: 10, redisConnected: false });
