@@ -67,7 +67,7 @@ test('the example of an access log’s line is one, and has every field that is 
 });
 
 test('every metric is explained, and no others', async () => {
-  const metrics = new Metrics(async () => ({ routes: [], handoffs: {}, redisCommands: 0, redisConnected: null }));
+  const metrics = new Metrics(async () => ({ routes: [], handoffs: {}, redisCommands: 0, redisConnected: null }), '1.0.0');
   const own = [...(await metrics.text()).matchAll(/^# TYPE (pullproxy_\w+)/gm)].map(([, name]) => name);
   const explained = rows(operating, '| metric |', '### Prometheus and Grafana').flatMap((row) => codes(row[1]));
   expect(explained.toSorted()).toEqual(own.toSorted());
