@@ -36,6 +36,8 @@ export interface RouteSettings {
   readonly waitingPageAfterMs?: number;
   readonly balance: 'newest' | 'spread';
   readonly protocol: 'http1' | 'h2c' | 'tcp';
+  /** How often a held client hears that it is still held, by an interim response; absent: never. */
+  readonly holdSignalMs?: number;
   /** Requests that start no instance and keep none awake: see sleep-rules.ts. Absent: none. */
   readonly sleepThrough?: readonly string[];
   /** The response to these while no instance is there. */
@@ -121,6 +123,11 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     'protocol',
     choice('http1', 'h2c', 'tcp'),
     'the protocol of the application: HTTP/1.1, HTTP/2 in the clear (gRPC), or raw TCP',
+  ),
+  holdSignal: key(
+    'holdSignalMs',
+    duration(100),
+    'how often a held client is sent an interim response, 102 (Processing), so that proxies in front do not take the silence for an end; without it never',
   ),
   sleepThrough: key(
     'sleepThrough',

@@ -11,7 +11,7 @@ import { Exchange, type ExchangeClient, type ExchangeEvents } from './exchange.t
 import type { ForwardedFrom } from './head/forwarding.ts';
 import type { HttpVisit } from './http-visit.ts';
 import { nextRequest, withoutEmptyLines } from './next-request.ts';
-import { errorResponse, type OwnResponse } from './own-responses.ts';
+import { CONTINUE, errorResponse, type OwnResponse, PROCESSING } from './own-responses.ts';
 import { firstLookMs, ReadingPace } from './pace.ts';
 
 /** What a connection needs from its node. */
@@ -46,7 +46,6 @@ const END_IDLE_MS = 500;
 type State = 'head' | 'exchange' | 'tunnel' | 'linger' | 'closed';
 
 const EMPTY = Buffer.alloc(0);
-const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
 
 /** One client's connection: cuts its bytes into requests, one exchange after the other, and notices when the client goes. */
 export class ClientConnection extends ClientSocket implements ExchangeClient, FailureDomain {
@@ -114,6 +113,10 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
 
   sayContinue(): void {
     this.write(CONTINUE);
+  }
+
+  sayProcessing(): void {
+    if (!this.hasUnsent) this.write(PROCESSING);
   }
 
   /** They are bytes in front of the body. */

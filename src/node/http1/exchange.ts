@@ -36,6 +36,8 @@ export interface ExchangeClient extends TunnelClient {
   say(response: OwnResponse): void;
   /** A 100 (Continue). */
   sayContinue(): void;
+  /** It is held on. */
+  sayProcessing(): void;
   /** Is told the heads of responses, and then gets their content; null: it gets both as HTTP/1.1 writes them. */
   readonly heads: HeadListener | null;
   /** From now on all bytes belong to the tunnel. */
@@ -148,6 +150,10 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
 
   protected override collects(saysContinue: boolean): void {
     if (saysContinue) this.#client.sayContinue();
+  }
+
+  override signal(): void {
+    this.#client.sayProcessing();
   }
 
   protected override begin(lender: Lender): void {

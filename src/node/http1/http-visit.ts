@@ -96,6 +96,11 @@ export abstract class HttpVisit<
     return new HeadWord(this.head);
   }
 
+  /** HTTP/1.0 knows no interim responses (RFC 9110 section 15.2). */
+  override get takesSignals(): boolean {
+    return !this.head.http10;
+  }
+
   override get takesPage(): boolean {
     return isNavigation(this.head);
   }

@@ -3,6 +3,10 @@ import type { PullproxyError } from '../../errors.ts';
 import { dateLine } from './head/date.ts';
 import { WAITING_PAGE } from './waiting-page.ts';
 
+/** Interim responses. 102: RFC 2518 section 10.1. */
+export const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
+export const PROCESSING = Buffer.from('HTTP/1.1 102 Processing\r\n\r\n');
+
 /** A response that pullproxy gives itself, with `Proxy-Status` (RFC 9209). */
 export interface OwnResponse {
   readonly status: number;

@@ -63,6 +63,10 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.#client.read();
   }
 
+  override signal(): void {
+    this.#client.inform(102, NO_FIELDS);
+  }
+
   #collect(piece: Buffer): void {
     this.pace?.got(piece.length, performance.now());
     // Its own memory: it may be a small part of what was read at a time.

@@ -105,6 +105,10 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     this.#stream.inform(100, NO_FIELDS);
   }
 
+  sayProcessing(): void {
+    this.#stream.inform(102, NO_FIELDS);
+  }
+
   get heads(): ClientStream {
     return this.#stream;
   }

@@ -41,6 +41,7 @@ export class Holds {
     visit.held((this.#nextHold++).toString(36), route.isCold);
     route.held.insert(visit);
     this.#refuseAtDeadline(visit);
+    this.#signalAgain(visit, route.settings.holdSignalMs);
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     if (visit.quiet) route.quietHeld++;
     else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld, visit.ask ?? undefined);
@@ -135,6 +136,12 @@ export class Holds {
     );
   }
 
+  #signalAgain(visit: Visit, everyMs: number | undefined): void {
+    if (everyMs === undefined || !visit.takesSignals) return;
+    const due = guard(visit, () => visit.signal());
+    visit.signalTimer = setInterval(due, everyMs);
+  }
+
   #showPageLater(visit: Visit, afterMs: number | undefined): void {
     if (afterMs === undefined || visit.quiet || !visit.takesPage) return;
     const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
@@ -147,6 +154,8 @@ export class Holds {
   #over(visit: Visit): void {
     if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
     visit.pageTimer = null;
+    if (visit.signalTimer !== null) clearInterval(visit.signalTimer);
+    visit.signalTimer = null;
     if (visit.deadlineTimer !== null) clearTimeout(visit.deadlineTimer);
     visit.deadlineTimer = null;
     try {

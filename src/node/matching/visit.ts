@@ -45,6 +45,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** Runs until then, while it is held. */
   deadlineTimer: NodeJS.Timeout | null = null;
 
+  /** Tells its client at intervals that it is held. */
+  signalTimer: NodeJS.Timeout | null = null;
+
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;
 
@@ -63,6 +66,14 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
 
   /** What its client says. Read again when the rules of its route are others. */
   abstract get word(): ClientWord;
+
+  /** Its client understands interim responses. */
+  get takesSignals(): boolean {
+    return false;
+  }
+
+  /** Tells its client that it is still held. */
+  signal(): void {}
 
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;
