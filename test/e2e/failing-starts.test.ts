@@ -64,6 +64,9 @@ describe('an application that ends at its start', () => {
         1,
       60_000,
     );
+    // Its link may be there before its slots, and until then clients are sent away.
+    const isServed = async (): Promise<boolean> => statuses(await crowd(2, node, { host: ROUTE }))[200] === 2;
+    await eventually('both nodes serve it', isServed, 60_000);
     const answers = await crowd(40, node, { host: ROUTE });
     expect(statuses(answers)).toEqual({ 200: 40 });
     expect(await trouble()).toBeNull();
