@@ -98,13 +98,18 @@ export const CLIENT_LIMITS = {
 
 export type ClientLimits = Values<typeof CLIENT_LIMITS>;
 
-export const LISTENER_SETTINGS = {
-  listen: many(
+/** Where clients connect, by default over http at `host`. */
+export function listenSetting(host: string) {
+  return many(
     'listen',
     listenUrl,
-    [{ protocol: 'http', host: '0.0.0.0', port: 8080, route: null, proxyProtocol: null }],
+    [{ protocol: 'http', host, port: 8080, route: null, proxyProtocol: null }],
     'where clients connect; may be repeated. http, https (--tls-cert, --tls-key), tls (passed through by the name in the TLS handshake) or tcp',
-  ),
+  );
+}
+
+export const LISTENER_SETTINGS = {
+  listen: listenSetting('0.0.0.0'),
   trustedProxies: many(
     'trusted-proxies',
     addressRange,

@@ -18,6 +18,8 @@ const DEMO = ['node', 'deploy/examples/demo-app.mjs'];
 const hasDocker = spawnSync('docker', ['info']).status === 0;
 if (!hasDocker && process.env.CI === 'true') throw new Error('the tests need Docker, which does not answer');
 
+/** `dev` listens for its own machine, which in a container nobody else is at. */
+const EVERYWHERE = ['--listen', 'http://0.0.0.0:8080'];
 const docker = (...words: readonly string[]): string => execFileSync('docker', words, { encoding: 'utf8', stdio: 'pipe' }).trim();
 
 (hasDocker ? describe : describe.skip)('the image', () => {
@@ -51,7 +53,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
   });
 
   test('runs as nobody’s root, without rights and on a file system that it can’t write to', async () => {
-    const url = await run([...LOCKED, '--init'], 'dev', '--concurrency', '1', '--', ...DEMO);
+    const url = await run([...LOCKED, '--init'], 'dev', ...EVERYWHERE, '--concurrency', '1', '--', ...DEMO);
     expect(docker('exec', container, 'id', '-u')).toBe('1000');
     const { status, body } = await ask(url, { host: 'app.example.com' });
     expect([status, body.includes('Hello from instance')]).toEqual([200, true]);
@@ -71,7 +73,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
   test('collects what applications leave behind', async () => {
     const orphans = `for (let n = 0; n < 20; n++) require('node:child_process').spawn('sh', ['-c', 'sleep 0.2 & exit 0'], { stdio: 'ignore' });
       require('node:http').createServer((q, r) => r.end('ok')).listen(process.env.PORT, '127.0.0.1');`;
-    const url = await run(LOCKED, 'dev', '--concurrency', '1', '--', 'node', '--eval', orphans);
+    const url = await run(LOCKED, 'dev', ...EVERYWHERE, '--concurrency', '1', '--', 'node', '--eval', orphans);
     expect((await ask(url, { host: 'app.example.com' })).body).toBe('ok');
     const processes = (): string => docker('exec', container, 'node', '--eval', PROCESSES);
     await eventually('the orphans have ended', () => !processes().includes('S sleep'));
@@ -83,7 +85,7 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
   });
 
   test.each([[[]], [['--init']]])('drains on SIGTERM: who is served or held gets a response, and it ends with 0 (%j)', async (init) => {
-    const url = await run([...LOCKED, ...init], 'dev', '--concurrency', '1', '--max-instances', '1', '--', ...DEMO);
+    const url = await run([...LOCKED, ...init], 'dev', ...EVERYWHERE, '--concurrency', '1', '--max-instances', '1', '--', ...DEMO);
     expect((await ask(url, { host: 'app.example.com' })).status).toBe(200);
     const clients = crowd(CROWD, () => url, { host: 'app.example.com', path: '/work' });
     await eventually('most wait', () => docker('exec', container, 'node', '--input-type=module', '--eval', HELD) !== '0');

@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
+import { DEV as DEV_SETTINGS } from '../../../src/config/commands/dev.ts';
+import { NODE } from '../../../src/config/commands/node.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Running, startProcess } from '../../support/processes.ts';
+import { type Running, runCommand, startProcess } from '../../support/processes.ts';
 
 const DEMO = fileURLToPath(new URL('../../../deploy/examples/demo-app.mjs', import.meta.url));
 const DEV = ['dev', '--listen', 'http://127.0.0.1:0', '--admin', '127.0.0.1:0'];
@@ -62,5 +64,23 @@ describe('dev', () => {
     expect(response.headers.get('proxy-status')).toBe('pullproxy; error=connection_timeout; details=hold_timeout');
     await dev.logged(({ msg }) => String(msg).includes('ended with code 3'));
     expect(await dev.stop()).toEqual({ code: 0, signal: null });
+  });
+});
+
+describe('what can not work is said at once', () => {
+  test.each([
+    [['--', 'pyhton3', 'app.py'], '"pyhton3": expected a program: no directory of PATH has one of this name.'],
+    [['--', './no/such/program'], '"./no/such/program": expected a program: there is no such file'],
+    [['--', DEMO], 'expected a program: this file is not executable'],
+    [['--', '/tmp'], 'expected a program: this file is not executable'],
+    [['--max-instances', '0', '--', 'true'], '--max-instances 0: expected at least 1, or no client would ever be served'],
+  ])('%j', async (words, said) => {
+    const { code, stdout, stderr } = await runCommand([...DEV, ...words]);
+    expect([code, stdout, stderr]).toEqual([2, '', expect.stringContaining(said)]);
+  });
+
+  test('it listens for its own machine by default', () => {
+    expect(DEV_SETTINGS.settings.listen.defaultText).toBe('http://127.0.0.1:8080');
+    expect(NODE.settings.listen.defaultText).toBe('http://0.0.0.0:8080');
   });
 });
