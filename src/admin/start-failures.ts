@@ -1,7 +1,7 @@
 /** Why starts of a route fail, in a few words. */
 import type { RouteSnapshot } from '../cluster/cluster.ts';
 import type { StartupJobFacts, StartupRun } from '../scaling/startup-job.ts';
-import { firstLine, lastLine } from './words.ts';
+import { firstLine, tellingLine } from './words.ts';
 
 export interface StartFailures {
   /** Failures in a row, up to now. */
@@ -52,7 +52,7 @@ const FORGOTTEN_MS = 10 * 60_000;
 /** `exit 125, image not found`; `did not end within 60000 ms and was stopped`. */
 export function failureReason({ exitCode, failure, output }: Pick<StartupRun, 'exitCode' | 'failure' | 'output'>): string {
   const how = exitCode === null ? withoutName(failure ?? 'it was stopped') : `exit ${exitCode}`;
-  const what = lastLine(output, REASON_CHARS_MAX);
+  const what = tellingLine(output, REASON_CHARS_MAX);
   return what === '' ? how : `${how}, ${what}`;
 }
 

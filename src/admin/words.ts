@@ -29,6 +29,14 @@ export function lastLine(text: string, charsMax: number): string {
   return shortened(text.trimEnd().split('\n').at(-1)?.trim() ?? '', charsMax);
 }
 
+/** The line of an output that has the reason of a failure: the last one that names an error, else the last one that is not empty. */
+export function tellingLine(output: string, charsMax: number): string {
+  // Node ends with its version, after the stack.
+  const lines = output.split('\n').filter((line) => line.trim() !== '' && !/^Node\.js v\d/.test(line));
+  const named = lines.findLast((line) => /^\s*(?:[\w.]*(?:Error|Exception)\b|panic:|fatal\b)/i.test(line));
+  return lastLine(named ?? lines.at(-1) ?? '', charsMax);
+}
+
 function shortened(text: string, charsMax: number): string {
   return text.length <= charsMax ? text : `${text.slice(0, charsMax - 1)}…`;
 }
