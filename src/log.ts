@@ -20,9 +20,11 @@ const FAILED_MS = 1_000;
 /** At the end: how long waiting lines may take. */
 const CLOSE_MS = 2_000;
 const STDOUT = 1;
+const STDERR = 2;
 const INFO = 30;
 
 let ownLines: LineSink | null = null;
+let errorLines: LineSink | null = null;
 /** Shared by all loggers of this process. */
 const repeated = new RepeatedLines();
 
@@ -50,16 +52,16 @@ export function listenToLog(to: LogListener | null): void {
 }
 
 /**
- * JSON lines on stdout. Secrets are never passed to it. When a message repeats, it writes the first lines and then how many more there were.
+ * JSON lines on stdout, or what `shown` makes of each. Secrets are never passed to it. When a message repeats, it writes the first lines and then how many more there were.
  * Neither a reader that does not read nor a full disk stops the process.
  */
-export function createLog(name: string, level = 'info'): Log {
-  ownLines ??= openStdout();
+export function createLog(name: string, level = 'info', shown: (line: string) => string = printableLines): Log {
+  ownLines ??= openStandard(STDOUT);
   const lines = ownLines;
   const levelMin = levelMinOf(level);
   return pino(
     { name, level: heardLevel(level), timestamp: pino.stdTimeFunctions.isoTime, hooks: { logMethod: logMethodFrom(levelMin) } },
-    { write: (line) => lines.write(printableLines(line)) },
+    { write: (line) => lines.write(shown(line)) },
   );
 }
 
@@ -81,7 +83,7 @@ function heardLevel(level: string): string {
 /** Resolves when the log is written, or after CLOSE_MS. */
 export async function closeLog(): Promise<void> {
   repeated.close();
-  await ownLines?.close();
+  await Promise.all([ownLines?.close(), errorLines?.close()]);
 }
 
 export interface LineFile {
@@ -103,11 +105,17 @@ export function openLineFile(target: 'stdout' | { readonly path: string }, faile
   return new LineSink(withoutBlocking(fd) ?? fd, { sync: false, gatherBytes: FLUSH_BYTES, failed });
 }
 
+/** Writes text on stderr. Never blocks: text without room is dropped. */
+export function writeToStderr(text: string): void {
+  errorLines ??= openStandard(STDERR);
+  errorLines.write(text);
+}
+
 /** Lines are written at once if that can't block, so that the last lines before a crash are there. */
-function openStdout(): LineSink {
-  const fd = withoutBlocking(STDOUT);
-  const sync = fd !== null || !canBlock(STDOUT);
-  const lines = new LineSink(fd ?? STDOUT, { sync, gatherBytes: 0, failed: () => {} });
+function openStandard(standard: typeof STDOUT | typeof STDERR): LineSink {
+  const fd = withoutBlocking(standard);
+  const sync = fd !== null || !canBlock(standard);
+  const lines = new LineSink(fd ?? standard, { sync, gatherBytes: 0, failed: () => {} });
   process.on('exit', () => lines.lastWords());
   return lines;
 }
@@ -165,7 +173,7 @@ class LineSink implements LineFile {
 
   write(line: string): void {
     // Lines after close() are not written.
-    if (this.#closing) return;
+    if (this.#closing || line === '') return;
     const bytes = Buffer.byteLength(line);
     if (this.#bytes + bytes > WAITING_BYTES_MAX) {
       this.dropped++;
@@ -190,7 +198,7 @@ class LineSink implements LineFile {
       await Promise.race([emptied, overdue]);
       patience.abort();
     }
-    if (this.#fd !== STDOUT && this.#state !== 'writing') closeSync(this.#fd);
+    if (this.#fd > STDERR && this.#state !== 'writing') closeSync(this.#fd);
   }
 
   /** At the end of the process: writes what it can without waiting. */

@@ -26,6 +26,12 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'linker_sent_away',
     (say) => `instance ${say('instance')} was sent away: its secret counts no longer`,
   ),
+  'an instance is not ready yet': wrong(
+    'warning',
+    'instance_not_ready',
+    (say) => `an instance is not ready yet: ${say('reason')}`,
+    'The application has to listen at the port in the environment variable PORT. If it only needs longer to start, raise startTimeout.',
+  ),
   'linker gone': happened('linker_gone', (say) => `instance ${say('instance')} is gone: ${say('reason')}`),
   'an instance came after its start was given up: it is turned away': wrong(
     'warning',

@@ -11,6 +11,8 @@ import { groupLives } from './process-table.ts';
 const NOT_FOUND_CODE = 127;
 const NOT_EXECUTABLE_CODE = 126;
 const LEFTOVERS_POLL_MS = 50;
+/** How long the last words of an application that has ended may take; what it has started may hold the pipe for longer. */
+const LAST_OUTPUT_MS = 250;
 
 export interface AppExit {
   /** As shells say it: 128 and the signal's number when a signal ended it. */
@@ -20,6 +22,8 @@ export interface AppExit {
   readonly daemon?: boolean;
 }
 
+export type AppOutputTaker = (from: 'stdout' | 'stderr', text: string) => void;
+
 export interface AppCommand {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -27,6 +31,8 @@ export interface AppCommand {
   readonly mark: string;
   /** From SIGTERM to SIGKILL when the linker is killed. */
   readonly stopTimeoutMs: number;
+  /** Takes what the application writes; without it that goes to standard error as it is. */
+  readonly output?: AppOutputTaker | undefined;
   /** Called when nothing would end the application if the linker were killed. */
   readonly unguarded: (reason: string) => void;
 }
@@ -37,11 +43,13 @@ export class AppProcess {
   readonly #guard: Guard | null;
   #stopping: Promise<void> | null = null;
 
-  constructor({ command, env, mark, stopTimeoutMs, unguarded }: AppCommand) {
+  constructor({ command, env, mark, stopTimeoutMs, output, unguarded }: AppCommand) {
     const [file = '', ...args] = command;
     // Standard output is the linker's log: what the application writes goes to standard error, all of it.
-    this.#child = spawn(file, args, { env: env as NodeJS.ProcessEnv, detached: true, stdio: ['ignore', 2, 2] });
+    const written = output === undefined ? 2 : 'pipe';
+    this.#child = spawn(file, args, { env: env as NodeJS.ProcessEnv, detached: true, stdio: ['ignore', written, written] });
     const child = this.#child;
+    if (output !== undefined) takeOutput(child, output);
     this.exited = new Promise((resolve) => {
       // Also for later errors: a signal that could not be delivered is no reason to end.
       const failed = guard('application', (error: NodeJS.ErrnoException) => {
@@ -52,8 +60,12 @@ export class AppProcess {
           });
       });
       const ended = guard('application', (code: number | null, signal: NodeJS.Signals | null) => {
-        if (signal === null) resolve({ code: code ?? 0, words: `ended with code ${code ?? 0}` });
-        else resolve({ code: 128 + constants.signals[signal], words: `was ended by ${signal}` });
+        const exit =
+          signal === null
+            ? { code: code ?? 0, words: `ended with code ${code ?? 0}` }
+            : { code: 128 + constants.signals[signal], words: `was ended by ${signal}` };
+        if (output === undefined) resolve(exit);
+        else afterLastOutput(child, () => resolve(exit));
       });
       child.on('error', failed);
       child.once('exit', ended);
@@ -85,6 +97,8 @@ export class AppProcess {
   /** All is gone: nothing is left to guard. */
   release(): void {
     this.#guard?.release();
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
   }
 
   async #stop(timeoutMs: number): Promise<void> {
@@ -108,4 +122,21 @@ export class AppProcess {
   #groupLives(): boolean {
     return this.pid !== undefined && this.#signalGroup(0) && groupLives(this.pid);
   }
+}
+
+function takeOutput(child: ChildProcess, output: AppOutputTaker): void {
+  for (const from of ['stdout', 'stderr'] as const) {
+    const took = guard('application', (text: string) => output(from, text));
+    child[from]?.setEncoding('utf8').on('data', took);
+    child[from]?.on('error', () => {});
+  }
+}
+
+function afterLastOutput(child: ChildProcess, then: () => void): void {
+  const done = guard('application', () => {
+    clearTimeout(overdue);
+    then();
+  });
+  const overdue = setTimeout(done, LAST_OUTPUT_MS);
+  child.once('close', done);
 }

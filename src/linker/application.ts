@@ -4,7 +4,7 @@ import { guard, unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import type { ProxyVersion } from '../config/proxy-protocol.ts';
 import { AcceptWatch } from './accept-watch.ts';
-import { type AppExit, AppProcess } from './app-process.ts';
+import { type AppExit, type AppOutputTaker, AppProcess } from './app-process.ts';
 import type { AppAddress } from './app-socket.ts';
 import { freePort } from './free-port.ts';
 import { groupMembers, portsOf, strays } from './process-table.ts';
@@ -33,6 +33,8 @@ export interface ApplicationOptions {
   readonly instance: string;
   /** Where it may say its limit. */
   readonly controlSaid?: string | undefined;
+  /** Takes what it writes; without it that goes to standard error. */
+  readonly output?: AppOutputTaker | undefined;
   readonly startTimeoutMs: number;
   readonly stopTimeoutMs: number;
   /** It is ready when it answers a GET of this path with 2xx; absent: when it accepts. */
@@ -101,11 +103,12 @@ export class Application {
         },
         mark: this.#mark,
         stopTimeoutMs,
+        output: this.#options.output,
         unguarded: (reason) => this.#events.unguarded(reason),
       });
       const ended = this.#process.exited.then(async (exit) => this.#events.ended((await this.#asDaemon(exit)) ?? exit));
       unawaited('application', ended);
-      const tooSlow = guard('timer', () => this.#events.tooSlow(this.#notReadyWords()));
+      const tooSlow = guard('timer', () => this.#events.tooSlow(this.notReadyWords(' in time')));
       this.#deadline = setTimeout(tooSlow, startTimeoutMs);
     }
     this.#watch = new AcceptWatch({
@@ -177,14 +180,15 @@ export class Application {
     return { code: DAEMON_CODE, words, daemon: true };
   }
 
-  #notReadyWords(): string {
+  /** What it has not done `yet`, and where it listens instead. */
+  notReadyWords(yet: ' in time' | ' yet'): string {
     const { app, readyPath } = this.#options;
     const place = app === undefined ? `port ${this.#port} (PORT)` : formatHostPort(app);
-    if (this.#watch?.hasAccepted === true) return `accepts at ${place}, and has not answered GET ${readyPath ?? '/'} with 2xx in time`;
+    if (this.#watch?.hasAccepted === true) return `accepts at ${place}, and has not answered GET ${readyPath ?? '/'} with 2xx${yet}`;
     const { pid } = this.#process ?? {};
     const elsewhere = pid === undefined ? [] : portsOf(groupMembers(pid));
     const hint = elsewhere.length === 0 ? '' : `: it listens at port ${elsewhere.join(', ')}`;
-    return `has not accepted a connection at ${place} in time${hint}`;
+    return `has not accepted a connection at ${place}${yet}${hint}`;
   }
 
   /** SIGTERM, once, or SIGKILL to processes that have left the group. Returns whether there are any. */

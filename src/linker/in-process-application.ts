@@ -28,6 +28,10 @@ export class InProcessApplication {
     this.#isStopped = true;
   }
 
+  notReadyWords(): string {
+    return 'has not accepted yet';
+  }
+
   signal(): void {}
 
   kill(): void {}

@@ -4,6 +4,7 @@ import type { NodeTls } from '../link/connect.ts';
 import type { Hello } from '../link/hello.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
+import type { AppOutputTaker } from './app-process.ts';
 import type { TakeConnection } from './app-socket.ts';
 import type { AutoRange } from './auto-search.ts';
 import type { Control } from './control.ts';
@@ -30,6 +31,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly app?: HostPort;
   /** The application's argument vector; without it, the application runs by itself at `app`. */
   readonly command?: readonly string[];
+  /** Takes what the application writes; without it that goes to standard error. */
+  readonly output?: AppOutputTaker;
   /** What the application inherits, but for the linker's secret. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The application is ready when it answers a GET of this path with 2xx; without it, when it accepts. */

@@ -25,7 +25,7 @@ import { Retire } from './retire.ts';
 import { Slots } from './slots.ts';
 
 /** Ids fit into names of pods, containers and units. */
-const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
+export const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
 /** How long the last bytes of an ended application may take to reach clients. */
 const LAST_WORDS_MS = 1_000;
 
@@ -148,6 +148,16 @@ export class Linker {
     return typeof address === 'function' ? null : address;
   }
 
+  /** Why the instance has ended, where that is the application's failure. */
+  get failure(): string | null {
+    return failureOf(this.#leaving, this.#pool.hasAnswered).failure ?? null;
+  }
+
+  /** What an application that starts has not done yet. Reads the process table. */
+  get startingWords(): string | null {
+    return this.#phase === 'starting' ? `the application ${this.#application.notReadyWords(' yet')}` : null;
+  }
+
   /** Resolves with the exit code when all is over: 0 after a drain or a retirement, the application's code when it ended by itself. */
   async run(): Promise<number> {
     this.#transition('starting');
@@ -163,7 +173,7 @@ export class Linker {
     if (leave.why === 'retire') await this.#linger();
     const code = exitCodeOf(leave);
     this.#log.info({ route: this.#options.route, instance: this.instance, code }, 'linker stopped');
-    this.#isReady.reject(new Error('the linker has ended'));
+    this.#isReady.reject(new Error(this.failure ?? 'the linker has ended'));
     return code;
   }
 

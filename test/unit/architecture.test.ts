@@ -96,7 +96,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cli/workers': ['cli/files', 'cli/node', 'cli/process'],
   'cli/node': ['cli/files', 'cli/scaler'],
   'cli/completion': [],
-  'cli/dev': [],
+  'cli/dev': ['cli/terminal'],
   'cli/files': [],
   'cli/help': [],
   'cli/process': [],

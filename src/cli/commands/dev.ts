@@ -13,12 +13,14 @@ import { readVersion } from '../../config/version.ts';
 import { ConfigError } from '../../errors.ts';
 import { EventRecorder } from '../../events/recorder.ts';
 import { askedLimit } from '../../linker/asked-limit.ts';
-import { createLog } from '../../log.ts';
+import { createLog, writeToStderr } from '../../log.ts';
+import { explainErrors } from '../../node/http1/own-responses.ts';
 import { ProxyNode } from '../../node/node.ts';
 import { EndedStarts, startCounts } from '../../scaling/ended-starts.ts';
 import { LocalScaler } from '../../scaling/local.ts';
 import { leavingWords } from '../dev/leaving-words.ts';
 import { LocalInstances } from '../dev/local-instances.ts';
+import { InstanceNames, instancePrefix, peopleLine } from '../dev/people-log.ts';
 import { programProblem } from '../dev/program-check.ts';
 import { welcome } from '../dev/welcome.ts';
 import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
@@ -30,6 +32,7 @@ import { installLastResort } from '../process/last-resort.ts';
 import { watchParent } from '../process/parent-watch.ts';
 import { logIgnoredSignals, onSignals } from '../process/signals.ts';
 import { restartWith } from '../scaler/restart-with.ts';
+import { paintFor } from '../terminal/paint.ts';
 
 const BACKEND: HostPort = { host: '127.0.0.1', port: 0 };
 
@@ -43,7 +46,10 @@ export async function dev(argv: readonly string[]): Promise<number> {
 
   const leaving = Promise.withResolvers<void>();
   let exitCode = 0;
-  const log = createLog('dev', settings.logLevel);
+  const names = new InstanceNames();
+  const forPeople = (settings.logFormat ?? (process.stdout.isTTY ? 'people' : 'json')) === 'people';
+  const paint = paintFor(process.stdout);
+  const log = createLog('dev', settings.logLevel, forPeople ? (line) => peopleLine(line, names, paint) : undefined);
   const net = installLastResort(log);
   const version = readVersion();
   const certificates = readHttpsFiles(settings, ticketKeys(settings, log).keys);
@@ -89,7 +95,10 @@ export async function dev(argv: readonly string[]): Promise<number> {
     times: settings,
     impossible,
     log,
+    names,
+    showLine: forPeople ? (number, text) => writeToStderr(`${instancePrefix(number, paintFor(process.stderr))}${text}\n`) : null,
   });
+  explainErrors((code) => instances.lastFailure.explain(code));
   const ended = new EndedStarts({ directory, cancel: null, log });
   ended.start();
   const start = ({ startId, route: name }: { readonly startId: string; readonly route: string }): Promise<void> => {

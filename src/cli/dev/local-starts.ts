@@ -8,8 +8,8 @@ const REMEMBERED_MAX = 50;
 export class LocalStarts {
   readonly #starts = new Map<string, StartupJobFacts>();
 
-  /** Resolves and rejects like `start`. */
-  async watch(route: string, startId: string, start: () => Promise<void>): Promise<void> {
+  /** Resolves and rejects like `start`. `written`: what the application wrote, which is asked for when it has failed. */
+  async watch(route: string, startId: string, start: () => Promise<void>, written: () => string = () => ''): Promise<void> {
     const beganAt = Date.now();
     const begun: StartupJobFacts = {
       id: startId,
@@ -30,7 +30,7 @@ export class LocalStarts {
       await start();
       this.#end(begun, null);
     } catch (error) {
-      this.#end(begun, messageOf(error));
+      this.#end(begun, messageOf(error), written());
       throw error;
     }
   }
@@ -51,10 +51,10 @@ export class LocalStarts {
     return 'done';
   }
 
-  #end(begun: StartupJobFacts, failure: string | null): void {
+  #end(begun: StartupJobFacts, failure: string | null, output = ''): void {
     const endedAt = Date.now();
     const { id: startId, orderedAt } = begun;
-    const run = { startId, count: 1, endedAt, durationMs: endedAt - orderedAt, exitCode: failure === null ? 0 : null, failure, output: '' };
+    const run = { startId, count: 1, endedAt, durationMs: endedAt - orderedAt, exitCode: failure === null ? 0 : null, failure, output };
     this.#remember({ ...begun, state: failure === null ? 'completed' : 'failed', attempts: 1, endedAt, failure, runs: [run] });
   }
 

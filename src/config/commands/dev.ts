@@ -1,7 +1,7 @@
 import { command } from '../command-spec.ts';
-import { problem, routeName } from '../kinds.ts';
+import { choice, problem, routeName } from '../kinds.ts';
 import { LISTENER_SETTINGS, listenSetting, tlsProblems } from '../listener-settings.ts';
-import { setting } from '../settings.ts';
+import { optional, setting } from '../settings.ts';
 import { TELEMETRY_SETTINGS } from '../telemetry.ts';
 import { concurrencyProblems, INSTANCE, instanceProblems, ROUTE_DEFAULTS, SERVER } from './common-settings.ts';
 
@@ -20,6 +20,11 @@ export const DEV = command({
     ...ROUTE_DEFAULTS,
     ...TELEMETRY_SETTINGS,
     ...SERVER,
+    logFormat: optional(
+      'log-format',
+      choice('people', 'json'),
+      'short lines for people, or JSON; by default people on a terminal, else JSON',
+    ),
   },
   tail: 'required',
   operands: false,

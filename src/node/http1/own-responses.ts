@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { PullproxyError } from '../../errors.ts';
+import type { ErrorCode, PullproxyError } from '../../errors.ts';
 import { dateLine } from './head/date.ts';
 import { WAITING_PAGE } from './waiting-page.ts';
 
@@ -23,16 +23,30 @@ export function fieldsOf(lines: string): string[] {
   return each.flatMap((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]);
 }
 
+/** What is said besides in a response with this error; null: nothing. */
+export type Explain = (code: ErrorCode) => string | null;
+
+let explain: Explain | null = null;
+
+/** For `dev`, where the client is the person who develops the application. Clients elsewhere learn nothing of it. */
+export function explainErrors(by: Explain): void {
+  explain = by;
+}
+
 /** `more`: more headers, each with its CRLF. */
 export function errorResponse(error: PullproxyError, method: string, keepAlive: boolean, http10: boolean, more = ''): OwnResponse {
   const { status, proxyStatus, details, retryAfter } = error.kind;
   const isPage = error.code === 'waiting_page';
-  const body = isPage ? WAITING_PAGE : `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
+  const besides = explain?.(error.code) ?? null;
+  const said = `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
+  const body = isPage ? WAITING_PAGE : besides === null ? said : `${said}\n${besides}\n`;
   let lines = `${dateLine()}Content-Type: text/${isPage ? 'html' : 'plain'}; charset=utf-8\r\n`;
   lines += `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
   lines += `Proxy-Status: pullproxy; error=${proxyStatus}${details === undefined ? '' : `; details=${details}`}\r\n`;
   if (retryAfter !== undefined) lines += `Retry-After: ${retryAfter}\r\n`;
   if (error.location !== null) lines += `Location: ${error.location}\r\n`;
+  // It is text of the application, whatever it looks like.
+  if (besides !== null) lines += 'X-Content-Type-Options: nosniff\r\n';
   lines += more;
   const connection = keepAlive ? (http10 ? 'Connection: keep-alive\r\n' : '') : 'Connection: close\r\n';
   const start = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n`;

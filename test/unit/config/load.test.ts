@@ -100,7 +100,7 @@ describe('defaults', () => {
       concurrency: 10,
       minInstances: 0,
       maxInstances: 10,
-      listen: [{ host: '0.0.0.0', port: 8080 }],
+      listen: [{ host: '127.0.0.1', port: 8080 }],
     });
     expect((await load(SCALER, ['--', 'x'])).values).toMatchObject({
       redis: 'redis://127.0.0.1:6379',
