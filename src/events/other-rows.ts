@@ -224,6 +224,13 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     () => 'has another certificate at its backend port',
     ['backend_certificate_bad', 'certificate_expires', 'certificate_expired'],
   ),
+  'environment variables belong to no setting': wrong(
+    'warning',
+    'unknown_variables',
+    (say) => `has environment variables that belong to no setting: ${say('variables')}`,
+    'They have no effect. A misspelt name? `--help` names the settings.',
+    24 * 60 * MINUTE,
+  ),
   'without --secret or --secret-file, everybody who reaches the backend port can be a linker': wrong(
     'warning',
     'no_secret',

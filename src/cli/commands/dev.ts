@@ -31,6 +31,7 @@ import { openTelemetry } from '../node/telemetry.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { watchParent } from '../process/parent-watch.ts';
 import { logIgnoredSignals, onSignals } from '../process/signals.ts';
+import { warnOfUnknownVariables } from '../process/unknown-variables.ts';
 import { restartWith } from '../scaler/restart-with.ts';
 import { paintFor } from '../terminal/paint.ts';
 
@@ -51,6 +52,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   const paint = paintFor(process.stdout);
   const log = createLog('dev', settings.logLevel, forPeople ? (line) => peopleLine(line, names, paint) : undefined);
   const net = installLastResort(log);
+  warnOfUnknownVariables(log);
   const version = readVersion();
   const certificates = readHttpsFiles(settings, ticketKeys(settings, log).keys);
   const secret = randomBytes(32).toString('base64url');

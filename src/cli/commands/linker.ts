@@ -13,6 +13,7 @@ import { createLog } from '../../log.ts';
 import { showHelp } from '../help/show-help.ts';
 import { installLastResort, SHORT_DRAIN_MS } from '../process/last-resort.ts';
 import { logIgnoredSignals, onSignals } from '../process/signals.ts';
+import { warnOfUnknownVariables } from '../process/unknown-variables.ts';
 
 /** The sidecar: one instance of an application. Exits with the application's code when the application ended by itself, else with 0. */
 export async function linker(argv: readonly string[]): Promise<number> {
@@ -21,6 +22,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const { values: settings, tail: command } = loaded;
   const log = createLog('linker', settings.logLevel);
   const net = installLastResort(log);
+  warnOfUnknownVariables(log);
   logIgnoredSignals(log, ['SIGHUP']);
   const limit = openFilesLimit();
   const asked = askedLimit(settings.concurrency, settings.concurrencyMax, (slots) => affordableSlots(slots, limit));

@@ -9,6 +9,7 @@ import { loadSettled } from '../node/load-settled.ts';
 import { newNodeId, openNode } from '../node/open-node.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { firstSignal, Hangups, logIgnoredSignals } from '../process/signals.ts';
+import { warnOfUnknownVariables } from '../process/unknown-variables.ts';
 import { supervise } from '../workers/supervise.ts';
 
 /** One proxy process: node and admin port, until it is told to leave. With `--workers` it only supervises the workers. */
@@ -19,6 +20,7 @@ export async function node(argv: readonly string[]): Promise<number> {
   if (settings.check) return checkNode(settings);
   const log = createLog('node', settings.logLevel);
   const net = installLastResort(log);
+  warnOfUnknownVariables(log);
   if (settings.workers > 1) return supervise(argv, loaded, log, net);
   logIgnoredSignals(log, ['SIGHUP']);
   const hangups = new Hangups();

@@ -21,6 +21,7 @@ import { showHelp } from '../help/show-help.ts';
 import { openTracing } from '../node/telemetry.ts';
 import { installLastResort } from '../process/last-resort.ts';
 import { firstSignal, logIgnoredSignals } from '../process/signals.ts';
+import { warnOfUnknownVariables } from '../process/unknown-variables.ts';
 import { scalerAdminSource } from '../scaler/scaler-admin.ts';
 
 /** Time after the end of the last command. */
@@ -36,6 +37,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const asked = Promise.withResolvers<void>();
   const log = createLog('scaler', settings.logLevel);
   const net = installLastResort(log);
+  warnOfUnknownVariables(log);
   logIgnoredSignals(log);
   const tracing = await openTracing(settings.tracing, `scaler@${hostname()}:${process.pid}`, log);
   const outputs = openOutputs(settings.outputDir, log);
