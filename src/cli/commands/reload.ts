@@ -77,14 +77,14 @@ function words({ settings }: ReloadReport): string {
 /** What came of it is in the event log. */
 function reloadThrough(redis: string, node: string): Promise<number> {
   return withDirectory(redis, async (directory) => {
-    const last = await lastId(directory.eventLog);
+    const asked = await endOf(directory.eventLog);
     const bell = createRedisBell({ url: redis, log: createLog('pullproxy', 'silent') });
     return answering(redis, bell, async () => {
       if (!(await bell.ring(node, { t: 'reload' }))) {
         console.error(`pullproxy: there is no node ${node} ("pullproxy status" shows all nodes)`);
         return 1;
       }
-      const event = await outcomeOf(node, directory.eventLog, last);
+      const event = await outcomeOf(node, directory.eventLog, asked);
       if (event === null)
         console.error(`pullproxy: ${node} was asked, and has not said in ${SAYS_MS_MAX / 1_000} s what came of it: see its log`);
       else (event.code === SUCCEEDED ? console.log : console.error)(printableLines(`${node} ${event.text}`));
@@ -93,21 +93,30 @@ function reloadThrough(redis: string, node: string): Promise<number> {
   });
 }
 
-async function lastId(log: EventLog): Promise<string | null> {
-  let last: string | null = null;
+/** Events are told up to a second after they happened: the outcome of an earlier reload may still come. */
+interface LogEnd {
+  readonly id: string | null;
+  /** By the directory's clock. */
+  readonly now: number;
+}
+
+async function endOf(log: EventLog): Promise<LogEnd> {
+  let id: string | null = null;
   for (;;) {
-    const { events } = await log.since(last, PAGE_MAX);
-    last = events.at(-1)?.id ?? last;
-    if (events.length < PAGE_MAX) return last;
+    const { events, now } = await log.since(id, PAGE_MAX);
+    id = events.at(-1)?.id ?? id;
+    if (events.length < PAGE_MAX) return { id, now };
   }
 }
 
-async function outcomeOf(node: string, log: EventLog, after: string | null): Promise<ClusterEvent | null> {
+async function outcomeOf(node: string, log: EventLog, asked: LogEnd): Promise<ClusterEvent | null> {
   const until = performance.now() + SAYS_MS_MAX;
-  let last = after;
+  let last = asked.id;
   while (performance.now() < until) {
     const { events } = await log.since(last, PAGE_MAX);
-    const found = events.find((event) => event.source === node && (event.code === SUCCEEDED || event.code === FAILED));
+    const found = events.find(
+      (event) => event.source === node && event.at >= asked.now && (event.code === SUCCEEDED || event.code === FAILED),
+    );
     if (found !== undefined) return found;
     last = events.at(-1)?.id ?? last;
     await delay(LOOK_MS);
