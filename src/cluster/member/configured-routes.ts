@@ -7,7 +7,9 @@ export class ConfiguredRoutes {
   readonly #changed: (routes: ReadonlyMap<string, RouteSettings>) => void;
   readonly #log: Log;
   #text: string | null = null;
-  #loading: 'no' | 'yes' | 'again' = 'no';
+  #loading: Promise<void> | null = null;
+  /** The read in progress may be older than the change that caused another call. */
+  #isStale = false;
 
   /** `changed` is called with the whole set when it differs from the last one. */
   constructor(
@@ -25,25 +27,20 @@ export class ConfiguredRoutes {
     return this.#text !== null;
   }
 
-  /** Rejects when reading fails; the routes then stay as they were. */
-  async load(): Promise<void> {
-    if (this.#loading !== 'no') {
-      // The read in progress may be older than the change that caused this call.
-      this.#loading = 'again';
-      return;
-    }
-    try {
-      do {
-        this.#loading = 'yes';
-        this.#accept(await this.#read());
-      } while (this.#isStale());
-    } finally {
-      this.#loading = 'no';
-    }
+  /** Resolves when a read that began after the call is accepted. Rejects when reading fails; the routes then stay as they were. */
+  load(): Promise<void> {
+    this.#isStale = true;
+    this.#loading ??= this.#loadAll().finally(() => {
+      this.#loading = null;
+    });
+    return this.#loading;
   }
 
-  #isStale(): boolean {
-    return this.#loading === 'again';
+  async #loadAll(): Promise<void> {
+    while (this.#isStale) {
+      this.#isStale = false;
+      this.#accept(await this.#read());
+    }
   }
 
   #accept(records: ReadonlyMap<string, RouteRecord>): void {

@@ -136,13 +136,13 @@ export class ClusterMember implements Cluster {
     await this.#bell.listen(self.id, {
       onRing: (ring) => this.#onRing(ring),
       onDemand: (notice) => this.#onDemand(notice),
-      onRoutesChanged: () => this.#loadRoutes(),
+      onRoutesChanged: () => unawaited('directory', this.#loadRoutes()),
     });
     this.#directory.onConnected((connected) => this.#onConnected(connected));
     listener.onConnected(this.connected);
     if (this.connected) await this.#join();
     const beat = guard('timer', () => unawaited('directory', this.#beat()));
-    const loadRoutes = guard('timer', () => this.#loadRoutes());
+    const loadRoutes = guard('timer', () => unawaited('directory', this.#loadRoutes()));
     this.#beatTimer = setInterval(beat, BEAT_MS);
     this.#routesTimer = setInterval(loadRoutes, ROUTES_CHECK_MS);
   }
@@ -241,8 +241,9 @@ export class ClusterMember implements Cluster {
     return moreSpecific ?? names[here] ?? null;
   }
 
-  setRoute(route: string, settings: RouteRecord | null): Promise<void> {
-    return this.#directory.setRoute(route, settings);
+  async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
+    await this.#directory.setRoute(route, settings);
+    await this.#loadRoutes();
   }
 
   askToLeave(node: string, delayMs?: number): Promise<boolean> {
@@ -311,7 +312,7 @@ export class ClusterMember implements Cluster {
       this.#clock.forget();
       if (this.#membership !== 'joining') for (const presence of this.#presences.values()) presence.recover();
       unawaited('directory', this.#beat());
-      this.#loadRoutes();
+      unawaited('directory', this.#loadRoutes());
     } else {
       this.#demand.clear();
       for (const presence of this.#presences.values()) presence.rematch();
@@ -366,9 +367,9 @@ export class ClusterMember implements Cluster {
     await this.#directory.removeNode(node);
   }
 
-  #loadRoutes(): void {
+  async #loadRoutes(): Promise<void> {
     if (!this.connected) return;
-    this.#active?.routes.load().catch((error: unknown) => {
+    await this.#active?.routes.load().catch((error: unknown) => {
       if (!(error instanceof DirectoryUnavailable)) this.#log.error({ err: error }, 'the configured routes could not be read');
     });
   }

@@ -47,9 +47,10 @@ describe('configured routes', () => {
       silent,
     );
     const loading = routes.load();
-    await routes.load();
+    const second = routes.load();
     reads[0]?.resolve(new Map());
     reads[1]?.resolve(new Map([['new', {}]]));
+    await second;
     await loading;
     expect(told).toEqual([[], ['new']]);
   });
