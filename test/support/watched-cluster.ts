@@ -1,4 +1,6 @@
 /** A cluster in which everything happens that metrics tell: it serves, holds, moves slots, starts instances and fails to. */
+import { writeFileSync } from 'node:fs';
+import { makeCertificate } from './certificate.ts';
 import { ask } from './clients.ts';
 import { type ClusterNode, Ledger, SECRET, setRoute, startNode } from './cluster.ts';
 import { type Running, startProcess } from './processes.ts';
@@ -18,22 +20,30 @@ export interface WatchedCluster {
   stop(): Promise<void>;
 }
 
-/** Its routes: `app.example.com` works, the command of `bad.example.com` fails, nothing of `slow.example.com` links. */
+/** Its routes: `app.example.com` works, the command of `bad.example.com` fails, nothing of `slow.example.com` links, and it is paused at the end. */
 export async function startWatchedCluster(): Promise<WatchedCluster> {
   const ledger = new Ledger();
   const redis = await startRedis();
   await setRoute(redis.url, 'app.example.com', 'holdTimeout=60s', 'maxInstances=1');
   await setRoute(redis.url, 'bad.example.com', 'holdTimeout=1s', 'maxInstances=1');
   await setRoute(redis.url, 'slow.example.com', 'holdTimeout=500ms', 'startTimeout=200ms', 'maxInstances=1');
+  // Nobody has asked for these yet: one fails, the other one sleeps soon.
+  await setRoute(redis.url, 'bad-again.example.com', 'holdTimeout=1s', 'maxInstances=1');
+  await setRoute(redis.url, 'napping.example.com', 'holdTimeout=60s', 'maxInstances=1');
+  const certificate = makeCertificate('app.example.com');
+  const tls = ['--listen', 'https://127.0.0.1:0', '--tls-cert', certificate.certFile, '--tls-key', certificate.keyFile];
   const [first, second] = await Promise.all(
-    (['a', 'b'] as const).map((id) => startNode(redis.url, ['--id', id, '--access-log', '/dev/null'])),
+    (['a', 'b'] as const).map((id) => startNode(redis.url, ['--id', id, '--access-log', '/dev/null', ...tls])),
   );
   if (first === undefined || second === undefined) throw new Error('no nodes');
   // Runs the linker for one route, in the background, and fails for another.
-  const command = `[ {route} = bad.example.com ] && exit 7
-    [ {route} = slow.example.com ] && exit 0
+  const command = `case {route} in
+      bad*) exit 7 ;;
+      slow*) exit 0 ;;
+      napping*) idle='--idle-timeout 2s' ;;
+    esac
     PULLPROXY_START_ID=$START_ID nohup ${process.execPath} ${MAIN} linker --proxy ${first.backend} --proxy ${second.backend} --route {route} \\
-      --concurrency 1 -- ${process.execPath} ${APP} > /dev/null 2>&1 &`;
+      --concurrency 1 $idle -- ${process.execPath} ${APP} > /dev/null 2>&1 &`;
   const env = { PULLPROXY_SECRET: SECRET, ...ledger.env(10) };
   const given = Object.keys(env).flatMap((name) => ['--command-env', name]);
   const startScaler = (admin: string): Promise<Running> =>
@@ -48,6 +58,9 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
   await answers(first, 'slow.example.com', 503);
   await comeLate(first, env);
   await answers(first, 'app.example.com', 502, '/break');
+  await changes(first, 'routes/slow.example.com/pause?for=10m&wait=30s', 200);
+  writeFileSync(certificate.keyFile, 'no key');
+  await changes(first, 'reload', 422);
   return {
     redis,
     nodes: [first, second],
@@ -56,6 +69,7 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
     startScaler: () => startScaler(admin),
     async stop() {
       await redis.stop();
+      certificate.remove();
       ledger.remove();
     },
   };
@@ -64,6 +78,11 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
 async function answers(node: ClusterNode, host: string, status: number, path = '/'): Promise<void> {
   const answer = await ask(node.url, { host, path });
   if (answer.status !== status) throw new Error(`${host}${path}: ${answer.status} and not ${status}: ${answer.body}`);
+}
+
+async function changes(node: ClusterNode, call: string, status: number): Promise<void> {
+  const response = await fetch(`${node.admin}/api/v1/${call}`, { method: 'POST' });
+  if (response.status !== status) throw new Error(`${call}: ${response.status} and not ${status}: ${await response.text()}`);
 }
 
 /** An instance that nobody expects any more: it is turned away, and ends. */
