@@ -68,7 +68,8 @@ export async function startProcess(args: readonly string[], options: StartOption
       throw error;
     });
   const kill = (signal: NodeJS.Signals): void => {
-    if (child.exitCode === null && child.signalCode === null) process.kill(pid, signal);
+    // Without a throw when it has just ended.
+    child.kill(signal);
   };
   return {
     pid,

@@ -122,7 +122,8 @@ test('of the timeline follow each other without a gap, for a route, from where a
 
 test('as differences do not pile up for a reader that is slow; when it reads again, it gets a whole state', async () => {
   await server.stop();
-  await start(400);
+  // The quick one needs some time for a state of 9 MB.
+  await start(4_000);
   const settings = { note: 'x'.repeat(3_000) };
   let tick = 0;
   Object.defineProperty(source, 'picture', {
