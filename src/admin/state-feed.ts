@@ -5,6 +5,9 @@ import { EventStreams } from './event-streams.ts';
 import { stateDifference } from './state-difference.ts';
 import type { StateReader } from './state-reader.ts';
 
+/** Former states that are kept for listeners who read slowly: each of them costs a comparison a second. */
+const KEPT_STATES_MAX = 3;
+
 /** Events of the timeline that a new listener gets. */
 const EVENTS_FIRST = 200;
 
@@ -53,8 +56,10 @@ class Written {
 export class StateFeed extends EventStreams<StateListener> {
   readonly #reader: Pick<StateReader, 'read' | 'events'>;
   #last: Written | null = null;
-  /** From the state before to the last one; null: there was none. */
-  #difference: Buffer | null = null;
+  /** By their numbers: states that some listener has. */
+  #kept: ReadonlyMap<number, AdminState> = new Map();
+  /** From these states to the last one. */
+  #differences: ReadonlyMap<number, Buffer> = new Map();
   #number = 0;
   #events: readonly TimelineEvent[] = [];
   #untold = '';
@@ -76,12 +81,17 @@ export class StateFeed extends EventStreams<StateListener> {
       return;
     }
     const wanted = this.all.filter((listener) => listener.wants === 'differences');
-    const before = this.#last;
-    const isWanted = before !== null && wanted.some((listener) => listener.state === before.number);
-    const difference = isWanted ? await stateDifference(before.number, before.state, state) : null;
-    this.#number++;
-    this.#difference = difference === null ? null : Buffer.from(written('difference', this.#number, difference));
-    this.#last = new Written(state, this.#number);
+    const had = new Set(wanted.map((listener) => (listener.wants === 'differences' ? listener.state : 0)));
+    const kept = [...this.#kept].filter(([number]) => had.has(number)).slice(-KEPT_STATES_MAX);
+    const next = this.#number + 1;
+    const differences = new Map<number, Buffer>();
+    for (const [number, former] of kept) {
+      differences.set(number, Buffer.from(written('difference', next, await stateDifference(number, former, state))));
+    }
+    this.#number = next;
+    this.#differences = differences;
+    this.#kept = new Map([...kept, [next, state]]);
+    this.#last = new Written(state, next);
     if (wanted.length === 0) return;
     const { events, untold } = await this.#reader.events();
     this.#events = events.slice(-EVENTS_FIRST).map(advised);
@@ -91,9 +101,7 @@ export class StateFeed extends EventStreams<StateListener> {
   protected override news(listener: StateListener): (string | Buffer)[] {
     if (this.#last === null) return [];
     if (listener.wants === 'states') return [this.#last.states];
-    const isNext = listener.state === this.#number - 1 && this.#difference !== null;
-    const pieces: (string | Buffer)[] =
-      listener.state === this.#number ? [] : [isNext && this.#difference ? this.#difference : this.#last.whole];
+    const pieces: (string | Buffer)[] = listener.state === this.#number ? [] : [this.#differences.get(listener.state) ?? this.#last.whole];
     listener.state = this.#number;
     const events = eventsAfter(this.#events, listener.event);
     for (const event of events) pieces.push(`event: happened\ndata: ${JSON.stringify(event)}\n\n`);
@@ -106,7 +114,8 @@ export class StateFeed extends EventStreams<StateListener> {
   protected override rest(): void {
     // The next listener must not begin with an old state.
     this.#last = null;
-    this.#difference = null;
+    this.#kept = new Map();
+    this.#differences = new Map();
   }
 }
 
