@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   reload: async () => (await import('./commands/reload.ts')).reload,
   drain: async () => (await import('./commands/drain.ts')).drain,
   inspect: async () => (await import('./commands/inspect.ts')).inspect,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
   completion: async () => (await import('./commands/completion.ts')).completion,
 };
 

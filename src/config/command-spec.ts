@@ -15,6 +15,8 @@ export interface Described {
   readonly operands: boolean;
   /** Whether the file may hold `routes:`. */
   readonly routes: boolean;
+  /** False: --config names the file of another command. */
+  readonly readsFile?: false;
   readonly examples: readonly (readonly [line: string, what: string])[];
 }
 

@@ -39,7 +39,7 @@ export async function loadCommand<const S extends Settings>(
   const line = readFlags(argv, settings, spec.operands);
   if (line.help) return null;
   const problems = [...line.problems, ...tailProblems(spec, line)];
-  const { path, file } = await readFile(line, settings, environment, problems);
+  const { path, file } = spec.readsFile === false ? { path: '', file: {} } : await readFile(line, settings, environment, problems);
   const routes = readRoutes(spec.routes ? file.routes : undefined, problems);
   problems.push(...unknownKeys(file, path, settings, spec.routes));
 

@@ -85,6 +85,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cli/commands': [
     'cli/completion',
     'cli/dev',
+    'cli/doctor',
     'cli/files',
     'cli/help',
     'cli/node',
@@ -97,6 +98,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cli/node': ['cli/files', 'cli/scaler'],
   'cli/completion': [],
   'cli/dev': ['cli/terminal'],
+  'cli/doctor': ['cli/files'],
   'cli/files': [],
   'cli/help': [],
   'cli/process': [],

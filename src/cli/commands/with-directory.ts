@@ -26,14 +26,15 @@ export async function answering(url: string, connection: Answering, use: () => P
   } catch (error) {
     if (!(error instanceof Error) || error.name !== 'DirectoryUnavailable') throw error;
     console.error(`pullproxy: Redis does not answer at ${withoutPasswords(url)} (--redis, or PULLPROXY_REDIS)`);
-    console.error(`  ${printable(whatToDo(url, error))}`);
+    console.error(`  ${printable(unreachableAdvice(url, error))}`);
     return 1;
   } finally {
     await connection.close();
   }
 }
 
-function whatToDo(url: string, error: Error): string {
+/** What to do about a Redis that does not answer. */
+export function unreachableAdvice(url: string, error: Error): string {
   const ofSentinels = /^rediss?-sentinel:/.test(url);
   if (ofSentinels && /sentinel/i.test(error.message)) {
     if (/NOAUTH|WRONGPASS|AUTH|password/i.test(error.message)) {

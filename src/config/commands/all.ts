@@ -4,6 +4,7 @@
  */
 import { COMPLETION } from './completion.ts';
 import { DEV } from './dev.ts';
+import { DOCTOR } from './doctor.ts';
 import { DRAIN } from './drain.ts';
 import { EVENTS } from './events.ts';
 import { FORGET } from './forget.ts';
@@ -16,4 +17,19 @@ import { ROUTES } from './route.ts';
 import { SCALER } from './scaler.ts';
 import { STATUS } from './status.ts';
 
-export const COMMANDS = [DEV, NODE, LINKER, SCALER, STATUS, ROUTES, EVENTS, JOBS, RELOAD, DRAIN, FORGET, INSPECT, COMPLETION] as const;
+export const COMMANDS = [
+  DEV,
+  NODE,
+  LINKER,
+  SCALER,
+  STATUS,
+  ROUTES,
+  EVENTS,
+  JOBS,
+  RELOAD,
+  DRAIN,
+  FORGET,
+  INSPECT,
+  DOCTOR,
+  COMPLETION,
+] as const;

@@ -1,0 +1,83 @@
+/** What a person wants to know of a Redis before pullproxy uses it. */
+import type { Log } from '../../log.ts';
+import { userOf } from './client.ts';
+import { RedisConnection } from './connection.ts';
+import { list } from './replies.ts';
+
+export interface RedisFacts {
+  /** INFO's fields, of the server, or of one server of a Redis Cluster. */
+  readonly info: ReadonlyMap<string, string>;
+  /** Whether it writes snapshots; null: this user may not ask. */
+  readonly saves: boolean | null;
+  /** Commands that were refused, and why. */
+  readonly refused: ReadonlyMap<string, string>;
+  /** Its clock minus this one's, and how wrong that may be. */
+  readonly clockAheadMs: number;
+  readonly uncertaintyMs: number;
+}
+
+/** Prefixes of the keys that nodes and startup jobs have; these are deleted at once. */
+const TRIED_KEYS = ['pp:{pp:doctor}', '{pp-bull}:doctor'] as const;
+const KEY_LIVES_MS = 1_000;
+
+export class RedisLookOver {
+  readonly #connection: RedisConnection;
+
+  /** Connects at once. */
+  constructor(url: string, log: Log) {
+    this.#connection = new RedisConnection(url, log);
+  }
+
+  /** Rejects with `DirectoryUnavailable` when Redis has not answered within `timeoutMs`. */
+  ready(timeoutMs: number): Promise<void> {
+    return this.#connection.ready(timeoutMs);
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
+  }
+
+  async read(): Promise<RedisFacts> {
+    const info = readInfo(String((await this.#connection.ask('info')) ?? ''));
+    const sentAt = Date.now();
+    const [seconds, micros] = list((await this.#connection.ask('time')) ?? []).map(Number);
+    const uncertaintyMs = (Date.now() - sentAt) / 2;
+    const clockAheadMs = seconds === undefined ? 0 : seconds * 1_000 + Math.floor((micros ?? 0) / 1_000) - (sentAt + uncertaintyMs);
+    return { info, saves: await this.#saves(), refused: await this.#refused(), clockAheadMs, uncertaintyMs };
+  }
+
+  /** A user with rights of its own may not ask, and each try would be in Redis' ACL LOG. */
+  async #saves(): Promise<boolean | null> {
+    // ioredis has null where the URL names nobody.
+    if (userOf(this.#connection.client)) return null;
+    const answer = await this.#connection.ask('config', 'get', 'save');
+    return Array.isArray(answer) ? answer[1] !== '' : null;
+  }
+
+  /** Tries what pullproxy does. */
+  async #refused(): Promise<Map<string, string>> {
+    const refused = new Map<string, string>();
+    const tries: (readonly [string, ...(string | number)[]])[] = [
+      ['info'],
+      ['time'],
+      ...TRIED_KEYS.flatMap((key) => [
+        ['set', key, '1', 'px', KEY_LIVES_MS] as const,
+        ['eval', "return redis.call('get', KEYS[1])", 1, key] as const,
+        ['del', key] as const,
+      ]),
+      ['publish', 'pp:doctor', ''],
+    ];
+    for (const [command, ...args] of tries) {
+      await this.#connection.client.call(command, ...args).catch((error: unknown) => {
+        const on = command === 'info' || command === 'time' ? '' : ` ${args[command === 'eval' ? 2 : 0]}`;
+        refused.set(`${command}${on}`, error instanceof Error ? error.message : String(error));
+      });
+    }
+    return refused;
+  }
+}
+
+function readInfo(text: string): ReadonlyMap<string, string> {
+  const fields = text.split(/\r?\n/).filter((line) => line.includes(':'));
+  return new Map(fields.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const));
+}
