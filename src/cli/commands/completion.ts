@@ -5,7 +5,7 @@ import { loadCommand } from '../../config/load.ts';
 import { ROUTE_KEYS } from '../../config/route-settings.ts';
 import { ConfigError } from '../../errors.ts';
 import { bashCompletion } from '../completion/bash.ts';
-import { completable } from '../completion/completable.ts';
+import { completable, completableKeys } from '../completion/completable.ts';
 import { fishCompletion } from '../completion/fish.ts';
 import { zshCompletion } from '../completion/zsh.ts';
 import { showHelp } from '../help/show-help.ts';
@@ -30,5 +30,5 @@ export async function completion(argv: readonly string[]): Promise<number> {
 }
 
 export function completionScript(shell: (typeof SHELLS)[number]): string {
-  return WRITERS[shell](COMMANDS.map(completable), Object.keys(ROUTE_KEYS));
+  return WRITERS[shell](COMMANDS.map(completable), completableKeys(ROUTE_KEYS));
 }

@@ -32,6 +32,8 @@ export async function route(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(ROUTES, argv);
   if (loaded === null) return showHelp(ROUTES);
   const action = readAction(loaded.operands);
+  if (loaded.values.json && action.verb !== 'list' && action.verb !== 'get')
+    throw new ConfigError([`--json: expected route list or route get with it, not route ${action.verb}`]);
   return withDirectory(loaded.values.redis, (directory) => perform(directory, action, loaded.values));
 }
 
@@ -63,6 +65,10 @@ function readChanges(pairs: readonly string[]): ReadonlyMap<string, string> {
 async function perform(directory: StartDirectory, action: Action, values: RouteValues): Promise<number> {
   if (action.verb === 'list') {
     const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
+    if (values.json) {
+      say.log(JSON.stringify(Object.fromEntries(routes), null, 2));
+      return 0;
+    }
     if (routes.length === 0) say.error('No route has settings. Set some: "pullproxy route set NAME key=value...".');
     for (const [name, record] of routes) {
       say.log([printable(name), ...pairsOf(record)].join('  '));
@@ -87,7 +93,10 @@ async function perform(directory: StartDirectory, action: Action, values: RouteV
     return 1;
   }
   if (action.verb === 'delete') await directory.setRoute(name, null);
-  else say.log(pairsOf(writeRouteSettings(parseRouteSettings(stored))).join('\n'));
+  else {
+    const settings = writeRouteSettings(parseRouteSettings(stored));
+    say.log(values.json ? JSON.stringify(settings, null, 2) : pairsOf(settings).join('\n'));
+  }
   return 0;
 }
 

@@ -1,7 +1,7 @@
-import type { Completable, CompletableFlag } from './completable.ts';
+import type { Completable, CompletableFlag, CompletableKey } from './completable.ts';
 
 /** Needs only bash 3.2, not the package bash-completion. */
-export function bashCompletion(commands: readonly Completable[], routeKeys: readonly string[]): string {
+export function bashCompletion(commands: readonly Completable[], routeKeys: readonly CompletableKey[]): string {
   return `# Completion of pullproxy for bash. Load it: source <(pullproxy completion bash)
 _pullproxy() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" i
@@ -33,7 +33,7 @@ function afterFlag(command: string, { flag, value }: CompletableFlag): string[] 
   return [`    "${command} ${flag}") ${found}return ;;`];
 }
 
-function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completable, routeKeys: readonly string[]): string {
+function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completable, routeKeys: readonly CompletableKey[]): string {
   const lines = [`    ${name})`];
   const complete = (list: string): string => `COMPREPLY=($(compgen -W "${list}" -- "$cur")); return`;
   lines.push('      if [[ "$cur" != -* ]]; then');
@@ -44,8 +44,16 @@ function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completa
     lines.push(`        if ${verb}((${at})); then ${complete('$(_pullproxy_routes)')}; fi`);
   }
   if (beforeSettings !== null) {
-    const keys = routeKeys.map((key) => `${key}=`).join(' ');
+    const keys = routeKeys.map(({ key }) => `${key}=`).join(' ');
+    // bash divides words at =, too.
     lines.push(
+      `        if [[ "\${COMP_WORDS[2]}" == ${beforeSettings} && "$cur" == = ]]; then cur=; i=$((COMP_CWORD - 1)); elif [[ "$prev" == = ]]; then i=$((COMP_CWORD - 2)); else i=0; fi`,
+      '        if ((i > 3)); then',
+      `          case "\${COMP_WORDS[i]}" in`,
+      ...routeKeys.flatMap(({ key, values }) => (values.length === 0 ? [] : [`            ${key}) ${complete(values.join(' '))} ;;`])),
+      '          esac',
+      '          return',
+      '        fi',
       `        if [[ "\${COMP_WORDS[2]}" == ${beforeSettings} ]] && ((COMP_CWORD > 3)); then compopt -o nospace 2>/dev/null; ${complete(keys)}; fi`,
     );
   }

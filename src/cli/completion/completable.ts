@@ -24,7 +24,7 @@ export interface CompletableFlag {
 }
 
 export function completable({ name, summary, settings, usage }: Described): Completable {
-  const verbs = name === 'route' ? wordsOf(usage[0] ?? '') : [];
+  const verbs = name === 'route' ? usage.flatMap(wordsOf) : [];
   return {
     name,
     summary,
@@ -35,11 +35,24 @@ export function completable({ name, summary, settings, usage }: Described): Comp
   };
 }
 
+/** A key of `key=value`, and the words that its value may be: of some values only a few can be offered. */
+export interface CompletableKey {
+  readonly key: string;
+  readonly values: readonly string[];
+}
+
+export function completableKeys(keys: Readonly<Record<string, { readonly kind: { readonly placeholder: string } }>>): CompletableKey[] {
+  return Object.entries(keys).map(([key, { kind }]) => {
+    const choices = kind.placeholder.includes('|') ? kind.placeholder.split('|') : [];
+    return { key, values: choices.filter((choice) => /^[a-z0-9-]+$/.test(choice)) };
+  });
+}
+
 /** Parses the usage, `list | get NAME | set NAME key=value...`: each verb with its arguments. */
 function wordsOf(usage: string): [verb: string, rest: string][] {
   return usage
-    .replace(/\[.*$/, '')
-    .split('|')
+    .replace(/ \[.*?(?= \| |$)/g, '')
+    .split(' | ')
     .map((one) => {
       const [verb = '', ...rest] = one.trim().split(/\s+/);
       return [verb, rest.join(' ')];

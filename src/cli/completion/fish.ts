@@ -1,7 +1,7 @@
-import type { Completable, CompletableFlag } from './completable.ts';
+import type { Completable, CompletableFlag, CompletableKey } from './completable.ts';
 
 /** One line for each completion, as fish wants it. */
-export function fishCompletion(commands: readonly Completable[], routeKeys: readonly string[]): string {
+export function fishCompletion(commands: readonly Completable[], routeKeys: readonly CompletableKey[]): string {
   return [
     '# Completion of pullproxy for fish. Put it into ~/.config/fish/completions/pullproxy.fish',
     'function __pullproxy_routes; pullproxy route list 2>/dev/null | string replace -r " .*" ""; end',
@@ -16,7 +16,7 @@ export function fishCompletion(commands: readonly Completable[], routeKeys: read
   ].join('\n');
 }
 
-function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completable, routeKeys: readonly string[]): string[] {
+function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completable, routeKeys: readonly CompletableKey[]): string[] {
   const lines = flags.map((flag) => ofFlag(name, flag));
   if (words.length > 0) lines.push(`complete -c pullproxy -n '__pullproxy_at ${name}' -a ${quoted(words.join(' '))}`);
   for (const word of beforeRoute) {
@@ -24,7 +24,7 @@ function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completa
     lines.push(`complete -c pullproxy -n '__pullproxy_at ${at}' -a '(__pullproxy_routes)'`);
   }
   if (beforeSettings !== null) {
-    const keys = routeKeys.map((key) => `${key}=`).join(' ');
+    const keys = routeKeys.flatMap(({ key, values }) => [`${key}=`, ...values.map((value) => `${key}=${value}`)]).join(' ');
     const many = `set -l words (__pullproxy_words); and test (count $words) -ge 3 -a "$words[1]" = ${name} -a "$words[2]" = ${beforeSettings}`;
     lines.push(`complete -c pullproxy -n ${quoted(many)} -a ${quoted(keys)}`);
   }

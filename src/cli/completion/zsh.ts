@@ -1,7 +1,7 @@
-import type { Completable, CompletableFlag } from './completable.ts';
+import type { Completable, CompletableFlag, CompletableKey } from './completable.ts';
 
 /** Shows a description beside each command and flag. */
-export function zshCompletion(commands: readonly Completable[], routeKeys: readonly string[]): string {
+export function zshCompletion(commands: readonly Completable[], routeKeys: readonly CompletableKey[]): string {
   return `#compdef pullproxy
 # Completion of pullproxy for zsh. Load it after compinit: source <(pullproxy completion zsh)
 _pullproxy() {
@@ -30,7 +30,7 @@ function afterFlag(command: string, { flag, value }: CompletableFlag): string[] 
   return [`    '${command} ${flag}') ${found}return ;;`];
 }
 
-function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completable, routeKeys: readonly string[]): string {
+function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completable, routeKeys: readonly CompletableKey[]): string {
   const lines = [`    ${name})`];
   if (words.length > 0) lines.push(`      if (( CURRENT == 3 )); then compadd -- ${words.join(' ')}; fi`);
   for (const word of beforeRoute) {
@@ -38,8 +38,16 @@ function ofCommand({ name, flags, words, beforeRoute, beforeSettings }: Completa
     lines.push(`      if ${at}; then _pullproxy_routes; fi`);
   }
   if (beforeSettings !== null) {
-    const keys = routeKeys.map((key) => `${key}=`).join(' ');
-    lines.push(`      if [[ "\${words[3]}" == ${beforeSettings} ]] && (( CURRENT > 4 )); then compadd -S '' -- ${keys}; fi`);
+    const keys = routeKeys.map(({ key }) => `${key}=`).join(' ');
+    const choices = routeKeys
+      .flatMap(({ key, values }) => (values.length === 0 ? [] : [`${key}) compadd -- ${values.join(' ')} ;;`]))
+      .join(' ');
+    lines.push(
+      `      if [[ "\${words[3]}" == ${beforeSettings} ]] && (( CURRENT > 4 )); then`,
+      `        if [[ "$PREFIX" == *=* ]]; then local key="\${PREFIX%%=*}"; compset -P '*='; case "$key" in ${choices} esac; return; fi`,
+      `        compadd -S '' -- ${keys}`,
+      '      fi',
+    );
   }
   lines.push(`      found=(${flags.map(({ flag, help }) => described(flag, help)).join(' ')})`, '      _describe -o flag found ;;');
   return lines.join('\n');

@@ -1,14 +1,14 @@
 import { command } from '../command-spec.ts';
-import { pausedTunnels, pauseFor, pauseWait } from '../kinds.ts';
+import { pausedTunnels, pauseFor, pauseWait, yesNo } from '../kinds.ts';
 import { ROUTE_KEYS } from '../route-settings.ts';
-import { setting } from '../settings.ts';
+import { onOff, setting } from '../settings.ts';
 import { EVERYWHERE, REDIS } from './common-settings.ts';
 
 export const ROUTES = command({
   name: 'route',
   summary: 'lists, shows, sets and deletes settings of routes, pauses and restarts them',
   usage: [
-    'list | get NAME | set NAME key=value... | delete NAME | restart NAME   [--redis URL]',
+    'list [--json] | get NAME [--json] | set NAME key=value... | delete NAME | restart NAME   [--redis URL]',
     'pause NAME [--for D] [--wait D] [--tunnels wait|ignore] | resume NAME   [--redis URL]',
   ],
   about: `A route is the name of one application. Its settings are the same at every node, and a change takes effect at once:\n${routeKeysHelp()}`,
@@ -22,6 +22,7 @@ export const ROUTES = command({
       'pause: how long to wait until nothing is in flight; then the command ends with 3, and the route stays paused',
     ),
     pausedTunnels: setting('tunnels', pausedTunnels, 'wait', 'pause: whether to wait for the end of WebSockets and TCP connections, too'),
+    json: onOff('json', yesNo, 'list and get: print JSON, an object of settings or of routes with theirs'),
     ...EVERYWHERE,
   },
   tail: 'none',

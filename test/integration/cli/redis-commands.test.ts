@@ -37,6 +37,12 @@ describe('route', () => {
     );
     expect((await pullproxy('route', 'set', 'app.example.com', 'holdTimeout=')).stdout).toBe('app.example.com  maxInstances=3\n');
     expect((await pullproxy('route', 'list')).stdout).toBe('app.example.com  maxInstances=3\n');
+    expect(JSON.parse((await pullproxy('route', 'list', '--json')).stdout)).toEqual({ 'app.example.com': { maxInstances: 3 } });
+    expect(JSON.parse((await pullproxy('route', 'get', 'app.example.com', '--json')).stdout)).toMatchObject({
+      maxInstances: 3,
+      minInstances: 0,
+    });
+    expect(await pullproxy('route', 'delete', 'app.example.com', '--json')).toMatchObject({ code: 2, stdout: '' });
     const got = await pullproxy('route', 'get', 'app.example.com');
     expect(got.stdout.split('\n')).toEqual(expect.arrayContaining(['holdTimeout=30s', 'maxInstances=3', 'startMode=each']));
     expect((await pullproxy('route', 'delete', 'app.example.com')).code).toBe(0);

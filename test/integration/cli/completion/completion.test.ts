@@ -36,18 +36,26 @@ describe('in bash', () => {
     ['pullproxy node --log-level ', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']],
     ['pullproxy node --log-level d', ['debug']],
     ['pullproxy node --listen ', []],
-    ['pullproxy status --', ['--redis', '--json', '--watch', '--config', '--help']],
-    ['pullproxy route ', ['list', 'get', 'set', 'delete', 'restart']],
+    ['pullproxy status --', ['--redis', '--json', '--watch', '--exit-code', '--config', '--help']],
+    ['pullproxy route ', ['list', 'get', 'set', 'delete', 'restart', 'pause', 'resume']],
     ['pullproxy route set a.example.com ', Object.keys(ROUTE_KEYS).map((key) => `${key}=`)],
+    // As bash divides it.
+    ['pullproxy route set a.example.com balance =', ['newest', 'spread']],
+    ['pullproxy route set a.example.com maxHeld = 3 protocol = h', ['http1', 'h2c']],
+    ['pullproxy route set a.example.com maxHeld =', []],
+    ['pullproxy route set a.example.com fairBy =', ['client']],
     ['pullproxy completion ', ['bash', 'zsh', 'fish']],
     ['pullproxy dev -- --', []],
   ])('"%s"', (line, expected) => {
     expect(bash(line)).toEqual(expected);
   });
 
-  test.each(['pullproxy route get ', 'pullproxy route delete ', 'pullproxy inspect '])('"%s" offers the routes that there are', (line) => {
-    expect(bash(line, 'a.example.com  maxHeld=1\\n*.b.example.com\\n')).toEqual(['a.example.com', '*.b.example.com']);
-  });
+  test.each(['pullproxy route get ', 'pullproxy route delete ', 'pullproxy route pause ', 'pullproxy inspect '])(
+    '"%s" offers the routes that there are',
+    (line) => {
+      expect(bash(line, 'a.example.com  maxHeld=1\\n*.b.example.com\\n')).toEqual(['a.example.com', '*.b.example.com']);
+    },
+  );
 
   test('a file is offered where one is expected', () => {
     expect(bash('pullproxy node --config /etc/passw')).toContain('/etc/passwd');
@@ -71,6 +79,7 @@ test.each(['zsh', 'fish'] as const)(
 test.each([
   ['pullproxy ', 'inspect'],
   ['pullproxy route set a max', 'maxInstances='],
+  ['pullproxy route set a bal', 'balance=spread'],
   ['pullproxy node --log-level ', 'debug'],
 ])('in fish, where it is there: "%s"', (line, expected) => {
   if (!isThere('fish')) return;
