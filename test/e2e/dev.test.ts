@@ -30,7 +30,9 @@ async function instances(): Promise<number> {
 }
 
 describe('one process', () => {
-  test('says where to click', () => {
+  test('says where to click', async () => {
+    // It comes by another pipe than the log.
+    await eventually('the welcome', () => dev.text().includes('Ctrl-C ends everything'));
     expect(dev.text()).toContain(url);
     expect(dev.text()).toContain(admin);
   });
