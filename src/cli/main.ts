@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   route: async () => (await import('./commands/route.ts')).route,
   events: async () => (await import('./commands/events.ts')).events,
   jobs: async () => (await import('./commands/jobs.ts')).jobs,
+  logs: async () => (await import('./commands/logs.ts')).logs,
   forget: async () => (await import('./commands/forget.ts')).forget,
   reload: async () => (await import('./commands/reload.ts')).reload,
   drain: async () => (await import('./commands/drain.ts')).drain,

@@ -30,7 +30,7 @@ export function completable({ name, summary, settings, usage }: Described): Comp
     summary,
     flags: [...Object.values(settings).map(flagOf), { flag: '--help', help: 'explain this command', value: 'none' }],
     words: name === 'completion' ? SHELLS : verbs.map(([verb]) => verb),
-    beforeRoute: name === 'inspect' ? [''] : verbs.filter(([, rest]) => rest.includes('NAME')).map(([verb]) => verb),
+    beforeRoute: name === 'inspect' || name === 'logs' ? [''] : verbs.filter(([, rest]) => rest.includes('NAME')).map(([verb]) => verb),
     beforeSettings: name === 'route' ? 'set' : null,
   };
 }

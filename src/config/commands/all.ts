@@ -11,6 +11,7 @@ import { FORGET } from './forget.ts';
 import { INSPECT } from './inspect.ts';
 import { JOBS } from './jobs.ts';
 import { LINKER } from './linker.ts';
+import { LOGS } from './logs.ts';
 import { NODE } from './node.ts';
 import { RELOAD } from './reload.ts';
 import { ROUTES } from './route.ts';
@@ -26,6 +27,7 @@ export const COMMANDS = [
   ROUTES,
   EVENTS,
   JOBS,
+  LOGS,
   RELOAD,
   DRAIN,
   FORGET,
