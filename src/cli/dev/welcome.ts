@@ -18,6 +18,8 @@ export function welcome({ listen, admin, route, command, minInstances }: Welcome
     '',
     `  Your application:   ${url}${route === '*' ? '' : `   (for the host ${route})`}`,
     `  What is going on:   ${clickable(`http://${admin}`)}`,
+    ...listen.slice(1).map((other) => `  It also listens at:  ${other}`),
+    ...(listen.some(isForAll) ? ['  Other machines reach it, too.'] : []),
     '',
     minInstances === 0 ? '  No instance runs yet. The first request starts one of' : `  At least ${minInstances} kept running:`,
     `      ${command.join(' ')}`,
@@ -28,6 +30,10 @@ export function welcome({ listen, admin, route, command, minInstances }: Welcome
     '',
     '',
   ].join('\n');
+}
+
+function isForAll(url: string): boolean {
+  return /\/\/(0\.0\.0\.0|\[::\]):/.test(url);
 }
 
 /** "All addresses" can't be opened in a browser; this machine can. */

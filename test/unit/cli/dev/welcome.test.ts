@@ -7,6 +7,14 @@ test('the welcome says where to click, in addresses that can be clicked', () => 
   expect(text).toContain('What is going on:   http://[::1]:9090/\n');
   expect(text).toContain('No instance runs yet. The first request starts one of\n      node app.js\n');
   expect(text).not.toContain('curl');
+  expect(text).toContain('Other machines reach it, too.');
+});
+
+test('it says all that it listens at', () => {
+  const listen = ['http://127.0.0.1:8080', 'tcp://127.0.0.1:5432'];
+  const text = welcome({ listen, admin: '127.0.0.1:9090', route: '*', command: ['x'], minInstances: 0 });
+  expect(text).toContain('It also listens at:  tcp://127.0.0.1:5432\n');
+  expect(text).not.toContain('Other machines');
 });
 
 test('for one host it says how to ask for it', () => {
