@@ -22,7 +22,7 @@ const gate = new Gate();
 let browser: TestBrowser;
 
 beforeAll(async () => {
-  redis = await startRedis();
+  redis = await startRedis({ args: ['--appendonly', 'yes', '--dir', '/tmp'] });
   await setRoute(redis.url, APP, 'maxInstances=4');
   const start = (id: string) => startNode(redis.url, ['--id', id, '--admin-token', TOKEN]);
   const [a, b, c] = await Promise.all([start('a'), start('b'), start('c')]);

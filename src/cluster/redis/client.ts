@@ -43,7 +43,8 @@ export function createRedisClient(url: string, options: ClientOptions, inCluster
 /** The user that it logs in as; undefined: Redis' default user. */
 export function userOf(client: RedisClient): string | undefined {
   const { username } = client instanceof Cluster ? (client.options.redisOptions ?? {}) : client.options;
-  return username === undefined || username === '' || username === 'default' ? undefined : username;
+  // Null where the URL has no user.
+  return !username || username === 'default' ? undefined : username;
 }
 
 /** On a Redis Cluster a message goes to one shard, the channel's, instead of to all. */
