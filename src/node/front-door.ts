@@ -69,9 +69,10 @@ export class FrontDoor implements Http2Service, TcpService {
     const { head } = visit;
     leaving.asked();
     watch?.begin(visit, head.host);
-    const [route, refusal] = found instanceof PullproxyError ? [null, found] : [found, null];
+    const isRefused = found instanceof PullproxyError;
+    const route = isRefused ? null : found;
     if (this.#httpsRedirect !== undefined && head.proto !== 'https') visit.refuse(toHttps(head, this.#httpsRedirect));
-    else if (refusal !== null) visit.refuse(refusal);
+    else if (isRefused) visit.refuse(found);
     else if (visit instanceof Exchange && route?.settings.protocol === 'h2c')
       visit.refuse(new PullproxyError('bad_request', 'the application of this name speaks HTTP/2 only'));
     // The bytes of a request would be a line protocol's commands to it.
