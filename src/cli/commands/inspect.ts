@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Trouble } from '../../admin/trouble.ts';
 import { BEAT_MS } from '../../cluster/limits.ts';
 import { type Dump, Inspector } from '../../cluster/redis/inspect/dump.ts';
 import type { Finding } from '../../cluster/redis/inspect/finding.ts';
 import { findInconsistencies } from '../../cluster/redis/inspect/findings.ts';
 import { meaningOf } from '../../cluster/redis/inspect/meaning.ts';
+import { createRedisDirectory } from '../../cluster/redis/open.ts';
 import { INSPECT } from '../../config/commands/inspect.ts';
 import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';
@@ -11,14 +13,17 @@ import { ROUTE_NAME_EXPECTED, validRouteName } from '../../config/route-name.ts'
 import { ConfigError } from '../../errors.ts';
 import { createLog } from '../../log.ts';
 import { printableLines } from '../../printable.ts';
+import { StartupJobReader } from '../../scaling/startup-job-reader.ts';
 import { showHelp } from '../help/show-help.ts';
 import { inspectionText } from '../terminal/inspect-text.ts';
 import { paintFor } from '../terminal/paint.ts';
+import { looker } from './status.ts';
 import { answering } from './with-directory.ts';
 
 /** Longer than two beats: with the first a node notices a loss, with the second it has written everything again. */
 const SECOND_LOOK_MS = 2 * BEAT_MS + 200;
 const WIDTH_OF_A_FILE = 1_000;
+const READY_MS_MAX = 3_000;
 
 /** Explains the keys in Redis. Exits with 1 when something is broken. */
 export async function inspect(argv: readonly string[]): Promise<number> {
@@ -28,11 +33,24 @@ export async function inspect(argv: readonly string[]): Promise<number> {
   const route = readRoute(loaded.operands);
   const inspector = new Inspector(redis, createLog('pullproxy', 'silent'));
   return answering(redis, inspector, async () => {
-    const { dump, findings } = await look(inspector);
-    if (json) console.log(printableLines(asJson(dump, findings)));
-    else console.log(inspectionText({ dump, findings, route }, process.stdout.columns || WIDTH_OF_A_FILE, paintFor(process.stdout)));
+    const [{ dump, findings }, troubles] = await Promise.all([look(inspector), troublesOf(redis)]);
+    const width = process.stdout.columns || WIDTH_OF_A_FILE;
+    if (json) console.log(printableLines(asJson(dump, findings, troubles)));
+    else console.log(inspectionText({ dump, findings, troubles, route }, width, paintFor(process.stdout)));
     return findings.some(({ severity }) => severity === 'broken') ? 1 : 0;
   });
+}
+
+/** What the cluster says is wrong: Redis may contradict itself nowhere, and a node be lost. */
+async function troublesOf(redis: string): Promise<readonly Trouble[]> {
+  const directory = createRedisDirectory({ url: redis, log: createLog('pullproxy', 'silent') });
+  const jobs = new StartupJobReader(redis);
+  try {
+    await directory.ready(READY_MS_MAX);
+    return (await looker(directory, jobs)()).troubles;
+  } finally {
+    await Promise.all([directory.close(), jobs.close()]);
+  }
 }
 
 /**
@@ -65,7 +83,7 @@ function readRoute([written, extra]: readonly string[]): string | null {
   return name;
 }
 
-function asJson(dump: Dump, findings: readonly Finding[]): string {
+function asJson(dump: Dump, findings: readonly Finding[], troubles: readonly Trouble[]): string {
   const keys = [...dump.keys].map(([key, { type, size, expiresInMs }]) => ({
     key,
     type,
@@ -73,5 +91,5 @@ function asJson(dump: Dump, findings: readonly Finding[]): string {
     expiresInMs,
     what: meaningOf(key)?.what ?? null,
   }));
-  return JSON.stringify({ at: dump.now, keys, findings }, null, 2);
+  return JSON.stringify({ at: dump.now, keys, findings, troubles }, null, 2);
 }

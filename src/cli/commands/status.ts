@@ -54,7 +54,7 @@ function codeOf({ troubles }: AdminState): number {
   return troubles.some(({ severity }) => severity === 'warning') ? 4 : 0;
 }
 
-function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
+export function looker(directory: StartDirectory, jobs: StartupJobReader): Look {
   const waits = new WaitWindow();
   const events = new EventHistory({ events: async (after, max) => ({ ...(await directory.eventLog.since(after, max)), isOwn: false }) });
   const version = readVersion();

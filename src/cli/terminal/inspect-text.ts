@@ -1,14 +1,18 @@
+import type { Trouble } from '../../admin/trouble.ts';
 import { about, counted, number } from '../../admin/words.ts';
 import type { Dump, Stored } from '../../cluster/redis/inspect/dump.ts';
 import type { Finding } from '../../cluster/redis/inspect/finding.ts';
 import { type Meaning, meaningOf, ROUTE_PARTS } from '../../cluster/redis/inspect/meaning.ts';
 import { printableAll } from '../../printable.ts';
 import { type Paint, plain } from './paint.ts';
+import { troubleLines } from './status-text.ts';
 import { type Column, cut, table } from './table.ts';
 
 export interface Inspection {
   readonly dump: Dump;
   readonly findings: readonly Finding[];
+  /** What is wrong, as `status` says it. */
+  readonly troubles?: readonly Trouble[];
   /** The route to show in full; null: all of them, in short. */
   readonly route: string | null;
 }
@@ -36,10 +40,16 @@ const KEYS: readonly Column<Row>[] = [
 
 /** The content of Redis for people, at most `width` columns wide. Findings come last, so that they stay on the screen. */
 export function inspectionText(inspection: Inspection, width: number, paint: Paint = plain): string {
-  const { dump, findings, route } = printableAll(inspection);
+  const { dump, findings, route, troubles = [] } = printableAll(inspection);
   const rows = [...dump.keys].map(([key, stored]) => ({ key, stored, meaning: meaningOf(key) }));
   const shown = route === null ? overview(rows, width, paint) : routeInFull(route, rows, dump.now, width, paint);
-  return [summary(dump, rows), '', ...shown, ...told(findings, width, paint)].join('\n');
+  return [
+    summary(dump, rows),
+    '',
+    ...shown,
+    ...troubles.flatMap((trouble) => troubleLines(trouble, width, paint)),
+    ...told(findings, width, paint),
+  ].join('\n');
 }
 
 function summary({ info }: Dump, rows: readonly Row[]): string {

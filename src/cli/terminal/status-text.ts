@@ -25,7 +25,7 @@ export function statusText(seen: AdminState, width: number, paint: Paint = plain
   };
   return [
     cut(summary(state), width),
-    ...state.troubles.flatMap((trouble) => told(trouble, width, paint)),
+    ...state.troubles.flatMap((trouble) => troubleLines(trouble, width, paint)),
     '',
     ...section('Routes', ROUTES, routes, true),
     ...section('Nodes', NODES, nodes, true),
@@ -59,7 +59,7 @@ function summary({ nodes, routes, scalers }: AdminState): string {
   return parts.join(', ');
 }
 
-function told({ severity, text, advice }: Trouble, width: number, paint: Paint): string[] {
+export function troubleLines({ severity, text, advice }: Trouble, width: number, paint: Paint): string[] {
   const [sign, style] = SIGNS[severity];
   return [paint(style, `${sign} ${cut(text, width - 2)}`), ...(severity === 'note' ? [] : [paint('dim', `  ${cut(advice, width - 2)}`)])];
 }

@@ -12,6 +12,7 @@ const ROUTE = 'app.example.com';
 
 interface Report {
   readonly keys: readonly { readonly key: string; readonly type: string; readonly what: string | null }[];
+  readonly troubles: readonly { readonly code: string; readonly text: string }[];
   readonly findings: readonly { readonly severity: string; readonly key: string; readonly what: string }[];
 }
 
@@ -46,6 +47,9 @@ describe('over a Redis', () => {
     const report = JSON.parse((await inspect('--json')).stdout) as Report;
     expect(report.keys.length).toBeGreaterThan(8);
     expect(report.keys.filter(({ what }) => what === null)).toEqual([]);
+    // What status says is wrong is said here, too: a client waits, and no scaler is there.
+    expect(report.troubles.map(({ code }) => code)).toContain('no_scaler');
+    expect(stdout).toContain('there is no scaler to start an instance');
   });
 
   test('one route is shown in full', async () => {
