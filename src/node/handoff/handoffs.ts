@@ -3,8 +3,8 @@
  * says so and lends the slots here again, and this node relays.
  */
 import type { Dispatcher } from '../matching/dispatch.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import type { Route } from '../matching/route.ts';
-import type { Lender } from '../matching/slots.ts';
 import type { Relays } from './relays.ts';
 
 /** The results for slots that another node wanted. */

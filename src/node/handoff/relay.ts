@@ -9,7 +9,7 @@ import { LinkerLink } from '../../link/linker-link.ts';
 import type { Stream } from '../../link/stream.ts';
 import type { Log } from '../../log.ts';
 import { ReadMemory } from '../../memory/reused-reads.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import { RelayedStream } from './relayed-stream.ts';
 
 /** From the first packet to the last proof. Slots that wait for it are out of service meanwhile. */

@@ -2,7 +2,7 @@ import { ResetCode, type ResetCodeValue } from '../../link/frames.ts';
 import type { DoneHow, LinkerLink } from '../../link/linker-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import type { Ownership } from '../../memory/reused-reads.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 
 /** The relay's handling of a stream's slot. */
 export interface RelayedSlot {

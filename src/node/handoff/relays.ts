@@ -5,7 +5,7 @@
 import { parseHostPort } from '../../config/host-port.ts';
 import type { NodeTls } from '../../link/connect.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 
 /** For how long a linker that failed to dial a node is not asked to do so again. */

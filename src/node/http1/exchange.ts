@@ -4,7 +4,7 @@ import type { Stream, StreamHandler } from '../../link/stream.ts';
 import type { Ownership } from '../../memory/reused-reads.ts';
 import { Tunnel, type TunnelClient, UNWATCHED } from '../clients/tunnel.ts';
 import { type ColdStart, serverTiming } from '../matching/cold-start.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import type { Visit } from '../matching/visit.ts';
 import { causeOf, type FailureCause } from '../visits/retry-policy.ts';
 import type { RequestBody } from './body.ts';

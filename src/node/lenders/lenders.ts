@@ -6,8 +6,8 @@ import type { NodeLinkEvents } from '../../link/node-link.ts';
 import type { Log } from '../../log.ts';
 import type { Handoffs } from '../handoff/handoffs.ts';
 import type { Dispatcher } from '../matching/dispatch.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import type { Routes } from '../matching/routes.ts';
-import type { Lender } from '../matching/slots.ts';
 import type { LenderEvents } from './link-server.ts';
 
 /** The directory is to number it. */

@@ -11,7 +11,7 @@ import type { Log } from '../../log.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
 import { memoryOf, reuseReads } from '../../memory/socket-handle.ts';
 import { Birth } from '../matching/cold-start.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import { Trust } from '../matching/trust.ts';
 
 /** PEM contents. */

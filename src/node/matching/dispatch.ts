@@ -6,12 +6,12 @@ import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
 import type { Holds } from './holds.ts';
+import type { Lender } from './lent-slots.ts';
 import { askOf } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './route.ts';
 import { suspectLeftMs } from './route-policies.ts';
 import { Sleepers } from './sleepers.ts';
-import type { Lender } from './slots.ts';
 import type { Visit } from './visit.ts';
 
 const monotonicMs = (): number => performance.now();

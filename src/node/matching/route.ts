@@ -7,12 +7,12 @@ import { RouteCounters } from './counters.ts';
 import { FairDiscipline } from './fair-discipline.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
+import { type Lender, LentSlots } from './lent-slots.ts';
 import { FIFO } from './queue-discipline.ts';
 import { askOf, type QueueRules, queueRules } from './queue-rules.ts';
 import type { Rematch } from './rematch.ts';
 import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
 import { SleepRules } from './sleep-rules.ts';
-import { type Lender, Slots } from './slots.ts';
 import type { Visit } from './visit.ts';
 
 /** Made once, as those of holds.ts are. */
@@ -32,7 +32,7 @@ export interface Standing {
 export class Route {
   readonly name: string;
   readonly held: HeldQueue<Visit>;
-  readonly slots = new Slots();
+  readonly slots = new LentSlots();
   readonly instances = new KnownInstances();
   readonly yielding = new Yielding();
   readonly newestPull = new NewestPull();

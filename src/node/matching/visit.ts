@@ -4,10 +4,10 @@ import type { PullproxyError } from '../../errors.ts';
 import type { ColdStageCounters } from './cold-start.ts';
 import type { RouteCounters } from './counters.ts';
 import { HeldEntry } from './held-queue.ts';
+import type { Lender } from './lent-slots.ts';
 import type { ClientWord } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { SleepRules } from './sleep-rules.ts';
-import type { Lender } from './slots.ts';
 
 /** A visit's view of its route. */
 export interface VisitRoute {

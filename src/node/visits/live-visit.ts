@@ -4,7 +4,7 @@ import { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode } from '../../link/frames.ts';
 import type { NodeLink } from '../../link/node-link.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 import { Visit, type VisitRoute } from '../matching/visit.ts';
 import { blameFor, type FailureCause, nextAfter, type StreamFailure } from './retry-policy.ts';
 import type { EndedBy, EndReason, VisitFacts, VisitRecord } from './visit-record.ts';

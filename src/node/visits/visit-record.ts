@@ -4,7 +4,7 @@
  */
 import { internalError } from '../../boundary.ts';
 import { ERRORS, type ErrorCode, type Side } from '../../errors.ts';
-import type { Lender } from '../matching/slots.ts';
+import type { Lender } from '../matching/lent-slots.ts';
 
 /**
  * What ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:

@@ -301,7 +301,7 @@ export const NODE_LINK_END: Target = {
     '/src/node/lenders/link-server.ts',
     '/src/node/lenders/lenders.ts',
     '/src/node/relay',
-    '/src/node/matching/slots.ts',
+    '/src/node/matching/lent-slots.ts',
     '/src/node/matching/dispatch.ts',
     '/src/cluster/',
   ],

@@ -6,9 +6,9 @@ import type { Relays } from '../../../src/node/handoff/relays.ts';
 import { Dispatcher } from '../../../src/node/matching/dispatch.ts';
 import { HeldTally } from '../../../src/node/matching/held-queue.ts';
 import { Holds } from '../../../src/node/matching/holds.ts';
+import type { Lender } from '../../../src/node/matching/lent-slots.ts';
 import type { Route } from '../../../src/node/matching/route.ts';
 import { Routes } from '../../../src/node/matching/routes.ts';
-import type { Lender } from '../../../src/node/matching/slots.ts';
 import { FakeCluster } from './fake-cluster.ts';
 import { type StandInLender, StandInVisit } from './stand-ins.ts';
 

@@ -1,8 +1,8 @@
 /** Visits and lenders without sockets: they remember what was done with them. */
 import type { PullproxyError } from '../../../src/errors.ts';
 import type { NodeLink } from '../../../src/link/node-link.ts';
+import type { Lender } from '../../../src/node/matching/lent-slots.ts';
 import type { ClientWord } from '../../../src/node/matching/queue-rules.ts';
-import type { Lender } from '../../../src/node/matching/slots.ts';
 import { Visit } from '../../../src/node/matching/visit.ts';
 
 /** The part of a link that dispatching uses. */

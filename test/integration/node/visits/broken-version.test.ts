@@ -1,7 +1,7 @@
 /** A new version that accepts connections and is broken all the same: whatever its protocol, clients are served by the old one. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../../../src/linker/free-port.ts';
-import type { Lender } from '../../../../src/node/matching/slots.ts';
+import type { Lender } from '../../../../src/node/matching/lent-slots.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, type LoneNode, startLoneNode } from '../../../support/harness/lone-node.ts';

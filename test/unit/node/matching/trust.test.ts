@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { Slots } from '../../../../src/node/matching/slots.ts';
+import { LentSlots } from '../../../../src/node/matching/lent-slots.ts';
 import { Trust } from '../../../../src/node/matching/trust.ts';
 import { lender, type StandInLender } from '../../../support/harness/stand-ins.ts';
 
@@ -43,7 +43,7 @@ describe('of several instances', () => {
   test('a new one gets one request while others can serve, and everything when none can', () => {
     const [young, old] = [trusted(2, 5), trusted(1, 1)];
     old.trust.answered(200);
-    const slots = new Slots();
+    const slots = new LentSlots();
     for (const one of [young, old]) slots.add(one);
     const served: number[] = [];
     for (let n = 0; n < 4; n++) {
@@ -57,7 +57,7 @@ describe('of several instances', () => {
   test('the newest gets them all once it is proven', () => {
     const [young, old] = [trusted(2, 5, { active: 3 }), trusted(1, 5)];
     for (const { trust } of [young, old]) trust.answered(200);
-    const slots = new Slots();
+    const slots = new LentSlots();
     for (const one of [young, old]) slots.add(one);
     expect(slots.choose('newest')).toBe(young);
   });
@@ -67,7 +67,7 @@ describe('of several instances', () => {
     (balance) => {
       const [young, old] = [trusted(2, 5), trusted(1, 1)];
       young.trust.failed();
-      const slots = new Slots();
+      const slots = new LentSlots();
       for (const one of [young, old]) slots.add(one);
       expect(slots.choose(balance)).toBe(old);
       expect([slots.movable(false), slots.movable(true)]).toEqual([1, 6]);

@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { Slots } from '../../../../src/node/matching/slots.ts';
+import { LentSlots } from '../../../../src/node/matching/lent-slots.ts';
 import { lender, type StandInLender } from '../../../support/harness/stand-ins.ts';
 
 describe('the newest instance first', () => {
   test('serves from the newest that has an idle slot, whatever the order in which they linked', () => {
-    const slots = new Slots();
+    const slots = new LentSlots();
     const [old, newest, middle] = [lender(1, 1), lender(3, 2), lender(2, 1)];
     for (const one of [old, newest, middle]) slots.add(one);
     const order = [];
@@ -23,7 +23,7 @@ describe('the newest instance first', () => {
   });
 
   test('spread: serves from the one with most idle slots, the newer of two that have as many', () => {
-    const slots = new Slots();
+    const slots = new LentSlots();
     const [a, b, c] = [lender(1, 3), lender(2, 1), lender(3, 3)];
     for (const one of [a, b, c]) slots.add(one);
     const order = [];
@@ -45,7 +45,7 @@ describe('the newest instance first', () => {
     );
     fc.assert(
       fc.property(steps, (all) => {
-        const slots = new Slots();
+        const slots = new LentSlots();
         // Seqs collide: instances that started in the same millisecond.
         for (const { kind, pick, idle } of all) {
           const one = slots.lenders[pick % Math.max(1, slots.lenders.length)] as StandInLender | undefined;
@@ -64,7 +64,7 @@ describe('the newest instance first', () => {
 });
 
 test('what was lent on by another node is not counted as movable', () => {
-  const slots = new Slots();
+  const slots = new LentSlots();
   const [own, relayed] = [lender(1, 3), lender(2, 4, { relayed: true })];
   slots.add(own);
   slots.add(relayed);
@@ -76,7 +76,7 @@ test('what was lent on by another node is not counted as movable', () => {
 });
 
 test('a thousand busy instances are not looked at for each request', () => {
-  const slots = new Slots();
+  const slots = new LentSlots();
   let looks = 0;
   for (let seq = 1_000; seq > 0; seq--) {
     const one = lender(seq, 1);
@@ -94,7 +94,7 @@ test('a thousand busy instances are not looked at for each request', () => {
   expect(looks).toBeLessThan(3_100);
 });
 
-function expectAsSearched(slots: Slots): void {
+function expectAsSearched(slots: LentSlots): void {
   const { lenders } = slots;
   expect([...lenders].sort((a, b) => b.seq - a.seq)).toEqual(lenders);
   expect(slots.movable(true)).toBe(lenders.reduce((sum, { relayed, link }) => sum + (relayed ? 0 : link.idle), 0));

@@ -40,7 +40,7 @@ function rankOf({ instance, trust, link }: Lender, avoids: string | null): numbe
 }
 
 /** The lenders of one route, newest instance first, so that load packs onto the newest and the older ones go idle and leave. */
-export class Slots {
+export class LentSlots {
   readonly lenders: Lender[] = [];
   readonly relayed: Lender[] = [];
   /** No lender before this one has an idle slot: a thousand busy instances are not looked at for each request. */
