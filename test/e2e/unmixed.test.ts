@@ -88,7 +88,8 @@ test('requests that come in pieces, or several at once, are each answered with w
       });
       const requests = Array.from({ length: ROUNDS }, (_one, round) => {
         const body = `body of ${client} in ${round}, `.repeat(1 + ((client * round) % 40));
-        return `POST /echo HTTP/1.1\r\nHost: app.test\r\nX-Client: ${client}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+        // A response that begins before its request is complete would end the connection.
+        return `POST /collect HTTP/1.1\r\nHost: app.test\r\nX-Client: ${client}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
       });
       const all = requests.join('');
       const step = 1 + ((client * 97) % 700);

@@ -5,6 +5,7 @@
  *   /stats         what it has seen: {pid, limit, active, max, total, violations, connections}
  *   /headers       the request as it arrived: {method, url, headers}
  *   /echo          the body as it arrived
+ *   /collect       the body, once all of it has arrived
  *   /slow?ms=100   "ok" after so long
  *   /id?ms=10      the request's X-Request-Id after so long; of a POST it is written to POSTS_FILE, too
  *   /bytes?n=1000  so many bytes, with chunked=1 in chunks of unknown number
@@ -24,6 +25,10 @@ const pages = {
   '/echo': (request, response) => {
     response.setHeader('content-type', request.headers['content-type'] ?? 'application/octet-stream');
     request.pipe(response);
+  },
+  '/collect': (request, response) => {
+    const parts = [];
+    request.on('data', (part) => parts.push(part)).on('end', () => response.end(Buffer.concat(parts)));
   },
   '/slow': (_request, response, query) => {
     const timer = setTimeout(() => response.end('ok'), Number(query.get('ms') ?? 100));
