@@ -55,7 +55,8 @@ async function askAll(from: number, count: number): Promise<Record<string, numbe
   return seen;
 }
 
-const keys = async (): Promise<string[]> => (await client.keys('*')).sort();
+/** But for the history, which has another key every half minute. */
+const keys = async (): Promise<string[]> => (await client.keys('*')).filter((key) => !key.startsWith('pp:{pp:history}:')).sort();
 const resident = (): number =>
   nodes.reduce((sum, { pid }) => sum + Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1_024, 0);
 
