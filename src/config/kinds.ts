@@ -219,6 +219,22 @@ export const rate: Kind<Rate> = {
   write: ({ count, durationMs }) => `${count}/${formatDuration(durationMs)}`,
 };
 
+/** As text it is JSON, or the rules with commas between them. `canonical` writes a rule in the one way; null: it is none. */
+export function ruleList(expected: string, rulesMax: number, canonical: (text: string) => string | null): Kind<readonly string[]> {
+  return {
+    expected,
+    placeholder: 'LIST',
+    read(value) {
+      const isJson = typeof value === 'string' && value.trimStart().startsWith('[');
+      const list = typeof value !== 'string' ? value : isJson ? parseJson(value) : value.split(',');
+      if (!Array.isArray(list) || list.length === 0 || list.length > rulesMax) return null;
+      const rules = list.map((one: unknown) => (typeof one === 'string' ? canonical(one.trim()) : null));
+      return rules.every((one) => one !== null) ? Object.freeze(rules) : null;
+    },
+    write: (value) => JSON.stringify(value),
+  };
+}
+
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

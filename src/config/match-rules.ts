@@ -1,6 +1,6 @@
 /** What belongs to a route, as its `match` says it: hosts, or hosts with the beginning of a path, such as `example.com/api`. */
 import { ConfigError } from '../errors.ts';
-import { type Kind, problem } from './kinds.ts';
+import { type Kind, problem, ruleList } from './kinds.ts';
 import { validRouteName } from './route-name.ts';
 
 /** Of one route. */
@@ -30,18 +30,22 @@ export function parseMatchRule(text: string): MatchRule | null {
   return isOne && segments.length <= PREFIX_SEGMENTS_MAX && prefix.length <= PREFIX_CHARS_MAX ? { host, prefix } : null;
 }
 
-/** As text it is JSON, or the rules with commas between them. */
-export const matchRules: Kind<readonly string[]> = {
-  expected: `HOST or HOST/PREFIX, at most ${RULES_MAX}, such as ["shop.com", "www.shop.com", "example.com/shop"]; a prefix is made of whole segments of letters, digits and . _ ~ -`,
-  placeholder: 'LIST',
-  read(value) {
-    const list = typeof value === 'string' ? listOf(value) : value;
-    if (!Array.isArray(list) || list.length === 0 || list.length > RULES_MAX) return null;
-    const rules = list.map((one: unknown) => (typeof one === 'string' ? parseMatchRule(one.trim()) : null));
-    const texts = rules.map((rule) => (rule === null ? '' : `${rule.host}${rule.prefix}`));
-    return texts.includes('') ? null : Object.freeze([...new Set(texts)]);
+const rules = ruleList(
+  `HOST or HOST/PREFIX, at most ${RULES_MAX}, such as ["shop.com", "www.shop.com", "example.com/shop"]; a prefix is made of whole segments of letters, digits and . _ ~ -`,
+  RULES_MAX,
+  (text) => {
+    const rule = parseMatchRule(text);
+    return rule === null ? null : `${rule.host}${rule.prefix}`;
   },
-  write: (value) => JSON.stringify(value),
+);
+
+/** Each rule once. */
+export const matchRules: Kind<readonly string[]> = {
+  ...rules,
+  read(value) {
+    const read = rules.read(value);
+    return read && Object.freeze([...new Set(read)]);
+  },
 };
 
 /** What belongs to a route: what its `match` says, or else the host that it is named after. */
@@ -68,13 +72,4 @@ export function checkMatch(
     problems.push(...taken.map((rule) => takenProblem(match === undefined ? 'route' : 'match', rule, other)));
   }
   if (problems.length > 0) throw new ConfigError(problems);
-}
-
-function listOf(text: string): unknown {
-  if (!text.trimStart().startsWith('[')) return text.split(',');
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

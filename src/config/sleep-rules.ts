@@ -2,7 +2,7 @@
  * Requests that are no reason to run an instance, as a route's `sleepThrough` names them: `GET /healthz`, `* /robots.txt`, `ua:*bot*`. The only
  * special character is `*`, which stands for any text. So a pattern costs one search for each of its parts, whatever text it is compared with.
  */
-import type { Kind } from './kinds.ts';
+import { ruleList } from './kinds.ts';
 
 /** Rules of one route. */
 const RULES_MAX = 32;
@@ -43,24 +43,8 @@ export function matchesGlob([first = '', ...parts]: Glob, text: string): boolean
   return text.length - at >= last.length && text.endsWith(last);
 }
 
-/** As text it is JSON, or the rules with commas between them. */
-export const sleepRules: Kind<readonly string[]> = {
-  expected: `METHOD PATH and ua:PATTERN, with * for any text, at most ${RULES_MAX} in a list such as ["GET /healthz", "ua:*bot*"]`,
-  placeholder: 'LIST',
-  read(value) {
-    const list = typeof value === 'string' ? listOf(value) : value;
-    if (!Array.isArray(list) || list.length === 0 || list.length > RULES_MAX) return null;
-    const rules = list.map((one: unknown) => (typeof one === 'string' ? one.trim() : ''));
-    return rules.every((one) => parseSleepRule(one) !== null) ? Object.freeze(rules) : null;
-  },
-  write: (value) => JSON.stringify(value),
-};
-
-function listOf(text: string): unknown {
-  if (!text.trimStart().startsWith('[')) return text.split(',');
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
+export const sleepRules = ruleList(
+  `METHOD PATH and ua:PATTERN, with * for any text, at most ${RULES_MAX} in a list such as ["GET /healthz", "ua:*bot*"]`,
+  RULES_MAX,
+  (text) => (parseSleepRule(text) === null ? null : text),
+);
