@@ -5,6 +5,7 @@ import type { RedisConnection } from './connection.ts';
 import { eventsKey } from './keys.ts';
 import type { Mending } from './mending.ts';
 import { list } from './replies.ts';
+import { readTime } from './server-facts.ts';
 
 const CODE = /^[a-z_]{1,40}$/;
 const SOURCE_CHARS_MAX = 100;
@@ -32,9 +33,7 @@ export class RedisEventLog implements EventLog {
       this.#mending.ofKey(eventsKey, 'stream', () => this.#redis.call('xrange', eventsKey, from, '+', 'COUNT', max)),
       this.#redis.call('time'),
     ]);
-    const [seconds, micros] = list(time).map(Number);
-    const now = Math.floor((seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000);
-    return { events: list(stored).flatMap((entry) => readEvent(list(entry))), now };
+    return { events: list(stored).flatMap((entry) => readEvent(list(entry))), now: readTime(time) };
   }
 }
 

@@ -17,6 +17,7 @@ import type { RedisConnection } from './connection.ts';
 import { historyKey } from './keys.ts';
 import type { Mending } from './mending.ts';
 import { list, readWaits } from './replies.ts';
+import { readTime } from './server-facts.ts';
 
 /** No route has this name. */
 const ALL = '(all)';
@@ -41,8 +42,7 @@ export class RedisHistoryLog implements HistoryLog {
   }
 
   async read(route: string | null): Promise<HistoryRead> {
-    const [seconds, micros] = list(await this.#redis.call('time')).map(Number);
-    const now = Math.floor((seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000);
+    const now = readTime(await this.#redis.call('time'));
     const first = bucketAt(now) - HISTORY_BUCKETS_MAX + 1;
     const keys = Array.from({ length: HISTORY_BUCKETS_MAX }, (_, i) => historyKey(first + i));
     const values = list(await this.#redis.run('historyRead', keys, [route ?? ALL]));

@@ -1,8 +1,7 @@
 /** What a person wants to know of a Redis before pullproxy uses it. */
 import type { Log } from '../../log.ts';
-import { userOf } from './client.ts';
 import { RedisConnection } from './connection.ts';
-import { list } from './replies.ts';
+import { readInfo, readTime, savesSnapshots } from './server-facts.ts';
 
 export interface RedisFacts {
   /** INFO's fields, of the server, or of one server of a Redis Cluster. */
@@ -38,20 +37,12 @@ export class RedisLookOver {
   }
 
   async read(): Promise<RedisFacts> {
-    const info = readInfo(String((await this.#connection.ask('info')) ?? ''));
+    const info = readInfo(await this.#connection.ask('info'));
     const sentAt = Date.now();
-    const [seconds, micros] = list((await this.#connection.ask('time')) ?? []).map(Number);
+    const time = readTime(await this.#connection.ask('time'));
     const uncertaintyMs = (Date.now() - sentAt) / 2;
-    const clockAheadMs = seconds === undefined ? 0 : seconds * 1_000 + Math.floor((micros ?? 0) / 1_000) - (sentAt + uncertaintyMs);
-    return { info, saves: await this.#saves(), refused: await this.#refused(), clockAheadMs, uncertaintyMs };
-  }
-
-  /** A user with rights of its own may not ask, and each try would be in Redis' ACL LOG. */
-  async #saves(): Promise<boolean | null> {
-    // ioredis has null where the URL names nobody.
-    if (userOf(this.#connection.client)) return null;
-    const answer = await this.#connection.ask('config', 'get', 'save');
-    return Array.isArray(answer) ? answer[1] !== '' : null;
+    const clockAheadMs = time === 0 ? 0 : time - (sentAt + uncertaintyMs);
+    return { info, saves: await savesSnapshots(this.#connection), refused: await this.#refused(), clockAheadMs, uncertaintyMs };
   }
 
   /** Tries what pullproxy does. */
@@ -75,9 +66,4 @@ export class RedisLookOver {
     }
     return refused;
   }
-}
-
-function readInfo(text: string): ReadonlyMap<string, string> {
-  const fields = text.split(/\r?\n/).filter((line) => line.includes(':'));
-  return new Map(fields.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)] as const));
 }

@@ -4,7 +4,8 @@ import { addressOf, countOf, nodeIdOf, objectOf, timeOf } from '../values.ts';
 import type { RedisConnection } from './connection.ts';
 import { missingKey } from './keys.ts';
 import type { Mending } from './mending.ts';
-import { list, readHash } from './replies.ts';
+import { readHash } from './replies.ts';
+import { readTime } from './server-facts.ts';
 
 /** If more nodes were killed, the others are not listed. */
 const MISSING_MAX = 100;
@@ -46,8 +47,7 @@ export class MissingNodes {
   }
 
   async #now(): Promise<number> {
-    const [seconds, micros] = list(await this.#redis.call('time')).map(Number);
-    return Math.floor((seconds ?? 0) * 1_000 + (micros ?? 0) / 1_000);
+    return readTime(await this.#redis.call('time'));
   }
 
   #key(command: string, ...args: (string | number)[]): Promise<unknown> {

@@ -3,6 +3,7 @@ import { Cluster } from 'ioredis';
 import type { Log } from '../../../log.ts';
 import { isDataFault, RedisConnection } from '../connection.ts';
 import { list, readHash, tuples } from '../replies.ts';
+import { readInfo, readTime } from '../server-facts.ts';
 
 export interface Stored {
   /** The type as Redis names it. */
@@ -57,9 +58,8 @@ export class Inspector {
       const stored = await Promise.all(some.map((name) => this.#readKey(name)));
       for (const [index, one] of stored.entries()) if (one !== null) keys.set(some[index] ?? '', one);
     }
-    const [seconds, micros] = list(await this.#connection.call('time')).map(Number);
-    const info = readInfo(String(await this.#connection.call('info')));
-    return { now: (seconds ?? 0) * 1000 + Math.floor((micros ?? 0) / 1000), keys, info };
+    const now = readTime(await this.#connection.call('time'));
+    return { now, keys, info: readInfo(await this.#connection.call('info')) };
   }
 
   async #names(): Promise<string[]> {
@@ -116,9 +116,4 @@ export class Inspector {
         return stored(0, nothing);
     }
   }
-}
-
-function readInfo(text: string): Map<string, string> {
-  const lines = text.split(/\r?\n/).filter((line) => line.includes(':') && !line.startsWith('#'));
-  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
 }
