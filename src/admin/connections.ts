@@ -7,9 +7,9 @@ import type { Socket } from 'node:net';
 import { guard } from '../boundary.ts';
 
 export const CONNECTIONS_MAX = 256;
-/** A response that is not read: after this time its connection gives way to a new one; ANSWER_MS_MAX closes it in any case. */
+/** A response that is not read: after this time its connection gives way to a new one; RESPONSE_MS_MAX closes it in any case. */
 const SLOW_MS = 5_000;
-const ANSWER_MS_MAX = 30_000;
+const RESPONSE_MS_MAX = 30_000;
 
 interface Connection {
   /** Since when: performance.now(). */
@@ -62,7 +62,7 @@ export class Connections {
     const late = guard('admin', () => {
       if (this.#open.get(socket)?.state === 'asking') socket.destroy();
     });
-    const overdue = setTimeout(late, ANSWER_MS_MAX).unref();
+    const overdue = setTimeout(late, RESPONSE_MS_MAX).unref();
     const closed = guard('admin', () => {
       clearTimeout(overdue);
       if (this.#open.has(socket)) this.#become(socket, 'silent');

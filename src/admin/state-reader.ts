@@ -14,7 +14,7 @@ export class StateReader {
   readonly #source: AdminSource;
   readonly #events: EventHistory;
   readonly #waits = new WaitWindow();
-  #jobs: { readonly readAt: number; readonly answer: Promise<StartupJobs | null> } | null = null;
+  #jobs: { readonly readAt: number; readonly jobs: Promise<StartupJobs | null> } | null = null;
 
   constructor(source: AdminSource) {
     this.#source = source;
@@ -36,8 +36,8 @@ export class StateReader {
     if (this.#source.redisConnected === false) return Promise.resolve(null);
     const now = performance.now();
     if (this.#jobs === null || now - this.#jobs.readAt > JOBS_EVERY_MS) {
-      this.#jobs = { readAt: now, answer: this.#source.jobs(JOBS_MAX).catch(() => null) };
+      this.#jobs = { readAt: now, jobs: this.#source.jobs(JOBS_MAX).catch(() => null) };
     }
-    return this.#jobs.answer;
+    return this.#jobs.jobs;
   }
 }

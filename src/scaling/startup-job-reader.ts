@@ -7,7 +7,7 @@ import { factsOf, type JobChange, type StartupJobFacts, type StartupJobState, ty
 import { JOB_OPTIONS, type StartupJob } from './startup-queue.ts';
 
 /** How long to wait for Redis. */
-const ANSWER_MS_MAX = 2_000;
+const REPLY_MS_MAX = 2_000;
 /** The list of Redis's connections can be long, so it is not read each time. */
 const SCALERS_KNOWN_MS = 5_000;
 const UNDER_WAY = ['active', 'waiting', 'delayed'] as const;
@@ -26,7 +26,7 @@ export class StartupJobReader {
   /** At most `max` jobs in each state. Null when Redis does not answer. */
   async read(max: number): Promise<StartupJobs | null> {
     const answers = Promise.all([this.#inStates(UNDER_WAY, max), this.#inStates(OVER, max), this.#countScalers()]);
-    const late = delay(ANSWER_MS_MAX, null, { ref: false });
+    const late = delay(REPLY_MS_MAX, null, { ref: false });
     // A later failure has no caller.
     const answer = await Promise.race([answers, late]).catch(() => null);
     answers.catch(() => undefined);
@@ -64,7 +64,7 @@ export class StartupJobReader {
   }
 
   async #change(id: string, act: (job: Job<StartupJob>, state: string) => Promise<JobChange>): Promise<JobChange> {
-    const late = delay(ANSWER_MS_MAX, null, { ref: false });
+    const late = delay(REPLY_MS_MAX, null, { ref: false });
     const changed = await Promise.race([this.#changeNow(id, act), late]);
     if (changed === null) throw new DirectoryUnavailable('Redis did not answer in time');
     return changed;
@@ -91,7 +91,7 @@ export class StartupJobReader {
     const open = this.#open;
     this.#open = null;
     if (open === null) return;
-    if (open.connection.status === 'ready') await Promise.race([open.queue.close(), delay(ANSWER_MS_MAX, undefined, { ref: false })]);
+    if (open.connection.status === 'ready') await Promise.race([open.queue.close(), delay(REPLY_MS_MAX, undefined, { ref: false })]);
     open.connection.disconnect();
   }
 

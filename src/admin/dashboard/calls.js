@@ -13,7 +13,7 @@ export class Refused extends Error {}
  * @param {Record<string, string>} [more] headers
  */
 export async function call(method, path, body, more) {
-  const response = await answerOf(method, path, body, more);
+  const response = await responseOf(method, path, body, more);
   if (response === null) return null;
   if (response.ok) return response.status === 204 ? {} : response.json();
   const { error } = await response.json().catch(() => ({}));
@@ -24,7 +24,7 @@ export async function call(method, path, body, more) {
 let asking = null;
 
 /** The response, which is not one that asks for the token; null when the person gave none. */
-export async function answerOf(method, path, body, more = {}) {
+export async function responseOf(method, path, body, more = {}) {
   for (;;) {
     const used = kept();
     const response = await send(method, path, body, more);

@@ -1,5 +1,5 @@
 /** What /api/v1/events says, and whether it still says anything. */
-import { answerOf } from './calls.js';
+import { responseOf } from './calls.js';
 import { applied } from './differences.js';
 import { byId } from './dom.js';
 import { age } from './words.js';
@@ -23,7 +23,7 @@ export function follow({ onState, onEvents, onUntold }) {
   const listen = async () => {
     try {
       // Not an EventSource: that carries no token.
-      const response = await answerOf('GET', 'api/v1/events?differences');
+      const response = await responseOf('GET', 'api/v1/events?differences');
       if (response === null) {
         connection('lost', 'needs the token: load the page again');
         return;

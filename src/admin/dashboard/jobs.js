@@ -1,5 +1,5 @@
 /** The page at `/jobs`: all startup jobs that the queue remembers. */
-import { answerOf } from './calls.js';
+import { responseOf } from './calls.js';
 import { byId, h, input, isTyping, show } from './dom.js';
 import { connection } from './feed.js';
 import { jobList, words } from './job-list.js';
@@ -23,14 +23,14 @@ void look();
 
 async function look() {
   try {
-    const response = await answerOf('GET', 'api/v1/jobs');
+    const response = await responseOf('GET', 'api/v1/jobs');
     if (response === null) {
       connection('lost', 'needs the token: load the page again');
       return;
     }
-    const answer = await response.json();
-    if (!response.ok) throw new Error(answer.error?.message);
-    latest = { ...answer, at: Date.parse(response.headers.get('date') ?? '') || Date.now() };
+    const listed = await response.json();
+    if (!response.ok) throw new Error(listed.error?.message);
+    latest = { ...listed, at: Date.parse(response.headers.get('date') ?? '') || Date.now() };
     connection('live', 'live');
   } catch (error) {
     connection('lost', error instanceof TypeError ? 'not connected, trying again' : error.message);

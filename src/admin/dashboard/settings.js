@@ -22,9 +22,9 @@ export async function editSettings(name) {
 
 async function current(name) {
   if (name === null) return { settings: null, defaults: {} };
-  const answer = await call('GET', `api/v1/routes/${encodeURIComponent(name)}`);
-  if (answer === null) throw new Error('it needs the token');
-  return answer;
+  const route = await call('GET', `api/v1/routes/${encodeURIComponent(name)}`);
+  if (route === null) throw new Error('it needs the token');
+  return route;
 }
 
 function form({ name, keys, settings, defaults }, close) {
@@ -106,9 +106,9 @@ async function save(element, name, keys, close) {
   try {
     // A route that is to be added must not lose the settings that it has already.
     const isNew = name === null ? { 'if-none-match': '*' } : {};
-    const answer = await call('PUT', `api/v1/routes/${encodeURIComponent(route)}`, body, isNew);
-    if (answer === null) return;
-    toast('good', `Settings of ${answer.name} saved.`);
+    const saved = await call('PUT', `api/v1/routes/${encodeURIComponent(route)}`, body, isNew);
+    if (saved === null) return;
+    toast('good', `Settings of ${saved.name} saved.`);
     close(true);
   } catch (error) {
     const said = error instanceof Refused ? error.message.split('; ') : ['The node does not answer.'];

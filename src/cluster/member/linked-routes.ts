@@ -23,9 +23,9 @@ export class LinkedRoutes {
 
   /** The first of `names` by which an instance is linked; null if none is, or if it is not known now. */
   async first(names: readonly string[]): Promise<string | null> {
-    const answers = names.map((name) => this.#linked(name));
-    for (const [i, answer] of answers.entries()) {
-      if (await answer) return names[i] ?? null;
+    const replies = names.map((name) => this.#linked(name));
+    for (const [i, reply] of replies.entries()) {
+      if (await reply) return names[i] ?? null;
     }
     return null;
   }
@@ -38,15 +38,15 @@ export class LinkedRoutes {
     if (asked !== undefined) return asked;
     const stale = known?.linked === true && ageMs < LINKED_STALE_MS;
     if (!this.#mayAsk()) return stale;
-    const answer = this.#ask(name)
+    const reply = this.#ask(name)
       .then((linked) => {
         this.#answers.set(name, { linked, at: this.#now() });
         return linked;
       })
       .catch(() => stale)
       .finally(() => this.#asked.delete(name));
-    this.#asked.set(name, answer);
-    return answer;
+    this.#asked.set(name, reply);
+    return reply;
   }
 
   #mayAsk(): boolean {

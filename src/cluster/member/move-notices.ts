@@ -41,10 +41,10 @@ export class MoveNotices {
 
   /** If this message is lost, the promises lapse. */
   async short(route: string, { from, asker, count, idle, look }: Short): Promise<void> {
-    const answer = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
-    if (answer === null) return;
-    this.send(route, answer.moves);
-    if (answer.waiting === 0 || !look) return;
+    const reply = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
+    if (reply === null) return;
+    this.send(route, reply.moves);
+    if (reply.waiting === 0 || !look) return;
     if (asker === this.#self.id) this.#look(route);
     else await this.#bell.ring(asker, { t: 'look', route });
   }

@@ -25,7 +25,7 @@ export class SlotOffers {
   readonly #route: string;
   readonly #context: OffersContext;
   readonly #enter: () => void;
-  readonly #found: (answer: Matched, sentAt: number) => void;
+  readonly #found: (reply: Matched, sentAt: number) => void;
   readonly #rematch: () => void;
   #idle = 0;
   #state: 'none' | 'scheduled' | 'running' | 'again' | 'ended' = 'none';
@@ -40,7 +40,7 @@ export class SlotOffers {
   constructor(
     route: string,
     context: OffersContext,
-    on: { readonly enter: () => void; readonly found: (answer: Matched, sentAt: number) => void; readonly rematch: () => void },
+    on: { readonly enter: () => void; readonly found: (reply: Matched, sentAt: number) => void; readonly rematch: () => void },
   ) {
     this.#route = route;
     this.#context = context;
@@ -109,10 +109,10 @@ export class SlotOffers {
       if (this.#idle === 0 || !directory.connected || sentAt < this.#pausedUntil) break;
       this.#unasked = false;
       this.#enter();
-      const answer = await directory.offer(this.#route, self, this.#idle).catch(() => null);
+      const reply = await directory.offer(this.#route, self, this.#idle).catch(() => null);
       // The directory does not answer: no client elsewhere is known to be older.
-      if (answer === null) demand.forget(this.#route);
-      else if (!this.#follow(answer, sentAt)) break;
+      if (reply === null) demand.forget(this.#route);
+      else if (!this.#follow(reply, sentAt)) break;
       if (!this.#isDueAgain()) break;
     }
     if (this.#hasEnded()) return;
@@ -121,9 +121,9 @@ export class SlotOffers {
   }
 
   /** False: it could not be followed, and the next offer waits. */
-  #follow(answer: Matched, sentAt: number): boolean {
+  #follow(reply: Matched, sentAt: number): boolean {
     try {
-      this.#found(answer, sentAt);
+      this.#found(reply, sentAt);
       return true;
     } catch (error) {
       caught('directory', error);

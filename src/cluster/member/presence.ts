@@ -65,7 +65,7 @@ export class RoutePresence {
     this.#sweep = new Sweep(() => this.look(), context.now);
     this.#offers = new SlotOffers(route, context, {
       enter: () => unawaited('directory', this.#enter()),
-      found: (answer, sentAt) => this.#found(answer, sentAt),
+      found: (reply, sentAt) => this.#found(reply, sentAt),
       rematch: () => this.rematch(),
     });
   }
@@ -287,12 +287,12 @@ export class RoutePresence {
     // Together with the last call, when none of them counts as held any more.
     const serving = last ? this.#serving : undefined;
     if (last) this.#servingSaid = this.#serving;
-    const answer = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle, serving }).catch(() => null);
-    if (answer === null) return this.#held.lose();
+    const reply = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle, serving }).catch(() => null);
+    if (reply === null) return this.#held.lose();
     if (this.#hasEnded()) return;
-    for (const id of this.#held.settle(call, answer.refused)) listener.onHoldRefused(this.#route, id);
-    this.#followOrder(answer);
-    this.#found(answer, sentAt);
+    for (const id of this.#held.settle(call, reply.refused)) listener.onHoldRefused(this.#route, id);
+    this.#followOrder(reply);
+    this.#found(reply, sentAt);
   }
 
   #followOrder({ tags = [], putOut = [] }: HoldReply): void {
@@ -315,28 +315,28 @@ export class RoutePresence {
     const bounds = this.#held.bounds;
     const serving = this.#serving;
     this.#servingSaid = serving;
-    const answer = await directory.beatRoute(this.#route, self, { idle: this.#offers.idle, serving, ...said }).catch(() => null);
-    if (answer === null) return this.#homes.failed(said);
-    this.#register(answer.known);
-    this.#homes.sayAgain(answer.missing);
-    for (const [id, seq] of answer.numbered ?? []) {
+    const reply = await directory.beatRoute(this.#route, self, { idle: this.#offers.idle, serving, ...said }).catch(() => null);
+    if (reply === null) return this.#homes.failed(said);
+    this.#register(reply.known);
+    this.#homes.sayAgain(reply.missing);
+    for (const [id, seq] of reply.numbered ?? []) {
       this.#homes.numbered(id, seq);
       if (!this.#hasEnded()) listener.onNumbered?.(this.#route, id, seq);
     }
-    for (const id of answer.turnedAway ?? []) {
+    for (const id of reply.turnedAway ?? []) {
       this.#homes.retired(id);
       if (!this.#hasEnded()) listener.onTurnedAway?.(this.#route, id);
     }
     // It lost something, or still has a removed entry: a failover to a replica does that.
-    if (answer.held < bounds.least || answer.held > bounds.most) this.#held.lose();
-    this.#newestNode = answer.newestNode;
-    this.#isAwake = answer.newest !== null;
+    if (reply.held < bounds.least || reply.held > bounds.most) this.#held.lose();
+    this.#newestNode = reply.newestNode;
+    this.#isAwake = reply.newest !== null;
     this.#awakeSaidAt = this.#context.now();
     this.#saidAwake(this.#isAwake);
-    this.#starting = answer.starting;
-    if (answer.newest === null || answer.newest === this.#newest || this.#hasEnded()) return;
-    this.#newest = answer.newest;
-    listener.onNewest(this.#route, answer.newest);
+    this.#starting = reply.starting;
+    if (reply.newest === null || reply.newest === this.#newest || this.#hasEnded()) return;
+    this.#newest = reply.newest;
+    listener.onNewest(this.#route, reply.newest);
   }
 
   /** A first response may say that the node was not known here; a later one means that the directory lost it. */
@@ -365,16 +365,16 @@ export class RoutePresence {
     this.#context.left(this.#route);
   }
 
-  #found(answer: Matched, sentAt: number): void {
+  #found(reply: Matched, sentAt: number): void {
     if (this.#hasEnded()) return;
     const { clock, demand, moves } = this.#context;
     const now = this.#context.now();
-    clock.sample(answer.now, sentAt, now);
-    this.#register(answer.known);
-    demand.learn(this.#route, answer.oldestElsewhere, answer.now, now, answer.firstElsewhere);
-    moves.send(this.#route, answer.moves);
-    if (answer.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, answer.failingMs);
-    if (answer.waiting > 0 && this.#held.size > 0) this.#sayDemand(answer.oldestHere ?? answer.now, answer.now, answer.firstHere ?? null);
+    clock.sample(reply.now, sentAt, now);
+    this.#register(reply.known);
+    demand.learn(this.#route, reply.oldestElsewhere, reply.now, now, reply.firstElsewhere);
+    moves.send(this.#route, reply.moves);
+    if (reply.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, reply.failingMs);
+    if (reply.waiting > 0 && this.#held.size > 0) this.#sayDemand(reply.oldestHere ?? reply.now, reply.now, reply.firstHere ?? null);
   }
 
   #sayDemand(oldest: number, saidAt: number, rank: Rank | null): void {

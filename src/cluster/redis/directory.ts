@@ -112,14 +112,14 @@ export class RedisDirectory implements Directory {
 
   async startPlan(route: string): Promise<StartPlan> {
     for (;;) {
-      const [answer, lossMs, nodes, { now, pauses }] = await Promise.all([
+      const [reply, lossMs, nodes, { now, pauses }] = await Promise.all([
         this.#route('plan', route),
         this.#redis.call('pttl', lossKey),
         this.#key(nodesKey, 'zset', 'zcard'),
         this.pauses(),
       ]);
       const pause = pauses.get(route);
-      const plan = { ...read(readPlan, answer), ...(pause === undefined ? {} : { pausedMs: leftMsOf(pause, now) }) };
+      const plan = { ...read(readPlan, reply), ...(pause === undefined ? {} : { pausedMs: leftMsOf(pause, now) }) };
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
       // If Redis's clock was set back, the key would stay for that time.
       if (Number(lossMs) > RECOVERY_MS) await this.#redis.call('pexpire', lossKey, RECOVERY_MS);
@@ -234,9 +234,9 @@ export class RedisDirectory implements Directory {
       for (const { kind, name, version, value } of all.slice(at, at + RESTORED_PER_CALL_MAX)) {
         args.push(DECLARATION_KINDS.indexOf(kind) + 1, kind, name, version, value ?? '');
       }
-      const answer = Number(await this.#declared(() => this.#redis.run('restore', declarationKeys, args)));
-      if (answer < 0) return false;
-      taken += answer;
+      const reply = Number(await this.#declared(() => this.#redis.run('restore', declarationKeys, args)));
+      if (reply < 0) return false;
+      taken += reply;
     }
     if (taken > 0) await this.#tellOfRoutes('');
     return true;
@@ -277,14 +277,14 @@ export class RedisDirectory implements Directory {
     const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts), failing: JSON.stringify(beat.failing ?? []) };
     const paused = JSON.stringify(beat.paused ?? []);
     const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, paused, ...counts };
-    const [answer, started, , , routesKnown] = await Promise.all([
+    const [reply, started, , , routesKnown] = await Promise.all([
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),
       this.#key(nodeKey(id), 'hash', 'hget', 'started'),
       this.#key(nodeKey(id), 'hash', 'hset', ...Object.entries(fields).flat()),
       this.#redis.call('pexpire', nodeKey(id), KEYS_LIVE_MS),
       this.#redis.call('pexpire', nodeRoutesKey(id), KEYS_LIVE_MS),
     ]);
-    return read((said) => readNodeBeat(said, started, routesKnown), answer);
+    return read((said) => readNodeBeat(said, started, routesKnown), reply);
   }
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
@@ -343,9 +343,9 @@ export class RedisDirectory implements Directory {
     for (const { id, info, claim } of beat.instances) {
       args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
     }
-    const answer = await this.#route('beat', route, args);
-    this.#mending.noteTakenOut(list(answer)[7]);
-    return read(readRouteBeat, answer);
+    const reply = await this.#route('beat', route, args);
+    this.#mending.noteTakenOut(list(reply)[7]);
+    return read(readRouteBeat, reply);
   }
 
   async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
@@ -375,9 +375,9 @@ export class RedisDirectory implements Directory {
 }
 
 /** A reply that can't be read counts as no reply: the command is sent again. */
-function read<T>(reader: (answer: unknown) => T, answer: unknown): T {
+function read<T>(reader: (reply: unknown) => T, reply: unknown): T {
   try {
-    return reader(answer);
+    return reader(reply);
   } catch (error) {
     if (error instanceof DirectoryUnavailable) throw error;
     internalError('directory', error);

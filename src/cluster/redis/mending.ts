@@ -45,8 +45,8 @@ export class Mending {
   }
 
   /** Entries that were removed from a route's keys: { key, entry, value, ... }. */
-  noteTakenOut(answer: unknown): void {
-    for (const [key, entry, value] of tuples(answer, 3)) {
+  noteTakenOut(reply: unknown): void {
+    for (const [key, entry, value] of tuples(reply, 3)) {
       this.#note(`${String(key)} ${String(entry)}`, `${String(value)}: removed`);
     }
   }

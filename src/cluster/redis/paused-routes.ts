@@ -26,9 +26,9 @@ export class PausedRoutes {
   }
 
   async pause(route: string, forMs: number, tunnels: Pause['tunnels']): Promise<Pause | null> {
-    const answer = await this.#run(route, forMs, tunnels);
-    if (answer === TOO_MANY) return null;
-    const pause = readPause(answer);
+    const reply = await this.#run(route, forMs, tunnels);
+    if (reply === TOO_MANY) return null;
+    const pause = readPause(reply);
     if (pause === null) throw new DirectoryUnavailable('a reply of Redis can not be read');
     await this.#tell(route);
     return pause;

@@ -57,8 +57,8 @@ const CLUSTER_CHARS_MAX = 64;
 const FAILING_MAX = 20;
 const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 
-export function readMatched(answer: unknown): Matched {
-  const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs, , here, elsewhere] = list(answer);
+export function readMatched(reply: unknown): Matched {
+  const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs, , here, elsewhere] = list(reply);
   return {
     ...(here === undefined ? {} : { firstHere: readRank(here), firstElsewhere: readRank(elsewhere) }),
     now: clockOf(now),
@@ -71,8 +71,8 @@ export function readMatched(answer: unknown): Matched {
   };
 }
 
-function readRank(answer: unknown): Rank | null {
-  const [urgency, value, tag] = list(answer);
+function readRank(reply: unknown): Rank | null {
+  const [urgency, value, tag] = list(reply);
   const [key, at] = [lineKeyOf(`${String(urgency)}${String(value)}`), present(tag)];
   return key === null || at === null ? null : { urgency: Number(key[0]), value: key.slice(1), tag: at };
 }
@@ -84,12 +84,12 @@ function readMove([from, to, address, count]: readonly unknown[]): Move[] {
   return [{ from: giver, to: { id: asker, address: reached }, count: slots }];
 }
 
-export function readHoldReply(answer: unknown): HoldReply {
-  const [, , , , , , , refused, , , tags, putOut] = list(answer);
-  const reply = { ...readMatched(answer), refused: list(refused).map(String) };
-  if (tags === undefined) return reply;
+export function readHoldReply(reply: unknown): HoldReply {
+  const [, , , , , , , refused, , , tags, putOut] = list(reply);
+  const known = { ...readMatched(reply), refused: list(refused).map(String) };
+  if (tags === undefined) return known;
   return {
-    ...reply,
+    ...known,
     tags: tuples(tags, 3).flatMap(([line, tag, pace]) => {
       const key = lineKeyOf(line);
       return key === null ? [] : [{ key, tag: number(tag), pace: number(pace) }];
@@ -106,8 +106,8 @@ function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] 
   return instance === null || order === null ? [] : [[instance, order]];
 }
 
-export function readRouteBeat(answer: unknown): RouteBeatReply {
-  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway] = list(answer);
+export function readRouteBeat(reply: unknown): RouteBeatReply {
+  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway] = list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
@@ -121,8 +121,8 @@ export function readRouteBeat(answer: unknown): RouteBeatReply {
   };
 }
 
-export function readDeclarations(answer: unknown): StoredDeclarations {
-  const [cluster, highest, values, deleted, lost, now] = list(answer);
+export function readDeclarations(reply: unknown): StoredDeclarations {
+  const [cluster, highest, values, deleted, lost, now] = list(reply);
   return {
     cluster: textOf(cluster, CLUSTER_CHARS_MAX) || null,
     highest: versionNumber(highest),
@@ -133,8 +133,8 @@ export function readDeclarations(answer: unknown): StoredDeclarations {
 }
 
 /** The pauses that are not over, and the directory's time. */
-export function readPauses(answer: unknown): { readonly now: number; readonly pauses: ReadonlyMap<string, Pause> } {
-  const [time, ...stored] = list(answer);
+export function readPauses(reply: unknown): { readonly now: number; readonly pauses: ReadonlyMap<string, Pause> } {
+  const [time, ...stored] = list(reply);
   const now = clockOf(time);
   const pauses = tuples(stored, 2).flatMap(([name, json]): [string, Pause][] => {
     const [route, pause] = [routeNameOf(name), readPause(json)];
@@ -153,8 +153,8 @@ function versionNumber(text: unknown): number {
   return countOf(text, VERSION_MAX) ?? 0;
 }
 
-export function readPlan(answer: unknown): StartPlan {
-  const parts = list(answer);
+export function readPlan(reply: unknown): StartPlan {
+  const parts = list(reply);
   const at = (index: number): number => number(parts[index]);
   return {
     held: at(0),
@@ -176,14 +176,14 @@ export function readPlan(answer: unknown): StartPlan {
   };
 }
 
-function readTrouble(answer: unknown): StartTrouble | null {
-  const [failures, reason, ageMs, retryInMs] = list(answer);
+function readTrouble(reply: unknown): StartTrouble | null {
+  const [failures, reason, ageMs, retryInMs] = list(reply);
   if (failures === undefined) return null;
   return { failures: number(failures), reason: textOf(reason, REASON_CHARS_MAX), ageMs: number(ageMs), retryInMs: number(retryInMs) };
 }
 
-export function readStartTimes(answer: unknown): StartTimes | null {
-  const [jobAgeMs, commandAgeMs] = list(answer);
+export function readStartTimes(reply: unknown): StartTimes | null {
+  const [jobAgeMs, commandAgeMs] = list(reply);
   return jobAgeMs === undefined ? null : { jobAgeMs: number(jobAgeMs), commandAgeMs: number(commandAgeMs) };
 }
 
@@ -192,8 +192,8 @@ export function endedField({ startId, how }: EndedStart): string {
   return how === 'lost' ? `${LOST}${startId}` : startId;
 }
 
-export function readEnded(answer: unknown): EndedStart[] {
-  return tuples(answer, 2).flatMap(([field, said]) => {
+export function readEnded(reply: unknown): EndedStart[] {
+  return tuples(reply, 2).flatMap(([field, said]) => {
     const startId = startIdOf(String(field).replace(LOST, ''));
     const how = ENDS.find((one) => one === said);
     return startId === null || how === undefined ? [] : [{ startId, how }];
@@ -203,8 +203,8 @@ export function readEnded(answer: unknown): EndedStart[] {
 const LOST = 'lost:';
 const ENDS: readonly EndedStart['how'][] = ['linked', 'command_failed', 'ended_early', 'not_linked', 'turned_away', 'lost'];
 
-export function readNodeBeat(answer: unknown, started: unknown, routesKnown: unknown): NodeBeatReply {
-  const [now, known, others, jumpedMs, ...dead] = list(answer);
+export function readNodeBeat(reply: unknown, started: unknown, routesKnown: unknown): NodeBeatReply {
+  const [now, known, others, jumpedMs, ...dead] = list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
@@ -236,8 +236,8 @@ export function writeInstance(info: InstanceInfo, node: string): string {
   return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, placesMax });
 }
 
-export function readRoute(name: string, answer: unknown, settings: RouteRecord | null, paused: PausedRoute | null): RouteSnapshot {
-  const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(answer);
+export function readRoute(name: string, reply: unknown, settings: RouteRecord | null, paused: PausedRoute | null): RouteSnapshot {
+  const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(reply);
   const left = tuples(starts, 3).flatMap(([start, leftMs, ageMs]) => {
     const id = startIdOf(start);
     return id === null ? [] : [[id, Math.max(0, Number(leftMs)), present(ageMs)] as const];
@@ -347,20 +347,20 @@ export function readWaits(said: unknown): WaitCounts {
 }
 
 /** The reply of HGETALL; the client makes an object of it. */
-export function readHash(answer: unknown): Map<string, string> {
-  const fields = typeof answer === 'object' && answer !== null ? Object.entries(answer) : [];
+export function readHash(reply: unknown): Map<string, string> {
+  const fields = typeof reply === 'object' && reply !== null ? Object.entries(reply) : [];
   return new Map(fields.map(([field, value]) => [field, String(value)]));
 }
 
-export function tuples(answer: unknown, size: number): unknown[][] {
-  const flat = list(answer);
+export function tuples(reply: unknown, size: number): unknown[][] {
+  const flat = list(reply);
   const found: unknown[][] = [];
   for (let at = 0; at < flat.length; at += size) found.push(flat.slice(at, at + size));
   return found;
 }
 
-export function list(answer: unknown): unknown[] {
-  return Array.isArray(answer) ? answer : [];
+export function list(reply: unknown): unknown[] {
+  return Array.isArray(reply) ? reply : [];
 }
 
 /** A reply without the directory's time is not from one of the scripts: nothing in it is used. */

@@ -96,7 +96,7 @@ const REQUEST = nextRequest(latin1('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n'), 
 });
 
 /** What a client gets of an application's bytes in these pieces, and how it ended. */
-function answerOf(pieces: readonly Buffer[]): string {
+function responseOf(pieces: readonly Buffer[]): string {
   assert(REQUEST.kind === 'complete');
   const answer = new ApplicationResponse(REQUEST.head);
   let text = '';
@@ -120,8 +120,8 @@ function answerOf(pieces: readonly Buffer[]): string {
 }
 
 function runAnswer(bytes: Buffer): void {
-  const whole = answerOf([bytes]);
-  const pieces = answerOf(piecesOf(bytes));
+  const whole = responseOf([bytes]);
+  const pieces = responseOf(piecesOf(bytes));
   if (!whole.startsWith('malformed') || !pieces.startsWith('malformed')) assert.equal(pieces, whole);
   assert.equal(parserCounts().alive, parserCounts().pooled + 0, 'no parser is lost');
 }
