@@ -2,6 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The code that is measured: this one. */
+const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The processes of one benchmark run; all of them end with it. */
 export class Children {
@@ -16,14 +21,15 @@ export class Children {
     return child;
   }
 
-  /** Starts one of pullproxy's commands and waits for its ready line; `flags` are Node's, `under` is a program that runs Node. */
+  /** Starts one of pullproxy's commands and waits for its ready line; `flags` are Node's, `under` is a program that runs Node, `checkout` has the code. */
   async pullproxy(
     args: readonly string[],
     env: NodeJS.ProcessEnv = {},
     flags: readonly string[] = [],
     under: readonly string[] = [],
+    checkout = CHECKOUT,
   ): Promise<{ child: ChildProcess; ready: Record<string, unknown> }> {
-    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const main = join(checkout, 'src/cli/main.ts');
     const [command = '', ...rest] = [...under, process.execPath, ...flags, main, ...args];
     const child = this.start(command, rest, { env: { ...process.env, ...env } });
     let text = '';

@@ -2,7 +2,9 @@
  * Compares one node and one linker with two chained HAProxy processes of one thread each, and with others, in one run. Needs Linux, nginx,
  * haproxy, wrk, curl and openssl, redis-server for what crosses nodes, and valgrind where instructions are to be counted.
  *
- *     npm run bench [-- --quick] [--only keep-alive,held] [--rounds 5] [--seconds 5] [--out test/bench/results]
+ *     npm run bench [-- --quick] [--only keep-alive,held] [--rounds 5] [--seconds 5] [--out test/bench/results] [--against CHECKOUT]
+ *
+ * `--against` takes the checkout of another version into keep-alive, close and grpc: old and new in one run.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -53,6 +55,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     out: { type: 'string' },
+    against: { type: 'string' },
   },
 });
 const { quick } = values;
@@ -78,7 +81,7 @@ const machine = {
 };
 const results: Result[] = [];
 for (const name of only) {
-  const surroundings = new Surroundings();
+  const surroundings = new Surroundings(values.against);
   try {
     await (SUITES[name] as Suite)(surroundings, extent, (result) => {
       results.push(result);

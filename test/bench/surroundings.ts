@@ -27,6 +27,8 @@ export interface NodeStart {
   readonly flags?: readonly string[];
   /** A program that runs Node, with its arguments. */
   readonly under?: readonly string[];
+  /** A directory with the code of another version; this one's by default. */
+  readonly checkout?: string;
 }
 
 export interface LinkerStart {
@@ -35,6 +37,7 @@ export interface LinkerStart {
   readonly args?: readonly string[];
   readonly flags?: readonly string[];
   readonly under?: readonly string[];
+  readonly checkout?: string;
 }
 
 export interface StartedNode {
@@ -50,8 +53,11 @@ const FILES = { '1m': 1_048_576, '100m': 104_857_600 } as const;
 export class Surroundings {
   readonly directory = mkdtempSync(join(tmpdir(), 'pullproxy-bench-'));
   readonly children = new Children();
+  readonly #against: string | undefined;
 
-  constructor() {
+  /** `against`: the checkout of another version that is compared as well. */
+  constructor(against?: string) {
+    this.#against = against;
     // nginx' worker is another user where the benchmark is run by root.
     chmodSync(this.directory, 0o755);
   }
@@ -114,13 +120,19 @@ export class Surroundings {
 
   async startPullproxy(origin: number, node: NodeStart = {}, route = ROUTE): Promise<Target> {
     const started = await this.startNode(node);
-    const linker = await this.startLinker(started.backend, origin, { route });
+    const linker = await this.startLinker(started.backend, origin, { route, checkout: node.checkout });
     return { name: 'pullproxy', address: started.address, pids: { node: started.pid, linker } };
   }
 
-  async startNode({ listen = 'http://127.0.0.1:0', args = [], flags = [], under = [] }: NodeStart): Promise<StartedNode> {
+  /** The other version, where there is one to compare with. */
+  async startAgainst(origin: number, node: NodeStart = {}): Promise<Target[]> {
+    if (this.#against === undefined) return [];
+    return [{ ...(await this.startPullproxy(origin, { ...node, checkout: this.#against })), name: 'against' }];
+  }
+
+  async startNode({ listen = 'http://127.0.0.1:0', args = [], flags = [], under = [], checkout }: NodeStart): Promise<StartedNode> {
     const ports = ['--listen', listen, '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
-    const { child, ready } = await this.children.pullproxy(['node', ...ports, ...args], {}, flags, under);
+    const { child, ready } = await this.children.pullproxy(['node', ...ports, ...args], {}, flags, under, checkout);
     const url = new URL(((ready.listen as string[])[0] as string).replace(/^\w+:/, 'http:'));
     return { pid: child.pid as number, address: url.host, backend: String(ready.backend), admin: String(ready.admin) };
   }
@@ -129,11 +141,11 @@ export class Surroundings {
   async startLinker(
     proxy: string,
     origin: number,
-    { route = ROUTE, concurrency = CONCURRENCY, args: more = [], flags = [], under = [] }: LinkerStart = {},
+    { route = ROUTE, concurrency = CONCURRENCY, args: more = [], flags = [], under = [], checkout }: LinkerStart = {},
   ): Promise<number> {
     const app = `127.0.0.1:${origin}`;
     const args = ['linker', '--proxy', proxy, '--route', route, '--concurrency', String(concurrency), '--app', app, ...more];
-    const { child } = await this.children.pullproxy(args, {}, flags, under);
+    const { child } = await this.children.pullproxy(args, {}, flags, under, checkout);
     return child.pid as number;
   }
 

@@ -13,6 +13,7 @@ export const grpc: Suite = async (surroundings, { rounds, seconds, quick }, foun
   writeFileSync(config, ROUTES);
   const targets = [
     await surroundings.startPullproxy(port, { args: ['--config', config] }),
+    ...(await surroundings.startAgainst(port, { args: ['--config', config] })),
     await surroundings.startHop(port, 'grpc.cfg'),
     await surroundings.startChain(port, 'grpc.cfg'),
   ];

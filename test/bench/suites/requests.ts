@@ -10,6 +10,7 @@ export const keepAlive: Suite = async (surroundings, { rounds, seconds, quick },
   const origin = await surroundings.startOrigin();
   const targets = [
     await surroundings.startPullproxy(origin),
+    ...(await surroundings.startAgainst(origin)),
     await surroundings.startChain(origin),
     await surroundings.startPair(origin),
     { name: 'direct', address: `127.0.0.1:${origin}`, pids: {} },
@@ -23,7 +24,12 @@ export const keepAlive: Suite = async (surroundings, { rounds, seconds, quick },
 /** A connection for each request. */
 export const close: Suite = async (surroundings, { rounds, seconds }, found) => {
   const origin = await surroundings.startOrigin();
-  const targets = [await surroundings.startPullproxy(origin), await surroundings.startChain(origin), await surroundings.startPair(origin)];
+  const targets = [
+    await surroundings.startPullproxy(origin),
+    ...(await surroundings.startAgainst(origin)),
+    await surroundings.startChain(origin),
+    await surroundings.startPair(origin),
+  ];
   const title = { suite: 'close', name: 'Connection: close, 50 clients', unit: 'req/s' } as const;
   const headers = ['Connection: close'];
   found(await compare(title, targets, rounds, ({ address }) => wrk(`http://${address}/`, { clients: 50, seconds, headers })));
