@@ -195,7 +195,7 @@ export class WorkerEnded extends Error {
   }
 }
 
-/** What an error says. Errors of others may be no Error at all. */
+/** The message of an error. Errors of others may be no Error at all. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -18,12 +18,12 @@ export interface ClusterState extends ClusterSnapshot {
 }
 
 /**
- * What an admin server shows and changes. A rejection with `DirectoryUnavailable` is answered with 503, one with
+ * The data that an admin server shows and changes. A rejection with `DirectoryUnavailable` is answered with 503, one with
  * `ConfigError` with 400.
  */
 export interface AdminSource {
   readonly version: string;
-  /** What starts instances when clients wait: scalers that share the Redis, this process itself, or nothing. */
+  /** Says who starts instances when clients wait: scalers that share the Redis, this process itself, or nobody. */
   readonly startedBy: 'scalers' | 'this process' | 'nobody';
   /** The settings of a route without settings, as users write them. */
   readonly routeDefaults: RouteRecord;
@@ -41,12 +41,12 @@ export interface AdminSource {
   jobs(max: number): Promise<StartupJobs | null>;
   /** Tries a startup job again, or removes it. `impossible`: there are no such jobs here. */
   changeJob(id: string, change: 'retry' | 'remove'): Promise<JobChange | 'impossible'>;
-  /** What happened, after the event with the id. `isOwn`: the directory is away, and these are what this process could not tell it yet. */
+  /** The events after the one with the id. `isOwn`: the directory is away, and these are what this process could not tell it yet. */
   events(
     after: string | null,
     max: number,
   ): Promise<{ readonly events: readonly ClusterEvent[]; readonly now: number; readonly isOwn: boolean }>;
-  /** What nodes have counted in the last hour; null: at all routes. */
+  /** The counts of all nodes in the last hour; null: at all routes. */
   history(route: string | null): Promise<HistoryRead>;
   /** A missing node does not come back. False: it is not missing. */
   forgetNode(id: string): Promise<boolean>;

@@ -70,7 +70,7 @@ export function adminState(
   };
 }
 
-/** What is over of a route that is there no longer is not shown: nobody can do anything about it. */
+/** Ended jobs of a deleted route are not shown: nobody can do anything about them. */
 function shown(all: readonly StartupJobFacts[], routes: ReadonlySet<string>): StartupJobFacts[] {
   const jobs = all.filter(({ state, route }) => (state !== 'failed' && state !== 'completed') || routes.has(route));
   const done = jobs.filter(({ state }) => state === 'completed').slice(DONE_SHOWN_MAX);

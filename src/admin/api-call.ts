@@ -1,4 +1,4 @@
-/** What the calls of the API have in common. */
+/** The common part of the API's calls. */
 import { problem } from '../config/kinds.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { ConfigError } from '../errors.ts';
@@ -18,7 +18,7 @@ export class RequestError extends Error {
 
 export const NOTHING = { type: 'object', properties: {}, additionalProperties: false } as const;
 
-/** Of a call about one route. */
+/** The parameters of a call about one route. */
 export const NAMED = {
   type: 'object',
   properties: { name: { type: 'string', description: 'a route, such as app.example.com' } },

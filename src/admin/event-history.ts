@@ -9,7 +9,7 @@ const PAGE_MAX = 1_000;
 
 export interface EventsNow {
   readonly events: readonly ClusterEvent[];
-  /** What this process could not tell the directory yet. These have no place in the log of the cluster, and will have other ids there. */
+  /** Events that this process could not tell the directory yet. These have no place in the log of the cluster, and will have other ids there. */
   readonly untold: readonly ClusterEvent[];
   /** By the directory's clock. */
   readonly now: number;

@@ -44,11 +44,11 @@ export abstract class EventStreams<Kept> {
     this.#rest();
   }
 
-  /** What a new listener gets at once. */
+  /** The first message, which a new listener gets at once. */
   protected abstract greet(kept: Kept): (string | Buffer)[];
   /** Looks for something new, once a second while there are listeners. */
   protected abstract look(): Promise<void>;
-  /** What there is for a listener since it was told last. Called only when it reads. */
+  /** The news for a listener since its last message. Called only when it reads. */
   protected abstract news(kept: Kept): (string | Buffer)[];
   /** The last listener has left. */
   protected abstract rest(): void;

@@ -1,4 +1,4 @@
-/** What is wrong now by the event log: what was said lately and has not ended since. */
+/** Troubles by the event log: events of late whose end was not told since. */
 import { rowOfCode } from '../events/catalogue.ts';
 import type { ClusterEvent } from '../events/event.ts';
 import type { Trouble } from './trouble.ts';

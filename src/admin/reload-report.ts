@@ -1,4 +1,4 @@
-/** What became of a setting when the configuration was read anew. `needs_restart`: it is another one, and the former one counts until the process is restarted. */
+/** The result for a setting when the configuration was read anew. `needs_restart`: it is another one, and the former one counts until the process is restarted. */
 export type ReloadOutcome = 'changed' | 'unchanged' | 'needs_restart';
 
 export interface ReloadReport {

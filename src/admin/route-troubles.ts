@@ -1,4 +1,4 @@
-/** What is wrong at one route. */
+/** The troubles of one route. */
 import type { PausedRoute, RouteSnapshot } from '../cluster/cluster.ts';
 import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';

@@ -11,7 +11,7 @@ const KEPT_STATES_MAX = 3;
 /** Events of the timeline that a new listener gets. */
 const EVENTS_FIRST = 200;
 
-/** What a listener has. */
+/** The state that a listener has. */
 export type StateListener =
   | { readonly wants: 'states' }
   | {

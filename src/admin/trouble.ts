@@ -12,7 +12,7 @@ export interface Trouble {
   readonly node: string | null;
   /** One sentence. */
   readonly text: string;
-  /** What happens by itself, and what to do. */
+  /** Says what happens by itself, and what to do. */
   readonly advice: string;
 }
 
@@ -24,7 +24,7 @@ export interface TroubleContext {
   readonly redisRefusal: string | null;
   /** Internal errors of the process that answers, by place. */
   readonly internalErrors: Readonly<Record<string, InternalErrors>>;
-  /** What happened lately, oldest first, and the time by their clock. */
+  /** The latest events, oldest first, and the time by their clock. */
   readonly events: { readonly events: readonly ClusterEvent[]; readonly now: number };
   /** ms since the epoch. */
   readonly now: number;

@@ -1,4 +1,4 @@
-/** What is wrong now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
+/** All troubles of now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
 import type { InternalErrors } from '../boundary.ts';
 import type { MissingNode, NodeSnapshot } from '../cluster/cluster.ts';
 import type { ClusterState } from './admin-source.ts';

@@ -1,4 +1,4 @@
-/** What every command has around it: which one it is, errors in words, output that is written before the process ends, the exit code. */
+/** The frame around every command: which one it is, errors in words, output that is written before the process ends, the exit code. */
 import { ConfigError } from '../errors.ts';
 import { closeLog } from '../log.ts';
 import { printable, printableLines } from '../printable.ts';

@@ -22,7 +22,7 @@ export interface Peer {
 /** `paused`: it is ready, and its application takes nothing now: its limit is 0. */
 export type InstanceState = 'starting' | 'ready' | 'paused' | 'draining';
 
-/** What has set an instance's limit. */
+/** The source of an instance's limit. */
 export type LimitSetter = 'flag' | 'header' | 'control' | 'auto';
 
 export interface InstanceInfo {
@@ -56,7 +56,7 @@ export interface ClusterListener {
   onComing(route: string, count: number, from: string): void;
   /** The cluster-wide limit of held clients is reached: this hold was not registered. */
   onHoldRefused(route: string, holdId: string): void;
-  /** What the directory knows of lines of clients that are held here; `since`: the service here that it does not know yet. */
+  /** The directory's facts about lines of clients that are held here; `since`: the service here that it does not know yet. */
   onLines?(route: string, tags: readonly LineTag[], since: (key: string) => number): void;
   /** Slots of `route` that lie idle here may have been kept back for an older client elsewhere (`olderElsewhere`), who does not need them now: match them with the clients held here. */
   onRematch?(route: string): void;
@@ -121,7 +121,7 @@ export interface Cluster {
 
   /** Joins: registers the node, loads the configured routes, begins to beat. `load` is read at each beat. */
   start(listener: ClusterListener, load: () => NodeLoad): Promise<void>;
-  /** What `load` says has changed in a way that others wait for: a beat follows soon. */
+  /** Tells that `load` has changed in a way that others wait for: a beat follows soon. */
   beatSoon(): void;
   /** The pause of the route is over by its time. */
   pauseLapsed(route: string): void;
@@ -257,7 +257,7 @@ export interface KnownPause {
   readonly leftMs: number;
 }
 
-/** What a node says of a route that it knows to be paused. */
+/** A node's report about a route that it knows to be paused. */
 export interface PausedHere {
   readonly route: string;
   readonly id: number;
@@ -331,7 +331,7 @@ export interface MissingNode {
   /** When it was noticed, ms since the epoch, by the directory's clock; and how long ago that is. */
   readonly since: number;
   readonly ageMs: number;
-  /** What it had when it was heard last. */
+  /** Its part at routes when it was heard last. */
   readonly held: number;
   readonly active: number;
   readonly links: number;

@@ -172,7 +172,7 @@ export interface HoldReply extends Matched {
   readonly putOut?: readonly { readonly node: string; readonly id: string }[];
 }
 
-/** What a node has at a route, sent with each beat. */
+/** A node's part at a route, sent with each beat. */
 export interface RouteBeat {
   readonly idle: number;
   /** Clients that are served through the node; absent: none. */

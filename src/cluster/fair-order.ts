@@ -23,14 +23,14 @@ export const CREDIT = 2;
 const TOLERANCE = 1.5;
 /** Lines of one route, with those that are kept for their tags; further values share one line. */
 export const LINES_MAX = 1_000;
-/** Of an ask as the directory keeps it. */
+/** The most characters of an ask as the directory keeps it. */
 export const ASK_CHARS_MAX = 160;
 /** The value of that line. No value of a client is written like this. */
 export const EXCESS = '+';
 /** The value of all clients who have waited for `priorityWait`: together they are one value more of the most urgent class. */
 export const OVERDUE = '!';
 
-/** What a client asks for. */
+/** A client's ask: its urgency and its value. */
 export interface Ask {
   /** 0 the most urgent, 7 the least. */
   readonly urgency: number;
@@ -58,7 +58,7 @@ export function goesBefore(elsewhere: Rank, here: Rank): boolean | undefined {
   return elsewhere.tag + TOLERANCE < here.tag;
 }
 
-/** What the directory knows about a line: `LINE` of its key, the virtual time of its class, and its tag. */
+/** The directory's facts about a line: `LINE` of its key, the virtual time of its class, and its tag. */
 export interface LineTag {
   readonly key: string;
   readonly tag: number;

@@ -1,5 +1,5 @@
 /**
- * What happened in the last hour, for charts. Nodes count at their routes within buckets of time, and write the running bucket to the directory
+ * The last hour, for charts. Nodes count at their routes within buckets of time, and write the running bucket to the directory
  * every few seconds, so a node that dies leaves what it has counted. Times are the directory's.
  */
 
@@ -15,14 +15,14 @@ export const HISTORY_WRITE_MS = 10_000;
 export const HISTORY_ROUTES_MAX = 500;
 /** Routes in one bucket, over all nodes. */
 export const HISTORY_FIELDS_MAX = 5_000;
-/** What all nodes have counted at one route in one bucket. */
+/** The counts of all nodes at one route in one bucket. */
 export const HISTORY_FIELD_CHARS_MAX = 65_536;
 /** Routes in one call of the directory. */
 export const HISTORY_PER_CALL_MAX = 100;
 
-/** What was counted in one bucket, at one route or at all of them, at one node or at all of them. */
+/** The counts of one bucket, at one route or at all of them, at one node or at all of them. */
 export interface HistoryNumbers {
-  /** So much of the bucket is counted. Of several nodes the longest. */
+  /** So much of the bucket is counted. The longest, where several nodes are summed up. */
   readonly ms: number;
   /** Responses by class: 1xx (101: a tunnel begins), 2xx, 3xx, 4xx, 5xx. */
   readonly classes: readonly number[];
@@ -31,7 +31,7 @@ export interface HistoryNumbers {
   /** How long clients were held, and those among them that came while no instance was ready. */
   readonly holds: WaitCounts;
   readonly coldStarts: WaitCounts;
-  /** Clients that were held at the same time, at most. Of several nodes the sum. */
+  /** Clients that were held at the same time, at most. Several nodes are added up. */
   readonly held: number;
   /** Requests in progress, on average. */
   readonly active: number;

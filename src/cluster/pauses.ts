@@ -29,7 +29,7 @@ export function readPausedHere(said: unknown): PausedHere[] {
   return route === null || id === null || inFlight === null ? [] : [{ route, id, inFlight, tunnels: countOf(said.tunnels) ?? 0 }];
 }
 
-/** What a node does not say is not known. */
+/** A count that a node does not tell is not known. */
 export function pausedAt(said: readonly PausedHere[] | undefined, route: string, id: number): PausedHere | null {
   return said?.find((one) => one.route === route && one.id === id) ?? null;
 }

@@ -5,7 +5,7 @@ export interface Described {
   readonly name: string;
   /** One line for the program's help. */
   readonly summary: string;
-  /** What comes after the command's name. */
+  /** The arguments after the command's name. */
   readonly usage: readonly string[];
   readonly about: string;
   readonly settings: Settings;

@@ -1,7 +1,7 @@
 import type { Kind } from './kinds.ts';
 
 const HEADER = /^header:([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})$/;
-/** What frames and routes a request, or is written by the node: nothing else may be made of it. */
+/** These fields frame and route a request, or are written by the node: they can't be a deadline as well. */
 const NOT_THESE =
   /^(?:host|te|trailer|upgrade|expect|via|connection|keep-alive|content-length|transfer-encoding|content-type|x-request-id|traceparent|tracestate|forwarded|x-forwarded-.*|proxy-.*|authorization|cookie)$/i;
 

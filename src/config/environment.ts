@@ -4,7 +4,7 @@ export function inheritedEnvironment(): Readonly<Record<string, string | undefin
 }
 
 /**
- * What a linker's settings are read from. A linker that is started inside the application of another one inherits that one's control socket,
+ * The environment that a linker's settings are read from. A linker that is started inside the application of another one inherits that one's control socket,
  * which is told to the application and is no setting of its own.
  */
 export function linkerEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {

@@ -13,7 +13,7 @@ export const MEMORY_SHARES = { heldBytesMax: 1 / 4, http2WindowBytesMax: 1 / 8, 
 /** Two years, as the preload lists of browsers recommend. */
 const HSTS_MS_MAX = 17_520 * 3_600_000;
 
-/** What a client may do: a row here is a field of the node's `ClientLimits`. */
+/** Limits for clients: a row here is a field of the node's `ClientLimits`. */
 export const CLIENT_LIMITS = {
   headTimeoutMs: setting('head-timeout', duration(1), 10_000, 'how long a client may take to send the head of a request'),
   keepAliveTimeoutMs: setting('keep-alive-timeout', duration(1), 75_000, "how long a client's connection may be silent between requests"),

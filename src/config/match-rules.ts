@@ -1,9 +1,9 @@
-/** What belongs to a route, as its `match` says it: hosts, or hosts with the beginning of a path, such as `example.com/api`. */
+/** The rules of a route's `match`: hosts, or hosts with the beginning of a path, such as `example.com/api`. */
 import { ConfigError } from '../errors.ts';
 import { type Kind, problem, ruleList } from './kinds.ts';
 import { validRouteName } from './route-name.ts';
 
-/** Of one route. */
+/** The most rules of one route. */
 const RULES_MAX = 64;
 /** Segments of a prefix. */
 const PREFIX_SEGMENTS_MAX = 8;
@@ -48,7 +48,7 @@ export const matchRules: Kind<readonly string[]> = {
   },
 };
 
-/** What belongs to a route: what its `match` says, or else the host that it is named after. */
+/** The rules of a route: those of its `match`, or else the host that it is named after. */
 export function rulesOf(name: string, match: unknown): readonly string[] {
   return match === undefined ? [name] : (matchRules.read(match) ?? []);
 }

@@ -48,7 +48,7 @@ export interface RouteSettings {
   readonly fairBy?: QueueSource;
   /** By value; values that are not named have 1. */
   readonly fairWeights?: Weights;
-  /** What says how urgent a request is; absent: all are alike. */
+  /** The source of a request's urgency; absent: all are alike. */
   readonly priority?: QueueSource;
   /** After this time a client counts as most urgent; 0: never. */
   readonly priorityWaitMs: number;

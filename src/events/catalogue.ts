@@ -1,5 +1,5 @@
 /**
- * What each warning and error of the log, and some of its other lines, mean to an operator: code, place, cause, and what to do. A row is found by
+ * The meaning of each warning and error of the log, and of some other lines, to an operator: code, place, cause, and what to do. A row is found by
  * the message that the log has; a test walks the source, so that no such line is without a row.
  */
 import { NODE_ROWS } from './node-rows.ts';
@@ -27,7 +27,7 @@ export const OF_LINKERS: ReadonlySet<string> = new Set([
   'the linker lends fewer slots than --concurrency says',
 ]);
 
-/** What an operator has to mend. Others connect to the port and leave: health checks, scanners, a linker that has linked elsewhere meanwhile. */
+/** Only these are for an operator to mend. Others connect to the port and leave: health checks, scanners, a linker that has linked elsewhere meanwhile. */
 const REFUSED_FOR = /secret|proof|prove|certificate|tls|ssl|alert|version/i;
 const BROKE_OFF = happened('linker_broke_off', (say) => `a connection to the backend port ended before it was a link: ${say('reason')}`);
 

@@ -1,8 +1,8 @@
-/** What happened in the cluster: one line of its event log. */
+/** An event of the cluster: one line of its event log. */
 
 export type EventLevel = 'error' | 'warning' | 'note';
 
-/** What a process tells. Names of nodes and routes are checked where they are read. */
+/** The part of an event that a process tells. Names of nodes and routes are checked where they are read. */
 export interface NewEvent {
   /** Stable, for scripts. */
   readonly code: string;

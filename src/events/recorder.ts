@@ -36,7 +36,7 @@ interface Waiting {
   readonly at: number;
 }
 
-/** What has the event log. */
+/** The directory, which has the event log. */
 interface Destination {
   readonly connected: boolean;
   readonly eventLog: EventLog;
@@ -68,7 +68,7 @@ export class EventRecorder {
     return Object.fromEntries(this.#counts);
   }
 
-  /** What has not reached the directory, as if it had. */
+  /** The events that have not reached the directory, as if they had. */
   get waiting(): ClusterEvent[] {
     const offset = Date.now() - this.#now();
     return this.#waiting.map(({ event: { lateMs: _, ...event }, at }, i) => {
@@ -91,7 +91,7 @@ export class EventRecorder {
     const key = [code, node, route, code === 'other' ? message : ''].join(' ');
     const told = this.#told.get(key);
     const now = this.#now();
-    // What ends something is told each time: otherwise that would look as if it went on.
+    // An event that ends a trouble is told each time: otherwise the trouble would seem to go on.
     const ended = this.#toldOf(row?.ends ?? []);
     if (told !== undefined && now - told.at < AGAIN_MS && ended.length === 0) {
       told.more++;
@@ -109,7 +109,7 @@ export class EventRecorder {
     });
     this.#told.set(key, { at: now, more: 0, make });
     this.#tell(make((told?.more ?? 0) + 1));
-    // What is over may come again at once.
+    // A trouble that has ended may come again at once.
     for (const one of ended) this.#told.delete(one);
   }
 

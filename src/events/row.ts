@@ -5,7 +5,7 @@ export interface Row {
   readonly level: EventLevel;
   /** One sentence about the facts of the line. `say` shows one of them. */
   readonly text: (say: (fact: string) => string) => string;
-  /** What happens by itself, and what to do. */
+  /** Says what happens by itself, and what to do. */
   readonly advice: string;
   /** It is wrong for so long after it was said last; 0: it is history at once. */
   readonly lastsMs: number;

@@ -38,7 +38,7 @@ export interface AcceptOptions {
   readonly versionMin?: number;
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
-  /** What the socket reads into, if that is used again. */
+  /** The buffer that the socket reads into, if that is used again. */
   readonly memory?: ReadMemory;
   /** Must give the link its role before it returns. `secret`: the one that was proved. */
   readonly ready: (link: Link, hello: Hello, secret: string) => void;
@@ -54,7 +54,7 @@ export interface DialOptions {
   readonly versionMin?: number;
   readonly timing?: LinkTiming;
   readonly timeoutMs?: number;
-  /** What the socket reads into, if that is used again. */
+  /** The buffer that the socket reads into, if that is used again. */
   readonly memory?: ReadMemory;
   /** Must give the link its role before it returns. */
   readonly ready: (link: Link, node: string) => void;

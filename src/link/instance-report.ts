@@ -2,12 +2,12 @@ import { LinkProtocolError } from '../errors.ts';
 import { CONCURRENCY_MAX, isOrder } from './hello.ts';
 import { parseJson } from './json.ts';
 
-/** What has set an instance's limit: its command line, a response of the application, the control socket, or the linker's own search. */
+/** The source of an instance's limit: its command line, a response of the application, the control socket, or the linker's own search. */
 export const LIMIT_SETTERS = ['flag', 'header', 'control', 'auto'] as const;
 
 export type LimitSetter = (typeof LIMIT_SETTERS)[number];
 
-/** What an instance says about itself, on its home link. */
+/** The report of an instance about itself, on its home link. */
 export interface InstanceReport {
   readonly home: boolean;
   /** `paused`: it is ready, and its limit is 0. */

@@ -14,7 +14,7 @@ export function parseJson(payload: Buffer): Record<string, unknown> {
 /** The length of a peer's REFUSE that is reported. */
 const REASON_CHARS_MAX = 200;
 
-/** What a REFUSE says, in words for the log. @throws LinkProtocolError */
+/** The text of a REFUSE, in words for the log. @throws LinkProtocolError */
 export function refusalWords(payload: Buffer): string {
   const { reason } = parseJson(payload);
   return `refused by the peer: ${typeof reason === 'string' ? reason.slice(0, REASON_CHARS_MAX) : 'no reason given'}`;

@@ -318,7 +318,7 @@ export class NodeLink implements LinkRole {
     }
   }
 
-  /** What the application has said about its limit in the response on this stream. A linker of 0.1 is not told. */
+  /** Passes on the application's word about its limit in the response on this stream. A linker of 0.1 is not told. */
   said(stream: Stream, text: string): void {
     if (!this.link.features.has('limits') || !this.streams.has(stream.id)) return;
     this.link.writer.frame(Frame.SAID, 0, stream.id, Buffer.from(text.slice(0, SAID_BYTES_MAX), 'latin1'));

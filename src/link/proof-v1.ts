@@ -5,7 +5,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { type ProofRole, SECRETS_MAX } from './proof.ts';
 
-/** What both proofs cover: the HELLO payload as sent (with the linker's challenge in it), and the node's id and challenge. */
+/** Both proofs cover: the HELLO payload as sent (with the linker's challenge in it), and the node's id and challenge. */
 export interface TranscriptV1 {
   readonly hello: Buffer;
   readonly node: string;

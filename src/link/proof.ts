@@ -17,7 +17,7 @@ export type ProofRole = 'node' | 'linker';
 /** A node accepts several secrets of one route while they are being rotated. */
 export const SECRETS_MAX = 8;
 
-/** What both proofs cover. */
+/** The bytes that both proofs cover. */
 export interface Transcript {
   /** The payloads as they were sent. */
   readonly hello: Buffer;

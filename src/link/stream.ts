@@ -53,7 +53,7 @@ export class Stream {
   tells = false;
   /** The client, as client-ends.ts writes it; '' when it is not known, or the linker did not ask. */
   client = '';
-  /** What it carries now does not keep the instance awake. */
+  /** The request that it carries now does not keep the instance awake. */
   quiet = false;
   /** It occupies no slot: its application connection is kept for the node's next exchange. */
   parked = false;

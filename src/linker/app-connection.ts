@@ -301,7 +301,7 @@ export class AppConnection implements AppSide {
     }
     this.#spoil();
     this.discards = true;
-    // What a response that nobody waits for says about the limit counts.
+    // The word about the limit counts also in a response that nobody waits for.
     this.#hear(chunk, false);
   }
 

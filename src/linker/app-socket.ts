@@ -11,7 +11,7 @@ export type TakeConnection = (connection: Duplex) => void;
 /** Where the application accepts, or what takes its connections in this process. */
 export type AppAddress = HostPort | TakeConnection;
 
-/** What an application sees when it asks a connection for its peer: the linker of a sidecar has this address, too. */
+/** The peer's address that an application sees: the linker of a sidecar has this address, too. */
 const PEER = '127.0.0.1';
 
 /** Emits `connect` when the application has it. The bytes of a 'data' event of a socket are overwritten by the next read. */

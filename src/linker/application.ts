@@ -72,7 +72,7 @@ export class Application {
   /** It has gone to the background, and left its group. */
   #isDaemon = false;
   #stopped = false;
-  /** What the application starts inherits it, also what leaves its group. */
+  /** Processes that the application starts inherit it, also those that leave its group. */
   readonly #mark: string;
 
   constructor(options: ApplicationOptions, events: ApplicationEvents) {
@@ -180,7 +180,7 @@ export class Application {
     return { code: DAEMON_CODE, words, daemon: true };
   }
 
-  /** What it has not done `yet`, and where it listens instead. */
+  /** The step that it has not done `yet`, and where it listens instead. */
   notReadyWords(yet: ' in time' | ' yet'): string {
     const { app, readyPath } = this.#options;
     const place = app === undefined ? `port ${this.#port} (PORT)` : formatHostPort(app);

@@ -2,7 +2,7 @@ import type { SearchedLimit } from '../config/kinds.ts';
 import { type AutoRange, firstLimit } from './auto-search.ts';
 import { CONCURRENCY_MAX_DEFAULT } from './linker-options.ts';
 
-/** What `--concurrency` and `--concurrency-max` say, as a linker takes it. */
+/** The meaning of `--concurrency` and `--concurrency-max` for a linker. */
 export interface AskedLimit {
   /** The limit at the start. */
   readonly concurrency: number;

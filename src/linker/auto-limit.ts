@@ -165,7 +165,7 @@ export class AutoLimit {
     this.#stay(this.#steady, null);
   }
 
-  /** Of the limit's own rate, for the step that comes next. */
+  /** The most variance of the rate at this limit with which the next step may be decided. */
   get #varianceMax(): number {
     const decides =
       this.#next === 'up'
@@ -323,7 +323,7 @@ function lossOf(from: number, to: number): number {
   return to >= from - 1 ? LOSS : Math.max(LOSS, OF_STEP * (1 - to / from));
 }
 
-/** Of both, by how sure they are; the older one fades. */
+/** The mean of both, weighted by how sure they are; the older one fades. */
 function merged(before: Rate, now: Rate): Rate {
   const weight = 1 / now.variance / (1 / now.variance + 1 / before.variance);
   const share = Math.max(weight, 0.3);

@@ -5,7 +5,7 @@
  * takes the same time for each request that is 0, for a Poisson process 1. It is learnt from all looks, since one has too few parts to tell.
  */
 
-/** What is taken for it at first, and how many pairs of parts that counts for. */
+/** The first guess, and how many pairs of parts it counts for. */
 const DISPERSION_FIRST = 0.25;
 const PAIRS_FIRST = 8;
 /** Older ones fade. */
@@ -19,7 +19,7 @@ export class Dispersion {
   #value = DISPERSION_FIRST;
   #pairs = PAIRS_FIRST;
 
-  /** Of one count. */
+  /** The index of one count. */
   get value(): number {
     return this.#value;
   }
@@ -107,7 +107,7 @@ export class Look {
     return this.#tookMs / this.#responses;
   }
 
-  /** Of what it might have had, on average. */
+  /** How many more requests the application might have had at once, on average. */
   get free(): number {
     return this.#free / this.#responses;
   }

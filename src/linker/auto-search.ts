@@ -36,7 +36,7 @@ export interface AutoSearchOptions {
   readonly slots: Slots;
   readonly limit: Limit;
   readonly pool: TimedResponses;
-  /** Of the application; undefined: it has none that is known here. */
+  /** The application's process; undefined: none is known here. */
   readonly pid: () => number | undefined;
 }
 
@@ -55,7 +55,7 @@ export class AutoSearch {
   #search: AutoLimit | null = null;
   #timer: NodeJS.Timeout | null = null;
   #pressureTimer: NodeJS.Timeout | null = null;
-  /** Of the application; undefined: not looked for yet. */
+  /** The application's group; undefined: it was not looked for yet. */
   #group: string | null | undefined;
   #isReading = false;
   #long = 0;

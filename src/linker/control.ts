@@ -26,7 +26,7 @@ interface Answer {
 }
 
 export class Control {
-  /** What the application finds in PULLPROXY_CONTROL. */
+  /** The value of PULLPROXY_CONTROL for the application. */
   readonly said: string;
   readonly #server: Server;
   readonly #place: BoundPlace;
@@ -81,7 +81,7 @@ export class Control {
       'content-type': 'application/json',
       'cache-control': 'no-store',
       ...(allow === undefined ? {} : { allow }),
-      // What is left of a body that was not read is no next request.
+      // The rest of a body that was not read must not be taken for the next request.
       ...(request.complete ? {} : { connection: 'close' }),
     });
     response.end(`${JSON.stringify(body)}\n`);

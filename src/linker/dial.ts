@@ -26,7 +26,7 @@ export interface NodeAddress {
   /** HOST:PORT as the user or a node gave it. */
   readonly said: string;
   readonly name: string;
-  /** What the name resolved to. */
+  /** The addresses of the name. */
   readonly ip: string;
   readonly port: number;
   /** `said` comes from another node, which has it from the directory: only the node that is known by it there may answer. */

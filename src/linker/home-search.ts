@@ -68,7 +68,7 @@ export class HomeSearch {
     const { dial, failed, signal } = this.#options;
     const said = (target: NodeAddress, error: unknown): void => failed(describeAddress(target), error);
     const isOver = (): boolean => this.#over();
-    // What has failed was said.
+    // The failure was logged already.
     await race({ targets, attempt: dial, timeoutMs: TARGET_TIMEOUT_MS, failed: said, isOver, signal }).catch(() => null);
   }
 

@@ -3,7 +3,7 @@ import type { InstanceReport, LimitSetter } from '../link/instance-report.ts';
 import type { Limit } from './limit.ts';
 import type { Slots } from './slots.ts';
 
-/** What was given to the application just before its limit was lowered has reached it by then. */
+/** By then the application has got the requests that were given to it just before its limit was lowered. */
 const ARRIVAL_MS = 10;
 /** An application that does not accept has nothing that is beyond its limit. */
 const CONNECT_MS_MAX = 1_000;
@@ -42,7 +42,7 @@ export interface ControlledInstance {
   leave(): void;
 }
 
-/** What an application may ask of its linker. */
+/** The calls that an application may make to its linker. */
 export class InstanceControl {
   readonly #of: ControlledInstance;
 

@@ -49,7 +49,7 @@ export class Limit {
     return this.#options.most;
   }
 
-  /** What nodes are told. */
+  /** The values that nodes are told. */
   get report(): {
     readonly concurrency: number;
     readonly setBy: LimitSetter;

@@ -234,7 +234,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   #takeBack(count: number): void {
     this.#slots.takeBack(count);
     this.#lent -= count;
-    // What was moved away in the same moment was counted for the recall at the node, too.
+    // The node has counted for the recall also slots that were moved away in the same moment.
     this.#recalled = Math.min(this.#recalled, this.#lent);
     if (this.#lent === 0) this.idleSince = performance.now();
   }

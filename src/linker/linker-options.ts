@@ -33,7 +33,7 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly command?: readonly string[];
   /** Takes what the application writes; without it that goes to standard error. */
   readonly output?: AppOutputTaker;
-  /** What the application inherits, but for the linker's secret. */
+  /** The environment that the application inherits, without the linker's secret. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The application is ready when it answers a GET of this path with 2xx; without it, when it accepts. */
   readonly readyPath?: string | undefined;
@@ -87,7 +87,7 @@ export const LINKER_TIMES: LinkerTimes = {
   lingerMs: 0,
 };
 
-/** What an instance says of itself when it dials for the first time. `most`: its limit is never more. */
+/** The facts that an instance tells when it dials for the first time. `most`: its limit is never more. */
 export function helloOf({ route, concurrency, startId, version, proxyProtocol }: LinkerOptions, instance: string, most: number): Hello {
   const needed = { route, instance, seq: Date.now(), takesOrder: true, concurrency: Math.max(1, concurrency), concurrencyMax: most };
   return { ...needed, startId, version, ...(proxyProtocol && { tellClients: true }) };

@@ -35,7 +35,7 @@ export class Linker {
   readonly ready: Promise<void>;
   /** How many requests the application gets at once. */
   readonly limit: Limit;
-  /** What the application may ask of its linker. */
+  /** The calls that the application may make to its linker. */
   readonly control: InstanceControl;
   readonly #log: Log;
   readonly #options: LinkerOptions;
@@ -153,7 +153,7 @@ export class Linker {
     return failureOf(this.#leaving, this.#pool.hasAnswered).failure ?? null;
   }
 
-  /** What an application that starts has not done yet. Reads the process table. */
+  /** The step that a starting application has not done yet. Reads the process table. */
   get startingWords(): string | null {
     return this.#phase === 'starting' ? `the application ${this.#application.notReadyWords(' yet')}` : null;
   }
@@ -256,7 +256,7 @@ export class Linker {
     const isPaused = this.#slots.limit === 0;
     this.#retire.paused(isPaused);
     const bySearch = this.limit.setBy === 'auto';
-    // What the application says counts.
+    // The application's word counts.
     if (!bySearch) this.#auto.stop();
     this.#pool.limitMoved();
     this.#links.limitMoved();
@@ -380,7 +380,7 @@ export class Linker {
   #numbered(order: number): void {
     if (this.#hello.order === order) return;
     this.#hello.order = order;
-    // What a node of 0.1 looks at.
+    // A node of 0.1 reads these.
     this.#hello.seq = order;
     this.#links.reportToAll();
   }

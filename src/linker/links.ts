@@ -34,7 +34,7 @@ export interface LinksOptions extends DialSettings {
 }
 
 export interface LinksEvents {
-  /** What a link that comes up is told of the instance. */
+  /** The facts about the instance for a link that comes up. */
   picture(): Omit<InstanceReport, 'home'>;
   /** Another node is home. */
   newHome(): void;
@@ -149,7 +149,7 @@ export class Links implements LinkedNodeEvents {
     this.#home?.report({ home: true, ...this.#options.events.picture() });
   }
 
-  /** What only the home says usually, other nodes hear as well. */
+  /** Other nodes are told as well, though usually the home tells them. */
   reportToAll(): void {
     for (const linked of this.#all) {
       if (linked.state !== 'down') linked.report({ home: linked === this.#home, ...this.#options.events.picture() });

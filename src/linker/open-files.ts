@@ -22,7 +22,7 @@ export function openFilesLimit(): number | null {
   }
 }
 
-/** What such an error is, in words that name no one else; null: it is another one. */
+/** Such an error in words that name nobody else; null: it is another error. */
 export function outOfFilesWords(code: string | undefined): string | null {
   if (code === 'EMFILE')
     return `this process is out of file descriptors: raise its limit (ulimit -n, LimitNOFILE=), now ${openFilesLimit() ?? 'unknown'}`;

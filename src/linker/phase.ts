@@ -4,7 +4,7 @@ import type { AppExit } from './app-process.ts';
 /** `refusing`: the application has accepted before and does not now. `emptying`: slots are coming home for good. */
 export type Phase = 'new' | 'starting' | 'ready' | 'refusing' | 'emptying' | 'stopping' | 'over';
 
-/** What may come next. */
+/** The phases that may follow. */
 export const FOLLOWS: Readonly<Record<Phase, readonly Phase[]>> = {
   new: ['starting', 'over'],
   starting: ['ready', 'emptying'],

@@ -20,7 +20,7 @@ const CPU_WAITS = 0.8;
 const SOME = /^some avg10=(\d+(?:\.\d+)?) /m;
 const ALL = /^full avg10=(\d+(?:\.\d+)?) /m;
 
-/** What follows for the limit. `none`: nothing, as far as is known. */
+/** The effect on the limit. `none`: no pressure is known. */
 export type Pressure = 'none' | 'no more' | 'less';
 
 export interface GroupFiles {
@@ -31,7 +31,7 @@ export interface GroupFiles {
   readonly cpuPressure: string | null;
 }
 
-/** What the files of a control group say; null: it has no such file. */
+/** The values of a control group's files; null: it has no such file. */
 export function pressureOf({ memoryMax, memoryCurrent, memoryStat, memoryPressure, cpuPressure }: GroupFiles): Pressure {
   const used = Number(memoryCurrent) - Number(/^inactive_file (\d+)$/m.exec(memoryStat ?? '')?.[1] ?? 0);
   // `max`: there is no limit.
@@ -41,7 +41,7 @@ export function pressureOf({ memoryMax, memoryCurrent, memoryStat, memoryPressur
   return stalled(cpuPressure, SOME) >= CPU_WAITS ? 'no more' : 'none';
 }
 
-/** Of the last ten seconds, a share; 0: not known. */
+/** The share of the last ten seconds; 0: not known. */
 function stalled(pressure: string | null, who: RegExp): number {
   const percent = who.exec(pressure ?? '')?.[1];
   return percent === undefined ? 0 : Number(percent) / 100;

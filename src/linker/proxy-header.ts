@@ -1,5 +1,5 @@
 /**
- * What an application reads before the first byte of a client's, if it wants the PROXY protocol: whose the connection is
+ * The header that an application reads before a client's first byte, if it wants the PROXY protocol: whose the connection is
  * (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, sections 2.1 and 2.2).
  */
 import { isIPv4 } from 'node:net';

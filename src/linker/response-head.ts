@@ -25,7 +25,7 @@ const SMALL_P = 0x70;
 
 export class ResponseHead {
   #isReading = false;
-  /** What came of a head that is not complete. */
+  /** The bytes that have come of a head that is not complete. */
   #part: Buffer | null = null;
   /** The field in the head that is being read. */
   #field: string | null = null;

@@ -12,7 +12,7 @@ export interface ResponseTimes {
   readonly took: ((ms: number) => void) | null;
 }
 
-/** What a connection notes of the response to the stream that it serves. */
+/** The notes of a connection on the response to the stream that it serves. */
 export class ResponseWatch {
   /** The application has said something. */
   begun = false;

@@ -1,4 +1,4 @@
-/** What follows when the limit of an instance moves: more slots are lent, or those beyond it are called back. */
+/** Acts when the limit of an instance moves: more slots are lent, or those beyond it are called back. */
 import { guard } from '../boundary.ts';
 import type { LinkedNode } from './linked-node.ts';
 import type { Slots } from './slots.ts';

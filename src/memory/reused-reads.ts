@@ -12,7 +12,7 @@ export const PART_READ_BYTES = 16_384;
 const FIRST_BYTES = 4_096;
 
 /**
- * What became of bytes that a function was given: `kept`, it uses their memory beyond the call, which is left alone from then on;
+ * The fate of bytes that a function was given: `kept`, it uses their memory beyond the call, which is left alone from then on;
  * `borrowed`, the memory is used again at once.
  */
 export type Ownership = 'borrowed' | 'kept';

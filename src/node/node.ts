@@ -192,7 +192,7 @@ export class ProxyNode {
     return this.#drained;
   }
 
-  /** What `secrets` says has changed, or the backend port's certificate. */
+  /** The secrets in `secrets` have changed, or the backend port's certificate. */
   renewed(tls?: BackendTls): void {
     this.#linkServer.renewed(tls);
     if (tls !== undefined) this.#relays.replaceTls(nodeTls(tls));

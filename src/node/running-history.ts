@@ -13,7 +13,7 @@ export interface CountedRoute {
   readonly counters: RouteCounters;
 }
 
-/** What counters said when they were read last. */
+/** The values of the counters when they were read last. */
 interface Mark {
   readonly classes: readonly number[];
   readonly sums: readonly number[];

@@ -1,4 +1,4 @@
-/** What an application may be: everything becomes a Node server that listens nowhere and takes connections from the linker. */
+/** The kinds of application: each becomes a Node server that listens nowhere and takes connections from the linker. */
 import { createServer, type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createRequestListener } from '@remix-run/node-fetch-server';

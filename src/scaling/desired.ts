@@ -87,7 +87,7 @@ function need({ held, promised, serving, slots, free, ready, paused, concurrency
   if (busy === 0) return [0, 'idle'];
   // Those that are paused are there, and take nothing.
   if (concurrency === null || concurrency < 1) return [paused + 1, 'first'];
-  // What those take that are ready says more of the next one than what any said last.
+  // The limits of ready instances tell more about the next one than the last word of any other.
   return [paused + Math.ceil(slots > 0 && ready > 0 ? (busy * ready) / slots : busy / concurrency), 'demand'];
 }
 

@@ -50,7 +50,7 @@ export interface StartupJobs {
   readonly scalers: number | null;
 }
 
-/** What came of a change of a job: it was `done`; or there is no such job, it is `running`, `waiting` for a scaler already, or `finished` in order. */
+/** The result of a change of a job: it was `done`; or there is no such job, it is `running`, `waiting` for a scaler already, or `finished` in order. */
 export type JobChange = 'done' | 'unknown' | 'running' | 'waiting' | 'finished';
 
 /** Runs that a job keeps. */

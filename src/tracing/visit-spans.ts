@@ -126,7 +126,7 @@ function httpAttributes(head: RecordedHead): Attributes {
   };
 }
 
-/** Of `Host`, or the scheme's own. */
+/** The port in `Host`, or the scheme's own. */
 function portOf({ hostText, proto }: RecordedHead): number {
   const said = /:(\d{1,5})$/.exec(hostText)?.[1];
   return said === undefined ? (proto === 'https' ? 443 : 80) : Number(said);

@@ -1,4 +1,4 @@
-/** What /api/v1/events?differences says: a state, and then what changes. See state-difference.ts. */
+/** Reads /api/v1/events?differences: a state, and then its changes. See state-difference.ts. */
 
 /** The state after the difference. What did not change is the same object as before. */
 export function applied(state, { state: rest, nodes, routes, troubles }) {

@@ -1,4 +1,4 @@
-/** What /api/v1/events says, and whether it still says anything. */
+/** Reads /api/v1/events, and notices when nothing comes any more. */
 import { responseOf } from './calls.js';
 import { applied } from './differences.js';
 import { byId } from './dom.js';

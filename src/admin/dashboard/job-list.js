@@ -29,7 +29,7 @@ export function jobList(jobs, now) {
   );
 }
 
-/** What an operator can do about it: nothing while it runs. */
+/** The actions that an operator has: none while the job runs. */
 function actions({ id, route, state }) {
   if (state === 'active') return h('p', { class: 'quiet', text: 'It can be tried again or removed when this try has ended.' });
   const path = `api/v1/jobs/${encodeURIComponent(id)}`;

@@ -8,7 +8,7 @@ export function nodeAddress(id) {
   return `#node=${encodeURIComponent(id)}`;
 }
 
-/** What the address names: `{ kind: 'route' | 'node', name }`; null: the overview. */
+/** The view that the address names: `{ kind: 'route' | 'node', name }`; null: the overview. */
 export function pageOf(hash) {
   const match = /^#(route|node)=(.+)$/.exec(hash);
   if (match === null) return null;

@@ -83,7 +83,7 @@ function field(key, schema, value, standard) {
         'aria-describedby': `problem-${key} help-${key}`,
         inputmode: schema.type === 'integer' ? 'numeric' : 'text',
       });
-  // What is expected is said where it is missed.
+  // The expected value is said at the field where it is missing.
   const help = schema.description.replace(/ \([^)]*\)$/, '');
   return h(
     'label',

@@ -1,4 +1,4 @@
-/** What happened, newest first: events come by themselves, with the states. */
+/** The timeline, newest first: events come by themselves, with the states. */
 import { h } from './dom.js';
 import { routeAddress } from './pages.js';
 import { clock, counted } from './words.js';
@@ -9,7 +9,7 @@ const FIRST_SHOWN = 12;
 const DAY_MS = 24 * 3_600_000;
 
 const events = new Map();
-/** What a node could not tell Redis yet. */
+/** Events that a node could not tell Redis yet. */
 let untold = [];
 let shownMax = FIRST_SHOWN;
 

@@ -1,4 +1,4 @@
-/** What is wrong now, first and in words. */
+/** The troubles of now, first and in words. */
 import { attempt } from './calls.js';
 import { h } from './dom.js';
 import { routeAddress } from './pages.js';

@@ -41,7 +41,7 @@ export async function inspect(argv: readonly string[]): Promise<number> {
   });
 }
 
-/** What the cluster says is wrong: Redis may contradict itself nowhere, and a node be lost. */
+/** The troubles of the cluster: Redis may contradict itself nowhere while a node is lost. */
 async function troublesOf(redis: string): Promise<readonly Trouble[]> {
   const directory = createRedisDirectory({ url: redis, log: createLog('pullproxy', 'silent') });
   const jobs = new StartupJobReader(redis);

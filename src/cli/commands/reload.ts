@@ -12,13 +12,13 @@ import { printableLines } from '../../printable.ts';
 import { showHelp } from '../help/show-help.ts';
 import { answering, withDirectory } from './with-directory.ts';
 
-/** Of the admin port. */
+/** For the admin port. */
 const RESPONSE_TIMEOUT_MS = 15_000;
 /** Until the node has said in the event log what came of it; events leave a process once a second. */
 const SAYS_MS_MAX = 15_000;
 const LOOK_MS = 200;
 const PAGE_MAX = 1_000;
-/** What a node says of a reload. */
+/** A node's report of a reload. */
 const SUCCEEDED = 'reloaded';
 const FAILED = 'reload_failed';
 
@@ -74,7 +74,7 @@ function words({ settings }: ReloadReport): string {
   ].join('\n');
 }
 
-/** What came of it is in the event log. */
+/** The result is in the event log. */
 function reloadThrough(redis: string, node: string): Promise<number> {
   return withDirectory(redis, async (directory) => {
     const asked = await endOf(directory.eventLog);

@@ -33,7 +33,7 @@ export async function answering(url: string, connection: Answering, use: () => P
   }
 }
 
-/** What to do about a Redis that does not answer. */
+/** The advice for a Redis that does not answer. */
 export function unreachableAdvice(url: string, error: Error): string {
   const ofSentinels = /^rediss?-sentinel:/.test(url);
   if (ofSentinels && /sentinel/i.test(error.message)) {

@@ -1,4 +1,4 @@
-/** What one instance of the application writes: shown to the person at the terminal, and its last lines kept for the case that it fails. */
+/** The output of one instance of the application: shown to the person at the terminal, and its last lines kept for the case that it fails. */
 import { stripVTControlCharacters } from 'node:util';
 import { printable } from '../../printable.ts';
 
@@ -33,7 +33,7 @@ export class AppOutput {
     if (this.#options.line === null) this.#options.raw(text);
     const lines = `${this.#begun[from]}${text}`.split('\n');
     const rest = lines.pop() ?? '';
-    // What is cut from it is never seen, so it is not kept.
+    // The part that is cut off is never seen, so it is not kept.
     this.#begun[from] = rest.slice(0, LINE_CHARS_MAX + 1);
     for (const line of lines) this.#line(line);
   }

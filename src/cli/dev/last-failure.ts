@@ -16,7 +16,7 @@ const REMEMBERED_MS = 600_000;
 /** A crowd that waits in vain asks for the same words. */
 const ASKED_AGAIN_MS = 1_000;
 
-/** What `dev` tells the developer in the browser: why the application does not serve, and what it wrote last. */
+/** The page by which `dev` tells the developer why the application does not serve, and what it wrote last. */
 export class LastFailure {
   readonly #now: () => number;
   readonly #starting: () => Failure | null;

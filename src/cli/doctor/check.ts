@@ -3,7 +3,7 @@ export interface Check {
   readonly area: 'machine' | 'redis' | 'configuration' | 'nodes';
   readonly state: 'ok' | 'warning' | 'error';
   readonly text: string;
-  /** What to do; null: nothing. */
+  /** The advice; null: none. */
   readonly advice: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** What a configuration of a node needs from this machine: its ports, its files. */
+/** Checks what a node's configuration needs from this machine: its ports, its files. */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -6,7 +6,7 @@ import { type Check, checksOf } from './check.ts';
 const CONNECT_TIMEOUT_MS = 3_000;
 /** Connections at the same time. */
 const AT_ONCE = 16;
-/** Of more nodes the first ones are dialled. */
+/** So many nodes are dialled, the first ones. */
 const DIALLED_MAX = 200;
 
 const { ok, warning, error } = checksOf('nodes');

@@ -70,7 +70,7 @@ export class AccessLogFile {
   }
 }
 
-/** Of the file that has the name now. */
+/** The identity of the file that has the name now. */
 function identityOf(target: string): string {
   if (target === 'stdout') return target;
   const stat = statSync(target, { throwIfNoEntry: false });

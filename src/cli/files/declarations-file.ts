@@ -1,4 +1,4 @@
-/** What operators declared, in a file of the directory that --state-dir names: it outlives the loss of Redis and of all nodes. */
+/** Operators' declarations, in a file of the directory that --state-dir names: it outlives the loss of Redis and of all nodes. */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { guard } from '../../boundary.ts';

@@ -4,7 +4,7 @@ import type { ReloadOutcome } from '../../admin/reload-report.ts';
 import type { Log } from '../../log.ts';
 import { followFiles } from './follow-files.ts';
 
-/** What was read and checked. It counts from `apply` on. */
+/** The values that were read and checked. They count from `apply` on. */
 export interface Prepared {
   /** By flag. */
   readonly outcomes: ReadonlyMap<string, ReloadOutcome>;

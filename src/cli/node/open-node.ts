@@ -54,7 +54,7 @@ export interface OpenNode {
   close(drainMs: number, delayMs: number): Promise<void>;
 }
 
-/** What a node has from outside. */
+/** The things that a node gets from outside. */
 export interface NodeAround {
   readonly log: Log;
   /** Reads the settings anew. */
@@ -131,7 +131,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
     isLeaving,
     log,
   });
-  // What keeps it from reloading is logged where that happens.
+  // The cause of a failed reload is logged where it happens.
   const reloadByItself = (): void => void reloading.reload().catch(() => {});
   const watch = watchCertificates(() => reloading.values, log);
   reloading.onApplied(({ logLevel }) => {

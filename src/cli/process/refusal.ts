@@ -1,6 +1,6 @@
 import { WorkerEnded } from '../../errors.ts';
 
-/** What to do about a refusal of the system, by its code. */
+/** The advice for a refusal of the system, by its code. */
 const ADVICE: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'Another process listens there. Stop it, or choose another port with --listen, --backend and --admin; port 0 takes a free one.',

@@ -4,7 +4,7 @@ import { environmentName } from '../../config/settings.ts';
 import type { Log } from '../../log.ts';
 
 const PREFIX = 'PULLPROXY_';
-/** What pullproxy gives its own applications, and what its scripts and images take. */
+/** Variables that pullproxy gives its applications, and those that its scripts and images take. */
 const OTHERS = ['INSTANCE', 'ENV', 'LOGS', 'MAIN'].map((name) => `${PREFIX}${name}`);
 /** After the start, which should not wait for it. */
 const LOOK_AFTER_MS = 1_000;

@@ -11,7 +11,7 @@ import { type Column, cut, table } from './table.ts';
 export interface Inspection {
   readonly dump: Dump;
   readonly findings: readonly Finding[];
-  /** What is wrong, as `status` says it. */
+  /** The troubles, as `status` says them. */
   readonly troubles?: readonly Trouble[];
   /** The route to show in full; null: all of them, in short. */
   readonly route: string | null;

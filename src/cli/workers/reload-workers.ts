@@ -37,7 +37,7 @@ export async function reloadWorkers(
     prepared = await own.prepare();
   } catch (error) {
     await tellAll('discardReload');
-    // What is wrong with the configuration is logged where it was found.
+    // Faults of the configuration are logged where they are found.
     if (!(error instanceof ConfigError) && (error as Error).name !== 'ReloadRefused')
       log.error({ err: error }, 'the new configuration can not be used: nothing was changed');
     throw error;

@@ -1,4 +1,4 @@
-/** What this node knows about clients without a promised slot at other nodes. */
+/** This node's knowledge of clients without a promised slot at other nodes. */
 import { BoundedMap } from '../../memory/bounded-map.ts';
 import type { Rank } from '../fair-order.ts';
 import { DEMAND_MEMORY_MS, DEMAND_NODES_MAX, DEMAND_ROUTES_MAX } from '../limits.ts';

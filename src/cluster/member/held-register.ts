@@ -29,7 +29,7 @@ export interface HoldCall {
 }
 
 export class HeldRegister {
-  /** What its clients ask for, where they do. */
+  /** The places in the queue that its clients ask for, where they do. */
   readonly lines = new LineRegister();
   readonly #held = new ChurnMap<string, Held>();
   /** Includes ended holds. */

@@ -30,7 +30,7 @@ export class LineRegister {
     if (before !== undefined || this.#served.size < LINES_MAX) this.#served.set(line, (before ?? 0) + units);
   }
 
-  /** What is not told yet. */
+  /** Changes that are not told yet. */
   untold(line: string): number {
     return this.#served.get(line) ?? 0;
   }

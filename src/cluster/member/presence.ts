@@ -1,5 +1,5 @@
 /**
- * What this node has at one route (held clients, idle slots, instances), kept up to date in the directory.
+ * Keeps the directory up to date about this node's held clients, idle slots and instances at one route.
  *
  *   changes ──▶ exchange: one at a time; all due changes go out together and in order, the next ones after the reply
  *   idle    ──▶ offer:    see offers.ts
@@ -18,7 +18,7 @@ import { HomeRegister } from './home-register.ts';
 import { type OffersContext, SlotOffers } from './offers.ts';
 import { Sweep } from './sweep.ts';
 
-/** What a presence needs from its member. */
+/** The parts of its member that a presence needs. */
 export interface PresenceContext extends OffersContext {
   readonly bell: Bell;
   readonly listener: ClusterListener;

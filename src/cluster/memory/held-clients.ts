@@ -152,7 +152,7 @@ export class HeldClients {
     return this.#order?.lessUrgent(urgency)?.client ?? null;
   }
 
-  /** Of those who are next, the first that is held at such a node. */
+  /** The first of the next clients that is held at such a node. */
   firstRank(at: (node: string) => boolean): Rank | null {
     const order = this.#order;
     for (const place of order?.look(LOOK_LINES_MAX, LOOK_CLIENTS_MAX) ?? []) if (at(place.client.node)) return order?.rankOf(place) ?? null;

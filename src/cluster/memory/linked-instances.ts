@@ -16,7 +16,7 @@ interface Linked {
   settled: boolean;
 }
 
-/** What the last report of an instance says about its start: starts work, this one failed, or nothing. */
+/** The judgement on an instance's start by its last report: starts work, this one failed, or nothing. */
 export type StartVerdict = { readonly good: true } | { readonly failure: string; readonly isNew: boolean } | null;
 
 const GOOD: StartVerdict = { good: true };

@@ -299,7 +299,7 @@ export class RouteState {
     return number;
   }
 
-  /** What a node says of an instance whose home it is; `isFirst`: its first link of all. Returns whether it is turned away. */
+  /** Takes a node's report about an instance whose home it is; `isFirst`: its first link of all. Returns whether it is turned away. */
   #said(now: number, node: string, { placesMax, ...said }: InstanceInfo, isFirst: boolean): boolean {
     const isNew = this.#instances.homeOf(said.id) === null;
     const answered = this.#instances.hasAnswered(said.id);
@@ -312,7 +312,7 @@ export class RouteState {
     const own = start ?? (wasGivenUp ? info.startId : undefined);
     this.#judge(now, this.#instances.set(now, node, info, own, isLate));
     if (info.answered === true && !answered && !this.#instances.hasFailed(info.id)) this.#starts.answers();
-    // What one that is paused would take nobody knows.
+    // Nobody knows how much a paused instance would take.
     if (info.concurrency > 0) this.#concurrency = info.concurrency;
     return isLate;
   }

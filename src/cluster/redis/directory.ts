@@ -324,7 +324,7 @@ export class RedisDirectory implements Directory {
     ]);
   }
 
-  // What nodes have at routes.
+  // Reports of nodes about routes.
 
   async hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply> {
     return read(readHoldReply, await this.#route('hold', route, writeHold(node, change)));
@@ -385,7 +385,7 @@ function read<T>(reader: (reply: unknown) => T, reply: unknown): T {
   }
 }
 
-/** What is no object has no settings: it is shown as what it is. */
+/** A value that is no object has no settings: it is shown as it is. */
 function readRecord(json: unknown): RouteRecord {
   return objectOf(json) ?? { '': textOf(json, SHOWN_CHARS_MAX) };
 }

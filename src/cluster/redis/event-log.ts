@@ -9,7 +9,7 @@ import { readTime } from './server-facts.ts';
 
 const CODE = /^[a-z_]{1,40}$/;
 const SOURCE_CHARS_MAX = 100;
-/** What is said to have happened longer before it was told. */
+/** The most time between an event and its report. */
 const LATE_MS_MAX = 24 * 3_600_000;
 
 export class RedisEventLog implements EventLog {

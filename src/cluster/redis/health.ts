@@ -5,7 +5,7 @@ import { DirectoryUnavailable } from '../directory.ts';
 import type { RedisConnection } from './connection.ts';
 import { readInfo, savesSnapshots } from './server-facts.ts';
 
-/** What is wrong is said again while it lasts. */
+/** A trouble is logged again while it lasts, at this interval. */
 const LOOK_EVERY_MS = 60_000;
 
 /** From the first connection on, as long as there is one. Keeps no process alive. */

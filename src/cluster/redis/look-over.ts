@@ -1,4 +1,4 @@
-/** What a person wants to know of a Redis before pullproxy uses it. */
+/** Looks a Redis over for a person before pullproxy uses it. */
 import type { Log } from '../../log.ts';
 import { RedisConnection } from './connection.ts';
 import { readInfo, readTime, savesSnapshots } from './server-facts.ts';

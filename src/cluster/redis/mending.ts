@@ -51,7 +51,7 @@ export class Mending {
     }
   }
 
-  /** What was found, for people. Nothing depends on it: an unreadable value means no notes. */
+  /** Notes on what was found, for people. Nothing depends on them: an unreadable value means no notes. */
   async notes(): Promise<ClusterSnapshot['aside']> {
     const notes = await this.ofKey(asideKey, 'hash', () => this.#redis.call('hgetall', asideKey)).catch(() => null);
     return [...readHash(notes)].slice(0, NOTES_MAX).flatMap(([where, json]) => {

@@ -1,4 +1,4 @@
-/** What people see of the directory in Redis: nodes, and all routes with what nodes have there. */
+/** Pictures of the directory for people: nodes, and all routes with their part at each node. */
 import type { RouteRecord } from '../../config/route-settings.ts';
 import { reasonOf } from '../../errors.ts';
 import type { ClusterSnapshot, NodeSnapshot, PausedRoute, RouteSnapshot } from '../cluster.ts';

@@ -219,7 +219,7 @@ export function readNodeBeat(reply: unknown, started: unknown, routesKnown: unkn
 
 const SETTERS: readonly LimitSetter[] = ['flag', 'header', 'control', 'auto'];
 
-/** What the script `hold` is given. */
+/** The arguments of the script `hold`. */
 export function writeHold(node: Peer, change: HoldChange): (string | number)[] {
   const { idle, serving, add, remove, maxHeld, reset, lines = [] } = change;
   const args: (string | number)[] = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0];

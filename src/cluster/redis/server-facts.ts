@@ -1,4 +1,4 @@
-/** What a Redis server says of itself. */
+/** The facts that a Redis server tells about itself. */
 import { userOf } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import { list } from './replies.ts';

@@ -25,7 +25,7 @@ export type TunnelVisit = Pick<
   'onConnected' | 'began' | 'passed' | 'took' | 'endedSilently' | 'streamFailed' | 'blame' | 'end' | 'failed'
 >;
 
-/** Of the route: how many tunnels are open. */
+/** How many tunnels of the route are open. */
 interface TunnelCount {
   tunnels: number;
 }
@@ -82,7 +82,7 @@ export class Tunnel implements StreamHandler {
     this.#client.abort();
   }
 
-  /** What happens next happens because of this. */
+  /** Says who caused the end that follows, and why. */
   blame(by: EndedBy, reason: EndReason): void {
     this.#visit.blame(by, reason);
   }

@@ -12,7 +12,7 @@ const FRAMING_EXCESS_BYTES_MAX = 16_384;
 /** How a message's body ends (RFC 9112 section 6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'until-close';
 
-/** What an exchange needs to know of the body that its client sends. */
+/** The facts about the client's body that an exchange needs. */
 export interface RequestBody {
   readonly complete: boolean;
   take(chunk: Buffer): number;
@@ -64,12 +64,12 @@ export class Body implements RequestBody {
     return this.#trailers !== null;
   }
 
-  /** Of a body that was taken without its framing, once it is complete: names and values. */
+  /** The trailers of a body that was taken without its framing, once it is complete: names and values. */
   get trailers(): readonly string[] {
     return this.#trailers?.fields(this.#message) ?? [];
   }
 
-  /** What the application says in its trailers about its limit; null: nothing. */
+  /** The application's word about its limit in its trailers; null: there is none. */
   get said(): string | null {
     return this.#trailers?.said ?? null;
   }

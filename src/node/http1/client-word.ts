@@ -1,7 +1,7 @@
 import type { ClientWord } from '../matching/queue-rules.ts';
 import type { RequestHead } from './head/request-head.ts';
 
-/** What the head of a request says about its client, for the order of the queue. Looked up only where a route asks. */
+/** The client's words in the head of a request, for the order of the queue. They are looked up only where a route asks. */
 export class HeadWord implements ClientWord {
   readonly #head: RequestHead;
 

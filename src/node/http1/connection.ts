@@ -14,7 +14,7 @@ import { nextRequest, withoutEmptyLines } from './next-request.ts';
 import { CONTINUE, errorResponse, type OwnResponse, PROCESSING } from './own-responses.ts';
 import { firstLookMs, ReadingPace } from './pace.ts';
 
-/** What a connection needs from its node. */
+/** The parts of its node that a connection needs. */
 export interface HttpService extends ExchangeEvents {
   /** The node leaves, and clients still ask on connections that they have kept: idle ones are kept a moment longer. */
   isStillAsked(now: number): boolean;
@@ -122,7 +122,7 @@ export class ClientConnection extends ClientSocket implements ExchangeClient, Fa
   /** They are bytes in front of the body. */
   readonly heads = null;
 
-  /** What a TLS socket reads at a time is not bounded by what there is room for. */
+  /** A TLS socket may read more at a time than there is room for. */
   get readsInBulk(): boolean {
     return this.isEncrypted;
   }

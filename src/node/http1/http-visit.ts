@@ -87,7 +87,7 @@ export abstract class HttpVisit<
     this.deadlineAt = this.#beganAt + Math.min(...this.#limits.map(({ ms }) => ms));
   }
 
-  /** What is said of its time to the application, now: names and values that take the place of those that came. */
+  /** The fields that tell the application how much time is left: names and values that replace those that came. */
   protected get timeLeft(): readonly string[] {
     return this.#limits.length === 0 ? NOTHING : timeLeft(this.#limits, performance.now() - this.#beganAt);
   }

@@ -23,7 +23,7 @@ export function fieldsOf(lines: string): string[] {
   return each.flatMap((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]);
 }
 
-/** What is said besides in a response with this error; null: nothing. */
+/** A field that is added to a response with this error; null: none. */
 export type Explain = (code: ErrorCode) => string | null;
 
 let explain: Explain | null = null;

@@ -4,7 +4,7 @@ const REPLAY_BYTES_MAX = 32_768;
 const BODY_BYTES_MIN = 256;
 const GROWTH_BYTES_MAX = 262_144;
 
-/** What was read of a request, as long as it may have to be sent, or sent again. The body is kept in one piece: an object for each part of it would cost more than a small part itself. */
+/** The bytes of a request, as long as they may have to be sent, or sent again. The body is kept in one piece: an object for each part of it would cost more than a small part itself. */
 export class RequestBytes {
   /** Everything that was read, kept or not. */
   total: number;

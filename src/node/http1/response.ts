@@ -16,7 +16,7 @@ const NO_TRAILERS: readonly string[] = [];
 export interface Taken {
   /** For the client, in this order; null: nothing yet. */
   readonly bytes: Buffer | null;
-  /** What was not part of this piece: look again; null: all was used. */
+  /** The bytes behind this piece, to be read again; null: all were used. */
   readonly rest: Buffer | null;
 }
 
@@ -57,7 +57,7 @@ export class ApplicationResponse {
     this.#heads = heads;
   }
 
-  /** What was taken last is used again with what follows it. */
+  /** The bytes that were taken last are read again with those that follow. */
   get keepsBytes(): boolean {
     return this.#partial.length > 0;
   }
@@ -94,7 +94,7 @@ export class ApplicationResponse {
     this.#partial = EMPTY;
     const { parser } = parsed;
     const head = readResponseHead(parser, this.#request);
-    // What the client still sends of its request would be taken for a tunnel's first bytes.
+    // Bytes that the client still sends of its request would be taken for a tunnel's first bytes.
     const mayUpgrade = this.#request.upgrade && requestComplete;
     if (head === null || (head.status === 101 && !mayUpgrade)) {
       parser.release();
@@ -114,7 +114,7 @@ export class ApplicationResponse {
     return this.#begin(parser, parsed.bytes, head, body);
   }
 
-  /** What it says in its trailers about the application's limit; null: nothing. */
+  /** The application's word about its limit in the trailers; null: there is none. */
   get said(): string | null {
     return this.#body?.said ?? null;
   }

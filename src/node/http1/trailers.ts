@@ -66,7 +66,7 @@ export function isForbiddenTrailer(name: string, message: 'request' | 'response'
 
 /** Collects one trailer section, which may come in many pieces. The parser has found it well-formed. */
 export class TrailerSection {
-  /** What the application says in it about its limit; null: nothing. */
+  /** The application's word about its limit in it; null: there is none. */
   said: string | null = null;
   readonly #pieces: Buffer[] = [];
   #bytes = 0;

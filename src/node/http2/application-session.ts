@@ -45,7 +45,7 @@ export class ApplicationSession implements StreamHandler, ApplicationWireEvents 
   readonly #link: NodeLink;
   readonly #wire: ApplicationWire;
   readonly #patience: NodeJS.Timeout;
-  /** What carries it; null: it is gone. */
+  /** The link's stream that carries it; null: it is gone. */
   #stream: Stream | null;
   #owner: SessionOwner | null;
   #isReady = false;
@@ -103,7 +103,7 @@ export class ApplicationSession implements StreamHandler, ApplicationWireEvents 
 
   #park(): boolean {
     const stream = this.#stream;
-    // What the exchange has still said belongs before it.
+    // Frames that the exchange has written belong before it.
     this.#wire.flush();
     if (stream === null || !this.#link.parks || !this.#isUsable) return false;
     const parked = ApplicationSession.#parked.get(this.#link) ?? [];

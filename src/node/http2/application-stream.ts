@@ -48,9 +48,9 @@ export class ApplicationStream implements WireStream {
   #requestTrailers: Fields = NO_FIELDS;
   // The response:
   #responseState: ResponseState = 'head';
-  /** Of a body; -1: it says no length. */
+  /** The length of its body in bytes; -1: it says none. */
   #contentLeft = -1;
-  /** What the application may still send. */
+  /** The bytes that the application may still send. */
   #credit = WINDOW_BYTES;
   /** Passed on, and not given back. */
   #untold = 0;
@@ -277,7 +277,7 @@ export class ApplicationStream implements WireStream {
   }
 }
 
-/** Of a response's head (RFC 9113 section 8.3.2); NO_STATUS: it is malformed. */
+/** The status in a response's head (RFC 9113 section 8.3.2); NO_STATUS: the head is malformed. */
 function statusOf(fields: Fields): number {
   const status = fields[1] ?? '';
   return fields[0] === ':status' && /^[1-9]\d\d$/.test(status) && status !== '101' && isInPlace(fields, 2) ? Number(status) : NO_STATUS;

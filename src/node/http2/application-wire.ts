@@ -105,7 +105,7 @@ export class ApplicationWire extends Wire<ApplicationStream> implements RequestW
     this.roomCame();
   }
 
-  /** What waits for the end of this turn leaves now. */
+  /** Sends now the frames that wait for the end of this turn. */
   flush(): void {
     this.outlet.flush();
   }

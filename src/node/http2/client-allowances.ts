@@ -2,7 +2,7 @@ import type { ClientLimits } from '../../config/listener-settings.ts';
 import { Allowance } from './allowance.ts';
 import { wireLimits } from './http2-limits.ts';
 
-/** What a client may still do, besides frames that carry nothing. What it lets be served earns it more. */
+/** The acts that a client may still do, besides frames that carry nothing. Each request that is served earns it more. */
 export class ClientAllowances {
   /** Streams that it cancels. */
   readonly resets: Allowance;

@@ -13,11 +13,11 @@ import type { StreamWire, WireStream } from './wire.ts';
  * kept here.
  */
 const INTERIM_BYTES_MAX = 65_536;
-/** What may wait for the client before the application is to wait, too. */
+/** So many bytes may wait for the client before the application has to wait, too. */
 const UNSENT_BYTES_MAX = 16_384;
-/** What a piece costs beside its bytes. */
+/** The cost of a piece besides its bytes. */
 const PIECE_OVERHEAD_BYTES = 128;
-/** Of one stream at a time, so that each has its turn. */
+/** The most bytes of one stream at a time, so that each has its turn. */
 const TURN_BYTES = 16_384;
 const WINDOW_BYTES_MAX = 2 ** 31 - 1;
 const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR } = constants;
@@ -46,7 +46,7 @@ export class ClientStream implements WireStream, FailureDomain {
   readonly #reading: ReadingPace;
   // The request:
   requestEnded: boolean;
-  /** Of its body; -1: it says no length. */
+  /** The length of its body in bytes; -1: it says none. */
   contentLeft: number;
   readonly #upload: UploadWindow | null;
   #unread = Pieces.NONE;
@@ -112,7 +112,7 @@ export class ClientStream implements WireStream, FailureDomain {
 
   // ── the request, by its owner ──
 
-  /** What came and was not read. */
+  /** Bytes that have come and were not read. */
   get unreadBytes(): number {
     return this.#unread.bytes;
   }
@@ -216,7 +216,7 @@ export class ClientStream implements WireStream, FailureDomain {
     return this.#responseState !== 'head';
   }
 
-  /** What was written waits for the client: `drained` follows. */
+  /** The written bytes wait for the client: `drained` follows. */
   get isFull(): boolean {
     return this.#owesDrained;
   }

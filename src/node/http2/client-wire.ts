@@ -21,11 +21,11 @@ import { Turns } from './turns.ts';
 import { FIRST_WINDOW_BYTES, UploadWindow, type WindowBudget } from './upload-windows.ts';
 import { Wire, type WireBounds } from './wire.ts';
 
-/** What comes is taken off it at once: it only has to fill the line. */
+/** Bytes are taken out of the window at once: it only has to fill the line. */
 const CONNECTION_WINDOW_BYTES = 32 * 1_048_576;
-/** Of each field, by which RFC 9113 section 6.5.2 counts a head. */
+/** The overhead of each field, with which RFC 9113 section 6.5.2 counts a head. */
 const FIELD_OVERHEAD_BYTES = 32;
-/** Of a head, pieces of cookies included. */
+/** The most fields of a head, pieces of cookies included. */
 const FIELDS_MAX = HEADERS_MAX + HTTP2_LIMITS.cookieCrumbsMax;
 
 const {
@@ -185,7 +185,7 @@ export class ClientWire extends Wire<ClientStream> implements ResponseWire {
     this.decoder.take(from === 0 ? bytes : bytes.subarray(from));
     const begun = this.#begun;
     if (begun.length === 0) return;
-    // What was reset in the bytes that opened it begins nowhere (CVE-2023-44487, rapid reset).
+    // A stream that is reset in the bytes that opened it is never begun (CVE-2023-44487, rapid reset).
     this.#begun = [];
     for (const request of begun) if (request.stream.isOpen) this.#opened(request);
   }
@@ -257,7 +257,7 @@ export class ClientWire extends Wire<ClientStream> implements ResponseWire {
     }
   }
 
-  /** What lies here for this client. */
+  /** The bytes that lie here for this client. */
   #heldBytes(): number {
     let bytes = this.outlet.heldBytes;
     for (const stream of this.#streams.values()) bytes += stream.heldBytes;

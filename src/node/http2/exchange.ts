@@ -31,7 +31,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
   readonly #hasBody: boolean;
   /** The client's bytes are asked for. */
   #reads = false;
-  /** What was read of the body; null: too much to say it again. */
+  /** The part of the body that was read; null: it is too much to send it again. */
   #replay: Buffer[] | null = [];
   #replayBytes = 0;
   #requestTrailers: Fields = NO_FIELDS;
@@ -53,7 +53,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
   }
 
   override collectBody(buffers: RequestBuffers, collected: () => void): boolean {
-    // Of gRPC's messages each is sent when there is one: that is no body, and it has no rate. Its deadline is its own.
+    // A gRPC client sends a message when it has one: a least rate makes no sense there. A call has its own deadline.
     return !this.head.isGrpc && super.collectBody(buffers, collected);
   }
 
@@ -315,7 +315,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
   }
 }
 
-/** Of a response without messages: a gRPC server that fails every call says so here (UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS), and 200 before. */
+/** The codes of a response without messages (UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS): a gRPC server that fails every call says so here, with status 200 before. */
 function judgedStatus(status: number, fields: Fields): number {
   const at = fields.findIndex((text, i) => i % 2 === 0 && text === 'grpc-status');
   return at !== -1 && GRPC_FAILURES.has(fields[at + 1] ?? '') ? 500 : status;

@@ -61,7 +61,7 @@ export function only(fields: Fields, passes: (name: string) => boolean): Fields 
   return withNeverIndexed(passing, fields[NEVER_INDEXED] ?? []);
 }
 
-/** Of fields of the same name all values, as RFC 9110 section 5.3 joins them; null: there is none. */
+/** All values of the fields with this name, joined as RFC 9110 section 5.3 says; null: there is none. */
 export function fieldValue(fields: Fields, name: string): string | null {
   let value: string | null = null;
   for (let i = 0; i < fields.length; i += 2) {

@@ -4,7 +4,7 @@ import { PAYLOAD_BYTES_MAX } from './hpack-encoder.ts';
 
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** What is done about frames. After `broken` none follows. */
+/** Called for frames. No call follows `broken`. */
 export interface FrameSink {
   /** A whole frame that is not DATA. Its payload is not to be used beyond the call. */
   frame(type: number, flags: number, stream: number, payload: Buffer): void;
@@ -17,7 +17,7 @@ export interface FrameSink {
   broken(code: number): void;
 }
 
-/** Cuts what a peer sends into frames, however it comes. Of a DATA frame each piece is passed on as it comes. */
+/** Cuts what a peer sends into frames, however it comes. Each piece of a DATA frame is passed on as it comes. */
 export class FrameDecoder {
   readonly #sink: FrameSink;
   readonly #head = Buffer.allocUnsafe(HEAD_BYTES);
@@ -25,13 +25,13 @@ export class FrameDecoder {
   #type = 0;
   #flags = 0;
   #stream = 0;
-  /** Of the frame's payload, and not yet here. */
+  /** Bytes of the frame's payload that have not come yet. */
   #left = 0;
   /** Those at its end that are padding. */
   #padding = 0;
   /** DATA whose first byte says how much padding there is. */
   #awaitsPadding = false;
-  /** What came of a payload that is passed on as a whole. */
+  /** The part that has come of a payload that is passed on as a whole. */
   #payload: Buffer = NOTHING;
   #payloadBytes = 0;
   #isOpen = true;

@@ -3,7 +3,7 @@ import { numberOf } from './frame-rules.ts';
 import { FrameFlag } from './frames.ts';
 import { type DecodedBlock, HpackDecoder } from './hpack-decoder.ts';
 
-/** Of a block as it is sent, compressed. */
+/** The most bytes of a block as it is sent, compressed. */
 const BLOCK_BYTES_MAX = 131_072;
 const CONTINUATIONS_MAX = 64;
 const PRIORITY_BYTES = 5;

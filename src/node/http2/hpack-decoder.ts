@@ -7,7 +7,7 @@ const INTEGER_MAX = 2 ** 24;
 const INTEGER_SHIFT_MAX = 28;
 const BROKEN = -1;
 const NOTHING: Buffer = Buffer.alloc(0);
-/** What a string of a block may have. What is longer is dropped, with its field. */
+/** The most bytes of a string in a block. A longer one is dropped, with its field. */
 const STRING_BYTES_MAX = 65_536;
 const ENTRIES_MAX = TABLE_BYTES_MAX / ENTRY_OVERHEAD_BYTES;
 const STATIC_ENTRIES = STATIC_TABLE.length - 1;
@@ -28,7 +28,7 @@ const STATIC = STATIC_TABLE.map(
   ([name, value]): Entry => ({ name, value, bytes: name.length + value.length, nameIsMalformed: false, isMalformed: false }),
 );
 
-/** What a header block says. */
+/** The content of a header block. */
 export interface DecodedBlock {
   readonly fields: Fields;
   /** A name or a value has a byte that RFC 9113 section 8.2.1 forbids there. */
@@ -43,7 +43,7 @@ export class HpackDecoder {
   readonly #bytesMax: number;
   readonly #table = new DynamicTable();
   readonly #string = Buffer.allocUnsafeSlow(256);
-  // Of the block that is being read, and only within `decode`:
+  // These belong to the block that is being read, and only within `decode`:
   #bytes: Buffer = NOTHING;
   #at = 0;
   #to = 0;
@@ -152,7 +152,7 @@ export class HpackDecoder {
 
   #plain(bytes: Buffer, from: number, to: number, isName: boolean): string {
     const valid = isName ? NAME_BYTES : VALUE_BYTES;
-    // What a name of HTTP/2's own may be is for the reader of the head.
+    // The reader of the head judges the names of pseudo-fields.
     for (let at = isName && bytes[from] === COLON ? from + 1 : from; at < to; at++) {
       if (valid[bytes[at] as number] === 0) this.#isMalformed = true;
     }

@@ -4,7 +4,7 @@ import { STATIC_TABLE } from './hpack-table.ts';
 
 /** No frame of ours is larger: all peers take this size (RFC 9113 section 4.2). */
 export const PAYLOAD_BYTES_MAX = 16_384;
-/** Of each string: its length in at most four bytes, and before a name the kind of field. */
+/** Each string begins with its length in at most four bytes, and a name with the kind of field before that. */
 const STRING_OVERHEAD_BYTES = 6;
 /** Shorter strings are faster written here than by a call of Node. */
 const LOOPED_CHARS_MAX = 64;

@@ -66,5 +66,5 @@ export const STATIC_TABLE: readonly (readonly [name: string, value: string])[] =
 
 /** The size of the dynamic table where nothing else is agreed on (RFC 9113 section 6.5.2). */
 export const TABLE_BYTES_MAX = 4_096;
-/** What each entry costs beside its name and value (RFC 7541 section 4.1). */
+/** The cost of each entry besides its name and value (RFC 7541 section 4.1). */
 export const ENTRY_OVERHEAD_BYTES = 32;

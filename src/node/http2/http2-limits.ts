@@ -7,7 +7,7 @@ export const HTTP2_LIMITS = {
   cookieCrumbsMax: 1_000,
   /** Streams that are refused or reset for the client's fault, at once, and a tenth of it in each second. */
   faultsMax: 100,
-  /** What may lie here for one connection before its next request is refused. */
+  /** So many bytes may lie here for one connection before its next request is refused. */
   sessionBytesMax: 4 * 1_048_576,
 } as const;
 

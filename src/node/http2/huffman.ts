@@ -14,7 +14,7 @@ const SYMBOLS = 256;
 const NO_SYMBOL = -1;
 /** The end of a string, which is said by its length: no string has it (RFC 7541 section 5.2). */
 const EOS = -2;
-/** What fills the last byte is the beginning of EOS, all ones, and shorter than a byte. */
+/** The padding of the last byte is the beginning of EOS, all ones, and shorter than a byte. */
 const PADDING_BITS_MAX = 7;
 
 interface Huffman {
@@ -25,7 +25,7 @@ interface Huffman {
   readonly EOS: number;
 }
 
-/** What four more bits lead to, at `state * 16 + bits`: the next state, and the symbol that they complete, EOS or NO_SYMBOL. */
+/** The result of four more bits, at `state * 16 + bits`: the next state, and the symbol that they complete, EOS or NO_SYMBOL. */
 export const huffman = build();
 
 function build(): Huffman {

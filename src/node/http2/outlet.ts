@@ -7,15 +7,15 @@ import { headersFrame, PAYLOAD_BYTES_MAX } from './hpack-encoder.ts';
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Small pieces are copied behind their frame's head. */
 const JOINED_BYTES_MAX = 4_096;
-/** What goes out in one piece of memory. */
+/** The bytes that leave in one piece of memory. */
 const WRITE_BYTES_MAX = 65_536;
 const FLAGS_AT = 4;
 
-/** What takes frames away. */
+/** The socket or stream that takes frames away. */
 export interface Carrier {
   /** It takes no more before it is drained. */
   readonly isFull: boolean;
-  /** What it took and still keeps. */
+  /** The bytes that it took and still keeps. */
   readonly heldBytes: number;
   carry(frames: readonly Buffer[], bytes: number): void;
 }
@@ -46,7 +46,7 @@ export class Outlet {
     return this.#state === 'open' && this.#bytes < WRITE_BYTES_MAX && !this.#carrier.isFull;
   }
 
-  /** What was put here and has not left. */
+  /** The bytes that were put here and have not left. */
   get heldBytes(): number {
     return this.#bytes + this.#carrier.heldBytes;
   }
@@ -102,7 +102,7 @@ export class Outlet {
     this.put(frame);
   }
 
-  /** What was put here goes out, and nothing more. */
+  /** Sends the bytes that were put here, and takes no more. */
   end(): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';

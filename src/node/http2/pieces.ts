@@ -10,7 +10,7 @@ export class Pieces {
   /** Nothing waits. Most bodies never do. */
   static readonly NONE = new Pieces();
   readonly #pieces: Buffer[] = [];
-  /** What the last piece is a part of, where more fits behind it. */
+  /** The buffer of which the last piece is a part, where more fits behind it. */
   #joined: Buffer | null = null;
   #joinedBytes = 0;
   bytes = 0;

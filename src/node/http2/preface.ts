@@ -1,4 +1,4 @@
-/** What a client says first that knows beforehand that HTTP/2 is spoken here (RFC 9113 section 3.4). */
+/** The first bytes of a client that knows beforehand that HTTP/2 is spoken here (RFC 9113 section 3.4). */
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** Whether `bytes` are, or may become, the beginning of HTTP/2. */

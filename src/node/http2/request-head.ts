@@ -9,7 +9,7 @@ import { type Fields, fieldValue, isConnectionSpecific, neverIndexed, only, with
 
 /** Longer methods are refused, as they are in HTTP/1.1. */
 const METHOD_BYTES_MAX = 1_024;
-/** What HTTP/1.1 can say: nothing beyond ASCII, and no fragment, which an application would cut off. */
+/** A target that HTTP/1.1 can say: nothing beyond ASCII, and no fragment, which an application would cut off. */
 const TARGET = /^[!"$-~]+$/;
 /** ` HTTP/1.1`, and the ends of the request line and of the head. */
 const START_OVERHEAD_BYTES = 14;
@@ -102,7 +102,7 @@ export class FieldsHead extends RequestHead {
   }
 }
 
-/** What a client of HTTP/2 said: pseudo-fields, and the other ones as they are judged. */
+/** The head of an HTTP/2 client's request: pseudo-fields, and the other fields as they are judged. */
 class RequestLines implements FieldLines {
   method = '';
   path = '';

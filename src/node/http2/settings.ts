@@ -27,7 +27,7 @@ export function settingsFrame(entries: readonly (readonly [setting: number, valu
   return frame;
 }
 
-/** What a peer's SETTINGS say; null: nothing about it. No block of ours uses a table, and no frame is larger than all peers take. */
+/** The values of a peer's SETTINGS; null: the peer did not say this one. No block of ours uses a table, and no frame is larger than all peers take. */
 export interface PeerSettings {
   /** An error's code. */
   readonly error: number;

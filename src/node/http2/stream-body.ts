@@ -4,9 +4,9 @@ import { type Fields, passesInTrailers } from './fields.ts';
 /** The body of a request that came by HTTP/2 and goes on as HTTP/1.1. Its frames were checked, and it is not checked again. */
 export class StreamBody implements RequestBody {
   readonly #isChunked: boolean;
-  /** Of a body whose length is known. */
+  /** Bytes of the body that are not written yet, where its length is known. */
   #left: number;
-  /** What is taken next ends it. */
+  /** The next piece is the last one. */
   #isEnding = false;
   #hasEnded = false;
 

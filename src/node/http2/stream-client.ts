@@ -13,7 +13,7 @@ import { StreamBody } from './stream-body.ts';
 import type { StreamOwner } from './stream-owner.ts';
 import type { WindowBudget } from './upload-windows.ts';
 
-/** What a connection of HTTP/2 needs from its node. */
+/** The parts of its node that an HTTP/2 connection needs. */
 export interface Http2Service extends HttpService {
   readonly windows: WindowBudget;
 }
@@ -33,7 +33,7 @@ export class StreamClient implements ExchangeClient, StreamOwner {
     stream.owner = this;
   }
 
-  /** Of a request that has no slot yet. */
+  /** Whether it keeps the body of a request that has no slot yet. */
   get keepsBody(): boolean {
     return this.#exchange?.isHeld === true;
   }

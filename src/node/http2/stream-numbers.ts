@@ -2,7 +2,7 @@
 const RESET_HERE_MAX = 1_000;
 const ID_MAX = 2 ** 31 - 1;
 
-/** What is known of the streams of a connection that are not open. */
+/** The streams of a connection that are not open. */
 export class StreamNumbers {
   /** The last one that the client has opened. */
   last = 0;

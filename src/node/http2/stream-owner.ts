@@ -1,10 +1,10 @@
 import type { FailureDomain } from '../../boundary.ts';
 import type { Fields } from './fields.ts';
 
-/** What is done about a stream's events. After `closed` there is none. An error of ours in one of them ends it. */
+/** Called for a stream's events. No call follows `closed`. An error of ours in one of them ends the stream. */
 export interface StreamOwner extends FailureDomain {
   data(piece: Buffer): void;
-  /** What it got it can't pass on yet: the client may not send more. */
+  /** It can't pass on yet the bytes that it got: the client may not send more. */
   readonly keepsBody?: boolean;
   /** The client has sent END_STREAM: its request is complete. A reset is no end. */
   ended(trailers: Fields): void;

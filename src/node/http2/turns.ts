@@ -19,7 +19,7 @@ export class Turns {
       for (const stream of [...this.#waiting]) {
         if (!mayGoOn()) return;
         if (stream.sendTurn()) sends = true;
-        // What is left waits for its window.
+        // The rest waits for its window.
         else this.#waiting.delete(stream);
       }
     }

@@ -17,7 +17,7 @@ const { NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_FLOW_CONTROL_ERROR, NG
 /** A stream, as its connection needs it. */
 export interface WireStream {
   readonly id: number;
-  /** What may be sent on it grows, or shrinks. False: the window would be larger than any may be. */
+  /** Changes how much may be sent on it. False: the window would be larger than any may be. */
   widen(bytes: number): boolean;
 }
 
@@ -33,9 +33,9 @@ export interface StreamWire {
   sendWindow(stream: number, bytes: number): void;
 }
 
-/** What a peer may send. */
+/** The limits of what a peer may send. */
 export interface WireBounds {
-  /** Of each header block. */
+  /** Both are for each header block. */
   readonly fieldsMax: number;
   readonly listBytesMax: number;
   /** Window of the connection. */
@@ -46,7 +46,7 @@ export interface WireBounds {
   readonly pushMax: 0 | 1;
 }
 
-/** What both ends of RFC 9113 do alike: frames, header blocks, SETTINGS, and windows in both directions. */
+/** The part of RFC 9113 that both ends share: frames, header blocks, SETTINGS, and windows in both directions. */
 export abstract class Wire<Stream extends WireStream> implements FrameSink, StreamWire {
   protected readonly control: ControlFrames;
   protected readonly decoder = new FrameDecoder(this);
@@ -60,7 +60,7 @@ export abstract class Wire<Stream extends WireStream> implements FrameSink, Stre
   readonly #bounds: WireBounds;
   readonly #block: HeaderAssembly;
   #sendWindow = FIRST_WINDOW_BYTES;
-  /** What the peer may send. */
+  /** The bytes that the peer may send. */
   #credit: number;
 
   constructor(bounds: WireBounds, limits: WireLimits) {

@@ -104,7 +104,7 @@ class Fields {
     return field.length === bytes ? field.readUIntBE(0, bytes) : 0;
   }
 
-  /** What lies behind a length of so many bytes. */
+  /** The bytes behind a length of so many bytes. */
   vector(lengthBytes: 1 | 2): Fields {
     const fields = new Fields(this.#take(this.number(lengthBytes)));
     fields.ok = this.ok;

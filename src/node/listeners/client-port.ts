@@ -108,14 +108,15 @@ export class ClientPort {
   }
 
   /**
-   * The kernel resets whom it has let in and nobody has taken yet. One is taken in each turn of the event loop (libuv's rule): when a turn
-   * took nobody, nobody waits but who came within it. So it has to be a short one, not one in which this process did not get a processor.
+   * The kernel resets connections that it has let in and that the process has not accepted yet. Each turn of the event loop accepts one
+   * (libuv's rule): after a turn that accepted none, only clients that came within that turn can still wait. So the turn has to be a short
+   * one, not one in which this process did not get a processor.
    */
   async #takeWaiting(): Promise<void> {
     const from = performance.now();
     for (let now = from; now - from < LAST_ACCEPTS_MS; ) {
       const before = this.#accepted;
-      // Of two, one is a whole turn.
+      // Two of these in a row span a whole turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
       const began = performance.now();
       await new Promise((resolve) => setImmediate(resolve));

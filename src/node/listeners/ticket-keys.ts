@@ -11,7 +11,7 @@ interface TicketKey {
   readonly aes: Buffer;
 }
 
-/** What OpenSSL is told: whether a ticket is good (2: and should be replaced), and with which keys. A new one also has a name and an IV. */
+/** The answer to OpenSSL: whether a ticket is good (2: and should be replaced), and with which keys. A new one also has a name and an IV. */
 type TicketAnswer = readonly [verdict: 0 | 1 | 2, hmac: Buffer, aes: Buffer, name?: Buffer, iv?: Buffer];
 
 /** Properties of a TLS server that Node does not document. */

@@ -56,7 +56,7 @@ export class RouteCounters extends WaitCounters {
 
   /** How often limits of instances that are at home here were changed, by whom. */
   readonly limitChanges = new Map<string, number>();
-  /** What applications said about their limits, and meant nothing. */
+  /** Words of applications about their limits that could not be used. */
   wordsIgnored = 0;
 
   limitChanged(by: string, times: number): void {

@@ -194,7 +194,7 @@ export class Dispatcher {
     for (const route of changed) {
       try {
         this.#cluster.idle(route.name, route.movable, route.slots.active);
-        // Whoever paused it waits for that.
+        // The command that paused the route waits for that.
         if (route.isPaused && route.slots.active === 0) this.#cluster.beatSoon();
       } catch (error) {
         caught('directory', error);

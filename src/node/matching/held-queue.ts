@@ -83,7 +83,7 @@ export class HeldQueue<T extends HeldEntry<T>> {
   #lastPlaced: T | null = null;
   #timer: NodeJS.Timeout | null = null;
   #holdTimeoutMs: number;
-  /** Of those that wait for a start. */
+  /** The patience of clients that wait for a start. */
   #coldHoldTimeoutMs: number;
   /** Time before that does not count. Infinity: the queue is paused. */
   #patienceFrom = Number.NEGATIVE_INFINITY;

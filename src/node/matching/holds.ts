@@ -67,7 +67,7 @@ export class Holds {
     if (visit.ask !== null) this.#charge(visit, visit.ask, route);
     this.release(visit);
     const seconds = (now - visit.arrivedAt) / 1_000;
-    // Of an instance that was warm elsewhere this node may not have known.
+    // The instance may be warm elsewhere without this node's knowledge.
     const cold = visit.cold && !(readyAt !== undefined && readyAt <= visit.arrivedAt);
     route.counters.waited(seconds, cold);
     this.waits.waited(seconds, cold);

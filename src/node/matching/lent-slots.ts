@@ -15,7 +15,7 @@ export interface Lender {
   setBy?: LimitSetter;
   /** It may lend no more than this, whatever its limit is. */
   readonly concurrencyMax: number;
-  /** What was counted of its limit's changes. */
+  /** The changes of its limit that were counted already. */
   counted?: Pick<InstanceReport, 'changes' | 'unusable'>;
   readonly startId?: string;
   /** The linker's version. */

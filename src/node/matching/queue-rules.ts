@@ -1,4 +1,4 @@
-/** What a route's queue looks at beside the age of clients, and what a client asks for by these rules. */
+/** The rules by which a route's queue orders clients besides their age, and a client's place by these rules. */
 import { hash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { type Ask, URGENCY_DEFAULT } from '../../cluster/fair-order.ts';
@@ -8,9 +8,9 @@ import type { RouteSettings } from '../../config/route-settings.ts';
 
 export type QueueRules = Pick<RouteSettings, 'fairBy' | 'fairWeights' | 'priority' | 'priorityWaitMs' | 'trustClients'>;
 
-/** What a client and the proxies in front of it say. */
+/** The words of a client and of the proxies in front of it. */
 export interface ClientWord {
-  /** Of the client, as far as trusted proxies say it. */
+  /** The client's address, as far as trusted proxies say it. */
   readonly address: string;
   /** It comes from a trusted proxy. */
   readonly isTrusted: boolean;
@@ -55,7 +55,7 @@ function saidValue(source: QueueSource, word: ClientWord, isBelieved: boolean): 
   return source.from === 'cookie' ? cookieOf(word.header('cookie'), source.name) : '';
 }
 
-/** Of several with the same name the first counts, as RFC 6265 section 5.4 sorts them. */
+/** The first of several cookies with the same name counts, as RFC 6265 section 5.4 sorts them. */
 function cookieOf(header: string, name: string): string {
   for (const pair of header.split(/[;,]/)) {
     const at = pair.indexOf('=');
@@ -78,13 +78,13 @@ function networkOf(address: string): string {
     .join(':');
 }
 
-/** What is unclear has the default: two headers, another text, an urgency that does not exist. */
+/** An unclear value means the default: two headers, another text, an urgency that does not exist. */
 function urgencyOf(source: QueueSource, word: ClientWord): number {
   if (source.from === 'header') {
     const said = word.header(source.name);
     return URGENCY.test(said) ? Number(said) : URGENCY_DEFAULT;
   }
-  // Of a dictionary's members with the same name the last one counts (RFC 8941 section 4.2.2).
+  // The last one of a dictionary's members with the same name counts (RFC 8941 section 4.2.2).
   const last = word
     .header('priority')
     .split(',')

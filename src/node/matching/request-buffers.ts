@@ -33,7 +33,7 @@ export class RequestBuffers {
     return this.#tally.keep(bytes);
   }
 
-  /** What it kept is counted elsewhere from now on. */
+  /** From now on the bytes that it kept are counted elsewhere. */
   end(request: Collecting): void {
     if (this.#collecting.delete(request)) this.keep(-request.heldBytes);
   }

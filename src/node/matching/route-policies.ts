@@ -1,4 +1,4 @@
-/** What held clients of a route wait for beside a slot, and for how long. Times are performance.now() in ms. */
+/** The reasons why held clients of a route wait although a slot is there, and for how long. Times are performance.now() in ms. */
 
 /** How long an idle slot waits to be moved to a node that holds an older client, before it serves a younger one here. */
 const YIELD_MS = 25;

@@ -2,7 +2,7 @@
 import { parseMatchRule } from '../../config/match-rules.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 
-/** What one host has. */
+/** The routes of one host. */
 interface HostEntry {
   /** Prefix → name of the route; '' is the whole host. */
   readonly routes: Map<string, string>;
@@ -22,7 +22,7 @@ export class RouteTable {
   /** Some host has a prefix. */
   #hasPrefixes = false;
 
-  /** Null: no route has `match`. Of two routes with the same rule, which nodes that were apart may have been given, the first by name has it. */
+  /** Null: no route has `match`. Nodes that were apart may have been given two routes with the same rule: the first by name has it. */
   static of(configured: ReadonlyMap<string, RouteSettings>): RouteTable | null {
     const matching = [...configured].filter(([, { match }]) => match !== undefined);
     return matching.length === 0 ? null : new RouteTable(matching.toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -81,7 +81,7 @@ export function pathOf(target: string): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
-/** What applications read in different ways: encodings, parameters of segments, back-slashes, empty segments and dots. */
+/** Applications read these in different ways: encodings, parameters of segments, back-slashes, empty segments and dots. */
 const READ_IN_TWO_WAYS = /[%;\\]|\/\/|\/\./;
 
 /** A longer path that can be read in two ways is refused unread, where prefixes are to be told apart: each reading costs time. */

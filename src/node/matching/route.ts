@@ -47,7 +47,7 @@ export class Route {
   #isPaused = false;
   /** The response to a request that it sleeps through. */
   asleep = ASLEEP;
-  /** What the queue looks at beside ages; null: nothing. */
+  /** The rules by which the queue orders clients besides their age; null: there are none. */
   rules: QueueRules | null = null;
   /** The order by these rules. */
   order: FairDiscipline<Visit> | null = null;

@@ -23,7 +23,7 @@ export interface RouteEvents {
   expired(visit: Visit): void;
   /** The held visit asks for something else than before. */
   asksAnew?(visit: Visit, route: Route): void;
-  /** What held clients of the route waited for beside a slot is over. */
+  /** Held clients of the route wait only for a slot from now on. */
   rematch(route: Route): void;
 }
 

@@ -1,10 +1,10 @@
 import { matchesGlob, parseSleepRule, type SleepRule } from '../../config/sleep-rules.ts';
 
-/** What is compared of a path and of a User-Agent: patterns are compared with no longer text. */
+/** So much of a path and of a User-Agent is compared with patterns. */
 const PATH_CHARS_MAX = 2_048;
 const AGENT_CHARS_MAX = 1_024;
 
-/** What rules look at of a request's head. */
+/** The parts of a request's head that rules compare. */
 export interface SleepingHead {
   readonly method: string;
   readonly target: string;

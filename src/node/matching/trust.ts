@@ -2,7 +2,7 @@
 const FAILED_RESPONSES_MAX = 3;
 
 /**
- * What is known of an instance by its responses. `new`: it has not answered yet, so it gets one request at a time while others could
+ * The judgement on an instance, made from its responses. `new`: it has not answered yet, so it gets one request at a time while others could
  * serve. `proven`: it has. `suspect`: its first requests failed, so it gets what nobody else can take; a good response clears it.
  */
 export type TrustState = 'new' | 'proven' | 'suspect';

@@ -32,7 +32,7 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   route: VisitRoute | null = null;
   /** Its name in the directory while it is held. */
   holdId = '';
-  /** What it asks for, where its route looks at that. */
+  /** Its place in the queue, where its route has rules for that. */
   ask: Ask | null = null;
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
@@ -64,7 +64,7 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
     return false;
   }
 
-  /** What its client says. Read again when the rules of its route are others. */
+  /** The words of its client. They are read again when the rules of its route change. */
   abstract get word(): ClientWord;
 
   /** Its client understands interim responses. */

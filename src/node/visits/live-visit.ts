@@ -236,7 +236,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     }
   }
 
-  /** What happens next happens because of this. */
+  /** Says who caused the end that follows, and why. */
   blame(by: EndedBy, reason: EndReason): void {
     this.record?.blame(by, reason);
   }

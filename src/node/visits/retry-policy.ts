@@ -55,7 +55,7 @@ export function nextAfter<Cause extends FailureCause>(failed: FailedStream<Cause
   return isHarmless ? 'here' : cause;
 }
 
-/** What it says about the instance: `failed` is beyond doubt, several `doubtful` ones are, too. */
+/** The judgement on the instance: one `failed` is enough, `doubtful` ones count together. */
 export function blameFor({ cause, reused, began, opaque }: FailedStream): 'failed' | 'doubtful' | null {
   if (began || reused || cause === 'link_lost') return null;
   return opaque && cause !== 'application_refused' ? 'doubtful' : 'failed';

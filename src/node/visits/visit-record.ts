@@ -1,5 +1,5 @@
 /**
- * What is noted of one visit while an access log or traces are wanted; otherwise there is no record, and nothing is noted. Times are
+ * The notes on one visit, for an access log or traces; without these there is no record, and nothing is noted. Times are
  * performance.now() in ms.
  */
 import { internalError } from '../../boundary.ts';
@@ -7,7 +7,7 @@ import { ERRORS, type ErrorCode, type Side } from '../../errors.ts';
 import type { Lender } from '../matching/lent-slots.ts';
 
 /**
- * What ended a visit; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
+ * The cause of a visit's end; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
  * by what it did not do in time. C, c: the client. S, s: the application, or that there was none. D: the link to the instance broke.
  * P: the proxy refused what it was sent. I: an internal error. R: a limit was reached. L: answered here, by intention. K: the node was told to leave.
  */
@@ -207,7 +207,7 @@ export class VisitRecord {
     if (this.status === 0) this.status = status;
   }
 
-  /** What happens next happens because of this. */
+  /** Says who caused the end that follows, and why. */
   blame(by: EndedBy, reason: EndReason): void {
     this.#blamed ??= { by, reason };
   }

@@ -75,7 +75,7 @@ function keyFindings({ keys }: Dump): Finding[] {
 }
 
 /**
- * What is made at a route between two renewals (keep() in scripts/_route.lua) does not expire before the second: no finding while the
+ * Keys that are made at a route between two renewals (keep() in scripts/_route.lua) does not expire before the second: no finding while the
  * route's nodes do, which are renewed together with it by each node that lives.
  */
 function isRenewedSoon({ of, name, part }: Meaning, keys: Dump['keys']): boolean {

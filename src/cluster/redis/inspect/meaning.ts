@@ -1,4 +1,4 @@
-/** What each key is for. */
+/** The purpose of each key. */
 
 export interface Meaning {
   /** The part of the cluster that it belongs to. */

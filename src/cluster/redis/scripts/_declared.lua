@@ -1,4 +1,4 @@
--- What the scripts of declarations share; see cluster/declarations.ts.
+-- The common part of the scripts of declarations; see cluster/declarations.ts.
 --
 -- KEYS[1]  ABOUT: the name of the cluster, the highest version that was given, and more
 -- KEYS[2]  VERSIONS: 'KIND NAME' → 'VERSION HASH', or 'VERSION -' where it was deleted. Behind it ' new' where it was declared before the directory

@@ -1,4 +1,4 @@
--- What the scripts of a route share, after _held; redis/scripts.ts puts it before each of them.
+-- The common part of a route's scripts, after _held; redis/scripts.ts puts it before each of them.
 
 local function meta(field)
   return whole(redis.call('HGET', META, field))

@@ -166,7 +166,7 @@ for i = 6 + gone, #ARGV, 3 do
     changed[#changed + 1] = info
     count(sum, info, 1)
     store(info)
-    -- What one that is paused would take nobody knows.
+    -- Nobody knows how much a paused instance would take.
     if info.concurrency > 0 and meta('concurrency') ~= info.concurrency then setMeta('concurrency', info.concurrency) end
   end
 end

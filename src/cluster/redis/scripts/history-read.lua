@@ -1,4 +1,4 @@
--- What all nodes have counted at one route, in many buckets of time.
+-- Reads the counts of all nodes at one route, in many buckets of time.
 --
 -- KEYS     the buckets
 -- ARGV     route

@@ -10,7 +10,7 @@ local done = 0
 for i = 3, #ARGV, 2 do
   local before = redis.call('HGET', KEYS[1], ARGV[i])
   local lines = { own .. ARGV[i + 1] }
-  -- What is longer was written by nobody of ours.
+  -- Nothing of ours writes a longer one.
   local others = (before and #before <= historyFieldCharsMax) and before or ''
   for line in string.gmatch(others, '[^\n]+') do
     if string.sub(line, 1, #own) ~= own then lines[#lines + 1] = line end

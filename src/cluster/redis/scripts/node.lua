@@ -1,4 +1,4 @@
--- What a node says about itself, without values that are too long.
+-- Writes a node's words about itself, without values that are too long.
 --
 -- KEYS     1 what the node says
 -- ARGV     the fields that are asked for

@@ -15,7 +15,7 @@ if not cluster then
   cluster = ARGV[1]
   redis.call('HSET', ABOUT, 'cluster', cluster)
   highest = math.max(highest, known)
-  -- What was declared here meanwhile is newer than all that the node knows.
+  -- Declarations that were made here meanwhile are newer than all that the node knows.
   local all = redis.call('HGETALL', VERSIONS)
   local fresh = {}
   for i = 1, #all, 2 do

@@ -1,4 +1,4 @@
-/** What a request's head is given on its way: as the bytes of lines, or as fields. Most requests are given the same as the one before, but for their ids. */
+/** The lines that are added to a request's head: as bytes, or as fields. Most requests are given the same as the one before, but for their ids. */
 import { randomFillSync } from 'node:crypto';
 import { urlAlphabet } from 'nanoid';
 
@@ -42,7 +42,7 @@ interface Template extends Additions {
 
 let last: Template = makeTemplate({ lines: '', requestId: false, traceparent: false, via: '' });
 
-/** What a head is given as fields, behind those that it has. */
+/** Fields that are added behind those of the head. */
 export function addFields(fields: string[], { requestId, traceparent, via }: Omit<Additions, 'lines'>): void {
   drawIfUsed();
   if (requestId) {

@@ -16,7 +16,7 @@ export interface ForwardedFrom {
   readonly proto: 'http' | 'https';
   /** Set when it is a proxy that is believed about its own clients: those that are. */
   readonly proxies?: Pick<TrustedProxies, 'has'> | undefined;
-  /** Of HTTP, where the request itself does not say it. */
+  /** The version of HTTP, where the request itself does not say it. */
   readonly version?: '2.0';
   readonly additions?: HeadAdditions;
 }
@@ -39,7 +39,7 @@ export class Forwarding {
     return true;
   }
 
-  /** Of the client that came first, in lower case. */
+  /** The scheme that the first client used, in lower case. */
   get proto(): string | undefined {
     const said = this.#said.get('x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase();
     return said ?? this.#elements[0]?.get('proto')?.toLowerCase();
@@ -101,7 +101,7 @@ function readElements(said: string): Map<string, string>[] {
   return elements;
 }
 
-/** Of an element of `X-Forwarded-For`, or of `for=`: without port and brackets. Null: it is a name, or `unknown`. */
+/** The address in an element of `X-Forwarded-For` or of `for=`, without port and brackets. Null: it is a name, or `unknown`. */
 function addressOf(hop: string): string | null {
   const text = hop.trim();
   const [, inBrackets, ipv4] = /^(?:\[([\da-fA-F:.%\w]+)\](?::\d+)?|([\d.]+):\d+)$/.exec(text) ?? [];
@@ -111,12 +111,12 @@ function addressOf(hop: string): string | null {
 
 const SAID_AGAIN: ReadonlySet<string> = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host']);
 
-/** What the application is told of the request's way here. */
+/** The fields that tell the application how the request came here. */
 export class Forwarded {
   readonly path: string;
   readonly proto: string;
   readonly host: string;
-  /** Of `Forwarded`; empty: nobody has said it. */
+  /** The value of `Forwarded`; empty: nobody has said it. */
   readonly elements: string;
   /** As header lines. */
   readonly lines: string;
@@ -139,7 +139,7 @@ export class Forwarded {
   }
 }
 
-/** Of whom the last request came: the next one is often the same client's, or comes through the same proxy. */
+/** The peer of the last request: the next one often comes from the same client, or through the same proxy. */
 let last = new Forwarded('', '', '', '');
 
 export function forwarded(path: string, proto: string, host: string, elements = ''): Forwarded {

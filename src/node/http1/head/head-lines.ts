@@ -5,7 +5,7 @@ import { isBlank, type KnownHeader, knownHeader } from './headers.ts';
 export const HEADERS_MAX = 1_024;
 /** There is memory for so many from the beginning, and it grows. */
 const HEADERS_AT_FIRST = 64;
-/** Of each header: name start, name end, value start, value end, and whether its line goes on. */
+/** Five numbers for each header: name start, name end, value start, value end, and whether its line goes on. */
 const NUMBERS = 5;
 const REMOVED = 4;
 const CONTENT_LENGTH_DIGITS_MAX = 16;
@@ -28,7 +28,7 @@ export interface FieldLines {
 
 /** The lines of one head, by their places in the bytes that were parsed. A value is copied only when it is asked for. */
 export class HeadLines implements FieldLines {
-  /** What was parsed. */
+  /** The bytes that were parsed. */
   bytes = NO_BYTES;
   count = 0;
   tooMany = false;

@@ -94,7 +94,7 @@ export function isBlank(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x09;
 }
 
-/** What nearly all lists consist of that have one member: nothing is made for them. */
+/** Nearly all lists with one member are one of these: nothing is allocated for them. */
 const SINGLE_MEMBERS = new Map(
   ['keep-alive', 'Keep-Alive', 'close', 'Close', 'upgrade', 'Upgrade'].map((value) => [value, [value.toLowerCase()]]),
 );

@@ -38,7 +38,7 @@ const FAILED = -1;
 
 /** Bytes shown to the parser at a time. */
 const INPUT_BYTES = 65_536;
-/** Of what begins with a head less is shown at a time: the bytes behind a head need not be copied. */
+/** Where a head is expected the parser gets fewer bytes at a time: the bytes behind a head need not be copied. */
 const HEAD_PIECE_BYTES = 4_096;
 /** Longer methods are refused. The longest that has a name is 17 bytes long (UPDATEREDIRECTREF). nginx and HAProxy pass longer ones, too. */
 const METHOD_BYTES_MAX = 1_024;
@@ -111,7 +111,7 @@ function load(bytes: Buffer, start: number, end: number): void {
 /** One llhttp state: taken from a pool for a head, kept for the message only when its body is chunked. */
 export class Parser {
   readonly type: number;
-  /** Of the head that it has parsed. */
+  /** The lines of the head that it has parsed. */
   readonly lines = new HeadLines();
   /** The request's method where llhttp does not know it and read another one in its place. */
   unknownMethod: string | null = null;
@@ -138,12 +138,12 @@ export class Parser {
     alive++;
   }
 
-  /** What it parses. */
+  /** The kind of message that it parses. */
   get message(): 'request' | 'response' {
     return this.type === TYPE_REQUEST ? 'request' : 'response';
   }
 
-  /** Of a request. */
+  /** The method of a request. */
   get method(): string {
     if (this.unknownMethod !== null) return this.unknownMethod;
     const number = wasm.llhttp_get_method(this.#pointer);

@@ -17,7 +17,7 @@ export abstract class RequestHead implements RecordedHead {
     this.#facts = facts;
   }
 
-  /** What it is counted with: its size as HTTP/1.1 says it. */
+  /** Its size in bytes as HTTP/1.1 says it: limits count with this. */
   abstract readonly byteLength: number;
   /** The target that the application is asked for. */
   abstract get target(): string;

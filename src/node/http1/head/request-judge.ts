@@ -1,4 +1,4 @@
-/** What is judged of a request's fields, whatever protocol they came by: as strictly for one as for the other. */
+/** The judgement on a request's fields: equally strict for each protocol. */
 import { PullproxyError } from '../../../errors.ts';
 import type { Framing } from '../body.ts';
 import { type Forwarded, type ForwardedFrom, Forwarding, forwarded } from './forwarding.ts';
@@ -11,7 +11,7 @@ export const REQUEST_HEADERS_MAX = 128;
 /** A `Connection` header that names more is refused: each name is looked for among the headers. */
 const CONNECTION_MEMBERS_MAX = 16;
 const NO_MEMBERS: readonly string[] = [];
-/** What requests said last, and the next one probably says, too. */
+/** The values of the last requests: the next one probably has the same. */
 let lastHost = '';
 let lastConnection = '';
 /** W3C Trace Context section 3.2: neither id is zero, version ff does not exist, and a version after 00 may say more. */
@@ -116,7 +116,7 @@ export function judgeRequest(
   return facts;
 }
 
-/** What the application is told of its way. */
+/** The fields that tell the application how a request came. */
 export function forwardedOf({ forwarding, hostText }: RequestFacts, from: ForwardedFrom): Forwarded {
   return forwarding?.with(from, hostText) ?? forwarded(from.origin.address, from.proto, hostText);
 }

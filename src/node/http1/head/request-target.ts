@@ -4,7 +4,7 @@ import type { HeadLines } from './head-lines.ts';
 export interface Target {
   /** The target for the application; null: unchanged. */
   readonly replacement: string | null;
-  /** Of an absolute-form target: it takes the place of Host. */
+  /** The authority of an absolute-form target: it replaces Host. */
   readonly authority: string | null;
 }
 

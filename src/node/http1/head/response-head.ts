@@ -22,7 +22,7 @@ const VERSION = Buffer.from('HTTP/1.1');
 const CR = 0x0d;
 const LF = 0x0a;
 const CRLF = Buffer.from('\r\n');
-/** What answers said last, and the next one probably says, too. */
+/** The values of the last responses: the next one probably has the same. */
 let lastConnection = '';
 
 /** Reads the head that `parser` has parsed and removes its hop-by-hop headers; null when it can't be understood in one way. */
