@@ -1,4 +1,5 @@
-import { RedisLookOver } from '../../cluster/redis/look-over.ts';
+import { RedisConnection } from '../../cluster/redis/connection.ts';
+import { lookOver } from '../../cluster/redis/look-over.ts';
 import { createRedisDirectory } from '../../cluster/redis/open.ts';
 import { DEFAULT_REDIS } from '../../config/commands/common-settings.ts';
 import { DOCTOR } from '../../config/commands/doctor.ts';
@@ -54,17 +55,17 @@ async function cluster(url: string | null | undefined): Promise<Check[]> {
   if (url === null) return [];
   if (url === undefined) return [ok('the configuration names no Redis: the node runs alone')];
   const log = createLog('pullproxy', 'silent');
-  const lookOver = new RedisLookOver(url, log);
+  const connection = new RedisConnection(url, log);
   const directory = createRedisDirectory({ url, log });
   try {
-    await Promise.all([lookOver.ready(RESPONSE_TIMEOUT_MS), directory.ready(RESPONSE_TIMEOUT_MS)]);
-    const checks = [ok(`Redis responds at ${withoutPasswords(url)}`), ...redisChecks(await lookOver.read())];
+    await Promise.all([connection.ready(RESPONSE_TIMEOUT_MS), directory.ready(RESPONSE_TIMEOUT_MS)]);
+    const checks = [ok(`Redis responds at ${withoutPasswords(url)}`), ...redisChecks(await lookOver(connection))];
     return [...checks, ...(await nodeChecks(await directory.snapshot(), readVersion()))];
   } catch (failed) {
     if (!(failed instanceof Error) || failed.name !== 'DirectoryUnavailable') throw failed;
     return [error(`Redis does not respond at ${withoutPasswords(url)}`, unreachableAdvice(url, failed))];
   } finally {
-    await Promise.all([lookOver.close(), directory.close()]);
+    await Promise.all([connection.close(), directory.close()]);
   }
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Trouble } from '../../admin/trouble.ts';
 import { BEAT_MS } from '../../cluster/limits.ts';
+import { RedisConnection } from '../../cluster/redis/connection.ts';
 import { type Dump, Inspector } from '../../cluster/redis/inspect/dump.ts';
 import type { Finding } from '../../cluster/redis/inspect/finding.ts';
 import { findInconsistencies } from '../../cluster/redis/inspect/findings.ts';
@@ -31,9 +32,9 @@ export async function inspect(argv: readonly string[]): Promise<number> {
   if (loaded === null) return showHelp(INSPECT);
   const { redis, json } = loaded.values;
   const route = readRoute(loaded.operands);
-  const inspector = new Inspector(redis, createLog('pullproxy', 'silent'));
-  return answering(redis, inspector, async () => {
-    const [{ dump, findings }, troubles] = await Promise.all([look(inspector), troublesOf(redis)]);
+  const connection = new RedisConnection(redis, createLog('pullproxy', 'silent'));
+  return answering(redis, connection, async () => {
+    const [{ dump, findings }, troubles] = await Promise.all([look(new Inspector(connection)), troublesOf(redis)]);
     const width = process.stdout.columns || WIDTH_OF_A_FILE;
     if (json) console.log(printableLines(asJson(dump, findings, troubles)));
     else console.log(inspectionText({ dump, findings, troubles, route }, width, paintFor(process.stdout)));

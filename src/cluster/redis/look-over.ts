@@ -1,6 +1,5 @@
 /** Looks a Redis over for a person before pullproxy uses it. */
-import type { Log } from '../../log.ts';
-import { RedisConnection } from './connection.ts';
+import type { RedisConnection } from './connection.ts';
 import { readInfo, readTime, savesSnapshots } from './server-facts.ts';
 
 export interface RedisFacts {
@@ -19,51 +18,33 @@ export interface RedisFacts {
 const TRIED_KEYS = ['pp:{pp:doctor}', '{pp-bull}:doctor'] as const;
 const KEY_LIVES_MS = 1_000;
 
-export class RedisLookOver {
-  readonly #connection: RedisConnection;
+export async function lookOver(connection: RedisConnection): Promise<RedisFacts> {
+  const info = readInfo(await connection.ask('info'));
+  const sentAt = Date.now();
+  const time = readTime(await connection.ask('time'));
+  const uncertaintyMs = (Date.now() - sentAt) / 2;
+  const clockAheadMs = time === 0 ? 0 : time - (sentAt + uncertaintyMs);
+  return { info, saves: await savesSnapshots(connection), refused: await refusedCommands(connection), clockAheadMs, uncertaintyMs };
+}
 
-  /** Connects at once. */
-  constructor(url: string, log: Log) {
-    this.#connection = new RedisConnection(url, log);
+/** Tries what pullproxy does. */
+async function refusedCommands(connection: RedisConnection): Promise<Map<string, string>> {
+  const refused = new Map<string, string>();
+  const tries: (readonly [string, ...(string | number)[]])[] = [
+    ['info'],
+    ['time'],
+    ...TRIED_KEYS.flatMap((key) => [
+      ['set', key, '1', 'px', KEY_LIVES_MS] as const,
+      ['eval', "return redis.call('get', KEYS[1])", 1, key] as const,
+      ['del', key] as const,
+    ]),
+    ['publish', 'pp:doctor', ''],
+  ];
+  for (const [command, ...args] of tries) {
+    await connection.client.call(command, ...args).catch((error: unknown) => {
+      const on = command === 'info' || command === 'time' ? '' : ` ${args[command === 'eval' ? 2 : 0]}`;
+      refused.set(`${command}${on}`, error instanceof Error ? error.message : String(error));
+    });
   }
-
-  /** Rejects with `DirectoryUnavailable` when Redis has not answered within `timeoutMs`. */
-  ready(timeoutMs: number): Promise<void> {
-    return this.#connection.ready(timeoutMs);
-  }
-
-  close(): Promise<void> {
-    return this.#connection.close();
-  }
-
-  async read(): Promise<RedisFacts> {
-    const info = readInfo(await this.#connection.ask('info'));
-    const sentAt = Date.now();
-    const time = readTime(await this.#connection.ask('time'));
-    const uncertaintyMs = (Date.now() - sentAt) / 2;
-    const clockAheadMs = time === 0 ? 0 : time - (sentAt + uncertaintyMs);
-    return { info, saves: await savesSnapshots(this.#connection), refused: await this.#refused(), clockAheadMs, uncertaintyMs };
-  }
-
-  /** Tries what pullproxy does. */
-  async #refused(): Promise<Map<string, string>> {
-    const refused = new Map<string, string>();
-    const tries: (readonly [string, ...(string | number)[]])[] = [
-      ['info'],
-      ['time'],
-      ...TRIED_KEYS.flatMap((key) => [
-        ['set', key, '1', 'px', KEY_LIVES_MS] as const,
-        ['eval', "return redis.call('get', KEYS[1])", 1, key] as const,
-        ['del', key] as const,
-      ]),
-      ['publish', 'pp:doctor', ''],
-    ];
-    for (const [command, ...args] of tries) {
-      await this.#connection.client.call(command, ...args).catch((error: unknown) => {
-        const on = command === 'info' || command === 'time' ? '' : ` ${args[command === 'eval' ? 2 : 0]}`;
-        refused.set(`${command}${on}`, error instanceof Error ? error.message : String(error));
-      });
-    }
-    return refused;
-  }
+  return refused;
 }

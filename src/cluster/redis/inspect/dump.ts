@@ -1,7 +1,6 @@
 /** Reads every key of pullproxy's that a Redis has, and changes none: the scripts would remove what should be shown here. */
 import { Cluster } from 'ioredis';
-import type { Log } from '../../../log.ts';
-import { isDataFault, RedisConnection } from '../connection.ts';
+import { isDataFault, type RedisConnection } from '../connection.ts';
 import { list, readHash, tuples } from '../replies.ts';
 import { readInfo, readTime } from '../server-facts.ts';
 
@@ -36,18 +35,8 @@ const SIZE_ONLY = /^(\{pp-bull\}:startup:(\d+|force-\w+|[\w-]+-\d+)|pp:\{pp:hist
 export class Inspector {
   readonly #connection: RedisConnection;
 
-  /** Connects at once. `url` as everywhere: several, separated by commas, are a Redis Cluster. */
-  constructor(url: string, log: Log) {
-    this.#connection = new RedisConnection(url, log);
-  }
-
-  /** Rejects with `DirectoryUnavailable` when Redis has not answered within `timeoutMs`. */
-  ready(timeoutMs: number): Promise<void> {
-    return this.#connection.ready(timeoutMs);
-  }
-
-  close(): Promise<void> {
-    return this.#connection.close();
+  constructor(connection: RedisConnection) {
+    this.#connection = connection;
   }
 
   async read(): Promise<Dump> {

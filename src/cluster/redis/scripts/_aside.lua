@@ -11,3 +11,16 @@ local function moveAside(key, wanted)
   redis.call('PEXPIRE', aside, asideLivesMs)
   return found
 end
+
+-- The same for each of KEYS; ARGV has the type that each should have. Returns { key, type that it had, key, type, ... }
+local function moveAllAside()
+  local moved = {}
+  for i, key in ipairs(KEYS) do
+    local type = moveAside(key, ARGV[i])
+    if type then
+      moved[#moved + 1] = key
+      moved[#moved + 1] = type
+    end
+  end
+  return moved
+end

@@ -3,14 +3,7 @@
 -- ARGV     the type that each of the keys should have
 -- returns  { { key, type that it had, ... }, removed entries as in audit() }
 
-local moved = {}
-for i, key in ipairs(KEYS) do
-  local type = moveAside(key, ARGV[i])
-  if type then
-    moved[#moved + 1] = key
-    moved[#moved + 1] = type
-  end
-end
+local moved = moveAllAside()
 tend()
 audit(true)
 return { moved, audited }
