@@ -12,7 +12,10 @@ type Routes = ReadonlyMap<string, RouteRecord>;
 type Change = { readonly set: RouteRecord } | { readonly delete: RouteRecord };
 type RouteCluster = Pick<Cluster, 'setRoute' | 'snapshot'>;
 
-/** Sets the configuration file's routes for the whole cluster, as soon as the directory answers, and those that a later file changes. */
+/**
+ * Sets the configuration file's routes for the whole cluster, as soon as the directory answers, and those that a later file changes. With
+ * `once`, the routes of the first file are only asserted: the directory takes those that it has never had.
+ */
 export class FileRoutes implements Reloadable<{ readonly routes: Routes }> {
   /** The routes of the file that counts now: what nodes set again where it is lost. */
   readonly asserted: Map<string, RouteRecord>;
@@ -22,10 +25,10 @@ export class FileRoutes implements Reloadable<{ readonly routes: Routes }> {
   #cluster: RouteCluster | null = null;
   #setting: Promise<void> | null = null;
 
-  constructor(routes: Routes, log: Log) {
+  constructor(routes: Routes, { once }: { readonly once: boolean }, log: Log) {
     this.#log = log;
     this.asserted = new Map(routes);
-    this.#left = new Map([...routes].map(([name, set]) => [name, { set }]));
+    this.#left = new Map(once ? [] : [...routes].map(([name, set]) => [name, { set }]));
   }
 
   /** Resolves when all are set, or when it was stopped. */

@@ -79,7 +79,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
   const certificates = readHttpsFiles(settings, tickets.keys);
   const secrets = new Secrets(settings);
   const file = settings.stateDir === undefined ? undefined : openDeclarationsFile(settings.stateDir, log);
-  const fileRoutes = new FileRoutes(loaded.routes, log);
+  const fileRoutes = new FileRoutes(loaded.routes, { once: settings.routesOnce }, log);
   const kept = { file, asserted: fileRoutes.asserted };
   const tls = backendTls(settings);
   const host = await advertisedHost(place.backend.host, settings.redis);

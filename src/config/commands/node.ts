@@ -85,6 +85,11 @@ export const NODE = command({
       0,
       'after SIGTERM: how long to serve on while /readyz says 503 and every response ends its connection. Give what sends clients here (a load balancer, keepalived, BGP) time to notice',
     ),
+    routesOnce: onOff(
+      'routes-once',
+      yesNo,
+      "set the routes of the configuration file only where a route has never had settings: what operators have set or deleted stays. Without it, the file's settings are set at each start",
+    ),
     check: onOff(
       'check',
       yesNo,

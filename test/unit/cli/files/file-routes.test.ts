@@ -22,7 +22,7 @@ describe("the file's routes", () => {
         set.push([name, settings]);
       },
     };
-    await new FileRoutes(routes, log).setIn({ ...cluster, snapshot });
+    await new FileRoutes(routes, { once: false }, log).setIn({ ...cluster, snapshot });
     expect(set).toEqual([
       ['a', { maxHeld: 5 }],
       ['b', {}],
@@ -30,7 +30,7 @@ describe("the file's routes", () => {
   });
 
   test('are given up when the node leaves', async () => {
-    const file = new FileRoutes(routes, log);
+    const file = new FileRoutes(routes, { once: false }, log);
     const cluster = {
       snapshot,
       async setRoute(): Promise<void> {
@@ -52,7 +52,7 @@ describe("the file's routes", () => {
       },
       snapshot: async () => ({ ...(await snapshot()), routes: [...given].map(([name, settings]) => ({ ...ROUTE, name, settings })) }),
     };
-    const file = new FileRoutes(new Map([...routes, ['c', { maxHeld: '7' }], ['d', { maxHeld: '8' }]]), log);
+    const file = new FileRoutes(new Map([...routes, ['c', { maxHeld: '7' }], ['d', { maxHeld: '8' }]]), { once: false }, log);
     await file.setIn(cluster);
     given.set('d', { maxHeld: 9 });
     set.length = 0;
