@@ -40,9 +40,18 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
   [`npm install ./pullproxy-${version}.tgz node@24`]: ['test/e2e/package.test.ts', "['install', ...quiet"],
   'export PATH="$PWD/node_modules/.bin:$PATH"': ['test/e2e/package.test.ts', "project('node_modules/.bin/pullproxy')"],
   'docker build -f deploy/Dockerfile -t pullproxy .': ['test/e2e/image.test.ts', "'--file', 'deploy/Dockerfile', '--tag', IMAGE"],
-  'kubectl apply -f deploy/kubernetes/': ['test/integration/deploy/kubernetes.test.ts', 'deploy/kubernetes'],
-  'kubectl --namespace pullproxy create secret generic pullproxy --from-literal=secret="$(openssl rand -hex 24)" --from-literal=admin-token="$(openssl rand -hex 24)" --from-literal=redis-password="$(openssl rand -hex 24)"':
-    ['deploy/kubernetes/nodes.yaml', 'key: admin-token'],
+  'helm install pullproxy deploy/kubernetes/chart --namespace pullproxy --create-namespace': [
+    'test/support/chart.ts',
+    "['template', 'pullproxy', CHART, '--namespace', 'pullproxy'",
+  ],
+  'kubectl apply -f deploy/kubernetes/manifests/': ['test/integration/deploy/kubernetes.test.ts', 'deploy/kubernetes/manifests'],
+  'secret=$(openssl rand -hex 24)': ['deploy/kubernetes/manifests/instance.yaml', 'key: secret'],
+  'kubectl --namespace pullproxy create secret generic pullproxy --from-literal=secret="$secret" --from-literal=admin-token="$(openssl rand -hex 24)" --from-literal=redis-password="$(openssl rand -hex 24)"':
+    ['deploy/kubernetes/manifests/nodes.yaml', 'key: admin-token'],
+  'kubectl --namespace pullproxy-instances create secret generic pullproxy --from-literal=secret="$secret"': [
+    'deploy/kubernetes/manifests/instance.yaml',
+    'key: secret',
+  ],
   'source <(pullproxy completion bash)': ['test/integration/cli/completion/completion.test.ts', 'bash'],
 };
 

@@ -1,19 +1,17 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
-import { readAction } from '../../../src/cli/commands/route.ts';
 import { LINKER } from '../../../src/config/commands/linker.ts';
 import { NODE } from '../../../src/config/commands/node.ts';
-import { ROUTES } from '../../../src/config/commands/route.ts';
 import { SCALER } from '../../../src/config/commands/scaler.ts';
 import { loadCommand } from '../../../src/config/load.ts';
-import { canonicalRouteRecord } from '../../../src/config/route-settings.ts';
 import { faultsOf, type Manifest, readManifests } from '../../support/kubernetes-manifests.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const FOLDER = join(ROOT, 'deploy/kubernetes');
+const FOLDER = join(ROOT, 'deploy/kubernetes/manifests');
 const files = readdirSync(FOLDER).filter((name) => name.endsWith('.yaml'));
 const manifests = files.flatMap((name) => readManifests(join(FOLDER, name)));
 
@@ -23,6 +21,7 @@ const one = (kind: string, name: string): Manifest => {
   return found[0] as Manifest;
 };
 const template = readFileSync(join(ROOT, 'deploy/recipes/kubernetes/instance.yaml'), 'utf8');
+const INSTANCES = 'pullproxy-instances';
 const instance = parse(one('ConfigMap', 'pullproxy-instance').data['instance.yaml']) as Manifest;
 const pods = [...manifests, instance].filter(({ spec }) => spec?.template?.spec !== undefined);
 
@@ -41,10 +40,15 @@ describe('the manifests', () => {
     expect(await faultsOf(changed({ replicas: 'two' }))).toEqual([expect.stringContaining('/spec/replicas: type')]);
   });
 
-  test('are all in one namespace, which lets only Pods without rights in', () => {
-    const [namespace] = manifests.filter(({ kind }) => kind === 'Namespace');
-    const elsewhere = manifests.filter(({ kind, metadata }) => kind !== 'Namespace' && metadata.namespace !== namespace?.metadata.name);
-    expect(elsewhere).toEqual([]);
+  test('are in two namespaces, which let only Pods without rights in; what a Job may mount where instances are is no more than it needs', () => {
+    const namespaces = manifests.filter(({ kind }) => kind === 'Namespace').map(({ metadata }) => metadata.name);
+    expect(namespaces).toEqual(['pullproxy', INSTANCES]);
+    const elsewhere = manifests.filter(({ kind, metadata }) => kind !== 'Namespace' && metadata.namespace !== 'pullproxy');
+    expect(elsewhere.map(({ kind, metadata }) => `${metadata.namespace} ${kind}`)).toEqual(
+      ['NetworkPolicy', 'Role', 'RoleBinding'].map((kind) => `${INSTANCES} ${kind}`),
+    );
+    const secrets = instance.spec.template.spec.containers[0].env.filter(({ valueFrom }: Manifest) => valueFrom !== undefined);
+    expect(secrets.map(({ valueFrom }: Manifest) => valueFrom.secretKeyRef.key)).toEqual(['secret']);
     for (const { spec } of pods) {
       const pod = spec.template.spec;
       for (const { securityContext, ...container } of pod.containers) {
@@ -79,8 +83,13 @@ describe('the manifests', () => {
     for (const { configMap } of pods.flatMap(({ spec }) => spec.template.spec.volumes ?? [])) {
       if (configMap !== undefined) one('ConfigMap', configMap.name);
     }
-    const { roleRef, subjects } = one('RoleBinding', 'pullproxy-scaler');
-    one('Role', roleRef.name);
+    const { roleRef, subjects, metadata } = one('RoleBinding', 'pullproxy-scaler');
+    expect(one('Role', roleRef.name).metadata.namespace).toBe(metadata.namespace);
+    const scaler = one('Deployment', 'pullproxy-scaler').spec.template.spec.containers[0];
+    expect(scaler.env.find(({ name }: { name: string }) => name === 'POD_NAMESPACE').value).toBe(metadata.namespace);
+    const proxy = instance.spec.template.spec.containers[0].env[0].value as string;
+    const [service = '', namespace = '', port = ''] = proxy.split(/[.:]/);
+    expect([one('Service', service).metadata.namespace, namespace, port]).toEqual(['pullproxy', 'pullproxy', '9080']);
     expect(subjects[0].name).toBe(one('Deployment', 'pullproxy-scaler').spec.template.spec.serviceAccountName);
     one('ServiceAccount', subjects[0].name);
   });
@@ -91,13 +100,19 @@ describe('the manifests', () => {
 
   test('let nobody speak to anybody who is not named, and no application to Redis', () => {
     const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy');
-    expect(policies.find(({ metadata }) => metadata.name === 'nobody')?.spec).toEqual({ podSelector: {}, policyTypes: ['Ingress'] });
+    expect(policies.find(({ metadata }) => metadata.name === 'pullproxy-nobody')?.spec).toEqual({
+      podSelector: {},
+      policyTypes: ['Ingress'],
+    });
     const labelsOf = (pod: Manifest): Record<string, string> => pod.spec.template.metadata?.labels ?? {};
     const isChosen = (pod: Manifest, chooser: { matchLabels?: Record<string, string> }): boolean =>
       Object.entries(chooser.matchLabels ?? {}).every(([name, value]) => labelsOf(pod)[name] === value);
     const choosing = (pod: Manifest): Manifest[] =>
-      policies.filter(({ metadata, spec }) => metadata.name !== 'nobody' && isChosen(pod, spec.podSelector));
+      policies.filter(({ metadata, spec }) => metadata.name !== 'pullproxy-nobody' && isChosen(pod, spec.podSelector));
     for (const pod of pods) expect([pod.metadata.name, choosing(pod).length]).toEqual([pod.metadata.name, 1]);
+    const namespaceOf = (pod: Manifest): string => pod.metadata.namespace ?? INSTANCES;
+    const isThere = (pod: Manifest, chooser: { matchLabels: Record<string, string> } | undefined): boolean =>
+      namespaceOf(pod) === (chooser?.matchLabels['kubernetes.io/metadata.name'] ?? 'pullproxy');
     /** Who of the Pods may reach the Pod's port by the policies of both. */
     const mayReach = (target: string, port: number): string[] =>
       pods
@@ -107,7 +122,10 @@ describe('the manifests', () => {
             (rules ?? []).some(
               (rule) =>
                 (rule.ports ?? []).some((one: { port: number }) => one.port === port) &&
-                (rule[side] === undefined || rule[side].some(({ podSelector }: Manifest) => podSelector && isChosen(peer, podSelector))),
+                (rule[side] === undefined ||
+                  rule[side].some(
+                    (one: Manifest) => one.podSelector && isChosen(peer, one.podSelector) && isThere(peer, one.namespaceSelector),
+                  )),
             );
           const [mine] = choosing(from);
           const [theirs] = choosing(to);
@@ -116,24 +134,23 @@ describe('the manifests', () => {
         })
         .map(({ metadata }) => metadata.name)
         .sort();
-    expect(mayReach('redis', 6379)).toEqual(['pullproxy-node', 'pullproxy-route', 'pullproxy-scaler']);
+    expect(mayReach('pullproxy-redis', 6379)).toEqual(['pullproxy-node', 'pullproxy-scaler']);
     expect(mayReach('pullproxy-node', 9080)).toEqual([instance.metadata.name, 'pullproxy-node'].sort());
     expect(mayReach('pullproxy-node', 9090)).toEqual([]);
   });
 
   test('give Redis a password, and leave its protected mode on', () => {
-    const { args, env } = one('Deployment', 'redis').spec.template.spec.containers[0];
+    const { args, env } = one('Deployment', 'pullproxy-redis').spec.template.spec.containers[0];
     expect(args.slice(0, 3)).toEqual(['redis-server', '--requirepass', '$(REDISCLI_AUTH)']);
     expect(args).not.toContain('--protected-mode');
     const { secretKeyRef } = env[0].valueFrom;
-    for (const name of ['pullproxy-node', 'pullproxy-scaler', 'pullproxy-route']) {
-      const { spec } = manifests.find(({ kind, metadata }) => ['Deployment', 'Job'].includes(kind) && metadata.name === name) as Manifest;
-      const all = spec.template.spec.containers[0].env as Manifest[];
+    for (const name of ['pullproxy-node', 'pullproxy-scaler']) {
+      const all = one('Deployment', name).spec.template.spec.containers[0].env as Manifest[];
       const [password, url] = ['REDIS_PASSWORD', 'PULLPROXY_REDIS'].map((wanted) => all.findIndex((one) => one.name === wanted));
       expect(all[password ?? -1]?.valueFrom).toEqual({ secretKeyRef });
-      expect([all[url ?? -1]?.value, (password ?? 0) < (url ?? 0)]).toEqual(['redis://:$(REDIS_PASSWORD)@redis:6379', true]);
+      expect([all[url ?? -1]?.value, (password ?? 0) < (url ?? 0)]).toEqual(['redis://:$(REDIS_PASSWORD)@pullproxy-redis:6379', true]);
     }
-    expect(readFileSync(join(FOLDER, '0-namespace.yaml'), 'utf8')).toContain(`--from-literal=${secretKeyRef.key}=`);
+    expect(readFileSync(join(ROOT, 'deploy/README.md'), 'utf8')).toContain(`--from-literal=${secretKeyRef.key}=`);
   });
 
   test('start an instance as the recipe with kubectl does', () => {
@@ -146,12 +163,18 @@ describe('what they run', () => {
     const pod = one('Deployment', 'pullproxy-node').spec.template.spec;
     const { argv, environment } = commandOf(pod);
     expect(argv[0]).toBe('node');
-    const loaded = await loadCommand(NODE, argv.slice(1), environment);
+    const file = join(mkdtempSync(join(tmpdir(), 'pullproxy-manifests-')), 'node.yaml');
+    writeFileSync(file, one('ConfigMap', 'pullproxy-node').data['node.yaml']);
+    const mounted = argv.slice(1).map((word) => word.replace('/etc/pullproxy/node.yaml', file));
+    const loaded = await loadCommand(NODE, mounted, environment);
+    rmSync(dirname(file), { recursive: true });
     expect(loaded?.values).toMatchObject({
       advertise: { host: '10.1.2.3', port: 9080 },
       admin: { port: 9090 },
-      redis: 'redis://:from-a-secret@redis:6379',
+      redis: 'redis://:from-a-secret@pullproxy-redis:6379',
     });
+    expect(loaded?.values.routesOnce).toBe(true);
+    expect(loaded?.routes).toEqual(new Map([['*', { maxInstances: 4, concurrency: 2 }]]));
     const drainMs = loaded?.values.drainTimeoutMs ?? 0;
     const delayMs = loaded?.values.drainDelayMs ?? 0;
     // It fails its probe at least twice.
@@ -177,7 +200,7 @@ describe('what they run', () => {
     expect(file).toBe(`${volume.mountPath}/${Object.keys(one('ConfigMap', configMap.name).data)[0]}`);
   });
 
-  test('is a linker with an application, and a route', async () => {
+  test('is a linker with an application', async () => {
     const linker = commandOf(instance.spec.template.spec);
     const loaded = await loadCommand(LINKER, linker.argv.slice(1), {
       ...linker.environment,
@@ -185,10 +208,6 @@ describe('what they run', () => {
       PULLPROXY_START_ID: 's1',
     });
     expect([linker.argv[0], loaded?.values.concurrency, loaded?.tail[0]]).toEqual(['linker', 2, 'node']);
-    const route = commandOf(one('Job', 'pullproxy-route').spec.template.spec);
-    const action = readAction((await loadCommand(ROUTES, route.argv.slice(1), route.environment))?.operands ?? []);
-    if (action.verb !== 'set') throw new Error(action.verb);
-    expect(canonicalRouteRecord(Object.fromEntries(action.changes))).toEqual({ maxInstances: 4, concurrency: 2 });
   });
 });
 
