@@ -17,7 +17,7 @@ export const PROTOCOL_VERSION = 2;
  * Optional features of this version, by name. Each side lists them in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only if
  * both sides have it (`link.features`), because an unknown frame type ends the link. The proofs cover both lists, so a man in the middle can't change them.
  */
-export const FEATURES: readonly string[] = ['park', 'limits', 'quiet'];
+export const FEATURES: readonly string[] = ['park', 'limits', 'quiet', 'cost'];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
 /** The longest text of a SAID, which should be a number. */
@@ -62,6 +62,11 @@ export const Frame = {
   WAITS: 29,
   /** Feature `limits`. What the application has said about its limit in a response on this stream, as text. */
   SAID: 30,
+  /**
+   * Feature `cost`. On a stream, before OPEN or UNPARK: what the stream carries now takes so many slots. On stream 0 from a node: the linker
+   * brings so many slots together there, taking them from other nodes; 0: no longer. On stream 0 from a linker: no more than so many can be there.
+   */
+  COST: 31,
 } as const;
 
 export const Flag = {

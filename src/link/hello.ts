@@ -133,3 +133,19 @@ function isVersion(value: unknown): value is number {
 export function isOrder(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= ORDER_MAX;
 }
+
+/** The payload of a NEWEST. An invalid number from Redis is left out. */
+export function writeOrder(order: number | undefined): Buffer | null {
+  if (order === undefined || !Number.isSafeInteger(order) || order < 0) return null;
+  const payload = Buffer.allocUnsafe(8);
+  payload.writeBigUInt64BE(BigInt(order));
+  return payload;
+}
+
+/** @throws LinkProtocolError */
+export function readOrder(payload: Buffer): number | null {
+  if (payload.length === 0) return null;
+  const order = payload.length === 8 ? Number(payload.readBigUInt64BE()) : 0;
+  if (!isOrder(order)) throw new LinkProtocolError('NEWEST with a malformed order');
+  return order;
+}

@@ -4,7 +4,7 @@ import type { Ownership } from '../memory/reused-reads.ts';
 import { readClientText } from './client-ends.ts';
 import { FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, ResetCode, type ResetCodeValue, readResetCode, readU32, SAID_BYTES_MAX } from './frames.ts';
-import { isOrder } from './hello.ts';
+import { CONCURRENCY_MAX, readOrder } from './hello.ts';
 import type { InstanceReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
 import { readMove, writeMove } from './move.ts';
@@ -37,6 +37,8 @@ export interface LinkerLinkEvents {
   retireAnswer(yes: boolean): void;
   /** The node is leaving: lend it no more slots unasked. */
   goAway(anew: boolean): void;
+  /** The node wants to have `count` slots at once, for one request; 0: no longer. Absent at a relay. */
+  gather?(count: number): void;
   /** The instance came too late: it is not wanted. Absent at a relay. */
   turnedAway?(): void;
   down(reason: string): void;
@@ -51,11 +53,15 @@ export class LinkerLink implements LinkRole {
   readonly budget = linkBudget(Number.POSITIVE_INFINITY);
   /** Slots lent to this node, including those in use. */
   lent = 0;
-  #parked = 0;
+  /** Slots that streams occupy. */
+  inUse = 0;
   /** The client of the stream that the next OPEN begins. */
   #client: { readonly streamId: number; readonly text: string } | null = null;
   /** The stream whose next OPEN or UNPARK begins something that does not keep the instance awake. */
   #quietId: number | null = null;
+  /** The stream whose next OPEN or UNPARK takes several slots. */
+  #costId: number | null = null;
+  #cost = 1;
   readonly #events: LinkerLinkEvents;
 
   constructor(link: Link, events: LinkerLinkEvents) {
@@ -93,6 +99,11 @@ export class LinkerLink implements LinkRole {
     this.link.sendJson(Frame.STATE, isKnown ? report : { ...report, state: 'starting' });
   }
 
+  /** The node can't have more than `count` slots together. */
+  gathersAtMost(count: number): void {
+    if (this.link.features.has('cost')) this.link.writer.number(Frame.COST, 0, 0, count);
+  }
+
   askRetire(): void {
     this.#retireAsked = true;
     this.link.writer.frame(Frame.RETIRE, 0, 0, null);
@@ -105,7 +116,7 @@ export class LinkerLink implements LinkRole {
   /** The stream's application connection is closed (or was never there): its slot is idle again at the node. */
   free(stream: Stream, code: ResetCodeValue, reached: boolean, reused: boolean): void {
     if (!this.streams.delete(stream.id)) return;
-    if (stream.parked) this.#parked--;
+    if (!stream.parked) this.inUse -= stream.cost;
     stream.close();
     this.link.writer.number(Frame.RESET, (reached ? Flag.REACHED : 0) | (reused ? Flag.REUSED : 0), stream.id, code);
   }
@@ -124,6 +135,9 @@ export class LinkerLink implements LinkRole {
         return;
       case Frame.QUIET:
         this.#quietId = streamId;
+        return;
+      case Frame.COST:
+        this.#readCost(streamId, readU32(payload));
         return;
       case Frame.DONE:
         this.#done(streamId, (flags & Flag.KEEP) !== 0, payload);
@@ -169,7 +183,7 @@ export class LinkerLink implements LinkRole {
 
   down(reason: string): void {
     this.lent = 0;
-    this.#parked = 0;
+    this.inUse = 0;
     this.#events.down(reason);
   }
 
@@ -183,8 +197,11 @@ export class LinkerLink implements LinkRole {
   /** Returns whether the opening's memory is used beyond the call. */
   #open(streamId: number, flags: number, opening: Buffer): Ownership {
     if (this.streams.has(streamId)) throw new LinkProtocolError(`stream ${streamId} opened twice`);
-    if (this.inUse >= this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
+    const cost = this.#takeCost(streamId);
+    if (this.inUse + cost > this.lent) throw new LinkProtocolError(`stream ${streamId} opened without an idle slot`);
     const stream = new Stream(streamId, this.link.writer);
+    stream.cost = cost;
+    this.inUse += cost;
     this.budget.earn(FRAMES_PER_STREAM);
     stream.tells = (flags & Flag.TELL) !== 0;
     if (this.#client?.streamId === streamId) stream.client = this.#client.text;
@@ -203,7 +220,9 @@ export class LinkerLink implements LinkRole {
     // one that this side has abandoned by itself may be complete for the node.
     if (stream === undefined || stream.handler === null) return;
     if (keep) {
+      if (stream.parked) throw new LinkProtocolError(`stream ${streamId} is parked, and occupies no slot`);
       this.streams.delete(streamId);
+      this.inUse -= stream.cost;
       this.#events.done(stream, taken === null || taken === stream.writtenBytes % 2 ** 32 ? 'keep' : 'discard');
       stream.close();
       return;
@@ -218,20 +237,38 @@ export class LinkerLink implements LinkRole {
     if (stream === undefined || stream.handler === null) return;
     if (stream.parked) throw new LinkProtocolError(`stream ${streamId} parked twice`);
     stream.parked = true;
-    this.#parked++;
+    this.inUse -= stream.cost;
     this.#events.parked(stream);
   }
 
   #unpark(streamId: number): void {
+    const cost = this.#takeCost(streamId);
     const stream = this.streams.get(streamId);
     if (stream === undefined) return;
     if (!stream.parked) throw new LinkProtocolError(`stream ${streamId} is not parked`);
-    if (this.inUse >= this.lent) throw new LinkProtocolError(`stream ${streamId} unparked without an idle slot`);
+    if (this.inUse + cost > this.lent) throw new LinkProtocolError(`stream ${streamId} unparked without an idle slot`);
+    stream.cost = cost;
+    this.inUse += cost;
     stream.parked = false;
     stream.quiet = this.#takeQuiet(streamId);
-    this.#parked--;
     this.budget.earn(FRAMES_PER_STREAM);
     this.#events.unparked?.(stream);
+  }
+
+  #readCost(streamId: number, cost: number): void {
+    if (cost > CONCURRENCY_MAX || (cost === 0 && streamId !== 0)) throw new LinkProtocolError(`a stream that costs ${cost} slots`);
+    if (streamId === 0) {
+      this.#events.gather?.(cost);
+      return;
+    }
+    this.#costId = streamId;
+    this.#cost = cost;
+  }
+
+  #takeCost(streamId: number): number {
+    const cost = this.#costId === streamId ? this.#cost : 1;
+    this.#costId = null;
+    return cost;
   }
 
   #takeQuiet(streamId: number): boolean {
@@ -245,11 +282,6 @@ export class LinkerLink implements LinkRole {
       throw new LinkProtocolError(`SAID of ${payload.length} bytes, at most ${SAID_BYTES_MAX} are allowed`);
     const stream = this.streams.get(streamId);
     if (stream !== undefined) this.#events.said?.(stream, payload.toString('latin1'));
-  }
-
-  /** Streams that occupy a slot. */
-  get inUse(): number {
-    return this.streams.size - this.#parked;
   }
 
   #reset(streamId: number, code: ResetCodeValue): void {
@@ -268,12 +300,4 @@ function readClient(payload: Buffer): string {
   const text = payload.toString('latin1');
   readClientText(text);
   return text;
-}
-
-/** @throws LinkProtocolError */
-function readOrder(payload: Buffer): number | null {
-  if (payload.length === 0) return null;
-  const order = payload.length === 8 ? Number(payload.readBigUInt64BE()) : 0;
-  if (!isOrder(order)) throw new LinkProtocolError('NEWEST with a malformed order');
-  return order;
 }

@@ -5,28 +5,12 @@ import type { Ownership } from '../memory/reused-reads.ts';
 import { clusterBudget, FRAMES_PER_STREAM, linkBudget } from './frame-budget.ts';
 import { Flag, Frame, PAYLOAD_BYTES_MAX, type ResetCodeValue, readResetCode, readU32, SAID_BYTES_MAX } from './frames.ts';
 import type { Hello } from './handshake.ts';
-import { type InstanceReport, parseReport } from './instance-report.ts';
+import { writeOrder } from './hello.ts';
+import { parseReport } from './instance-report.ts';
 import type { Link, LinkRole } from './link.ts';
 import { type Move, MovedSlots, readMove, writeMove } from './move.ts';
+import type { NodeLinkEvents } from './node-link-events.ts';
 import { Stream, type StreamHandler } from './stream.ts';
-
-export type { InstanceReport };
-
-/** The linker's calls to the node. */
-export interface NodeLinkEvents {
-  /** `idle` has grown: by a grant, or because a stream is over. */
-  idle(): void;
-  moveFailed(count: number, address: string): void;
-  /** The instance reports its state. */
-  report(report: InstanceReport): void;
-  /** The instance wants to leave; not again before `answerRetire`. */
-  retire(): void;
-  /** One more, newer instance of the route is wanted. */
-  startAnother(): void;
-  /** The linker wants `count` slots back that are not idle here: those lent on through relays must be asked for. */
-  recalled(count: number): void;
-  down(reason: string): void;
-}
 
 /** The node's end of a link: slots come in as grants, and each open stream occupies one. */
 export class NodeLink implements LinkRole {
@@ -45,7 +29,10 @@ export class NodeLink implements LinkRole {
   idle = 0;
   /** Slots lent on to another node through a relay, and idle there as far as is known here. */
   #reserved = 0;
-  #parked = 0;
+  /** Slots that streams occupy. */
+  active = 0;
+  /** So many are to be here at once for one request. */
+  #gathered = 0;
   /** Slots that the linker wants back and that were in use when it asked: paid as streams end. */
   #owed = 0;
   #lastId: number;
@@ -74,16 +61,34 @@ export class NodeLink implements LinkRole {
     link.begin(this);
   }
 
-  /** Streams that occupy a slot. */
-  get active(): number {
-    return this.streams.size - this.#parked;
+  /** It gets no stream any more. */
+  get isDismissed(): boolean {
+    return this.#mode === 'dismissed';
   }
 
-  /** Takes one idle slot for a stream; `opening` are its first bytes, `client` says whose it is where the linker wants to hear that. `quiet`: it does not keep the instance awake. */
-  open(handler: StreamHandler, flags: number, opening: Buffer, client = '', quiet = false): Stream {
-    if (this.idle < 1) throw new Error('no idle slot on this link');
-    this.idle--;
-    return this.#openStream(handler, flags, opening, client, quiet);
+  /** The linker counts what streams cost, and can bring slots together here. Older ones and relays can't. */
+  get countsCosts(): boolean {
+    return this.link.features.has('cost') && !this.#relays;
+  }
+
+  /** Takes `cost` idle slots. `opening`: its first bytes; `client`: whose it is, where the linker wants to hear it; `quiet`: it keeps nobody awake. */
+  open(handler: StreamHandler, flags: number, opening: Buffer, client = '', quiet = false, cost = 1): Stream {
+    this.#take(cost);
+    return this.#openStream(handler, flags, opening, client, quiet, cost);
+  }
+
+  #take(cost: number): void {
+    if (this.idle < cost) throw new Error(`no idle slot on this link: ${cost} are wanted, ${this.idle} are idle`);
+    this.idle -= cost;
+    this.active += cost;
+  }
+
+  /** One request needs `count` slots at once: idle ones stay here, and the linker brings the others. 0: no longer. */
+  gather(count: number): void {
+    if (count === this.#gathered) return;
+    this.#gathered = count;
+    if (this.countsCosts) this.link.writer.number(Frame.COST, 0, 0, count);
+    if (count === 0 && this.#mode !== 'lending') this.#return(this.idle);
   }
 
   /** Sets idle slots aside for a relay. */
@@ -95,22 +100,22 @@ export class NodeLink implements LinkRole {
 
   /** Reserved slots are idle again. */
   release(count: number): void {
-    for (let i = Math.min(count, this.#reserved); i > 0; i--) {
-      this.#reserved--;
-      this.#slotIdle();
-    }
+    const free = Math.min(count, this.#reserved);
+    this.#reserved -= free;
+    if (free > 0) this.#slotsIdle(free);
   }
 
   /** A stream on a reserved slot, for one of another node (`near`). When it is over the slot is reserved again and `over` is called. */
   openReserved(handler: StreamHandler, flags: number, near: Pick<Stream, 'client' | 'quiet'>, over: () => void): Stream {
     if (this.#reserved < 1) throw new Error('no reserved slot on this link');
     this.#reserved--;
-    const stream = this.#openStream(handler, flags, null, near.client, near.quiet);
+    this.active++;
+    const stream = this.#openStream(handler, flags, null, near.client, near.quiet, 1);
     stream.onOver = over;
     return stream;
   }
 
-  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null, client: string, quiet: boolean): Stream {
+  #openStream(handler: StreamHandler, flags: number, opening: Buffer | null, client: string, quiet: boolean, cost: number): Stream {
     const id = this.#newId();
     const stream = new Stream(id, this.link.writer);
     this.budget.earn(FRAMES_PER_STREAM);
@@ -118,6 +123,7 @@ export class NodeLink implements LinkRole {
     this.streams.set(id, stream);
     if (client !== '' && this.tellsClients) this.link.writer.frame(Frame.CLIENT, 0, id, Buffer.from(client, 'latin1'));
     if (quiet) this.#sayQuiet(id);
+    if (cost > 1) this.#sayCost(stream, cost);
     // Bytes that do not fit into one frame follow as DATA, within the window.
     const first = opening === null || opening.length <= PAYLOAD_BYTES_MAX ? opening : opening.subarray(0, PAYLOAD_BYTES_MAX);
     if (first !== null) stream.chargeOpening(first.length);
@@ -149,28 +155,34 @@ export class NodeLink implements LinkRole {
   park(stream: Stream): boolean {
     if (stream.state !== 'open' || stream.pendingBytes > 0 || stream.onOver !== null || !this.streams.has(stream.id)) return false;
     stream.parked = true;
-    this.#parked++;
+    this.active -= stream.cost;
     // As DONE: the linker must hear of it before the next frame of the link, and waits for nothing.
     this.link.writer.lazily(Frame.PARK, 0, stream.id, 0);
-    this.#slotIdle();
+    this.#slotsIdle(stream.cost);
     return true;
   }
 
-  /** Takes one idle slot for a parked stream. */
-  unpark(stream: Stream, quiet = false): void {
-    if (this.idle < 1) throw new Error('no idle slot on this link');
+  /** Takes `cost` idle slots for a parked stream. */
+  unpark(stream: Stream, quiet = false, cost = 1): void {
     if (!stream.parked) throw new Error(`stream ${stream.id} is not parked`);
-    this.idle--;
-    this.#parked--;
+    this.#take(cost);
     stream.parked = false;
     this.budget.earn(FRAMES_PER_STREAM);
     if (quiet) this.#sayQuiet(stream.id);
+    stream.cost = 1;
+    if (cost > 1) this.#sayCost(stream, cost);
     this.link.writer.frame(Frame.UNPARK, 0, stream.id, null);
   }
 
   /** To a linker of 0.1 it is a stream like any other. */
   #sayQuiet(id: number): void {
     if (this.link.features.has('quiet')) this.link.writer.frame(Frame.QUIET, 0, id, null);
+  }
+
+  /** A linker that does not know it counts one slot; the others are in use here all the same. */
+  #sayCost(stream: Stream, cost: number): void {
+    stream.cost = cost;
+    if (this.countsCosts) this.link.writer.number(Frame.COST, 0, stream.id, cost);
   }
 
   /** The exchange is complete but its application connection is not to be used again: idle once the linker has seen it closed. */
@@ -187,15 +199,14 @@ export class NodeLink implements LinkRole {
     this.link.writer.number(Frame.RESET, 0, stream.id, code);
   }
 
-  /** Returns idle slots to the linker, which may grant them again. */
   giveBack(count: number): void {
     this.#return(count);
   }
 
   #return(count: number): void {
     const given = Math.min(count, this.idle);
-    if (given === 0) return;
     this.idle -= given;
+    if (given === 0) return;
     // The linker may grant them again at any time: when a limit goes up and down.
     this.budget.earn(given);
     this.link.writer.number(Frame.RETURN, 0, 0, given);
@@ -213,13 +224,7 @@ export class NodeLink implements LinkRole {
 
   /** `order`: the number that the directory has given the instance, where it has. A linker of 0.1 does not look at it. */
   newest(yes: boolean, order?: number): void {
-    let payload: Buffer | null = null;
-    // An invalid number from Redis is ignored.
-    if (order !== undefined && Number.isSafeInteger(order) && order >= 0) {
-      payload = Buffer.allocUnsafe(8);
-      payload.writeBigUInt64BE(BigInt(order));
-    }
-    this.link.writer.frame(Frame.NEWEST, yes ? Flag.YES : 0, 0, payload);
+    this.link.writer.frame(Frame.NEWEST, yes ? Flag.YES : 0, 0, writeOrder(order));
   }
 
   answerRetire(yes: boolean): void {
@@ -266,13 +271,16 @@ export class NodeLink implements LinkRole {
         this.#resetByLinker(streamId, flags, readResetCode(payload));
         return;
       case Frame.CONNECTED:
-        this.#connected(this.streams.get(streamId)?.handler ?? null, readU32(payload));
+        this.#connected(streamId, readU32(payload));
+        return;
+      case Frame.COST:
+        this.#events.gathersAtMost(readU32(payload));
         return;
       case Frame.MOVE_FAILED:
         this.#moveFailed(readMove(payload, 'MOVE_FAILED'));
         return;
       case Frame.WAITS:
-        this.#waits(this.streams.get(streamId)?.handler ?? null);
+        this.#tell(streamId, (handler) => handler.onWaits?.());
         return;
       case Frame.STATE:
       case Frame.RETIRE:
@@ -298,23 +306,22 @@ export class NodeLink implements LinkRole {
   down(reason: string): void {
     this.idle = 0;
     this.#reserved = 0;
-    this.#parked = 0;
+    this.active = 0;
     this.#events.down(reason);
   }
 
-  #connected(handler: StreamHandler | null, microseconds: number): void {
-    try {
-      handler?.onConnected?.(microseconds);
-    } catch (error) {
-      if (handler !== null) caught(handler, error);
-    }
+  #connected(streamId: number, microseconds: number): void {
+    this.#tell(streamId, (handler) => handler.onConnected?.(microseconds));
   }
 
-  #waits(handler: StreamHandler | null): void {
+  /** An error in the handler ends its stream, and not the link. */
+  #tell(streamId: number, word: (handler: StreamHandler) => void): void {
+    const handler = this.streams.get(streamId)?.handler ?? null;
+    if (handler === null) return;
     try {
-      handler?.onWaits?.();
+      word(handler);
     } catch (error) {
-      if (handler !== null) caught(handler, error);
+      caught(handler, error);
     }
   }
 
@@ -339,9 +346,8 @@ export class NodeLink implements LinkRole {
   }
 
   #recall(count: number): void {
-    const now = Math.min(count, this.idle);
-    this.#return(now);
-    const later = count - now;
+    const later = count - Math.min(count, this.idle);
+    this.#return(count - later);
     this.#owed = Math.min(this.#owed + later, this.active + this.#reserved);
     if (later > 0) this.#events.recalled(later);
   }
@@ -359,31 +365,25 @@ export class NodeLink implements LinkRole {
   }
 
   #over(stream: Stream): void {
-    if (stream.parked) {
-      this.#parked--;
-      return;
-    }
-    if (stream.onOver === null) {
-      this.#slotIdle();
-      return;
-    }
-    this.#reserved++;
-    stream.onOver();
+    if (stream.parked) return;
+    this.active -= stream.cost;
+    if (stream.onOver !== null) {
+      this.#reserved++;
+      stream.onOver();
+    } else this.#slotsIdle(stream.cost);
   }
 
-  #slotIdle(): void {
-    this.idle++;
-    if (this.#owed > 0) {
-      this.#owed--;
-      this.#return(1);
-      return;
-    }
-    this.#offerIdle();
+  #slotsIdle(count: number): void {
+    this.idle += count;
+    const back = Math.min(count, this.#owed);
+    this.#owed -= back;
+    this.#return(back);
+    if (back < count) this.#offerIdle();
   }
 
   #offerIdle(): void {
     if (this.#mode !== 'dismissed') this.#events.idle();
-    if (this.#mode !== 'lending') this.#return(this.idle);
+    if (this.#mode === 'dismissed' || (this.#mode === 'leaving' && this.#gathered === 0)) this.#return(this.idle);
   }
 
   #mayEnd(stream: Stream): boolean {

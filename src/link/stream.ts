@@ -55,6 +55,8 @@ export class Stream {
   client = '';
   /** The request that it carries now does not keep the instance awake. */
   quiet = false;
+  /** Slots that it occupies while it is not parked. */
+  cost = 1;
   /** It occupies no slot: its application connection is kept for the node's next exchange. */
   parked = false;
   /** Set for a relayed stream: its slot goes back to the relay. */

@@ -136,12 +136,12 @@ export class AppPool implements ConnectionOwner {
   limitMoved(): void {
     while (this.#isTooWide && this.#kept.length + this.#parked.size > 0) this.#closeOneIdle();
     this.look();
-    if (this.#slots.atApplication >= this.#slots.limit) this.#sayWaits();
+    this.#sayWaits();
   }
 
   /** A stream has ended, or there is more room: who waits is served. */
   look(): void {
-    for (let next = this.#waiting[0]; next !== undefined && this.#slots.atApplication < this.#slots.limit; next = this.#waiting[0]) {
+    for (let next = this.#next; next !== null; next = this.#next) {
       const { stream, lender, flags, parked } = next;
       const connection = parked ?? this.#takeKept(stream.client, flags) ?? (this.#hasPlace ? this.#dial(stream.client) : null);
       if (connection === null) {
@@ -193,7 +193,7 @@ export class AppPool implements ConnectionOwner {
     const next = this.#waiting[0];
     if (this.#isTooWide) return false;
     // The stream that it served is still counted, and the next one takes its place.
-    if (next !== undefined && next.parked === null && this.#slots.atApplication <= this.#slots.limit) {
+    if (next?.parked === null && next.stream.cost === 1 && this.#slots.atApplication <= this.#slots.limit) {
       if (next.fresh || next.stream.client !== connection.client) return false;
       next.leave();
       connection.serve(next.stream, next.lender);
@@ -286,17 +286,27 @@ export class AppPool implements ConnectionOwner {
 
   /** The one that waits longest needs a connection, and there is no place for one. */
   get #lacksPlace(): boolean {
-    const [next] = this.#waiting;
-    return next !== undefined && next.parked === null && !this.#hasPlace && this.#slots.atApplication < this.#slots.limit;
+    return this.#next?.parked === null && !this.#hasPlace;
   }
 
   #wait(stream: Stream, lender: Lender, flags: number, parked: AppConnection | null = null): void {
     this.#waiting.push(new WaitingStream({ queue: this.#waiting, slots: this.#slots, stream, lender, flags, parked }));
   }
 
+  /** The one that has waited longest, if there is room for it within the limit. Those that cost more than all of the limit are passed by. */
+  get #next(): WaitingStream | null {
+    if (this.#waiting.length === 0) return null;
+    const next = this.#waiting.find(({ stream }) => stream.cost <= this.#slots.limit);
+    return next !== undefined && this.#hasRoom(next) ? next : null;
+  }
+
+  #hasRoom({ stream }: WaitingStream): boolean {
+    return this.#slots.atApplication + stream.cost <= this.#slots.limit;
+  }
+
   /** The nodes of those for whom there is no room may have it elsewhere. */
   #sayWaits(): void {
-    for (const waiting of [...this.#waiting]) attempt(waiting, () => waiting.sayWaits());
+    for (const waiting of [...this.#waiting]) if (!this.#hasRoom(waiting)) attempt(waiting, () => waiting.sayWaits());
   }
 
   #closeOneIdle(): void {

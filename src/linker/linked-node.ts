@@ -1,9 +1,9 @@
 import { caught, internalError } from '../boundary.ts';
 import { type HostPort, parseDialAddress } from '../config/host-port.ts';
 import { ResetCode, type ResetCodeValue } from '../link/frames.ts';
+import type { InstanceReport } from '../link/instance-report.ts';
 import type { Link } from '../link/link.ts';
 import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../link/linker-link.ts';
-import type { InstanceReport } from '../link/node-link.ts';
 import type { Stream } from '../link/stream.ts';
 import type { AppPool } from './app-pool.ts';
 import type { AppSide, Lender } from './app-side.ts';
@@ -14,6 +14,8 @@ export interface LinkedNodeEvents {
   moveWanted(from: LinkedNode, count: number, address: HostPort | null, said: string): void;
   /** Slots are at home that were not. */
   slotsHome(): void;
+  /** The node wants to have `count` slots at once, for one request; 0: no longer. */
+  gather(from: LinkedNode, count: number): void;
   /** A response of the application, of which bytes came last at `heardAt`, says something about the limit. */
   said(text: string, heardAt: number): void;
   newest(yes: boolean, order: number | null): void;
@@ -92,6 +94,10 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     return count;
   }
 
+  gathersAtMost(count: number): void {
+    if (this.#state !== 'down') this.#link.gathersAtMost(count);
+  }
+
   report(report: InstanceReport): void {
     this.#link.report(report);
   }
@@ -115,8 +121,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   // ── the node's word ──
 
   opened(stream: Stream, flags: number): void {
-    this.#inUse++;
-    this.#slots.streamBegan(stream.quiet);
+    this.#began(stream);
     try {
       this.#pool.open(stream, flags, this);
     } catch (error) {
@@ -150,21 +155,25 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   }
 
   parked(stream: Stream): void {
-    this.#inUse--;
-    this.#slots.streamEnded(stream.quiet);
+    this.#inUse -= stream.cost;
+    this.#slots.streamEnded(stream.quiet, stream.cost);
     (stream.handler as AppSide).park();
     this.#pool.look();
   }
 
-  #ended({ quiet }: Stream): void {
-    this.#inUse--;
-    this.#slots.streamEnded(quiet);
+  #began({ quiet, cost }: Stream): void {
+    this.#inUse += cost;
+    this.#slots.streamBegan(quiet, cost);
+  }
+
+  #ended({ quiet, cost }: Stream): void {
+    this.#inUse -= cost;
+    this.#slots.streamEnded(quiet, cost);
     this.#pool.look();
   }
 
   unparked(stream: Stream): void {
-    this.#inUse++;
-    this.#slots.streamBegan(stream.quiet);
+    this.#began(stream);
     this.#pool.unpark(stream, this);
   }
 
@@ -182,6 +191,10 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
   said(stream: Stream, text: string): void {
     const side = stream.handler as AppSide | null;
     if (side !== null) this.#events.said(text, side.heardAt);
+  }
+
+  gather(count: number): void {
+    this.#events.gather(this, count);
   }
 
   newest(yes: boolean, order: number | null): void {
@@ -218,7 +231,7 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
       return;
     }
     if (this.#state === 'down') {
-      this.#slots.orphanHome();
+      this.#slots.orphanHome(stream.cost);
       this.#ended(stream);
       this.#events.slotsHome();
       return;

@@ -4,11 +4,12 @@
  */
 import { attempt, guard } from '../boundary.ts';
 import type { HostPort } from '../config/host-port.ts';
+import type { InstanceReport } from '../link/instance-report.ts';
 import type { Link } from '../link/link.ts';
-import type { InstanceReport } from '../link/node-link.ts';
 import type { Log } from '../log.ts';
 import type { AppPool } from './app-pool.ts';
 import { type DialSettings, describeAddress, dial, endpointOf, type Lookup, type NodeAddress, resolveAddresses } from './dial.ts';
+import { Gathers } from './gathers.ts';
 import { HomeSearch } from './home-search.ts';
 import { LinkTroubles } from './link-troubles.ts';
 import { LinkedNode, type LinkedNodeEvents } from './linked-node.ts';
@@ -63,6 +64,7 @@ export class Links implements LinkedNodeEvents {
   readonly #search: HomeSearch;
   readonly #moves: Moves;
   readonly #troubles: LinkTroubles;
+  readonly #gathers: Gathers;
   readonly #surplus: Surplus;
   #home: LinkedNode | null = null;
   #state: LinksState = 'withheld';
@@ -81,9 +83,11 @@ export class Links implements LinkedNodeEvents {
       signal,
       random: options.random ?? Math.random,
     });
-    this.#surplus = new Surplus({ slots: options.slots, links: () => this.#all, lend: () => this.#lendHome() });
+    const { slots } = options;
+    this.#gathers = new Gathers(slots);
+    this.#surplus = new Surplus({ slots, gathers: this.#gathers, links: () => this.#all, lend: () => this.#lendHome() });
     this.#moves = new Moves({
-      slots: options.slots,
+      slots,
       find: (said) => this.#find(said),
       dial: (address, until) => this.#dialAddress(address, until),
       mayLend: () => this.#state === 'lending',
@@ -134,10 +138,12 @@ export class Links implements LinkedNodeEvents {
 
   /** The limit of the instance is another one. */
   limitMoved(): void {
+    this.#gathers.refuseAbove(this.#options.slots.limit);
     this.#surplus.limitMoved();
   }
 
   #recallAll(): void {
+    this.#gathers.refuseAbove(0);
     for (const linked of this.#all) linked.recall(Number.POSITIVE_INFINITY);
   }
 
@@ -179,6 +185,12 @@ export class Links implements LinkedNodeEvents {
     this.#options.events.slotsHome();
   }
 
+  gather(from: LinkedNode, count: number): void {
+    this.#gathers.want(from, count);
+    this.#gathers.refuseAbove(this.#state === 'lending' ? this.#options.slots.limit : 0);
+    this.#surplus.gather();
+  }
+
   said(text: string, heardAt: number): void {
     this.#options.events.said(text, heardAt);
   }
@@ -197,10 +209,12 @@ export class Links implements LinkedNodeEvents {
 
   goingAway(linked: LinkedNode): void {
     this.#options.log.info({ node: linked.node }, 'the node is leaving, or wants to be linked anew');
+    if (linked.state === 'dismissed') this.#gathers.want(linked, 0);
     if (linked === this.#home) this.#rehome(linked);
   }
 
   down(linked: LinkedNode, reason: string): void {
+    this.#gathers.want(linked, 0);
     if (!this.#replaced.delete(linked)) this.#linked.delete(linked.node);
     if (this.#state !== 'closed') this.#options.log.warn({ node: linked.node, reason }, 'a link is lost');
     if (linked === this.#home) {
@@ -290,6 +304,7 @@ export class Links implements LinkedNodeEvents {
   }
 
   #lendHome(): void {
+    if (this.#state === 'lending') this.#gathers.lend();
     const count = this.#options.slots.atHome;
     if (this.#state !== 'lending' || this.#home?.state !== 'up' || count === 0) return;
     this.#home.grant(count);

@@ -12,9 +12,9 @@ import { BrokenInvariant } from '../boundary.ts';
 export class Slots {
   /** How many requests the application may have now. */
   limit: number;
-  /** Streams in use that the application has not been given: they wait for room. */
+  /** Slots of streams that the application has not been given: they wait for room. */
   waiting = 0;
-  /** Streams in use that do not keep the instance awake. */
+  /** Slots of streams that do not keep the instance awake. */
   quiet = 0;
   readonly #inUseChanged: (inUse: number) => void;
   #lent = 0;
@@ -58,12 +58,12 @@ export class Slots {
     return this.#orphaned;
   }
 
-  /** Streams on living links, and orphans. */
+  /** What streams cost on living links, and orphans. */
   get inUse(): number {
     return this.#inUse;
   }
 
-  /** Streams that the application has to do with now. */
+  /** What the streams cost that the application has to do with now. */
   get atApplication(): number {
     return this.#inUse - this.waiting;
   }
@@ -94,20 +94,22 @@ export class Slots {
     this.#orphaned += inUse;
   }
 
-  orphanHome(): void {
-    hold(this.#orphaned > 0, 'an orphan came home that was not away');
-    this.#orphaned--;
+  orphanHome(cost = 1): void {
+    hold(this.#orphaned >= cost, 'an orphan came home that was not away');
+    this.#orphaned -= cost;
   }
 
-  streamBegan(isQuiet = false): void {
-    if (isQuiet) this.quiet++;
-    this.#inUseChanged(++this.#inUse);
+  streamBegan(isQuiet = false, cost = 1): void {
+    if (isQuiet) this.quiet += cost;
+    this.#inUse += cost;
+    this.#inUseChanged(this.#inUse);
   }
 
-  streamEnded(isQuiet = false): void {
-    if (isQuiet) this.quiet--;
-    hold(this.#inUse > 0, 'a stream ended that had not begun');
-    this.#inUseChanged(--this.#inUse);
+  streamEnded(isQuiet = false, cost = 1): void {
+    if (isQuiet) this.quiet -= cost;
+    hold(this.#inUse >= cost, 'a stream ended that had not begun');
+    this.#inUse -= cost;
+    this.#inUseChanged(this.#inUse);
   }
 }
 

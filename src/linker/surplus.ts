@@ -1,5 +1,6 @@
-/** Acts when the limit of an instance moves: more slots are lent, or those beyond it are called back. */
+/** Acts when the limit of an instance moves, or slots are wanted together: more are lent, and those beyond it, or elsewhere, are called back. */
 import { guard } from '../boundary.ts';
+import type { Gathers } from './gathers.ts';
 import type { LinkedNode } from './linked-node.ts';
 import type { Slots } from './slots.ts';
 
@@ -8,6 +9,7 @@ const GAP_MS = 5;
 
 export interface SurplusOptions {
   readonly slots: Slots;
+  readonly gathers: Gathers;
   /** All links, the home node's included. */
   readonly links: () => readonly LinkedNode[];
   /** Lends what lies at home. */
@@ -30,6 +32,11 @@ export class Surplus {
     this.#lookSoon();
   }
 
+  /** A node wants slots together, or no longer. */
+  gather(): void {
+    this.#lookSoon();
+  }
+
   /** Slots have come home. While the limit is moving they wait for the next look: otherwise they would go to and fro with each frame. */
   slotsHome(): void {
     if (performance.now() < this.#movedAt + GAP_MS) this.#lookSoon();
@@ -48,13 +55,17 @@ export class Surplus {
    * home as their streams end.
    */
   #recall(): void {
-    const { slots, links } = this.#options;
-    if (slots.surplus === 0) return;
+    const { slots, gathers, links } = this.#options;
+    const { node, missing } = gathers;
+    if (slots.surplus + missing === 0) return;
     const all = links();
-    let left = slots.surplus - slots.moving;
+    let left = slots.surplus + missing - slots.moving;
     for (const { recalled } of all) left -= recalled;
-    for (const linked of all) if (left > 0) left -= linked.recall(Math.min(left, linked.idle));
-    for (const linked of all) if (left > 0) left -= linked.recall(left);
+    const others = node === null ? all : all.filter((linked) => linked !== node);
+    for (const linked of others) if (left > 0) left -= linked.recall(Math.min(left, linked.idle));
+    for (const linked of others) if (left > 0) left -= linked.recall(left);
+    // The limit allows no more than is there.
+    if (left > missing) node?.recall(left - missing);
   }
 
   stop(): void {

@@ -37,7 +37,7 @@ export class WaitingStream implements AppSide {
     this.flags = flags;
     this.parked = parked;
     stream.handler = this;
-    slots.waiting++;
+    slots.waiting += stream.cost;
   }
 
   get where(): 'application' {
@@ -68,7 +68,7 @@ export class WaitingStream implements AppSide {
     const at = this.#queue.indexOf(this);
     if (at === -1) return;
     this.#queue.splice(at, 1);
-    this.#slots.waiting--;
+    this.#slots.waiting -= this.stream.cost;
   }
 
   handOver(connection: AppConnection): void {

@@ -22,7 +22,7 @@ const ALLOWED: readonly Allowed[] = [
   { where: 'cluster/member/namesakes.ts', call: 'Date.toISOString', why: 'within the `try` of a beat' },
   { where: 'link/frames.ts', why: 'called within Link.#read, after a look at the length' },
   { where: 'link/frame-writer.ts', why: 'frame, number, lazily and flush are boundaries themselves, and these are their parts' },
-  { where: 'link/node-link.ts', why: 'a whole number, looked at before, in a buffer of its size' },
+  { where: 'link/hello.ts', why: 'a whole number, looked at before, in a buffer of its size' },
   { where: 'link/move.ts', why: 'a count of slots, in a buffer of its size' },
   { where: 'link/link.ts', call: 'socket.on(data)', why: '#read is a boundary itself' },
   { where: 'linker/proxy-header.ts', why: 'ports were read by isPort, in a buffer of its size; AppPool.open is within a boundary' },

@@ -2,7 +2,7 @@
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
-import type { NodeLinkEvents } from '../../link/node-link.ts';
+import type { NodeLinkEvents } from '../../link/node-link-events.ts';
 import type { Log } from '../../log.ts';
 import type { Handoffs } from '../handoff/handoffs.ts';
 import type { Dispatcher } from '../matching/dispatch.ts';
@@ -68,6 +68,7 @@ export class Lenders implements LenderEvents {
       retire: () => this.#retire(route, lender()),
       startAnother: () => startAnother(route),
       recalled: (count) => handoffs.recalled(lender(), count),
+      gathersAtMost: () => {},
     };
   }
 

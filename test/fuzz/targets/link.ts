@@ -64,6 +64,7 @@ function playNode(bytes: Buffer): void {
     retire: () => {},
     startAnother: () => {},
     recalled: () => {},
+    gathersAtMost: () => {},
     down: () => {},
   });
   for (const piece of piecesOf(bytes)) {

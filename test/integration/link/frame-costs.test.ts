@@ -158,7 +158,7 @@ describe('a flood of', () => {
     const tell = (): void => void told++;
     const { node, peer } = await nodeAndRawLinker({
       hello: { route: 'app.example.com', instance: 'i1', seq: 1, concurrency: 2 },
-      node: { idle: tell, moveFailed: tell, report: tell, retire: tell, startAnother: tell, recalled: tell },
+      node: { idle: tell, moveFailed: tell, report: tell, retire: tell, startAnother: tell, recalled: tell, gathersAtMost: tell },
     });
     peer.send(Frame.GRANT, u32(2));
     await until(() => node.link.idle === 2);

@@ -34,10 +34,34 @@ describe('a peer that is linked', () => {
     ['opens a stream twice', [Frame.OPEN, EMPTY, 1], [Frame.OPEN, EMPTY, 1], 'stream 1 opened twice'],
     ['returns a slot that is in use', [Frame.OPEN, EMPTY, 1], [Frame.RETURN, u32(2), 0], '2 slots returned, 1 are idle there'],
     ['moves more than it has', [Frame.MOVE, Buffer.concat([u32(3), Buffer.from('a:1')]), 0], '3 slots returned, 2 are idle there'],
+    [
+      'opens what costs more than it was lent',
+      [Frame.COST, u32(2), 1],
+      [Frame.OPEN, EMPTY, 1],
+      [Frame.COST, u32(1), 2],
+      [Frame.OPEN, EMPTY, 2],
+      'stream 2 opened without an idle slot',
+    ],
+    ['opens what costs nothing', [Frame.COST, u32(0), 1], 'a stream that costs 0 slots'],
+    ['wants four billion slots together', [Frame.COST, u32(0xffffffff), 0], 'a stream that costs 4294967295 slots'],
+    [
+      'returns a slot of a stream that costs two',
+      [Frame.COST, u32(2), 1],
+      [Frame.OPEN, EMPTY, 1],
+      [Frame.RETURN, u32(1), 0],
+      '1 slots returned, 0 are idle there',
+    ],
+    [
+      'ends a parked stream as if it had a slot',
+      [Frame.OPEN, EMPTY, 1],
+      [Frame.PARK, u32(0), 1],
+      [Frame.DONE, EMPTY, 1, Flag.KEEP],
+      'stream 1 is parked, and occupies no slot',
+    ],
     ['moves to nowhere', [Frame.MOVE, u32(1), 0], 'MOVE without an address'],
     ['speaks as a linker', [Frame.GRANT, u32(1), 0], 'frame type 5 from a node'],
     ['gives a reason that no peer may give', [Frame.OPEN, EMPTY, 1], [Frame.RESET, u32(ResetCode.LINK_LOST), 1], 'reset code 4'],
-  ] as [string, ...([number, Buffer, number] | string)[]][])('as node and %s loses its link', async (_what, ...steps) => {
+  ] as [string, ...([number, Buffer, number, number?] | string)[]][])('as node and %s loses its link', async (_what, ...steps) => {
     const { linker, peer } = await linkerAndRawNode();
     linker.link.grant(2);
     await peer.take(Frame.GRANT);

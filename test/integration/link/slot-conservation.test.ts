@@ -103,7 +103,7 @@ class World {
       expect([node.link.link.downReason, linker.link.link.downReason]).toEqual([null, null]);
       expect(linker.link.lent).toBe(ends.lent);
       expect(linker.link.inUse).toBeLessThanOrEqual(linker.link.lent);
-      expect(served.size).toBeLessThanOrEqual(linker.link.lent);
+      expect([...served].reduce((sum, { cost }) => sum + cost, 0)).toBeLessThanOrEqual(linker.link.lent);
       expect(node.link.idle + node.link.active).toBeLessThanOrEqual(linker.link.lent);
       expect(node.link.idle).toBeGreaterThanOrEqual(0);
       lent += ends.lent;
@@ -182,10 +182,11 @@ const ACTS: Record<string, Act> = {
     // To the other node, or to one that can't be reached.
     if (node.link.idle > 0) node.link.move(1 + (pick % node.link.idle), `node:${pick % 3 === 0 ? 9 : 1 - at}`);
   },
-  open: (_world, { node, used }) => {
+  open: (_world, { node, used }, pick) => {
     if (node.link.idle === 0) return;
     const handler = new Recorder();
-    used.push({ handler, stream: node.link.open(handler, Flag.NONE, Buffer.from('first bytes')) });
+    const cost = 1 + (pick % Math.min(3, node.link.idle));
+    used.push({ handler, stream: node.link.open(handler, Flag.NONE, Buffer.from('first bytes'), '', false, cost) });
   },
   keep: ending('doneAndKeep'),
   close: ending('doneAndClose'),
@@ -203,7 +204,7 @@ const ACTS: Record<string, Act> = {
     const [one] = parkedHere.splice(pick % Math.max(1, parkedHere.length), 1);
     // The linker may have ended it.
     if (one === undefined || !one.stream.parked || one.handler.resets.length > 0) return;
-    node.link.unpark(one.stream);
+    node.link.unpark(one.stream, false, 1 + (pick % Math.min(3, node.link.idle)));
     used.push(one);
   },
   resetParked: (_world, { node, parkedHere }, pick) => {

@@ -6,8 +6,9 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { formatHostPort, type HostPort } from '../../../src/config/host-port.ts';
 import { Flag, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, type Hello } from '../../../src/link/handshake.ts';
+import type { InstanceReport } from '../../../src/link/instance-report.ts';
 import type { Link, LinkTiming } from '../../../src/link/link.ts';
-import { type InstanceReport, NodeLink } from '../../../src/link/node-link.ts';
+import { NodeLink } from '../../../src/link/node-link.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
 import type { Ownership } from '../../../src/memory/reused-reads.ts';
 import { eventually } from '../eventually.ts';
@@ -124,6 +125,8 @@ export class FakeInstance {
   readonly reports: InstanceReport[] = [];
   /** What it asked for, in order: `retire`, `start`, `moved back 1 from 127.0.0.1:1`. */
   readonly asked: string[] = [];
+  /** How many slots it can have together, as the linker says when it can't have what it wanted. */
+  readonly atMost: number[] = [];
   downReason: string | null = null;
   #visits = 0;
 
@@ -136,6 +139,7 @@ export class FakeInstance {
       retire: () => this.asked.push('retire'),
       startAnother: () => this.asked.push('start'),
       recalled: () => {},
+      gathersAtMost: (count) => this.atMost.push(count),
       down: (reason) => {
         this.downReason = reason;
       },
@@ -157,9 +161,9 @@ export class FakeInstance {
   }
 
   /** `client`: whose it is, as client-ends.ts writes it. */
-  open(opening: string | Buffer = '', flags: number = Flag.NONE, client = '', quiet = false): FakeVisit {
+  open(opening: string | Buffer = '', flags: number = Flag.NONE, client = '', quiet = false, cost = 1): FakeVisit {
     const visit = new FakeVisit(this, ++this.#visits);
-    visit.stream = this.link.open(visit, flags, Buffer.from(opening), client, quiet);
+    visit.stream = this.link.open(visit, flags, Buffer.from(opening), client, quiet, cost);
     return visit;
   }
 

@@ -4,7 +4,8 @@ import { Frame, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, dialLink, type Hello } from '../../../src/link/handshake.ts';
 import type { LinkTiming } from '../../../src/link/link.ts';
 import { type DoneHow, LinkerLink, type LinkerLinkEvents } from '../../../src/link/linker-link.ts';
-import { NodeLink, type NodeLinkEvents } from '../../../src/link/node-link.ts';
+import { NodeLink } from '../../../src/link/node-link.ts';
+import type { NodeLinkEvents } from '../../../src/link/node-link-events.ts';
 import { newNonce, prove } from '../../../src/link/proof.ts';
 import type { Stream, StreamHandler } from '../../../src/link/stream.ts';
 import type { Ownership } from '../../../src/memory/reused-reads.ts';
@@ -65,6 +66,7 @@ export class NodeEnd {
       retire: () => this.said.push('retire'),
       startAnother: () => this.said.push('start another'),
       recalled: (count) => this.said.push(`recalled ${count}`),
+      gathersAtMost: (count) => this.said.push(`gathers at most ${count}`),
       down: (reason) => this.downs.push(reason),
       ...over,
     });

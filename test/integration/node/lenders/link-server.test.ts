@@ -85,6 +85,7 @@ test('linkers are sent away until the node serves', async () => {
         retire: ignore,
         startAnother: ignore,
         recalled: ignore,
+        gathersAtMost: ignore,
       }),
       gone: ignore,
     },
