@@ -11,19 +11,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 const PATIENCE_S = 25;
 const ANSWER_TIMEOUT_MS = 5_000;
 const PAUSE_MS = { first: 200, most: 2_000 };
-/** 504 and 500 included: each call here may be made again, since a Job has its start's own name. */
+/** 504 and 500 included: each call here may be made again. A Job has its start's own name, and a change names the version that it changes. */
 const isPassing = (status) => status === 429 || status >= 500;
 
 /**
- * @param method POST or DELETE
- * @param path below `/apis/batch/v1/namespaces/NAMESPACE/`
- * @returns the status, and what the API says in its own words
+ * @param method GET, POST, PATCH (a merge patch) or DELETE
+ * @param group with its version: `apis/batch/v1`, or `api/v1`
+ * @param path below the group's `namespaces/NAMESPACE/`
+ * @returns the status, the object, and what the API says in its own words
  * @throws Error in one line, when there is no answer in time
  */
-export async function askApi(method, path, body) {
-  const { url, token } = settings(path);
-  const patienceS = Number(env.API_PATIENCE_S) || PATIENCE_S;
-  const deadline = performance.now() + patienceS * 1000;
+export async function askApi(method, group, path, body) {
+  const { url, token } = settings(group, path);
+  const deadline = performance.now() + patienceS() * 1000;
   for (let pause = PAUSE_MS.first; ; pause = Math.min(2 * pause, PAUSE_MS.most)) {
     const asked = await once(url, { method, token, body }, Math.min(ANSWER_TIMEOUT_MS, deadline - performance.now()));
     if (asked.status !== 0 && !isPassing(asked.status)) return asked;
@@ -31,7 +31,7 @@ export async function askApi(method, path, body) {
     const wait = Math.max(asked.retryAfterMs, pause) * (0.75 + Math.random() / 2);
     if (performance.now() + wait >= deadline) {
       if (asked.status !== 0) return asked;
-      throw new Error(`${method} ${url}: no answer in ${patienceS} s: ${asked.message}`);
+      throw new Error(`${method} ${url}: no answer in ${patienceS()} s: ${asked.message}`);
     }
     await delay(wait);
   }
@@ -47,7 +47,12 @@ export async function run(command) {
   }
 }
 
-function settings(path) {
+/** How long a command may try, in seconds. */
+export function patienceS() {
+  return Number(env.API_PATIENCE_S) || PATIENCE_S;
+}
+
+function settings(group, path) {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port, NODE_EXTRA_CA_CERTS: authority } = env;
   for (const [name, value] of Object.entries({
     KUBERNETES_SERVICE_HOST: host,
@@ -58,7 +63,7 @@ function settings(path) {
   }
   const read = (name) => readFileSync(join(dirname(authority), name), 'utf8').trim();
   const namespace = env.POD_NAMESPACE || read('namespace');
-  const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}/apis/batch/v1/namespaces/${namespace}/${path}`;
+  const url = `https://${host.includes(':') ? `[${host}]` : host}:${port}/${group}/namespaces/${namespace}/${path}`;
   return { url, token: read('token') };
 }
 
@@ -66,22 +71,28 @@ async function once(url, { method, token, body }, timeoutMs) {
   try {
     const response = await fetch(url, {
       method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': `application/${method === 'PATCH' ? 'merge-patch+' : ''}json` },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(Math.max(1, Math.round(timeoutMs))),
     });
     const retryAfterS = Number(response.headers.get('retry-after') ?? 0);
-    return { status: response.status, message: messageOf(await response.text()), retryAfterMs: 1000 * (retryAfterS || 0) };
+    const text = await response.text();
+    const object = objectOf(text);
+    return { status: response.status, object, message: messageOf(object, text), retryAfterMs: 1000 * (retryAfterS || 0) };
   } catch (error) {
-    return { status: 0, message: error.cause?.message ?? error.message, retryAfterMs: 0 };
+    return { status: 0, object: null, message: error.cause?.message ?? error.message, retryAfterMs: 0 };
+  }
+}
+
+function objectOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 
 /** What the API says in its own words: "jobs.batch is forbidden: ...". */
-function messageOf(body) {
-  try {
-    return String(JSON.parse(body).message);
-  } catch {
-    return body.slice(0, 500);
-  }
+function messageOf(object, text) {
+  return object === null ? text.slice(0, 500) : String(object.message);
 }

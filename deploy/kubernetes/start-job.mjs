@@ -14,7 +14,7 @@ import { instanceJob } from './instance-job.mjs';
 
 await run(async () => {
   const job = instanceJob(readFileSync(argv[2], 'utf8'), env);
-  const { status, message } = await askApi('POST', 'jobs', job);
+  const { status, message } = await askApi('POST', 'apis/batch/v1', 'jobs', job);
   // 409: it is there. A scaler that took over from one that died may run this a second time, under the same id.
   if (status >= 300 && status !== 409) throw new Error(`Job ${job.metadata.name}: ${status} ${message}`);
 });

@@ -12,6 +12,6 @@ import { instanceJob } from './instance-job.mjs';
 await run(async () => {
   const { name } = instanceJob(readFileSync(argv[2], 'utf8'), env).metadata;
   // Without the policy, the API leaves a Job's Pods running.
-  const { status, message } = await askApi('DELETE', `jobs/${name}?propagationPolicy=Background`);
+  const { status, message } = await askApi('DELETE', 'apis/batch/v1', `jobs/${name}?propagationPolicy=Background`);
   if (status >= 300 && status !== 404) throw new Error(`Job ${name}: ${status} ${message}`);
 });

@@ -190,7 +190,7 @@ describe('what they run', () => {
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(loaded?.values.commandTimeoutMs ?? Infinity);
     const [program, script = '', file = ''] = loaded?.tail ?? [];
     expect([program, existsSync(join(ROOT, script))]).toEqual(['node', true]);
-    const parts = [script, ...['stop-job', 'instance-job', 'api'].map((name) => `deploy/kubernetes/${name}.mjs`)];
+    const parts = [script, ...['stop-job', 'instance-job', 'scale', 'api'].map((name) => `deploy/kubernetes/${name}.mjs`)];
     for (const part of parts) {
       expect(readFileSync(join(ROOT, 'deploy/Dockerfile'), 'utf8')).toContain(`COPY ${part} ${dirname(part)}/`);
       expect(readFileSync(join(ROOT, '.dockerignore'), 'utf8').split('\n')).toContain(`!${part}`);
