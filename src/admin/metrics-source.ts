@@ -14,6 +14,9 @@ export interface RouteCounts {
   readonly codes: ReadonlyMap<number, number>;
   readonly hold: HistogramNumbers;
   readonly coldStart: HistogramNumbers;
+  /** Of clients that were served: how long each was expected to wait when it came, and by which share of its wait that was wrong. */
+  readonly estimates?: HistogramNumbers;
+  readonly estimateErrors?: HistogramNumbers;
   /** From the request to the end of its response. */
   readonly requests?: HistogramNumbers;
   /** The time of cold starts by stage. */

@@ -56,6 +56,16 @@ const DEFINITIONS: readonly Definition[] = [
     coarser(counts.requests ?? NO_OBSERVATIONS),
   ),
   routeHistogram('pullproxy_hold_seconds', 'How long clients waited for a slot', ({ counts }) => counts.hold),
+  routeHistogram(
+    'pullproxy_hold_estimate_seconds',
+    'How long clients were expected to wait when they came, of those who were served',
+    ({ counts }) => counts.estimates ?? NO_OBSERVATIONS,
+  ),
+  routeHistogram(
+    'pullproxy_hold_estimate_error_ratio',
+    'By which share of the true wait such an estimate was wrong, either way; waits below 0.1 s are left out',
+    ({ counts }) => counts.estimateErrors ?? NO_OBSERVATIONS,
+  ),
   routeHistogram('pullproxy_cold_start_seconds', 'How long clients waited while no instance was ready', ({ counts }) => counts.coldStart),
   {
     name: 'pullproxy_cold_start_stage_seconds',

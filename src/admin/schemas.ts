@@ -56,6 +56,7 @@ const routeProperties = {
   name: text('a host name, *.example.com for all hosts below it, * for any'),
   held: whole('clients that wait'),
   oldestHeldMs: { type: 'number', description: 'how long the oldest of them has waited, in ms' },
+  waitMs: maybe(whole('about how long a client that comes now will wait for a slot, in ms; null when that is not known')),
   active: whole('requests (TCP: connections) in progress'),
   slots: whole('the sum of what ready instances take at once'),
   free: whole('idle ones among them that are not promised'),

@@ -57,6 +57,8 @@ function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
     codes: sumMaps([a.codes, b.codes]),
     hold: sumHistograms(a.hold, b.hold),
     coldStart: sumHistograms(a.coldStart, b.coldStart),
+    estimates: sumHistograms(a.estimates, b.estimates),
+    estimateErrors: sumHistograms(a.estimateErrors, b.estimateErrors),
     requests: sumHistograms(a.requests, b.requests),
     limitChanges: sumMaps([a.limitChanges ?? new Map(), b.limitChanges ?? new Map()]),
     wordsIgnored: (a.wordsIgnored ?? 0) + (b.wordsIgnored ?? 0),

@@ -10,6 +10,8 @@ import type { EventLog } from '../events/event.ts';
 import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog, WaitCounts } from './history.ts';
 import type { StartTimes, StartTrouble } from './starts.ts';
+import type { Estimated } from './wait-estimate.ts';
+import type { WaitLog } from './waits.ts';
 
 export type { StartTimes, WaitCounts };
 
@@ -188,6 +190,7 @@ export interface Cluster {
   forgetNode(node: string): Promise<boolean>;
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
+  readonly waits: WaitLog;
   /** The directory's time in ms, as far as it is known here; null: it has not said it yet. */
   readonly now: number | null;
   readonly routePauses: RoutePauses;
@@ -217,7 +220,7 @@ export interface StartSnapshot {
   readonly leftMs: number;
 }
 
-export interface RouteSnapshot {
+export interface RouteSnapshot extends Estimated {
   readonly name: string;
   readonly held: number;
   /** How long the oldest held client has waited; 0 when none is held. */

@@ -12,6 +12,7 @@ import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog } from './history.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
+import type { WaitLog } from './waits.ts';
 
 export type { RouteRecord, StartPlan };
 
@@ -94,6 +95,7 @@ export interface StartDirectory {
 
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
+  readonly waits: WaitLog;
   /** Nodes that stopped beating, until they are back or somebody forgets them. */
   missing(): Promise<readonly MissingNode[]>;
   /** This node is missing no longer. False: it was not. */

@@ -206,6 +206,21 @@ export class FairOrder<T> {
     return null;
   }
 
+  /** About how many clients go before this one: all of more urgent classes, and of its own those whose turn in their line is earlier. */
+  ahead({ line, arrival, unit }: Place<T>): number {
+    let ahead = 0;
+    for (let urgency = 0; urgency < line.urgency; urgency++) ahead += this.#classes[urgency]?.youngest.size ?? 0;
+    let older = 0;
+    for (const other of line.places?.all() ?? []) if (other.arrival < arrival) older++;
+    const start = line.tag + older * unit;
+    for (const { tag, places } of this.#classOf(line.urgency).lines.all()) {
+      if (places === null || places === line.places) continue;
+      const each = places.first?.unit ?? unit;
+      ahead += each > 0 ? Math.min(places.size, Math.max(0, Math.ceil((start - tag) / each))) : places.size;
+    }
+    return ahead + older;
+  }
+
   /** The youngest of the least urgent clients, when it is less urgent than this. */
   lessUrgent(urgency: number): Place<T> | null {
     for (let least = URGENCY_LEAST; least > urgency; least--) {

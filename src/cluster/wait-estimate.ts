@@ -4,22 +4,26 @@
  * multiserver queues", 2009), with slots that come later added when they come. Pure: times are durations in ms, and null means that it is not known.
  */
 
+/** How fast a route serves, of late. */
+export interface Pace {
+  /** How long a request kept its slot. */
+  readonly slotMs: number | null;
+  /** From the beginning of a start until its instance was ready. */
+  readonly startMs: number | null;
+  /** Slots that a new instance brings. */
+  readonly slotsPerStart: number | null;
+}
+
 /** What the cluster knows of a route. */
-export interface RouteSupply {
+export interface RouteSupply extends Pace {
   /** Clients that are held, and how long the oldest of them has waited. */
   readonly held: number;
   readonly oldestHeldMs: number;
   /** Of ready instances; `free`: those in which nobody is served. */
   readonly slots: number;
   readonly free: number;
-  /** How long a request kept its slot of late. */
-  readonly slotMs: number | null;
-  /** From the beginning of a start until its instance was ready, of late. */
-  readonly startMs: number | null;
   /** Starts under way: how long ago each began, oldest first, as far as they are listed. */
   readonly startAgesMs: readonly number[];
-  /** Slots that a new instance brings. */
-  readonly slotsPerStart: number | null;
 }
 
 /** Slots that are there in `inMs`, all of them idle. */
@@ -75,6 +79,20 @@ export function newcomerWaitMs(supply: RouteSupply): number | null {
 export function olderAmong(others: number, waitedMs: number, oldestMs: number): number {
   if (oldestMs <= 0 || waitedMs >= oldestMs) return waitedMs >= oldestMs && oldestMs > 0 ? 0 : others;
   return Math.round((others * (oldestMs - Math.max(0, waitedMs))) / oldestMs);
+}
+
+/** A route's picture with the wait of a client that comes now. */
+export function estimated<T extends Pictured>({ slotMs, startMs, slotsPerStart, ...picture }: T & Pace): Omit<T, keyof Pace> & Estimated {
+  const startAgesMs = picture.starts.map(({ ageMs }) => ageMs).sort((a, b) => b - a).slice(0, START_AGES_MAX);
+  const ms = newcomerWaitMs({ ...picture, startAgesMs, slotMs, startMs, slotsPerStart });
+  return { ...picture, waitMs: ms === null ? null : Math.round(ms) };
+}
+
+type Pictured = Pick<RouteSupply, 'held' | 'oldestHeldMs' | 'slots' | 'free'> & { readonly starts: readonly { readonly ageMs: number }[] };
+
+export interface Estimated {
+  /** How long a client that comes now will wait; null: that is not known. */
+  readonly waitMs: number | null;
 }
 
 const RETRY_SECONDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300] as const;

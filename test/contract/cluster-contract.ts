@@ -13,6 +13,7 @@ import { noSlotLost } from './suite/no-slot-lost.ts';
 import { pauses } from './suite/pauses.ts';
 import { pictures } from './suite/pictures.ts';
 import { starts } from './suite/starts.ts';
+import { waits } from './suite/waits.ts';
 import { type Twin, World } from './world.ts';
 
 /** What every implementation of the cluster does; `world()` is the one of the test that runs. */
@@ -38,6 +39,7 @@ export function describeCluster(twin: Twin): void {
     pauses(world);
     pictures(world);
     history(world);
+    waits(world);
     membership(world);
     noSlotLost(world);
   });

@@ -129,7 +129,7 @@ async function replaceAll(name) {
   await attempt(`The instances of ${name} are being replaced.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/restart`);
 }
 
-function facts({ paused, held, oldestHeldMs, active, slots, free, starting, instances: there, settings }, defaults) {
+function facts({ paused, held, oldestHeldMs, waitMs, active, slots, free, starting, instances: there, settings }, defaults) {
   const most = settings?.maxInstances ?? defaults.maxInstances;
   return h(
     'ul',
@@ -143,6 +143,7 @@ function facts({ paused, held, oldestHeldMs, active, slots, free, starting, inst
       class: held > 0 ? 'waiting' : '',
       text: held > 0 ? `${number(held)} held${oldestHeldMs < 100 ? '' : `, the oldest for ${age(oldestHeldMs)}`}` : 'nobody held',
     }),
+    waitMs !== null && waitMs >= 100 && h('li', { text: `a client that comes now waits for about ${age(waitMs)}` }),
     h('li', { text: `${number(active)} active` }),
     h('li', { text: `${number(free)} of ${counted(slots, 'slot')} free` }),
     h('li', { text: `${counted(there.length, 'instance')} of at most ${number(most)}` }),

@@ -112,6 +112,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
   const { codes, hold, coldStart, requests, limitChanges, wordsIgnored } = route.counters;
+  const { estimates, errors } = route.waits;
   return {
     name: route.name,
     held: route.held.size,
@@ -121,7 +122,12 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
     free,
     instances: node.homes(route),
     starting: node.cluster.starting(route.name),
-    counts: { codes, hold, coldStart, requests, coldStages: route.coldStages.histograms, limitChanges, wordsIgnored },
+    counts: {
+      codes,
+      hold,
+      ...(estimates === null || errors === null ? {} : { estimates, estimateErrors: errors }),
+      coldStart,
+      requests, coldStages: route.coldStages.histograms, limitChanges, wordsIgnored },
   };
 }
 
@@ -165,6 +171,7 @@ function ownRoute(route: Route, node: string, pauses: ProxyNode['pauses']): Rout
   return {
     name: route.name,
     held: route.held.size,
+    waitMs: rounded(slotsOf(route).free > 0 ? 0 : route.newcomerWaitMs(performance.now())),
     oldestHeldMs: Math.round(performance.now() - (route.held.oldest?.arrivedAt ?? performance.now())),
     starting: 0,
     starts: [],
@@ -174,6 +181,10 @@ function ownRoute(route: Route, node: string, pauses: ProxyNode['pauses']): Rout
     trouble: null,
     paused: pauses.of(route.name),
   };
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms);
 }
 
 function slotsOf({ slots: { lenders } }: Route): { slots: number; free: number; active: number } {

@@ -68,6 +68,7 @@ const ROUTES: readonly Column<RouteSnapshot>[] = [
   { title: 'ROUTE', read: ({ name, paused }) => (paused === null ? name : `${name} (paused)`) },
   { title: 'HELD', read: ({ held }) => held, style: ({ held }) => (held > 0 ? 'yellow' : null) },
   { title: 'OLDEST', read: ({ held, oldestHeldMs }) => (held === 0 ? '' : about(oldestHeldMs)), spare: 3 },
+  { title: 'WAIT', read: ({ held, waitMs }) => (held === 0 || waitMs === null ? '' : about(waitMs)), spare: 6 },
   { title: 'ACTIVE', read: ({ active }) => active },
   { title: 'SLOTS', read: ({ slots }) => slots, spare: 4 },
   { title: 'FREE', read: ({ free }) => free },

@@ -23,6 +23,7 @@ import type { HistoryLog } from '../history.ts';
 import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
 import { PauseBarrier } from '../pause-barrier.ts';
 import type { StartTimes } from '../starts.ts';
+import type { WaitLog } from '../waits.ts';
 import { ClockComparison, DirectoryClock } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
@@ -63,6 +64,9 @@ export class ClusterMember implements Cluster {
   #heardSince = 0;
   readonly #clocks: ClockComparison;
   readonly routePauses: PauseBarrier;
+  readonly eventLog: EventLog;
+  readonly history: HistoryLog;
+  readonly waits: WaitLog;
   #load: () => NodeLoad = () => UNREAD_LOAD;
   #active: { readonly listener: ClusterListener; readonly context: PresenceContext; readonly routes: ConfiguredRoutes } | null = null;
   /** `joined`: the directory has no beat yet; `known`: it has one. */
@@ -81,6 +85,9 @@ export class ClusterMember implements Cluster {
     this.#clocks = new ClockComparison(log);
     this.#namesakes = new Namesakes(self.id, log);
     this.routePauses = new PauseBarrier(directory);
+    this.eventLog = directory.eventLog;
+    this.history = directory.history;
+    this.waits = directory.waits;
     this.#linked = new LinkedRoutes((name) => directory.linked(name), monotonicMs);
   }
 
@@ -248,14 +255,6 @@ export class ClusterMember implements Cluster {
 
   askToLeave(node: string, delayMs?: number): Promise<boolean> {
     return this.#bell.ring(node, leaveRing(delayMs));
-  }
-
-  get eventLog(): EventLog {
-    return this.#directory.eventLog;
-  }
-
-  get history(): HistoryLog {
-    return this.#directory.history;
   }
 
   get now(): number | null {

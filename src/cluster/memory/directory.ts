@@ -21,6 +21,7 @@ import type { HistoryLog } from '../history.ts';
 import { BEAT_MS, DEAD_AFTER_MS, RECOVERY_MS } from '../limits.ts';
 import { leftMsOf, pausedRoute } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
+import type { WaitLog } from '../waits.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
 import { MemoryHistoryLog } from './history-log.ts';
@@ -41,6 +42,7 @@ export class MemoryDirectory implements Directory {
   readonly #missing = new Map<string, MissingNode>();
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
+  readonly waits: WaitLog;
   #wholeAt = Number.NEGATIVE_INFINITY;
   /** The bells of all members, by node. */
   readonly listeners = new Map<string, BellListener>();
@@ -50,6 +52,10 @@ export class MemoryDirectory implements Directory {
     this.#now = now;
     this.eventLog = new MemoryEventLog(now);
     this.history = new MemoryHistoryLog(now);
+    this.waits = {
+      exchange: async (route, measured) => this.#at(route).waits(now(), measured),
+      started: async (route, startId, ms) => this.#at(route).started(startId, ms),
+    };
   }
 
   async ready(): Promise<void> {}

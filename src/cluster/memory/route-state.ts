@@ -8,9 +8,12 @@ import { PLAIN_ASK } from '../fair-order.ts';
 import { DEAD_AFTER_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
+import { estimated, type Pace, type RouteSupply, START_AGES_MAX } from '../wait-estimate.ts';
+import type { Measured } from '../waits.ts';
 import { HeldClients } from './held-clients.ts';
 import { LinkedInstances, type StartVerdict } from './linked-instances.ts';
 import { StartBook } from './start-book.ts';
+import { WaitBook } from './wait-book.ts';
 
 export class RouteState {
   readonly #nodes = new Map<string, { readonly address: string; readonly beatAt: number }>();
@@ -18,6 +21,7 @@ export class RouteState {
   readonly #free = new Map<string, number>();
   readonly #serving = new Map<string, number>();
   readonly #starts = new StartBook();
+  readonly #waits = new WaitBook();
   readonly #instances: LinkedInstances;
   #concurrency: number | null = null;
   /** The largest number of an instance so far. */
@@ -184,7 +188,7 @@ export class RouteState {
   snapshot(now: number, name: string, settings: RouteRecord | null): Omit<RouteSnapshot, 'paused'> {
     this.#tend(now);
     const instances = this.#instances.snapshot();
-    return {
+    return estimated({
       name,
       held: this.#held.size,
       oldestHeldMs: Math.max(0, Math.round(now - (this.#held.oldest?.arrival ?? now))),
@@ -196,7 +200,30 @@ export class RouteState {
       instances,
       settings,
       trouble: this.#starts.trouble(now),
+      ...this.#pace,
+    });
+  }
+
+  get #pace(): Pace {
+    return { slotMs: this.#waits.slotMs, startMs: this.#waits.startMs, slotsPerStart: this.#concurrency };
+  }
+
+  waits(now: number, measured: Measured): RouteSupply {
+    this.#tend(now);
+    this.#waits.took(now, measured);
+    const starting = Math.min(START_AGES_MAX, this.#startingCount());
+    return {
+      held: this.#held.size,
+      oldestHeldMs: Math.max(0, Math.round(now - (this.#held.oldest?.arrival ?? now))),
+      slots: this.#instances.slots,
+      free: sum(this.#free.values()),
+      ...this.#pace,
+      startAgesMs: this.#starts.lastAges(now, starting),
     };
+  }
+
+  started(startId: string, ms: number): void {
+    this.#waits.started(startId, ms);
   }
 
   /** Whether the route has nothing to remember. */

@@ -67,6 +67,11 @@ export class StartBook {
     this.#wanted = Math.max(0, this.#wanted - wanted);
   }
 
+  /** How long ago the last `count` starts began, oldest first. */
+  lastAges(now: number, count: number): number[] {
+    return count === 0 ? [] : [...this.#begun.values()].slice(-count).map(({ at }) => Math.max(0, now - at));
+  }
+
   end(now: number, id: string, failure?: StartFailure): void {
     if (!this.#starting.delete(id)) return;
     if (failure) {

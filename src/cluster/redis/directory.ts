@@ -52,6 +52,7 @@ import {
   writeInstance,
 } from './replies.ts';
 import type { ScriptName } from './scripts.ts';
+import { RedisWaitLog } from './wait-log.ts';
 
 const SHOWN_CHARS_MAX = 300;
 
@@ -64,6 +65,7 @@ export class RedisDirectory implements Directory {
   readonly #pictures: Pictures;
   readonly eventLog: EventLog;
   readonly history: RedisHistoryLog;
+  readonly waits: RedisWaitLog;
   /** The settings of routes as they were read last: written back when something else stands in their place. */
   #routesRead: readonly string[] = [];
 
@@ -82,6 +84,7 @@ export class RedisDirectory implements Directory {
     });
     this.eventLog = new RedisEventLog(redis, this.#mending);
     this.history = new RedisHistoryLog(redis, this.#mending);
+    this.waits = new RedisWaitLog((route, args) => this.#route('waits', route, args));
   }
 
   get connected(): boolean {

@@ -4,12 +4,14 @@ import { reasonOf } from '../../errors.ts';
 import type { ClusterSnapshot, NodeSnapshot, PausedRoute, RouteSnapshot } from '../cluster.ts';
 import { pausedRoute } from '../pauses.ts';
 import { nodeIdOf } from '../values.ts';
+import { estimated } from '../wait-estimate.ts';
 import { isDataFault, type RedisConnection } from './connection.ts';
 import { nodeKey, nodesKey, routeKeys } from './keys.ts';
 import type { Mending } from './mending.ts';
 import type { MissingNodes } from './missing-nodes.ts';
 import type { PausedRoutes } from './paused-routes.ts';
-import { NODE_FIELDS, readNode, readRoute, tuples } from './replies.ts';
+import { list, NODE_FIELDS, readNode, readRoute, tuples } from './replies.ts';
+import { readPace } from './wait-log.ts';
 
 interface PicturesContext {
   readonly redis: RedisConnection;
@@ -72,7 +74,8 @@ export class Pictures {
     const { redis, mending } = this.#context;
     try {
       const keys = routeKeys(name);
-      return readRoute(name, await mending.ofRoute(name, () => redis.run('snapshot', keys, [])), settings, paused);
+      const answer = await mending.ofRoute(name, () => redis.run('snapshot', keys, []));
+      return estimated({ ...readRoute(name, answer, settings, paused), ...readPace(list(answer)[7]) });
     } catch (error) {
       if (!isDataFault(error)) throw error;
       redis.leftOut.note(`pp:{${name}}`, reasonOf(error));

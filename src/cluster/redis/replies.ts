@@ -236,7 +236,10 @@ export function writeInstance(info: InstanceInfo, node: string): string {
   return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, placesMax });
 }
 
-export function readRoute(name: string, reply: unknown, settings: RouteRecord | null, paused: PausedRoute | null): RouteSnapshot {
+/** Without what is made of it. */
+type Picture = Omit<RouteSnapshot, 'waitMs'>;
+
+export function readRoute(name: string, reply: unknown, settings: RouteRecord | null, paused: PausedRoute | null): Picture {
   const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(reply);
   const left = tuples(starts, 3).flatMap(([start, leftMs, ageMs]) => {
     const id = startIdOf(start);
@@ -371,11 +374,11 @@ function clockOf(value: unknown): number {
 }
 
 /** Null for a value that is not a number, negative, or too large. */
-function number(value: unknown): number {
+export function number(value: unknown): number {
   return present(value) ?? 0;
 }
 
-function present(value: unknown): number | null {
+export function present(value: unknown): number | null {
   const read = Number(value ?? -1);
   return Number.isFinite(read) && read >= 0 && read <= Number.MAX_SAFE_INTEGER ? read : null;
 }

@@ -32,6 +32,8 @@ import {
   RETRY_LAST_MS,
   WANTED_LIVES_MS,
 } from '../start-limits.ts';
+import { START_AGES_MAX } from '../wait-estimate.ts';
+import { START_TIMES_MAX, TOOK_HALF_MS } from '../waits.ts';
 import { ADDRESS_CHARS_MAX, CONCURRENCY_MAX, COUNT_MAX, NODE_CHARS_MAX, WHOLE_MAX } from '../values.ts';
 import { declarationKeys, routeKeys } from './keys.ts';
 
@@ -89,6 +91,9 @@ const CONSTANTS = Object.entries({
   retryLastMs: RETRY_LAST_MS,
   wantedLivesMs: WANTED_LIVES_MS,
   pausedRoutesMax: PAUSED_ROUTES_MAX,
+  tookHalfMs: TOOK_HALF_MS,
+  startTimesMax: START_TIMES_MAX,
+  startAgesMax: START_AGES_MAX,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
@@ -97,6 +102,7 @@ const CONSTANTS = Object.entries({
 const ROUTE = ['_held', '_route'];
 const SEARCH = [...ROUTE, '_match'];
 const AUDIT = [...ROUTE, '_audit'];
+const WAITS = [...ROUTE, '_waits'];
 const DECLARED = ['_declared'];
 const keysOfRoute = routeKeys('any').length;
 
@@ -116,7 +122,8 @@ export const SCRIPTS = {
   startTimes: script('start-times', ROUTE, keysOfRoute),
   want: script('want', ROUTE, keysOfRoute),
   restart: script('restart', ROUTE, keysOfRoute),
-  snapshot: script('snapshot', ROUTE, keysOfRoute),
+  snapshot: script('snapshot', WAITS, keysOfRoute),
+  waits: script('waits', WAITS, keysOfRoute),
   mend: script('mend', ['_aside', ...AUDIT], keysOfRoute),
   beatNode: script('beat-node', [], 1),
   nodes: script('nodes', [], 1),

@@ -195,7 +195,11 @@ export abstract class HttpVisit<
 
   /** The client has the whole response. */
   protected responded(): void {
-    this.route?.counters.requests.observe((performance.now() - this.arrivedAt) / 1_000);
+    const { route } = this;
+    if (route === null) return;
+    const now = performance.now();
+    route.counters.requests.observe((now - this.arrivedAt) / 1_000);
+    if (this.hasBegun) route.waits.took(now, now - Math.max(this.arrivedAt, this.slotAt));
   }
 
   protected override release(): void {

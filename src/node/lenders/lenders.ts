@@ -76,6 +76,7 @@ export class Lenders implements LenderEvents {
     const route = this.#context.routes.get(name);
     if (route === undefined) return;
     if (lender.birth) lender.birth.readyAt ??= performance.now();
+    this.#tellStart(name, lender);
     route.lent(lender);
     this.#context.dispatcher.match(route);
     this.#context.handoffs.lent(route, lender);
@@ -174,10 +175,26 @@ export class Lenders implements LenderEvents {
   }
 
   /** Clients wait for it: their responses will say what that time went into. */
-  #askWhenBegun(name: string, { startId, birth }: Lender): void {
+  #askWhenBegun(name: string, lender: Lender): void {
+    const { startId, birth } = lender;
     if (startId === undefined || birth === undefined) return;
-    const begun = this.#context.cluster.startTimes(name, startId).then((times) => times && birth.begun(times));
+    const begun = this.#context.cluster.startTimes(name, startId).then((times) => {
+      if (times === null) return;
+      birth.begun(times);
+      this.#tellStart(name, lender);
+    });
     unawaited('directory', begun);
+  }
+
+  /** For estimates of the next cold start. */
+  #tellStart(name: string, { startId, birth }: Lender): void {
+    const ms = birth?.startMs ?? null;
+    if (birth === undefined || startId === undefined || ms === null || birth.told) return;
+    birth.told = true;
+    unawaited(
+      'directory',
+      this.#context.cluster.waits.started(name, startId, ms).catch(() => undefined),
+    );
   }
 
   #leaveHome(name: string, lender: Lender): void {

@@ -20,6 +20,8 @@ export class Birth {
   readyAt: number | null;
   /** Its first client's response was told to the log. */
   logged = false;
+  /** How long its start took was told to the cluster. */
+  told = false;
   #jobAt: number | null = null;
   #commandAt: number | null = null;
 
@@ -32,6 +34,11 @@ export class Birth {
     const now = performance.now();
     this.#jobAt = now - jobAgeMs;
     this.#commandAt = now - commandAgeMs;
+  }
+
+  /** From its start until it was ready; null: that is not known. */
+  get startMs(): number | null {
+    return this.readyAt === null || this.#commandAt === null ? null : Math.max(0, this.readyAt - this.#commandAt);
   }
 
   /** Null for a client that came when the instance was ready. */

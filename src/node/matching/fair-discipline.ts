@@ -52,6 +52,11 @@ export class FairDiscipline<T extends Asking<T>> implements QueueDiscipline<T> {
     return this.#order.first?.client ?? null;
   }
 
+  ahead(entry: T): number | null {
+    const place = this.#places.get(entry);
+    return place === undefined ? null : this.#order.ahead(place);
+  }
+
   lessUrgent(urgency: number): T | null {
     return this.#order.lessUrgent(urgency)?.client ?? null;
   }

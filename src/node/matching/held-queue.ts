@@ -1,9 +1,12 @@
 import { attempt, guard } from '../../boundary.ts';
+import { olderAmong } from '../../cluster/wait-estimate.ts';
 import { PART_READ_BYTES } from '../../memory/reused-reads.ts';
 import { FIFO, type QueueDiscipline } from './queue-discipline.ts';
 
 /** One queue may fill this share of the node's bytes for held requests. */
 const QUEUE_BYTES_SHARE = 0.5;
+/** So many entries are counted; who is further behind has a place by its age. */
+const COUNTED_MAX = 1_000;
 /** Between two looks for those whose time is up, while the more patient ones are older. */
 const LOOK_GAP_MS = 20;
 
@@ -185,6 +188,20 @@ export class HeldQueue<T extends HeldEntry<T>> {
       clearTimeout(this.#timer);
       this.#timer = null;
     }
+  }
+
+  /** How many go before the entry; of a long queue about how many. */
+  ahead(entry: T, now: number): number {
+    const said = this.#discipline.ahead(entry);
+    if (said !== null) return said;
+    if (entry === this.#youngest) return this.size - 1;
+    let ahead = 0;
+    for (let older = entry.older; older !== null; older = older.older) if (++ahead === COUNTED_MAX) return this.#aheadByAge(entry, now);
+    return ahead;
+  }
+
+  #aheadByAge({ arrivedAt }: T, now: number): number {
+    return Math.max(COUNTED_MAX, olderAmong(this.size, now - arrivedAt, now - (this.#oldest?.arrivedAt ?? now)));
   }
 
   /** The youngest of those that are looked for; null: there is none. */

@@ -1,24 +1,39 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { type Ask, lineKey } from '../../cluster/fair-order.ts';
+import { retryAfterSeconds } from '../../cluster/wait-estimate.ts';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
-import { PullproxyError } from '../../errors.ts';
+import { ERRORS, PullproxyError } from '../../errors.ts';
 import { WaitCounters } from './counters.ts';
 import type { HeldTally } from './held-queue.ts';
 import type { Route } from './route.ts';
 import type { Visit, VisitRoute } from './visit.ts';
+import { WaitWatch } from './wait-watch.ts';
 
 /** Made once: in an overload thousands are refused, and a stack trace for each would be too expensive. */
-const QUEUE_FULL = new PullproxyError('queue_full');
-const HOLD_TIMEOUT = new PullproxyError('hold_timeout');
-const DEADLINE = new PullproxyError('deadline');
 const DRAINING = new PullproxyError('draining');
+
+type Overload = 'queue_full' | 'hold_timeout' | 'deadline';
+
+/** By code and seconds: no more than there are steps of `retryAfterSeconds`. */
+const overloads = new Map<string, PullproxyError>();
+
+/** Its client may come again when one that comes now would have a slot, as far as that is known. */
+function overloaded(code: Overload, { route }: Visit): PullproxyError {
+  const ms = route?.newcomerWaitMs(performance.now()) ?? null;
+  const retryAfter = ms === null ? ERRORS[code].retryAfter : retryAfterSeconds(ms);
+  const key = `${code} ${retryAfter}`;
+  const known = overloads.get(key) ?? new PullproxyError(code, undefined, { retryAfter });
+  overloads.set(key, known);
+  return known;
+}
 
 /** Visits that wait for a slot: in their route's queue here, and in the directory, so that slots of other nodes come to them. */
 export class Holds {
   /** Over all routes, also those that are forgotten by now. */
   readonly waits = new WaitCounters();
   readonly #cluster: Cluster;
+  readonly #watch: WaitWatch;
   readonly #heldMax: number;
   readonly #tally: HeldTally;
   #nextHold = 0;
@@ -26,6 +41,7 @@ export class Holds {
   /** `heldMax`: visits at this node, over all routes. `tally` counts what the routes' queues hold. */
   constructor(cluster: Cluster, heldMax: number, tally: HeldTally) {
     this.#cluster = cluster;
+    this.#watch = new WaitWatch(cluster);
     this.#heldMax = heldMax;
     this.#tally = tally;
   }
@@ -45,6 +61,16 @@ export class Holds {
     this.#showPageLater(visit, route.settings.waitingPageAfterMs);
     if (visit.quiet) route.quietHeld++;
     else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld, visit.ask ?? undefined);
+    this.#watch.watch(route);
+    this.#expect(visit, route);
+  }
+
+  #expect(visit: Visit, route: Route): void {
+    const now = performance.now();
+    // One that comes back has an age, and its estimate is the one with which it came.
+    if (visit.expectedMs >= 0 || !route.waits.judgesNow(now)) return;
+    const leftMs = route.waitLeftMs(visit, now);
+    if (leftMs !== null) visit.expectedMs = Math.round(now - visit.arrivedAt + leftMs);
   }
 
   /** Its ask is another one. */
@@ -66,6 +92,8 @@ export class Holds {
   served(visit: Visit, route: Route, now: number, readyAt: number | undefined): void {
     if (visit.ask !== null) this.#charge(visit, visit.ask, route);
     this.release(visit);
+    visit.slotAt = now;
+    if (visit.expectedMs >= 0) route.waits.judge(visit.expectedMs, now - visit.arrivedAt);
     const seconds = (now - visit.arrivedAt) / 1_000;
     // The instance may be warm elsewhere without this node's knowledge.
     const cold = visit.cold && !(readyAt !== undefined && readyAt <= visit.arrivedAt);
@@ -91,13 +119,13 @@ export class Holds {
   }
 
   refuseFull(visit: Visit): void {
-    this.refuse(visit, QUEUE_FULL);
+    this.refuse(visit, overloaded('queue_full', visit));
   }
 
   /** The deadline of a held visit has passed; the queue has let it go. */
   expired(visit: Visit): void {
     this.#over(visit);
-    this.refuse(visit, HOLD_TIMEOUT);
+    this.refuse(visit, overloaded('hold_timeout', visit));
   }
 
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
@@ -123,7 +151,7 @@ export class Holds {
   }
 
   refuseTooLate(visit: Visit): void {
-    this.refuse(visit, DEADLINE);
+    this.refuse(visit, overloaded('deadline', visit));
   }
 
   #refuseAtDeadline(visit: Visit): void {

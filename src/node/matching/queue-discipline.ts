@@ -9,6 +9,8 @@ export interface QueueDiscipline<T> {
   served(entry: T): void;
   /** The entry that gets the next slot, which stays until it leaves. `oldest` has waited longest; null: nobody is held. */
   next(oldest: T | null): T | null;
+  /** How many of the others here go before an entry. Null: those who are older. */
+  ahead(entry: T): number | null;
 }
 
 /** First come, first served: the order of the queue itself. */
@@ -17,4 +19,5 @@ export const FIFO = {
   left(): void {},
   served(): void {},
   next: <T>(oldest: T | null): T | null => oldest,
+  ahead: (): null => null,
 } as const satisfies QueueDiscipline<unknown>;

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Rank } from '../../cluster/fair-order.ts';
+import { olderAmong } from '../../cluster/wait-estimate.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ColdStageCounters } from './cold-start.ts';
@@ -12,6 +13,7 @@ import { FIFO } from './queue-discipline.ts';
 import { askOf, type QueueRules, queueRules } from './queue-rules.ts';
 import type { Rematch } from './rematch.ts';
 import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
+import { type Ahead, RouteWaits } from './route-waits.ts';
 import { SleepRules } from './sleep-rules.ts';
 import type { Visit } from './visit.ts';
 
@@ -41,6 +43,7 @@ export class Route {
   readonly standing: Standing = { configured: false, knownUntil: 0, knownBy: null };
   readonly counters = new RouteCounters();
   readonly coldStages = new ColdStageCounters();
+  readonly waits = new RouteWaits();
   sleepRules: SleepRules | null = null;
   quietHeld = 0;
   tunnels = 0;
@@ -116,6 +119,23 @@ export class Route {
       visit.ask = rules === null ? null : askOf(rules, visit.word);
     });
     for (let visit = this.held.oldest; visit !== null; visit = visit.newer) this.#asksAnew(visit);
+  }
+
+  newcomerWaitMs(now: number): number | null {
+    return this.#isPaused ? null : this.waits.newcomerMs(this.held.size, now);
+  }
+
+  /** Who goes before a client that is held here. */
+  aheadOf(visit: Visit, now: number): Ahead {
+    const here = this.held.ahead(visit, now);
+    // What asks mean elsewhere is not known: there are as many as here, by their share.
+    if (this.order !== null) return { here, elsewhere: (others) => Math.round((others * here) / Math.max(1, this.held.size)) };
+    return { here, elsewhere: (others, oldestMs) => olderAmong(others, now - visit.arrivedAt, oldestMs) };
+  }
+
+  /** How long a client that is held here will still wait; null: that is not known. */
+  waitLeftMs(visit: Visit, now: number): number | null {
+    return this.#isPaused ? null : this.waits.leftMs(this.aheadOf(visit, now), now);
   }
 
   /** For a comparison with clients of other nodes; undefined: their ages are compared. */

@@ -7,6 +7,7 @@ import { HeldEntry } from './held-queue.ts';
 import type { Lender } from './lent-slots.ts';
 import type { ClientWord } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
+import type { RouteWaits } from './route-waits.ts';
 import type { SleepRules } from './sleep-rules.ts';
 
 /** A visit's view of its route. */
@@ -18,6 +19,10 @@ export interface VisitRoute {
   readonly deadlineHeader: string | null;
   /** Null: every request is a reason to run an instance. */
   readonly sleepRules: SleepRules | null;
+  /** What is known of its waits. */
+  readonly waits: RouteWaits;
+  /** How long a client that comes now will wait; null: that is not known. */
+  newcomerWaitMs(now: number): number | null;
   /** Visits that are held here and are no reason to run an instance. */
   quietHeld: number;
   /** WebSockets and TCP connections that are served from here. */
@@ -34,6 +39,10 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   holdId = '';
   /** Its place in the queue, where its route has rules for that. */
   ask: Ask | null = null;
+  /** When it got its slot, if it was held before: performance.now(). */
+  slotAt = Number.NEGATIVE_INFINITY;
+  /** How long it was expected to wait when it came, in whole ms; -1: that is compared with nothing. */
+  expectedMs = -1;
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
 

@@ -44,6 +44,7 @@ export function membership(world: () => World): void {
           name: route,
           held: 1,
           oldestHeldMs: expect.any(Number),
+          waitMs: 0,
           active: 0,
           slots: 3,
           free: 2,

@@ -17,6 +17,7 @@ export function pictures(world: () => World): void {
         name: route,
         held: 0,
         oldestHeldMs: 0,
+        waitMs: null,
         active: 0,
         slots: 0,
         free: 0,

@@ -19,6 +19,7 @@ export class FakeCluster implements Cluster {
   readonly isRemote = true;
   readonly now = null;
   readonly history = new MemoryHistoryLog(() => Date.now());
+  readonly waits = new MemoryDirectory().waits;
   readonly self: Peer;
   connected = true;
   joined = true;

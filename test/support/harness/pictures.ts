@@ -11,6 +11,7 @@ export function aRoute(changes: Partial<RouteSnapshot> = {}): RouteSnapshot {
     name: 'example.com',
     held: 0,
     oldestHeldMs: 0,
+    waitMs: null,
     active: 0,
     slots: 0,
     free: 0,

@@ -1,7 +1,7 @@
 -- One consistent snapshot of the route.
 --
 -- ARGV     none
--- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ms since it was begun or -1, ... }, { id, JSON, ... }, trouble }
+-- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ms since it was begun or -1, ... }, { id, JSON, ... }, trouble, pace as in pace() }
 
 tend()
 local oldest = redis.call('ZRANGE', HELD, 0, 0, 'WITHSCORES')[2]
@@ -24,5 +24,5 @@ for i = 1, #stored, 2 do
 end
 return {
   redis.call('ZCARD', HELD), oldest and now - oldest or 0, free, redis.call('ZCARD', STARTING) + supply().warming,
-  starts, described, trouble(),
+  starts, described, trouble(), pace(),
 }

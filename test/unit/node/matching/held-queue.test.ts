@@ -78,6 +78,10 @@ describe('another discipline than first come, first served', () => {
       this.said.push(`*${entry.arrivedAt}`);
     }
 
+    ahead(entry: Entry): number {
+      return [...this.#entries].filter(({ urgency }) => urgency < entry.urgency).length;
+    }
+
     next(oldest: Entry | null): Entry | null {
       let next = oldest;
       for (const entry of this.#entries) if (next === null || entry.urgency < next.urgency) next = entry;
