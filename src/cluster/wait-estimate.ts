@@ -83,7 +83,10 @@ export function olderAmong(others: number, waitedMs: number, oldestMs: number): 
 
 /** A route's picture with the wait of a client that comes now. */
 export function estimated<T extends Pictured>({ slotMs, startMs, slotsPerStart, ...picture }: T & Pace): Omit<T, keyof Pace> & Estimated {
-  const startAgesMs = picture.starts.map(({ ageMs }) => ageMs).sort((a, b) => b - a).slice(0, START_AGES_MAX);
+  const startAgesMs = picture.starts
+    .map(({ ageMs }) => ageMs)
+    .sort((a, b) => b - a)
+    .slice(0, START_AGES_MAX);
   const ms = newcomerWaitMs({ ...picture, startAgesMs, slotMs, startMs, slotsPerStart });
   return { ...picture, waitMs: ms === null ? null : Math.round(ms) };
 }

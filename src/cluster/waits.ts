@@ -14,8 +14,6 @@ export const NOTHING_MEASURED: Measured = Object.freeze({ requests: 0, ms: 0 });
 export const TOOK_HALF_MS = 10_000;
 /** Of so many starts the median counts. */
 export const START_TIMES_MAX = 5;
-/** Longer than any start or request that an estimate is made for. */
-export const MEASURED_MS_MAX = 7 * 24 * 3_600_000;
 
 export interface WaitLog {
   /** Adds what was measured to what is known of the route, and returns all of that. Rejects with `DirectoryUnavailable`. */

@@ -127,7 +127,11 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
       hold,
       ...(estimates === null || errors === null ? {} : { estimates, estimateErrors: errors }),
       coldStart,
-      requests, coldStages: route.coldStages.histograms, limitChanges, wordsIgnored },
+      requests,
+      coldStages: route.coldStages.histograms,
+      limitChanges,
+      wordsIgnored,
+    },
   };
 }
 

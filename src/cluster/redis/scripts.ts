@@ -32,9 +32,9 @@ import {
   RETRY_LAST_MS,
   WANTED_LIVES_MS,
 } from '../start-limits.ts';
+import { ADDRESS_CHARS_MAX, CONCURRENCY_MAX, COUNT_MAX, NODE_CHARS_MAX, WHOLE_MAX } from '../values.ts';
 import { START_AGES_MAX } from '../wait-estimate.ts';
 import { START_TIMES_MAX, TOOK_HALF_MS } from '../waits.ts';
-import { ADDRESS_CHARS_MAX, CONCURRENCY_MAX, COUNT_MAX, NODE_CHARS_MAX, WHOLE_MAX } from '../values.ts';
 import { declarationKeys, routeKeys } from './keys.ts';
 
 export interface Script {

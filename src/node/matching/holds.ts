@@ -70,7 +70,9 @@ export class Holds {
     // One that comes back has an age, and its estimate is the one with which it came.
     if (visit.expectedMs >= 0 || !route.waits.judgesNow(now)) return;
     const leftMs = route.waitLeftMs(visit, now);
-    if (leftMs !== null) visit.expectedMs = Math.round(now - visit.arrivedAt + leftMs);
+    if (leftMs === null) return;
+    visit.expectedMs = Math.round(now - visit.arrivedAt + leftMs);
+    visit.expectedPerMille = Math.round(1_000 * route.waits.correction);
   }
 
   /** Its ask is another one. */
@@ -93,7 +95,7 @@ export class Holds {
     if (visit.ask !== null) this.#charge(visit, visit.ask, route);
     this.release(visit);
     visit.slotAt = now;
-    if (visit.expectedMs >= 0) route.waits.judge(visit.expectedMs, now - visit.arrivedAt);
+    if (visit.expectedMs >= 0) route.waits.judge(visit.expectedMs, visit.expectedPerMille / 1_000, now - visit.arrivedAt);
     const seconds = (now - visit.arrivedAt) / 1_000;
     // The instance may be warm elsewhere without this node's knowledge.
     const cold = visit.cold && !(readyAt !== undefined && readyAt <= visit.arrivedAt);

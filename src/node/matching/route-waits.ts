@@ -9,6 +9,9 @@ const KNOWN_FOR_MS = 3_000;
 const JUDGED_GAP_MS = 5;
 /** No estimate of a shorter wait is told to anybody. */
 export const JUDGED_MS_MIN = 100;
+/** What earlier estimates were wrong by corrects later ones: by the mean over about so many, and by no more than this, either way. */
+const CORRECTED_BY = 50;
+const CORRECTION_MAX = 2;
 /** |estimate - truth| / truth. */
 export const ERROR_BOUNDS: readonly number[] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 5];
 
@@ -29,6 +32,8 @@ export class RouteWaits {
   /** Clients that are held at other nodes. */
   #others = 0;
   #saidAt = Number.NEGATIVE_INFINITY;
+  /** The logarithm of truth / estimate, of late. */
+  #bias = 0;
   #judgesAt = Number.NEGATIVE_INFINITY;
 
   /** A request has kept its slot for `ms`. Times are performance.now(). */
@@ -63,7 +68,13 @@ export class RouteWaits {
     const ageMs = now - this.#saidAt;
     if (supply === null || ageMs > KNOWN_FOR_MS) return null;
     const startAgesMs = supply.startAgesMs.map((startMs) => startMs + ageMs);
-    return waitMs(here + elsewhere(this.#others, supply.oldestHeldMs + ageMs), { ...supply, startAgesMs });
+    const ms = waitMs(here + elsewhere(this.#others, supply.oldestHeldMs + ageMs), { ...supply, startAgesMs });
+    return ms === null ? null : ms * this.correction;
+  }
+
+  /** Slots are not busy all the time, and requests that wait are not like those that were served: how much that is shows only afterwards. */
+  get correction(): number {
+    return Math.exp(this.#bias);
   }
 
   /** Its place in the line over all nodes: the first one has 1. Null: what others hold is not known. */
@@ -85,9 +96,13 @@ export class RouteWaits {
     return true;
   }
 
-  /** The client for which `estimateMs` was expected has waited for `ms`. */
-  judge(estimateMs: number, ms: number): void {
+  /** The client has waited for `ms`; `estimateMs` was expected, with that correction. */
+  judge(estimateMs: number, correction: number, ms: number): void {
     if (ms < JUDGED_MS_MIN) return;
+    const most = Math.log(CORRECTION_MAX);
+    // By the uncorrected estimate: the correction must not follow itself.
+    const wrongBy = Math.min(most, Math.max(-most, Math.log((ms * correction) / Math.max(1, estimateMs))));
+    this.#bias += (wrongBy - this.#bias) / CORRECTED_BY;
     this.estimates ??= new Histogram();
     this.errors ??= new Histogram(ERROR_BOUNDS);
     this.estimates.observe(estimateMs / 1_000);

@@ -41,8 +41,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   ask: Ask | null = null;
   /** When it got its slot, if it was held before: performance.now(). */
   slotAt = Number.NEGATIVE_INFINITY;
-  /** How long it was expected to wait when it came, in whole ms; -1: that is compared with nothing. */
+  /** How long it was expected to wait when it came, in whole ms, and the correction in that; -1: that is compared with nothing. */
   expectedMs = -1;
+  expectedPerMille = 1_000;
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
 

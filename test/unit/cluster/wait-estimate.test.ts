@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { newcomerWaitMs, olderAmong, type RouteSupply, retryAfterSeconds, startLeftMs, waitMs } from '../../../src/cluster/wait-estimate.ts';
+import {
+  newcomerWaitMs,
+  olderAmong,
+  type RouteSupply,
+  retryAfterSeconds,
+  startLeftMs,
+  waitMs,
+} from '../../../src/cluster/wait-estimate.ts';
 
 const NOTHING: RouteSupply = {
   held: 0,
@@ -21,10 +28,20 @@ describe('the wait of a held client', () => {
     ['is not known where nothing is there and nothing was started yet', 0, { slotMs: 100 }, null],
     ['is that of a start, where nothing is under way', 0, { startMs: 3_000, slotsPerStart: 2 }, 3_000],
     ['is what is left of a start under way', 1, { startMs: 3_000, slotsPerStart: 2, startAgesMs: [1_000] }, 2_000],
-    ['of those for whom a new instance has no slot is longer', 2, { startMs: 3_000, slotsPerStart: 2, startAgesMs: [1_000], slotMs: 100 }, 2_050],
+    [
+      'of those for whom a new instance has no slot is longer',
+      2,
+      { startMs: 3_000, slotsPerStart: 2, startAgesMs: [1_000], slotMs: 100 },
+      2_050,
+    ],
     ['of those is not known where nobody was served yet', 2, { startMs: 3_000, slotsPerStart: 2, startAgesMs: [1_000] }, null],
     ['ends before a start that is not needed', 9, { slots: 1, slotMs: 100, startMs: 3_000, slotsPerStart: 2, startAgesMs: [0] }, 1_000],
-    ['is shorter by the slots that come meanwhile', 39, { slots: 1, slotMs: 100, startMs: 1_000, slotsPerStart: 10, startAgesMs: [0] }, 1_000 + (20 * 100) / 11],
+    [
+      'is shorter by the slots that come meanwhile',
+      39,
+      { slots: 1, slotMs: 100, startMs: 1_000, slotsPerStart: 10, startAgesMs: [0] },
+      1_000 + (20 * 100) / 11,
+    ],
     ['counts several starts', 2, { startMs: 1_000, slotsPerStart: 1, startAgesMs: [900, 500, 200] }, 800],
     ['does not trust a time of nothing', 3, { slots: 2, slotMs: 0 }, 0],
   ])('%s', (_what, ahead, known, expected) => {
@@ -64,9 +81,13 @@ test('a start that is late is never due at once', () => {
 });
 
 test('of those who came at an even rate, the older ones go before a client', () => {
-  expect([olderAmong(100, 0, 1_000), olderAmong(100, 250, 1_000), olderAmong(100, 1_000, 1_000), olderAmong(100, 2_000, 1_000), olderAmong(3, 5, 0)]).toEqual([
-    100, 75, 0, 0, 3,
-  ]);
+  expect([
+    olderAmong(100, 0, 1_000),
+    olderAmong(100, 250, 1_000),
+    olderAmong(100, 1_000, 1_000),
+    olderAmong(100, 2_000, 1_000),
+    olderAmong(3, 5, 0),
+  ]).toEqual([100, 75, 0, 0, 3]);
 });
 
 test('Retry-After is at least the wait, in whole seconds and few steps', () => {
