@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { makeCertificate } from './certificate.ts';
 import { ask } from './clients.ts';
 import { type ClusterNode, Ledger, SECRET, setRoute, startNode } from './cluster.ts';
+import { eventually } from './eventually.ts';
 import { type Running, startProcess } from './processes.ts';
 import { type RedisServer, startRedis } from './redis.ts';
 
@@ -54,6 +55,7 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
   await answers(first, 'app.example.com', 200);
   // It has one slot: it has to move.
   for (const node of [second, first, second]) await answers(node, 'app.example.com', 200);
+  await crowd(first, 'app.example.com');
   await answers(first, 'bad.example.com', 503);
   await answers(first, 'slow.example.com', 503);
   await comeLate(first, env);
@@ -78,6 +80,20 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
 async function answers(node: ClusterNode, host: string, status: number, path = '/'): Promise<void> {
   const answer = await ask(node.url, { host, path });
   if (answer.status !== status) throw new Error(`${host}${path}: ${answer.status} and not ${status}: ${answer.body}`);
+}
+
+/** Clients wait for so long that it is worth while to estimate it. */
+async function crowd(node: ClusterNode, host: string): Promise<void> {
+  const isEstimated = async (): Promise<boolean> =>
+    (await (await fetch(`${node.admin}/metrics`)).text()).includes('pullproxy_hold_estimate');
+  let isDone = false;
+  const client = async (): Promise<void> => {
+    while (!isDone) await answers(node, host, 200, '/slow?ms=50');
+  };
+  const watch = eventually('waits are estimated', isEstimated, 30_000).finally(() => {
+    isDone = true;
+  });
+  await Promise.all([watch, ...Array.from({ length: 8 }, client)]);
 }
 
 async function changes(node: ClusterNode, call: string, status: number): Promise<void> {
