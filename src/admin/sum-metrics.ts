@@ -57,13 +57,18 @@ function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
     codes: sumMaps([a.codes, b.codes]),
     hold: sumHistograms(a.hold, b.hold),
     coldStart: sumHistograms(a.coldStart, b.coldStart),
-    estimates: sumHistograms(a.estimates, b.estimates),
-    estimateErrors: sumHistograms(a.estimateErrors, b.estimateErrors),
+    ...sumEstimates(a, b),
     requests: sumHistograms(a.requests, b.requests),
     limitChanges: sumMaps([a.limitChanges ?? new Map(), b.limitChanges ?? new Map()]),
     wordsIgnored: (a.wordsIgnored ?? 0) + (b.wordsIgnored ?? 0),
     coldStages: Object.fromEntries([...stages].map((stage) => [stage, sumHistograms(a.coldStages?.[stage], b.coldStages?.[stage])])),
   };
+}
+
+/** Of most routes there are none. */
+function sumEstimates(a: RouteCounts, b: RouteCounts): Pick<RouteCounts, 'estimates' | 'estimateErrors'> {
+  if (a.estimates === undefined && b.estimates === undefined) return {};
+  return { estimates: sumHistograms(a.estimates, b.estimates), estimateErrors: sumHistograms(a.estimateErrors, b.estimateErrors) };
 }
 
 function sumHistograms(a: HistogramNumbers | undefined, b: HistogramNumbers | undefined): HistogramNumbers {

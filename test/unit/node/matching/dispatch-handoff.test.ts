@@ -32,7 +32,8 @@ describe('an older client waits at another node', () => {
     expect(visit.served).toEqual([]);
     jest.advanceTimersByTime(1);
     expect(visit.served).toEqual([one]);
-    expect(jest.getTimerCount()).toBe(1);
+    // One of them looks after estimates.
+    expect(jest.getTimerCount()).toBe(2);
     bench.expectNothingLeft();
   });
 
