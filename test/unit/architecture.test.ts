@@ -51,6 +51,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'cluster/cluster.ts',
     'cluster/fair-order.ts',
     'cluster/history.ts',
+    'cluster/wait-estimate.ts',
+    'cluster/waits.ts',
   ],
   linker: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link'],
   admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'cluster/history.ts', 'scaling/startup-job.ts', 'events'],
