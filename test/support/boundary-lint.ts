@@ -7,7 +7,7 @@ import { parseSync } from '@swc/core';
 export interface Finding {
   /** `throws`: a call that throws. `enters`: an event's handler. `floats`: a promise that nobody waits for. */
   readonly kind: 'throws' | 'enters' | 'floats';
-  /** What is called. */
+  /** The name of the call. */
   readonly call: string;
   readonly line: number;
 }

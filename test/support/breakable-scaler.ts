@@ -10,7 +10,7 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('./apps/start-linker.mjs', import.meta.url));
 
 /**
- * Of a route that begins with `broken` it only says what is wrong; for others it puts a linker into the background. With a GATE, a broken
+ * For a route that begins with `broken` it only says what is wrong; for others it puts a linker into the background. With a GATE, a broken
  * route's first start fails at once, and further ones as soon as its gate is open: after three, nobody is held for it any more.
  */
 const SCRIPT = `

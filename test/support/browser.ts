@@ -22,7 +22,7 @@ export interface Look {
   readonly width?: number;
   readonly height?: number;
   readonly dark?: boolean;
-  /** What the page has kept, as if it had been asked for. */
+  /** The content of the page as it keeps it, as if it had been asked for. */
   readonly token?: string;
   /** The page is to ask for the token. */
   readonly asksToken?: boolean;
@@ -30,7 +30,7 @@ export interface Look {
 
 export interface Opened {
   readonly page: Page;
-  /** What the page complained of: errors in scripts, on the console, of the content security policy. */
+  /** The errors of the page: in scripts, on the console, of the content security policy. */
   readonly complaints: readonly string[];
   /** Every URL that was asked for. */
   readonly requests: readonly string[];
@@ -92,7 +92,7 @@ export class TestBrowser {
   }
 }
 
-/** What a person reads there, in one line. */
+/** The text that a person reads there, in one line. */
 export async function textOf(page: Page, selector: string): Promise<string> {
   const text: unknown = await page.evaluate(`document.querySelector(${JSON.stringify(selector)})?.innerText ?? ''`);
   return String(text).replaceAll(/\s+/g, ' ').trim();

@@ -1,4 +1,4 @@
-/** What is written from the Helm chart in deploy/kubernetes/chart: it is the one source of the manifests, the components and the recipe's template. */
+/** Files that are written from the Helm chart in deploy/kubernetes/chart, which is the one source of the manifests, the components and the recipe's template. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -12,7 +12,7 @@ const TABLE_SIZE_0 = 0x20;
 const STATUSES: Readonly<Record<number, number>> = { 136: 200, 137: 204, 138: 206, 139: 304, 140: 400, 141: 404, 142: 500 };
 
 export interface Told {
-  /** Of its answer; 0: another than those of the static table. */
+  /** The status of its response; 0: one that the static table does not have. */
   status: number | null;
   bytes: number;
   complete: boolean;
@@ -40,7 +40,7 @@ export class FrameTalk {
     return new FrameTalk(await connectFrames(port));
   }
 
-  /** What it was told of this stream so far. */
+  /** The frames of this stream that it has seen. */
   of(stream: number): Told {
     const told = this.#told.get(stream) ?? { status: null, bytes: 0, complete: false, reset: null, credit: 0, afterReset: false };
     this.#told.set(stream, told);

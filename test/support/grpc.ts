@@ -36,7 +36,7 @@ export function grpcClient(port: number, authority: string, certificate?: Buffer
   return client;
 }
 
-/** What the calls of a client need to know of a method. */
+/** The facts about a method that a client's calls need. */
 export function callOf({ path }: MethodDefinition<number, number>): [string, typeof serialize, typeof deserialize] {
   return [path, serialize, deserialize];
 }

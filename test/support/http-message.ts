@@ -1,6 +1,6 @@
 /** HTTP/1.1 read a second time, plainly, so that the tests do not believe the parser that they test. */
 
-/** What messages are read from. */
+/** The source that messages are read from. */
 export interface ByteSource {
   readonly ending: 'fin' | 'reset' | null;
   readonly unread: Buffer;
@@ -11,7 +11,7 @@ export interface ByteSource {
 
 export interface HttpMessage {
   readonly startLine: string;
-  /** Of an answer. */
+  /** The status of a response. */
   readonly status: number;
   /** As they came, in their order. */
   readonly headers: readonly (readonly [string, string])[];

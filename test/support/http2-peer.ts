@@ -128,7 +128,7 @@ export class FramePeer {
     return bytes;
   }
 
-  /** What came on the stream so far, of bodies. */
+  /** The bytes of bodies that have come on the stream so far. */
   contentOf(stream: number): Buffer {
     return Buffer.concat(this.frames.filter((frame) => frame.type === Type.DATA && frame.stream === stream).map(({ payload }) => payload));
   }

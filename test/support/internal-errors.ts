@@ -25,7 +25,7 @@ afterEach(() => {
   before = internalErrorCounts();
   expected = {};
   const said = lines.splice(0);
-  // What was logged is shown when it fails.
+  // The log is shown when it fails.
   expect(JSON.stringify(found) === JSON.stringify(wanted) ? found : { found, said }).toEqual(wanted);
 });
 

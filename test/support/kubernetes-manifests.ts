@@ -22,7 +22,7 @@ export function readManifests(file: string): Manifest[] {
   });
 }
 
-/** What is wrong with it, empty when nothing is: wrong types and missing fields, and fields that the schema does not know. */
+/** Its faults, empty when there are none: wrong types, missing fields, and fields that the schema does not know. */
 export async function faultsOf(manifest: Manifest): Promise<string[]> {
   const { validate } = (await import(`kubernetes-models/_schemas/${schemaName(manifest)}`)) as { validate: Validate };
   // The schemas let any other field pass; but what they know they look at.

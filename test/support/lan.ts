@@ -30,7 +30,7 @@ export class Lan {
     this.run(name, 'ip', 'route', 'add', 'default', 'via', routerAddress.replace(/\/.*/, ''));
   }
 
-  /** What a program is put behind, so that it runs at the machine. */
+  /** The command before a program, so that it runs at the machine. */
   at(name: string): string[] {
     return ['ip', 'netns', 'exec', this.#full(name)];
   }

@@ -16,7 +16,7 @@ const REQUEST = [
   [':authority', 'app.test'],
 ] as const;
 
-/** What is sent behind it is a part of it. */
+/** Bytes that are sent behind it are a part of it. */
 export const SWALLOWING = 'half a frame';
 
 const DATAS: readonly OddFrame[] = [

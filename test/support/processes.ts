@@ -1,6 +1,6 @@
 /**
  * pullproxy's own commands as processes, as a user runs them: `node src/cli/main.ts ...`.
- * Whatever a test file leaves behind is killed when the file ends, grandchildren too: each process runs in a directory
+ * Processes that a test file leaves behind are killed when the file ends, grandchildren too: each process runs in a directory
  * of this file's own, which its descendants inherit even where they inherit nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -116,7 +116,7 @@ function exitOf(child: ChildProcess): Promise<Exit> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => {
-      // What it wrote last is still on its way; but a child that outlives it may keep the pipe open for good.
+      // Its last output is still on its way; but a child that outlives it may keep the pipe open for good.
       const patience = setTimeout(resolve, 500, { code, signal });
       child.once('close', () => {
         clearTimeout(patience);

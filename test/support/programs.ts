@@ -25,7 +25,7 @@ export async function stopPrograms(): Promise<void> {
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
 }
 
-/** What it printed, on both ways. @throws Error with that when it fails. */
+/** Its output, on both ways. @throws Error with that when it fails. */
 export function output(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(program, args, { timeout: TIMEOUT_MS, env: { ...process.env, ...env } }, (error, stdout, stderr) => {

@@ -1,4 +1,4 @@
-/** What an expression of Prometheus names, by Prometheus' own grammar, and the samples of a real /metrics that it would find. */
+/** The names in an expression of Prometheus, by Prometheus' own grammar, and the samples of a real /metrics that it would find. */
 import type { SyntaxNodeRef } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
 

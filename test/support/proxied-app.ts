@@ -9,7 +9,7 @@ import type { ClientEnds } from '../../src/link/client-ends.ts';
 import { readProxyHeader } from '../../src/node/listeners/proxy-header.ts';
 import type { Certificate } from './certificate.ts';
 
-/** What it speaks after the header. `tls`: that, and `line` within it. `line`: it speaks first, and sends back what it gets. */
+/** The protocol after the header. `tls`: that, and `line` within it. `line`: it speaks first, and sends back what it gets. */
 export type Speech = 'http' | 'h2c' | 'line' | Certificate;
 
 const apps = new Set<ProxiedApp>();
@@ -25,7 +25,7 @@ export class ProxiedApp {
   local = 0;
   /** Headers that named a client: as many as there were connections of clients. */
   named = 0;
-  /** What was no header. */
+  /** Bytes that were no header. */
   readonly faults: string[] = [];
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

@@ -1,5 +1,5 @@
 /**
- * What somebody else may write into Redis: keys of other types, entries that are none, messages and jobs that nobody sent. Over all keys and
+ * Values that somebody else may write into Redis: keys of other types, entries that are none, messages and jobs that nobody sent. Over all keys and
  * channels that pullproxy and BullMQ use.
  */
 import type { Redis } from 'ioredis';
@@ -12,7 +12,7 @@ export type Write = (client: Redis) => Promise<unknown>;
 /** One kind of wrong thing, and the writes that put it there, one after the other. */
 type Row = readonly [string, Write | readonly Write[]];
 
-/** What stands where something else should. */
+/** Values that stand where others should. */
 const LONG = 'x'.repeat(1_000_000);
 const NUMBERS = ['NaN', 'Infinity', '-Infinity', '-1', '1e308', '99999999999999999999', '0.5', '', 'x', '0x10', LONG];
 const NAMES = ['', 'a{b}', '__proto__', 'constructor', 'x/;e touch F #', '--privileged', '\u001b[31m', 'a..b', 'a b', LONG];

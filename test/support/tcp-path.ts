@@ -14,7 +14,7 @@ interface Pair {
 }
 
 export class TcpPath {
-  /** What comes back from the port comes so much later. */
+  /** Bytes that come back from the port come so much later. */
   delayMs = 0;
   /** Messages of Redis' pub/sub are lost on the way. */
   losesMessages = false;

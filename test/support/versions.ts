@@ -22,7 +22,7 @@ export class Versions {
     writeFileSync(this.#file, JSON.stringify({ version, mode }));
   }
 
-  /** Whoever asked for /gate is answered. */
+  /** Clients that asked for /gate are answered. */
   openGate(): void {
     writeFileSync(`${this.#file}.gate`, '');
   }

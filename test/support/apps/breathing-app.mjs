@@ -17,7 +17,7 @@ const HIGHEST = 12;
 let active = 0;
 /** As many as it may have: its last word, or the higher one of two while the last is not in force. */
 let allowed = Number(LIMIT);
-/** What the next answer is to say, and who wants to know when it is out. */
+/** The words of the next response, and the caller that wants to know when it is out. */
 let word = null;
 
 function ledger(file, line) {
@@ -53,7 +53,7 @@ function atControl(method, path, body) {
   });
 }
 
-/** What the linker has given before is read by then. */
+/** The requests that the linker has given before are read by then. */
 async function readAll() {
   for (let i = 0; i < 3; i++) await turn();
 }

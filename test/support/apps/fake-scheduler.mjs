@@ -37,7 +37,7 @@ function ofManifest({ spec }) {
   return { command: container.args, env: Object.fromEntries(said.map(({ name, value }) => [name, value])) };
 }
 
-/** What deploy/recipes/nomad/app.nomad.hcl makes of the dispatch. */
+/** The job that deploy/recipes/nomad/app.nomad.hcl makes of the dispatch. */
 function ofDispatch(words) {
   const meta = Object.fromEntries(words.flatMap((word, at) => (word === '-meta' ? [words[at + 1].split(/=(.*)/s, 2)] : [])));
   return {

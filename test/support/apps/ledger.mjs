@@ -1,4 +1,4 @@
-/** What the applications under test write down: that they started, and each time they were given more than LIMIT at once. */
+/** The notes of the applications under test: that they started, and each time they were given more than LIMIT at once. */
 import { appendFileSync } from 'node:fs';
 
 const { STARTS_FILE, VIOLATIONS_FILE } = process.env;

@@ -105,7 +105,7 @@ export class Bench {
     return this.handoffs.handOver(route, count, ASKER);
   }
 
-  /** What the cluster was told of the idle slots, once the turn is over. */
+  /** The idle slots that the cluster was told of, once the turn is over. */
   async level(route: Route): Promise<number | undefined> {
     jest.advanceTimersByTime(0);
     return this.cluster.levels.get(route.name);

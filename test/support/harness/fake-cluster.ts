@@ -27,7 +27,7 @@ export class FakeCluster implements Cluster {
   readonly commands = 0;
   listener: ClusterListener | null = null;
   load: (() => NodeLoad) | null = null;
-  /** What is registered as held now. */
+  /** The clients that are registered as held now. */
   readonly holds = new Map<string, HoldSaid>();
   /** How often anything was registered. */
   held = 0;

@@ -17,7 +17,7 @@ export class FakeDirectory implements Starts {
   readonly entered: string[] = [];
   plans = 0;
   wanted = 0;
-  /** Of the instances, those that a restart replaces. */
+  /** The instances that a restart replaces. */
   old = 0;
   /** Why starts failed since one last linked. */
   failures: string[] = [];

@@ -123,7 +123,7 @@ export class FakeInstance {
   readonly hello: Hello;
   readonly link: NodeLink;
   readonly reports: InstanceReport[] = [];
-  /** What it asked for, in order: `retire`, `start`, `moved back 1 from 127.0.0.1:1`. */
+  /** Its requests, in order: `retire`, `start`, `moved back 1 from 127.0.0.1:1`. */
   readonly asked: string[] = [];
   /** How many slots it can have together, as the linker says when it can't have what it wanted. */
   readonly atMost: number[] = [];

@@ -88,7 +88,7 @@ export function brief({ type, flags, streamId, payload }: SeenFrame): string {
 /** A peer that does what a test tells it, right or wrong. */
 export class RawPeer {
   readonly socket: Socket;
-  /** What came and was not taken by `take` yet. */
+  /** Frames that have come and were not taken by `take` yet. */
   readonly frames: SeenFrame[] = [];
   ended = false;
 

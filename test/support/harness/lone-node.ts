@@ -18,7 +18,7 @@ export interface LoneNode {
 }
 
 export interface LoneNodeOptions extends Partial<Omit<NodeOptions, 'listen' | 'backend'>> {
-  /** What differs from HTTP at 127.0.0.1. */
+  /** The differences from HTTP at 127.0.0.1. */
   readonly listen?: Partial<ListenUrl>;
   /** Configured routes, as users write them. */
   readonly routes?: Readonly<Record<string, RouteRecord>>;
@@ -41,7 +41,7 @@ export const LIMITS: ClientLimits = {
 
 const nodes = new Set<ProxyNode>();
 
-/** What every node of a test has: ports of its own at 127.0.0.1, the limits above, and a cluster in memory. */
+/** The settings of every node of a test: ports of its own at 127.0.0.1, the limits above, and a cluster in memory. */
 export function nodeOptions(over: Partial<NodeOptions>): NodeOptions {
   const log = over.log ?? createLog('test', 'silent');
   const id = over.id ?? 'n1';

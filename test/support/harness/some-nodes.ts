@@ -37,7 +37,7 @@ export interface SomeNode {
   readonly url: string;
   readonly port: number;
   readonly backendPort: number;
-  /** What it has logged. */
+  /** The lines that it has logged. */
   readonly lines: Record<string, unknown>[];
 }
 
@@ -110,7 +110,7 @@ export async function startSomeLinker(
 
 export interface RawLinker {
   readonly link: LinkerLink;
-  /** What the node has said, in words. */
+  /** The node's words. */
   readonly said: string[];
   readonly opened: Stream[];
   /** The paths that were asked for, in the order in which the streams came. */

@@ -76,7 +76,7 @@ export class StandInVisit extends Visit {
   /** Called when it is refused, before it is over. */
   whenRefused: () => void = () => {};
 
-  /** What its client says, by the names of headers. */
+  /** The headers of its client, by name. */
   says: Readonly<Record<string, string>> = {};
 
   constructor(arrivedAt = performance.now(), heldBytes = 100) {
