@@ -131,8 +131,8 @@ export const ERRORS = {
     proxyStatus: 'proxy_internal_response',
     details: 'waiting_page',
     side: 'pullproxy',
-    retryAfter: 2,
-    message: 'the application is starting',
+    retryAfter: 1,
+    message: 'the application is starting, or busy',
   },
   internal_error: {
     status: 500,
@@ -158,6 +158,8 @@ export class PullproxyError extends Error {
   readonly kind: ErrorKind;
   /** The URL that the client is sent to. */
   location: string | null = null;
+  /** HTML instead of the message, and header lines with it, each with its CRLF. */
+  page: { readonly html: string; readonly lines: string } | null = null;
 
   /** `known`: what is known better than the kind of error says. */
   constructor(code: ErrorCode, reason?: string, known?: Partial<Pick<ErrorKind, 'retryAfter' | 'status'>>) {

@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import { Exchange } from './http1/exchange.ts';
 import type { ForwardedFrom } from './http1/head/forwarding.ts';
 import type { HttpVisit } from './http1/http-visit.ts';
+import type { WaitingRoom } from './http1/waiting-room.ts';
 import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { WindowBudget } from './http2/upload-windows.ts';
@@ -29,6 +30,7 @@ interface FrontDoorContext {
   readonly routes: Routes;
   readonly lookup: RouteLookup;
   readonly leaving: Leaving;
+  readonly waitingRoom: WaitingRoom;
   /** Null: nobody watches visits. */
   readonly watch: VisitWatchers | null;
   readonly log: Log;
@@ -79,7 +81,9 @@ export class FrontDoor implements Http2Service, TcpService {
     else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
     else {
       if (route?.settings.stripPrefix === true) visit.stripPrefix(this.#context.routes.prefixOf(route, head.host, head.target));
-      this.#admit(visit, head.host, route);
+      const back = route?.settings.waitingPageAfterMs === undefined ? null : this.#context.waitingRoom.comesBack(visit, route);
+      if (back === null || route === null) this.#admit(visit, head.host, route);
+      else unawaited(visit, this.#admitBack(visit, route, back));
     }
   }
 
@@ -122,6 +126,11 @@ export class FrontDoor implements Http2Service, TcpService {
   #admit(visit: Visit, host: string, route: Route | null): void {
     if (route !== null) this.#context.dispatcher.admit(visit, route);
     else unawaited(visit, this.#lookUp(visit, this.#context.routes.candidates(host)));
+  }
+
+  async #admitBack(visit: HttpVisit, route: Route, back: Promise<void>): Promise<void> {
+    await back;
+    if (!visit.isOver) this.#context.dispatcher.admit(visit, route);
   }
 
   async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {

@@ -6,6 +6,7 @@ import type { ClientLimits } from '../config/listener-settings.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
+import type { Pages } from './http1/pages.ts';
 import type { Leaver } from './lenders/lenders.ts';
 import type { BackendTls } from './lenders/link-server.ts';
 import type { Certificates } from './listeners/certificates.ts';
@@ -53,6 +54,8 @@ export interface NodeOptions extends ClientLimits {
   readonly linkTiming?: LinkTiming;
   /** The oldest version of the link protocol that linkers and other nodes may speak; without it the newest. */
   readonly linkVersionMin?: number;
+  /** What browsers see that wait; absent: pullproxy's own page. */
+  readonly pages?: Pages;
   /** Access log, traces; without them nothing is noted of visits. */
   readonly watchers?: readonly VisitWatcher[];
   readonly log: Log;

@@ -9,6 +9,9 @@ import { Handoffs } from './handoff/handoffs.ts';
 import { Relays } from './handoff/relays.ts';
 import { HistoryRecorder } from './history.ts';
 import { Leaving } from './leaving.ts';
+import type { HttpVisit } from './http1/http-visit.ts';
+import { Pages } from './http1/pages.ts';
+import { WaitingRoom } from './http1/waiting-room.ts';
 import { Lenders } from './lenders/lenders.ts';
 import { type BackendTls, LinkServer, nodeTls } from './lenders/link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
@@ -86,7 +89,8 @@ export class ProxyNode {
     this.#watch = watchers.length === 0 ? null : new VisitWatchers(watchers);
 
     const tally = new HeldTally(options.heldBytesMax);
-    const holds = new Holds(cluster, options.heldMax, tally);
+    const waitingRoom = new WaitingRoom(cluster, options.secrets, options.pages ?? new Pages());
+    const holds = new Holds(cluster, options.heldMax, tally, (visit, route) => waitingRoom.page(visit as HttpVisit, route));
     const buffers = options.requestBufferBytes === 0 ? null : new RequestBuffers(options.requestBufferBytes, tally);
     const dispatcher = new Dispatcher(cluster, holds, (route) => options.startNeeded(route), buffers);
     const events = { expired: holds.expired.bind(holds), rematch: dispatcher.match.bind(dispatcher), asksAnew: holds.asksAnew.bind(holds) };
@@ -119,7 +123,7 @@ export class ProxyNode {
     });
 
     const lookup = new RouteLookup(cluster, log);
-    this.frontDoor = new FrontDoor(options, { dispatcher, holds, routes, lookup, leaving: this.#leaving, watch: this.#watch, log });
+    this.frontDoor = new FrontDoor(options, { dispatcher, holds, routes, lookup, leaving: this.#leaving, waitingRoom, watch: this.#watch, log });
     this.#history = new HistoryRecorder(cluster, () => routes.all(), this.frontDoor.unrouted);
     this.clusterEvents = new ClusterEvents({
       cluster,

@@ -7,10 +7,11 @@ import { ConfigError } from '../../errors.ts';
 import { type BackendTlsFiles, backendTls } from '../files/backend-certificates.ts';
 import { certificatePaths, type HttpsFiles, readHttpsFiles } from '../files/https-files.ts';
 import { Secrets } from '../files/secrets.ts';
+import { type PageSettings, readPages } from '../files/page-files.ts';
 import { readTicketKeys } from '../files/ticket-keys.ts';
 import { type Check, checksOf } from './check.ts';
 
-type Files = HttpsFiles & BackendTlsFiles & Parameters<typeof readTicketKeys>[0] & ConstructorParameters<typeof Secrets>[0];
+type Files = HttpsFiles & BackendTlsFiles & PageSettings & Parameters<typeof readTicketKeys>[0] & ConstructorParameters<typeof Secrets>[0];
 
 export interface NodePorts {
   readonly listen: readonly HostPort[];
@@ -33,6 +34,7 @@ export function fileChecks(files: Files, now: number): Check[] {
     ['certificates of listeners', () => readHttpsFiles(files)],
     ['certificates of the backend port', () => backendTls(files)],
     ['ticket keys', () => readTicketKeys(files)],
+    ['waiting pages', () => (files.pagesDir === undefined ? undefined : readPages(files))],
     ['secrets', () => new Secrets(files)],
   ];
   const checks = reads.flatMap(([what, read]) => {

@@ -1,6 +1,7 @@
 import { backendTls } from '../files/backend-certificates.ts';
 import { readHttpsFiles } from '../files/https-files.ts';
 import { Secrets } from '../files/secrets.ts';
+import { readPages } from '../files/page-files.ts';
 import { readTicketKeys } from '../files/ticket-keys.ts';
 import type { NodeLoaded } from './open-node.ts';
 
@@ -9,6 +10,7 @@ export function checkNode(settings: NodeLoaded['values']): number {
   readHttpsFiles(settings);
   backendTls(settings);
   readTicketKeys(settings);
+  readPages(settings);
   void new Secrets(settings);
   console.log('The configuration is right.');
   return 0;

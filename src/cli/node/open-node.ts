@@ -23,6 +23,7 @@ import { FileRoutes } from '../files/file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
 import type { Reloadable } from '../files/reloadable.ts';
 import { Secrets } from '../files/secrets.ts';
+import { PageFiles } from '../files/page-files.ts';
 import { type TicketKeySource, ticketKeys } from '../files/ticket-keys.ts';
 import { advertisedHost } from './advertised-address.ts';
 import { alone, throughRedis } from './membership.ts';
@@ -78,6 +79,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
   const recorder = new EventRecorder(id);
   const certificates = readHttpsFiles(settings, tickets.keys);
   const secrets = new Secrets(settings);
+  const pageFiles = new PageFiles(settings, log);
   const file = settings.stateDir === undefined ? undefined : openDeclarationsFile(settings.stateDir, log);
   const fileRoutes = new FileRoutes(loaded.routes, { once: settings.routesOnce }, log);
   const kept = { file, asserted: fileRoutes.asserted };
@@ -94,6 +96,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
     ...withinMemory(settings),
     ...place,
     certificates,
+    pages: pageFiles.pages,
     backendTls: tls,
     log,
     cluster: (bound) => {
@@ -118,6 +121,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
     followBackendTls(settings, tls, log, (renewed) => node.renewed(renewed)),
     ...(tickets.files === null ? [] : [tickets.files]),
     secrets,
+    pageFiles,
     telemetry.accessLog,
     fileRoutes,
   ];

@@ -26,6 +26,7 @@ import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
 import { MemoryHistoryLog } from './history-log.ts';
 import { RouteState } from './route-state.ts';
+import { MemoryWaitLog } from './wait-log.ts';
 
 export class MemoryDirectory implements Directory {
   readonly isRemote = false;
@@ -52,10 +53,7 @@ export class MemoryDirectory implements Directory {
     this.#now = now;
     this.eventLog = new MemoryEventLog(now);
     this.history = new MemoryHistoryLog(now);
-    this.waits = {
-      exchange: async (route, measured) => this.#at(route).waits(now(), measured),
-      started: async (route, startId, ms) => this.#at(route).started(startId, ms),
-    };
+    this.waits = new MemoryWaitLog(now, (route) => this.#at(route));
   }
 
   async ready(): Promise<void> {}

@@ -31,7 +31,7 @@ import { publishCommand } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
 import { RedisHistoryLog } from './history-log.ts';
-import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from './keys.ts';
+import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, placeKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
 import { PausedRoutes } from './paused-routes.ts';
@@ -84,7 +84,10 @@ export class RedisDirectory implements Directory {
     });
     this.eventLog = new RedisEventLog(redis, this.#mending);
     this.history = new RedisHistoryLog(redis, this.#mending);
-    this.waits = new RedisWaitLog((route, args) => this.#route('waits', route, args));
+    this.waits = new RedisWaitLog(
+      (route, args) => this.#route('waits', route, args),
+      (route, place, command, args) => redis.call(command, placeKey(route, place), ...args),
+    );
   }
 
   get connected(): boolean {

@@ -85,6 +85,11 @@ export function routeKeys(route: string): string[] {
   return ROUTE_PARTS.map(([part]) => `pp:{${route}}:${part}`);
 }
 
+/** STRING: the place in a line is taken, or was a moment ago. */
+export function placeKey(route: string, place: string): string {
+  return `pp:{${route}}:place:${place}`;
+}
+
 /** Each part and its type, in the order of the keys. */
 const ROUTE_PARTS = [
   ['nodes', 'zset'],

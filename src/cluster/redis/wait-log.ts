@@ -3,14 +3,17 @@ import type { Pace, RouteSupply } from '../wait-estimate.ts';
 import { type Measured, NOTHING_MEASURED, type WaitLog } from '../waits.ts';
 import { list, number, present } from './replies.ts';
 
+type Call = (route: string, place: string, command: 'set' | 'del', args: readonly (string | number)[]) => Promise<unknown>;
 type Run = (route: string, args: readonly (string | number)[]) => Promise<unknown>;
 
 export class RedisWaitLog implements WaitLog {
   readonly #run: Run;
+  readonly #call: Call;
 
-  /** `run`: runs the script for a route. */
-  constructor(run: Run) {
+  /** `run`: runs the script for a route. `call`: sends a command for a place. */
+  constructor(run: Run, call: Call) {
     this.#run = run;
+    this.#call = call;
   }
 
   async exchange(route: string, measured: Measured): Promise<RouteSupply> {
@@ -27,6 +30,14 @@ export class RedisWaitLog implements WaitLog {
 
   async started(route: string, startId: string, ms: number): Promise<void> {
     await this.#run(route, [NOTHING_MEASURED.requests, NOTHING_MEASURED.ms, startId, Math.round(ms)]);
+  }
+
+  async claim(route: string, place: string, forMs: number): Promise<boolean> {
+    return (await this.#call(route, place, 'set', ['', 'PX', forMs, 'NX'])) !== null;
+  }
+
+  async unclaim(route: string, place: string): Promise<void> {
+    await this.#call(route, place, 'del', []);
   }
 }
 

@@ -72,6 +72,11 @@ export const NODE = command({
       directoryPath,
       'directory in which the node keeps the settings of routes that it knows: it restores them where Redis has lost them, also after all nodes were restarted',
     ),
+    pagesDir: optional(
+      'pages',
+      directoryPath,
+      'directory with pages for browsers that wait (waitingPageAfter): NAME.html for the route NAME, default.html for all others; read again at a reload',
+    ),
     id: optional('id', nodeId, "the node's name; by default the host name and some random characters"),
     workers: setting(
       'workers',

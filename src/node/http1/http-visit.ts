@@ -204,5 +204,6 @@ export abstract class HttpVisit<
 
   protected override release(): void {
     this.#endCollecting();
+    if (this.place !== null && this.place !== 'taken') this.place.release(this.place.isUsedUp);
   }
 }

@@ -1,7 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorCode, PullproxyError } from '../../errors.ts';
 import { dateLine } from './head/date.ts';
-import { WAITING_PAGE } from './waiting-page.ts';
 
 /** Interim responses. 102: RFC 2518 section 10.1. */
 export const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
@@ -36,15 +35,16 @@ export function explainErrors(by: Explain): void {
 /** `more`: more headers, each with its CRLF. */
 export function errorResponse(error: PullproxyError, method: string, keepAlive: boolean, http10: boolean, more = ''): OwnResponse {
   const { status, proxyStatus, details, retryAfter } = error.kind;
-  const isPage = error.code === 'waiting_page';
+  const { page } = error;
   const besides = explain?.(error.code) ?? null;
   const said = `${status} ${STATUS_CODES[status] ?? ''}: ${error.message}\n`;
-  const body = isPage ? WAITING_PAGE : besides === null ? said : `${said}\n${besides}\n`;
-  let lines = `${dateLine()}Content-Type: text/${isPage ? 'html' : 'plain'}; charset=utf-8\r\n`;
+  const body = page !== null ? page.html : besides === null ? said : `${said}\n${besides}\n`;
+  let lines = `${dateLine()}Content-Type: text/${page === null ? 'plain' : 'html'}; charset=utf-8\r\n`;
   lines += `Content-Length: ${Buffer.byteLength(body)}\r\nCache-Control: no-store\r\n`;
   lines += `Proxy-Status: pullproxy; error=${proxyStatus}${details === undefined ? '' : `; details=${details}`}\r\n`;
   if (retryAfter !== undefined) lines += `Retry-After: ${retryAfter}\r\n`;
   if (error.location !== null) lines += `Location: ${error.location}\r\n`;
+  if (page !== null) lines += page.lines;
   // It is text of the application, whatever it looks like.
   if (besides !== null) lines += 'X-Content-Type-Options: nosniff\r\n';
   lines += more;

@@ -57,6 +57,11 @@ export class HeldEntry<T extends HeldEntry<T>> {
     this.arrivedAt = arrivedAt;
   }
 
+  /** It was held before, and its time is told elsewhere: its age is that of its place in the line. Does not change while it is held. */
+  get isTimeless(): boolean {
+    return false;
+  }
+
   /** More bytes have come. False: nothing more is to be read while it waits, since those who are held keep as much as they may. */
   grow(bytes: number): boolean {
     this.heldBytes += bytes;
@@ -165,7 +170,7 @@ export class HeldQueue<T extends HeldEntry<T>> {
       this.#tally.reading.add(this);
     }
     this.grew(entry.heldBytes);
-    if (this.#timer === null || older === null) this.#arm();
+    if (!entry.isTimeless && (this.#timer === null || older === null)) this.#lookAtFirst(entry);
   }
 
   remove(entry: T): void {
@@ -240,11 +245,24 @@ export class HeldQueue<T extends HeldEntry<T>> {
     return place;
   }
 
+  /** The entry is the oldest one that has a time, or the first one. */
+  #lookAtFirst(entry: T): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#patienceFrom !== Number.POSITIVE_INFINITY) this.#lookAt(this.#sinceOf(entry) + this.#leastMs);
+  }
+
   #arm(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#oldest === null || this.#patienceFrom === Number.POSITIVE_INFINITY) return;
-    this.#lookAt(this.#sinceOf(this.#oldest) + this.#leastMs);
+    const first = this.#firstTimed();
+    if (first !== null) this.#lookAtFirst(first);
+  }
+
+  #firstTimed(): T | null {
+    let entry = this.#oldest;
+    while (entry?.isTimeless === true) entry = entry.newer;
+    return entry;
   }
 
   #lookAt(at: number): void {
@@ -270,7 +288,8 @@ export class HeldQueue<T extends HeldEntry<T>> {
     const due: T[] = [];
     let nextAt = Number.POSITIVE_INFINITY;
     let entry = this.#oldest;
-    for (; entry !== null && this.#sinceOf(entry) + this.#leastMs <= now; entry = entry.newer) {
+    for (; entry !== null && (entry.isTimeless || this.#sinceOf(entry) + this.#leastMs <= now); entry = entry.newer) {
+      if (entry.isTimeless) continue;
       const dueAt = this.#dueAt(entry);
       if (dueAt <= now) due.push(entry);
       // Where there are two patiences one look is for many: the more patient ones are passed by each time.

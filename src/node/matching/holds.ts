@@ -7,11 +7,14 @@ import { ERRORS, PullproxyError } from '../../errors.ts';
 import { WaitCounters } from './counters.ts';
 import type { HeldTally } from './held-queue.ts';
 import type { Route } from './route.ts';
-import type { Visit, VisitRoute } from './visit.ts';
+import { PLACE_HELD_MS, type Visit, type VisitRoute } from './visit.ts';
 import { WaitWatch } from './wait-watch.ts';
 
 /** Made once: in an overload thousands are refused, and a stack trace for each would be too expensive. */
 const DRAINING = new PullproxyError('draining');
+
+/** Its page is a response like an error. */
+type PageOf = (visit: Visit, route: Route) => PullproxyError;
 
 type Overload = 'queue_full' | 'hold_timeout' | 'deadline';
 
@@ -36,10 +39,12 @@ export class Holds {
   readonly #watch: WaitWatch;
   readonly #heldMax: number;
   readonly #tally: HeldTally;
+  readonly #page: PageOf;
   #nextHold = 0;
 
-  /** `heldMax`: visits at this node, over all routes. `tally` counts what the routes' queues hold. */
-  constructor(cluster: Cluster, heldMax: number, tally: HeldTally) {
+  /** `heldMax`: visits at this node, over all routes. `tally` counts what the routes' queues hold. `page`: for a browser that is held. */
+  constructor(cluster: Cluster, heldMax: number, tally: HeldTally, page: PageOf = () => new PullproxyError('waiting_page')) {
+    this.#page = page;
     this.#cluster = cluster;
     this.#watch = new WaitWatch(cluster);
     this.#heldMax = heldMax;
@@ -58,7 +63,7 @@ export class Holds {
     route.held.insert(visit);
     this.#refuseAtDeadline(visit);
     this.#signalAgain(visit, route.settings.holdSignalMs);
-    this.#showPageLater(visit, route.settings.waitingPageAfterMs);
+    this.#showPageLater(visit, route);
     if (visit.quiet) route.quietHeld++;
     else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld, visit.ask ?? undefined);
     this.#watch.watch(route);
@@ -95,6 +100,7 @@ export class Holds {
     if (visit.ask !== null) this.#charge(visit, visit.ask, route);
     this.release(visit);
     visit.slotAt = now;
+    if (visit.place !== null && visit.place !== 'taken') visit.place.isUsedUp = true;
     if (visit.expectedMs >= 0) route.waits.judge(visit.expectedMs, visit.expectedPerMille / 1_000, now - visit.arrivedAt);
     const seconds = (now - visit.arrivedAt) / 1_000;
     // The instance may be warm elsewhere without this node's knowledge.
@@ -139,8 +145,12 @@ export class Holds {
 
   /** The end of a drain: clients that are still held are told to come again. */
   refuseAll(routes: Iterable<Route>): void {
-    for (const { held } of routes) {
-      for (let oldest = held.oldest; oldest !== null; oldest = held.oldest) this.refuse(oldest, DRAINING);
+    for (const route of routes) {
+      for (let oldest = route.held.oldest; oldest !== null; oldest = route.held.oldest) {
+        // A browser comes back to its place, at another node.
+        const getsPage = oldest.takesPage && route.settings.waitingPageAfterMs !== undefined && !oldest.quiet;
+        this.refuse(oldest, getsPage ? this.#page(oldest, route) : DRAINING);
+      }
     }
   }
 
@@ -172,11 +182,12 @@ export class Holds {
     visit.signalTimer = setInterval(due, everyMs);
   }
 
-  #showPageLater(visit: Visit, afterMs: number | undefined): void {
+  #showPageLater(visit: Visit, route: Route): void {
+    const { waitingPageAfterMs: afterMs } = route.settings;
     if (afterMs === undefined || visit.quiet || !visit.takesPage) return;
-    const waitMs = Math.max(0, visit.arrivedAt + afterMs - performance.now());
+    const waitMs = visit.isTimeless ? PLACE_HELD_MS : Math.max(0, visit.arrivedAt + afterMs - performance.now());
     visit.pageTimer = setTimeout(
-      guard(visit, () => this.refuse(visit, new PullproxyError('waiting_page'))),
+      guard(visit, () => this.refuse(visit, this.#page(visit, route))),
       waitMs,
     );
   }

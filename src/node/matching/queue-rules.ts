@@ -56,7 +56,7 @@ function saidValue(source: QueueSource, word: ClientWord, isBelieved: boolean): 
 }
 
 /** The first of several cookies with the same name counts, as RFC 6265 section 5.4 sorts them. */
-function cookieOf(header: string, name: string): string {
+export function cookieOf(header: string, name: string): string {
   for (const pair of header.split(/[;,]/)) {
     const at = pair.indexOf('=');
     if (at !== -1 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
@@ -70,7 +70,7 @@ function idOf(value: string): string {
 }
 
 /** The network of 64 bits of an IPv6 address is one customer's (RFC 6177). */
-function networkOf(address: string): string {
+export function networkOf(address: string): string {
   if (!isIPv6(address)) return /^[0-9.]{1,15}$/.test(address) ? address : idOf(address);
   return ipv6Words(address)
     .slice(0, 2)

@@ -31,6 +31,19 @@ export interface VisitRoute {
   hasOther(instance: string): boolean;
 }
 
+/** A request that came back to a place in the line is held for this time; then its page is shown anew. */
+export const PLACE_HELD_MS = 5_000;
+
+/** The place in the line to which a request has come back, see http1/places.ts. */
+export interface TakenPlace {
+  readonly id: string;
+  /** When its holder came first: the directory's time in ms. */
+  readonly arrival: number;
+  /** It has led to a slot. */
+  isUsedUp: boolean;
+  release(isUsedUp: boolean): void;
+}
+
 /** One request or connection of a client on its way to a slot, as `dispatch` sees it: it is served, held or refused. */
 export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** Null until it is admitted. */
@@ -47,6 +60,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
 
+  /** `taken`: another request has the place for which it came back. */
+  place: TakenPlace | 'taken' | null = null;
+
   /** It is no reason to run an instance: none is started for it, and none stays awake. */
   quiet = false;
 
@@ -60,6 +76,11 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
 
   /** Runs until a browser is shown a page instead of waiting on. */
   pageTimer: NodeJS.Timeout | null = null;
+
+  /** Its page is shown in time. */
+  override get isTimeless(): boolean {
+    return this.place !== null && this.place !== 'taken';
+  }
 
   isTooLate(now: number): boolean {
     return this.deadlineAt !== null && now >= this.deadlineAt;

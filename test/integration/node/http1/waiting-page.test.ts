@@ -19,7 +19,8 @@ describe('a browser that waits', () => {
     expect(answer.values('content-type')).toEqual(['text/html; charset=utf-8']);
     expect(answer.values('proxy-status')).toEqual(['pullproxy; error=proxy_internal_response; details=waiting_page']);
     expect(answer.values('cache-control')).toEqual(['no-store']);
-    expect(answer.body.toString()).toContain('<meta http-equiv="refresh" content="2">');
+    expect(answer.values('refresh')).toEqual(['1']);
+    expect(answer.body.toString()).toContain('This application is starting.');
     expect(own.held).toBe(0);
   });
 
