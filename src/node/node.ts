@@ -8,10 +8,10 @@ import { FrontDoor } from './front-door.ts';
 import { Handoffs } from './handoff/handoffs.ts';
 import { Relays } from './handoff/relays.ts';
 import { HistoryRecorder } from './history.ts';
-import { Leaving } from './leaving.ts';
 import type { HttpVisit } from './http1/http-visit.ts';
 import { Pages } from './http1/pages.ts';
 import { WaitingRoom } from './http1/waiting-room.ts';
+import { Leaving } from './leaving.ts';
 import { Lenders } from './lenders/lenders.ts';
 import { type BackendTls, LinkServer, nodeTls } from './lenders/link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
@@ -123,7 +123,16 @@ export class ProxyNode {
     });
 
     const lookup = new RouteLookup(cluster, log);
-    this.frontDoor = new FrontDoor(options, { dispatcher, holds, routes, lookup, leaving: this.#leaving, waitingRoom, watch: this.#watch, log });
+    this.frontDoor = new FrontDoor(options, {
+      dispatcher,
+      holds,
+      routes,
+      lookup,
+      leaving: this.#leaving,
+      waitingRoom,
+      watch: this.#watch,
+      log,
+    });
     this.#history = new HistoryRecorder(cluster, () => routes.all(), this.frontDoor.unrouted);
     this.clusterEvents = new ClusterEvents({
       cluster,

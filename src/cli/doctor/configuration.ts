@@ -6,8 +6,8 @@ import { formatHostPort, type HostPort } from '../../config/host-port.ts';
 import { ConfigError } from '../../errors.ts';
 import { type BackendTlsFiles, backendTls } from '../files/backend-certificates.ts';
 import { certificatePaths, type HttpsFiles, readHttpsFiles } from '../files/https-files.ts';
-import { Secrets } from '../files/secrets.ts';
 import { type PageSettings, readPages } from '../files/page-files.ts';
+import { Secrets } from '../files/secrets.ts';
 import { readTicketKeys } from '../files/ticket-keys.ts';
 import { type Check, checksOf } from './check.ts';
 

@@ -88,7 +88,8 @@ function htmlFilesIn(directory: string): string[] {
     throw new ConfigError([problem('--pages', directory, `a directory with pages (${(error as NodeJS.ErrnoException).code})`)]);
   }
   const files = names.filter((name) => name.endsWith(SUFFIX)).sort();
-  if (files.length > PAGES_MAX) throw new ConfigError([problem('--pages', directory, `at most ${PAGES_MAX} pages; it has ${files.length}`)]);
+  if (files.length > PAGES_MAX)
+    throw new ConfigError([problem('--pages', directory, `at most ${PAGES_MAX} pages; it has ${files.length}`)]);
   return files;
 }
 
@@ -101,7 +102,8 @@ function readPage(directory: string, path: string): string {
   const file = openSync(real, 'r');
   try {
     let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) read = readSync(file, buffer, length, buffer.length - length, null);
+    for (let read = -1; read !== 0 && length < buffer.length; length += read)
+      read = readSync(file, buffer, length, buffer.length - length, null);
     if (length > PAGE_BYTES_MAX) throw new Error(`it has more than ${PAGE_BYTES_MAX / 1_024} KiB`);
     return new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length));
   } finally {

@@ -1,7 +1,7 @@
 import { backendTls } from '../files/backend-certificates.ts';
 import { readHttpsFiles } from '../files/https-files.ts';
-import { Secrets } from '../files/secrets.ts';
 import { readPages } from '../files/page-files.ts';
+import { Secrets } from '../files/secrets.ts';
 import { readTicketKeys } from '../files/ticket-keys.ts';
 import type { NodeLoaded } from './open-node.ts';
 

@@ -53,6 +53,15 @@ export function waits(world: () => World): void {
       expect(found.oldestHeldMs).toBeGreaterThanOrEqual(60_000);
     });
 
+    test('has a place that is taken by one at a time', async () => {
+      const { waits: log } = world().observer;
+      expect([await log.claim(route, 'p1', 60_000), await log.claim(route, 'p1', 60_000)]).toEqual([true, false]);
+      expect([await log.claim(route, 'p2', 60_000), await log.claim('other.example.com', 'p1', 60_000)]).toEqual([true, true]);
+      await log.unclaim(route, 'p1');
+      expect(await log.claim(route, 'p1', 50)).toBe(true);
+      await eventually('the claim is over', () => log.claim(route, 'p1', 60_000));
+    });
+
     test('makes the wait of a client that comes now, in the picture', async () => {
       const a = await world().join('a');
       const waitMs = async () => (await world().observer.snapshot()).routes.find(({ name }) => name === route)?.waitMs;

@@ -73,7 +73,12 @@ export function meaningOf(key: string): Meaning | null {
   if (/^pp:\{pp:history\}:\d+$/.test(key))
     return meaning('cluster', '', 'history', ['hash', true, 'what nodes have counted within half a minute, for charts']);
   const place = /^pp:\{([^{}]+)\}:place:/.exec(key);
-  if (place !== null) return meaning('route', place[1] ?? '', 'place', ['string', true, 'somebody who looks at the waiting page has taken a place in the line again']);
+  if (place !== null)
+    return meaning('route', place[1] ?? '', 'place', [
+      'string',
+      true,
+      'somebody who looks at the waiting page has taken a place in the line again',
+    ]);
   const route = /^pp:\{([^{}]+)\}:(\w+)$/.exec(key);
   const part = Object.hasOwn(ROUTE_PARTS, route?.[2] ?? '') ? ROUTE_PARTS[route?.[2] ?? ''] : undefined;
   if (route !== null) return part === undefined ? null : meaning('route', route[1] ?? '', route[2] ?? '', part);

@@ -1,5 +1,8 @@
 /** Somebody in front of a waiting page keeps the place in the line, and nobody gets more than that. */
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
+import { createMemoryCluster } from '../../../../src/cluster/memory/open.ts';
+import { createLog } from '../../../../src/log.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
 import { closeEverything, type LoneNode, startLoneNode } from '../../../support/harness/lone-node.ts';
@@ -31,7 +34,10 @@ async function waits(at: LoneNode, headers = BROWSER): Promise<string> {
   expect(answer.status).toBe(503);
   const [cookie = ''] = answer.values('set-cookie');
   expect(cookie).toMatch(/^pullproxy-place=[\w.-]+; Path=\/; Max-Age=15; HttpOnly; SameSite=Lax$/);
-  await client.end();
+  client.end();
+  // Nobody is shown another page before the test is over.
+  await at.node.cluster.setRoute('app.test', { waitingPageAfter: '5m', holdTimeout: '5m' });
+  await eventually('the node knows it', () => at.node.routes.get('app.test')?.settings.waitingPageAfterMs === 300_000);
   return `Cookie: other=1; ${cookie.slice(0, cookie.indexOf(';'))}\r\n`;
 }
 
@@ -39,7 +45,7 @@ async function waits(at: LoneNode, headers = BROWSER): Promise<string> {
 async function served({ backendPort, node: own }: LoneNode): Promise<string[]> {
   const asked: string[] = [];
   const app = await ScriptedApp.serving((request) => {
-    asked.push(/^GET (\S+)/.exec(request.toString())?.[1] ?? '');
+    asked.push(request.startLine.split(' ')[1] ?? '');
     return ok('served');
   });
   await FakeLinker.dial({ backendPort, appPort: app.port, route: 'app.test', concurrency: 1 });
@@ -58,6 +64,26 @@ describe('a browser in front of its page', () => {
     expect((await client.response()).status).toBe(200);
   });
 
+  test('keeps it at another node that shares the secret and the directory, for one request over both', async () => {
+    const directory = new MemoryDirectory();
+    const log = createLog('test', 'silent');
+    const join = (id: string) =>
+      startLoneNode({
+        id,
+        secrets: () => ['a secret that nodes share'],
+        cluster: (address) => createMemoryCluster({ self: { id, address }, version: 'test', log, directory }).cluster,
+        routes: { 'app.test': { waitingPageAfter: '50ms', holdTimeout: '20s' } },
+      });
+    const [first, second] = [await join('n1'), await join('n2')];
+    const cookie = await waits(first);
+    await eventually('both know it', () => second.node.routes.get('app.test')?.settings.waitingPageAfterMs === 300_000);
+    await held(second, '/younger', '');
+    await held(second, '/page', BROWSER + cookie);
+    await held(first, '/also', BROWSER + cookie);
+    const line = second.node.routes.get('app.test')?.held;
+    expect([line?.oldest?.isTimeless, first.node.routes.get('app.test')?.held.oldest?.isTimeless]).toEqual([true, false]);
+  });
+
   test('has one place for one request at a time, and not again when that had a slot', async () => {
     const at = await node();
     const cookie = await waits(at);
@@ -66,7 +92,7 @@ describe('a browser in front of its page', () => {
     await held(at, '/second-tab', BROWSER + cookie);
     expect(await served(at)).toEqual(['/page', '/younger', '/second-tab']);
     // The slot is there: what counts is who goes first when it is not.
-    for (const lender of at.node.routes.get('app.test')?.slots.lenders ?? []) lender.link.giveBack(1);
+    for (const { link } of at.node.routes.get('app.test')?.slots.lenders ?? []) link.giveBack(1);
     await held(at, '/other', '');
     await held(at, '/again', BROWSER + cookie);
     const line = at.node.routes.get('app.test')?.held;
@@ -78,7 +104,7 @@ describe('a browser in front of its page', () => {
     const cookie = await waits(at);
     await held(at, '/younger', '');
     const client = await held(at, '/page', BROWSER + cookie);
-    await client.end();
+    client.end();
     await eventually('it has left', () => at.node.held === 1);
     await held(at, '/reloaded', BROWSER + cookie);
     expect(await served(at)).toEqual(['/reloaded', '/younger']);
@@ -103,6 +129,7 @@ describe('a browser in front of its page', () => {
     const first = await connectClient(at.port);
     first.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n');
     await first.response();
+    at.node.cluster.instance('app.test', { id: 'i1', seq: 1, concurrency: 1, state: 'ready', active: 1 });
     // Its only slot is busy for good.
     linker.intercept = () => true;
     const busy = await connectClient(at.port);

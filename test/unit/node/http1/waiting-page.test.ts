@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { OWN_PAGE, type PageFacts, PageTemplate, PLACEHOLDERS } from '../../../../src/node/http1/waiting-page.ts';
 
@@ -55,4 +56,10 @@ describe('a page', () => {
     expect(OWN_PAGE.render(FACTS)).toContain('You are number 12 in line.');
     expect(OWN_PAGE.render(FACTS)).toContain('It takes about 20 seconds.');
   });
+});
+
+test('deploy/README.md names every placeholder, and no others', () => {
+  const text = readFileSync(new URL('../../../../deploy/README.md', import.meta.url), 'utf8');
+  const section = text.slice(text.indexOf('### The waiting page'), text.indexOf('## Deploying a new version'));
+  expect(new Set([...section.matchAll(/\{\{(\w+)\}\}/g)].map(([, name]) => name))).toEqual(new Set(Object.keys(PLACEHOLDERS)));
 });
