@@ -62,14 +62,19 @@ describe('pages of an operator', () => {
   test.each<[string, () => void, string]>([
     [
       'a link out of the directory',
-      () => (writeFileSync(join(directory, 'secret'), 's'), symlinkSync('../secret', join(pagesDir, 'app.test.html'))),
+      () => {
+        writeFileSync(join(directory, 'secret'), 's');
+        symlinkSync('../secret', join(pagesDir, 'app.test.html'));
+      },
       'outside',
     ],
     [
       'a link to a directory beside it whose name begins alike',
-      () => (
-        mkdirSync(`${pagesDir}2`), writeFileSync(`${pagesDir}2/a`, 's'), symlinkSync(`${pagesDir}2/a`, join(pagesDir, 'app.test.html'))
-      ),
+      () => {
+        mkdirSync(`${pagesDir}2`);
+        writeFileSync(`${pagesDir}2/a`, 's');
+        symlinkSync(`${pagesDir}2/a`, join(pagesDir, 'app.test.html'));
+      },
       'outside',
     ],
     ['a link to nothing', () => symlinkSync('nothing', join(pagesDir, 'app.test.html')), 'ENOENT'],
