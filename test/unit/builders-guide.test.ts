@@ -91,13 +91,16 @@ describe('Redis', () => {
 
   test('every other key that the code names is in the table', () => {
     const source = read('src/cluster/redis/keys.ts');
-    const keys = [...source.matchAll(/[`'](pp:\{pp:history\}:\$\{bucket\}|pp:\{\$\{route\}\}:place:\$\{place\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g)].map(
-      ([, key = '']) =>
-        key
-          .replace(/\$\{node\}/, 'ID')
-          .replace(/\$\{routesKey\}/, 'pp:routes')
-          .replace(/\$\{bucket\}/, 'N')
-          .replace(/\$\{route\}\}:place:\$\{place\}/, 'ROUTE}:place:ID'),
+    const keys = [
+      ...source.matchAll(
+        /[`'](pp:\{pp:history\}:\$\{bucket\}|pp:\{\$\{route\}\}:place:\$\{place\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g,
+      ),
+    ].map(([, key = '']) =>
+      key
+        .replace(/\$\{node\}/, 'ID')
+        .replace(/\$\{routesKey\}/, 'pp:routes')
+        .replace(/\$\{bucket\}/, 'N')
+        .replace(/\$\{route\}\}:place:\$\{place\}/, 'ROUTE}:place:ID'),
     );
     expect(
       table('| other key | content |')
