@@ -8,29 +8,29 @@ import { parseRouteSettings, type RouteRecord } from './route-settings.ts';
 /** The top level of a configuration file, not checked yet. */
 export type ConfigFile = Readonly<Record<string, unknown>>;
 
-/** @throws ConfigError when the file can't be read or is no YAML mapping. */
-export async function readConfigFile(path: string): Promise<ConfigFile> {
+/** @param label the flag that names it @throws ConfigError when the file can't be read or is no YAML mapping. */
+export async function readConfigFile(path: string, label = '--config'): Promise<ConfigFile> {
   let content: string;
   try {
     content = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ConfigError([problem('--config', path, `a file that can be read (${(error as NodeJS.ErrnoException).code ?? error})`)]);
+    throw new ConfigError([problem(label, path, `a file that can be read (${(error as NodeJS.ErrnoException).code ?? error})`)]);
   }
   // Imported only here: most processes have no file, and a linker has to start fast.
   const { parseDocument } = await import('yaml');
   const document = parseDocument(content, { logLevel: 'error' });
   if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => problem('--config', path, `YAML (${error.message.split('\n', 1)[0]})`)));
+    throw new ConfigError(document.errors.map((error) => problem(label, path, `YAML (${error.message.split('\n', 1)[0]})`)));
   }
   let top: unknown;
   try {
     top = document.toJS();
   } catch (error) {
     // An alias without a target, or aliases that expand a small file into a large one.
-    throw new ConfigError([problem('--config', path, `YAML (${(error as Error).message.split('\n', 1)[0]})`)]);
+    throw new ConfigError([problem(label, path, `YAML (${(error as Error).message.split('\n', 1)[0]})`)]);
   }
   if (top === null || top === undefined) return {};
-  if (!isMapping(top)) throw new ConfigError([problem('--config', path, 'keys and values at the top level, such as "log-level: debug"')]);
+  if (!isMapping(top)) throw new ConfigError([problem(label, path, 'keys and values at the top level, such as "log-level: debug"')]);
   return top;
 }
 
@@ -53,15 +53,22 @@ export function readRoutes(routes: unknown, problems: string[]): ReadonlyMap<str
       problems.push(...routeProblems(written, record));
     }
   }
+  problems.push(...takenTwice(result));
+  return result;
+}
+
+/** Hosts and prefixes that two of the routes have. */
+export function takenTwice(routes: ReadonlyMap<string, RouteRecord>): string[] {
   const owners = new Map<string, string>();
-  for (const [name, { match }] of result) {
+  const problems: string[] = [];
+  for (const [name, { match }] of routes) {
     for (const rule of rulesOf(name, match)) {
       const owner = owners.get(rule);
       if (owner === undefined) owners.set(rule, name);
       else problems.push(takenProblem(`routes.${name}.match`, rule, owner));
     }
   }
-  return result;
+  return problems;
 }
 
 function routeProblems(name: string, record: RouteRecord): string[] {

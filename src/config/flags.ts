@@ -57,7 +57,14 @@ type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number];
 
 function* tokensOf(line: readonly string[], settings: readonly Setting<unknown>[]): Generator<Token> {
   const options = Object.fromEntries(
-    settings.map(({ flag, form }) => [flag, { type: form === 'switch' ? ('boolean' as const) : ('string' as const), multiple: true }]),
+    settings.map(({ flag, letter, form }) => [
+      flag,
+      {
+        type: form === 'switch' ? ('boolean' as const) : ('string' as const),
+        multiple: true,
+        ...(letter === undefined ? {} : { short: letter }),
+      },
+    ]),
   );
   const help = { type: 'boolean' as const, short: 'h' };
   const { tokens } = parseArgs({ args: [...line], options: { ...options, help }, strict: false, allowPositionals: true, tokens: true });

@@ -156,6 +156,8 @@ export const filePath: Kind<string> = text('FILE', 'the path of a file');
 
 export const directoryPath: Kind<string> = text('DIRECTORY', 'the path of a directory');
 
+export const routeFiles: Kind<string> = text('FILE|DIRECTORY', 'the path of a file or directory');
+
 /** A limit that the linker searches for, in a range; `most` null: up to the most that is allowed. */
 export interface SearchedLimit {
   readonly least: number;

@@ -3,9 +3,10 @@
  */
 import { ConfigError } from '../errors.ts';
 import type { CommandSpec } from './command-spec.ts';
-import { type ConfigFile, readConfigFile, readRoutes } from './file.ts';
+import { type ConfigFile, readConfigFile, readRoutes, takenTwice } from './file.ts';
 import { type CommandLine, readEnvironment, readFlags } from './flags.ts';
 import { problem } from './kinds.ts';
+import { ROUTES_FLAG, readRouteFiles } from './route-files.ts';
 import type { RouteRecord } from './route-settings.ts';
 import { camelCase, environmentName, type Setting, type Settings, type Values } from './settings.ts';
 
@@ -15,9 +16,11 @@ export interface Loaded<S extends Settings> {
   readonly operands: readonly string[];
   /** CMD ARG...: everything after `--`. */
   readonly tail: readonly string[];
-  /** The file's routes as they are written, checked. */
+  /** The routes of the configuration file and of those that --routes names, as they are written, checked. */
   readonly routes: ReadonlyMap<string, RouteRecord>;
 }
+
+const NO_ROUTES: ReadonlyMap<string, RouteRecord> = new Map();
 
 /** A value before it is checked, and its name in messages. */
 interface Given {
@@ -40,7 +43,7 @@ export async function loadCommand<const S extends Settings>(
   if (line.help) return null;
   const problems = [...line.problems, ...tailProblems(spec, line)];
   const { path, file } = spec.readsFile === false ? { path: '', file: {} } : await readFile(line, settings, environment, problems);
-  const routes = readRoutes(spec.routes ? file.routes : undefined, problems);
+  const routes = spec.routes ? await declaredRoutes(line, settings, environment, file, problems) : NO_ROUTES;
   problems.push(...unknownKeys(file, path, settings, spec.routes));
 
   const values: Record<string, unknown> = {};
@@ -53,6 +56,31 @@ export async function loadCommand<const S extends Settings>(
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({ values: frozen, operands: line.operands, tail: line.tail, routes });
 }
+
+/** The configuration file's `routes:`, and those of the files that `--routes` names; the file may also name those: `routes: DIR`. */
+async function declaredRoutes(
+  line: CommandLine,
+  settings: readonly Setting<unknown>[],
+  environment: NodeJS.ProcessEnv,
+  file: ConfigFile,
+  problems: string[],
+): Promise<ReadonlyMap<string, RouteRecord>> {
+  const written = readRoutes(namesRouteFiles(file) ? undefined : file.routes, problems);
+  const one = settings.find(({ flag }) => flag === ROUTES_FLAG);
+  const given =
+    one && (fromFlags(line, one) ?? fromEnvironment(environment, one) ?? (namesRouteFiles(file) ? { values: [file.routes] } : undefined));
+  const path = given?.values.at(-1);
+  if (typeof path !== 'string' || path === '') return written;
+  const named = await readRouteFiles(`--${ROUTES_FLAG}`, path, problems);
+  for (const name of named.keys()) {
+    if (written.has(name)) problems.push(`routes.${name}: expected in the configuration file or in those of --${ROUTES_FLAG}, not in both`);
+  }
+  const routes = new Map([...written, ...named]);
+  if (problems.length === 0) problems.push(...takenTwice(routes));
+  return routes;
+}
+
+const namesRouteFiles = (file: ConfigFile): boolean => typeof file.routes === 'string';
 
 function tailProblems<S extends Settings>(spec: CommandSpec<S>, { tail }: CommandLine): string[] {
   if (spec.tail === 'none' && tail.length > 0)
@@ -95,6 +123,7 @@ function fromEnvironment(environment: NodeJS.ProcessEnv, one: Setting<unknown>):
 }
 
 function fromFile(file: ConfigFile, path: string, { flag, form }: Setting<unknown>, problems: string[]): Given | undefined {
+  if (flag === ROUTES_FLAG && !namesRouteFiles(file)) return undefined;
   const keys = [...new Set([flag, camelCase(flag)])].filter((key) => Object.hasOwn(file, key) && file[key] !== null);
   const key = keys[0];
   if (key === undefined) return undefined;

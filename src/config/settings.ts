@@ -7,6 +7,8 @@ import type { Kind } from './kinds.ts';
 export interface Setting<T> {
   /** `hold-timeout`: `--hold-timeout`, `PULLPROXY_HOLD_TIMEOUT`, and `hold-timeout` or `holdTimeout` in the file. */
   readonly flag: string;
+  /** One letter: `-f`. */
+  readonly letter?: string;
   readonly help: string;
   readonly placeholder: string;
   readonly expected: string;
@@ -61,6 +63,11 @@ export function many<T>(flag: string, kind: Kind<T>, defaultValue: readonly T[],
 /** On when its flag is given. */
 export function onOff(flag: string, kind: Kind<boolean>, help: string): Setting<boolean> {
   return { ...common(flag, kind, help), form: 'switch', defaultValue: false, defaultText: '' };
+}
+
+/** It may also be written with one letter. */
+export function short<T>(letter: string, one: Setting<T>): Setting<T> {
+  return { ...one, letter };
 }
 
 export function environmentName(flag: string): string {

@@ -178,8 +178,19 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'The former one counts. Mend it, and reload again.',
     15 * MINUTE,
   ),
+  'the files with routes can not be used: nothing was changed': wrong(
+    'error',
+    'route_files_bad',
+    (say) => `the files with routes can not be used, and nothing was changed: ${say('err')}`,
+    'The former routes count. Mend the files: they are read again when they change.',
+    24 * 60 * MINUTE,
+  ),
+  'the routes of the files are set anew': happened('route_files_read', (say) => `has set the ${say('routes')} routes of its files anew`, [
+    'route_files_bad',
+  ]),
   'configuration reloaded': happened('reloaded', (say) => `has read its configuration anew; changed: ${say('changed') || 'nothing'}`, [
     'reload_failed',
+    'route_files_bad',
     'needs_restart',
   ]),
   'changed settings count only after a restart': wrong(

@@ -132,10 +132,10 @@ export const REDIS_ROWS: Readonly<Record<string, Row>> = {
     'Settings that only this file knew are not restored.',
     15 * MINUTE,
   ),
-  "the routes of the configuration file can't be set yet": wrong(
+  "the routes of the files can't be set yet": wrong(
     'warning',
     'file_routes',
-    (say) => `the routes of the configuration file can not be set: ${say('err')}`,
+    (say) => `the routes of the files can not be set: ${say('err')}`,
     'It tries again each second.',
     MINUTE,
   ),

@@ -27,7 +27,7 @@ export async function node(argv: readonly string[]): Promise<number> {
 
   const signalled = firstSignal();
   const { listen, backend, advertise, id = newNodeId() } = settings;
-  const load = () => loadSettled(argv, settings.config);
+  const load = () => loadSettled(argv, settings);
   const open = await openNode(loaded, { id, listen, backend, advertise }, { log, load });
   const admin = new AdminServer({
     listen: settings.admin,

@@ -10,6 +10,7 @@ import { printable, printableLines } from '../../printable.ts';
 import { showHelp } from '../help/show-help.ts';
 import { pause, resume } from '../process/pause.ts';
 import { restartRoute } from '../scaler/restart.ts';
+import { applyRoutes, exportRoutes } from './route-files.ts';
 import { withDirectory } from './with-directory.ts';
 
 /** Names and settings may come from strangers. */
@@ -19,13 +20,13 @@ const say = {
 };
 
 type Action =
-  | { readonly verb: 'list' }
+  | { readonly verb: 'list' | 'apply' | 'export' }
   | { readonly verb: 'get' | 'delete' | 'restart' | 'pause' | 'resume'; readonly name: string }
   | { readonly verb: 'set'; readonly name: string; readonly changes: ReadonlyMap<string, string> };
 
 type RouteValues = Loaded<(typeof ROUTES)['settings']>['values'];
 
-const VERBS = ['list', 'get', 'set', 'delete', 'restart', 'pause', 'resume'] as const;
+const VERBS = ['list', 'get', 'set', 'delete', 'restart', 'pause', 'resume', 'apply', 'export'] as const;
 
 /** Shows, changes and deletes settings of routes. */
 export async function route(argv: readonly string[]): Promise<number> {
@@ -34,18 +35,20 @@ export async function route(argv: readonly string[]): Promise<number> {
   const action = readAction(loaded.operands);
   if (loaded.values.json && action.verb !== 'list' && action.verb !== 'get')
     throw new ConfigError([`--json: expected route list or route get with it, not route ${action.verb}`]);
+  if (action.verb === 'apply' && loaded.values.file === undefined)
+    throw new ConfigError(['route apply: expected --file FILE (-f FILE) with it']);
   return withDirectory(loaded.values.redis, (directory) => perform(directory, action, loaded.values));
 }
 
 /** @throws ConfigError */
 export function readAction([verb, written, ...rest]: readonly string[]): Action {
-  const extra = verb === 'list' ? [written, ...rest] : verb === 'set' ? [] : rest;
+  const extra = verb === 'list' || verb === 'apply' || verb === 'export' ? [written, ...rest] : verb === 'set' ? [] : rest;
   if (!isVerb(verb)) {
     const verbs = VERBS.join(', ');
     throw new ConfigError([verb === undefined ? `expected one of ${verbs}` : problem('route', verb, `one of ${verbs}`)]);
   }
   if (extra[0] !== undefined) throw new ConfigError([problem(`route ${verb}`, extra[0], 'nothing more')]);
-  if (verb === 'list') return { verb };
+  if (verb === 'list' || verb === 'apply' || verb === 'export') return { verb };
   const name = validRouteName(written ?? '');
   if (name === null) throw new ConfigError([problem(`route ${verb}`, written ?? '', ROUTE_NAME_EXPECTED)]);
   return verb === 'set' ? { verb, name, changes: readChanges(rest) } : { verb, name };
@@ -73,6 +76,15 @@ async function perform(directory: StartDirectory, action: Action, values: RouteV
     for (const [name, record] of routes) {
       say.log([printable(name), ...pairsOf(record)].join('  '));
     }
+    return 0;
+  }
+  if (action.verb === 'export') {
+    say.log(await exportRoutes(directory));
+    return 0;
+  }
+  if (action.verb === 'apply') {
+    const { file = '', dryRun, prune } = values;
+    await applyRoutes(directory, { file, dryRun, prune }, say.log);
     return 0;
   }
   const { name } = action;

@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
+import { watchedRouteFiles } from '../../config/route-files.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
-import type { Prepared, Reloadable } from './reloadable.ts';
+import { followFiles } from './follow-files.ts';
+import { inTurns } from './in-turns.ts';
+import { hasChanged, type Prepared, type Reloadable } from './reloadable.ts';
 
 const AGAIN_MS = 1_000;
 
@@ -13,8 +16,8 @@ type Change = { readonly set: RouteRecord } | { readonly delete: RouteRecord };
 type RouteCluster = Pick<Cluster, 'setRoute' | 'snapshot'>;
 
 /**
- * Sets the configuration file's routes for the whole cluster, as soon as the directory answers, and those that a later file changes. With
- * `once`, the routes of the first file are only asserted: the directory takes those that it has never had.
+ * Sets the routes of files for the whole cluster, as soon as the directory answers, and those that a later file changes. With
+ * `once`, the first routes are only asserted: the directory takes those that it has never had.
  */
 export class FileRoutes implements Reloadable<{ readonly routes: Routes }> {
   /** The routes of the file that counts now: what nodes set again where it is lost. */
@@ -67,26 +70,57 @@ export class FileRoutes implements Reloadable<{ readonly routes: Routes }> {
     let complained = false;
     while (this.#left.size > 0 && !this.#stopping.signal.aborted) {
       try {
+        const now = await settingsNow(cluster, this.#left);
         for (const [name, change] of this.#left) {
-          await this.#perform(cluster, name, change);
+          await this.#perform(cluster, name, change, now.get(name) ?? null);
           // The file may have changed meanwhile.
           if (this.#left.get(name) === change) this.#left.delete(name);
         }
       } catch (error) {
-        if (!complained) this.#log.warn({ err: error }, "the routes of the configuration file can't be set yet");
+        if (!complained) this.#log.warn({ err: error }, "the routes of the files can't be set yet");
         complained = true;
         await delay(AGAIN_MS, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
       }
     }
   }
 
-  async #perform(cluster: RouteCluster, name: string, change: Change): Promise<void> {
+  async #perform(cluster: RouteCluster, name: string, change: Change, settings: RouteRecord | null): Promise<void> {
     if ('set' in change) return cluster.setRoute(name, canonicalRouteRecord(change.set));
-    const settings = (await cluster.snapshot()).routes.find((route) => route.name === name)?.settings ?? null;
     if (settings === null) return;
     if (isSame(settings, change.delete)) return cluster.setRoute(name, null);
-    this.#log.info({ route: name }, 'a route is in the configuration file no longer, and stays: its settings were changed elsewhere');
+    this.#log.info({ route: name }, 'a route is in the files no longer, and stays: its settings were changed elsewhere');
   }
+}
+
+/** Of all routes at once, and only where one is to be deleted. */
+async function settingsNow(cluster: RouteCluster, left: ReadonlyMap<string, Change>): Promise<ReadonlyMap<string, RouteRecord | null>> {
+  if (![...left.values()].some((change) => 'delete' in change)) return new Map();
+  return new Map((await cluster.snapshot()).routes.map(({ name, settings }) => [name, settings]));
+}
+
+/** Reads routes again when the files that they are in change. Files that can't be used change nothing until they change again. */
+export function followRouteFiles(
+  path: () => string | undefined,
+  load: () => Promise<{ readonly routes: Routes } | null>,
+  fileRoutes: FileRoutes,
+  log: Log,
+): void {
+  const reread = inTurns(async () => {
+    try {
+      const next = await load();
+      const prepared = next && fileRoutes.prepare(next);
+      if (prepared === null || !hasChanged(prepared)) return;
+      prepared.apply();
+      log.info({ routes: fileRoutes.asserted.size }, 'the routes of the files are set anew');
+    } catch (error) {
+      log.error({ err: error }, 'the files with routes can not be used: nothing was changed');
+    }
+  });
+  const paths = (): readonly string[] => {
+    const at = path();
+    return at === undefined ? [] : watchedRouteFiles(at);
+  };
+  followFiles(paths, () => unawaited('file', reread()));
 }
 
 function isSame(a: RouteRecord | undefined, b: RouteRecord): boolean {

@@ -20,12 +20,14 @@ export function followFiles(paths: () => readonly string[], changed: () => void)
 
 function fingerprint(paths: () => readonly string[]): string {
   try {
-    const lines = paths().map((path) => {
-      const { mtimeMs, ino, size } = statSync(path);
-      return `${path} ${mtimeMs} ${ino} ${size}`;
-    });
-    return lines.join('\n');
+    return paths().map(fingerprintOf).join('\n');
   } catch (error) {
     return String(error);
   }
+}
+
+/** Another one for a file that has changed, and for one that is there no longer. */
+export function fingerprintOf(path: string): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? path : `${path} ${stat.mtimeMs} ${stat.ino} ${stat.size}`;
 }

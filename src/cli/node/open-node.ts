@@ -19,7 +19,7 @@ import type { NodeAddresses } from '../../node/node-options.ts';
 import { backendTls, followBackendTls } from '../files/backend-certificates.ts';
 import { watchCertificates } from '../files/certificate-watch.ts';
 import { openDeclarationsFile } from '../files/declarations-file.ts';
-import { FileRoutes } from '../files/file-routes.ts';
+import { FileRoutes, followRouteFiles } from '../files/file-routes.ts';
 import { followHttpsFiles, readHttpsFiles } from '../files/https-files.ts';
 import { PageFiles } from '../files/page-files.ts';
 import type { Reloadable } from '../files/reloadable.ts';
@@ -137,6 +137,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
   });
   // The cause of a failed reload is logged where it happens.
   const reloadByItself = (): void => void reloading.reload().catch(() => {});
+  followRouteFiles(() => reloading.values.routesFrom, load, fileRoutes, log);
   const watch = watchCertificates(() => reloading.values, log);
   reloading.onApplied(({ logLevel }) => {
     changeLogLevel(log, logLevel);

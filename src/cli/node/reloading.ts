@@ -4,8 +4,8 @@ import type { Loaded } from '../../config/load.ts';
 import type { Settings, Values } from '../../config/settings.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import { inTurns } from '../files/in-turns.ts';
 import { hasChanged, type Prepared, type Reloadable } from '../files/reloadable.ts';
-import { inTurns } from './turns.ts';
 
 export interface ReloadingOptions<S extends Settings> {
   readonly settings: S;

@@ -47,7 +47,7 @@ async function work(channel: SupervisorChannel, [placed = '', ...argv]: readonly
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) process.on(signal, () => {});
 
   const tickets = await ticketKeysOf(loaded.values, channel, log);
-  const load = () => loadSettled(argv, loaded.values.config);
+  const load = () => loadSettled(argv, loaded.values);
   const around = { log, load, tickets, reloadAsked: () => channel.askToReload() };
   const { bound, advertise, source, reloading, leaveAsked, close } = await openNode(loaded, place, around);
   const reload = new PendingReload(reloading);

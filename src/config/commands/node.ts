@@ -9,11 +9,13 @@ import {
   nodeId,
   problem,
   redisUrls,
+  routeFiles,
   text,
   whole,
   yesNo,
 } from '../kinds.ts';
 import { CERTIFICATE, LISTENER_SETTINGS, PRIVATE_KEY, pairProblems, tlsProblems } from '../listener-settings.ts';
+import { ROUTES_FLAG } from '../route-files.ts';
 import { onOff, optional, setting } from '../settings.ts';
 import { TELEMETRY_SETTINGS } from '../telemetry.ts';
 import { instanceProblems, LINK_VERSION_MIN, ROUTE_DEFAULTS, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
@@ -76,6 +78,11 @@ export const NODE = command({
       'pages',
       directoryPath,
       'directory with pages for browsers that wait (waitingPageAfter): NAME.html for the route NAME, default.html for all others; read again at a reload',
+    ),
+    routesFrom: optional(
+      ROUTES_FLAG,
+      routeFiles,
+      'file with routes, or directory with *.yaml: each has "routes:" as in --config. They are read again when they change; a route that is in none any more is deleted, unless its settings were changed elsewhere',
     ),
     id: optional('id', nodeId, "the node's name; by default the host name and some random characters"),
     workers: setting(

@@ -5,6 +5,7 @@ import { ConfigError } from '../../../../src/errors.ts';
 describe('what is asked for', () => {
   test.each([
     ['list', { verb: 'list' }],
+    ['export', { verb: 'export' }],
     ['get A.example.com', { verb: 'get', name: 'a.example.com' }],
     ['delete *', { verb: 'delete', name: '*' }],
     [
@@ -24,7 +25,7 @@ describe('what is asked for', () => {
   });
 
   test.each([
-    ['', /^route "": expected one of list, get, set, delete, restart, pause, resume$/],
+    ['', /^route "": expected one of list, get, set, delete, restart, pause, resume, apply, export$/],
     ['show a', /^route "show": expected one of list/],
     ['list a', /^route list "a": expected nothing more$/],
     ['get', /^route get "": expected a host name/],
