@@ -8,9 +8,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../src/linker/free-port.ts';
 import { ask } from '../support/clients.ts';
 import { SECRET, setRoute } from '../support/cluster.ts';
+import { DebianMachine, hasSystemd } from '../support/debian-machine.ts';
 import { eventually } from '../support/eventually.ts';
+import { INSTANCES_MAX, playStory } from '../support/recipe-stage.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
-import { hasSystemd, SystemdMachine } from '../support/systemd-machine.ts';
 
 const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 const read = (path: string): string => readFileSync(join(DEPLOY, path), 'utf8');
@@ -18,6 +19,7 @@ const UNITS = readdirSync(join(DEPLOY, 'systemd'))
   .filter((name) => name.endsWith('.service'))
   .map((name) => ({ name, content: read(`systemd/${name}`) }));
 const TEMPLATE = { name: 'pullproxy-app@.service', content: read('recipes/systemd/pullproxy-app@.service') };
+const STORY_TIMEOUT_MS = 400_000;
 const ROUTE = 'app.example.com';
 const TRANSIENT = 'transient.example.com';
 const RUN = ['deploy/recipes/systemd/run.sh', 'node', 'deploy/examples/demo-app.mjs'];
@@ -46,19 +48,19 @@ function verify(name: string, content: string): string {
 
 (hasSystemd ? describe : describe.skip)('a machine with a node, a scaler and an application as units, set up as documented', () => {
   let redis: RedisServer;
-  let machine: SystemdMachine;
+  let machine: DebianMachine;
   let url: string;
   let admin: string;
 
   beforeAll(async () => {
     redis = await startRedis();
-    await setRoute(redis.url, ROUTE, 'maxInstances=1', 'holdTimeout=1m');
+    await setRoute(redis.url, ROUTE, `maxInstances=${INSTANCES_MAX}`, 'holdTimeout=1m');
     await setRoute(redis.url, TRANSIENT, 'maxInstances=1', 'holdTimeout=1m', `command=${JSON.stringify(RUN)}`);
     const [listen, backend, adminPort] = [await freePort(), await freePort(), await freePort()];
     url = `http://127.0.0.1:${listen}`;
     admin = `http://127.0.0.1:${adminPort}`;
-    const app = `PULLPROXY_PROXY=127.0.0.1:${backend}\nPULLPROXY_SECRET=${SECRET}\nPULLPROXY_IDLE_TIMEOUT=1s\n`;
-    machine = await SystemdMachine.boot({
+    const app = `PULLPROXY_PROXY=127.0.0.1:${backend}\nPULLPROXY_SECRET=${SECRET}\nPULLPROXY_CONCURRENCY=2\nPULLPROXY_IDLE_TIMEOUT=2s\nPULLPROXY_OLD_IDLE_TIMEOUT=2s\n`;
+    machine = await DebianMachine.boot('systemd', {
       '/etc/pullproxy/node.env': `PULLPROXY_LISTEN=${url}\nPULLPROXY_REDIS=${redis.url}\nPULLPROXY_BACKEND=127.0.0.1:${backend}\nPULLPROXY_ADMIN=127.0.0.1:${adminPort}\nPULLPROXY_SECRET=${SECRET}\n`,
       '/etc/pullproxy/scaler.env': `PULLPROXY_REDIS=${redis.url}\n`,
       '/etc/pullproxy/app.env': `${app}PULLPROXY_ROUTE=${ROUTE}\n`,
@@ -80,20 +82,17 @@ function verify(name: string, content: string): string {
   const asScaler = (...words: readonly string[]): { status: number | null; output: string } =>
     machine.run('setpriv', '--reuid=pullproxy', '--regid=pullproxy', '--clear-groups', ...words);
 
-  test('serves, by instances that the scaler starts as a user without rights, and leaves no unit behind', async () => {
-    expect(machine.try('systemctl', 'enable', '--now', 'pullproxy-node')).toMatch(/multi-user\.target\.wants/);
-    await eventually('the node is ready', ready, 60_000);
-    const answered = ask(url, { host: ROUTE });
-    await eventually(
-      'the instance runs',
-      () => /pullproxy-app@[a-z0-9]+\.service loaded active +running/.test(units('pullproxy-app@*')),
-      60_000,
-    );
-    const { status, body } = await answered;
-    expect([status, body.includes('Hello from instance')]).toEqual([200, true]);
-    expect(property('User', 'pullproxy-scaler')).toBe('pullproxy');
-    await eventually('it has left, and the unit with it', () => units('pullproxy-app@*').trim() === '', 60_000);
-  });
+  test(
+    'serves, by instances that the scaler starts as a user without rights, and leaves no unit behind',
+    async () => {
+      expect(machine.try('systemctl', 'enable', '--now', 'pullproxy-node')).toMatch(/multi-user\.target\.wants/);
+      await eventually('the node is ready', ready, 60_000);
+      const left = (): number => units('pullproxy-app@*').match(/pullproxy-app@[a-z0-9]+\.service /g)?.length ?? 0;
+      await playStory({ scheduler: 'systemd', node: { url, admin }, route: ROUTE, left });
+      expect(property('User', 'pullproxy-scaler')).toBe('pullproxy');
+    },
+    STORY_TIMEOUT_MS,
+  );
 
   test('lets the scaler start and stop instances, and no other unit', () => {
     expect(asScaler('systemctl', 'start', 'pullproxy-app@abc123')).toEqual({ status: 0, output: '' });

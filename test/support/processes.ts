@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 110_000;
 const STOP_TIMEOUT_MS = 40_000;
 
 const directory = mkdtempSync(join(tmpdir(), 'pullproxy-test-'));

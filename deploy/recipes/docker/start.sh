@@ -7,14 +7,17 @@
 #
 # The linker's settings are in /etc/pullproxy/app.env, or in the file that PULLPROXY_ENV names: one NAME=value a line
 # (PULLPROXY_PROXY, PULLPROXY_SECRET, PULLPROXY_CONCURRENCY ...). DOCKER_ARGS are further arguments of docker run.
+#
+# With Podman: DOCKER=podman and --command-env DOCKER at the scaler. Its --init needs catatonit. Where the scaler is a unit of systemd, give it KillMode=process.
 set -eu
 
+docker=${DOCKER:-docker}
 image=$1
 shift
 name="pullproxy-$START_ID"
 
 # A scaler that took over from one that died may run this a second time, under the same id.
-if docker container inspect "$name" >/dev/null 2>&1; then exit 0; fi
+if $docker container inspect "$name" >/dev/null 2>&1; then exit 0; fi
 
 # --rm: an instance that has left leaves nothing behind. Docker takes no --restart policy beside it: then stop.sh removes the container, as the
 # route's stopCommand and as the scaler's cancel command.
@@ -22,6 +25,6 @@ remove=--rm
 case " ${DOCKER_ARGS:-}" in *' --restart'*) remove= ;; esac
 # --stop-timeout: docker stop lets it drain.
 # shellcheck disable=SC2086
-exec docker run --detach $remove --init --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
+exec $docker run --detach $remove --init --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
   --env-file "${PULLPROXY_ENV:-/etc/pullproxy/app.env}" --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" \
   ${DOCKER_ARGS:-} "$image" linker -- "$@"

@@ -1,10 +1,10 @@
 /**
- * A machine that systemd runs, as a container: its programs are this machine's own, mounted read-only, with polkit among them, and so is this
- * project at /opt/pullproxy. /usr/local/bin has pullproxy and node, as after an installation. Needs Docker, and systemd and polkitd installed (not
- * running) here.
+ * A machine that systemd or supervisord runs, as a container: its programs are this machine's own, mounted read-only, and so is this project at
+ * /opt/pullproxy. /usr/local/bin has pullproxy and node, as after an installation. Needs Docker, and systemd with polkitd, or supervisor, installed
+ * (not running) here.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,13 +13,29 @@ import { eventually } from './eventually.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SYSTEMD = '/lib/systemd/systemd';
 const POLKIT = '/usr/lib/polkit-1/polkitd';
+const SUPERVISORD = '/usr/bin/supervisord';
+const SUPERVISORD_CONF = '/etc/supervisor/supervisord.conf';
 const CGROUPS = '/sys/fs/cgroup/systemd';
 /** The users of Debian's packages dbus and polkitd. */
 const USERS = { messagebus: 101, polkitd: 102 };
 
-export const hasSystemd = existsSync(SYSTEMD) && existsSync(POLKIT) && spawnSync('docker', ['info']).status === 0;
+interface Init {
+  readonly words: readonly string[];
+  /** Asks whether all has started, and what the answer is then. */
+  readonly probe: readonly string[];
+  readonly isUp: RegExp;
+}
 
-export class SystemdMachine {
+const INITS = {
+  systemd: { words: [SYSTEMD], probe: ['systemctl', 'is-system-running'], isUp: /running|degraded/ },
+  supervisord: { words: [SUPERVISORD, '--nodaemon', '--configuration', SUPERVISORD_CONF], probe: ['supervisorctl', 'pid'], isUp: /^\d+$/m },
+} as const satisfies Record<string, Init>;
+
+const hasDocker = (): boolean => spawnSync('docker', ['info']).status === 0;
+export const hasSystemd = existsSync(SYSTEMD) && existsSync(POLKIT) && hasDocker();
+export const hasSupervisord = existsSync(SUPERVISORD) && hasDocker();
+
+export class DebianMachine {
   readonly #id: string;
   readonly #image: string;
   readonly #programs: string;
@@ -30,9 +46,12 @@ export class SystemdMachine {
     this.#programs = programs;
   }
 
-  /** `files` are put there before systemd starts: path → content. */
-  static async boot(files: Readonly<Record<string, string>>): Promise<SystemdMachine> {
-    const image = makeImage(files);
+  /** `files` are put there before it starts: path → content. */
+  static async boot(init: keyof typeof INITS, files: Readonly<Record<string, string>>): Promise<DebianMachine> {
+    const { words, probe, isUp } = INITS[init];
+    // As the package leaves it there.
+    const conf: Record<string, string> = init === 'supervisord' ? { [SUPERVISORD_CONF]: readFileSync(SUPERVISORD_CONF, 'utf8') } : {};
+    const image = makeImage({ ...conf, ...files });
     const programs = installedPrograms();
     const cgroups = existsSync(CGROUPS) ? [`${CGROUPS}:${CGROUPS}`] : [];
     const mounts = ['/usr:/usr:ro', ...cgroups, `${ROOT}:/opt/pullproxy:ro`, `${programs}:/usr/local/bin:ro`].flatMap((one) => [
@@ -55,7 +74,7 @@ export class SystemdMachine {
         'run',
         '--detach',
         '--label',
-        'pullproxy.test=systemd',
+        'pullproxy.test=machine',
         '--network',
         'host',
         '--tmpfs',
@@ -68,10 +87,10 @@ export class SystemdMachine {
       ...rights,
       ...mounts,
       image,
-      SYSTEMD,
+      ...words,
     ).trim();
-    const machine = new SystemdMachine(id, image, programs);
-    await eventually('systemd runs', () => /running|degraded/.test(machine.try('systemctl', 'is-system-running')), 30_000);
+    const machine = new DebianMachine(id, image, programs);
+    await eventually(`${init} runs`, () => isUp.test(machine.try(...probe)), 60_000);
     return machine;
   }
 
@@ -110,13 +129,15 @@ function installedPrograms(): string {
 
 /** Gives the image's id: several machines may be made at the same time. */
 function makeImage(files: Readonly<Record<string, string>>): string {
-  const root = mkdtempSync(join(tmpdir(), 'pullproxy-systemd-'));
+  const root = mkdtempSync(join(tmpdir(), 'pullproxy-machine-'));
   const lines = (line: (user: [string, number]) => string): string =>
     Object.entries(USERS)
       .map((user) => `${line(user)}\n`)
       .join('');
   try {
     for (const name of ['bin', 'sbin', 'lib', 'lib64']) symlinkSync(`usr/${name}`, join(root, name));
+    mkdirSync(join(root, 'var'));
+    symlinkSync('/run', join(root, 'var/run'));
     const etc = {
       '/etc/passwd': `root:x:0:0:root:/root:/bin/sh\n${lines(([name, id]) => `${name}:x:${id}:${id}::/:/bin/false`)}nobody:x:65534:65534::/:/bin/false\n`,
       '/etc/group': `root:x:0:\n${lines(([name, id]) => `${name}:x:${id}:`)}nogroup:x:65534:\n`,
@@ -132,7 +153,8 @@ function makeImage(files: Readonly<Record<string, string>>): string {
       'dev',
       'usr',
       'root',
-      'var/log',
+      'var/log/supervisor',
+      'etc/supervisor/conf.d',
       'opt/pullproxy',
       'var/lib',
       'etc/polkit-1/rules.d',
