@@ -21,9 +21,9 @@ export const INSTANCES_MAX = 3;
 const CLIENTS = 12;
 const IDLE_MS = 2_000;
 /** Machines that run tests may be slow. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 180_000;
 /** A test of several such waits. */
-const TEST_TIMEOUT_MS = 400_000;
+const TEST_TIMEOUT_MS = 600_000;
 
 const SETTINGS = { SECRET, CONCURRENCY: '2', IDLE_TIMEOUT: `${IDLE_MS}ms`, OLD_IDLE_TIMEOUT: `${IDLE_MS}ms` };
 
@@ -108,7 +108,7 @@ export function recipeStage(): RecipeStage {
   });
   beforeEach(async () => {
     route = `recipe${++routes}.example.com`;
-    await stage.set(`maxInstances=${INSTANCES_MAX}`, 'holdTimeout=1m');
+    await stage.set(`maxInstances=${INSTANCES_MAX}`, 'holdTimeout=3m', 'startTimeout=3m');
     folder = ownDirectory();
     symlinkSync(join(ROOT, 'deploy'), join(folder, 'deploy'));
     mkdirSync(join(folder, 'bin'));
