@@ -57,6 +57,12 @@ export function readRoutes(routes: unknown, problems: string[]): ReadonlyMap<str
   return result;
 }
 
+/** A file with these routes, as `readRoutes` reads it. */
+export async function writeRoutes(routes: Iterable<readonly [string, RouteRecord]>): Promise<string> {
+  const { stringify } = await import('yaml');
+  return stringify({ routes: Object.fromEntries(routes) }, { lineWidth: 0 }).trimEnd();
+}
+
 /** Hosts and prefixes that two of the routes have. */
 export function takenTwice(routes: ReadonlyMap<string, RouteRecord>): string[] {
   const owners = new Map<string, string>();

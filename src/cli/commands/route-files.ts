@@ -1,6 +1,6 @@
 /** `route apply` and `route export`: routes as the files of a node's --routes have them. */
 import type { StartDirectory } from '../../cluster/directory.ts';
-import { takenTwice } from '../../config/file.ts';
+import { takenTwice, writeRoutes } from '../../config/file.ts';
 import { readRouteFiles } from '../../config/route-files.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import { ConfigError } from '../../errors.ts';
@@ -76,7 +76,5 @@ function checkTogether(stored: Routes, changes: readonly RouteChange[]): void {
 
 /** What `route apply` and --routes read. */
 export async function exportRoutes(directory: StartDirectory): Promise<string> {
-  const { stringify } = await import('yaml');
-  const routes = [...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1));
-  return stringify({ routes: Object.fromEntries(routes) }, { lineWidth: 0 }).trimEnd();
+  return writeRoutes([...(await directory.routes())].sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -20,7 +20,9 @@ const say = {
 };
 
 type Action =
-  | { readonly verb: 'list' | 'apply' | 'export' }
+  | { readonly verb: 'list' }
+  | { readonly verb: 'apply' }
+  | { readonly verb: 'export' }
   | { readonly verb: 'get' | 'delete' | 'restart' | 'pause' | 'resume'; readonly name: string }
   | { readonly verb: 'set'; readonly name: string; readonly changes: ReadonlyMap<string, string> };
 
