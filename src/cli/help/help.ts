@@ -60,8 +60,8 @@ function settingHelp(one: Setting<unknown>): string[] {
   const value = one.form === 'switch' ? '' : ` ${one.placeholder}`;
   const repeat = one.form === 'many' ? '...' : '';
   const defaultValue = one.defaultText === '' ? '' : ` [${one.defaultText}]`;
-  const letter = one.letter === undefined ? '' : `-${one.letter}, `;
-  return [`  ${letter}--${one.flag}${value}${repeat}${one.required ? ' (required)' : defaultValue}`, wrap(`      ${one.help}`, 6)];
+  const letter = one.letter === undefined ? '' : `, or -${one.letter}`;
+  return [`  --${one.flag}${value}${repeat}${letter}${one.required ? ' (required)' : defaultValue}`, wrap(`      ${one.help}`, 6)];
 }
 
 /** Breaks a line at spaces and indents the following lines. */
