@@ -1,12 +1,12 @@
 /**
- * Puts the linker's command into one file, dist/cli/linker.cjs: a linker starts with each instance, and reading some 130 modules is most of
+ * Puts the linker's command into one file, dist/cli/linker.cjs, or where the first argument says: a linker starts with each instance, and reading some 130 modules is most of
  * the time that it takes. CommonJS, because an import of Node's own modules evaluates every export of theirs, such as node:http's WebSocket.
  * The licences of the packages in it stand beside it.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
-const OUT = 'dist/cli/linker.cjs';
+const OUT = process.argv[2] ?? 'dist/cli/linker.cjs';
 
 const { metafile } = await build({
   entryPoints: ['src/cli/linker-bundle.ts'],
@@ -31,4 +31,4 @@ const licences = [...packages].toSorted().map(async (name) => {
   if (file === undefined) throw new Error(`${name} has no licence: it can not be a part of ${OUT}`);
   return `${name}\n\n${await readFile(`node_modules/${name}/${file}`, 'utf8')}`;
 });
-await writeFile('dist/cli/linker.licences.txt', (await Promise.all(licences)).join('\n----\n\n'));
+await writeFile(OUT.replace(/\.cjs$/, '.licences.txt'), (await Promise.all(licences)).join('\n----\n\n'));

@@ -8,11 +8,14 @@
 import { LinkProtocolError } from '../errors.ts';
 
 /** For frames without a cause: pings, recalls, frames that crossed the end of their stream. */
-const FRAMES_PER_SECOND = 200;
+export const FRAMES_PER_SECOND = 200;
 /** The same at once: a link that was cut off for a while sends everything at once. */
-const FRAMES_AT_ONCE = 2_000;
+export const FRAMES_AT_ONCE = 2_000;
 /** For each slot of the instance: granted, recalled, reported as not movable and granted again, all within one turn. */
-const FRAMES_PER_SLOT = 4;
+export const FRAMES_PER_SLOT = 4;
+/** STATE, RETIRE and START. */
+export const REPORTS_AT_ONCE = 1_000;
+export const REPORTS_PER_SECOND = 50;
 /** A large claimed concurrency must not allow a flood. */
 const SLOTS_COUNTED_MAX = 10_000;
 /** CONNECTED, END, RESET, and bytes and ends that cross a DONE on their way. */
@@ -63,5 +66,5 @@ export function linkBudget(slots: number): FrameBudget {
  * state, of which an application that comes and goes makes 20 a second at most.
  */
 export function clusterBudget(): FrameBudget {
-  return new FrameBudget('reports and requests', 1_000, 50);
+  return new FrameBudget('reports and requests', REPORTS_AT_ONCE, REPORTS_PER_SECOND);
 }

@@ -7,9 +7,9 @@ import { FEATURES } from './frames.ts';
 import { parseJson } from './json.ts';
 
 export const CONCURRENCY_MAX = 1_000_000;
-const NONCE_CHARS_MIN = 16;
+export const NONCE_CHARS_MIN = 16;
 /** The directory's numbers are about its time in ms. A much larger one would leave no larger number to give. */
-const ORDER_MAX = 2 ** 48;
+export const ORDER_MAX = 2 ** 48;
 
 /** The facts of a linker. */
 export interface Hello {

@@ -29,7 +29,7 @@ export interface InstanceReport {
 }
 
 /** The length of a linker's `failure` that is read. */
-const FAILURE_CHARS_MAX = 500;
+export const FAILURE_CHARS_MAX = 500;
 
 /** The payload of a STATE. @throws LinkProtocolError */
 export function parseReport(payload: Buffer): InstanceReport {

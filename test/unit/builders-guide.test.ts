@@ -5,66 +5,23 @@ import { HISTORY_BUCKETS_MAX } from '../../src/cluster/history.ts';
 import { declarationKeys, routeKeys, routeKeyTypes } from '../../src/cluster/redis/keys.ts';
 import { SCRIPTS } from '../../src/cluster/redis/scripts.ts';
 import { ERRORS } from '../../src/errors.ts';
-import { Flag, Frame, ResetCode } from '../../src/link/frames.ts';
+import { Frame } from '../../src/link/frames.ts';
+import { tableOf } from '../support/tables.ts';
 
 const root = new URL('../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const guide = read('src/README.md');
 
-/** The rows of the table with this first line, each cell without its code marks. */
-function table(heading: string): string[][] {
-  const from = guide.indexOf(`\n${heading}\n`);
-  if (from < 0) throw new Error(`src/README.md has no table ${heading}`);
-  const [rows = ''] = guide.slice(from + 1).split('\n\n', 1);
-  return rows
-    .split('\n')
-    .slice(2)
-    .map((row) => cells(row).map((cell) => cell.replace(/^`(.*)`$/, '$1')));
-}
-
-function cells(row: string): string[] {
-  return row
-    .split('|')
-    .slice(1, -1)
-    .map((cell) => cell.trim());
-}
+const table = (heading: string): string[][] => tableOf(guide, heading);
 
 function drawing(name: string): string {
   return guide.split('```').find((block) => block.startsWith('mermaid') && block.includes(`%% ${name}\n`)) ?? '';
 }
 
-/** Whom a frame comes from, by the code that takes it. */
-function sender(frame: string): string {
-  const takes = (text: string): boolean => new RegExp(`(case|===) Frame\\.${frame}\\b`).test(text);
-  const [nodeShakes = '', linkerShakes = ''] = read('src/link/handshake.ts').split('export function dialLink');
-  if (takes(read('src/link/link.ts'))) return 'both';
-  const byNode = takes(nodeShakes) || takes(read('src/link/node-link.ts'));
-  const byLinker = takes(linkerShakes) || takes(read('src/link/linker-link.ts'));
-  return byNode && byLinker ? 'both' : byNode ? 'linker' : byLinker ? 'node' : 'nobody';
-}
-
-describe('the link', () => {
-  const frames = table('| frame | type | from | about | payload | meaning |');
-
-  test('every frame is in the table with its number, and no others', () => {
-    expect(frames.map(([name, type]) => [name, Number(type)])).toEqual(Object.entries(Frame));
-  });
-
-  test('each frame comes from the side that the table says', () => {
-    expect(frames.map(([name, , from]) => [name, from])).toEqual(frames.map(([name = '']) => [name, sender(name)]));
-  });
-
-  test('every flag and every reset code is in its table with its value', () => {
-    const values = (heading: string): unknown[] => table(heading).map(([name, value]) => [name, Number(value)]);
-    expect(values('| flag | value | of | meaning |')).toEqual(Object.entries(Flag));
-    expect(values('| reset code | value | meaning |')).toEqual(Object.entries(ResetCode));
-  });
-
-  test('the drawing of a slot names frames that there are', () => {
-    const named = [...drawing('slot').matchAll(/\b[A-Z]{4,}\b/g)].map(([word]) => word).filter((word) => word !== 'KEEP');
-    expect(named.length).toBeGreaterThan(8);
-    expect(named.filter((word) => !(word in Frame))).toEqual([]);
-  });
+test('the drawing of a slot names frames that there are', () => {
+  const named = [...drawing('slot').matchAll(/\b[A-Z]{4,}\b/g)].map(([word]) => word).filter((word) => word !== 'KEEP');
+  expect(named.length).toBeGreaterThan(8);
+  expect(named.filter((word) => !(word in Frame))).toEqual([]);
 });
 
 describe('Redis', () => {

@@ -1,0 +1,37 @@
+/** The linkers of this repository, with the application that the kit asks for. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { LinkerSettings } from './node-side.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CONCURRENCY = '3';
+
+export const PYTHON_LINKER = join(ROOT, 'deploy/linkers/python');
+/** Debian's, whichever other one there is. */
+const PYTHON = '/usr/bin/python3';
+
+export const settingsOf = (command: readonly string[]): LinkerSettings => ({
+  host: '127.0.0.1',
+  port: 0,
+  route: 'conformance.test',
+  secret: 'the secret of the conformance kit',
+  command,
+});
+
+/** The linker of this package, in one file as the package has it: from its sources it takes several times as long to begin. */
+export function ownLinker(directory: string): string[] {
+  const bundle = join(directory, 'dist/cli/linker.cjs');
+  mkdirSync(join(directory, 'dist/cli'), { recursive: true });
+  copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'));
+  execFileSync(process.execPath, ['.config/bundle-linker.mjs', bundle], { cwd: ROOT });
+  const app = join(ROOT, 'test/conformance/app.mjs');
+  return [process.execPath, bundle, 'linker', '--concurrency', CONCURRENCY, '--', process.execPath, app];
+}
+
+/** `directory`: where its package lies. */
+export function pythonLinker(app: 'app' | 'wsgi', directory = PYTHON_LINKER): string[] {
+  const path = `PYTHONPATH=${directory}`;
+  return ['env', path, 'PYTHONDONTWRITEBYTECODE=1', PYTHON, '-m', 'pullproxy', '--concurrency', CONCURRENCY, `example:${app}`];
+}
