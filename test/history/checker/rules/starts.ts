@@ -1,0 +1,174 @@
+/**
+ * Startup commands: never more instances than the route may have, none when nobody has asked for anything, never more than its clients could fill, and
+ * none is lost: who waits for an instance that may be started gets one.
+ */
+import type { Disturbances } from '../disturbances.ts';
+import { type Line, MS, type Report, type Rule, SECOND } from '../line.ts';
+
+/** A start follows demand: it is decided on what was there a moment ago. */
+const DECIDED = 4 * SECOND;
+/** A start that nothing disturbs is on its way by then. */
+const STARTED = 8 * SECOND;
+const LOOK_EVERY = 200 * MS;
+
+interface Instance {
+  readonly line: Line;
+  limit: number;
+  /** It takes requests. */
+  up: boolean;
+}
+
+interface RouteState {
+  maxInstances: number;
+  /** The largest value of late. */
+  maxLately: number;
+  maxMovedAt: number;
+  concurrency: number;
+  readonly alive: Map<string, Instance>;
+  readonly outstanding: Map<string, Line>;
+  /** So many at once, each with when. */
+  peaks: { readonly t: number; readonly count: number }[];
+  leastLimit: number;
+  /** Since when there has been need of one more, with nobody on the way. */
+  shortSince: number | null;
+  lastStartAt: number;
+  said: boolean;
+}
+
+export class Starts implements Rule {
+  started = 0;
+  readonly #routes = new Map<string, RouteState>();
+  readonly #routeOf = new Map<string, string>();
+  readonly #sentTo = new Map<string, string>();
+  readonly #disturbances: Disturbances;
+  readonly #report: Report;
+  #lookedAt = 0;
+
+  constructor(disturbances: Disturbances, report: Report) {
+    this.#disturbances = disturbances;
+    this.#report = report;
+  }
+
+  take(line: Line): void {
+    const { event, by } = line;
+    switch (event.e) {
+      case 'route': {
+        const state = this.#at(event.route);
+        state.maxLately = Math.max(event.maxInstances, event.t < state.maxMovedAt + 60 * SECOND ? state.maxLately : state.maxInstances);
+        state.maxMovedAt = event.t;
+        state.maxInstances = event.maxInstances;
+        state.concurrency = event.concurrency;
+        break;
+      }
+      case 'send':
+        this.#sent(event.id, event.route, line);
+        break;
+      case 'got':
+        this.#routes.get(this.#sentTo.get(event.id) ?? '')?.outstanding.delete(event.id);
+        this.#sentTo.delete(event.id);
+        break;
+      case 'start':
+        this.#start(line, event.startId, event.route);
+        break;
+      case 'up':
+      case 'agreed':
+        this.#limit(by.name, event.limit);
+        break;
+      case 'leaves':
+      case 'gone':
+        this.#gone(by.name);
+        break;
+      case 'fault':
+        if (event.does === 'dies' && event.of?.startsWith('linker:') === true) this.#gone(event.of.slice('linker:'.length));
+    }
+    if (event.t < this.#lookedAt + LOOK_EVERY) return;
+    this.#lookedAt = event.t;
+    for (const [route, state] of this.#routes) this.#look(route, state, event.t);
+  }
+
+  #at(route: string): RouteState {
+    const state = this.#routes.get(route) ?? {
+      maxInstances: 0,
+      maxLately: 0,
+      maxMovedAt: Number.NEGATIVE_INFINITY,
+      concurrency: 1,
+      alive: new Map(),
+      outstanding: new Map(),
+      peaks: [],
+      leastLimit: Number.POSITIVE_INFINITY,
+      shortSince: null,
+      lastStartAt: 0,
+      said: false,
+    };
+    this.#routes.set(route, state);
+    return state;
+  }
+
+  #sent(id: string, route: string, line: Line): void {
+    const state = this.#at(route);
+    state.outstanding.set(id, line);
+    this.#sentTo.set(id, route);
+    const { t } = line.event;
+    // Falling: only what may still be the largest later is kept.
+    while (state.peaks.length > 0 && (state.peaks.at(-1)?.count ?? 0) <= state.outstanding.size) state.peaks.pop();
+    state.peaks.push({ t, count: state.outstanding.size });
+  }
+
+  #limit(startId: string, limit: number): void {
+    const state = this.#routes.get(this.#routeOf.get(startId) ?? '');
+    const one = state?.alive.get(startId);
+    if (state === undefined || one === undefined) return;
+    one.limit = limit;
+    one.up = true;
+    state.leastLimit = Math.min(state.leastLimit, Math.max(1, limit));
+  }
+
+  #gone(startId: string): void {
+    this.#routes.get(this.#routeOf.get(startId) ?? '')?.alive.delete(startId);
+  }
+
+  #start(line: Line, startId: string, route: string): void {
+    this.started++;
+    const { t } = line.event;
+    const state = this.#at(route);
+    const before = [...state.alive.values()].map((one) => one.line);
+    state.alive.set(startId, { line, limit: state.concurrency, up: false });
+    state.lastStartAt = t;
+    state.shortSince = null;
+    this.#routeOf.set(startId, route);
+    while (state.peaks.length > 1 && (state.peaks[0]?.t ?? 0) < t - DECIDED) state.peaks.shift();
+    if (this.#disturbances.disturbed(t - DECIDED, t)) return;
+    const peak = Math.max(state.outstanding.size, state.peaks[0]?.count ?? 0);
+    if (state.alive.size > state.maxLately)
+      this.#say(`${route} has ${state.alive.size} instances, ${state.maxLately} are allowed`, [...before, line]);
+    else if (peak === 0) this.#say(`an instance of ${route} is started, and nobody asks for anything`, [...before, line]);
+    else if (before.length * Math.min(state.leastLimit, state.concurrency) >= peak)
+      this.#say(`an instance of ${route} is started for ${peak} clients, which ${before.length} instances can take`, [...before, line]);
+  }
+
+  #look(route: string, state: RouteState, now: number): void {
+    let slots = 0;
+    let starting = false;
+    for (const { limit, up } of state.alive.values()) {
+      slots += limit;
+      starting ||= !up;
+    }
+    const isShort = state.outstanding.size > slots && state.alive.size < state.maxInstances && !starting;
+    if (!isShort) {
+      state.shortSince = null;
+      state.said = false;
+      return;
+    }
+    state.shortSince ??= now;
+    const since = state.shortSince;
+    const forMicros = now - since - this.#disturbances.stalled(since, now);
+    if (forMicros <= STARTED || state.said || this.#disturbances.disturbed(since - DECIDED, now)) return;
+    state.said = true;
+    const text = `${state.outstanding.size} clients of ${route} have ${slots} slots for ${Math.round(forMicros / MS)} ms, and no instance is started`;
+    this.#say(text, [...state.alive.values()].map(({ line }) => line).concat([...state.outstanding.values()].slice(0, 3)));
+  }
+
+  #say(text: string, lines: readonly Line[]): void {
+    this.#report({ rule: 'starts', text, lines });
+  }
+}

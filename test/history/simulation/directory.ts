@@ -1,0 +1,113 @@
+/** The way of one simulated process to the directory and its bell: it takes time, messages may be lost, and it may be cut off. */
+import type { Bell, BellListener, Directory } from '../../../src/cluster/directory.ts';
+import type { Owner } from './clock.ts';
+import type { Code } from './code.ts';
+
+/** A command without a reply. */
+const REPLY_TIMEOUT_MS = 1_500;
+const CONNECT_AGAIN_MS = 50;
+
+type Method = (...args: unknown[]) => unknown;
+
+/** What can be done to the way. */
+export class DirectoryWay {
+  losesMessages = false;
+  #connected = true;
+  #generation = 0;
+  readonly #told: ((connected: boolean) => void)[] = [];
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Calls that are under way before and after are of different connections. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  onConnected(callback: (connected: boolean) => void): void {
+    this.#told.push(callback);
+  }
+
+  set connected(yes: boolean) {
+    if (yes === this.#connected) return;
+    this.#connected = yes;
+    this.#generation++;
+    for (const tell of this.#told) tell(yes);
+  }
+}
+
+/** `redis`: where the directory is. `server`: the directory itself. */
+export function remoteDirectory(code: Code, owner: Owner, redis: Owner, server: Directory, way: DirectoryWay): Directory {
+  const { clock, network } = code;
+  const call = (method: Method, args: unknown[]): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const { generation } = way;
+      const unavailable = (why: string): void => reject(Object.assign(new Error(why), { name: 'DirectoryUnavailable' }));
+      if (!way.connected) {
+        unavailable('it is away');
+        return;
+      }
+      const overdue = clock.in(REPLY_TIMEOUT_MS, () => unavailable('it does not answer'), owner);
+      const answer = (settle: () => void): void =>
+        network.send(redis, owner, () => {
+          overdue.run = null;
+          // The reply of a connection that broke is lost.
+          if (way.generation === generation) settle();
+          else unavailable('the connection broke');
+        });
+      network.send(owner, redis, () => {
+        Promise.resolve(method.apply(server, args)).then(
+          (value) => answer(() => resolve(value)),
+          (error: unknown) => answer(() => reject(error)),
+        );
+      });
+    });
+  return new Proxy(server, {
+    get(target, property) {
+      if (property === 'connected') return way.connected;
+      if (property === 'isRemote') return true;
+      if (property === 'onConnected') return way.onConnected.bind(way);
+      if (property === 'ready') return () => ready(code, owner, way);
+      if (property === 'close') return async () => {};
+      const value: unknown = Reflect.get(target, property);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => call(value as Method, args);
+    },
+  });
+}
+
+function ready({ clock }: Code, owner: Owner, way: DirectoryWay): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (way.connected) resolve();
+      else clock.in(CONNECT_AGAIN_MS, look, owner);
+    };
+    look();
+  });
+}
+
+export function remoteBell({ network }: Code, owner: Owner, redis: Owner, server: Bell, way: DirectoryWay): Bell {
+  const hear = (deliver: () => void): void => {
+    if (way.losesMessages || !way.connected) return;
+    network.send(redis, owner, () => way.connected && deliver());
+  };
+  return {
+    listen: (node, listener) => {
+      const far: BellListener = {
+        onRing: (ring) => hear(() => listener.onRing(ring)),
+        onDemand: (notice) => hear(() => listener.onDemand(notice)),
+        onRoutesChanged: () => hear(() => listener.onRoutesChanged()),
+      };
+      return server.listen(node, far);
+    },
+    ring: async (node, ring) => {
+      if (way.connected) network.send(owner, redis, () => void server.ring(node, ring));
+      return way.connected;
+    },
+    demand: (notice) => {
+      if (way.connected) network.send(owner, redis, () => server.demand(notice));
+    },
+    close: () => server.close(),
+  };
+}
