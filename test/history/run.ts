@@ -1,8 +1,10 @@
 /**
  * A checked history, see README.md:
  *
- *     npm run history -- run [--seed N] [--minutes M] [--keep DIR] [--only ACT]...   runs a cluster under faults and checks what happened
- *     npm run history -- check DIR                                                   checks a history that is there
+ *     npm run history -- run [--seed N] [--minutes M] [--clients N] [--only ACT]... [--keep DIR]
+ *     npm run history -- check DIR
+ *     npm run history -- simulate [--seed N] [--schedules N]
+ *     npm run history -- mutants [--only NAME]...
  */
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -11,8 +13,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkHistory } from './checker/check.ts';
 import { findingText } from './checker/line.ts';
+import { judgeMutants } from './mutants/mutants.ts';
+import { simulateMany } from './simulation/many.ts';
+import { minimise } from './world/minimise.ts';
 import { runHistory } from './world/run.ts';
-import { isActName, scheduleOf } from './world/schedule.ts';
+import { type ActName, isActName, scheduleOf, WEIGHTS } from './world/schedule.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,27 +25,66 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string', default: '5' },
     clients: { type: 'string', default: '40' },
+    schedules: { type: 'string', default: '100' },
+    replays: { type: 'string', default: '8' },
     keep: { type: 'string' },
-    only: { type: 'string', multiple: true },
+    only: { type: 'string', multiple: true, default: [] },
   },
 });
 const [verb, path = ''] = positionals;
 const seed = Number(values.seed ?? randomInt(2 ** 31));
-const directory = values.keep ?? mkdtempSync(join(tmpdir(), 'history-'));
-if (verb === 'run') {
-  const ms = Number(values.minutes) * 60_000;
-  console.error(`seed ${seed}`);
-  const acts = scheduleOf(seed, ms, values.only?.filter(isActName) ?? null);
-  const report = await runHistory({ directory, seed, ms, clients: Number(values.clients), acts, say: (line) => console.error(line) });
-  await check(directory);
-  console.log(JSON.stringify(report));
-  if (values.keep === undefined) rmSync(directory, { recursive: true });
-} else if (verb === 'check') await check(path);
-else throw new Error(`history ${verb}: expected run or check`);
+const say = (line: string): void => console.error(line);
 
-async function check(history: string): Promise<void> {
+switch (verb) {
+  case 'run':
+    process.exitCode = await run();
+    break;
+  case 'check':
+    process.exitCode = (await check(path)) > 0 ? 1 : 0;
+    break;
+  case 'simulate':
+    process.exitCode = (await simulateMany({ seed, schedules: Number(values.schedules), say })) ? 0 : 1;
+    break;
+  case 'mutants':
+    process.exitCode = (await judgeMutants({ only: values.only, say })) ? 0 : 1;
+    break;
+  default:
+    throw new Error(`history ${verb}: expected run, check, simulate or mutants`);
+}
+// What a run leaves behind must not keep the command.
+process.exit();
+
+async function run(): Promise<number> {
+  const unknown = values.only.find((name) => !isActName(name));
+  if (unknown !== undefined) throw new Error(`--only ${unknown}: expected one of ${Object.keys(WEIGHTS).join(', ')}`);
+  const ms = Number(values.minutes) * 60_000;
+  const only = values.only as ActName[];
+  const acts = scheduleOf(seed, ms, only.length === 0 ? null : only);
+  say(`seed ${seed}, ${acts.length} acts`);
+  const directory = values.keep ?? mkdtempSync(join(tmpdir(), 'history-'));
+  const options = { seed, ms, clients: Number(values.clients), say };
+  const report = await runHistory({ ...options, directory, acts });
+  const found = await check(directory);
+  console.log(JSON.stringify({ seed, ...report }));
+  if (found > 0) {
+    say('looking for a smaller schedule');
+    const least = await minimise(acts, Number(values.replays), async (fewer) => {
+      const again = mkdtempSync(join(tmpdir(), 'history-'));
+      await runHistory({ ...options, directory: again, acts: fewer });
+      const { findings } = await checkHistory(again);
+      rmSync(again, { recursive: true });
+      return findings.length > 0;
+    });
+    console.log(JSON.stringify({ seed, smallestSchedule: least }));
+  }
+  if (values.keep === undefined && found === 0) rmSync(directory, { recursive: true });
+  else say(`the history is in ${directory}`);
+  return found > 0 || report.endedUnasked.length > 0 ? 1 : 0;
+}
+
+async function check(history: string): Promise<number> {
   const { verdict, findings } = await checkHistory(history);
   for (const finding of findings) console.log(`${findingText(finding)}\n`);
   console.log(JSON.stringify(verdict));
-  if (findings.length > 0) process.exitCode = 1;
+  return findings.length;
 }

@@ -2,7 +2,7 @@
  * An application that writes down each request that it gets, and that it is done with it. GET and POST /?ms=N answer after N ms with the request's
  * X-Request-Id and the instance's id. SIGUSR2: it takes the next limit of HISTORY_LIMITS, by its control socket.
  */
-import { createServer, request as ask } from 'node:http';
+import { request as ask, createServer } from 'node:http';
 import { HistoryFile } from '../recorder/history-file.ts';
 
 const { HISTORY_DIR = '', HISTORY_LIMITS = '', HISTORY_ROUTE = '', PULLPROXY_CONTROL = '' } = process.env;

@@ -14,6 +14,8 @@ const FINDINGS_MAX = 50;
 export interface Verdict {
   readonly requests: number;
   readonly answered: number;
+  /** Their clients went before they were answered. */
+  readonly left: number;
   readonly events: number;
   readonly begun: number;
   readonly starts: number;
@@ -69,10 +71,11 @@ export class Checker {
 
   end(): Verdict {
     for (const rule of this.#rules) rule.end?.();
-    const { sent, answered, explained, raced } = this.#answers.counts;
+    const { sent, answered, left, explained, raced } = this.#answers.counts;
     return {
       requests: sent,
       answered,
+      left,
       events: this.#events,
       begun: this.#limits.begun,
       starts: this.#starts.started,

@@ -25,10 +25,11 @@ function filesOf(directory: string): string[][] {
 /** All values of `clock`: processes with the same one need no comparison. */
 export async function clocksOf(directory: string): Promise<ReadonlySet<string>> {
   const clocks = new Set<string>();
-  for (const paths of filesOf(directory)) for await (const { by } of linesOf(paths.slice(0, 1), null)) {
-    clocks.add(by.clock);
-    break;
-  }
+  for (const paths of filesOf(directory))
+    for await (const { by } of linesOf(paths.slice(0, 1), null)) {
+      clocks.add(by.clock);
+      break;
+    }
   return clocks;
 }
 

@@ -105,7 +105,7 @@ class Doing {
         node.node = null;
         const { n, what } = this.#act;
         world.says({ e: 'fault', n, what, of, does: 'ends', disturbs: true });
-        const drained = clock.as(owner, () => running.drain(10_000));
+        const drained = clock.does(owner, () => running.drain(10_000));
         drained
           .then(() => {
             network.kill(owner);
@@ -139,7 +139,15 @@ class Doing {
         return;
       default:
         way.connected = false;
-        this.#says({}, () => clock.as(owner, () => void (way.connected = true)));
+        this.#says({}, () =>
+          clock.in(
+            0,
+            () => {
+              way.connected = true;
+            },
+            owner,
+          ),
+        );
     }
   }
 
@@ -188,11 +196,11 @@ class Doing {
 
   #onAll(): void {
     const world = this.#world;
-    const { network, clock } = world.code;
+    const { network } = world.code;
     switch (this.#act.what) {
       case 'Redis is empty':
         this.#says({});
-        clock.as(world.redis, () => world.directory.lose());
+        world.directory.lose();
         for (const route of world.sizes.routes) world.configure(route, route.maxInstances);
         return;
       case 'messages are lost': {
@@ -219,15 +227,24 @@ class Doing {
     const { directory } = world;
     if (this.#act.what === 'restart a route') {
       this.#says({ of });
-      clock.as(world.redis, () => void directory.restart(name));
+      void clock.does(world.redis, () => directory.restart(name));
     } else if (this.#act.what === 'scale a route') {
       world.configure(route, Math.max(1, maxInstances - 1));
       this.#says({ of }, () => world.configure(route, maxInstances));
     } else {
-      clock.as(world.redis, () => void directory.pause(name, 600_000, 'wait'));
+      // As the command does it.
+      let isOver = false;
+      const barrier = new world.code.PauseBarrier(directory);
+      clock
+        .does(world.redis, () => barrier.pause(name, { forMs: 600_000, waitMs: 60_000, tunnels: 'wait' }))
+        .then((outcome) => {
+          if (!isOver && typeof outcome === 'object' && outcome.still.length === 0) world.says({ e: 'paused', route: name });
+        })
+        .catch(() => {});
       this.#says({ of }, () => {
+        isOver = true;
         world.says({ e: 'resumes', route: name });
-        clock.as(world.redis, () => void directory.resume(name));
+        void clock.does(world.redis, () => directory.resume(name));
       });
     }
   }

@@ -13,13 +13,15 @@ const HEAD_END = '\r\n\r\n';
 
 /** To be called as the simulated process that it is. */
 export function startApplication({ host, port, instance, record }: ApplicationOptions): void {
-  createServer({}, (socket) => serve(socket, instance, record)).listen({ host, port });
+  createServer({ allowHalfOpen: true }, (socket) => serve(socket, instance, record)).listen({ host, port });
 }
 
 function serve(socket: Socket, instance: string, record: ApplicationOptions['record']): void {
   let text = '';
   let current: string | null = null;
   let timer: NodeJS.Timeout | null = null;
+  let worksOn = false;
+  let hasEnded = false;
   const over = (whole: boolean): void => {
     if (current === null) return;
     const id = current;
@@ -38,12 +40,14 @@ function serve(socket: Socket, instance: string, record: ApplicationOptions['rec
     const [method = '', target = ''] = head.split(' ', 2);
     const id = field('x-request-id');
     current = id;
+    worksOn = target.includes('&on');
     record({ e: 'begin', id, method, host: field('host') });
     timer = setTimeout(
       () => {
         over(true);
         socket.write(`HTTP/1.1 200 OK\r\nx-instance: ${instance}\r\ncontent-length: ${id.length}\r\n\r\n${id}`);
-        look();
+        if (hasEnded) socket.end();
+        else look();
       },
       Number(/ms=(\d+)/.exec(target)?.[1] ?? 0),
     );
@@ -53,6 +57,12 @@ function serve(socket: Socket, instance: string, record: ApplicationOptions['rec
     look();
   });
   socket.on('error', () => {});
-  socket.on('end', () => over(false));
+  socket.on('end', () => {
+    hasEnded = true;
+    // It computes in silence, and its connection stays half open.
+    if (current !== null && worksOn) return;
+    over(false);
+    socket.end();
+  });
   socket.on('close', () => over(false));
 }

@@ -104,15 +104,11 @@ export class SimulatedClock {
     return event;
   }
 
-  /** What `work` starts belongs to `owner`. */
-  as<T>(owner: Owner, work: () => T): T {
-    const before = this.#owner;
-    this.#owner = owner;
-    try {
-      return work();
-    } finally {
-      this.#owner = before;
-    }
+  /** An event of `owner`, in a moment. Resolves with what `work` promises. */
+  does<T>(owner: Owner, work: () => T | Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.in(0, () => void Promise.resolve().then(work).then(resolve, reject), owner);
+    });
   }
 
   thaw(owner: Owner): void {

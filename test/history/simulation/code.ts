@@ -12,6 +12,7 @@ export interface Code {
   readonly ClusterMember: typeof import('../../../src/cluster/member/member.ts').ClusterMember;
   readonly MemoryDirectory: typeof import('../../../src/cluster/memory/directory.ts').MemoryDirectory;
   readonly MemoryBell: typeof import('../../../src/cluster/memory/bell.ts').MemoryBell;
+  readonly PauseBarrier: typeof import('../../../src/cluster/pause-barrier.ts').PauseBarrier;
   readonly LocalScaler: typeof import('../../../src/scaling/local.ts').LocalScaler;
   readonly CLIENT_LIMITS: typeof import('../../../src/config/listener-settings.ts').CLIENT_LIMITS;
   readonly parseRouteSettings: typeof import('../../../src/config/route-settings.ts').parseRouteSettings;
@@ -35,6 +36,7 @@ export async function loadCode(source: string): Promise<Code> {
   const { ClusterMember } = await load<typeof import('../../../src/cluster/member/member.ts')>('cluster/member/member.ts');
   const { MemoryDirectory } = await load<typeof import('../../../src/cluster/memory/directory.ts')>('cluster/memory/directory.ts');
   const { MemoryBell } = await load<typeof import('../../../src/cluster/memory/bell.ts')>('cluster/memory/bell.ts');
+  const { PauseBarrier } = await load<typeof import('../../../src/cluster/pause-barrier.ts')>('cluster/pause-barrier.ts');
   const { LocalScaler } = await load<typeof import('../../../src/scaling/local.ts')>('scaling/local.ts');
   const { CLIENT_LIMITS } = await load<typeof import('../../../src/config/listener-settings.ts')>('config/listener-settings.ts');
   const { parseRouteSettings } = await load<typeof import('../../../src/config/route-settings.ts')>('config/route-settings.ts');
@@ -48,6 +50,7 @@ export async function loadCode(source: string): Promise<Code> {
     ClusterMember,
     MemoryDirectory,
     MemoryBell,
+    PauseBarrier,
     LocalScaler,
     CLIENT_LIMITS,
     parseRouteSettings,
@@ -70,7 +73,6 @@ export async function loadCode(source: string): Promise<Code> {
   }
   return code;
 }
-
 
 function textOf(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value);

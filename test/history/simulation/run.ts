@@ -2,14 +2,14 @@
 import { Random } from '../../e2e/chaos/random.ts';
 import { Checker, type Verdict } from '../checker/checker.ts';
 import type { Finding } from '../checker/line.ts';
+import { type SimulatedAct, simulatedActs } from './acts.ts';
 import { nextRealTurn } from './clock.ts';
 import type { Code } from './code.ts';
-import { type SimulatedAct, simulatedActs } from './acts.ts';
 import { SimulatedWorld, type WorldSizes } from './world.ts';
 
 /** Faults come within this time, and then nothing does. */
 const FAULTS_MS = 8_000;
-const QUIET_MS = 9_000;
+const QUIET_MS = 12_000;
 /** How long the last answers may take. */
 const LAST_MS = 100_000;
 /** Beyond this many events in one schedule something goes round in circles. */
@@ -61,11 +61,11 @@ export async function simulate(code: Code, seed: number, acts = simulatedActs(se
 
 function sizesOf(seed: number): WorldSizes {
   const random = new Random(seed + 3);
-  const plain = { name: 'plain.test', maxInstances: 1 + Math.floor(random.next() * 3), fair: false };
+  const plain = { name: 'plain.test', maxInstances: 1 + Math.floor(random.next() * 2.5), fair: false };
   const fair = { name: 'fair.test', maxInstances: 1 + Math.floor(random.next() * 2), fair: true };
   return {
     nodes: 1 + Math.floor(random.next() * 3),
-    clients: 3 + Math.floor(random.next() * 9),
+    clients: 4 + Math.floor(random.next() * 14),
     concurrency: 1 + Math.floor(random.next() * 3),
     routes: random.next() < 0.5 ? [plain] : [plain, fair],
   };

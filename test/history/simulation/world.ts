@@ -1,9 +1,9 @@
 /** A cluster in one process and in simulated time: nodes, linkers, applications, a scaler and clients, with the code that they really run. */
 import type { ListenUrl } from '../../../src/config/listen-url.ts';
 import type { ClientLimits } from '../../../src/config/listener-settings.ts';
+import type { ProxyNode } from '../../../src/node/node.ts';
 import { Random } from '../../e2e/chaos/random.ts';
 import type { Checker } from '../checker/checker.ts';
-import type { ProxyNode } from '../../../src/node/node.ts';
 import type { HistoryEvent, ProcessBegan, Role, WithoutTime } from '../events.ts';
 import { Clients } from '../world/clients.ts';
 import type { RouteSpec } from '../world/world.ts';
@@ -59,7 +59,7 @@ export class SimulatedWorld {
   readonly #clientOwner = new Owner('clients');
   readonly #scalerOwner = new Owner('scaler');
   readonly #scalerWay = new DirectoryWay();
-  readonly #scaler: InstanceType<Code['LocalScaler']>;
+  #scaler: InstanceType<Code['LocalScaler']> | null = null;
   #pids = 0;
   #starts = 0;
 
@@ -71,7 +71,7 @@ export class SimulatedWorld {
     code.network.reset();
     this.random = new Random(seed + 7);
     this.#operator = this.process('operator', 'operator');
-    this.directory = code.clock.as(this.redis, () => new code.MemoryDirectory());
+    this.directory = new code.MemoryDirectory();
     for (let i = 0; i < sizes.nodes; i++)
       this.nodes.push({ id: `n${i}`, i, owner: new Owner(`node:n${i}`), way: new DirectoryWay(), node: null });
     const client = this.process('client', 'clients');
@@ -86,9 +86,14 @@ export class SimulatedWorld {
       if (one !== undefined) this.record(this.process('linker', one.startId, false), { e, instance: one.instance, route: one.route });
     };
     const scalerDirectory = remoteDirectory(code, this.#scalerOwner, this.redis, this.directory, this.#scalerWay);
-    this.#scaler = code.clock.as(
+    const start = async ({ startId, route }: { readonly startId: string; readonly route: string }): Promise<void> =>
+      this.#start(startId, route);
+    code.clock.in(
+      0,
+      () => {
+        this.#scaler = new code.LocalScaler({ directory: scalerDirectory, start, log: code.log });
+      },
       this.#scalerOwner,
-      () => new code.LocalScaler({ directory: scalerDirectory, start: async ({ startId, route }) => this.#start(startId, route), log: code.log }),
     );
   }
 
@@ -121,7 +126,7 @@ export class SimulatedWorld {
     const settings: Record<string, string> = { maxInstances: String(maxInstances), startTimeout: '10s', holdTimeout: '75s' };
     if (fair) Object.assign(settings, { fairBy: 'header:x-tenant', priority: 'header:x-urgency', trustClients: 'true' });
     this.says({ e: 'route', route: name, maxInstances, concurrency: this.sizes.concurrency, fair });
-    this.code.clock.as(this.redis, () => void this.directory.setRoute(name, settings));
+    void this.code.clock.does(this.redis, () => this.directory.setRoute(name, settings));
   }
 
   startNode(node: SimulatedNode): void {
@@ -136,7 +141,7 @@ export class SimulatedWorld {
     ) as unknown as ClientLimits;
     const listen: ListenUrl = { protocol: 'http', host: '127.0.0.1', port: CLIENT_PORT + i, route: null, proxyProtocol: null };
     const directory = remoteDirectory(code, owner, this.redis, this.directory, way);
-    const started = code.clock.as(owner, () =>
+    const started = code.clock.does(owner, () =>
       code.ProxyNode.start({
         id,
         listen: [listen],
@@ -192,16 +197,16 @@ export class SimulatedWorld {
     const { clock } = this.code;
     if (one.linkerOwner.state !== 'runs') return;
     this.record(one.app, { e: 'asks', limit });
-    const agreed = clock.as(one.linkerOwner, () => one.linker.control.limitTo(limit));
+    const agreed = clock.does(one.linkerOwner, () => one.linker.control.limitTo(limit));
     agreed.then(() => this.record(one.app, { e: 'agreed', limit })).catch(() => {});
   }
 
   drain(one: SimulatedInstance): void {
-    this.code.clock.as(one.linkerOwner, () => one.linker.drain());
+    this.code.clock.in(0, () => one.linker.drain(), one.linkerOwner);
   }
 
   stop(): void {
-    this.#scaler.close();
+    this.#scaler?.close();
     for (const { owner } of this.nodes) owner.state = 'gone';
     for (const { linkerOwner, appOwner } of this.instances) {
       linkerOwner.state = 'gone';
@@ -213,7 +218,7 @@ export class SimulatedWorld {
   #startNeeded(owner: Owner, way: DirectoryWay, route: string, force?: number): void {
     const { network } = this.code;
     if (!way.connected) return;
-    network.send(owner, this.redis, () => network.send(this.redis, this.#scalerOwner, () => this.#scaler.request(route, force)));
+    network.send(owner, this.redis, () => network.send(this.redis, this.#scalerOwner, () => this.#scaler?.request(route, force)));
   }
 
   #start(startId: string, route: string): void {
@@ -232,34 +237,30 @@ export class SimulatedWorld {
     const app = this.process('app', startId);
     this.record(app, { e: 'up', instance, route, startId, limit: concurrency });
     const port = APP_PORT + n;
-    code.clock.as(appOwner, () =>
-      startApplication({ host: '127.0.0.1', port, instance, record: (event) => this.record(app, event) }),
-    );
-    const linker = code.clock.as(
-      linkerOwner,
-      () =>
-        new code.Linker({
-          proxies: this.nodes.map(({ i }) => ({ host: '127.0.0.1', port: BACKEND_PORT + i })),
-          route,
-          concurrency,
-          secret: SECRET,
-          app: { host: '127.0.0.1', port },
-          env: {},
-          instance,
-          startId,
-          idleTimeoutMs: 20_000,
-          oldIdleTimeoutMs: 3_000,
-          drainTimeoutMs: 10_000,
-          log: code.log,
-        }),
-    );
+    code.clock.in(0, () => startApplication({ host: '127.0.0.1', port, instance, record: (event) => this.record(app, event) }), appOwner);
+    const linker = new code.Linker({
+      proxies: this.nodes.map(({ i }) => ({ host: '127.0.0.1', port: BACKEND_PORT + i })),
+      route,
+      concurrency,
+      secret: SECRET,
+      app: { host: '127.0.0.1', port },
+      env: {},
+      instance,
+      startId,
+      idleTimeoutMs: 20_000,
+      oldIdleTimeoutMs: 3_000,
+      drainTimeoutMs: 10_000,
+      log: code.log,
+    });
     this.instances.push({ startId, route, instance, linkerOwner, appOwner, linker, app });
-    const exit = code.clock.as(linkerOwner, () => linker.run());
-    exit.then(() => {
-      this.record(app, { e: 'told' });
-      code.network.kill(appOwner);
-      code.network.kill(linkerOwner);
-    }).catch(() => {});
+    const exit = code.clock.does(linkerOwner, () => linker.run());
+    exit
+      .then(() => {
+        this.record(app, { e: 'told' });
+        code.network.kill(appOwner);
+        code.network.kill(linkerOwner);
+      })
+      .catch(() => {});
   }
 }
 

@@ -11,6 +11,9 @@ const LOST_AFTER_MS = 90_000;
 const WAVE_MS = 9_000;
 const THINK_MS_MAX = { top: 10, bottom: 400 };
 const SERVICE_MS_MAX = 40;
+/** Some clients go before they have their answer, and some applications work on all the same. */
+const LEAVES = { share: 0.04, afterMsMax: 60 };
+const WORKS_ON_SHARE = 0.3;
 const TENANTS = ['a', 'a', 'a', 'b', 'c'];
 
 export interface ClientsOptions {
@@ -28,6 +31,10 @@ interface Request {
   readonly ms: number;
   readonly tenant: string;
   readonly urgency: number;
+  /** The client goes after this time. */
+  readonly leavesMs: number | null;
+  /** The application does not notice that its client has gone. */
+  readonly worksOn: boolean;
 }
 
 export class Clients {
@@ -67,6 +74,8 @@ export class Clients {
         ms: Math.floor(random.between(0, SERVICE_MS_MAX)),
         tenant,
         urgency: random.next() < 0.2 ? 1 : 3,
+        leavesMs: random.next() < LEAVES.share ? random.between(0, LEAVES.afterMsMax) : null,
+        worksOn: random.next() < WORKS_ON_SHARE,
       };
       const answer = await this.#ask(connections, request);
       await delay(answer.why === 'ECONNREFUSED' ? 100 : random.between(0, this.#thinkMsMax));
@@ -79,12 +88,18 @@ export class Clients {
     return phase < 0.6 ? THINK_MS_MAX.top : THINK_MS_MAX.bottom;
   }
 
-  async #ask(connections: Map<number, Connection>, { route, node, post, ms, tenant, urgency }: Request): Promise<Answer> {
+  async #ask(connections: Map<number, Connection>, request: Request): Promise<Answer> {
+    const { route, node, post, ms, tenant, urgency, leavesMs, worksOn } = request;
     const { file, nodes } = this.#options;
     const place = nodes[node] as { id: string; port: number };
     const id = `r${this.sent++}`;
     const method = post ? 'POST' : 'GET';
-    const lines = [`${method} /?ms=${ms} HTTP/1.1`, `host: ${route.name}`, `x-request-id: ${id}`, `content-length: ${post ? 5 : 0}`];
+    const lines = [
+      `${method} /?ms=${ms}${worksOn ? '&on' : ''} HTTP/1.1`,
+      `host: ${route.name}`,
+      `x-request-id: ${id}`,
+      `content-length: ${post ? 5 : 0}`,
+    ];
     if (route.fair) lines.push(`x-tenant: ${tenant}`, `x-urgency: ${urgency}`);
     let connection = connections.get(node);
     const isKept = connection?.isOpen === true;
@@ -95,7 +110,7 @@ export class Clients {
     file.add({ e: 'send', id, node: place.id, route: route.name, method, ...(route.fair ? { tenant, urgency } : {}) });
     const one = connection;
     this.waiting++;
-    const lost = setTimeout(() => one.giveUp('lost'), LOST_AFTER_MS);
+    const lost = setTimeout(() => one.giveUp(leavesMs === null ? 'lost' : 'left'), leavesMs ?? LOST_AFTER_MS);
     const answer = await one.ask(`${lines.join('\r\n')}\r\n\r\n${post ? 'hello' : ''}`);
     clearTimeout(lost);
     this.waiting--;
@@ -106,7 +121,7 @@ export class Clients {
   #note(id: string, { status, headers, body, why, begun }: Answer, isKept: boolean): void {
     if (status === 200) this.answered++;
     const instance = headers.get('x-instance');
-    const reason = why === null ? headers.get('proxy-status') : isKept && !begun ? `kept ${why}` : why;
+    const reason = why === null ? headers.get('proxy-status') : isKept && !begun && why !== 'left' && why !== 'lost' ? `kept ${why}` : why;
     this.#options.file.add({
       e: 'got',
       id,

@@ -7,7 +7,8 @@ import { compressNow, HistoryFile } from '../recorder/history-file.ts';
 import { Clients } from './clients.ts';
 import { Nemesis } from './nemesis.ts';
 import type { Act } from './schedule.ts';
-import { type RouteSpec, SOURCE, World } from './world.ts';
+import { SOURCE } from './source.ts';
+import { type RouteSpec, World } from './world.ts';
 
 const ROUTES: readonly RouteSpec[] = [
   { name: 'plain.test', maxInstances: 3, fair: false },

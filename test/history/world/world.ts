@@ -15,7 +15,6 @@ import type { HistoryFile } from '../recorder/history-file.ts';
 const PRELOAD = fileURLToPath(new URL('../recorder/preload.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('../apps/start-linker.ts', import.meta.url));
 const APP = fileURLToPath(new URL('../apps/recorded-app.ts', import.meta.url));
-export const SOURCE = fileURLToPath(new URL('../../../src', import.meta.url));
 
 export interface RouteSpec {
   readonly name: string;

@@ -25,7 +25,7 @@ interface Story {
 }
 
 export class Answers implements Rule {
-  readonly counts = { sent: 0, answered: 0, explained: {} as Record<string, number>, raced: 0 };
+  readonly counts = { sent: 0, answered: 0, left: 0, explained: {} as Record<string, number>, raced: 0 };
   readonly #stories = new Map<string, Story>();
   /** Those that have failed, in the order of time. */
   readonly #toJudge: Story[] = [];
@@ -100,6 +100,7 @@ export class Answers implements Rule {
     if (story.got !== null) this.#say('one answer', `${event.id} got a second answer`, story.lines);
     story.got = event;
     if (event.status === 200) this.#answered(story, event);
+    else if (event.why === 'left') this.counts.left++;
     else if (event.why === 'lost' || event.why?.includes('malformed') === true)
       this.#say('one answer', `${event.id}: ${event.why === 'lost' ? 'nothing came in time' : 'what came is no answer'}`, story.lines);
     else {
@@ -174,7 +175,8 @@ function explains(known: KnownFault, story: Story, got: Got, startIds: ReadonlyM
 /** The client's own node was hit. */
 function hitsNode({ does }: Fault, lasted: number, got: Got): boolean {
   const isBroken = got.status === 0;
-  if (does === 'ends') return got.why === 'ECONNREFUSED' || /draining/.test(got.why ?? '') || (isBroken && got.why?.startsWith('kept ') === true);
+  if (does === 'ends')
+    return got.why === 'ECONNREFUSED' || /draining/.test(got.why ?? '') || (isBroken && got.why?.startsWith('kept ') === true);
   if (does === 'silent') return lasted >= SEEMS_DEAD && (isBroken || isTerminated(got));
   if (does === 'cut') return isBroken || isTerminated(got);
   return isBroken;
@@ -189,4 +191,3 @@ function isCutOff({ sent }: Story, got: Got, attempts: number): boolean {
 function isTerminated({ status, why }: Got): boolean {
   return status === 502 && /connection_(terminated|refused)/.test(why ?? '');
 }
-

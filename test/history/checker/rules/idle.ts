@@ -57,10 +57,11 @@ export class IdleSlots implements Rule {
     for (let i = this.#looks.length - 1; i >= 0; i--) {
       const { t, seen } = this.#looks[i] as Look;
       const then = seen.get(one);
-      if (t < from || then === undefined) break;
+      if (then === undefined) break;
       least = Math.min(least, then.idle);
       if (least < 1 || then.idle - (one.opened - then.opened) < 1) break;
-      since = t;
+      since = Math.max(t, from);
+      if (t <= from) break;
     }
     return since;
   }

@@ -96,7 +96,13 @@ export class Order implements Rule {
     for (const other of all.values()) {
       if (other.tenant === null && other.node === node && since > other.since + SAME_MOMENT)
         this.#say(`${id} was served before ${other.id}, which was held at the same node before it`, [other.line, line]);
-      else if (other.tenant !== null && !isAged && other.node === node && urgency > other.urgency && line.event.t > other.since + SAME_MOMENT)
+      else if (
+        other.tenant !== null &&
+        !isAged &&
+        other.node === node &&
+        urgency > other.urgency &&
+        line.event.t > other.since + SAME_MOMENT
+      )
         this.#say(`${id} of class ${urgency} was served before ${other.id} of class ${other.urgency} at the same node`, [other.line, line]);
       else if (other.tenant === null && other.node !== node && since > other.since + OLDER) this.#passes(other, line);
       if (other.tenant !== null && tenant !== null && !isAged && other.urgency === urgency) this.#shares(other, tenant, line);

@@ -1,6 +1,7 @@
 /**
  * Startup commands: never more instances than the route may have, none when nobody has asked for anything, never more than its clients could fill, and
- * none is lost: who waits for an instance that may be started gets one.
+ * none is lost: who waits for an instance that may be started gets one. A node says how many it serves with its next word to the directory, so a client
+ * who goes from one node to the next may count at both for a moment: what each node had at most of late is added up.
  */
 import type { Disturbances } from '../disturbances.ts';
 import { type Line, MS, type Report, type Rule, SECOND } from '../line.ts';
@@ -26,8 +27,8 @@ interface RouteState {
   concurrency: number;
   readonly alive: Map<string, Instance>;
   readonly outstanding: Map<string, Line>;
-  /** So many at once, each with when. */
-  peaks: { readonly t: number; readonly count: number }[];
+  /** By node: those that wait for an answer there, and how many these were at most of late. */
+  readonly at: Map<string, Demand>;
   leastLimit: number;
   /** Since when there has been need of one more, with nobody on the way. */
   shortSince: number | null;
@@ -35,11 +36,32 @@ interface RouteState {
   said: boolean;
 }
 
+/** How many wait at one node, and the most of late. */
+class Demand {
+  #count = 0;
+  /** Falling: only what may still be the largest later is kept. */
+  #peaks: { t: number; readonly count: number }[] = [];
+
+  change(t: number, by: 1 | -1): void {
+    // It was so until now.
+    const last = this.#peaks.at(-1);
+    if (last !== undefined && last.count === this.#count) last.t = t;
+    this.#count += by;
+    while (this.#peaks.length > 0 && (this.#peaks.at(-1)?.count ?? 0) <= this.#count) this.#peaks.pop();
+    this.#peaks.push({ t, count: this.#count });
+  }
+
+  most(now: number): number {
+    while ((this.#peaks[0]?.t ?? now) < now - DECIDED) this.#peaks.shift();
+    return Math.max(this.#count, this.#peaks[0]?.count ?? 0);
+  }
+}
+
 export class Starts implements Rule {
   started = 0;
   readonly #routes = new Map<string, RouteState>();
   readonly #routeOf = new Map<string, string>();
-  readonly #sentTo = new Map<string, string>();
+  readonly #sentTo = new Map<string, { readonly route: string; readonly node: string }>();
   readonly #disturbances: Disturbances;
   readonly #report: Report;
   #lookedAt = 0;
@@ -61,11 +83,10 @@ export class Starts implements Rule {
         break;
       }
       case 'send':
-        this.#sent(event.id, event.route, line);
+        this.#sent(event.id, event.route, event.node, line);
         break;
       case 'got':
-        this.#routes.get(this.#sentTo.get(event.id) ?? '')?.outstanding.delete(event.id);
-        this.#sentTo.delete(event.id);
+        this.#got(event.id, event.t);
         break;
       case 'start':
         this.#start(line, event.startId, event.route);
@@ -94,7 +115,7 @@ export class Starts implements Rule {
       concurrency: 1,
       alive: new Map(),
       outstanding: new Map(),
-      peaks: [],
+      at: new Map(),
       leastLimit: Number.POSITIVE_INFINITY,
       shortSince: null,
       lastStartAt: 0,
@@ -104,14 +125,21 @@ export class Starts implements Rule {
     return state;
   }
 
-  #sent(id: string, route: string, line: Line): void {
+  #sent(id: string, route: string, node: string, line: Line): void {
     const state = this.#at(route);
     state.outstanding.set(id, line);
-    this.#sentTo.set(id, route);
-    const { t } = line.event;
-    // Falling: only what may still be the largest later is kept.
-    while (state.peaks.length > 0 && (state.peaks.at(-1)?.count ?? 0) <= state.outstanding.size) state.peaks.pop();
-    state.peaks.push({ t, count: state.outstanding.size });
+    this.#sentTo.set(id, { route, node });
+    const demand = state.at.get(node) ?? new Demand();
+    state.at.set(node, demand);
+    demand.change(line.event.t, 1);
+  }
+
+  #got(id: string, t: number): void {
+    const { route = '', node = '' } = this.#sentTo.get(id) ?? {};
+    const state = this.#routes.get(route);
+    state?.outstanding.delete(id);
+    state?.at.get(node)?.change(t, -1);
+    this.#sentTo.delete(id);
   }
 
   #limit(startId: string, limit: number): void {
@@ -136,9 +164,9 @@ export class Starts implements Rule {
     state.lastStartAt = t;
     state.shortSince = null;
     this.#routeOf.set(startId, route);
-    while (state.peaks.length > 1 && (state.peaks[0]?.t ?? 0) < t - DECIDED) state.peaks.shift();
     if (this.#disturbances.disturbed(t - DECIDED, t)) return;
-    const peak = Math.max(state.outstanding.size, state.peaks[0]?.count ?? 0);
+    let peak = 0;
+    for (const demand of state.at.values()) peak += demand.most(t);
     if (state.alive.size > state.maxLately)
       this.#say(`${route} has ${state.alive.size} instances, ${state.maxLately} are allowed`, [...before, line]);
     else if (peak === 0) this.#say(`an instance of ${route} is started, and nobody asks for anything`, [...before, line]);
