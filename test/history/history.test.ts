@@ -1,0 +1,48 @@
+/** A minute of what `npm run history` does for as long as somebody likes: the same seeds each time, so that a change that breaks this is to blame for it. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, jest, test } from '@jest/globals';
+import { MUTANTS } from './mutants/list.ts';
+import { patched } from './mutants/mutants.ts';
+
+jest.setTimeout(600_000);
+
+const RUN = fileURLToPath(new URL('./run.ts', import.meta.url));
+
+/** Exit code and output. In a process of its own: time is simulated there. */
+async function history(...args: readonly string[]): Promise<{ code: number | null; text: string }> {
+  const child = spawn(process.execPath, [RUN, ...args]);
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      text = `${text}${chunk}`.slice(-20_000);
+    });
+  }
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, text };
+}
+
+describe('a checked history', () => {
+  test('of 25 simulated schedules under faults that overlap shows nothing (npm run history -- simulate goes on)', async () => {
+    const { code, text } = await history('simulate', '--seed', '1', '--schedules', '25');
+    process.stderr.write(text.slice(-300));
+    expect({ code, text }).toMatchObject({ code: 0 });
+  });
+
+  test('of real processes under faults that overlap shows nothing (npm run history -- run goes on)', async () => {
+    const { code, text } = await history('run', '--seed', '5', '--minutes', '0.25', '--clients', '20', '--replays', '0');
+    process.stderr.write(text.slice(-1_500));
+    expect({ code, text }).toMatchObject({ code: 0 });
+  });
+
+  test('would show a request that is sent twice (npm run history -- mutants has more)', async () => {
+    const { code, text } = await history('mutants', '--only', 'a request that may not be sent twice is sent again');
+    expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining('1 of 1 mutants found') });
+  });
+});
+
+test('each mutant still applies to the code, exactly once, and changes it', () => {
+  expect(MUTANTS.length).toBeGreaterThanOrEqual(20);
+  expect(new Set(MUTANTS.map(({ name }) => name)).size).toBe(MUTANTS.length);
+  for (const mutant of MUTANTS) expect(patched(mutant)).not.toBe('');
+});
