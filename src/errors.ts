@@ -94,6 +94,14 @@ export const ERRORS = {
     retryAfter: 1,
     message: 'too many clients are held already',
   },
+  overload: {
+    status: 503,
+    proxyStatus: 'proxy_internal_response',
+    details: 'overload',
+    side: 'pullproxy',
+    retryAfter: 1,
+    message: 'more clients come than are served: this one would leave before it has a slot',
+  },
   hold_timeout: {
     status: 503,
     proxyStatus: 'connection_timeout',

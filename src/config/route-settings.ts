@@ -44,6 +44,8 @@ export interface RouteSettings {
   readonly sleepStatus: number;
   /** The expected concurrency of an instance, until the first one has linked. Without it the first start is a single instance. */
   readonly concurrency?: number;
+  /** `adaptive`: in an overload those who would leave before they are served are refused. */
+  readonly queueOrder: 'adaptive' | 'fifo';
   /** Held clients with the same value of this share; absent: none are told apart. */
   readonly fairBy?: QueueSource;
   /** By value; values that are not named have 1. */
@@ -71,6 +73,7 @@ export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
   balance: 'newest',
   protocol: 'http1',
   sleepStatus: 503,
+  queueOrder: 'adaptive',
   priorityWaitMs: 30_000,
   trustClients: false,
 });
@@ -139,6 +142,11 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     'concurrency',
     whole(1, 1_000_000),
     'the expected concurrency of an instance, until the first one has linked; without it the first start is a single instance',
+  ),
+  queueOrder: key(
+    'queueOrder',
+    choice('adaptive', 'fifo'),
+    'adaptive: in an overload a client that would leave before it is served gets a 503 at once; fifo: every client waits for holdTimeout',
   ),
   fairBy: key(
     'fairBy',

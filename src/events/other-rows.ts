@@ -46,6 +46,14 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `the first requests to the new instance ${say('instance')} failed: others are preferred`,
     'The older instances serve. Is the new version broken?',
   ),
+  'clients of a route leave before they are served: those who would wait for too long are refused': wrong(
+    'warning',
+    'overload',
+    (say) =>
+      `more clients of ${say('route')} come than are served, and they leave: nobody waits for longer than ${say('waitMs')} ms, the others get a 503`,
+    'It ends by itself when fewer come. If this lasts: more instances (maxInstances), or a higher concurrency.',
+    MINUTE,
+  ),
   'instances of a route fail to start: its clients are not held for now': wrong(
     'error',
     'not_held',

@@ -99,6 +99,10 @@ export class FrontDoor implements Http2Service, TcpService {
     else unawaited(visit, this.#lookUp(visit, [name]));
   }
 
+  left(visit: Visit): void {
+    if (visit.route !== null) this.#context.routes.get(visit.route.name)?.left(visit, performance.now());
+  }
+
   leave(visit: Visit): void {
     this.#context.holds.release(visit);
   }

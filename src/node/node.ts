@@ -93,7 +93,13 @@ export class ProxyNode {
     const holds = new Holds(cluster, options.heldMax, tally, (visit, route) => waitingRoom.page(visit as HttpVisit, route));
     const buffers = options.requestBufferBytes === 0 ? null : new RequestBuffers(options.requestBufferBytes, tally);
     const dispatcher = new Dispatcher(cluster, holds, (route) => options.startNeeded(route), buffers);
-    const events = { expired: holds.expired.bind(holds), rematch: dispatcher.match.bind(dispatcher), asksAnew: holds.asksAnew.bind(holds) };
+    const events = {
+      expired: holds.expired.bind(holds),
+      rematch: dispatcher.match.bind(dispatcher),
+      asksAnew: holds.asksAnew.bind(holds),
+      overloaded: ({ name: route }: Route, waitMs: number) =>
+        log.warn({ route, waitMs }, 'clients of a route leave before they are served: those who would wait for too long are refused'),
+    };
     const bounds = { perSecretMax: options.routesPerSecretMax };
     const routes = new Routes(options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS, tally, events, bounds);
     this.#tally = tally;

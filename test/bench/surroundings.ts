@@ -1,5 +1,6 @@
 /** What a benchmark run starts: the origin, and each way to it that is compared. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -154,6 +155,14 @@ export class Surroundings {
     this.children.start('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', this.directory]);
     await accepts(port);
     return `redis://127.0.0.1:${port}`;
+  }
+
+  /** `settings`: KEY=VALUE each. Before any node starts, so that all know them from the first. */
+  async setRoute(redis: string, route: string, settings: readonly string[]): Promise<void> {
+    const main = new URL('../../src/cli/main.ts', import.meta.url).pathname;
+    const child = this.children.start(process.execPath, [main, 'route', 'set', route, ...settings, '--redis', redis]);
+    const [code] = (await once(child, 'exit')) as [number | null];
+    if (code !== 0) throw new Error(`route set ends with ${code}`);
   }
 
   /** A self-signed certificate of 127.0.0.1, as files. */

@@ -136,6 +136,7 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     if (this.isOver) return;
     // Counted as nginx does: the client closed before it had its whole response.
     this.answered(499);
+    this.sayLeft();
     this.leave();
     this.end('C', 'client_closed');
   }

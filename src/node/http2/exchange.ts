@@ -198,6 +198,7 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     if (this.isOver) return;
     // Counted as for HTTP/1.1: it left before it had a response.
     if (!this.hasBegun) this.answered(499);
+    this.sayLeft();
     this.leave(code === constants.NGHTTP2_NO_ERROR ? constants.NGHTTP2_CANCEL : code);
     if (this.#complete) {
       this.responded();

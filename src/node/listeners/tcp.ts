@@ -265,6 +265,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
 
   clientGone(): void {
     if (this.isOver) return;
+    this.sayLeft();
     this.leave();
     this.end('C', 'client_closed');
   }

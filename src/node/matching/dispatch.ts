@@ -64,10 +64,22 @@ export class Dispatcher {
     const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, visit, 0)) this.#serve(visit, lender, route);
     else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
+    else if (lender === null && this.#refusesOverload(visit, route)) return;
     else if (!this.#holds.isFull(visit, route) || this.#holds.makeRoom(visit, route)) this.#hold(visit, route);
     // A slot that is kept back is better than none.
     else if (lender !== null) this.#serve(visit, lender, route);
     else this.#holds.refuseFull(visit);
+  }
+
+  /** Where clients wait in several lines, one that comes may be next: they are refused by their waits alone. */
+  #refusesOverload(visit: Visit, route: Route): boolean {
+    const { crowds, order, held, isCold } = route;
+    if (crowds === null || isCold || visit.isTimeless) return false;
+    const now = monotonicMs();
+    if (held.size === 0) crowds.empty(visit, now);
+    if (order !== null || !crowds.refuses(visit, held.size, now)) return false;
+    this.#holds.refuseOverload(visit, route, crowds);
+    return true;
   }
 
   #hold(visit: Visit, route: Route): void {
@@ -78,6 +90,7 @@ export class Dispatcher {
   /** A visit whose stream failed before anything came of it goes back to its original place. It was accepted: no limit refuses it now. */
   retry(visit: Visit): void {
     const route = visit.route as Route;
+    visit.isRetried = true;
     // Not in this turn of the event loop: what broke its link may have broken others, and they are only about to be heard of.
     setImmediate(guard('visit', () => this.match(route)));
     this.#holds.hold(visit, route, Number.MAX_SAFE_INTEGER);

@@ -45,6 +45,8 @@ export class HeldEntry<T extends HeldEntry<T>> {
   arrivedAt: number;
   /** No instance was there when it came to be held: it waits for a start. */
   cold = false;
+  /** It has had a slot, and its stream failed. */
+  isRetried = false;
   /** Memory that the entry keeps while it waits. */
   heldBytes = 0;
   queue: HeldQueue<T> | null = null;
@@ -93,6 +95,9 @@ export class HeldQueue<T extends HeldEntry<T>> {
   #holdTimeoutMs: number;
   /** The patience of clients that wait for a start. */
   #coldHoldTimeoutMs: number;
+  /** In an overload. */
+  #limitMs: (entry: T, now: number) => number = unlimited;
+  #limitMsLeast = Number.POSITIVE_INFINITY;
   /** Time before that does not count. Infinity: the queue is paused. */
   #patienceFrom = Number.NEGATIVE_INFINITY;
 
@@ -147,6 +152,13 @@ export class HeldQueue<T extends HeldEntry<T>> {
     if (holdTimeoutMs === this.#holdTimeoutMs && coldHoldTimeoutMs === this.#coldHoldTimeoutMs) return;
     this.#holdTimeoutMs = holdTimeoutMs;
     this.#coldHoldTimeoutMs = coldHoldTimeoutMs;
+    this.#arm();
+  }
+
+  /** Entries are held no longer than that, `leastMs` the shortest of all times. */
+  limit(leastMs: number, limitMs: (entry: T, now: number) => number): void {
+    this.#limitMsLeast = leastMs;
+    this.#limitMs = limitMs;
     this.#arm();
   }
 
@@ -271,15 +283,15 @@ export class HeldQueue<T extends HeldEntry<T>> {
 
   /** Nobody is held for less. */
   get #leastMs(): number {
-    return Math.min(this.#holdTimeoutMs, this.#coldHoldTimeoutMs);
+    return Math.min(this.#holdTimeoutMs, this.#coldHoldTimeoutMs, this.#limitMsLeast);
   }
 
   #sinceOf({ arrivedAt }: T): number {
     return Math.max(arrivedAt, this.#patienceFrom);
   }
 
-  #dueAt(entry: T): number {
-    return this.#sinceOf(entry) + (entry.cold ? this.#coldHoldTimeoutMs : this.#holdTimeoutMs);
+  #dueAt(entry: T, now: number): number {
+    return this.#sinceOf(entry) + Math.min(entry.cold ? this.#coldHoldTimeoutMs : this.#holdTimeoutMs, this.#limitMs(entry, now));
   }
 
   readonly #expire = guard('timer', (): void => {
@@ -290,12 +302,13 @@ export class HeldQueue<T extends HeldEntry<T>> {
     let entry = this.#oldest;
     for (; entry !== null && (entry.isTimeless || this.#sinceOf(entry) + this.#leastMs <= now); entry = entry.newer) {
       if (entry.isTimeless) continue;
-      const dueAt = this.#dueAt(entry);
+      const dueAt = this.#dueAt(entry, now);
       if (dueAt <= now) due.push(entry);
-      // Where there are two patiences one look is for many: the more patient ones are passed by each time.
-      else nextAt = Math.min(nextAt, Math.max(dueAt, now + LOOK_GAP_MS));
+      else nextAt = Math.min(nextAt, dueAt);
     }
     if (entry !== null) nextAt = Math.min(nextAt, this.#sinceOf(entry) + this.#leastMs);
+    // Where patiences differ one look is for many: the more patient ones are passed by each time.
+    if (this.#leastMs < Math.max(this.#holdTimeoutMs, this.#coldHoldTimeoutMs)) nextAt = Math.max(nextAt, now + LOOK_GAP_MS);
     for (const one of due) {
       if (one.queue !== this) continue;
       this.remove(one);
@@ -305,4 +318,8 @@ export class HeldQueue<T extends HeldEntry<T>> {
     if (nextAt === Number.POSITIVE_INFINITY) this.#arm();
     else this.#lookAt(nextAt);
   });
+}
+
+function unlimited(): number {
+  return Number.POSITIVE_INFINITY;
 }

@@ -5,6 +5,7 @@ import { retryAfterSeconds } from '../../cluster/wait-estimate.ts';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { ERRORS, PullproxyError } from '../../errors.ts';
 import { WaitCounters } from './counters.ts';
+import type { Crowds } from './crowds.ts';
 import type { HeldTally } from './held-queue.ts';
 import type { Route } from './route.ts';
 import { PLACE_HELD_MS, type Visit, type VisitRoute } from './visit.ts';
@@ -16,15 +17,15 @@ const DRAINING = new PullproxyError('draining');
 /** Its page is a response like an error. */
 type PageOf = (visit: Visit, route: Route) => PullproxyError;
 
-type Overload = 'queue_full' | 'hold_timeout' | 'deadline';
+type Overload = 'queue_full' | 'overload' | 'hold_timeout' | 'deadline';
 
-/** By code and seconds: no more than there are steps of `retryAfterSeconds`. */
+/** By code and seconds: no more than there are steps of `retryAfterSeconds`, and seconds that overload.ts says. */
 const overloads = new Map<string, PullproxyError>();
 
 /** Its client may come again when one that comes now would have a slot, as far as that is known. */
-function overloaded(code: Overload, { route }: Visit): PullproxyError {
+function overloaded(code: Overload, { route }: Visit, secondsMin = 0): PullproxyError {
   const ms = route?.newcomerWaitMs(performance.now()) ?? null;
-  const retryAfter = ms === null ? ERRORS[code].retryAfter : retryAfterSeconds(ms);
+  const retryAfter = Math.max(secondsMin, ms === null ? ERRORS[code].retryAfter : retryAfterSeconds(ms));
   const key = `${code} ${retryAfter}`;
   const known = overloads.get(key) ?? new PullproxyError(code, undefined, { retryAfter });
   overloads.set(key, known);
@@ -102,6 +103,7 @@ export class Holds {
     visit.slotAt = now;
     if (visit.place !== null && visit.place !== 'taken') visit.place.isUsedUp = true;
     if (visit.expectedMs >= 0) route.waits.judge(visit.expectedMs, visit.expectedPerMille / 1_000, now - visit.arrivedAt);
+    route.crowds?.served(visit, now);
     const seconds = (now - visit.arrivedAt) / 1_000;
     // The instance may be warm elsewhere without this node's knowledge.
     const cold = visit.cold && !(readyAt !== undefined && readyAt <= visit.arrivedAt);
@@ -133,7 +135,17 @@ export class Holds {
   /** The deadline of a held visit has passed; the queue has let it go. */
   expired(visit: Visit): void {
     this.#over(visit);
-    this.refuse(visit, overloaded('hold_timeout', visit));
+    const route = visit.route as Route;
+    const isSooner = !visit.cold && performance.now() - visit.arrivedAt < route.settings.holdTimeoutMs;
+    if (isSooner && route.crowds !== null) this.refuseOverload(visit, route, route.crowds);
+    else this.refuse(visit, overloaded('hold_timeout', visit));
+  }
+
+  /** It can't be served as long as its client waits. A browser sees the route's page, where there is one. */
+  refuseOverload(visit: Visit, route: Route, crowds: Crowds): void {
+    const seconds = crowds.refused(visit, performance.now());
+    const getsPage = visit.takesPage && route.settings.waitingPageAfterMs !== undefined && !visit.quiet;
+    this.refuse(visit, getsPage ? this.#page(visit, route) : overloaded('overload', visit, seconds));
   }
 
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */

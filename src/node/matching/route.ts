@@ -5,6 +5,7 @@ import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
+import { Crowds } from './crowds.ts';
 import { FairDiscipline } from './fair-discipline.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
@@ -30,6 +31,16 @@ export interface Standing {
   knownBy: string | null;
 }
 
+interface QueueEvents {
+  /** A held visit's ask is another one. */
+  asksAnew(visit: Visit): void;
+  /** Nobody waits for longer from now on; said once a minute. */
+  overloaded(waitMs: number): void;
+}
+
+/** Between two times that it is said. */
+const OVERLOAD_GAP_MS = 60_000;
+
 /** One application: who waits for it here and who serves it from here. */
 export class Route {
   readonly name: string;
@@ -54,23 +65,19 @@ export class Route {
   rules: QueueRules | null = null;
   /** The order by these rules. */
   order: FairDiscipline<Visit> | null = null;
-  readonly #asksAnew: (visit: Visit) => void;
+  /** Null: no client has left while it was held, or nobody wants to know. */
+  crowds: Crowds | null = null;
+  #overloadSaidAt = Number.NEGATIVE_INFINITY;
+  readonly #events: QueueEvents | null;
   #settings: RouteSettings;
 
-  /** `asksAnew`: a held visit's ask is another one. */
-  constructor(
-    name: string,
-    settings: RouteSettings,
-    held: HeldQueue<Visit>,
-    rematch: Rematch,
-    asksAnew: (visit: Visit) => void = () => {},
-  ) {
+  constructor(name: string, settings: RouteSettings, held: HeldQueue<Visit>, rematch: Rematch, events: QueueEvents | null = null) {
     this.name = name;
     this.#settings = settings;
     this.held = held;
     this.rematch = rematch;
     this.#configureSleep(settings);
-    this.#asksAnew = asksAnew;
+    this.#events = events;
     this.#follow(settings);
   }
 
@@ -83,6 +90,10 @@ export class Route {
     this.held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     this.#configureSleep(settings);
     this.#follow(settings);
+    if (settings.queueOrder === 'fifo' && this.crowds !== null) {
+      this.crowds = null;
+      this.#limitWaits();
+    }
   }
 
   get isPaused(): boolean {
@@ -114,11 +125,28 @@ export class Route {
     if (isDeepStrictEqual(rules, this.rules)) return;
     this.rules = rules;
     const waitMs = rules?.priority === undefined || rules.priorityWaitMs === 0 ? Number.POSITIVE_INFINITY : rules.priorityWaitMs;
-    this.order = rules === null ? null : new FairDiscipline<Visit>(waitMs, this.#asksAnew);
+    this.order = rules === null ? null : new FairDiscipline<Visit>(waitMs, (visit) => this.#events?.asksAnew(visit));
     this.held.reorder(this.order ?? FIFO, (visit) => {
       visit.ask = rules === null ? null : askOf(rules, visit.word);
     });
-    for (let visit = this.held.oldest; visit !== null; visit = visit.newer) this.#asksAnew(visit);
+    for (let visit = this.held.oldest; visit !== null; visit = visit.newer) this.#events?.asksAnew(visit);
+  }
+
+  /** The client went away before it had a response. */
+  left(visit: Visit, now: number): void {
+    if (this.#settings.queueOrder === 'fifo' || this.#isPaused || visit.quiet) return;
+    this.crowds ??= new Crowds(() => this.#limitWaits());
+    this.crowds.left(visit, now);
+  }
+
+  #limitWaits(): void {
+    const { crowds } = this;
+    const leastMs = crowds?.leastMs ?? Number.POSITIVE_INFINITY;
+    this.held.limit(leastMs, (visit, now) => crowds?.limitMs(visit, now) ?? Number.POSITIVE_INFINITY);
+    const now = performance.now();
+    if (leastMs === Number.POSITIVE_INFINITY || now - this.#overloadSaidAt < OVERLOAD_GAP_MS) return;
+    this.#overloadSaidAt = now;
+    this.#events?.overloaded(Math.round(leastMs));
   }
 
   newcomerWaitMs(now: number): number | null {

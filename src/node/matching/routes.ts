@@ -23,6 +23,8 @@ export interface RouteEvents {
   expired(visit: Visit): void;
   /** The held visit asks for something else than before. */
   asksAnew?(visit: Visit, route: Route): void;
+  /** Its clients leave before they are served: from now on those who would wait for longer are refused. */
+  overloaded?(route: Route, waitMs: number): void;
   /** Held clients of the route wait only for a slot from now on. */
   rematch(route: Route): void;
 }
@@ -222,9 +224,10 @@ export class Routes {
   #add(name: string, settings: RouteSettings): Route {
     const held = new HeldQueue<Visit>(settings.holdTimeoutMs, this.#tally, (visit) => this.#events.expired(visit));
     held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
-    const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)), (visit) =>
-      this.#events.asksAnew?.(visit, route),
-    );
+    const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)), {
+      asksAnew: (visit) => this.#events.asksAnew?.(visit, route),
+      overloaded: (waitMs) => this.#events.overloaded?.(route, waitMs),
+    });
     if (this.#paused.has(name)) route.pause();
     this.#routes.set(name, route);
     if (name.startsWith('*.')) this.#wildcards++;

@@ -26,6 +26,7 @@ const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
   head_timeout: 'c',
   application_bad_answer: 'P',
   queue_full: 'R',
+  overload: 's',
   asleep: 'L',
   hold_timeout: 's',
   deadline: 's',

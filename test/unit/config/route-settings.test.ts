@@ -33,6 +33,7 @@ describe('route settings', () => {
       protocol: 'http1',
       sleepStatus: 503,
       priorityWaitMs: 30_000,
+      queueOrder: 'adaptive',
       trustClients: false,
     });
     expect(settings).toEqual(DEFAULT_ROUTE_SETTINGS);
