@@ -1,5 +1,5 @@
 /** The linkers of this repository, with the application that the kit asks for. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -34,4 +34,13 @@ export function ownLinker(directory: string): string[] {
 export function pythonLinker(app: 'app' | 'wsgi', directory = PYTHON_LINKER): string[] {
   const path = `PYTHONPATH=${directory}`;
   return ['env', path, 'PYTHONDONTWRITEBYTECODE=1', PYTHON, '-m', 'pullproxy', '--concurrency', CONCURRENCY, `example:${app}`];
+}
+
+/** Null where there is no Go. CI has it. */
+export function goLinker(directory: string): string[] | null {
+  if (spawnSync('go', ['version']).status !== 0) return null;
+  const binary = join(directory, 'linker');
+  const env = { ...process.env, GOFLAGS: '-mod=mod', GOPROXY: 'off', GOTOOLCHAIN: 'local' };
+  execFileSync('go', ['build', '-o', binary, './example'], { cwd: join(ROOT, 'deploy/linkers/go'), env, stdio: 'pipe' });
+  return [binary, '-concurrency', CONCURRENCY];
 }

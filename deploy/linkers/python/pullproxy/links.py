@@ -12,7 +12,7 @@ log = logging.getLogger("pullproxy")
 
 LINKS_MAX = 64
 MOVE_S_MAX = 5.0
-DIAL_S_MAX = 2.0
+DIAL_S_MAX = 6.0
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.05, 5.0
 SETTLED_AFTER_S = 1.0
 

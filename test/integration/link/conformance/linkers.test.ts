@@ -1,10 +1,10 @@
 /** Every linker of this repository keeps the rules of src/link/PROTOCOL.md. */
 import { expect, test } from '@jest/globals';
 import { testLinker, type Verdict } from '../../../conformance/kit.ts';
-import { ownLinker, pythonLinker, settingsOf } from '../../../conformance/tested-linkers.ts';
+import { goLinker, ownLinker, pythonLinker, settingsOf } from '../../../conformance/tested-linkers.ts';
 import { ownDirectory } from '../../../support/processes.ts';
 
-const LANES = 4;
+const LANES = 2;
 const TIMEOUT_MS = 600_000;
 
 async function keepsTheRules(command: readonly string[]): Promise<void> {
@@ -29,3 +29,11 @@ test(
   () => keepsTheRules(pythonLinker('wsgi')),
   TIMEOUT_MS,
 );
+
+const go = goLinker(ownDirectory());
+
+(go === null ? test.skip : test)('the Go linker keeps the rules of the link protocol', () => keepsTheRules(go ?? []), TIMEOUT_MS);
+
+test('CI runs the Go linker', () => {
+  expect(go !== null || process.env.CI !== 'true').toBe(true);
+});

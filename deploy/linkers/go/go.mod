@@ -1,0 +1,3 @@
+module pullproxy.dev/linker
+
+go 1.19
