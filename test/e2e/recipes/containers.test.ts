@@ -1,8 +1,9 @@
 /** The recipes for Docker and for a service of Docker Swarm, with a real Docker and the project's own image. */
 import { execFileSync, type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../../src/linker/free-port.ts';
 import { ask } from '../../support/clients.ts';
 import { eventually } from '../../support/eventually.ts';
 import { FAILING, playFailure, playStory, RECIPES, ROOT, recipeStage } from '../../support/recipe-stage.ts';
@@ -106,5 +107,35 @@ const count = (...args: string[]): number =>
 
   test.each(Object.entries(FAILING))('is removed when its application %s', async (_, app) => {
     await playFailure(stage, () => stage.startScaler([...start, ...app], env, flags), services);
+  });
+
+  test('docker-compose.yml is a stack', async () => {
+    const ports = await Promise.all(Array.from({ length: 4 }, () => freePort()));
+    // At ports that are free here.
+    const file = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8').replaceAll(
+      /"(127\.0\.0\.1:)?\d+:(\d+)"/g,
+      (_, at = '', inside) => `"${at}${ports.pop()}:${inside}"`,
+    );
+    expect(ports).toEqual([]);
+    const isOld = Number(docker('version', '--format', '{{.Client.Version}}').split('.')[0]) < 25;
+    const stack = 'pullproxy-test-stack';
+    const options = ['--resolve-image', 'never', '--compose-file', '-', stack];
+    execFileSync('docker', ['stack', 'deploy', ...options], {
+      input: `${isOld ? 'version: "3.8"\n' : ''}${file}`,
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
+    try {
+      const names = docker('stack', 'services', '--format', '{{.Name}}', stack).split('\n').filter(Boolean);
+      expect(names.map((name) => name.replace(`${stack}_`, '')).sort()).toEqual(['node-1', 'node-2', 'redis', 'routes', 'scaler']);
+      const states = (): string => docker('stack', 'ps', '--format', '{{.CurrentState}}', '--filter', `name=${stack}_redis`, stack);
+      await eventually('Redis runs', () => /Running/.test(states()), 120_000);
+    } finally {
+      docker('stack', 'rm', stack);
+      await eventually(
+        'it is gone',
+        () => count('ps', '--all', '--quiet', '--filter', `label=com.docker.stack.namespace=${stack}`) === 0,
+        120_000,
+      );
+    }
   });
 });
