@@ -23,8 +23,8 @@ if $docker container inspect "$name" >/dev/null 2>&1; then exit 0; fi
 # route's stopCommand and as the scaler's cancel command.
 remove=--rm
 case " ${DOCKER_ARGS:-}" in *' --restart'*) remove= ;; esac
-# --stop-timeout: docker stop lets it drain.
+# --stop-timeout: docker stop lets it drain. --no-healthcheck: the image's own is for nodes, and starts a process every 10 s.
 # shellcheck disable=SC2086
-exec $docker run --detach $remove --init --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
+exec $docker run --detach $remove --init --no-healthcheck --name "$name" --label "pullproxy.route=$ROUTE" --stop-timeout 45 \
   --env-file "${PULLPROXY_ENV:-/etc/pullproxy/app.env}" --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" \
   ${DOCKER_ARGS:-} "$image" linker -- "$@"
