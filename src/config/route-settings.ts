@@ -38,6 +38,8 @@ export interface RouteSettings {
   readonly protocol: 'http1' | 'h2c' | 'tcp';
   /** How often a held client hears that it is still held, by an interim response; absent: never. */
   readonly holdSignalMs?: number;
+  /** The same by comments, for clients that want an event stream; absent: never. */
+  readonly holdCommentsMs?: number;
   /** Requests that start no instance and keep none awake: see sleep-rules.ts. Absent: none. */
   readonly sleepThrough?: readonly string[];
   /** The response to these while no instance is there. */
@@ -131,6 +133,11 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     'holdSignalMs',
     duration(100),
     'how often a held client is sent an interim response, 102 (Processing), so that proxies in front do not take the silence for an end; without it never',
+  ),
+  holdComments: key(
+    'holdCommentsMs',
+    duration(100),
+    'how often a held client that accepts text/event-stream is sent a comment: its response begins then, as 200, and the events of the application follow; without it never',
   ),
   sleepThrough: key(
     'sleepThrough',

@@ -8,6 +8,7 @@ import type { Lender } from '../matching/lent-slots.ts';
 import type { Visit } from '../matching/visit.ts';
 import { causeOf, type FailureCause } from '../visits/retry-policy.ts';
 import type { RequestBody } from './body.ts';
+import { EventStream, wantsEvents } from './event-stream.ts';
 import type { TextHead } from './head/request-head.ts';
 import { withFields } from './head/time-limit.ts';
 import { HttpVisit, type HttpVisitEvents } from './http-visit.ts';
@@ -54,6 +55,8 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   readonly #request: RequestBytes;
   /** The lender of its present or last stream. */
   #response: ApplicationResponse | null = null;
+  /** The response has begun before there was an application. */
+  #events: EventStream | null = null;
   /** Received from the application and waiting in the client's socket. */
   #undrained = 0;
 
@@ -154,23 +157,43 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   }
 
   override signal(): void {
-    this.#client.sayProcessing();
+    if (this.#events === null) this.#client.sayProcessing();
+  }
+
+  override get takesComments(): boolean {
+    return wantsEvents(this.head);
+  }
+
+  /** Not before its request is there: a client that sees a response may stop sending. */
+  override comment(position: number | null): void {
+    if (this.state !== 'waiting') return;
+    if (this.#events === null && !this.requestComplete) {
+      this.signal();
+      return;
+    }
+    this.#events ??= new EventStream(this.#client, this.addedLines);
+    this.#events.comment(position);
   }
 
   protected override begin(lender: Lender): void {
-    this.#response = new ApplicationResponse(this.head, this.#client.heads);
+    this.#response = new ApplicationResponse(this.head, this.#events ?? this.#client.heads);
     this.#response.continueSaid = this.saidContinue;
     if (this.cold) this.#response.addedLines = () => this.addedLines + this.#tellColdStart(lender);
     else if (this.addedLines !== '') this.#response.addedLines = () => this.addedLines;
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
-    this.stream = this.open(this, flags, withFields(this.#request.join(), this.timeLeft));
+    this.stream = this.open(this, flags, withFields(this.#request.join(), this.#changedFields));
     this.#request.sent();
     if (!this.requestComplete) this.pace = this.newPace(this.bodyBytes === 0 && this.head.mayAwaitContinue);
     this.#client.resume();
   }
 
+  /** What has begun has no coding. */
+  get #changedFields(): readonly string[] {
+    return this.#events === null ? this.timeLeft : [...this.timeLeft, 'accept-encoding', 'identity'];
+  }
+
   protected override get keepsClient(): boolean {
-    return this.head.keepAlive && this.requestComplete && !this.events.draining;
+    return this.#events === null && this.head.keepAlive && this.requestComplete && !this.events.draining;
   }
 
   override stripPrefix(prefix: string): void {
@@ -179,7 +202,8 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   }
 
   protected override say(response: OwnResponse): void {
-    this.#client.say(response);
+    if (this.#events === null) this.#client.say(response);
+    else this.#events.fail(response);
     this.#client.finished(this.keepsClient);
   }
 
@@ -214,8 +238,12 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
       const used = before - (rest === null ? 0 : rest.length);
       if (response.started) this.began(response.status);
       if (response.started || response.interim) this.#request.drop();
+      if (this.#events !== null && this.#events.mismatch !== null) {
+        this.#mismatches(this.#events, this.#events.mismatch);
+        return 'kept';
+      }
       if (out.bytes !== null) this.passed(out.bytes.length);
-      if (out.bytes === null || this.#client.write(out.bytes)) this.stream?.consumed(used);
+      if (out.bytes === null || (this.#events ?? this.#client).write(out.bytes)) this.stream?.consumed(used);
       else this.#undrained += used;
       if (this.#client.hasUnsent) ownership = 'kept';
       if (response.state === 'tunnel') ownership = this.#enterTunnel(rest) === 'kept' ? 'kept' : ownership;
@@ -249,6 +277,15 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     return this.head.proto === 'https' ? (this.events.httpsLines ?? '') : '';
   }
 
+  /** Its client was promised events. */
+  #mismatches(events: EventStream, status: number): void {
+    this.leave();
+    this.answered(status);
+    events.failWith(status);
+    this.failed('application_bad_answer');
+    this.#client.finished(false);
+  }
+
   #tellColdStart(lender: Lender): string {
     const stages = lender.birth?.stages(this.arrivedAt, performance.now()) ?? null;
     if (stages === null) return '';
@@ -270,7 +307,8 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     this.end('-');
     if (keeps) this.link.doneAndKeep(stream);
     else this.link.doneAndClose(stream);
-    this.#client.finished(!closes);
+    this.#events?.end();
+    this.#client.finished(!closes && this.#events === null);
   }
 
   #enterTunnel(rest: Buffer | null): Ownership {

@@ -63,7 +63,7 @@ export class Holds {
     visit.held((this.#nextHold++).toString(36), route.isCold);
     route.held.insert(visit);
     this.#refuseAtDeadline(visit);
-    this.#signalAgain(visit, route.settings.holdSignalMs);
+    this.#signalAgain(visit, route);
     this.#showPageLater(visit, route);
     if (visit.quiet) route.quietHeld++;
     else this.#cluster.hold(route.name, visit.holdId, performance.now() - visit.arrivedAt, maxHeld, visit.ask ?? undefined);
@@ -188,10 +188,20 @@ export class Holds {
     );
   }
 
-  #signalAgain(visit: Visit, everyMs: number | undefined): void {
-    if (everyMs === undefined || !visit.takesSignals) return;
-    const due = guard(visit, () => visit.signal());
-    visit.signalTimer = setInterval(due, everyMs);
+  #signalAgain(visit: Visit, route: Route): void {
+    const { holdSignalMs, holdCommentsMs } = route.settings;
+    if (holdCommentsMs !== undefined && visit.takesComments) {
+      const comment = guard(visit, () => {
+        const now = performance.now();
+        visit.comment(route.waits.position(route.aheadOf(visit, now), now));
+      });
+      visit.signalTimer = setInterval(comment, holdCommentsMs);
+    } else if (holdSignalMs !== undefined && visit.takesSignals) {
+      visit.signalTimer = setInterval(
+        guard(visit, () => visit.signal()),
+        holdSignalMs,
+      );
+    }
   }
 
   #showPageLater(visit: Visit, route: Route): void {

@@ -106,6 +106,14 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** Tells its client that it is still held. */
   signal(): void {}
 
+  /** Its client takes a response that begins with comments. */
+  get takesComments(): boolean {
+    return false;
+  }
+
+  /** Tells it so in a comment. `position`: in the line; null: not known. */
+  comment(_position: number | null): void {}
+
   /** Answered, refused, or its client is gone. */
   abstract get isOver(): boolean;
 
