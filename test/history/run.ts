@@ -4,7 +4,7 @@
  *     npm run history -- run [--seed N] [--minutes M] [--clients N] [--only ACT]... [--keep DIR]
  *     npm run history -- check DIR
  *     npm run history -- simulate [--seed N] [--schedules N]
- *     npm run history -- mutants [--only NAME]...
+ *     npm run history -- mutants [--only NAME]... [--schedules N]
  */
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -25,7 +25,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     minutes: { type: 'string', default: '5' },
     clients: { type: 'string', default: '40' },
-    schedules: { type: 'string', default: '100' },
+    schedules: { type: 'string' },
     replays: { type: 'string', default: '8' },
     keep: { type: 'string' },
     only: { type: 'string', multiple: true, default: [] },
@@ -43,10 +43,10 @@ switch (verb) {
     process.exitCode = (await check(path)) > 0 ? 1 : 0;
     break;
   case 'simulate':
-    process.exitCode = (await simulateMany({ seed, schedules: Number(values.schedules), say })) ? 0 : 1;
+    process.exitCode = (await simulateMany({ seed, schedules: Number(values.schedules ?? 100), say })) ? 0 : 1;
     break;
   case 'mutants':
-    process.exitCode = (await judgeMutants({ only: values.only, say })) ? 0 : 1;
+    process.exitCode = (await judgeMutants({ only: values.only, schedules: Number(values.schedules ?? 40), say })) ? 0 : 1;
     break;
   default:
     throw new Error(`history ${verb}: expected run, check, simulate or mutants`);

@@ -14,17 +14,19 @@ const PACKAGE = fileURLToPath(new URL('../../../package.json', import.meta.url))
 export interface MutantsOptions {
   /** Names; none: all. */
   readonly only: readonly string[];
+  /** The budget of each: so many are simulated at most. */
+  readonly schedules: number;
   readonly say: (line: string) => void;
 }
 
 /** Returns whether all were found. @throws Error where a patch applies no longer */
-export async function judgeMutants({ only, say }: MutantsOptions): Promise<boolean> {
+export async function judgeMutants({ only, schedules, say }: MutantsOptions): Promise<boolean> {
   const chosen = only.length === 0 ? MUTANTS : MUTANTS.filter(({ name }) => only.includes(name));
   if (chosen.length < only.length) throw new Error(`expected mutants among ${MUTANTS.map(({ name }) => name).join(', ')}`);
   for (const mutant of MUTANTS) patched(mutant);
   const missed: string[] = [];
   for (const mutant of chosen) {
-    const { found, text, seconds } = await judge(mutant);
+    const { found, text, seconds } = await judge(mutant, schedules);
     say(`${found ? 'found ' : 'MISSED'} ${mutant.name} (${seconds} s)\n${text}`);
     if (!found) missed.push(mutant.name);
   }
@@ -44,7 +46,7 @@ export function patched({ name, file, from, to, and }: Mutant): string {
 }
 
 /** In a process of its own: its code is loaded once. */
-async function judge(mutant: Mutant): Promise<{ found: boolean; text: string; seconds: number }> {
+async function judge(mutant: Mutant, schedules: number): Promise<{ found: boolean; text: string; seconds: number }> {
   const directory = mkdtempSync(join(tmpdir(), 'pullproxy-mutant-'));
   try {
     cpSync(SOURCE, join(directory, 'src'), { recursive: true });
@@ -52,7 +54,7 @@ async function judge(mutant: Mutant): Promise<{ found: boolean; text: string; se
     symlinkSync(MODULES, join(directory, 'node_modules'));
     writeFileSync(join(directory, 'src', mutant.file), patched(mutant));
     const began = performance.now();
-    const child = spawn(process.execPath, [ONE, join(directory, 'src'), String(mutant.seed ?? 1), String(mutant.schedules ?? 40)]);
+    const child = spawn(process.execPath, [ONE, join(directory, 'src'), String(mutant.seed ?? 1), String(schedules)]);
     let text = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (chunk: string) => {
