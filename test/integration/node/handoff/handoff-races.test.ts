@@ -71,6 +71,20 @@ describe('while a slot moves', () => {
     await expectAllServe(1);
   });
 
+  test('its client leaves: the application is asked for it by no node, neither while the slot is under way nor when it has arrived', async () => {
+    const client = await slotUnderWay();
+    const next = await connectClient(there.port);
+    next.send(GET);
+    await eventually('both are held', () => there.node.held === 2);
+    client.reset();
+    await eventually('only the other one is held', () => there.node.held === 1);
+    expect(app.requests).toBe(0);
+    way.heal();
+    await next.response();
+    expect(app.requests).toBe(1);
+    await expectAllServe(1);
+  });
+
   test('its client leaves and another one comes: that one has it', async () => {
     const client = await slotUnderWay();
     const next = await connectClient(there.port);
