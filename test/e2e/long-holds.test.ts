@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../src/linker/free-port.ts';
 import { accepts, Children } from '../bench/children.ts';
+import { eventually } from '../support/eventually.ts';
 import { FakeLinker } from '../support/harness/fake-linker.ts';
 import { closeEverything, type LoneNode, startLoneNode } from '../support/harness/lone-node.ts';
 import { ScriptedApp } from '../support/harness/scripted-app.ts';
@@ -86,6 +87,8 @@ async function heldBehind(name: string, settings: Readonly<Record<string, unknow
   client.send(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\nAccept: text/event-stream\r\n\r\n`);
   const served = serveLater(node);
   for (;;) {
+    // nginx keeps interim responses to itself: the client is patient.
+    await eventually('something comes', () => client.unread.length > 0, HOLD_MS + 60_000);
     const { status, body } = await client.response();
     if (status < 200) continue;
     clearTimeout(served);
