@@ -56,7 +56,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a recall is ignored',
     file: 'link/node-link.ts',
-    from: 'const now = Math.min(count, this.idle);\n    this.#return(now);\n    const later = count - now;',
+    from: 'const later = count - Math.min(count, this.idle);\n    this.#return(count - later);',
     to: 'const later = count * 0;',
   },
   {
@@ -182,7 +182,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a slot is idle twice when its stream is over',
     file: 'link/node-link.ts',
-    from: '  #slotIdle(): void {\n    this.idle++;',
-    to: '  #slotIdle(): void {\n    this.idle += 2;',
+    from: 'this.idle += count;\n    const back =',
+    to: 'this.idle += 2 * count;\n    const back =',
   },
 ];
