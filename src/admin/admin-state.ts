@@ -1,7 +1,9 @@
+import { routeOf } from '../config/route-key.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { StartupJobFacts, StartupJobs, StartupRun } from '../scaling/startup-job.ts';
 import type { AdminSource, ClusterState } from './admin-source.ts';
 import type { EventsNow } from './event-history.ts';
+import { foldKeys } from './folded-keys.ts';
 import type { Trouble } from './trouble.ts';
 import { findTroubles } from './troubles.ts';
 import type { Waits } from './waits.ts';
@@ -50,6 +52,7 @@ export function adminState(
   const { aside: _, missing: __, ...seen } = state;
   return {
     ...seen,
+    routes: foldKeys(state.routes),
     at: now,
     version,
     draining,
@@ -64,7 +67,7 @@ export function adminState(
       events: { ...events, events: [...events.events, ...events.untold] },
       now,
     }),
-    jobs: shown(jobs?.jobs ?? [], new Set(state.routes.map(({ name }) => name))).map(summary),
+    jobs: shown(jobs?.jobs ?? [], new Set(state.routes.map(({ name }) => routeOf(name)))).map(summary),
     waits,
     lastEvent: events.events.at(-1)?.id ?? null,
   };
@@ -72,7 +75,7 @@ export function adminState(
 
 /** Ended jobs of a deleted route are not shown: nobody can do anything about them. */
 function shown(all: readonly StartupJobFacts[], routes: ReadonlySet<string>): StartupJobFacts[] {
-  const jobs = all.filter(({ state, route }) => (state !== 'failed' && state !== 'completed') || routes.has(route));
+  const jobs = all.filter(({ state, route }) => (state !== 'failed' && state !== 'completed') || routes.has(routeOf(route)));
   const done = jobs.filter(({ state }) => state === 'completed').slice(DONE_SHOWN_MAX);
   return jobs.filter((job) => !done.includes(job)).slice(0, JOBS_SHOWN_MAX);
 }

@@ -1,5 +1,6 @@
 /** The common part of the API's calls. */
 import { problem } from '../config/kinds.ts';
+import { isServedName } from '../config/route-key.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from '../config/route-name.ts';
 import { ConfigError } from '../errors.ts';
 
@@ -35,6 +36,11 @@ export function responses(schema: string | null, ...failures: readonly number[])
 export function accepted(properties: Readonly<Record<string, unknown>>, ...failures: readonly number[]): Record<number, unknown> {
   const done = { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
   return { 202: done, ...Object.fromEntries(failures.map((status) => [status, { $ref: 'Error#' }])) };
+}
+
+/** The name of a route, or of one of its keys. @throws ConfigError */
+export function servedNameOf(params: { readonly name: string }): string {
+  return isServedName(params.name) ? params.name : nameOf(params);
 }
 
 /** @throws ConfigError */

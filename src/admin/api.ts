@@ -5,7 +5,7 @@ import { checkMatch } from '../config/match-rules.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../config/route-settings.ts';
 import { ConfigError } from '../errors.ts';
 import type { AdminSource } from './admin-source.ts';
-import { accepted, NAMED, NOTHING, nameOf, RequestError, responses } from './api-call.ts';
+import { accepted, NAMED, NOTHING, nameOf, RequestError, responses, servedNameOf } from './api-call.ts';
 import type { Feeds } from './feeds.ts';
 import { addHistory } from './history-api.ts';
 import { addJobs } from './jobs-api.ts';
@@ -119,10 +119,13 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
   const start = {
     operationId: 'start',
     summary: 'Asks for one more instance',
-    response: accepted({ name: { type: 'string' } }, 401, 403, 404, 409, 503),
+    response: accepted({ name: { type: 'string' } }, 400, 401, 403, 404, 409, 503),
   };
   app.post<Named>('/api/v1/routes/:name/start', { schema: { ...changes, ...start } }, async ({ params }, reply) => {
-    const name = nameOf(params);
+    const name = servedNameOf(params);
+    const route = (await reader.read()).routes.find((one) => one.name === name);
+    if (route?.settings?.key !== undefined)
+      throw new ConfigError([problem('the route', name, `a key with it, such as ${name}~KEY: each key has its own instances`)]);
     const result = await source.start(name);
     if (result === 'unknown') throw new RequestError(404, 'unknown_route', `no route ${name}`);
     if (result === 'impossible') throw new RequestError(409, 'no_scaler', NO_SCALER);
@@ -135,7 +138,7 @@ function addRoutes(app: FastifyInstance, source: AdminSource, reader: StateReade
     response: accepted({ name: { type: 'string' }, replaced: { type: 'integer', description: 'instances' } }, 401, 403, 404, 409, 503),
   };
   app.post<Named>('/api/v1/routes/:name/restart', { schema: { ...changes, ...restart } }, async ({ params }, reply) => {
-    const name = nameOf(params);
+    const name = servedNameOf(params);
     const replaced = await source.restart(name);
     if (replaced === 'impossible') throw new RequestError(409, 'no_scaler', NO_SCALER);
     if (replaced === 0) throw new RequestError(404, 'no_instance', `${name} has no instance to replace`);

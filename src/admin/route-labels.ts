@@ -53,7 +53,7 @@ export class RouteLabels {
 }
 
 /** Sums different routes, so their starts are added too. */
-function addRoute(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
+export function addRoute(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
   const sum = sumRoutes(a, b);
   return a.starting === undefined || b.starting === undefined ? sum : { ...sum, starting: a.starting + b.starting };
 }

@@ -66,6 +66,8 @@ const routeProperties = {
   settings: maybe(mapOf(true, 'as they are stored; null when the route is not configured')),
   trouble: maybe(ref('StartTrouble')),
   paused: maybe(ref('PausedRoute')),
+  keysAwake: whole('of a route with keys: how many of them are awake'),
+  keys: listOf(ref('Key'), 'those of them with the most held clients'),
 };
 
 export const SCHEMAS: readonly Schema[] = [
@@ -144,11 +146,20 @@ export const SCHEMAS: readonly Schema[] = [
       node: text('its home'),
       state: one(['starting', 'ready', 'paused', 'draining']),
       version: text('version of its linker, if the linker says it'),
+      key: text('the key of its route for which it is, if the route has keys'),
     },
     undefined,
-    ['version', 'setBy'],
+    ['version', 'setBy', 'key'],
   ),
-  object('Route', routeProperties),
+  object('Key', {
+    key: text(),
+    held: whole('clients that wait'),
+    active: whole(),
+    slots: whole(),
+    starting: whole(),
+    instances: whole(),
+  }),
+  object('Route', routeProperties, undefined, ['keysAwake', 'keys']),
   object('Node', {
     id: text(),
     address: text('its backend port'),

@@ -1,8 +1,11 @@
 /** All troubles of now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
 import type { InternalErrors } from '../boundary.ts';
-import type { MissingNode, NodeSnapshot } from '../cluster/cluster.ts';
+import type { MissingNode, NodeSnapshot, RouteSnapshot } from '../cluster/cluster.ts';
+import { nameParts, routeOf } from '../config/route-key.ts';
+import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import type { ClusterState } from './admin-source.ts';
 import { eventTroubles } from './event-troubles.ts';
+import { ofTheirRoutes } from './folded-keys.ts';
 import { routeTroubles } from './route-troubles.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
 import { about, counted, firstLine, number } from './words.ts';
@@ -17,13 +20,15 @@ const ORDER = { error: 0, warning: 1, note: 2 } as const;
 
 /** The worst first. */
 export function findTroubles(state: ClusterState, context: TroubleContext): readonly Trouble[] {
-  const { nodes, routes, redis } = state;
+  const { nodes, redis } = state;
+  const routes = ofTheirRoutes(state.routes);
   const held = new Map(routes.map((route) => [route.name, route.held]));
   return [
     ...(redis.connected === false ? [redisAway(state.node)] : []),
     ...(context.redisRefusal === null ? [] : [redisRefuses(context.redisRefusal)]),
     ...Object.entries(context.internalErrors).flatMap(([where, errors]) => internalErrorsAt(where, errors, state.node)),
-    ...routes.flatMap((route) => routeTroubles(route, context)),
+    ...worstKeys(routes.flatMap((route) => routeTroubles(route, context))),
+    ...routes.flatMap((route) => keysFull(route, routes)),
     ...answers5xx(nodes),
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
@@ -32,6 +37,40 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
     ...(state.missing ?? []).map(missingNode),
     ...eventTroubles(context.events.events, context.events.now),
   ].sort((a, b) => ORDER[a.severity] - ORDER[b.severity] || (held.get(b.route ?? '') ?? 0) - (held.get(a.route ?? '') ?? 0));
+}
+
+/** A thousand keys may have the same trouble: of each route the one of the key that is worst is said, and how many others have it. */
+function worstKeys(troubles: readonly Trouble[]): Trouble[] {
+  const said: Trouble[] = [];
+  const keys = new Map<string, Trouble[]>();
+  for (const trouble of troubles) {
+    const { route, key } = nameParts(trouble.route ?? '');
+    if (key === null) said.push(trouble);
+    else keys.set(`${route} ${trouble.code}`, [...(keys.get(`${route} ${trouble.code}`) ?? []), { ...trouble, route }]);
+  }
+  for (const own of keys.values()) {
+    const [worst] = own.toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity]);
+    const others = own.length - 1;
+    if (worst !== undefined) said.push(others === 0 ? worst : { ...worst, text: `${worst.text} (and ${counted(others, 'other key')})` });
+  }
+  return said;
+}
+
+function keysFull({ name, settings }: RouteSnapshot, routes: readonly RouteSnapshot[]): Trouble[] {
+  if (settings?.key === undefined || nameParts(name).key !== null) return [];
+  const awake = routes.filter((one) => one.name !== name && routeOf(one.name) === name).length;
+  const most = Number(settings.maxKeys ?? DEFAULT_ROUTE_SETTINGS.maxKeys);
+  if (awake < most) return [];
+  return [
+    {
+      severity: 'warning',
+      code: 'keys_full',
+      route: name,
+      node: null,
+      text: `${name}: ${counted(awake, 'key')} awake, and no more may be: a request for another one gets a 503`,
+      advice: 'Raise maxKeys, or say by keyPattern and keyCheck which keys there are: strangers may invent them.',
+    },
+  ];
 }
 
 function redisAway(node: string | null): Trouble {

@@ -9,11 +9,12 @@ import type { RouteSettings } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
 import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog, WaitCounts } from './history.ts';
+import type { KeyPlace, KeyPlaces } from './key-places.ts';
 import type { StartTimes, StartTrouble } from './starts.ts';
 import type { Estimated } from './wait-estimate.ts';
 import type { WaitLog } from './waits.ts';
 
-export type { StartTimes, WaitCounts };
+export type { KeyPlace, StartTimes, WaitCounts };
 
 export interface Peer {
   readonly id: string;
@@ -44,6 +45,8 @@ export interface InstanceInfo {
   readonly version?: string;
   /** So many instances its route may have: with it, one whose start was given up is turned away when they are there. */
   readonly placesMax?: number;
+  /** Never more than that, those that leave included: whoever comes when they are there is turned away. */
+  readonly placesAreStrict?: boolean;
   /** It has completed a response; undefined when its linker does not say it (0.1). */
   readonly answered?: boolean;
   /** With `draining`: its application ended by itself, and how. */
@@ -66,9 +69,9 @@ export interface ClusterListener {
   onStartNeeded(route: string): void;
   /** Starts of `route` keep failing, and no instance is there or on its way: no client should wait for `forMs`. Repeated while clients are held nevertheless. */
   onStartsFailing?(route: string, forMs: number): void;
-  /** The directory has numbered an instance that has its home here and came with the number 0: `seq`, the same at all nodes from now on. */
+  /** The directory has entered an instance that has linked at this node, its home: `seq`, the same at all nodes from now on. */
   onNumbered?(route: string, instanceId: string, seq: number): void;
-  /** The start of an instance that has its home here was given up, and all places are taken: it is told to end, and is draining. */
+  /** All places are taken, and the start of an instance that has its home here was given up, or its places are strict: it is told to end, and is draining. */
   onTurnedAway?(route: string, instanceId: string): void;
   /** The newest ready instance of `route` is now `instanceId`. */
   onNewest(route: string, instanceId: string): void;
@@ -194,6 +197,7 @@ export interface Cluster {
   /** The directory's time in ms, as far as it is known here; null: it has not said it yet. */
   readonly now: number | null;
   readonly routePauses: RoutePauses;
+  readonly keyPlaces: KeyPlaces;
 
   snapshot(): Promise<ClusterSnapshot>;
 }
@@ -209,6 +213,8 @@ export interface InstanceSnapshot {
   readonly state: InstanceState;
   /** The linker's version. */
   readonly version?: string;
+  /** The key for which it is, where keys are folded under their route. */
+  readonly key?: string;
 }
 
 /** A start whose instance has not linked yet. */
@@ -240,6 +246,18 @@ export interface RouteSnapshot extends Estimated {
   readonly trouble: StartTrouble | null;
   /** Null: it is not paused. */
   readonly paused: PausedRoute | null;
+  /** Of a route with keys, where they are folded under it: how many are awake, and the first of them. */
+  readonly keysAwake?: number;
+  readonly keys?: readonly KeySnapshot[];
+}
+
+export interface KeySnapshot {
+  readonly key: string;
+  readonly held: number;
+  readonly active: number;
+  readonly slots: number;
+  readonly starting: number;
+  readonly instances: number;
 }
 
 /** A paused route, as it is declared: see pauses.ts. Times are the directory's, in ms since the epoch. */

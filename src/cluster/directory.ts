@@ -11,6 +11,7 @@ import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot
 import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog } from './history.ts';
+import type { KeyPlaces } from './key-places.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
 import type { WaitLog } from './waits.ts';
 
@@ -74,7 +75,7 @@ export interface StartDirectory {
 
   /** The configured routes. */
   routes(): Promise<ReadonlyMap<string, RouteRecord>>;
-  /** One configured route's settings; null when it is not configured. */
+  /** The settings of a configured route, or of a route's key; null when it is not configured. */
   route(route: string): Promise<RouteRecord | null>;
   /** Sets or (null) deletes a configured route and tells all nodes. Rejects with `ConfigError` when the settings are invalid. */
   setRoute(route: string, settings: RouteRecord | null): Promise<void>;
@@ -96,6 +97,7 @@ export interface StartDirectory {
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
   readonly waits: WaitLog;
+  readonly keyPlaces: KeyPlaces;
   /** Nodes that stopped beating, until they are back or somebody forgets them. */
   missing(): Promise<readonly MissingNode[]>;
   /** This node is missing no longer. False: it was not. */
@@ -200,7 +202,7 @@ export interface RouteBeatReply {
   readonly held: number;
   /** Instances that the directory does not know: send them in full. */
   readonly missing: readonly string[];
-  /** Instances that were sent with the number 0, and their numbers. */
+  /** Instances that were sent with the number 0, or have just linked, and their numbers. */
   readonly numbered?: readonly (readonly [id: string, seq: number])[];
   /** Instances whose start was given up, and for which there is no place any more: they are draining. */
   readonly turnedAway?: readonly string[];

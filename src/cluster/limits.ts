@@ -50,6 +50,8 @@ export const KEEP_EVERY_MS = 10_000;
 export const STARTS_SHOWN_MAX = 200;
 /** The last known concurrency of a route is kept for 30 days: the first start after a quiet time knows it. */
 export const CONCURRENCY_LIVES_MS = 30 * 24 * 3_600_000;
+/** The same of a route's key, which nobody has configured: strangers may have invented it. */
+export const KEYED_REMEMBERED_MS = 120_000;
 /** The configured routes are compared this often, in case the message about a change was lost. */
 export const ROUTES_CHECK_MS = 5_000;
 /** Is an instance linked by this name? How long a yes counts, and how long a no. */

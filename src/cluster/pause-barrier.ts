@@ -4,6 +4,7 @@
  * a node that wakes up has no slot. If only its way to Redis is lost it serves on, so then the instances' own counts have to be 0, too.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { routeOf } from '../config/route-key.ts';
 import type { MissingNode, NodeSnapshot, Pause, PauseOptions, PauseOutcome, RoutePauses, StillInFlight } from './cluster.ts';
 import type { StartDirectory } from './directory.ts';
 import { pausedAt } from './pauses.ts';
@@ -22,7 +23,7 @@ export class PauseBarrier implements RoutePauses {
 
   /** `unknown`: no route has this name. `too_many`: so many are paused already. */
   async pause(route: string, options: PauseOptions): Promise<PauseOutcome | 'unknown' | 'too_many'> {
-    const isKnown = (await this.#directory.snapshot()).routes.some(({ name }) => name === route);
+    const isKnown = (await this.#directory.snapshot()).routes.some(({ name }) => routeOf(name) === route);
     return isKnown ? ((await pauseRoute(this.#directory, route, options)) ?? 'too_many') : 'unknown';
   }
 
@@ -51,8 +52,8 @@ async function look(directory: Pausing, route: string, pause: Pause): Promise<Pa
   const [nodes, missing] = await Promise.all([directory.nodes(), directory.missing()]);
   const outcome = judge(route, pause, nodes, missing);
   if (outcome.still.length > 0 || missing.length === 0) return outcome;
-  const seen = (await directory.snapshot()).routes.find(({ name }) => name === route);
-  const beyond = (seen?.active ?? 0) - outcome.tunnels;
+  const seen = (await directory.snapshot()).routes.filter(({ name }) => routeOf(name) === route);
+  const beyond = seen.reduce((sum, { active }) => sum + active, 0) - outcome.tunnels;
   return beyond <= 0 ? outcome : { ...outcome, still: [{ node: '', why: 'in flight', count: beyond }] };
 }
 

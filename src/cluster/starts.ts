@@ -16,6 +16,8 @@ export interface StartPlan {
   readonly ready: number;
   /** Linked ones whose applications take nothing now: they are no capacity, and count as instances. */
   readonly paused: number;
+  /** Linked ones that were told to leave, or leave: they may still be in use. */
+  readonly leaving: number;
   /** Starts in progress: begun and neither linked nor failed, or linked and not ready yet. */
   readonly starting: number;
   /** The concurrency of the route's last linked instance; null when none has ever linked. */

@@ -4,6 +4,7 @@
  */
 import { parseHostPort } from '../config/host-port.ts';
 import { isInstanceId, isNodeId, isStartId } from '../config/ids.ts';
+import { isServedName } from '../config/route-key.ts';
 import { isRouteName } from '../config/route-name.ts';
 
 /** Counts of clients, slots and starts: no cluster has more. */
@@ -21,6 +22,11 @@ const VERSION = /^[\w.+-]{1,64}$/;
 /** A route's name in canonical form: no other text gets keys of its own, or reaches a startup command. */
 export function routeNameOf(value: unknown): string | null {
   return isRouteName(value) ? value : null;
+}
+
+/** The same, or the name of a route's key. */
+export function servedNameOf(value: unknown): string | null {
+  return isServedName(value) ? value : null;
 }
 
 export function nodeIdOf(value: unknown): string | null {

@@ -6,6 +6,7 @@ import { formatDuration, LONGEST_TIMER_MS, parseDuration } from './duration.ts';
 import { formatHostPort, type HostPort, parseHostPort } from './host-port.ts';
 import { isNodeId, isStartId } from './ids.ts';
 import { parseRedisUrl } from './redis-url.ts';
+import { isKey, KEY_EXPECTED } from './route-key.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -137,6 +138,8 @@ export const routeName: Kind<string> = {
   read: (value) => (typeof value === 'string' ? validRouteName(value) : null),
   write: (value) => value,
 };
+
+export const routeKey: Kind<string> = checked('KEY', KEY_EXPECTED, isKey);
 
 /** A command: a program and its arguments, passed to the kernel unchanged. As text it is JSON. */
 export const argumentVector: Kind<readonly string[]> = {

@@ -1,5 +1,7 @@
 const LABEL = /^[a-z\d_]([a-z\d_-]{0,61}[a-z\d_])?$/;
 
+export const ROUTE_CHARS_MAX = 253;
+
 export const ROUTE_NAME_EXPECTED =
   'a host name such as app.example.com, *.example.com for all hosts below it, or * for any host (letters, digits, hyphens and dots, at most 253)';
 
@@ -11,7 +13,7 @@ export const ROUTE_NAME_EXPECTED =
 export function validRouteName(name: string): string | null {
   if (name === '*') return name;
   const plain = (name.endsWith('.') ? name.slice(0, -1) : name).toLowerCase();
-  if (plain.length > 253) return null;
+  if (plain.length > ROUTE_CHARS_MAX) return null;
   const labels = (plain.startsWith('*.') ? plain.slice(2) : plain).split('.');
   return labels.every((label) => LABEL.test(label)) ? plain : null;
 }

@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts';
 import { deadlineHeader } from './deadline-header.ts';
+import { type KeySource, keyCheck, keyPatterns, keySource } from './key-source.ts';
 import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole, yesNo } from './kinds.ts';
 import { matchRules } from './match-rules.ts';
 import { fairSource, type QueueSource, shareWeights, urgencySource, type Weights } from './queue-sources.ts';
@@ -58,6 +59,14 @@ export interface RouteSettings {
   readonly priorityWaitMs: number;
   /** `fairBy` and `priority` take every client's word, not only that of trusted proxies. */
   readonly trustClients: boolean;
+  /** Each value of it has its own instances and its own queue; absent: all requests have the same. */
+  readonly key?: KeySource;
+  /** Keys that are awake at once, in the whole cluster. */
+  readonly maxKeys: number;
+  /** Absent: every text that can be a key is one. */
+  readonly keyPattern?: readonly string[];
+  /** Says whether a key exists, before anything is started for it. */
+  readonly keyCheck?: readonly string[];
 }
 
 /** Route settings the way users write them: `{ holdTimeout: '30s', maxInstances: 3 }`. */
@@ -78,9 +87,10 @@ export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
   queueOrder: 'adaptive',
   priorityWaitMs: 30_000,
   trustClients: false,
+  maxKeys: 100,
 });
 
-type RouteValue = string | number | boolean | readonly string[] | QueueSource | Weights;
+type RouteValue = string | number | boolean | readonly string[] | QueueSource | Weights | KeySource;
 
 interface RouteKey {
   readonly field: keyof RouteSettings;
@@ -186,6 +196,18 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     yesNo,
     'the application is asked for the path without the prefix that matched, which X-Forwarded-Prefix says',
   ),
+  key: key(
+    'key',
+    keySource,
+    'each value of this has its own instances, as many as maxInstances says, and its own queue, and sleeps and wakes by itself',
+  ),
+  maxKeys: key('maxKeys', whole(1, 100_000), 'with key: how many keys may be awake at once, in the whole cluster'),
+  keyPattern: key('keyPattern', keyPatterns, 'with key: the keys that there may be; a request with another one gets a 404'),
+  keyCheck: key(
+    'keyCheck',
+    keyCheck,
+    'with key: what says whether a key exists, before anything is started for it: a URL (2xx: yes, 4xx: no), or a command (exit code 0: yes, 1: no) on nodes with --allow-key-commands',
+  ),
 };
 
 /**
@@ -212,8 +234,18 @@ export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings 
   if (problems.length === 0 && settings.fairWeights !== undefined && settings.fairBy === undefined) {
     problems.push(problem('fairWeights', shareWeights.write(settings.fairWeights), 'only together with fairBy'));
   }
+  if (problems.length === 0) problems.push(...keyProblems(settings));
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;
+}
+
+/** Nobody knows which keys there are before somebody asks for them. */
+function keyProblems({ key, minInstances, keyPattern, keyCheck: check }: RouteSettings): string[] {
+  if (key !== undefined) return minInstances === 0 ? [] : [problem('minInstances', minInstances, '0 together with key')];
+  return [
+    ...(keyPattern === undefined ? [] : [problem('keyPattern', keyPatterns.write(keyPattern), 'only together with key')]),
+    ...(check === undefined ? [] : [problem('keyCheck', keyCheck.write(check), 'only together with key')]),
+  ];
 }
 
 /** The inverse: all keys as users write them. */

@@ -11,6 +11,7 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError } from '../errors.ts';
 import { problem } from './kinds.ts';
+import { routeOf } from './route-key.ts';
 import { ROUTE_NAME_EXPECTED, validRouteName } from './route-name.ts';
 
 export interface SecretEntry {
@@ -51,8 +52,9 @@ export function readSecretFile(path: string): SecretEntry[] {
   return entries;
 }
 
-/** The secrets that allow a linker to serve `route`, in the file's order. */
-export function secretsFor(entries: readonly SecretEntry[], route: string): string[] {
+/** The secrets that allow a linker to serve `served`, a route or one of its keys, in the file's order. A key is its route's affair. */
+export function secretsFor(entries: readonly SecretEntry[], served: string): string[] {
+  const route = routeOf(served);
   return entries.filter(({ routes }) => routes.length === 0 || routes.some((name) => covers(name, route))).map(({ secret }) => secret);
 }
 

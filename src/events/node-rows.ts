@@ -89,4 +89,16 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
     'Renew it. The node reads the new file by itself.',
     2 * MINUTE,
   ),
+  'keyCheck gave no answer': wrong(
+    'warning',
+    'key_check',
+    (say) => `the keyCheck of ${say('route')} gave no answer: ${say('reason')}`,
+    'Clients whose keys sleep get a 503 until it answers. Does it answer within 5 s, with 2xx or 4xx, or with exit code 0 or 1?',
+  ),
+  'keyCheck is a command, and this node does not run commands of routes (--allow-key-commands)': wrong(
+    'error',
+    'key_commands',
+    (say) => `the keyCheck of ${say('route')} is a command, and this node does not run commands of routes`,
+    'Clients whose keys sleep get a 503. Give all nodes --allow-key-commands, or let a URL answer.',
+  ),
 };

@@ -1,7 +1,7 @@
 /** The HELLO of a linker, which is not proved yet. */
 import { parseDialAddress } from '../config/host-port.ts';
 import { isInstanceId, isStartId } from '../config/ids.ts';
-import { isRouteName } from '../config/route-name.ts';
+import { isServedName } from '../config/route-key.ts';
 import { LinkProtocolError } from '../errors.ts';
 import { FEATURES } from './frames.ts';
 import { parseJson } from './json.ts';
@@ -86,7 +86,7 @@ export function parseHello(payload: Buffer): SaidHello {
     readyMs,
   } = value;
   if (!isVersion(v) || !isVersion(max) || max < v) throw new LinkProtocolError('HELLO without a protocol version');
-  if (!isRouteName(route)) throw new LinkProtocolError('HELLO with a malformed route');
+  if (!isServedName(route)) throw new LinkProtocolError('HELLO with a malformed route');
   if (!isInstanceId(instance)) throw new LinkProtocolError('HELLO with a malformed instance id');
   if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 0) throw new LinkProtocolError('HELLO with a malformed seq');
   if (order !== undefined && !isOrder(order)) throw new LinkProtocolError('HELLO with a malformed order');

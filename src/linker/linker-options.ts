@@ -13,6 +13,7 @@ import type { Changing, Lookup } from './dial.ts';
 export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Backend addresses of nodes; a name may have several addresses. */
   readonly proxies: readonly HostPort[];
+  /** Or the name of a route's key. */
   readonly route: string;
   /** How many requests the application gets at once until it says otherwise; 0: none. */
   readonly concurrency: number;

@@ -6,6 +6,7 @@
 import { customAlphabet } from 'nanoid';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
+import { nameParts } from '../config/route-key.ts';
 import type { UnsaidHello } from '../link/hello.ts';
 import type { InstanceReport } from '../link/instance-report.ts';
 import type { Log } from '../log.ts';
@@ -39,6 +40,7 @@ export class Linker {
   readonly control: InstanceControl;
   readonly #log: Log;
   readonly #options: LinkerOptions;
+  readonly #isOfKey: boolean;
   readonly #times: LinkerTimes;
   readonly #slots: Slots;
   readonly #pool: AppPool;
@@ -69,6 +71,7 @@ export class Linker {
   constructor(options: LinkerOptions) {
     const { proxies, concurrency, secret, proxyProtocol, tls, linkTiming: timing, linkVersionMin: versionMin, lookup, take } = options;
     this.#options = options;
+    this.#isOfKey = nameParts(options.route).key !== null;
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
     this.ready = this.#isReady.promise;
@@ -276,8 +279,9 @@ export class Linker {
 
   #turnedAway(): void {
     const now = performance.now();
-    if (this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > TURN_AWAY_WITHIN_MS) return;
-    this.#log.warn({ instance: this.instance }, 'a node turned the linker away: its start was given up, and others have its place');
+    const isOld = this.#options.startId === undefined || now - (this.#firstHomeAt ?? now) > TURN_AWAY_WITHIN_MS;
+    if (isOld && !this.#isOfKey) return;
+    this.#log.warn({ instance: this.instance }, 'a node turned the linker away: others have its place, or there is none for it');
     this.#leave.resolve({ why: 'turned away' });
     this.#emptyWithin(this.#times.drainTimeoutMs);
   }
@@ -325,6 +329,8 @@ export class Linker {
     this.#reporter.stop();
     this.#auto.stop();
     if (!this.#isEmpty) await this.#sayGoodbye();
+    // As long as a link is there nobody starts another instance of the key: two must never run at once.
+    if (this.#isOfKey) await this.#application.stop(this.#times.stopTimeoutMs);
     this.#pool.abort();
     this.#links.close(`the instance leaves: ${why}`);
     await this.#application.stop(this.#times.stopTimeoutMs);

@@ -9,6 +9,7 @@ import { hstsLine, toHttps } from './http1/https-only.ts';
 import type { WaitingRoom } from './http1/waiting-room.ts';
 import type { Http2Service } from './http2/stream-client.ts';
 import { WindowBudget } from './http2/upload-windows.ts';
+import type { Keys } from './keys/keys.ts';
 import type { Leaving } from './leaving.ts';
 import type { TcpService } from './listeners/tcp.ts';
 import { type ColdStart, roundedStages } from './matching/cold-start.ts';
@@ -29,6 +30,7 @@ interface FrontDoorContext {
   readonly holds: Holds;
   readonly routes: Routes;
   readonly lookup: RouteLookup;
+  readonly keys: Keys;
   readonly leaving: Leaving;
   readonly waitingRoom: WaitingRoom;
   /** Null: nobody watches visits. */
@@ -80,22 +82,24 @@ export class FrontDoor implements Http2Service, TcpService {
     // The bytes of a request would be a line protocol's commands to it.
     else if (route?.settings.protocol === 'tcp') visit.refuse(new PullproxyError('wrong_protocol'));
     else {
-      if (route?.settings.stripPrefix === true) visit.stripPrefix(this.#context.routes.prefixOf(route, head.host, head.target));
-      const back = route?.settings.waitingPageAfterMs === undefined ? null : this.#context.waitingRoom.comesBack(visit, route);
-      if (back === null || route === null) this.#admit(visit, head.host, route);
+      const { host, target } = head;
+      if (route?.settings.stripPrefix === true) visit.stripPrefix(this.#context.routes.prefixOf(route, host, target));
+      const hasPlaces = route?.settings.waitingPageAfterMs !== undefined && route.settings.key === undefined;
+      const back = hasPlaces ? this.#context.waitingRoom.comesBack(visit, route) : null;
+      if (back === null || route === null) this.#admit(visit, host, target, route);
       else unawaited(visit, this.#admitBack(visit, route, back));
     }
   }
 
   visitHost(visit: LiveVisit, host: string): void {
     this.#context.watch?.begin(visit, host);
-    this.#admit(visit, host, this.#context.routes.match(host));
+    this.#admit(visit, host, '', this.#context.routes.match(host));
   }
 
   visitRoute(visit: LiveVisit, name: string): void {
     this.#context.watch?.begin(visit, name);
     const route = this.#context.routes.known(name);
-    if (route !== null) this.#context.dispatcher.admit(visit, route);
+    if (route !== null) this.#admitTo(visit, '', '', route);
     else unawaited(visit, this.#lookUp(visit, [name]));
   }
 
@@ -127,14 +131,20 @@ export class FrontDoor implements Http2Service, TcpService {
     birth.logged = true;
   }
 
-  #admit(visit: Visit, host: string, route: Route | null): void {
-    if (route !== null) this.#context.dispatcher.admit(visit, route);
+  /** `target`: what the client asks for, with the prefix that belongs to the route. */
+  #admit(visit: Visit, host: string, target: string, route: Route | null): void {
+    if (route !== null) this.#admitTo(visit, host, target, route);
     else unawaited(visit, this.#lookUp(visit, this.#context.routes.candidates(host)));
   }
 
   async #admitBack(visit: HttpVisit, route: Route, back: Promise<void>): Promise<void> {
     await back;
     if (!visit.isOver) this.#context.dispatcher.admit(visit, route);
+  }
+
+  #admitTo(visit: Visit, host: string, target: string, route: Route): void {
+    if (route.settings.key === undefined) this.#context.dispatcher.admit(visit, route);
+    else this.#context.keys.admit(visit, { host, target }, route);
   }
 
   async #lookUp(visit: Visit, names: readonly string[]): Promise<void> {

@@ -46,6 +46,8 @@ export interface NodeOptions extends ClientLimits {
   readonly routesPerSecretMax?: number;
   /** Links of linkers with one secret. */
   readonly linksPerSecretMax?: number;
+  /** Commands that routes have as `keyCheck` are run; absent: they are not. */
+  readonly allowKeyCommands?: boolean;
   /** Held visits at this node, over all routes. */
   readonly heldMax: number;
   readonly beforeRequestTimeoutMs?: number;

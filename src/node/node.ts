@@ -11,6 +11,8 @@ import { HistoryRecorder } from './history.ts';
 import type { HttpVisit } from './http1/http-visit.ts';
 import { Pages } from './http1/pages.ts';
 import { WaitingRoom } from './http1/waiting-room.ts';
+import { KeyChecks } from './keys/key-checks.ts';
+import { Keys } from './keys/keys.ts';
 import { Leaving } from './leaving.ts';
 import { Lenders } from './lenders/lenders.ts';
 import { type BackendTls, LinkServer, nodeTls } from './lenders/link-server.ts';
@@ -53,6 +55,7 @@ export class ProxyNode {
   readonly #tally: HeldTally;
   readonly #holds: Holds;
   readonly #dispatcher: Dispatcher;
+  readonly #keys: Keys;
   readonly #watch: VisitWatchers | null;
   readonly #leaving = new Leaving();
   readonly #listen: string[] = [];
@@ -99,6 +102,7 @@ export class ProxyNode {
       asksAnew: holds.asksAnew.bind(holds),
       overloaded: ({ name: route }: Route, waitMs: number) =>
         log.warn({ route, waitMs }, 'clients of a route leave before they are served: those who would wait for too long are refused'),
+      ended: (route: Route, hasRoute: boolean) => this.#keys.ended(route, hasRoute),
     };
     const bounds = { perSecretMax: options.routesPerSecretMax };
     const routes = new Routes(options.routeDefaults ?? DEFAULT_ROUTE_SETTINGS, tally, events, bounds);
@@ -124,16 +128,20 @@ export class ProxyNode {
       handoffs: this.handoffs,
       startAnother: (route) => options.startNeeded(route, 1),
       left: (route, leaver) => options.instanceLeft?.(route, leaver),
+      keyLeft: (route) => this.#keys.left(route),
       isLeaving: () => this.#leaving.hasBegun,
       log,
     });
 
     const lookup = new RouteLookup(cluster, log);
+    const checks = new KeyChecks({ allowCommands: options.allowKeyCommands === true, log });
+    this.#keys = new Keys({ cluster, routes, dispatcher, holds, checks });
     this.frontDoor = new FrontDoor(options, {
       dispatcher,
       holds,
       routes,
       lookup,
+      keys: this.#keys,
       leaving: this.#leaving,
       waitingRoom,
       watch: this.#watch,
@@ -229,6 +237,7 @@ export class ProxyNode {
   #close(): void {
     unawaited('directory', this.#history.close());
     this.pauses.stop();
+    this.#keys.stop();
     if (this.#watch !== null) this.#watch.isStopping = true;
     for (const port of this.#ports) port.close();
     this.#relays.closeAll();

@@ -1,5 +1,6 @@
 /** Which routes answer with 5xx lately, by the counters that there are anyway: nothing is done per request. */
 import type { RouteResponses } from '../cluster/cluster.ts';
+import { routeOf } from '../config/route-key.ts';
 
 /** A rate is over one to two of these. */
 const MARK_EVERY_MS = 15_000;
@@ -36,7 +37,8 @@ export class ResponseRates {
     if (now - this.#lookedAt < LOOK_EVERY_MS) return this.#found;
     this.#lookedAt = now;
     const counted = new Map<string, RouteResponses>();
-    for (const { name, counters } of routes) counted.set(name, count(name, counters.codes));
+    // All keys of a route have its counters.
+    for (const { name, counters } of routes) counted.set(routeOf(name), count(routeOf(name), counters.codes));
     this.#found = [...counted.values()]
       .map((one) => since(one, this.#older?.routes.get(one.route)))
       .filter(({ failed }) => failed > 0)

@@ -1,6 +1,7 @@
 /** One bucket of the history at this node: what its routes have counted since it began. */
 import type { WaitCounts } from '../cluster/cluster.ts';
 import { CLASSES, HISTORY_ROUTES_MAX, type HistoryNumbers, type RouteHistory, sumHistory } from '../cluster/history.ts';
+import { routeOf } from '../config/route-key.ts';
 import type { Histogram, RouteCounters } from './matching/counters.ts';
 
 /** A route, as far as it is counted. */
@@ -49,17 +50,21 @@ export class RunningHistory {
   /** Looks at numbers that go up and down. */
   look(routes: Iterable<CountedRoute>): void {
     this.#looks++;
-    for (const { name, held, slots } of routes) {
-      if (held.size === 0 && slots.lenders.length === 0) continue;
-      const sums = this.#at(name);
-      sums.held = Math.max(sums.held, held.size);
-      sums.slots = 0;
+    const held = new Map<Sums, number>();
+    for (const route of routes) {
+      const { slots } = route;
+      if (route.held.size === 0 && slots.lenders.length === 0) continue;
+      const sums = this.#at(route.name);
+      // The keys of a route come one after the other.
+      if (!held.has(sums)) sums.slots = 0;
+      held.set(sums, (held.get(sums) ?? 0) + route.held.size);
       for (const { relayed, link } of slots.lenders) {
         sums.active += link.active;
         // Slots of a link that comes from another node are counted there.
         if (!relayed) sums.slots += link.idle + link.active;
       }
     }
+    for (const [sums, size] of held) sums.held = Math.max(sums.held, size);
   }
 
   /** Adds what was counted since the last time. */
@@ -77,7 +82,9 @@ export class RunningHistory {
     return [{ route: null, numbers: sum }, ...busiest];
   }
 
-  #at(route: string): Sums {
+  /** Of the route, or of that of the key. */
+  #at(name: string): Sums {
+    const route = routeOf(name);
     const sums = this.#routes.get(route) ?? newSums();
     this.#routes.set(route, sums);
     return sums;

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { reportInternalErrors, unawaited } from '../boundary.ts';
 import { LINKER } from '../config/commands/linker.ts';
 import { loadCommand } from '../config/load.ts';
+import { keyedName } from '../config/route-key.ts';
 import { secretOf } from '../config/secret-file.ts';
 import { readVersion } from '../config/version.ts';
 import { ConfigError } from '../errors.ts';
@@ -26,6 +27,8 @@ export interface PullOptions {
   readonly proxy?: string | readonly string[];
   /** The host name that the application answers to. */
   readonly route?: string;
+  /** The key of the route for which the instance is. */
+  readonly key?: string;
   /** How many requests it serves at once: 10 by default. 'auto' finds it. */
   readonly concurrency?: number | 'auto' | `auto:${number}-${number}`;
   /** It never says more than this: 1,000 by default. */
@@ -57,6 +60,7 @@ interface InstanceEvents {
 const OPTIONS = {
   proxy: 'proxy',
   route: 'route',
+  key: 'key',
   concurrency: 'concurrency',
   concurrencyMax: 'concurrency-max',
   secret: 'secret',
@@ -135,7 +139,8 @@ export async function pull(handler: Handler, options: PullOptions): Promise<Inst
   if (loaded === null) throw new ConfigError(['options: expected values, not a question for help']);
   const { values: settings } = loaded;
   const log = createLog('pull', options.logLevel === undefined ? 'warn' : settings.logLevel);
-  const { startId, idleTimeoutMs, oldIdleTimeoutMs, drainTimeoutMs, linkVersionMin, route, proxy: proxies } = settings;
+  const { startId, idleTimeoutMs, oldIdleTimeoutMs, drainTimeoutMs, linkVersionMin, proxy: proxies } = settings;
+  const route = settings.key === undefined ? settings.route : keyedName(settings.route, settings.key);
   const times = { idleTimeoutMs, oldIdleTimeoutMs, drainTimeoutMs };
   const asked = askedLimit(settings.concurrency, settings.concurrencyMax, (slots) => slots);
   const same = { ...times, ...asked, proxies, route, startId, linkVersionMin, take, log };

@@ -1,5 +1,6 @@
 /** Runs the commands of routes: the scaler's own, or the route's if the scaler allows that. Counts them by result. */
-import { instanceIdOf, routeNameOf, startIdOf } from '../cluster/values.ts';
+import { instanceIdOf, servedNameOf, startIdOf } from '../cluster/values.ts';
+import { routeOf } from '../config/route-key.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { Log } from '../log.ts';
 import { type CommandResult, type CommandValues, runCommand } from './command.ts';
@@ -80,7 +81,7 @@ export class CommandRunner {
     ended(result);
     const { failure, exitCode, durationMs, output } = result;
     const facts = { route, startId: order.startId, count: order.count, desired: order.desired, exitCode, durationMs };
-    this.#count(route, failure === null ? 'ok' : result.timedOut ? 'timeout' : 'failed');
+    this.#count(routeOf(route), failure === null ? 'ok' : result.timedOut ? 'timeout' : 'failed');
     if (failure === null) {
       log.info(facts, 'startup command finished');
       return;
@@ -175,7 +176,7 @@ export class CommandRunner {
 
 /** The last check before a command runs: these values come from Redis, and become names of containers, units and manifests. */
 function refuseOthersValues(route: string, startId: string, instance?: string): void {
-  if (routeNameOf(route) === null) throw new Error(`no command is run for ${quoted(route)}: it is not a route's name`);
+  if (servedNameOf(route) === null) throw new Error(`no command is run for ${quoted(route)}: it is not a route's name`);
   const isStart = startIdOf(startId) !== null && !startId.includes(':');
   if (!isStart && (startId !== '' || instance === undefined))
     throw new Error(`no command is run for ${quoted(startId)}: it is not a start id`);

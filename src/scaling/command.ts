@@ -5,11 +5,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Readable } from 'node:stream';
 import { guard } from '../boundary.ts';
+import { nameParts, slugOf } from '../config/route-key.ts';
 import type { OutputFile } from './output-files.ts';
 import { OutputTail } from './output-tail.ts';
 
 /** The facts of this start, in the arguments and in the environment of the command. */
 export interface CommandValues {
+  /** Or the name of a route's key. */
   readonly route: string;
   readonly startId: string;
   /** The instance that has left; absent for a startup command. */
@@ -70,20 +72,27 @@ export async function runCommand(argv: readonly string[], values: CommandValues,
 
 /** Replaces the known placeholders and nothing else: JSON in an argument keeps its braces. It is one pass, so values are not searched again. */
 function fillIn(argument: string, values: CommandValues): string {
+  const { route, key } = nameParts(values.route);
   const known: Readonly<Record<string, string | number>> = {
-    '{route}': values.route,
+    '{route}': route,
+    '{key}': key ?? '',
+    '{slug}': slugOf(values.route),
     '{start_id}': values.startId,
     '{instance}': values.instance ?? '',
     '{desired}': values.desired,
     '{count}': values.count,
   };
-  return argument.replace(/\{(?:route|start_id|instance|desired|count)\}/g, (placeholder) => String(known[placeholder]));
+  return argument.replace(/\{(?:route|key|slug|start_id|instance|desired|count)\}/g, (placeholder) => String(known[placeholder]));
 }
 
 function commandEnvironment(values: CommandValues, env: Readonly<Record<string, string>>): Record<string, string> {
+  const { route, key } = nameParts(values.route);
   return {
     ...env,
-    ROUTE: values.route,
+    ROUTE: route,
+    SLUG: slugOf(values.route),
+    // As the start id below.
+    ...(key === null ? {} : { KEY: key, PULLPROXY_KEY: key }),
     START_ID: values.startId,
     DESIRED: String(values.desired),
     COUNT: String(values.count),

@@ -5,6 +5,8 @@ import type { StartPlan } from '../cluster/starts.ts';
 export interface RouteNeed extends Omit<StartPlan, 'begun' | 'trouble'> {
   readonly min: number;
   readonly max: number;
+  /** There are never more than `max` instances, also while one takes the place of another. */
+  readonly isStrict?: boolean;
   /** From one start to the next; 0: no wait. */
   readonly startIntervalMs: number;
   /** Null: no limit. */
@@ -35,10 +37,10 @@ const LOOK_AGAIN_MS = 1_000;
  *
  * Held and active are exact, so there is no averaging window. While the concurrency of an instance is not known, one instance
  * is started: it tells its concurrency when it links. `max` wins over everything except a replacement: wanted instances, and a restart,
- * may be one instance beyond `max` for a while, because a deployment must work when `max` is 1.
+ * may be one instance beyond `max` for a while, because a deployment must work when `max` is 1; but not where `max` is strict.
  */
 export function decide(demand: RouteNeed): Decision {
-  const begun = demand.ready + demand.paused + demand.starting;
+  const begun = demand.ready + demand.paused + demand.starting + (demand.isStrict === true ? demand.leaving : 0);
   const aim = aimOf(demand, begun);
   if (demand.pausedMs !== undefined)
     return { desired: begun, toStart: 0, reason: 'paused', laterMs: Math.min(demand.pausedMs, LOOK_AGAIN_MS) };
@@ -67,7 +69,7 @@ interface Aim {
 }
 
 function aimOf(demand: RouteNeed, begun: number): Aim {
-  const { min, max, wanted, old } = demand;
+  const { min, max, wanted, old, isStrict = false } = demand;
   const [needed, why] = need(demand);
   let [desired, reason]: [number, Reason] = needed >= min ? [needed, why] : [min, 'minimum'];
   // The newer instances alone must be enough.
@@ -75,7 +77,7 @@ function aimOf(demand: RouteNeed, begun: number): Aim {
   if (old > 0 && withOld > desired) [desired, reason] = [withOld, 'restart'];
   if (wanted > 0 && begun + wanted > desired) [desired, reason] = [begun + wanted, 'wanted'];
   const replaces = reason === 'restart' || reason === 'wanted';
-  return { desired, reason, replaces, limit: replaces && max > 0 ? max + 1 : max };
+  return { desired, reason, replaces, limit: replaces && max > 0 && !isStrict ? max + 1 : max };
 }
 
 function need({ held, promised, serving, slots, free, ready, paused, concurrency }: RouteNeed): [number, Reason] {

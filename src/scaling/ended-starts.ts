@@ -5,6 +5,7 @@
 import { guard, unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import type { EndedStart, StartOutcome } from '../cluster/starts.ts';
+import { routeOf } from '../config/route-key.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 
@@ -72,7 +73,7 @@ export class EndedStarts {
       const ended = await directory.endedStarts(route);
       for (const end of ended) await this.#cleanUp(route, end);
       const taken = await directory.takeEnded(route, ended);
-      for (const { how } of taken) if (how !== 'lost') this.#count(route, how);
+      for (const { how } of taken) if (how !== 'lost') this.#count(routeOf(route), how);
       this.#failing = false;
     } catch (error) {
       if (!this.#failing && !this.#closed)

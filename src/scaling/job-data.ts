@@ -1,5 +1,5 @@
 /** Reads the data of a job. Everybody who can write into Redis can add jobs, and a job runs a command. */
-import { countOf, instanceIdOf, isObject, routeNameOf, startIdOf, textOf, timeOf } from '../cluster/values.ts';
+import { countOf, instanceIdOf, isObject, servedNameOf, startIdOf, textOf, timeOf } from '../cluster/values.ts';
 import { parseRouteSettings } from '../config/route-settings.ts';
 import type { Leaver } from './command-runner.ts';
 import { RUN_OUTPUT_CHARS_MAX, RUNS_KEPT_MAX, type StartupRun } from './startup-job.ts';
@@ -15,7 +15,7 @@ export function readStartupJob(name: string, data: unknown): StartupJob | string
   if (name !== 'start' && name !== 'stop' && name !== 'cancel') return 'its name is not that of a job';
   if (!isObject(data)) return 'its data is not an object';
   const { force = 0, startIds = [], wantedIds = [], defaults, leaver, cancels } = data;
-  const route = routeNameOf(data.route);
+  const route = servedNameOf(data.route);
   if (route === null) return 'its route is not a route name';
   const [forced, begun, wanted] = [countOf(force), startIdsOf(startIds), startIdsOf(wantedIds)];
   if (forced === null || begun === null || wanted === null) return 'its start ids are not valid';

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { customAlphabet } from 'nanoid';
 import type { StartDirectory } from '../cluster/directory.ts';
 import type { StartPlan } from '../cluster/starts.ts';
+import { nameParts } from '../config/route-key.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import { messageOf, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -69,11 +70,14 @@ export async function assess(
   settings: RouteSettings,
 ): Promise<{ plan: StartPlan; decision: Decision }> {
   const plan = await directory.startPlan(route);
+  const isKey = nameParts(route).key !== null;
   const decision = decide({
     ...plan,
     concurrency: plan.concurrency ?? settings.concurrency ?? null,
-    min: settings.minInstances,
-    max: settings.maxInstances,
+    min: isKey ? 0 : settings.minInstances,
+    // A route with keys has none of its own, and a key of a route without keys is nobody's.
+    max: isKey === (settings.key !== undefined) ? settings.maxInstances : 0,
+    isStrict: isKey,
     startIntervalMs: settings.startIntervalMs,
     maxStartsPerMinute: settings.maxStartsPerMinute ?? null,
   });

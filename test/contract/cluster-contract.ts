@@ -7,6 +7,7 @@ import { handoff } from './suite/handoff.ts';
 import { history } from './suite/history.ts';
 import { holding } from './suite/holding.ts';
 import { instances } from './suite/instances.ts';
+import { keys } from './suite/keys.ts';
 import { lateStarts } from './suite/late-starts.ts';
 import { membership } from './suite/membership.ts';
 import { noSlotLost } from './suite/no-slot-lost.ts';
@@ -32,6 +33,7 @@ export function describeCluster(twin: Twin): void {
     instances(world);
     starts(world);
     lateStarts(world);
+    keys(world);
     failingStarts(world);
     endedStarts(world);
     configuredRoutes(world);

@@ -50,14 +50,15 @@ describe('Redis', () => {
     const source = read('src/cluster/redis/keys.ts');
     const keys = [
       ...source.matchAll(
-        /[`'](pp:\{pp:history\}:\$\{bucket\}|pp:\{\$\{route\}\}:place:\$\{place\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g,
+        /[`'](pp:\{pp:history\}:\$\{bucket\}|pp:\{\$\{route\}\}:keys|pp:\{\$\{route\}\}:place:\$\{place\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g,
       ),
     ].map(([, key = '']) =>
       key
         .replace(/\$\{node\}/, 'ID')
         .replace(/\$\{routesKey\}/, 'pp:routes')
         .replace(/\$\{bucket\}/, 'N')
-        .replace(/\$\{route\}\}:place:\$\{place\}/, 'ROUTE}:place:ID'),
+        .replace(/\$\{route\}\}:place:\$\{place\}/, 'ROUTE}:place:ID')
+        .replace(/\$\{route\}/, 'ROUTE'),
     );
     expect(
       table('| other key | content |')

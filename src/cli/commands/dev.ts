@@ -105,7 +105,7 @@ export async function dev(argv: readonly string[]): Promise<number> {
   ended.start();
   const start = ({ startId, route: name }: { readonly startId: string; readonly route: string }): Promise<void> => {
     ended.watch(name, routeDefaults.startTimeoutMs);
-    return instances.start(startId);
+    return instances.start(startId, name);
   };
   const scaler = new LocalScaler({ directory, start, log });
   const leave = (why: string): void => {

@@ -2,6 +2,7 @@ import { unawaited } from '../../boundary.ts';
 import { LINKER } from '../../config/commands/linker.ts';
 import { inheritedEnvironment, linkerEnvironment } from '../../config/environment.ts';
 import { loadCommand } from '../../config/load.ts';
+import { keyedName } from '../../config/route-key.ts';
 import { secretOf } from '../../config/secret-file.ts';
 import { readVersion } from '../../config/version.ts';
 import { askedLimit } from '../../linker/asked-limit.ts';
@@ -34,7 +35,7 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const control = await (settings.control === undefined ? Control.openOwn(log) : Control.open(settings.control));
   const instance = new Linker({
     proxies: settings.proxy,
-    route: settings.route,
+    route: settings.key === undefined ? settings.route : keyedName(settings.route, settings.key),
     ...asked,
     control,
     secret: secretOf(settings),

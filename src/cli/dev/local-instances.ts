@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { guard, unawaited } from '../../boundary.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import type { HostPort } from '../../config/host-port.ts';
+import { nameParts, slugOf } from '../../config/route-key.ts';
 import { readVersion } from '../../config/version.ts';
 import type { AskedLimit } from '../../linker/asked-limit.ts';
 import { Control } from '../../linker/control.ts';
@@ -52,23 +53,25 @@ export class LocalInstances {
   }
 
   /** Starts one instance; resolves when it serves, rejects when its application ended before. */
-  start(startId: string): Promise<void> {
+  /** `route`: or a key of it. */
+  start(startId: string, route = this.#options.route): Promise<void> {
     const { showLine, names } = this.#options;
     const instance = newInstanceId();
     const number = names.add([instance, startId]);
     const line = showLine === null ? null : (text: string) => showLine(number, text);
     const output = new AppOutput({ line, raw: writeToStderr, now: () => performance.now() });
-    const start = (): Promise<void> => this.#start(startId, instance, output);
-    return this.#starts.watch(this.#options.route, startId, start, () => output.last.join('\n'));
+    const start = (): Promise<void> => this.#start(startId, route, instance, output);
+    return this.#starts.watch(route, startId, start, () => output.last.join('\n'));
   }
 
-  async #start(startId: string, instance: string, output: AppOutput): Promise<void> {
-    const { proxy, times, log, asked, showLine: _, names, ...same } = this.#options;
+  async #start(startId: string, route: string, instance: string, output: AppOutput): Promise<void> {
+    const { proxy, times, log, asked, showLine: _, names, ...same } = { ...this.#options, route };
     const own = log.child({ startId });
     // The 'ready' of a linker would be one too many: this process logs its own.
     own.level = log.isLevelEnabled('debug') ? log.level : 'warn';
     // Python keeps what it writes to a pipe until there is more of it.
-    const env = { PYTHONUNBUFFERED: '1', ...inheritedEnvironment() };
+    const { key } = nameParts(route);
+    const env = { PYTHONUNBUFFERED: '1', ...inheritedEnvironment(), ...(key === null ? {} : { KEY: key, SLUG: slugOf(route) }) };
     const version = readVersion();
     const control = await Control.openOwn(own).catch((error: unknown) => {
       names.remove([instance, startId]);

@@ -1,10 +1,14 @@
 /** The admin port of a node: its state and its actions. */
 import type { AdminSource, ClusterState } from '../../admin/admin-source.ts';
+import { foldKeyNumbers } from '../../admin/folded-keys.ts';
 import type { MetricsSnapshot, RouteNumbers } from '../../admin/metrics-source.ts';
 import { internalErrorCounts, internalErrors } from '../../boundary.ts';
 import type { RouteSnapshot } from '../../cluster/cluster.ts';
+import { routeOf } from '../../config/route-key.ts';
 import { type RouteSettings, writeRouteSettings } from '../../config/route-settings.ts';
 import type { EventRecorder } from '../../events/recorder.ts';
+import { ColdStageCounters } from '../../node/matching/cold-start.ts';
+import { RouteCounters } from '../../node/matching/counters.ts';
 import type { Route } from '../../node/matching/route.ts';
 import type { ProxyNode } from '../../node/node.ts';
 import type { StartupJobs } from '../../scaling/startup-job.ts';
@@ -82,7 +86,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     forgetNode: (id) => cluster.forgetNode(id),
     async metrics() {
       return {
-        routes: [...node.routes.all()].map((route) => numbersOf(node, route)),
+        routes: foldKeyNumbers([...node.routes.all()].map((route) => numbersOf(node, route))),
         unrouted: node.frontDoor.unrouted.codes,
         handoffs: node.handoffs.results,
         startupCommands: parts.startupCommands?.(),
@@ -99,7 +103,7 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
     setRoute: (name, settings) => cluster.setRoute(name, settings),
     deleteRoute: (name) => cluster.setRoute(name, null),
     async start(name) {
-      if (node.routes.get(name) === undefined && (await cluster.linkedRoute([name])) === null) return 'unknown';
+      if (node.routes.get(routeOf(name)) === undefined && (await cluster.linkedRoute([name])) === null) return 'unknown';
       startAnother?.(name);
       return startAnother === null ? 'impossible' : 'asked';
     },
@@ -109,9 +113,13 @@ export function nodeAdminSource(parts: NodeParts): AdminSource {
   };
 }
 
+/** The counters of a key are its route's. */
+const NOTHING_COUNTED = { counters: new RouteCounters(), coldStages: new ColdStageCounters() };
+
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
-  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored } = route.counters;
+  const { counters, coldStages } = route.parent === null ? route : NOTHING_COUNTED;
+  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored } = counters;
   const { estimates, errors } = route.waits;
   return {
     name: route.name,
@@ -128,7 +136,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
       ...(estimates === null || errors === null ? {} : { estimates, estimateErrors: errors }),
       coldStart,
       requests,
-      coldStages: route.coldStages.histograms,
+      coldStages: coldStages.histograms,
       limitChanges,
       wordsIgnored,
     },

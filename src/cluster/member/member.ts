@@ -20,6 +20,7 @@ import {
 } from '../directory.ts';
 import type { Ask, Rank } from '../fair-order.ts';
 import type { HistoryLog } from '../history.ts';
+import type { KeyPlaces } from '../key-places.ts';
 import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
 import { PauseBarrier } from '../pause-barrier.ts';
 import type { StartTimes } from '../starts.ts';
@@ -64,6 +65,8 @@ export class ClusterMember implements Cluster {
   #heardSince = 0;
   readonly #clocks: ClockComparison;
   readonly routePauses: PauseBarrier;
+  readonly isRemote: boolean;
+  readonly keyPlaces: KeyPlaces;
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
   readonly waits: WaitLog;
@@ -85,6 +88,8 @@ export class ClusterMember implements Cluster {
     this.#clocks = new ClockComparison(log);
     this.#namesakes = new Namesakes(self.id, log);
     this.routePauses = new PauseBarrier(directory);
+    this.isRemote = directory.isRemote;
+    this.keyPlaces = directory.keyPlaces;
     this.eventLog = directory.eventLog;
     this.history = directory.history;
     this.waits = directory.waits;
@@ -93,10 +98,6 @@ export class ClusterMember implements Cluster {
 
   get connected(): boolean {
     return this.#directory.connected;
-  }
-
-  get isRemote(): boolean {
-    return this.#directory.isRemote;
   }
 
   get joined(): boolean {

@@ -319,11 +319,12 @@ export class RoutePresence {
     if (reply === null) return this.#homes.failed(said);
     this.#register(reply.known);
     this.#homes.sayAgain(reply.missing);
-    for (const [id, seq] of reply.numbered ?? []) {
+    const { numbered = [], turnedAway = [] } = reply;
+    for (const [id, seq] of numbered) {
       this.#homes.numbered(id, seq);
-      if (!this.#hasEnded()) listener.onNumbered?.(this.#route, id, seq);
+      if (!this.#hasEnded() && !turnedAway.includes(id)) listener.onNumbered?.(this.#route, id, seq);
     }
-    for (const id of reply.turnedAway ?? []) {
+    for (const id of turnedAway) {
       this.#homes.retired(id);
       if (!this.#hasEnded()) listener.onTurnedAway?.(this.#route, id);
     }

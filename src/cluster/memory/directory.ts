@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { guard } from '../../boundary.ts';
+import { nameParts, routeOf } from '../../config/route-key.ts';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
@@ -25,6 +26,7 @@ import type { WaitLog } from '../waits.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
 import { MemoryHistoryLog } from './history-log.ts';
+import { MemoryKeyPlaces } from './key-places.ts';
 import { RouteState } from './route-state.ts';
 import { MemoryWaitLog } from './wait-log.ts';
 
@@ -44,6 +46,7 @@ export class MemoryDirectory implements Directory {
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
   readonly waits: WaitLog;
+  readonly keyPlaces: MemoryKeyPlaces;
   #wholeAt = Number.NEGATIVE_INFINITY;
   /** The bells of all members, by node. */
   readonly listeners = new Map<string, BellListener>();
@@ -54,6 +57,7 @@ export class MemoryDirectory implements Directory {
     this.eventLog = new MemoryEventLog(now);
     this.history = new MemoryHistoryLog(now);
     this.waits = new MemoryWaitLog(now, (route) => this.#at(route));
+    this.keyPlaces = new MemoryKeyPlaces(now);
   }
 
   async ready(): Promise<void> {}
@@ -68,7 +72,7 @@ export class MemoryDirectory implements Directory {
 
   async startPlan(route: string): Promise<StartPlan> {
     for (;;) {
-      const pause = this.#declared.pauses(this.#now()).get(route);
+      const pause = this.#declared.pauses(this.#now()).get(routeOf(route));
       const paused = pause === undefined ? {} : { pausedMs: leftMsOf(pause, this.#now()) };
       const plan = { ...this.#at(route).plan(this.#now()), ...paused };
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
@@ -125,7 +129,7 @@ export class MemoryDirectory implements Directory {
   }
 
   async route(route: string): Promise<RouteRecord | null> {
-    return this.#declared.route(route);
+    return this.#declared.route(routeOf(route));
   }
 
   async setRoute(route: string, settings: RouteRecord | null): Promise<void> {
@@ -217,7 +221,7 @@ export class MemoryDirectory implements Directory {
       this.#lastBeats.set(id, this.#nodes.get(id)?.beat ?? {});
       this.#nodes.delete(id);
     }
-    for (const [name, route] of this.#routes) if (route.isEmpty(now)) this.#routes.delete(name);
+    for (const [name, route] of this.#routes) if (route.isEmpty(now, nameParts(name).key !== null)) this.#routes.delete(name);
     const startedBefore = before?.beat.startedMs ?? null;
     return {
       now,

@@ -92,7 +92,7 @@ export class RouteState {
         else this.#judge(now, this.#instances.unchanged(now, id));
       } else if (claim || home === null || home === node.id) {
         const seq = this.#numberOf(now, info);
-        if (info.seq === 0) numbered.push([id, seq]);
+        if (info.seq === 0 || claim) numbered.push([id, seq]);
         if (this.#said(now, node.id, { ...info, seq }, info.seq === 0)) turnedAway.push(id);
       }
     }
@@ -122,6 +122,7 @@ export class RouteState {
       serving: sum(this.#serving.values()),
       ready: this.#instances.count('ready'),
       paused: this.#instances.count('paused'),
+      leaving: this.#instances.count('draining'),
       starting: this.#startingCount(),
       concurrency: this.#concurrency,
       old: this.#instances.countReady((seq) => this.#starts.isOld(now, seq)),
@@ -226,10 +227,13 @@ export class RouteState {
     this.#waits.started(startId, ms);
   }
 
-  /** Whether the route has nothing to remember. */
-  isEmpty(now: number): boolean {
+  /** Whether the route has nothing to remember. Of a key nobody remembers what its instances could do. */
+  isEmpty(now: number, isKey: boolean): boolean {
     this.#tend(now);
-    return this.#nodes.size === 0 && this.#starts.isEmpty() && this.#concurrency === null;
+    return (
+      this.#nodes.size === 0 &&
+      (isKey ? this.#starts.size === 0 && this.#starts.retryInMs(now) === 0 : this.#starts.isEmpty() && this.#concurrency === null)
+    );
   }
 
   /** Notes that the node lives and is at this route. Returns whether that was known. */
@@ -327,15 +331,15 @@ export class RouteState {
   }
 
   /** Takes a node's report about an instance whose home it is; `isFirst`: its first link of all. Returns whether it is turned away. */
-  #said(now: number, node: string, { placesMax, ...said }: InstanceInfo, isFirst: boolean): boolean {
+  #said(now: number, node: string, { placesMax, placesAreStrict, ...said }: InstanceInfo, isFirst: boolean): boolean {
     const isNew = this.#instances.homeOf(said.id) === null;
     const answered = this.#instances.hasAnswered(said.id);
     const wasGivenUp = isNew && said.startId !== undefined && this.#starts.ended.comesBack(said.startId);
     const start = this.#starts.linked(said.startId, isNew);
-    const isLate =
-      isNew && start === undefined && isFirst && said.startId !== undefined && placesMax !== undefined && this.#isTooLate(placesMax);
+    const mayBeLate = isNew && start === undefined && (placesAreStrict === true || (isFirst && said.startId !== undefined));
+    const isLate = mayBeLate && placesMax !== undefined && this.#isTooLate(placesMax, placesAreStrict === true);
     const info = isLate ? { ...said, state: 'draining' as const } : said;
-    if (isLate) this.#starts.ended.add(info.startId ?? '', 'turned_away', now);
+    if (isLate && info.startId !== undefined) this.#starts.ended.add(info.startId, 'turned_away', now);
     const own = start ?? (wasGivenUp ? info.startId : undefined);
     this.#judge(now, this.#instances.set(now, node, info, own, isLate));
     if (info.answered === true && !answered && !this.#instances.hasFailed(info.id)) this.#starts.answers();
@@ -345,8 +349,8 @@ export class RouteState {
   }
 
   /** As in the script `beat`. */
-  #isTooLate(placesMax: number): boolean {
-    const there = this.#instances.count('ready') + this.#instances.count('starting') + this.#instances.count('paused');
+  #isTooLate(placesMax: number, isStrict: boolean): boolean {
+    const there = this.#instances.size - (isStrict ? 0 : this.#instances.count('draining'));
     if (there >= placesMax) return true;
     if (there + this.#starts.size >= placesMax) this.#starts.endOldest();
     return false;

@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { internalError } from '../../boundary.ts';
+import { routeOf } from '../../config/route-key.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
@@ -26,11 +27,12 @@ import {
 import { BEAT_MS, KEYS_LIVE_MS, RECOVERY_MS } from '../limits.ts';
 import { leftMsOf } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
-import { countOf, objectOf, routeNameOf, textOf } from '../values.ts';
+import { countOf, objectOf, routeNameOf, servedNameOf, textOf } from '../values.ts';
 import { publishCommand } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
 import { RedisHistoryLog } from './history-log.ts';
+import { RedisKeyPlaces } from './key-places.ts';
 import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, placeKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
@@ -66,6 +68,7 @@ export class RedisDirectory implements Directory {
   readonly eventLog: EventLog;
   readonly history: RedisHistoryLog;
   readonly waits: RedisWaitLog;
+  readonly keyPlaces: RedisKeyPlaces;
   /** The settings of routes as they were read last: written back when something else stands in their place. */
   #routesRead: readonly string[] = [];
 
@@ -88,6 +91,7 @@ export class RedisDirectory implements Directory {
       (route, args) => this.#route('waits', route, args),
       (route, place, command, args) => redis.call(command, placeKey(route, place), ...args),
     );
+    this.keyPlaces = new RedisKeyPlaces(redis, this.#mending);
   }
 
   get connected(): boolean {
@@ -124,7 +128,7 @@ export class RedisDirectory implements Directory {
         this.#key(nodesKey, 'zset', 'zcard'),
         this.pauses(),
       ]);
-      const pause = pauses.get(route);
+      const pause = pauses.get(routeOf(route));
       const plan = { ...read(readPlan, reply), ...(pause === undefined ? {} : { pausedMs: leftMsOf(pause, now) }) };
       // Clients are held, but there is no node: the loss is so recent that no node has noticed it.
       // If Redis's clock was set back, the key would stay for that time.
@@ -193,7 +197,7 @@ export class RedisDirectory implements Directory {
   }
 
   async route(route: string): Promise<RouteRecord | null> {
-    const json = await this.#routes(() => this.#redis.call('hget', routesKey, route));
+    const json = await this.#routes(() => this.#redis.call('hget', routesKey, routeOf(route)));
     return typeof json === 'string' ? readRecord(json) : null;
   }
 
@@ -304,7 +308,7 @@ export class RedisDirectory implements Directory {
     const key = nodeRoutesKey(node);
     const stored = list(await this.#mending.ofKey(key, 'set', () => this.#redis.run('nodeRoutes', [key], [])));
     return stored.flatMap((written) => {
-      const name = routeNameOf(written);
+      const name = servedNameOf(written);
       if (name === null) this.#redis.leftOut.note(key, written);
       return name ?? [];
     });
@@ -368,13 +372,11 @@ export class RedisDirectory implements Directory {
     return (await this.#route('linked', route)) === 1;
   }
 
-  /** Runs a script of the route. */
   #route(script: ScriptName, route: string, args: readonly (string | number)[] = []): Promise<unknown> {
     const keys = routeKeys(route);
     return this.#mending.ofRoute(route, () => this.#redis.run(script, keys, args));
   }
 
-  /** Sends one command for a key of that type. */
   #key(key: string, type: string, command: string, ...args: (string | number)[]): Promise<unknown> {
     return this.#mending.ofKey(key, type, () => this.#redis.call(command, key, ...args));
   }

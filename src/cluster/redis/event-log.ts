@@ -1,6 +1,6 @@
 /** The event log in Redis: a stream of bounded length. */
 import { type ClusterEvent, EVENT_TEXT_CHARS_MAX, EVENTS_MAX, type EventLog, isEventId, type NewEvent } from '../../events/event.ts';
-import { countOf, nodeIdOf, objectOf, routeNameOf, textOf, timeOf } from '../values.ts';
+import { countOf, nodeIdOf, objectOf, servedNameOf, textOf, timeOf } from '../values.ts';
 import type { RedisConnection } from './connection.ts';
 import { eventsKey } from './keys.ts';
 import type { Mending } from './mending.ts';
@@ -50,7 +50,7 @@ function readEvent([id, fields]: readonly unknown[]): ClusterEvent[] {
       level,
       source: textOf(said.source, SOURCE_CHARS_MAX),
       node: nodeIdOf(said.node),
-      route: routeNameOf(said.route),
+      route: servedNameOf(said.route),
       text: textOf(said.text, EVENT_TEXT_CHARS_MAX),
       count: countOf(said.count) ?? 1,
     },

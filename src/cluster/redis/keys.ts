@@ -42,6 +42,11 @@ export function historyKey(bucket: number): string {
   return `pp:{pp:history}:${bucket}`;
 }
 
+/** ZSET: key of the route → until when it has its place, see key-places.ts. In the hash slot of the route. */
+export function keyPlacesKey(route: string): string {
+  return `pp:{${route}}:keys`;
+}
+
 /** HASH: what the node says about itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;

@@ -1,7 +1,7 @@
 /** Parses messages. Null: this version does not understand it. */
 import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
 import type { Rank } from '../fair-order.ts';
-import { addressOf, countOf, isObject, lineKeyOf, nodeIdOf, objectOf, routeNameOf, textOf, timeOf } from '../values.ts';
+import { addressOf, countOf, isObject, lineKeyOf, nodeIdOf, objectOf, servedNameOf, textOf, timeOf } from '../values.ts';
 
 /** A message contains a few names and numbers. */
 export const MESSAGE_CHARS_MAX = 2_048;
@@ -16,7 +16,7 @@ export function readRing(message: string): Ring | null {
   if (said === null) return null;
   if (said.t === 'leave') return leaveRing(countOf(said.delayMs, DELAY_MS_MAX) ?? undefined);
   if (said.t === 'reload') return { t: 'reload' };
-  const route = routeNameOf(said.route);
+  const route = servedNameOf(said.route);
   if (route === null) return null;
   if (said.t === 'look') return { t: 'look', route };
   if (said.t === 'out') return typeof said.id === 'string' ? { t: 'out', route, id: textOf(said.id, HOLD_ID_CHARS_MAX) } : null;
@@ -33,7 +33,7 @@ export function readRing(message: string): Ring | null {
 export function readDemandNotice(message: string): DemandNotice | null {
   const said = contentOf(message);
   if (said === null) return null;
-  const [route, node, oldest, saidAt] = [routeNameOf(said.route), nodeIdOf(said.node), timeOf(said.oldest), timeOf(said.saidAt)];
+  const [route, node, oldest, saidAt] = [servedNameOf(said.route), nodeIdOf(said.node), timeOf(said.oldest), timeOf(said.saidAt)];
   if (route === null || node === null || oldest === null || saidAt === null || oldest > saidAt) return null;
   const rank = readRank(said.rank);
   return { route, node, oldest, saidAt, ...(rank === null ? {} : { rank }) };

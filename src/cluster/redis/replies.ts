@@ -172,6 +172,7 @@ export function readPlan(reply: unknown): StartPlan {
     old: at(12),
     serving: at(13),
     paused: at(15),
+    leaving: at(16),
     trouble: readTrouble(parts[14]),
   };
 }
@@ -232,8 +233,9 @@ export function writeHold(node: Peer, change: HoldChange): (string | number)[] {
 
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {
-  const { id, seq, concurrency, setBy, active, state, startId, version, answered, failure, placesMax } = info;
-  return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, placesMax });
+  const { id, seq, concurrency, setBy, active, state, startId, version, answered, failure, placesMax, placesAreStrict } = info;
+  const places = { placesMax, placesAreStrict };
+  return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, ...places });
 }
 
 /** Without what is made of it. */

@@ -1,14 +1,18 @@
 /** The Lua scripts beside this file: one file for each transition, read once. */
 import { readFileSync } from 'node:fs';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
+import { KEY_CHARS_MAX } from '../../config/route-key.ts';
+import { ROUTE_CHARS_MAX } from '../../config/route-name.ts';
 import { DELETIONS_MAX, VERSION_MAX } from '../declarations.ts';
 import { ASK_CHARS_MAX, CREDIT, LINES_MAX } from '../fair-order.ts';
 import { HISTORY_BUCKETS_MAX, HISTORY_FIELD_CHARS_MAX, HISTORY_FIELDS_MAX } from '../history.ts';
+import { KEY_PLACE_MAX_MS } from '../key-places.ts';
 import {
   CLOCK_STEP_MS,
   CONCURRENCY_LIVES_MS,
   DEAD_AFTER_MS,
   KEEP_EVERY_MS,
+  KEYED_REMEMBERED_MS,
   KEYS_LIVE_MS,
   LOOK_CLIENTS_MAX,
   LOOK_LINES_MAX,
@@ -65,7 +69,8 @@ const CONSTANTS = Object.entries({
   startTimeoutMaxMs: LONGEST_TIMER_MS,
   /** Limits of single values, because anybody may have written them. */
   instanceCharsMax: 4_096,
-  routeCharsMax: 253,
+  routeCharsMax: ROUTE_CHARS_MAX,
+  servedCharsMax: ROUTE_CHARS_MAX + 1 + KEY_CHARS_MAX,
   settingsCharsMax: 65_536,
   nodeFieldCharsMax: 8_192,
   /** Keys that were moved aside stay for a day. */
@@ -94,6 +99,8 @@ const CONSTANTS = Object.entries({
   tookHalfMs: TOOK_HALF_MS,
   startTimesMax: START_TIMES_MAX,
   startAgesMax: START_AGES_MAX,
+  keyPlaceMaxMs: KEY_PLACE_MAX_MS,
+  keyedRememberedMs: KEYED_REMEMBERED_MS,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
@@ -137,6 +144,7 @@ export const SCRIPTS = {
   historyRead: script('history-read', [], HISTORY_BUCKETS_MAX),
   pause: script('pause', DECLARED, declarationKeys.length),
   pauses: script('pauses', [], 1),
+  keys: script('keys', [], 1),
   aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 

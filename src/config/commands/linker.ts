@@ -1,5 +1,5 @@
 import { command } from '../command-spec.ts';
-import { controlPlace, dialAddress, duration, filePath, problem, routeName, startId, text } from '../kinds.ts';
+import { controlPlace, dialAddress, duration, filePath, problem, routeKey, routeName, startId, text } from '../kinds.ts';
 import { CERTIFICATE, PRIVATE_KEY, pairProblems } from '../listener-settings.ts';
 import { atLeastOne, optional, required, setting } from '../settings.ts';
 import { concurrencyProblems, INSTANCE, LINK_VERSION_MIN, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
@@ -13,6 +13,7 @@ export const LINKER = command({
   settings: {
     proxy: atLeastOne('proxy', dialAddress, "a node's backend port; may be repeated, and a DNS name may have several addresses"),
     route: required('route', routeName, 'the host name that the application answers to'),
+    key: optional('key', routeKey, 'the key of the route for which the instance is; the startup command finds it in KEY'),
     app: optional('app', dialAddress, 'where the application listens; without CMD it must be running already'),
     ...INSTANCE,
     control: optional(

@@ -69,6 +69,11 @@ export const NODE = command({
       'links of linkers with one secret at this node: further ones are refused, and their linkers try other nodes',
     ),
     redis: optional('redis', redisUrls, 'the Redis that all nodes share; without it this node runs alone'),
+    allowKeyCommands: onOff(
+      'allow-key-commands',
+      yesNo,
+      'run commands that routes have as keyCheck. Everybody who can set a route can then run programs as the user of this node',
+    ),
     stateDir: optional(
       'state-dir',
       directoryPath,

@@ -1,12 +1,14 @@
 /** Handles the calls of linkers on their links. */
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
+import { nameParts } from '../../config/route-key.ts';
 import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
 import type { NodeLinkEvents } from '../../link/node-link-events.ts';
 import type { Log } from '../../log.ts';
 import type { Handoffs } from '../handoff/handoffs.ts';
 import type { Dispatcher } from '../matching/dispatch.ts';
 import type { Lender } from '../matching/lent-slots.ts';
+import type { Route } from '../matching/route.ts';
 import type { Routes } from '../matching/routes.ts';
 import type { LenderEvents } from './link-server.ts';
 
@@ -22,6 +24,8 @@ export interface LendersContext {
   startAnother(route: string): void;
   /** An instance of a route with a stop command has left for good. */
   left(route: string, leaver: Leaver): void;
+  /** The last instance here of a route's key is gone. */
+  keyLeft(route: Route): void;
   isLeaving(): boolean;
   readonly log: Log;
 }
@@ -38,6 +42,11 @@ export class Lenders implements LenderEvents {
   readonly #homes = new Map<string, Lender>();
   /** Instances that may leave, and have not yet. */
   readonly #retired = new Set<Lender>();
+  /**
+   * Instances of keys that the directory has not entered yet: they may be one too many, so nothing is given to them. For others a short time with
+   * one too many does no harm.
+   */
+  readonly #unentered = new Set<Lender>();
 
   constructor(context: LendersContext) {
     this.#context = context;
@@ -47,16 +56,19 @@ export class Lenders implements LenderEvents {
     return this.#homes.get(homeKey(route, lender)) === lender;
   }
 
-  linked(name: string, lender: Lender, secret: string): boolean {
+  linked(name: string, lender: Lender, secret: string): string | null {
+    const refusal = this.#context.routes.refusal(name);
+    if (refusal !== null) return refusal;
     const route = this.#context.routes.linked(name, secret);
-    if (route === null) return false;
+    if (route === null) return 'this node knows too many routes, or too many of this secret';
     if (lender.unnumbered === true) lender.seq = route.slots.nextSeq;
-    route.slots.add(lender);
+    if (nameParts(name).key !== null && !lender.relayed) this.#unentered.add(lender);
+    else route.slots.add(lender);
     const { newest } = route.instances;
     if (newest !== null && !lender.relayed) lender.link.newest(newest === lender.instance);
     if (this.#context.isLeaving()) lender.link.goAway();
     if (route.held.size > 0) this.#askWhenBegun(name, lender);
-    return true;
+    return null;
   }
 
   heard(route: string, lender: () => Lender): Omit<NodeLinkEvents, 'down'> {
@@ -77,9 +89,18 @@ export class Lenders implements LenderEvents {
     if (route === undefined) return;
     if (lender.birth) lender.birth.readyAt ??= performance.now();
     this.#tellStart(name, lender);
+    if (this.#unentered.has(lender)) return;
     route.lent(lender);
     this.#context.dispatcher.match(route);
     this.#context.handoffs.lent(route, lender);
+  }
+
+  /** The instance of a key is one that may serve it: its slots count from now on. */
+  #enter(name: string, lender: Lender): void {
+    const route = this.#context.routes.get(name);
+    if (!this.#unentered.delete(lender) || route === undefined) return;
+    route.slots.add(lender);
+    if (lender.link.idle > 0) this.#idle(name, lender);
   }
 
   #report(name: string, lender: Lender, report: InstanceReport): void {
@@ -95,9 +116,12 @@ export class Lenders implements LenderEvents {
       // A linker whose limit moves may have more in use for a while.
       const inUse = setBy === undefined ? Math.min(active, concurrency) : active;
       const placesMax = this.#context.routes.get(name)?.settings.maxInstances;
-      const info = { id, seq, concurrency, setBy, state, active: inUse, startId, version, answered, failure, placesMax };
+      const places = nameParts(name).key === null ? { placesMax } : { placesMax, placesAreStrict: true };
+      const info = { id, seq, concurrency, setBy, state, active: inUse, startId, version, answered, failure, ...places };
       this.#context.cluster.instance(name, info);
     } else {
+      // Its home, another node, has lent its slots here.
+      if (lender.unnumbered !== true) this.#enter(name, lender);
       this.#leaveHome(name, lender);
     }
   }
@@ -114,20 +138,31 @@ export class Lenders implements LenderEvents {
 
   /** The directory has numbered an instance that is at home here: the instance is told, and other nodes hear it from there. */
   numbered(name: string, id: string, seq: number): void {
-    const lender = this.#context.routes.get(name)?.slots.lenders.find((one) => one.instance === id && this.isHome(name, one));
-    if (lender === undefined || lender.unnumbered !== true) return;
-    this.#number(name, lender, seq);
-    const newest = this.#context.routes.get(name)?.instances.newest ?? null;
-    if (!lender.relayed) lender.link.newest(newest === null || newest === id, seq);
+    const lender = this.#homes.get(homeKey(name, { instance: id }));
+    if (lender === undefined) return;
+    if (lender.unnumbered === true) {
+      this.#number(name, lender, seq);
+      const newest = this.#context.routes.get(name)?.instances.newest ?? null;
+      if (!lender.relayed) lender.link.newest(newest === null || newest === id, seq);
+    }
+    this.#enter(name, lender);
   }
 
   turnedAway(name: string, id: string): void {
-    const lender = this.#context.routes.get(name)?.slots.lenders.find((one) => one.instance === id && this.isHome(name, one));
-    lender?.link.turnAway();
+    const lender = this.#homes.get(homeKey(name, { instance: id }));
+    if (lender === undefined) return;
+    lender.link.turnAway();
+    // Nothing more goes to an instance of a key that is one too many.
+    if (nameParts(name).key !== null) lender.link.dismiss();
   }
 
   #number(name: string, lender: Lender, seq: number): void {
-    this.#context.routes.get(name)?.slots.renumber(lender, seq);
+    if (this.#unentered.has(lender)) {
+      lender.seq = seq;
+      lender.unnumbered = false;
+    } else {
+      this.#context.routes.get(name)?.slots.renumber(lender, seq);
+    }
   }
 
   #retire(name: string, lender: Lender): void {
@@ -160,6 +195,7 @@ export class Lenders implements LenderEvents {
     if (this.#retired.delete(lender) && routes.get(name)?.settings.stopCommand !== undefined) {
       this.#context.left(name, { instance: lender.instance, startId: lender.startId });
     }
+    this.#unentered.delete(lender);
     this.#leaveHome(name, lender);
     routes.get(name)?.slots.remove(lender);
     // Remembers the route for longer: a client that comes while its linker restarts is held.
@@ -167,6 +203,7 @@ export class Lenders implements LenderEvents {
     if (route === undefined) return;
     route.instances.gone(lender.instance);
     dispatcher.slotsChanged(route);
+    if (route.isKey && route.slots.lenders.length === 0) this.#context.keyLeft(route);
   }
 
   suspect(name: string, { instance, startId }: Lender): void {
@@ -205,6 +242,6 @@ export class Lenders implements LenderEvents {
 }
 
 /** No id and no route's name has a space in it. */
-function homeKey(route: string, { instance }: Lender): string {
+function homeKey(route: string, { instance }: Pick<Lender, 'instance'>): string {
   return `${route} ${instance}`;
 }

@@ -39,8 +39,8 @@ export interface LinkServerOptions {
 
 /** The events of lenders. */
 export interface LenderEvents {
-  /** False refuses the linker: too many routes. */
-  linked(route: string, lender: Lender, secret: string): boolean;
+  /** Why the linker is refused; null: it is not. */
+  linked(route: string, lender: Lender, secret: string): string | null;
   /** Hears what is said on the lender's link. The lender is there as soon as something is. */
   heard(route: string, lender: () => Lender): Omit<NodeLinkEvents, 'down'>;
   gone(route: string, lender: Lender): void;
@@ -182,7 +182,7 @@ export class LinkServer {
   #refusal(route: string, lender: Lender, secret: string, events: LenderEvents): string | null {
     const { linksPerSecretMax = LINKS_PER_SECRET_MAX } = this.#options;
     if ((this.#linksOf.get(secret) ?? 0) >= linksPerSecretMax) return `this node has ${linksPerSecretMax} links of this secret already`;
-    return events.linked(route, lender, secret) ? null : 'this node knows too many routes, or too many of this secret';
+    return events.linked(route, lender, secret);
   }
 
   #count(secret: string, change: 1 | -1): void {

@@ -4,6 +4,7 @@
  */
 import { guard } from '../../boundary.ts';
 import type { KnownPause, PausedHere, PausedRoute } from '../../cluster/cluster.ts';
+import { routeOf } from '../../config/route-key.ts';
 import type { Log } from '../../log.ts';
 import type { Route } from './route.ts';
 import type { Routes } from './routes.ts';
@@ -52,9 +53,9 @@ export class Pauses {
     if (isChanged) this.#context.changed();
   }
 
-  /** How long the route stays paused; 0: it is not. */
-  leftMs(route: string): number {
-    const paused = this.#paused.get(route);
+  /** How long the route, or that of the key, stays paused; 0: it is not. */
+  leftMs(name: string): number {
+    const paused = this.#paused.get(routeOf(name));
     return paused === undefined ? 0 : Math.max(0, paused.untilAt - performance.now());
   }
 
@@ -62,9 +63,17 @@ export class Pauses {
   get here(): readonly PausedHere[] | undefined {
     if (this.#paused.size === 0) return undefined;
     return [...this.#paused].map(([route, { pause }]) => {
-      const known = this.#context.routes.get(route);
-      return { route, id: pause.id, inFlight: known?.slots.active ?? 0, tunnels: known?.tunnels ?? 0 };
+      const { inFlight, tunnels } = this.#inFlight(route);
+      return { route, id: pause.id, inFlight, tunnels };
     });
+  }
+
+  #inFlight(name: string): { inFlight: number; tunnels: number } {
+    const family = this.#context.routes.family(name);
+    return {
+      inFlight: family.reduce((sum, { slots }) => sum + slots.active, 0),
+      tunnels: family.reduce((sum, { tunnels }) => sum + tunnels, 0),
+    };
   }
 
   /** For people, while the directory is away. */
@@ -72,7 +81,7 @@ export class Pauses {
     const paused = this.#paused.get(route);
     if (paused === undefined) return null;
     const leftMs = Math.round(this.leftMs(route));
-    return { sinceMs: Math.max(0, paused.pause.forMs - leftMs), leftMs, inFlight: this.#context.routes.get(route)?.slots.active ?? 0 };
+    return { sinceMs: Math.max(0, paused.pause.forMs - leftMs), leftMs, inFlight: this.#inFlight(route).inFlight };
   }
 
   stop(): void {
@@ -84,8 +93,7 @@ export class Pauses {
     this.#paused.delete(name);
     const { routes, resumed, log } = this.#context;
     log.info({ route: name }, 'route resumed');
-    const route = routes.resume(name);
-    if (route !== null) resumed(route);
+    for (const route of routes.resume(name)) resumed(route);
   }
 
   #arm(): void {

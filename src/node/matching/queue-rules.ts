@@ -57,11 +57,15 @@ function saidValue(source: QueueSource, word: ClientWord, isBelieved: boolean): 
 
 /** The first of several cookies with the same name counts, as RFC 6265 section 5.4 sorts them. */
 export function cookieOf(header: string, name: string): string {
-  for (const pair of header.split(/[;,]/)) {
+  return cookiesOf(header, name)[0] ?? '';
+}
+
+/** The values of all cookies with this name. */
+export function cookiesOf(header: string, name: string): string[] {
+  return header.split(/[;,]/).flatMap((pair) => {
     const at = pair.indexOf('=');
-    if (at !== -1 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
-  }
-  return '';
+    return at !== -1 && pair.slice(0, at).trim() === name ? [pair.slice(at + 1).trim()] : [];
+  });
 }
 
 /** Values may be long, and secret: neither memory nor Redis keeps them. */

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Rank } from '../../cluster/fair-order.ts';
 import { olderAmong } from '../../cluster/wait-estimate.ts';
+import { nameParts } from '../../config/route-key.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ColdStageCounters } from './cold-start.ts';
@@ -44,6 +45,8 @@ const OVERLOAD_GAP_MS = 60_000;
 /** One application: who waits for it here and who serves it from here. */
 export class Route {
   readonly name: string;
+  /** It is a key of another route. */
+  readonly isKey: boolean;
   readonly held: HeldQueue<Visit>;
   readonly slots = new LentSlots();
   readonly instances = new KnownInstances();
@@ -52,8 +55,11 @@ export class Route {
   readonly starts = new FailingStarts();
   readonly rematch: Rematch;
   readonly standing: Standing = { configured: false, knownUntil: 0, knownBy: null };
-  readonly counters = new RouteCounters();
-  readonly coldStages = new ColdStageCounters();
+  /** Those of its route, if it is a key's: metrics do not tell keys apart. */
+  counters = new RouteCounters();
+  coldStages = new ColdStageCounters();
+  /** The route of which this one is a key; null: it is none, or its route is not known. */
+  parent: Route | null = null;
   readonly waits = new RouteWaits();
   sleepRules: SleepRules | null = null;
   quietHeld = 0;
@@ -73,6 +79,7 @@ export class Route {
 
   constructor(name: string, settings: RouteSettings, held: HeldQueue<Visit>, rematch: Rematch, events: QueueEvents | null = null) {
     this.name = name;
+    this.isKey = nameParts(name).key !== null;
     this.#settings = settings;
     this.held = held;
     this.rematch = rematch;
@@ -83,6 +90,13 @@ export class Route {
 
   get settings(): RouteSettings {
     return this.#settings;
+  }
+
+  /** It is one of `parent`'s keys. */
+  adoptedBy(parent: Route): void {
+    this.parent = parent;
+    this.counters = parent.counters;
+    this.coldStages = parent.coldStages;
   }
 
   configure(settings: RouteSettings): void {

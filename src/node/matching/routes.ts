@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+import { keyedName, nameParts } from '../../config/route-key.ts';
 import { isRouteName } from '../../config/route-name.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
@@ -27,6 +29,8 @@ export interface RouteEvents {
   overloaded?(route: Route, waitMs: number): void;
   /** Held clients of the route wait only for a slot from now on. */
   rematch(route: Route): void;
+  /** The route has other keys than before, or none: nothing that waits for this route, or serves it, may do so any more. */
+  ended?(route: Route, hasRoute: boolean): void;
 }
 
 /** The routes that this node knows: configured ones, and those that a linker serves. */
@@ -41,6 +45,8 @@ export class Routes {
   readonly #counts = new Map<string, number>();
   #configured: ReadonlyMap<string, RouteSettings> = new Map();
   readonly #paused = new Set<string>();
+  /** Known routes that are keys of others. */
+  readonly #keyed = new Set<Route>();
   /** Known routes that are wildcards, `*` not counted: most nodes have none, and nobody looks for them then. */
   #wildcards = 0;
   /** Null: every route has the host that it is named after. */
@@ -71,10 +77,41 @@ export class Routes {
     return this.#routes.get(name);
   }
 
-  /** The route of exactly this name. */
+  /** The route of exactly this name. Keys are found by their route only: hosts are looked up here. */
   known(name: string): Route | null {
     const route = this.#routes.get(name);
-    return route !== undefined && this.#isKnown(route) ? route : null;
+    return route !== undefined && !route.isKey && this.#isKnown(route) ? route : null;
+  }
+
+  /** Known keys of routes. */
+  get keyed(): Iterable<Route> {
+    return this.#keyed;
+  }
+
+  /** The parent's key, if it is known here. */
+  keyOf(parent: Route, key: string): Route | null {
+    return this.#routes.get(keyedName(parent.name, key)) ?? null;
+  }
+
+  /** The same, made known. */
+  addKey(parent: Route, key: string): Route {
+    return this.keyOf(parent, key) ?? this.#add(keyedName(parent.name, key), parent.settings);
+  }
+
+  /** The route and its keys. */
+  family(name: string): Route[] {
+    const route = this.#routes.get(name);
+    const keys = [...this.#keyed].filter((one) => nameParts(one.name).route === name);
+    return route === undefined ? keys : [route, ...keys];
+  }
+
+  /** Why a linker can't serve by this name: a route has either keys, or instances of its own. Null: it can. */
+  refusal(name: string): string | null {
+    const parts = nameParts(name);
+    const settings = this.#configured.get(parts.route);
+    if (settings === undefined || (settings.key !== undefined) === (parts.key !== null)) return null;
+    if (parts.key !== null) return 'the route has no keys: run the linker without --key';
+    return 'the route has keys: say for which one the instance is (--key, or PULLPROXY_KEY as the startup command finds it)';
   }
 
   /**
@@ -162,42 +199,59 @@ export class Routes {
     return route;
   }
 
-  /** The route of a linker that is gone, known for a while longer; undefined when it was too many to become known. */
+  /** The route of a linker that is gone, known for a while longer; undefined when it was too many to become known. A key is known by its route. */
   remembered(name: string): Route | undefined {
     const route = this.#routes.get(name);
-    if (route !== undefined) route.standing.knownUntil = this.#now() + ROUTE_MEMORY_MS;
+    if (route !== undefined) route.standing.knownUntil = route.parent === null ? this.#now() + ROUTE_MEMORY_MS : Number.NEGATIVE_INFINITY;
     return route;
   }
 
   /** Nothing is given to its application until `resume`, also when it becomes known later. */
   pause(name: string): void {
     this.#paused.add(name);
-    this.#routes.get(name)?.pause();
+    for (const route of this.family(name)) route.pause();
   }
 
-  resume(name: string): Route | null {
+  /** Returns the routes that go on. */
+  resume(name: string): readonly Route[] {
     this.#paused.delete(name);
-    const route = this.#routes.get(name) ?? null;
-    route?.resume();
-    return route;
+    const routes = this.family(name);
+    for (const route of routes) route.resume();
+    return routes;
   }
 
   /** Takes the whole set of configured routes. */
   configure(configured: ReadonlyMap<string, RouteSettings>): void {
     this.#configured = configured;
     this.#table = RouteTable.of(configured);
+    const rekeyed = new Set<string>();
     for (const [name, settings] of configured) {
       const route = this.#routes.get(name) ?? this.#add(name, settings);
+      if (route.standing.configured && !isDeepStrictEqual(route.settings.key, settings.key)) rekeyed.add(name);
       route.standing.configured = true;
       this.#own(route, null);
       route.configure(settings);
+      if (rekeyed.has(name)) this.#events.ended?.(route, true);
     }
     for (const route of this.#routes.values()) {
       if (!route.standing.configured || configured.has(route.name)) continue;
       route.standing.configured = false;
       route.configure(this.#defaults);
     }
+    for (const route of this.#keyed) this.#configureKey(route, rekeyed);
     this.#forget();
+  }
+
+  #configureKey(route: Route, rekeyed: ReadonlySet<string>): void {
+    const { route: name } = nameParts(route.name);
+    const settings = this.#configured.get(name);
+    const parent = this.#routes.get(name);
+    if (settings?.key === undefined || parent === undefined || rekeyed.has(name)) {
+      this.#events.ended?.(route, settings !== undefined);
+      return;
+    }
+    route.adoptedBy(parent);
+    route.configure(settings);
   }
 
   #countOf(secret: string | null): number {
@@ -228,10 +282,20 @@ export class Routes {
       asksAnew: (visit) => this.#events.asksAnew?.(visit, route),
       overloaded: (waitMs) => this.#events.overloaded?.(route, waitMs),
     });
-    if (this.#paused.has(name)) route.pause();
+    const parts = nameParts(name);
+    if (this.#paused.has(parts.route)) route.pause();
     this.#routes.set(name, route);
+    if (route.isKey) this.#addToParent(route, parts.route);
     if (name.startsWith('*.')) this.#wildcards++;
     return route;
+  }
+
+  #addToParent(route: Route, name: string): void {
+    this.#keyed.add(route);
+    const parent = this.#configured.has(name) ? this.#routes.get(name) : undefined;
+    if (parent === undefined) return;
+    route.adoptedBy(parent);
+    route.configure(parent.settings);
   }
 
   /** At most one look at all routes in FORGET_GAP_MS, however many are made known meanwhile. */
@@ -242,6 +306,7 @@ export class Routes {
     for (const route of this.#routes.values()) {
       if (this.#isKnown(route)) continue;
       this.#routes.delete(route.name);
+      this.#keyed.delete(route);
       this.#own(route, null);
       if (route.name.startsWith('*.')) this.#wildcards--;
     }

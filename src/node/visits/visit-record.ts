@@ -27,6 +27,7 @@ const ENDED_BY: Partial<Record<ErrorCode, EndedBy>> = {
   application_bad_answer: 'P',
   queue_full: 'R',
   overload: 's',
+  keys_full: 'R',
   asleep: 'L',
   hold_timeout: 's',
   deadline: 's',

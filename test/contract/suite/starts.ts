@@ -15,6 +15,7 @@ const NOTHING: StartPlan = {
   ready: 0,
   starting: 0,
   paused: 0,
+  leaving: 0,
   concurrency: null,
   begun: 0,
   lastBegunMs: null,

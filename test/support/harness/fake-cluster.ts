@@ -141,6 +141,7 @@ export class FakeCluster implements Cluster {
   async setRoute(): Promise<void> {}
 
   readonly routePauses = new PauseBarrier(new MemoryDirectory());
+  readonly keyPlaces = new MemoryDirectory().keyPlaces;
 
   readonly eventLog = new MemoryEventLog(() => 0);
 

@@ -44,6 +44,7 @@ export class FakeDirectory implements Starts {
       ready,
       starting,
       paused: 0,
+      leaving: 0,
       concurrency,
       begun: this.entered.length,
       lastBegunMs: ages.at(-1) ?? null,

@@ -35,6 +35,7 @@ describe('route settings', () => {
       priorityWaitMs: 30_000,
       queueOrder: 'adaptive',
       trustClients: false,
+      maxKeys: 100,
     });
     expect(settings).toEqual(DEFAULT_ROUTE_SETTINGS);
     expect(Object.isFrozen(settings)).toBe(true);

@@ -80,6 +80,8 @@ export function meaningOf(key: string): Meaning | null {
       'somebody who looks at the waiting page has taken a place in the line again',
     ]);
   const route = /^pp:\{([^{}]+)\}:(\w+)$/.exec(key);
+  if (route?.[2] === 'keys')
+    return meaning('route', route[1] ?? '', 'keys', ['zset', true, 'keys of the route that are awake, and until when']);
   const part = Object.hasOwn(ROUTE_PARTS, route?.[2] ?? '') ? ROUTE_PARTS[route?.[2] ?? ''] : undefined;
   if (route !== null) return part === undefined ? null : meaning('route', route[1] ?? '', route[2] ?? '', part);
   if (key.startsWith('pp:aside:')) return meaning('cluster', '', 'aside', ['', true, 'it was in the place of a key of another type']);

@@ -4,9 +4,12 @@ local function meta(field)
   return whole(redis.call('HGET', META, field))
 end
 
+-- A key of a route, see config/route-key.ts: nothing is remembered of it for long.
+local isKeyed = string.find(META, '~', 1, true) ~= nil
+
 local function setMeta(...)
   redis.call('HSET', META, ...)
-  redis.call('PEXPIRE', META, concurrencyLivesMs)
+  redis.call('PEXPIRE', META, isKeyed and math.max(keyedRememberedMs, redis.call('PTTL', STARTING)) or concurrencyLivesMs)
 end
 
 -- An instance as its node has described it; nil when the description is invalid.
@@ -76,7 +79,7 @@ end
 local function settle(startId, outcome, due)
   if redis.call('HLEN', ENDED) >= endedMax then return end
   redis.call('HSET', ENDED, startId, (due or now) .. ' ' .. outcome)
-  redis.call('PEXPIRE', ENDED, endedLivesMs)
+  redis.call('PEXPIRE', ENDED, isKeyed and keyedRememberedMs or endedLivesMs)
 end
 
 -- How the start of an instance has ended, once; the caller stores the instance.
@@ -266,6 +269,7 @@ local function keep()
   for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
     redis.call('PEXPIRE', key, keysLiveMs)
   end
+  if isKeyed then setMeta('kept', now) end
   if not isFair then return end
   for _, key in ipairs({ ASKS, LINED, LINES, RANKED }) do redis.call('PEXPIRE', key, keysLiveMs) end
 end

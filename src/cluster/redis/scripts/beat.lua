@@ -4,7 +4,7 @@
 --          5 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
---            starts in progress, removed entries as in audit(), { instance that was sent with the number 0, its number, ... },
+--            starts in progress, removed entries as in audit(), { instance that has just linked or was sent with the number 0, its number, ... },
 --            { instances that are turned away, ... } }
 
 local node = ARGV[1]
@@ -47,6 +47,14 @@ end
 -- let it in would exceed what the route may have.
 local function isTooLate(sum, info)
   local there = sum.ready + sum.warming + pausedOnes()
+  if there >= info.placesMax then return true end
+  if there + redis.call('ZCARD', STARTING) >= info.placesMax then redis.call('ZPOPMIN', STARTING) end
+  return false
+end
+
+-- The same where the route never has more instances than it may, those that leave included. Any instance that is nobody's start may be one too many.
+local function isOneTooMany(info)
+  local there = redis.call('HLEN', INSTANCES)
   if there >= info.placesMax then return true end
   if there + redis.call('ZCARD', STARTING) >= info.placesMax then redis.call('ZPOPMIN', STARTING) end
   return false
@@ -132,7 +140,7 @@ for i = 6 + gone, #ARGV, 3 do
     local info = cjson.decode(json)
     local said = info.seq
     numberOf(info, before)
-    if said == 0 then
+    if said == 0 or claim == '1' then
       numbered[#numbered + 1] = id
       numbered[#numbered + 1] = string.format('%.0f', info.seq)
     end
@@ -153,16 +161,20 @@ for i = 6 + gone, #ARGV, 3 do
     else
       local wasGivenUp = info.startId and comesBack(info.startId)
       info.start = endItsStart(info.startId)
-      if not info.start and said == 0 and info.startId and info.placesMax and isTooLate(sum, info) then
+      local isLate = false
+      if not info.start and info.placesMax then
+        if info.placesAreStrict then isLate = isOneTooMany(info) else isLate = said == 0 and info.startId and isTooLate(sum, info) end
+      end
+      if isLate then
         info.state, info.settled = 'draining', true
         turnedAway[#turnedAway + 1] = id
-        settle(info.startId, 'turned_away')
+        if info.startId then settle(info.startId, 'turned_away') end
       elseif not info.start and wasGivenUp then
         info.start = info.startId
       end
     end
     if not (before and before.state == 'draining') then settleGood(info) end
-    info.placesMax = nil
+    info.placesMax, info.placesAreStrict = nil, nil
     changed[#changed + 1] = info
     count(sum, info, 1)
     store(info)

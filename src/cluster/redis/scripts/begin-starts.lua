@@ -18,8 +18,9 @@ for i = 6, #ARGV do
   redis.call('ZADD', BEGUN, now, ARGV[i])
   redis.call('HSET', JOBS, ARGV[i], now - ARGV[5])
 end
-redis.call('PEXPIRE', BEGUN, begunLivesMs)
-redis.call('PEXPIRE', JOBS, begunLivesMs)
+local livesMs = isKeyed and keyedRememberedMs or begunLivesMs
+redis.call('PEXPIRE', BEGUN, livesMs)
+redis.call('PEXPIRE', JOBS, livesMs)
 if redis.call('PTTL', STARTING) < ARGV[3] + keysLiveMs then redis.call('PEXPIRE', STARTING, ARGV[3] + keysLiveMs) end
 setMeta('begun', meta('begun') + #ARGV - 5)
 if tonumber(ARGV[4]) > 0 then redis.call('HSET', META, 'wanted', math.max(0, meta('wanted') - ARGV[4])) end

@@ -6,6 +6,6 @@
 
 local routes = {}
 for _, route in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if #route <= routeCharsMax then routes[#routes + 1] = route end
+  if #route <= servedCharsMax then routes[#routes + 1] = route end
 end
 return routes

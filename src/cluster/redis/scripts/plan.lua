@@ -3,12 +3,13 @@
 -- ARGV     none
 -- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1, starts ever begun, ms since the last one or -1,
 --            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, clients being served, trouble,
---            paused instances }
+--            paused instances, those that leave }
 
 tend()
 local sum = supply()
 local free = sumOf(redis.call('HVALS', FREE))
 local serving = sumOf(redis.call('HVALS', SERVING))
+local paused = pausedOnes()
 local starting = redis.call('ZCARD', STARTING) + sum.warming
 local concurrency = tonumber(redis.call('HGET', META, 'concurrency')) or -1
 
@@ -25,5 +26,5 @@ end
 return {
   redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), sum.slots, free, sum.ready, starting, concurrency, meta('begun'),
   last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, serving, trouble(),
-  pausedOnes(),
+  paused, math.max(0, redis.call('HLEN', INSTANCES) - sum.ready - sum.warming - paused),
 }

@@ -77,7 +77,7 @@ test('linkers are sent away until the node serves', async () => {
   const ignore = (): void => {};
   server.serve(
     {
-      linked: (route) => linked.push(route) > 0,
+      linked: (route) => (linked.push(route) > 0 ? null : 'no'),
       heard: () => ({
         idle: ignore,
         moveFailed: ignore,
