@@ -85,6 +85,13 @@ export const ERRORS = {
     side: 'client',
     message: 'the request head is too large',
   },
+  too_costly: {
+    status: 413,
+    proxyStatus: 'http_request_denied',
+    details: 'too_costly',
+    side: 'client',
+    message: 'the request takes more slots than any instance can have',
+  },
   application_refused: {
     status: 502,
     proxyStatus: 'connection_refused',

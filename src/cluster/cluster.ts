@@ -34,6 +34,8 @@ export interface InstanceInfo {
   readonly seq: number;
   /** Its limit now. */
   readonly concurrency: number;
+  /** Its limit may become as much; undefined: it stays as it is. */
+  readonly most?: number | undefined;
   /** Undefined when its linker does not say it (0.1). */
   readonly setBy?: LimitSetter;
   readonly state: InstanceState;
@@ -65,6 +67,8 @@ export interface ClusterListener {
   onLines?(route: string, tags: readonly LineTag[], since: (key: string) => number): void;
   /** Slots of `route` that lie idle here may have been kept back for an older client elsewhere (`olderElsewhere`), who does not need them now: match them with the clients held here. */
   onRematch?(route: string): void;
+  /** As many slots as an instance of `route` may have at most; null: none is there. Said once clients here have cost more than one. */
+  onLargest?(route: string, largest: number | null): void;
   /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
   onStartNeeded(route: string): void;
   /** Starts of `route` keep failing, and no instance is there or on its way: no client should wait for `forMs`. Repeated while clients are held nevertheless. */

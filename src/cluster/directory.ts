@@ -159,6 +159,8 @@ export interface HoldChange {
   readonly reset: boolean;
   /** Lines of clients here, and the service that they have got since the last call: the reply says their tags. Absent: none. */
   readonly lines?: readonly LineService[];
+  /** Clients here whose slots are brought together at this node: until PROMISE_MS later they are searched none. */
+  readonly gathers?: readonly string[];
 }
 
 export interface LineService {
@@ -184,6 +186,8 @@ export interface RouteBeat {
   readonly instances: readonly InstanceBeat[];
   /** Instances that have left this node; instances with a new home elsewhere stay. */
   readonly gone: readonly string[];
+  /** The reply is to say `largest`. */
+  readonly asksLargest?: boolean;
 }
 
 export interface InstanceBeat {
@@ -212,6 +216,8 @@ export interface RouteBeatReply {
   readonly newestNode: string | null;
   /** Starts in progress in the cluster, as in `StartPlan`. */
   readonly starting: number;
+  /** As many slots as an instance may have at most; null: none is there. Absent: nobody asked. */
+  readonly largest?: number | null;
 }
 
 export interface NodeBeat extends NodeLoad {

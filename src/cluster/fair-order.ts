@@ -38,8 +38,10 @@ export interface Ask {
   readonly value: string;
   /** By how much its service moves the tag of its line: cost / weight. */
   readonly unit: number;
-  /** Slots that it takes. */
+  /** Slots that it takes, all of one instance. */
   readonly cost: number;
+  /** They are brought together at its node: it needs none of another node. */
+  readonly gathers?: boolean;
 }
 
 /** Where a client or a line is in the order. */

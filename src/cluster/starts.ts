@@ -6,6 +6,9 @@ export interface StartPlan {
   readonly held: number;
   /** Those of them with a slot on its way; that slot is not counted in `free`. */
   readonly promised: number;
+  /** What held clients cost beyond one slot each, and those beyond `held - promised` that are still to come; absent: nothing. */
+  readonly heldExtra?: number;
+  readonly wantedExtra?: number;
   /** Sum of the concurrency of ready instances. */
   readonly slots: number;
   /** Idle slots without a promise, over all nodes. */

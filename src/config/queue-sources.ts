@@ -17,6 +17,7 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
 
 export const fairSource: Kind<QueueSource> = source(['client', 'header', 'cookie']);
 export const urgencySource: Kind<QueueSource> = source(['header', 'rfc9218']);
+export const costSource: Kind<QueueSource> = source(['header']);
 
 /** Names of headers are the same in upper and lower case, those of cookies are not (RFC 6265). */
 function source(allowed: readonly QueueSource['from'][]): Kind<QueueSource> {

@@ -1,9 +1,10 @@
 import { ConfigError } from '../errors.ts';
+import { costRules } from './cost-rules.ts';
 import { deadlineHeader } from './deadline-header.ts';
 import { type KeySource, keyCheck, keyPatterns, keySource } from './key-source.ts';
 import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole, yesNo } from './kinds.ts';
 import { matchRules } from './match-rules.ts';
-import { fairSource, type QueueSource, shareWeights, urgencySource, type Weights } from './queue-sources.ts';
+import { costSource, fairSource, type QueueSource, shareWeights, urgencySource, type Weights } from './queue-sources.ts';
 import { sleepRules } from './sleep-rules.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
@@ -57,7 +58,11 @@ export interface RouteSettings {
   readonly priority?: QueueSource;
   /** After this time a client counts as most urgent; 0: never. */
   readonly priorityWaitMs: number;
-  /** `fairBy` and `priority` take every client's word, not only that of trusted proxies. */
+  /** What says how many slots a request takes; absent: nothing. */
+  readonly cost?: QueueSource;
+  /** How many slots requests take that do not say it, see cost-rules.ts; absent: one. */
+  readonly costBy?: readonly string[];
+  /** `fairBy`, `priority` and `cost` take every client's word, not only that of trusted proxies. */
   readonly trustClients: boolean;
   /** Each value of it has its own instances and its own queue; absent: all requests have the same. */
   readonly key?: KeySource;
@@ -181,10 +186,12 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     duration(0),
     'with priority: a client that has waited for this time counts as most urgent; 0s: however long it waits',
   ),
+  cost: key('cost', costSource, 'the header that says how many slots of one instance a request takes: a whole number; 1 without it'),
+  costBy: key('costBy', costRules, 'how many slots a request takes that does not say it, by its method and path; the first rule counts'),
   trustClients: key(
     'trustClients',
     yesNo,
-    'fairBy and priority believe the headers and cookies of every client, not only those that come through --trusted-proxies',
+    'fairBy, priority and cost believe the headers and cookies of every client, not only those that come through --trusted-proxies',
   ),
   match: key(
     'match',

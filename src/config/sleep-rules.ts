@@ -11,10 +11,14 @@ const RULE_CHARS_MAX = 256;
 const METHOD_AND_PATH = /^([A-Za-z!#$%&'+.^_`|~0-9-]+|\*) +([/*][\x21-\x7e]*)$/;
 const USER_AGENT = /^ua:([\x20-\x7e]*[\x21-\x7e])$/;
 
-/** `method` null: any. */
-export type SleepRule =
-  | { readonly by: 'request'; readonly method: string | null; readonly path: Glob }
-  | { readonly by: 'agent'; readonly agent: Glob };
+export type SleepRule = ({ readonly by: 'request' } & RequestRule) | { readonly by: 'agent'; readonly agent: Glob };
+
+/** A method and a path, as `sleepThrough` and `costBy` write them. */
+export interface RequestRule {
+  /** Null: any. */
+  readonly method: string | null;
+  readonly path: Glob;
+}
 
 /** A pattern, cut at its stars. */
 export type Glob = readonly string[];
@@ -24,9 +28,15 @@ export function parseSleepRule(text: string): SleepRule | null {
   if (text.length > RULE_CHARS_MAX) return null;
   const agent = USER_AGENT.exec(text)?.[1];
   if (agent !== undefined) return { by: 'agent', agent: agent.trimStart().toLowerCase().split('*') };
+  const request = parseRequestRule(text);
+  return request === null ? null : { by: 'request', ...request };
+}
+
+/** `METHOD PATH`, with `*` for any method and for any text in the path. Null: it is no rule. */
+export function parseRequestRule(text: string): RequestRule | null {
   const [, method, path] = METHOD_AND_PATH.exec(text) ?? [];
-  if (method === undefined || path === undefined) return null;
-  return { by: 'request', method: method === '*' ? null : method.toUpperCase(), path: path.split('*') };
+  if (method === undefined || path === undefined || text.length > RULE_CHARS_MAX) return null;
+  return { method: method === '*' ? null : method.toUpperCase(), path: path.split('*') };
 }
 
 /** Whether the pattern stands for all of the text. Each part is looked for behind the one before, at its first place. */

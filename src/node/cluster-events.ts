@@ -52,6 +52,13 @@ export class ClusterEvents implements ClusterListener {
     this.#context.routes.get(name)?.order?.learn(tags, since);
   }
 
+  onLargest(name: string, largest: number | null): void {
+    const route = this.#context.routes.get(name);
+    if (route === undefined || route.largest === largest) return;
+    route.largest = largest;
+    this.#context.dispatcher.match(route);
+  }
+
   onRematch(name: string): void {
     const route = this.#context.routes.get(name);
     if (route !== undefined) this.#context.dispatcher.match(route);

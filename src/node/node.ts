@@ -121,6 +121,7 @@ export class ProxyNode {
 
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls: tls && nodeTls(tls), log });
     this.handoffs = new Handoffs(dispatcher, this.#relays);
+    dispatcher.wantBack = (lender, count) => this.handoffs.recalled(lender, count);
     this.#lenders = new Lenders({
       cluster,
       dispatcher,

@@ -35,7 +35,7 @@ const LOOK_AGAIN_MS = 1_000;
  * `desired = clamp(ceil((held + active) / concurrency), min, max)`, `toStart = desired − ready − paused − starting`, as far as the route's
  * pace and its last failures allow. `concurrency` is what ready instances take on average now, each by its own limit.
  *
- * Held and active are exact, so there is no averaging window. While the concurrency of an instance is not known, one instance
+ * A client counts as many times as it costs slots. Held and active are exact, so there is no averaging window. While the concurrency of an instance is not known, one instance
  * is started: it tells its concurrency when it links. `max` wins over everything except a replacement: wanted instances, and a restart,
  * may be one instance beyond `max` for a while, because a deployment must work when `max` is 1; but not where `max` is strict.
  */
@@ -80,12 +80,23 @@ function aimOf(demand: RouteNeed, begun: number): Aim {
   return { desired, reason, replaces, limit: replaces && max > 0 && !isStrict ? max + 1 : max };
 }
 
-function need({ held, promised, serving, slots, free, ready, paused, concurrency }: RouteNeed): [number, Reason] {
+function need({
+  held,
+  promised,
+  heldExtra = 0,
+  wantedExtra = 0,
+  serving,
+  slots,
+  free,
+  ready,
+  paused,
+  concurrency,
+}: RouteNeed): [number, Reason] {
   // A promised slot has left `free` already, so it stands for its client. When there are more idle slots than slots, an instance has left and
   // its node has not said so yet. That is no demand.
-  const bySlots = held - promised + Math.max(0, slots - free);
+  const bySlots = held - promised + wantedExtra + Math.max(0, slots - free);
   // A slot on its way to another node is neither free nor in use: its client would be counted twice when the promise has lapsed.
-  const busy = serving === null ? bySlots : Math.min(bySlots, held + serving);
+  const busy = serving === null ? bySlots : Math.min(bySlots, held + heldExtra + serving);
   if (busy === 0) return [0, 'idle'];
   // Those that are paused are there, and take nothing.
   if (concurrency === null || concurrency < 1) return [paused + 1, 'first'];

@@ -37,6 +37,10 @@ export class HeldRegister {
   #unsentOver = 0;
   #removed = new Set<string>();
   #accepted = 0;
+  /** Those whose slots are brought together here. */
+  readonly #gathering = new Set<string>();
+  /** One has cost more than one slot. */
+  hasCost = false;
   /** `lost`: the state of the directory is unknown; `recovering`: the next `take` sends everything again. */
   #directory: 'follows' | 'lost' | 'recovering' = 'follows';
 
@@ -68,6 +72,8 @@ export class HeldRegister {
     const held: Held = { id, since, maxHeld, ask, state: 'new' };
     this.#held.set(id, held);
     if (ask !== undefined) this.lines.enter(lineKey(ask));
+    if (ask?.gathers === true) this.#gathering.add(id);
+    if (ask !== undefined && ask.cost > 1) this.hasCost = true;
     this.#unsent.push(held);
   }
 
@@ -75,10 +81,20 @@ export class HeldRegister {
     const held = this.#held.get(id);
     if (held === undefined) return;
     this.#held.delete(id);
+    this.#gathering.delete(id);
     if (held.ask !== undefined) this.lines.leave(lineKey(held.ask));
     if (held.state === 'accepted') this.#accepted--;
     if (held.state === 'new') this.#forgetUnsent(held);
     else this.#removed.add(id);
+  }
+
+  get isGathering(): boolean {
+    return this.#gathering.size > 0;
+  }
+
+  /** To be said with each call, since it counts for a moment only. */
+  get gathers(): { readonly gathers?: readonly string[] } {
+    return this.isGathering ? { gathers: [...this.#gathering].slice(0, HOLDS_PER_CALL_MAX) } : {};
   }
 
   /** The directory has put the client out. Returns whether it is held here. */
@@ -108,6 +124,7 @@ export class HeldRegister {
     this.#unsent = [];
     this.#unsentOver = 0;
     this.#directory = 'follows';
+    if (this.isGathering) calls.push(withGathers(calls.pop() as HoldCall, this.gathers));
     return calls;
   }
 
@@ -166,6 +183,10 @@ export interface HeldBounds {
 
 function withLines(first: HoldCall, lines: readonly LineService[]): HoldCall {
   return lines.length === 0 ? first : { ...first, change: { ...first.change, lines } };
+}
+
+function withGathers(last: HoldCall, gathers: Pick<HoldChange, 'gathers'>): HoldCall {
+  return { ...last, change: { ...last.change, ...gathers } };
 }
 
 function call(part: Held[], remove: readonly string[], now: number, acceptedBefore: boolean): HoldCall {

@@ -56,7 +56,7 @@ export class RoutePresence {
   #isAwake = false;
   #awakeSaidAt = Number.NEGATIVE_INFINITY;
   /** They wait for the next beat's reply. */
-  #asking: ((isAwake: boolean) => void)[] = [];
+  readonly #asking: ((isAwake: boolean) => void)[] = [];
 
   constructor(route: string, context: PresenceContext) {
     this.#route = route;
@@ -74,7 +74,9 @@ export class RoutePresence {
 
   hold(id: string, heldMs: number, maxHeld: number, ask?: Ask): void {
     if (this.#held.size === 0) this.#heldAnew = true;
+    const knewCost = this.#held.hasCost;
     this.#held.add(id, this.#context.now() - heldMs, maxHeld, ask);
+    if (this.#held.hasCost && !knewCost) this.#beatDue = true;
     this.#scheduleHolds();
   }
 
@@ -144,10 +146,7 @@ export class RoutePresence {
   }
 
   #saidAwake(isAwake: boolean): void {
-    if (this.#asking.length === 0) return;
-    const asking = this.#asking;
-    this.#asking = [];
-    for (const resolve of asking) resolve(isAwake);
+    for (const resolve of this.#asking.splice(0)) resolve(isAwake);
   }
 
   /** Starts in progress in the cluster, as of the last beat; undefined before the first. */
@@ -270,7 +269,8 @@ export class RoutePresence {
 
   #sweepCall(): HoldCall {
     const lines = this.#held.lines.take();
-    return lines.length === 0 ? NO_CHANGE : { ...NO_CHANGE, change: { ...NO_CHANGE.change, lines } };
+    if (lines.length === 0 && !this.#held.isGathering) return NO_CHANGE;
+    return { ...NO_CHANGE, change: { ...NO_CHANGE.change, ...(lines.length === 0 ? {} : { lines }), ...this.#held.gathers } };
   }
 
   async #enter(): Promise<void> {
@@ -315,7 +315,8 @@ export class RoutePresence {
     const bounds = this.#held.bounds;
     const serving = this.#serving;
     this.#servingSaid = serving;
-    const reply = await directory.beatRoute(this.#route, self, { idle: this.#offers.idle, serving, ...said }).catch(() => null);
+    const beat = { idle: this.#offers.idle, serving, ...said, asksLargest: this.#held.hasCost };
+    const reply = await directory.beatRoute(this.#route, self, beat).catch(() => null);
     if (reply === null) return this.#homes.failed(said);
     this.#register(reply.known);
     this.#homes.sayAgain(reply.missing);
@@ -335,6 +336,7 @@ export class RoutePresence {
     this.#awakeSaidAt = this.#context.now();
     this.#saidAwake(this.#isAwake);
     this.#starting = reply.starting;
+    if (reply.largest !== undefined && !this.#hasEnded()) listener.onLargest?.(this.#route, reply.largest);
     if (reply.newest === null || reply.newest === this.#newest || this.#hasEnded()) return;
     this.#newest = reply.newest;
     listener.onNewest(this.#route, reply.newest);
@@ -375,10 +377,11 @@ export class RoutePresence {
     demand.learn(this.#route, reply.oldestElsewhere, reply.now, now, reply.firstElsewhere);
     moves.send(this.#route, reply.moves);
     if (reply.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, reply.failingMs);
-    if (reply.waiting > 0 && this.#held.size > 0) this.#sayDemand(reply.oldestHere ?? reply.now, reply.now, reply.firstHere ?? null);
+    // Those that gather wait for requests to end: another instance may be there sooner.
+    if (this.#held.isGathering || (reply.waiting > 0 && this.#held.size > 0)) this.#sayDemand(reply);
   }
 
-  #sayDemand(oldest: number, saidAt: number, rank: Rank | null): void {
+  #sayDemand({ now: saidAt, oldestHere, waiting, firstHere: rank = null }: Matched): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
     const gapMs = this.#demandSaidAt + (this.#heldAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
@@ -389,7 +392,8 @@ export class RoutePresence {
     }
     this.#demandSaidAt = now;
     this.#heldAnew = false;
-    bell.demand({ route: this.#route, node: self.id, oldest, saidAt, ...(rank === null ? {} : { rank }) });
+    const oldest = oldestHere ?? saidAt;
+    if (waiting > 0) bell.demand({ route: this.#route, node: self.id, oldest, saidAt, ...(rank === null ? {} : { rank }) });
     listener.onStartNeeded(this.#route);
   }
 }

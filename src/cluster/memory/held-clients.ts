@@ -94,10 +94,36 @@ export class HeldClients {
     this.#promised.set(client, { until, line: place === undefined ? null : (this.#order?.promise(place) ?? null) });
   }
 
-  /** Takes back up to `count` promises to `node`, its youngest clients first. */
+  /** Takes promises of up to `count` slots to `node` back, its youngest clients first. */
   unpromise(node: string, count: number): void {
     const youngestFirst = [...this.#promised.keys()].filter((client) => client.node === node).sort((a, b) => b.arrival - a.arrival);
-    for (const client of youngestFirst.slice(0, count)) this.#waitOn(client);
+    let left = count;
+    for (const client of youngestFirst) {
+      if (left <= 0) return;
+      left -= costOf(client);
+      this.#waitOn(client);
+    }
+  }
+
+  /** The client's slots are brought together at its node. */
+  gathers(node: string, id: string, until: number): void {
+    const client = this.#clients.get(key(node, id));
+    if (client === undefined) return;
+    const promised = this.#promised.get(client);
+    if (promised === undefined) this.promise(client, until);
+    else this.#promised.set(client, { ...promised, until });
+  }
+
+  /** See `StartPlan`. Clients that have paid before they are served gather. */
+  get extra(): { readonly heldExtra: number; readonly wantedExtra: number } {
+    let [heldExtra, wantedExtra] = [0, 0];
+    for (const client of this.#clients.values()) {
+      const cost = costOf(client);
+      heldExtra += cost - 1;
+      if (!this.#promised.has(client)) wantedExtra += cost - 1;
+      else if (cost > 1 && client.ask?.unit === 0) wantedExtra += cost;
+    }
+    return { heldExtra, wantedExtra };
   }
 
   lapse(now: number): void {
@@ -201,6 +227,10 @@ export class HeldClients {
     for (const client of ordered) this.#clients.set(key(client.node, client.id), client);
     this.#disordered = false;
   }
+}
+
+export function costOf({ ask }: HeldClient): number {
+  return ask?.cost ?? 1;
 }
 
 function key(node: string, id: string): string {

@@ -34,6 +34,12 @@ export class LinkedInstances {
     return this.#instances.size;
   }
 
+  /** As many slots as one may have at most; null: none is there. */
+  get largest(): number | null {
+    const most = [...this.#instances.values()].map(({ info }) => info.most ?? info.concurrency);
+    return most.length === 0 ? null : Math.max(...most);
+  }
+
   homeOf(id: string): string | null {
     return this.#instances.get(id)?.node ?? null;
   }

@@ -10,7 +10,7 @@ import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from
 import { startsOf } from '../starts-shown.ts';
 import { estimated, type Pace, type RouteSupply, START_AGES_MAX } from '../wait-estimate.ts';
 import type { Measured } from '../waits.ts';
-import { HeldClients } from './held-clients.ts';
+import { costOf, HeldClients } from './held-clients.ts';
 import { LinkedInstances, type StartVerdict } from './linked-instances.ts';
 import { StartBook } from './start-book.ts';
 import { WaitBook } from './wait-book.ts';
@@ -60,6 +60,7 @@ export class RouteState {
       }
       this.#held.add({ node: node.id, id, arrival: now - ageMs, ask });
     }
+    for (const id of change.gathers ?? []) this.#held.gathers(node.id, id, now + PROMISE_MS);
     this.#held.tidy();
     const found = this.#search(now, node.id, known, null);
     return { ...found, refused, ...(this.#held.isFair ? { tags: this.#held.tags(lines), putOut } : {}) };
@@ -97,7 +98,8 @@ export class RouteState {
       }
     }
     const starting = this.#startingCount();
-    return { now, known, held: this.#held.count(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest };
+    const largest = beat.asksLargest === true ? { largest: this.#instances.largest } : {};
+    return { now, known, held: this.#held.count(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest, ...largest };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {
@@ -117,6 +119,7 @@ export class RouteState {
     return {
       held: this.#held.size,
       promised: this.#held.promised,
+      ...this.#held.extra,
       slots: this.#instances.slots,
       free: sum(this.#free.values()),
       serving: sum(this.#serving.values()),
@@ -305,15 +308,18 @@ export class RouteState {
     if (idle.size === 0) return [];
     const moves = new Map<string, Move>();
     for (const client of this.#held.isFair ? this.#held.inOrder() : this.#held.unpromised()) {
-      const from = idle.has(client.node) ? client.node : mostIdle(idle);
+      const own = idle.get(client.node);
+      const from = own === undefined ? mostIdle(idle) : client.node;
       if (from === null) break;
-      setCount(idle, from, (idle.get(from) ?? 0) - 1);
+      if (own !== undefined && own < costOf(client)) continue;
+      const taken = Math.min(costOf(client), idle.get(from) ?? 0);
+      setCount(idle, from, (idle.get(from) ?? 0) - taken);
       if (from === client.node) continue;
-      setCount(this.#free, from, (this.#free.get(from) ?? 0) - 1);
+      setCount(this.#free, from, (this.#free.get(from) ?? 0) - taken);
       this.#held.promise(client, now + PROMISE_MS);
       const pair = `${from}\n${client.node}`;
       const to = { id: client.node, address: this.#nodes.get(client.node)?.address ?? '' };
-      moves.set(pair, { from, to, count: (moves.get(pair)?.count ?? 0) + 1 });
+      moves.set(pair, { from, to, count: (moves.get(pair)?.count ?? 0) + taken });
     }
     return [...moves.values()];
   }
@@ -323,7 +329,6 @@ export class RouteState {
     return null;
   }
 
-  /** As in the script `beat`. */
   #numberOf(now: number, { id, seq }: InstanceInfo): number {
     const number = seq || this.#instances.seqOf(id) || Math.max(Math.ceil(now), this.#lastSeq + 1);
     this.#lastSeq = Math.max(this.#lastSeq, number);
@@ -348,7 +353,6 @@ export class RouteState {
     return isLate;
   }
 
-  /** As in the script `beat`. */
   #isTooLate(placesMax: number, isStrict: boolean): boolean {
     const there = this.#instances.size - (isStrict ? 0 : this.#instances.count('draining'));
     if (there >= placesMax) return true;

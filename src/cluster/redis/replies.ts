@@ -107,7 +107,7 @@ function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] 
 }
 
 export function readRouteBeat(reply: unknown): RouteBeatReply {
-  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway] = list(reply);
+  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest] = list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
@@ -118,6 +118,8 @@ export function readRouteBeat(reply: unknown): RouteBeatReply {
     newest: instanceIdOf(newest),
     newestNode: nodeIdOf(newestNode),
     starting: number(starting),
+    // -1: nobody asked.
+    ...(Number(largest) >= 0 ? { largest: number(largest) || null } : {}),
   };
 }
 
@@ -173,6 +175,8 @@ export function readPlan(reply: unknown): StartPlan {
     serving: at(13),
     paused: at(15),
     leaving: at(16),
+    heldExtra: at(17),
+    wantedExtra: at(18),
     trouble: readTrouble(parts[14]),
   };
 }
@@ -222,20 +226,21 @@ const SETTERS: readonly LimitSetter[] = ['flag', 'header', 'control', 'auto'];
 
 /** The arguments of the script `hold`. */
 export function writeHold(node: Peer, change: HoldChange): (string | number)[] {
-  const { idle, serving, add, remove, maxHeld, reset, lines = [] } = change;
+  const { idle, serving, add, remove, maxHeld, reset, lines = [], gathers = [] } = change;
   const args: (string | number)[] = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0];
-  args.push(remove.length, lines.length);
+  args.push(remove.length, lines.length, gathers.length);
   for (const id of remove) args.push(id);
   for (const { key, units } of lines) args.push(key, units);
+  for (const id of gathers) args.push(id);
   for (const { id, ageMs, ask } of add) args.push(id, ask === undefined ? ageMs : `${ageMs} ${lineKey(ask)} ${ask.unit} ${ask.cost}`);
   return args;
 }
 
 /** An instance as it is stored. */
 export function writeInstance(info: InstanceInfo, node: string): string {
-  const { id, seq, concurrency, setBy, active, state, startId, version, answered, failure, placesMax, placesAreStrict } = info;
+  const { id, seq, concurrency, most, setBy, active, state, startId, version, answered, failure, placesMax, placesAreStrict } = info;
   const places = { placesMax, placesAreStrict };
-  return JSON.stringify({ id, seq, concurrency, setBy, active, node, state, startId, version, answered, failure, ...places });
+  return JSON.stringify({ id, seq, concurrency, most, setBy, active, node, state, startId, version, answered, failure, ...places });
 }
 
 /** Without what is made of it. */

@@ -25,7 +25,9 @@ export class Handoffs {
   /** The node at `address` holds older clients: hands up to `count` idle slots over, and returns how many it can't. */
   handOver(route: Route, count: number, address: string): number {
     let left = count;
-    for (const lender of route.slots.lenders) {
+    // Several may be for one request, which takes those of one instance.
+    const whole = count > 1 ? route.slots.lenders.find((lender) => route.mayMove(lender) && lender.link.idle >= count) : undefined;
+    for (const lender of whole === undefined ? route.slots.lenders : [whole]) {
       const moving = route.mayMove(lender) ? Math.min(left, lender.link.idle) : 0;
       if (moving === 0) continue;
       left -= this.#relays.needed(route.name, lender, address)

@@ -17,6 +17,14 @@ export class HeadWord implements ClientWord {
     return this.#head.client;
   }
 
+  get method(): string {
+    return this.#head.method;
+  }
+
+  get target(): string {
+    return this.#head.target;
+  }
+
   header(name: string): string {
     return this.#head.field(name) ?? '';
   }

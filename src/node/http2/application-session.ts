@@ -17,6 +17,7 @@ export interface SessionOwner {
   fail(): void;
   /** It does not keep the instance awake. */
   readonly quiet: boolean;
+  readonly cost: number;
   /** Opens the stream that carries the session, on an idle slot of the link. */
   openStream(handler: StreamHandler, opening: Buffer): Stream;
   /** The application speaks HTTP/2: requests may be sent. */
@@ -58,7 +59,7 @@ export class ApplicationSession implements StreamHandler, ApplicationWireEvents 
     for (let session = parked?.pop(); session !== undefined; session = parked?.pop()) {
       const stream = session.#stream;
       if (!session.#isUsable || stream === null) continue;
-      link.unpark(stream, owner.quiet);
+      link.unpark(stream, owner.quiet, owner.cost);
       session.#owner = owner;
       session.reused = true;
       session.reached = true;

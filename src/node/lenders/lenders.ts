@@ -80,8 +80,13 @@ export class Lenders implements LenderEvents {
       retire: () => this.#retire(route, lender()),
       startAnother: () => startAnother(route),
       recalled: (count) => handoffs.recalled(lender(), count),
-      gathersAtMost: () => {},
+      gathersAtMost: (count) => this.#gathersAtMost(route, lender(), count),
     };
+  }
+
+  #gathersAtMost(name: string, lender: Lender, count: number): void {
+    const route = this.#context.routes.get(name);
+    if (route !== undefined) this.#context.dispatcher.gathersAtMost(route, lender, count);
   }
 
   #idle(name: string, lender: Lender): void {
@@ -116,8 +121,9 @@ export class Lenders implements LenderEvents {
       // A linker whose limit moves may have more in use for a while.
       const inUse = setBy === undefined ? Math.min(active, concurrency) : active;
       const placesMax = this.#context.routes.get(name)?.settings.maxInstances;
+      const most = setBy === undefined || setBy === 'flag' ? undefined : lender.concurrencyMax;
       const places = nameParts(name).key === null ? { placesMax } : { placesMax, placesAreStrict: true };
-      const info = { id, seq, concurrency, setBy, state, active: inUse, startId, version, answered, failure, ...places };
+      const info = { id, seq, concurrency, most, setBy, state, active: inUse, startId, version, answered, failure, ...places };
       this.#context.cluster.instance(name, info);
     } else {
       // Its home, another node, has lent its slots here.
@@ -202,6 +208,7 @@ export class Lenders implements LenderEvents {
     const route = routes.remembered(name);
     if (route === undefined) return;
     route.instances.gone(lender.instance);
+    dispatcher.lenderGone(route, lender);
     dispatcher.slotsChanged(route);
     if (route.isKey && route.slots.lenders.length === 0) this.#context.keyLeft(route);
   }

@@ -189,7 +189,7 @@ class TcpVisit extends LiveVisit implements StreamHandler {
 
   /** Bytes of a protocol that is not read here say nothing. */
   override get word(): ClientWord {
-    return { address: this.#origin.address, isTrusted: false, header: () => '' };
+    return { address: this.#origin.address, isTrusted: false, method: '', target: '', header: () => '' };
   }
 
   protected override get clientText(): string {

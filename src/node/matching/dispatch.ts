@@ -5,6 +5,7 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
+import { Gatherer } from './gatherer.ts';
 import type { Holds } from './holds.ts';
 import type { Lender } from './lent-slots.ts';
 import { askOf } from './queue-rules.ts';
@@ -23,6 +24,9 @@ export class Dispatcher {
   readonly #startNeeded: (route: string) => void;
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
+  readonly #gatherer: Gatherer;
+  /** `count` of the lender's slots are lent on to other nodes, and wanted back for one request. */
+  wantBack: (lender: Lender, count: number) => void = () => {};
   /** Routes whose number of idle slots has changed in this turn; one may be there several times. */
   #changed: Route[] = [];
   /** The list of the turn before, to be used again. */
@@ -36,6 +40,10 @@ export class Dispatcher {
     this.#sleepers = new Sleepers(cluster, holds);
     this.#startNeeded = startNeeded;
     this.#buffers = buffers;
+    this.#gatherer = new Gatherer(cluster, holds, {
+      serve: (visit, lender, route) => this.#serve(visit, lender, route),
+      wantBack: (lender, count) => this.wantBack(lender, count),
+    });
   }
 
   /** A visit has arrived: it is served now, held, or refused. */
@@ -50,6 +58,7 @@ export class Dispatcher {
   #admit(visit: Visit, route: Route): void {
     visit.admitted(route);
     if (route.rules !== null) visit.ask ??= askOf(route.rules, visit.word);
+    if (visit.cost > 1 && this.#gatherer.refuseTooCostly(visit, route)) return;
     const waitsForBody = this.#buffers !== null && !this.#draining && visit.collectBody(this.#buffers, () => this.admit(visit, route));
     if (waitsForBody) return;
     if (visit.isTooLate(monotonicMs())) {
@@ -61,7 +70,7 @@ export class Dispatcher {
       else this.#hold(visit, route);
       return;
     }
-    const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;
+    const lender = route.held.next === null ? this.#choose(route, 0, visit) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, visit, 0)) this.#serve(visit, lender, route);
     else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
     else if (lender === null && this.#refusesOverload(visit, route)) return;
@@ -84,6 +93,7 @@ export class Dispatcher {
 
   #hold(visit: Visit, route: Route): void {
     this.#holds.hold(visit, route, route.settings.maxHeld);
+    if (visit.cost > 1) this.match(route);
     if (visit.quiet) this.#sleepers.look(route);
   }
 
@@ -98,21 +108,46 @@ export class Dispatcher {
 
   /** Slots of the route may be idle here: they serve who is held, in the order of the queue. */
   match(route: Route): void {
+    if (route.gatherings.size > 0) this.#gatherer.look(route);
     for (let visit = route.held.next; visit !== null && !route.isPaused; visit = route.held.next) {
       const now = monotonicMs();
       if (visit.isTooLate(now)) {
         this.#holds.refuseTooLate(visit);
         continue;
       }
-      const lender = this.#choose(route, now - visit.arrivedAt, visit.avoids);
+      const lender = this.#choose(route, now - visit.arrivedAt, visit);
+      if (lender === null && visit.cost > 1 && this.#setAside(visit, route, now)) continue;
       if (lender === null || this.#isKeptBack(lender, route, visit, now - visit.arrivedAt)) break;
       this.#holds.served(visit, route, now, lender.readyAt);
       this.#serve(visit, lender, route);
     }
     if (route.quietHeld > 0) this.#sleepers.look(route);
     // The node that lent them on may need them.
-    if (route.held.size === 0) for (const { link } of route.slots.relayed) link.giveBack(link.idle);
+    if (route.held.next === null) for (const { link } of route.slots.relayed) link.giveBack(link.idle);
     this.slotsChanged(route);
+  }
+
+  /** The visit takes several slots, its turn has come, and no instance has so many idle. False: it waits on. */
+  #setAside(visit: Visit, route: Route, now: number): boolean {
+    if (this.#gatherer.refuseTooCostly(visit, route)) return true;
+    const [first] = route.slots.lenders;
+    if (first === undefined || this.#isKeptBack(first, route, visit, now - visit.arrivedAt)) return false;
+    const isAside = this.#gatherer.setAside(visit, route);
+    if (isAside) this.#gatherer.look(route);
+    return isAside;
+  }
+
+  /** The lender's linker can't bring more than `count` slots together here. */
+  gathersAtMost(route: Route, lender: Lender, count: number): void {
+    this.#gatherer.atMost(route, lender, count);
+    this.match(route);
+  }
+
+  /** An instance of the route is gone. */
+  lenderGone(route: Route, lender: Lender): void {
+    if (route.gatherings.size === 0) return;
+    route.gatherings.lost(lender);
+    this.match(route);
   }
 
   /** The cluster hears of it at the end of the turn, in which many slots may come and go. */
@@ -161,8 +196,8 @@ export class Dispatcher {
    * An idle slot for a client that has waited for `heldMs`. An instance whose first requests failed is not given it while another one may
    * serve it, here or at another node; after a while it is better than none.
    */
-  #choose(route: Route, heldMs: number, avoids: string | null): Lender | null {
-    const lender = route.slots.choose(route.settings.balance, avoids);
+  #choose(route: Route, heldMs: number, { avoids, cost }: Visit): Lender | null {
+    const lender = route.slots.choose(route.settings.balance, avoids, cost);
     if (lender?.trust?.state !== 'suspect' || !route.hasOther(lender.instance)) return lender;
     const leftMs = suspectLeftMs(heldMs);
     if (leftMs === 0) return lender;

@@ -147,6 +147,11 @@ export class HeldQueue<T extends HeldEntry<T>> {
     if (entry.queue === this) this.#discipline.served(entry);
   }
 
+  /** The entry waits for slots of its own, and is not `next` any more. */
+  setAside(entry: T): void {
+    if (entry.queue === this) this.#discipline.left(entry);
+  }
+
   /** How long entries are held, and how long those that wait for a start. */
   patience(holdTimeoutMs: number, coldHoldTimeoutMs = holdTimeoutMs): void {
     if (holdTimeoutMs === this.#holdTimeoutMs && coldHoldTimeoutMs === this.#coldHoldTimeoutMs) return;

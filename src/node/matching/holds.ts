@@ -1,6 +1,6 @@
 import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
-import { type Ask, lineKey } from '../../cluster/fair-order.ts';
+import { lineKey } from '../../cluster/fair-order.ts';
 import { retryAfterSeconds } from '../../cluster/wait-estimate.ts';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { ERRORS, PullproxyError } from '../../errors.ts';
@@ -98,7 +98,7 @@ export class Holds {
 
   /** It gets a slot. */
   served(visit: Visit, route: Route, now: number, readyAt: number | undefined): void {
-    if (visit.ask !== null) this.#charge(visit, visit.ask, route);
+    this.pay(visit, route);
     this.release(visit);
     visit.slotAt = now;
     if (visit.place !== null && visit.place !== 'taken') visit.place.isUsedUp = true;
@@ -167,7 +167,9 @@ export class Holds {
   }
 
   /** Its line pays for it, here and in the directory; once, also when its stream fails and it has another. */
-  #charge(visit: Visit, ask: Ask, route: Route): void {
+  pay(visit: Visit, route: Route): void {
+    const { ask } = visit;
+    if (ask === null) return;
     route.held.served(visit);
     if (ask.unit === 0) return;
     this.#cluster.charge(route.name, lineKey(ask), ask.unit);
@@ -215,6 +217,7 @@ export class Holds {
   }
 
   #over(visit: Visit): void {
+    if (visit.cost > 1) visit.route?.gatherings.end(visit);
     if (visit.pageTimer !== null) clearTimeout(visit.pageTimer);
     visit.pageTimer = null;
     if (visit.signalTimer !== null) clearInterval(visit.signalTimer);

@@ -24,6 +24,10 @@ export interface Lender {
   readonly relayed: boolean;
   /** Absent: nothing is to be proved. */
   readonly trust?: Trust;
+  /** The client for whom its idle slots are kept until there are enough; absent: they are for everybody. */
+  gathersFor?: object | undefined;
+  /** It can't have more slots together than `count`, until `until` (performance.now()). */
+  atMost?: { readonly count: number; readonly until: number };
   /** When its application was ready for the first time, by performance.now(): a client that came later did not wait for its start. */
   readonly readyAt?: number;
   /** Absent when it is not known whether this instance was started for a client. */
@@ -37,6 +41,11 @@ function rankOf({ instance, trust, link }: Lender, avoids: string | null): numbe
   if (trust === undefined || trust.state === 'proven') return 0;
   if (trust.state === 'suspect') return 2;
   return link.active === 0 ? 0 : 1;
+}
+
+/** Slots that are kept for one client are no one else's. A relay has them one by one. */
+function hasFor({ link, gathersFor, relayed }: Lender, cost: number): boolean {
+  return link.idle >= cost && gathersFor === undefined && (cost === 1 || !relayed);
 }
 
 /** The lenders of one route, newest instance first, so that load packs onto the newest and the older ones go idle and leave. */
@@ -82,19 +91,20 @@ export class LentSlots {
     this.#firstIdle = Math.min(this.#firstIdle, Math.max(0, at));
   }
 
-  /** The newest instance that has an idle slot, or with `spread` the one that has most of them; unproven ones last, and then `avoids`. */
-  choose(balance: 'newest' | 'spread', avoids: string | null = null): Lender | null {
+  /** The newest instance that has `cost` idle slots, or with `spread` the one that has most of them; unproven ones last, and then `avoids`. */
+  choose(balance: 'newest' | 'spread', avoids: string | null = null, cost = 1): Lender | null {
     const { lenders } = this;
     let at = this.#firstIdle;
     while (at < lenders.length && (lenders[at] as Lender).link.idle === 0) at++;
     this.#firstIdle = at;
+    while (at < lenders.length && !hasFor(lenders[at] as Lender, cost)) at++;
     let best = lenders[at] ?? null;
     if (best === null) return null;
     let bestRank = rankOf(best, avoids);
     if (balance === 'newest' && bestRank === 0) return best;
     for (at++; at < lenders.length; at++) {
       const lender = lenders[at] as Lender;
-      if (lender.link.idle === 0) continue;
+      if (!hasFor(lender, cost)) continue;
       const rank = rankOf(lender, avoids);
       const better = rank < bestRank || (balance === 'spread' && rank === bestRank && lender.link.idle > best.link.idle);
       if (better) [best, bestRank] = [lender, rank];
@@ -107,8 +117,8 @@ export class LentSlots {
   movable(withSuspects: boolean): number {
     let idle = 0;
     for (let at = this.#firstIdle; at < this.lenders.length; at++) {
-      const { relayed, link, trust } = this.lenders[at] as Lender;
-      if (!relayed && (withSuspects || trust?.state !== 'suspect')) idle += link.idle;
+      const { relayed, link, trust, gathersFor } = this.lenders[at] as Lender;
+      if (!relayed && gathersFor === undefined && (withSuspects || trust?.state !== 'suspect')) idle += link.idle;
     }
     return idle;
   }

@@ -2,11 +2,16 @@
 import { hash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 import { type Ask, URGENCY_DEFAULT } from '../../cluster/fair-order.ts';
+import { COST_MAX, type CostRule, parseCostRule } from '../../config/cost-rules.ts';
 import { ipv6Words } from '../../config/ip-words.ts';
 import type { QueueSource } from '../../config/queue-sources.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
+import { matchesRequest, pathOf } from './sleep-rules.ts';
 
-export type QueueRules = Pick<RouteSettings, 'fairBy' | 'fairWeights' | 'priority' | 'priorityWaitMs' | 'trustClients'>;
+export interface QueueRules
+  extends Pick<RouteSettings, 'fairBy' | 'fairWeights' | 'priority' | 'priorityWaitMs' | 'trustClients' | 'cost'> {
+  readonly costBy?: readonly CostRule[];
+}
 
 /** The words of a client and of the proxies in front of it. */
 export interface ClientWord {
@@ -14,6 +19,9 @@ export interface ClientWord {
   readonly address: string;
   /** It comes from a trusted proxy. */
   readonly isTrusted: boolean;
+  /** Both '' where the protocol has none. */
+  readonly method: string;
+  readonly target: string;
   /** The values of the header, as RFC 9110 section 5.3 joins them; '' where there is none. `name`: in lower case. */
   header(name: string): string;
 }
@@ -21,29 +29,41 @@ export interface ClientWord {
 /** 96 bits: nobody finds two values that collide. */
 const HASH_CHARS = 16;
 const URGENCY = /^[0-7]$/;
+const COST = /^\d{1,15}$/;
 const RFC9218_URGENCY = /^u=([0-7])(?:;|$)/;
 
 /** Null: age is all that counts. */
-export function queueRules({ fairBy, fairWeights, priority, priorityWaitMs, trustClients }: RouteSettings): QueueRules | null {
-  if (fairBy === undefined && priority === undefined) return null;
+export function queueRules({
+  fairBy,
+  fairWeights,
+  priority,
+  priorityWaitMs,
+  trustClients,
+  cost,
+  costBy,
+}: RouteSettings): QueueRules | null {
+  if (fairBy === undefined && priority === undefined && cost === undefined && costBy === undefined) return null;
   return {
     priorityWaitMs,
     trustClients,
     ...(fairBy === undefined ? {} : { fairBy }),
     ...(fairWeights === undefined ? {} : { fairWeights }),
     ...(priority === undefined ? {} : { priority }),
+    ...(cost === undefined ? {} : { cost }),
+    ...(costBy === undefined ? {} : { costBy: costBy.flatMap((rule) => parseCostRule(rule) ?? []) }),
   };
 }
 
 /** A client's own word counts only where its route believes it; `word` is null where the protocol has none. */
 export function askOf(rules: QueueRules, word: ClientWord): Ask {
   const isBelieved = word.isTrusted || rules.trustClients;
+  const cost = costOf(rules, word, isBelieved);
   const value = rules.fairBy === undefined ? '' : saidValue(rules.fairBy, word, isBelieved);
   return {
     urgency: rules.priority === undefined || !isBelieved ? URGENCY_DEFAULT : urgencyOf(rules.priority, word),
     value: rules.fairBy?.from === 'client' ? networkOf(value) : idOf(value),
-    unit: 1 / (rules.fairWeights?.get(value) ?? 1),
-    cost: 1,
+    unit: cost / (rules.fairWeights?.get(value) ?? 1),
+    cost,
   };
 }
 
@@ -80,6 +100,15 @@ export function networkOf(address: string): string {
     .slice(0, 2)
     .map((word) => word.toString(16))
     .join(':');
+}
+
+/** Its own word counts where it is believed and is a number, and else the route's rule. */
+function costOf({ cost, costBy }: QueueRules, word: ClientWord, isBelieved: boolean): number {
+  const said = isBelieved && cost?.from === 'header' ? word.header(cost.name) : '';
+  if (COST.test(said) && Number(said) > 0) return Math.min(COST_MAX, Number(said));
+  if (costBy === undefined) return 1;
+  const path = pathOf(word.target);
+  return costBy.find((rule) => matchesRequest(rule, word.method, path))?.cost ?? 1;
 }
 
 /** An unclear value means the default: two headers, another text, an urgency that does not exist. */

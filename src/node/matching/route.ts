@@ -8,6 +8,7 @@ import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
 import { Crowds } from './crowds.ts';
 import { FairDiscipline } from './fair-discipline.ts';
+import { Gatherings } from './gatherings.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
 import { type Lender, LentSlots } from './lent-slots.ts';
@@ -54,6 +55,9 @@ export class Route {
   readonly newestPull = new NewestPull();
   readonly starts = new FailingStarts();
   readonly rematch: Rematch;
+  readonly gatherings: Gatherings;
+  /** As many slots as an instance may have at most, over the whole cluster; null: not known. */
+  largest: number | null = null;
   readonly standing: Standing = { configured: false, knownUntil: 0, knownBy: null };
   /** Those of its route, if it is a key's: metrics do not tell keys apart. */
   counters = new RouteCounters();
@@ -83,6 +87,7 @@ export class Route {
     this.#settings = settings;
     this.held = held;
     this.rematch = rematch;
+    this.gatherings = new Gatherings(() => rematch.within(0, performance.now()));
     this.#configureSleep(settings);
     this.#events = events;
     this.#follow(settings);
@@ -138,6 +143,7 @@ export class Route {
     const rules = queueRules(settings);
     if (isDeepStrictEqual(rules, this.rules)) return;
     this.rules = rules;
+    this.gatherings.clear();
     const waitMs = rules?.priority === undefined || rules.priorityWaitMs === 0 ? Number.POSITIVE_INFINITY : rules.priorityWaitMs;
     this.order = rules === null ? null : new FairDiscipline<Visit>(waitMs, (visit) => this.#events?.asksAnew(visit));
     this.held.reorder(this.order ?? FIFO, (visit) => {
@@ -205,8 +211,8 @@ export class Route {
   }
 
   /** Another node may have the lender's idle slots. It does not want those of a suspect while others serve. */
-  mayMove({ relayed, trust, instance }: Lender): boolean {
-    return !relayed && (trust?.state !== 'suspect' || !this.hasOther(instance));
+  mayMove({ relayed, trust, instance, gathersFor }: Lender): boolean {
+    return !relayed && gathersFor === undefined && (trust?.state !== 'suspect' || !this.hasOther(instance));
   }
 
   /** Idle slots here that another node may have. */

@@ -1,4 +1,4 @@
-import { matchesGlob, parseSleepRule, type SleepRule } from '../../config/sleep-rules.ts';
+import { matchesGlob, parseSleepRule, type RequestRule, type SleepRule } from '../../config/sleep-rules.ts';
 
 /** So much of a path and of a User-Agent is compared with patterns. */
 const PATH_CHARS_MAX = 2_048;
@@ -26,13 +26,18 @@ export class SleepRules {
     const agent = this.#looksAtAgents ? head.field('user-agent')?.slice(0, AGENT_CHARS_MAX).trimEnd().toLowerCase() : undefined;
     return this.#rules.some((rule) => {
       if (rule.by === 'agent') return agent !== undefined && matchesGlob(rule.agent, agent);
-      return path !== null && (rule.method === null || rule.method === head.method) && matchesGlob(rule.path, path);
+      return matchesRequest(rule, head.method, path);
     });
   }
 }
 
+/** `path`: see `pathOf`. */
+export function matchesRequest(rule: RequestRule, method: string, path: string | null): boolean {
+  return path !== null && (rule.method === null || rule.method === method) && matchesGlob(rule.path, path);
+}
+
 /** Without the query. Null: too long for any rule. */
-function pathOf(target: string): string | null {
+export function pathOf(target: string): string | null {
   const [path = ''] = target.split('?', 1);
   return path.length > PATH_CHARS_MAX ? null : path;
 }

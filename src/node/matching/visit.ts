@@ -23,6 +23,8 @@ export interface VisitRoute {
   readonly waits: RouteWaits;
   /** How long a client that comes now will wait; null: that is not known. */
   newcomerWaitMs(now: number): number | null;
+  /** Its held clients that have slots brought together. */
+  readonly gatherings: { end(visit: Visit): void };
   /** Visits that are held here and are no reason to run an instance. */
   quietHeld: number;
   /** WebSockets and TCP connections that are served from here. */
@@ -57,6 +59,11 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** How long it was expected to wait when it came, in whole ms, and the correction in that; -1: that is compared with nothing. */
   expectedMs = -1;
   expectedPerMille = 1_000;
+  /** Slots that it takes, all of one instance. */
+  get cost(): number {
+    return this.ask === null ? 1 : this.ask.cost;
+  }
+
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;
 

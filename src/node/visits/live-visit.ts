@@ -135,6 +135,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
       bytes,
       link.tellsClients ? this.clientText : '',
       this.quiet,
+      this.cost,
     );
   }
 

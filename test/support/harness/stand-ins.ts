@@ -86,7 +86,13 @@ export class StandInVisit extends Visit {
 
   override get word(): ClientWord {
     const { says } = this;
-    return { address: says.address ?? '192.0.2.1', isTrusted: true, header: (name) => says[name] ?? '' };
+    return {
+      address: says.address ?? '192.0.2.1',
+      isTrusted: true,
+      method: 'GET',
+      target: says.target ?? '/',
+      header: (name) => says[name] ?? '',
+    };
   }
 
   override get isOver(): boolean {

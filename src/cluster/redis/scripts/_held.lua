@@ -97,6 +97,10 @@ local function linedAs(line, arrival, hold) return string.format('%s %014.0f %s'
 
 local function enter(hold, arrival, asked, unit, cost)
   local line = lineOf(asked)
+  if tonumber(cost) > 1 then
+    redis.call('HSET', META, 'heavy', 1)
+    redis.call('PEXPIRE', META, concurrencyLivesMs)
+  end
   redis.call('HSET', ASKS, hold, string.format('%s %s %s %d', asked, line, unit, cost))
   redis.call('ZADD', LINED, 0, linedAs(line, arrival, hold))
   redis.call('ZADD', RANKED, urgencyOf(line) * 1e13 + arrival, hold)
@@ -184,6 +188,7 @@ local function checkOrder()
   local held = redis.call('ZCARD', HELD)
   if held == 0 then
     redis.call('UNLINK', ASKS, LINED, LINES, RANKED)
+    redis.call('HDEL', META, 'heavy')
     isFair = false
   elseif redis.call('HLEN', ASKS) ~= held or redis.call('ZCARD', LINED) + redis.call('ZCARD', PROMISED) ~= held
     or redis.call('ZCARD', RANKED) ~= redis.call('ZCARD', LINED) or redis.call('ZCOUNT', LINES, '-inf', '(' .. restedRange) == 0 and redis.call('ZCARD', LINED) > 0 then

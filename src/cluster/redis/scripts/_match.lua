@@ -23,19 +23,22 @@ local function idleSlots(excluded)
   return idle, total
 end
 
--- Takes a slot for the client: that of its own node, where that has one, else it is promised one of the node with most idle slots. Returns false
--- where its own node has one.
-local function take(hold, idle, moves)
+-- Takes the slots that the client costs: those of its own node, where that has some, else it is promised some of the node with most idle slots.
+-- With fewer than it costs its own node knows better what to do. Returns whether slots are promised, and how many are taken.
+local function take(hold, cost, idle, moves)
   local holder = holderOf(hold)
-  local from = idle[holder] and holder or mostIdle(idle)
-  idle[from] = idle[from] - 1
+  local own = idle[holder]
+  if own and own < cost then return false, 0 end
+  local from = own and holder or mostIdle(idle)
+  local taken = math.min(cost, idle[from])
+  idle[from] = idle[from] - taken
   if idle[from] == 0 then idle[from] = nil end
-  if from == holder then return false end
+  if from == holder then return false, taken end
   promise(hold, now + promiseMs)
-  redis.call('HINCRBY', FREE, from, -1)
+  redis.call('HINCRBY', FREE, from, -taken)
   local pair = from .. '\n' .. holder
-  moves[pair] = (moves[pair] or 0) + 1
-  return true
+  moves[pair] = (moves[pair] or 0) + taken
+  return true, taken
 end
 
 local function matchByAge(open, idle, total, moves)
@@ -49,7 +52,7 @@ local function matchByAge(open, idle, total, moves)
       if not promised[i] then
         open = open - 1
         total = total - 1
-        take(hold, idle, moves)
+        take(hold, 1, idle, moves)
       end
     end
     at = at + 100
@@ -71,13 +74,16 @@ end
 -- Clients whose own nodes have slots for them leave the order while the others are found, and their lines count as served.
 local function matchFairly(open, idle, total, moves)
   local atHome, tags = {}, {}
-  for _ = 1, math.min(open, total, scanMax) do
+  for _ = 1, math.min(open, scanMax) do
+    if total <= 0 then break end
     local line, lined = firstInOrder()
     if not line then break end
     local hold = holdOf(lined)
-    local _, _, unit = askOf(hold)
+    local _, _, unit, cost = askOf(hold)
     local tag = redis.call('ZSCORE', LINES, line)
-    if take(hold, idle, moves) then
+    local isPromised, taken = take(hold, cost, idle, moves)
+    total = total - taken
+    if isPromised then
       if tags[line] then tags[line] = tags[line] + unit end
     else
       tags[line] = tags[line] or tonumber(tag)

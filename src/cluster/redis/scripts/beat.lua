@@ -1,14 +1,14 @@
 -- Writes what a node has at the route: its idle slots and its instances. Renews their expiry.
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it
---          5 how many instances have left it, then their ids,
+--          5 1 to be told how many slots an instance may have at most  6 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
 --            starts in progress, removed entries as in audit(), { instance that has just linked or was sent with the number 0, its number, ... },
---            { instances that are turned away, ... } }
+--            { instances that are turned away, ... }, how many slots an instance may have at most, 0 without any, or -1 }
 
 local node = ARGV[1]
-local gone = tonumber(ARGV[5])
+local gone = tonumber(ARGV[6])
 
 local function stored(id)
   return decode(redis.call('HGET', INSTANCES, id))
@@ -112,7 +112,7 @@ local known = touch(node, ARGV[2])
 setIdle(node, ARGV[3])
 setServing(node, ARGV[4])
 
-for i = 6, 5 + gone do
+for i = 7, 6 + gone do
   -- It may have its home at another node by now: then this node does not remove it.
   local instance = stored(ARGV[i])
   if instance and instance.node == node then
@@ -124,7 +124,7 @@ for i = 6, 5 + gone do
 end
 
 local missing, numbered, turnedAway = {}, {}, {}
-for i = 6 + gone, #ARGV, 3 do
+for i = 7 + gone, #ARGV, 3 do
   local id, claim, json = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local before = stored(id)
   if json == '' then
@@ -210,5 +210,14 @@ end
 
 local newest = newestReady() or { id = '', node = '' }
 local starting = redis.call('ZCARD', STARTING) + sum.warming
+
+local largest = -1
+if ARGV[5] == '1' then
+  largest = 0
+  for _, instance in ipairs(instances()) do
+    local info = instance.info
+    largest = math.max(largest, isWhole(info.most, concurrencyMax) and info.most or info.concurrency)
+  end
+end
 if isDue then keep() end
-return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway }
+return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest }

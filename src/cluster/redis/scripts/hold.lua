@@ -2,16 +2,19 @@
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it, -1 as before
 --          5 the most clients that may be held, -1 without limit  6 1 to forget all earlier holds of the node
---          7 how many are removed  8 how many lines follow
+--          7 how many are removed  8 how many lines follow  9 how many gather
 --          then the ids of those that are removed,
 --          then of each line: its key and the service that its clients have got at the node
+--          then the ids of those whose slots are brought together at the node,
 --          then id and age in ms of each that is added, oldest first; where it asks for something: 'age line unit cost'
 -- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, refused ids,
 --            rank of the first here, rank of the first elsewhere, { line, tag, pace, ... }, { node, hold, ... } that were put out for more urgent ones }
 
 local node, address, maxHeld = ARGV[1], ARGV[2], tonumber(ARGV[5])
-local removed, lines = tonumber(ARGV[7]), tonumber(ARGV[8])
-local linesAt, addsAt = 9 + removed, 9 + removed + 2 * lines
+local removed, lines, gathers = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local linesAt = 10 + removed
+local gathersAt = linesAt + 2 * lines
+local addsAt = gathersAt + gathers
 
 tend()
 local known, wasFair = touch(node, address), isFair
@@ -24,7 +27,7 @@ end
 
 if isFair then
   local last = 0
-  for i = linesAt, addsAt - 1, 2 do
+  for i = linesAt, gathersAt - 1, 2 do
     if tonumber(ARGV[i + 1]) > 0 then last = math.max(last, charge(ARGV[i], tonumber(ARGV[i + 1])) % classRange) end
   end
   -- Long before the tags of one class reach the next.
@@ -32,7 +35,7 @@ if isFair then
 end
 
 local change = 0
-for i = 9, 8 + removed do
+for i = 10, 9 + removed do
   change = change - dropHold(node .. ':' .. ARGV[i])
 end
 
@@ -93,11 +96,20 @@ end
 if change ~= 0 and redis.call('HINCRBY', HOLDERS, node, change) <= 0 then redis.call('HDEL', HOLDERS, node) end
 checkOrder()
 
+for i = gathersAt, addsAt - 1 do
+  local hold = node .. ':' .. ARGV[i]
+  if redis.call('ZSCORE', PROMISED, hold) then
+    redis.call('ZADD', PROMISED, now + promiseMs, hold)
+  elseif redis.call('ZSCORE', HELD, hold) then
+    promise(hold, now + promiseMs)
+  end
+end
+
 local answer = found(node, known, match(nil))
 answer[8] = refused
 if isFair then
   local tags = {}
-  for i = linesAt, addsAt - 1, 2 do
+  for i = linesAt, gathersAt - 1, 2 do
     local urgency = urgencyOf(ARGV[i])
     local ready, rested = redis.call('ZSCORE', LINES, ARGV[i]), redis.call('ZSCORE', LINES, '~' .. ARGV[i])
     local tag = ready and ready - urgency * classRange or rested and rested - restedRange - urgency * classRange

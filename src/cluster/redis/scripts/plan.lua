@@ -3,7 +3,7 @@
 -- ARGV     none
 -- returns  { held, promised, slots, free, ready, starting, last known concurrency or -1, starts ever begun, ms since the last one or -1,
 --            starts begun within a minute, age of the oldest of these or -1, instances asked for, ready instances to be replaced, clients being served, trouble,
---            paused instances, those that leave }
+--            paused instances, those that leave, what held clients cost beyond one slot each, and those beyond held - promised that are still to come }
 
 tend()
 local sum = supply()
@@ -23,8 +23,23 @@ if meta('restartUntil') > now then
     if instance.info.state == 'ready' and instance.info.seq <= meta('restartSeq') then old = old + 1 end
   end
 end
+local heldExtra, wantedExtra = 0, 0
+if isFair and meta('heavy') == 1 then
+  local asks = redis.call('HGETALL', ASKS)
+  for i = 1, #asks, 2 do
+    local _, _, unit, cost = readAsk(asks[i + 1])
+    heldExtra = heldExtra + cost - 1
+    if not redis.call('ZSCORE', PROMISED, asks[i]) then
+      wantedExtra = wantedExtra + cost - 1
+    elseif cost > 1 and unit == 0 then
+      -- It has paid before it is served: its slots are being brought together, and none has left FREE for it.
+      wantedExtra = wantedExtra + cost
+    end
+  end
+end
 return {
   redis.call('ZCARD', HELD), redis.call('ZCARD', PROMISED), sum.slots, free, sum.ready, starting, concurrency, meta('begun'),
   last and now - last or -1, redis.call('ZCOUNT', BEGUN, window, '+inf'), oldest and now - oldest or -1, wanted, old, serving, trouble(),
   paused, math.max(0, redis.call('HLEN', INSTANCES) - sum.ready - sum.warming - paused),
+  heldExtra, wantedExtra,
 }

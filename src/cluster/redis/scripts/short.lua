@@ -1,7 +1,7 @@
 -- Slots that were promised can't come: the count was stale, the linker can't reach the asker, or the node doesn't listen.
 -- The promises to the asker's youngest clients are void, and the search goes on without that node.
 --
--- ARGV     1 the node they were to come from  2 the asker  3 how many  4 idle slots left at that node
+-- ARGV     1 the node they were to come from  2 the asker  3 how many slots  4 idle slots left at that node
 -- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }, the asker's
 
 local from, asker, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -15,5 +15,9 @@ for _, hold in ipairs(redis.call('ZRANGE', PROMISED, 0, -1)) do
   if isHeldBy(asker, hold) then mine[#mine + 1] = { hold, tonumber(redis.call('ZSCORE', HELD, hold) or 0) } end
 end
 table.sort(mine, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] > b[1]) end)
-for i = 1, math.min(count, #mine) do unpromise(mine[i][1]) end
+for _, one in ipairs(mine) do
+  if count <= 0 then break end
+  count = count - (isFair and select(4, askOf(one[1])) or 1)
+  unpromise(one[1])
+end
 return found(asker, 1, match(from))

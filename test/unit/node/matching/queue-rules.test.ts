@@ -7,7 +7,7 @@ function rulesOf(record: Record<string, unknown>): QueueRules {
 }
 
 function word(headers: Record<string, string> = {}, more: Partial<ClientWord> = {}): ClientWord {
-  return { address: '192.0.2.7', isTrusted: false, header: (name) => headers[name] ?? '', ...more };
+  return { address: '192.0.2.7', isTrusted: false, method: 'GET', target: '/', header: (name) => headers[name] ?? '', ...more };
 }
 
 test('a route without rules looks at ages only', () => {
