@@ -43,6 +43,12 @@ class World {
     }
   }
 
+  /** That of the key; its first request may be served before the start has ended. */
+  async linker(key: string): Promise<SomeLinker> {
+    await eventually('the start has ended', () => this.linkers.has(`${ROUTE}~${key}`));
+    return this.linkers.get(`${ROUTE}~${key}`) as SomeLinker;
+  }
+
   /** As a scaler does it: as many as the key may have. */
   #start(name: string): void {
     if (this.#starting.has(name)) return;
@@ -113,7 +119,7 @@ describe('a route with a key', () => {
       ]);
       expect((await as('a', node)).status).toBe(200);
     }
-    world.linkers.get(`${ROUTE}~b`)?.linker.drain();
+    (await world.linker('b')).linker.drain();
     await eventually('the place of the one that sleeps is free', async () => (await as('c', one)).status === 200, 20_000);
   }, 40_000);
 
@@ -130,7 +136,7 @@ describe('a route with a key', () => {
     await as('alice', one);
     expect([...one.node.routes.keyed]).toHaveLength(1);
     const known = one.node.routes;
-    world.linkers.get(`${ROUTE}~alice`)?.linker.drain();
+    (await world.linker('alice')).linker.drain();
     await eventually(
       'it is nowhere',
       async () => {
@@ -152,7 +158,7 @@ describe('a route with a key', () => {
   test('ends its keys when it is deleted: who is held hears of it, and instances leave', async () => {
     const { world, one } = await keyed();
     await as('alice', one);
-    const left = world.linkers.get(`${ROUTE}~alice`)?.exit;
+    const { exit: left } = await world.linker('alice');
     await world.directory.setRoute(ROUTE, null);
     expect(await left).toBe(75);
     expect((await as('alice', one)).status).toBe(404);
