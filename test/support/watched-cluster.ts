@@ -85,7 +85,7 @@ async function answers(node: ClusterNode, host: string, status: number, path = '
 /** Clients wait for so long that it is worth while to estimate it. */
 async function crowd(node: ClusterNode, host: string): Promise<void> {
   const isEstimated = async (): Promise<boolean> =>
-    (await (await fetch(`${node.admin}/metrics`)).text()).includes('pullproxy_hold_estimate');
+    (await (await fetch(`${node.admin}/metrics`)).text()).includes('pullproxy_hold_estimate_seconds_count{');
   let isDone = false;
   const client = async (): Promise<void> => {
     while (!isDone) await answers(node, host, 200, '/slow?ms=50');
