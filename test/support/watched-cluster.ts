@@ -90,7 +90,7 @@ async function crowd(node: ClusterNode, host: string): Promise<void> {
   const client = async (): Promise<void> => {
     while (!isDone) await answers(node, host, 200, '/slow?ms=50');
   };
-  const watch = eventually('waits are estimated', isEstimated, 30_000).finally(() => {
+  const watch = eventually('waits are estimated', isEstimated, 60_000).finally(() => {
     isDone = true;
   });
   await Promise.all([watch, ...Array.from({ length: 8 }, client)]);
