@@ -16,6 +16,8 @@ const NOTHING: StartPlan = {
   starting: 0,
   paused: 0,
   leaving: 0,
+  heldExtra: 0,
+  wantedExtra: 0,
   concurrency: null,
   begun: 0,
   lastBegunMs: null,
