@@ -230,7 +230,7 @@ export class Dispatcher {
   #isKeptBack(lender: Lender, route: Route, visit: Visit, heldMs: number): boolean {
     if (lender.relayed || this.#draining || !this.#cluster.olderElsewhere(route.name, heldMs, route.rankOf(visit))) return false;
     const now = monotonicMs();
-    if (!route.yielding.keepsBack(now)) return false;
+    if (!route.yielding.keepsBack(now, route.order !== null)) return false;
     route.rematch.within(route.yielding.until - now, now);
     return true;
   }

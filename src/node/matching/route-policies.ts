@@ -4,6 +4,8 @@
 const YIELD_MS = 25;
 /** After slots were kept back in vain none are for this time: a directory that is slow must not cost every slot YIELD_MS. */
 const YIELD_PAUSE_MS = 100;
+/** The first such time where clients have an order besides their ages, since 100 ms is long for a client that is next; it doubles while slots are kept back in vain. */
+const ORDERED_YIELD_PAUSE_MS = 10;
 /** Between two requests for slots of the newest instance; twice as long after each that brought none. */
 const PULL_GAP_MS = 50;
 const PULL_GAP_MS_MAX = 5_000;
@@ -15,24 +17,28 @@ export class Yielding {
   /** Slots are kept back until then. */
   until = Number.NEGATIVE_INFINITY;
   #againAt = Number.NEGATIVE_INFINITY;
+  #inVain = 0;
 
-  /** An older client waits elsewhere: whether idle slots are kept back for it. */
-  keepsBack(now: number): boolean {
+  /** A client elsewhere goes first, by its age or (`ordered`) by the order of the route: whether idle slots are kept back for it. */
+  keepsBack(now: number, ordered = false): boolean {
     if (now >= this.#againAt) {
       this.until = now + YIELD_MS;
-      this.#againAt = this.until + YIELD_PAUSE_MS;
+      const pauseMs = ordered ? ORDERED_YIELD_PAUSE_MS * 2 ** this.#inVain++ : YIELD_PAUSE_MS;
+      this.#againAt = this.until + Math.min(YIELD_PAUSE_MS, pauseMs);
     }
     return now < this.until;
   }
 
   /** Some of the slots that were kept back have been moved: the next ones may be, too, as soon as they are wanted. */
   helped(): void {
+    this.#inVain = 0;
     this.#againAt = Math.min(this.#againAt, this.until);
   }
 
   /** All slots that were kept back have been moved: it was not in vain. */
   moved(now: number): void {
     if (now >= this.until) return;
+    this.#inVain = 0;
     this.until = now;
     this.#againAt = now;
   }

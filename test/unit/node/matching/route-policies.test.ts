@@ -69,6 +69,23 @@ describe('idle slots are kept back for an older client elsewhere', () => {
   });
 });
 
+test('where clients have an order, slots are kept back again 10 ms after they were in vain, then after twice as long each time, up to 100 ms', () => {
+  const yielding = new Yielding();
+  const gaps: number[] = [];
+  let at = 0;
+  for (let now = 0; gaps.length < 6; now++) {
+    const before = yielding.until;
+    if (!yielding.keepsBack(now, true) || yielding.until === before) continue;
+    gaps.push(now - at);
+    at = now + 25;
+  }
+  expect(gaps).toEqual([0, 10, 20, 40, 80, 100]);
+  yielding.helped();
+  expect(yielding.keepsBack(at, true)).toBe(true);
+  expect(yielding.keepsBack(at + 25 + 9, true)).toBe(false);
+  expect(yielding.keepsBack(at + 25 + 10, true)).toBe(true);
+});
+
 describe('slots of the newest instance are asked for', () => {
   test('at once, then 50 ms later, and after twice as long each time that none came, up to 5 s', () => {
     const pull = new NewestPull();
