@@ -69,6 +69,7 @@ const FROM_LINKER: readonly Row[] = [
   { frame: 'WINDOW', about: 'more than was sent', payload: u32(300_000), streamId: 1, reason: 'more credit than its window', does: 0 },
   { frame: 'CONNECTED', about: 'again and again', payload: u32(1), streamId: 1, reason: budget, does: FRAMES_MAX },
   { frame: 'WAITS', about: 'again and again', streamId: 1, reason: budget, does: FRAMES_MAX },
+  { frame: 'COST', about: 'again and again', payload: u32(2), reason: budget, does: FRAMES_MAX },
   { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
   { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
   {
@@ -106,6 +107,8 @@ const FROM_NODE: readonly Row[] = [
   { frame: 'SAID', about: 'again and again', payload: Buffer.from('8'), streamId: 1, reason: budget, does: NODE_FRAMES_MAX },
   { frame: 'SAID', about: 'of a whole kilobyte', payload: Buffer.alloc(1_024), streamId: 1, reason: 'at most 64', does: 0 },
   { frame: 'QUIET', about: 'of streams that are never opened', streamId: 5, reason: budget, does: 0 },
+  { frame: 'COST', about: 'of streams that are never opened', payload: u32(2), streamId: 5, reason: budget, does: 0 },
+  { frame: 'COST', about: 'that brings slots together, again and again', payload: u32(2), reason: budget, does: NODE_FRAMES_MAX },
   { frame: 'NEWEST', about: 'again and again', reason: budget, does: NODE_FRAMES_MAX },
   { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
   { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
@@ -186,7 +189,7 @@ describe('a flood of', () => {
     let told = 0;
     const tell = (): void => void told++;
     const { linker, peer } = await linkerAndRawNode({
-      linker: { done: tell, returned: tell, moveWanted: tell, newest: tell, retireAnswer: tell, goAway: tell },
+      linker: { done: tell, returned: tell, moveWanted: tell, newest: tell, retireAnswer: tell, goAway: tell, gather: tell },
     });
     linker.link.grant(3);
     await peer.take(Frame.GRANT);
