@@ -21,6 +21,8 @@ export const URGENCY_LEAST = 7;
 export const CREDIT = 2;
 /** Lines at different nodes whose tags differ by less than this are alike. */
 const TOLERANCE = 1.5;
+/** The pace of the directory is behind by more than this: it has lost its tags, or has made them anew. */
+const LOST_PACE = 100;
 /** Lines of one route, with those that are kept for their tags; further values share one line. */
 export const LINES_MAX = 1_000;
 /** The most characters of an ask as the directory keeps it. */
@@ -250,7 +252,10 @@ export class FairOrder<T> {
   learn({ key, tag, pace }: LineTag, since: number): void {
     const line = this.#lines.get(key);
     if (line === undefined) return;
-    this.#classOf(line.urgency).pace = pace;
+    const group = this.#classOf(line.urgency);
+    // Nobody would catch up with those that are kept from before.
+    if (pace < group.pace - LOST_PACE) this.#forgetRested(group, Number.POSITIVE_INFINITY);
+    group.pace = pace;
     this.#move(line, tag + since - line.tag);
   }
 
@@ -292,7 +297,7 @@ export class FairOrder<T> {
   #lineOf({ urgency, value }: Pick<Ask, 'urgency' | 'value'>): Line<T> {
     const group = this.#classOf(urgency);
     group.pace = this.paceOf(urgency);
-    this.#forgetRested(group);
+    this.#forgetRested(group, group.pace - CREDIT);
     const own = this.#lines.get(lineKey({ urgency, value }));
     if (own !== undefined) return own;
     const key = lineKey({ urgency, value: this.#lines.size < LINES_MAX ? value : EXCESS });
@@ -302,8 +307,8 @@ export class FairOrder<T> {
   }
 
   /** Nobody is in them, and their tags are no longer ahead. */
-  #forgetRested({ pace, rested }: Class<T>): void {
-    for (let { first } = rested; first !== undefined && first.tag <= pace - CREDIT; first = rested.first) {
+  #forgetRested({ rested }: Class<T>, tagMax: number): void {
+    for (let { first } = rested; first !== undefined && first.tag <= tagMax; first = rested.first) {
       rested.remove(first);
       this.#lines.delete(first.key);
     }

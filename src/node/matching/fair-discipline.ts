@@ -30,7 +30,11 @@ export class FairDiscipline<T extends Asking<T>> implements QueueDiscipline<T> {
   entered(entry: T): void {
     this.#places.set(entry, this.#order.enter(entry, entry.arrivedAt, entry.ask ?? PLAIN_ASK));
     if (this.#priorityWaitMs === Number.POSITIVE_INFINITY) return;
-    if (this.#patient === null || entry.arrivedAt < this.#patient.arrivedAt) this.#patient = entry;
+    if (this.#patient === null || entry.arrivedAt < this.#patient.arrivedAt) {
+      // It comes back with its age, and its time is up before that of the others.
+      this.#patient = entry;
+      this.#disarm();
+    }
     this.#arm();
   }
 
@@ -78,6 +82,10 @@ export class FairDiscipline<T extends Asking<T>> implements QueueDiscipline<T> {
     this.#order.clear();
     this.#isTold = false;
     this.#patient = null;
+    this.#disarm();
+  }
+
+  #disarm(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }

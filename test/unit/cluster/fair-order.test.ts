@@ -163,4 +163,16 @@ describe('between nodes', () => {
     queue.order.learn({ key: '3nobody', tag: 10, pace: 9 }, 0);
     expect(queue.order.tagOf('3nobody')).toBeNull();
   });
+
+  test('a directory that has lost its tags begins anew: nobody is behind for what was served before', () => {
+    const queue = new Queue();
+    queue.shares(400, [{ value: 'a' }, { value: 'b' }]);
+    queue.enter({ value: 'c', unit: 50 });
+    while (queue.serve().ask.value !== 'c');
+    expect([queue.order.lines, queue.order.tagOf('3c')]).toEqual([3, expect.closeTo(250, -1)]);
+    queue.order.learn({ key: '3a', tag: 0, pace: CREDIT }, 0);
+    expect(queue.order.tagOf('3c')).toBeNull();
+    queue.enter({ value: 'c' });
+    expect(queue.order.tagOf('3c')).toBe(0);
+  });
 });
