@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../../src/cluster/memory/directory.ts';
 import { createMemoryCluster } from '../../../../src/cluster/memory/open.ts';
+import type { RouteRecord } from '../../../../src/config/route-settings.ts';
 import { createLog } from '../../../../src/log.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
@@ -12,7 +13,8 @@ import { connectClient } from '../../../support/raw-client.ts';
 afterEach(closeEverything);
 
 const BROWSER = 'Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nUser-Agent: a browser\r\n';
-const node = () => startLoneNode({ routes: { 'app.test': { waitingPageAfter: '50ms', holdTimeout: '20s' } } });
+const node = (more: RouteRecord = {}) =>
+  startLoneNode({ routes: { 'app.test': { waitingPageAfter: '50ms', holdTimeout: '20s', ...more } } });
 
 type Client = Awaited<ReturnType<typeof connectClient>>;
 
@@ -26,7 +28,7 @@ async function held({ port, node: own }: LoneNode, path: string, headers: string
 }
 
 /** Somebody opens a page and is shown that it waits: the cookie. */
-async function waits(at: LoneNode, headers = BROWSER): Promise<string> {
+async function waits(at: LoneNode, headers = BROWSER, more: RouteRecord = {}): Promise<string> {
   await eventually('the time is known', () => at.node.cluster.now !== null);
   const client = await connectClient(at.port);
   client.send(`GET /page HTTP/1.1\r\nHost: app.test\r\n${headers}\r\n`);
@@ -36,7 +38,7 @@ async function waits(at: LoneNode, headers = BROWSER): Promise<string> {
   expect(cookie).toMatch(/^pullproxy-place=[\w.-]+; Path=\/; Max-Age=15; HttpOnly; SameSite=Lax$/);
   client.end();
   // Nobody is shown another page before the test is over.
-  await at.node.cluster.setRoute('app.test', { waitingPageAfter: '5m', holdTimeout: '5m' });
+  await at.node.cluster.setRoute('app.test', { waitingPageAfter: '5m', holdTimeout: '5m', ...more });
   await eventually('the node knows it', () => at.node.routes.get('app.test')?.settings.waitingPageAfterMs === 300_000);
   return `Cookie: other=1; ${cookie.slice(0, cookie.indexOf(';'))}\r\n`;
 }
@@ -97,6 +99,22 @@ describe('a browser in front of its page', () => {
     await held(at, '/again', BROWSER + cookie);
     const line = at.node.routes.get('app.test')?.held;
     expect([line?.size, line?.oldest?.place]).toEqual([2, null]);
+  });
+
+  test('keeps it in its own line, where values have shares, and its line keeps its turn', async () => {
+    const fair = { fairBy: 'header:X-Tenant', trustClients: true };
+    const of = (tenant: string, headers = ''): string => `X-Tenant: ${tenant}\r\n${headers}`;
+    const at = await node(fair);
+    const cookie = await waits(at, of('x', BROWSER), fair);
+    for (const i of [1, 2, 3]) await held(at, `/y${i}`, of('y'));
+    await held(at, '/x-younger', of('x'));
+    const client = await held(at, '/page', of('x', BROWSER + cookie));
+    const asked = await served(at);
+    // By age it would be the first, and the younger one of its tenant the last.
+    expect(asked.filter((path) => path.startsWith('/y'))).toEqual(['/y1', '/y2', '/y3']);
+    expect(asked.filter((path) => !path.startsWith('/y'))).toEqual(['/page', '/x-younger']);
+    expect([asked.indexOf('/page') <= 1, asked.indexOf('/x-younger') <= 3]).toEqual([true, true]);
+    expect((await client.response()).status).toBe(200);
   });
 
   test('has it also when it reloads while it is held', async () => {

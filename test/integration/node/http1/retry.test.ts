@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Flag, ResetCode } from '../../../../src/link/frames.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { FakeLinker } from '../../../support/harness/fake-linker.ts';
-import { closeEverything, startServedNode } from '../../../support/harness/lone-node.ts';
+import { closeEverything, startLoneNode, startServedNode } from '../../../support/harness/lone-node.ts';
 import { ok, ScriptedApp } from '../../../support/harness/scripted-app.ts';
 import { connectClient } from '../../../support/raw-client.ts';
 
@@ -150,5 +151,32 @@ describe('a stream that failed', () => {
     const client = await connectClient(port);
     client.send(GET);
     expect(await client.response()).toMatchObject({ status: 200, text: 'whole' });
+  });
+
+  test('goes back to its place in its own line, where values have shares, and its line pays for it once', async () => {
+    const seen: string[] = [];
+    const app = await ScriptedApp.serving(({ startLine }) => {
+      seen.push(startLine.split(' ')[1] ?? '');
+      return ok('served');
+    });
+    const at = await startLoneNode({ routes: { 'app.test': { fairBy: 'header:X-Tenant', trustClients: true, holdTimeout: '20s' } } });
+    const clients = [];
+    for (const path of ['/x1', '/y1', '/x2', '/y2', '/x3', '/y3']) {
+      const client = await connectClient(at.port);
+      client.send(`GET ${path} HTTP/1.1\r\nHost: app.test\r\nX-Tenant: ${path[1]}\r\n\r\n`);
+      clients.push(client);
+      await eventually(`${path} is held`, () => at.node.held === clients.length);
+    }
+    const linker = await FakeLinker.dial({ backendPort: at.backendPort, appPort: app.port, route: 'app.test', concurrency: 1, lends: 0 });
+    linker.intercept = (stream, _flags, link) => {
+      if (linker.opened.length > 1) return false;
+      link.free(stream, ResetCode.APP_CLOSED, false, true);
+      return true;
+    };
+    linker.link.grant(1);
+    for (const client of clients) expect((await client.response()).status).toBe(200);
+    // One of two lines that are alike was first, and failed: it is its turn again after the other one's.
+    const [other, first] = seen[0]?.startsWith('/x') === true ? ['/x', '/y'] : ['/y', '/x'];
+    expect(seen).toEqual([`${other}1`, `${first}1`, `${first}2`, `${other}2`, `${first}3`, `${other}3`]);
   });
 });
