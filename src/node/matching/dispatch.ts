@@ -132,9 +132,7 @@ export class Dispatcher {
     if (this.#gatherer.refuseTooCostly(visit, route)) return true;
     const [first] = route.slots.lenders;
     if (first === undefined || this.#isKeptBack(first, route, visit, now - visit.arrivedAt)) return false;
-    const isAside = this.#gatherer.setAside(visit, route);
-    if (isAside) this.#gatherer.look(route);
-    return isAside;
+    return this.#gatherer.setAside(visit, route);
   }
 
   /** The lender's linker can't bring more than `count` slots together here. */

@@ -45,34 +45,46 @@ export class Gatherer {
     return true;
   }
 
-  /** Its turn has come. False: no instance is here that could be reserved, now or later. */
+  /**
+   * Its turn has come. False: no instance is free to be reserved, and it keeps its turn, so that shares and ages count among those that take several
+   * slots. It gives its turn up where a slot would lie idle otherwise: those behind it may be able to use that one.
+   */
   setAside(visit: Visit, route: Route): boolean {
-    if (route.slots.lenders.length === 0) return false;
+    const lender = this.#choose(visit, route);
+    if (lender === null && !route.hasIdle) {
+      route.rematch.within(AT_MOST_FOR_MS, performance.now());
+      return false;
+    }
     this.#holds.pay(visit, route);
     route.held.setAside(visit);
-    this.#reserve(route.gatherings.add(visit), route);
+    this.#reserve(route.gatherings.add(visit), lender, route);
     return true;
   }
 
   /** Serves those for whom there is enough now. */
   look(route: Route): void {
+    /** For so many slots no instance is free: one that takes as many or more needs no look. */
+    let inVain = Number.POSITIVE_INFINITY;
     for (const gathering of route.gatherings.all) {
       if (route.isPaused) return;
       const { visit } = gathering;
       if (visit.isTooLate(performance.now())) this.#holds.refuseTooLate(visit);
-      else if (!this.#serve(gathering, route) && gathering.lender === null && !this.refuseTooCostly(visit, route)) {
-        this.#reserve(gathering, route);
-        this.#serve(gathering, route);
+      else if (gathering.lender !== null) this.#serve(gathering, route);
+      else if (this.refuseTooCostly(visit, route)) continue;
+      else if (visit.cost >= inVain) this.#say(gathering, route, hasRelaysOnly(route));
+      else if (!this.#serve(gathering, route)) {
+        this.#reserve(gathering, this.#choose(visit, route), route);
+        if (gathering.lender === null) inVain = visit.cost;
       }
     }
   }
 
-  /** The lender can't have more than `count` slots together. */
+  /** The lender can't have more than `count` slots together. `look` follows. */
   atMost(route: Route, lender: Lender, count: number): void {
     const now = performance.now();
     lender.atMost = { count, until: now + AT_MOST_FOR_MS };
     for (const gathering of route.gatherings.all) {
-      if (gathering.lender === lender && gathering.visit.cost > count) this.#give(gathering, route);
+      if (gathering.lender === lender && gathering.visit.cost > count) route.gatherings.letGo(gathering);
     }
   }
 
@@ -90,39 +102,30 @@ export class Gatherer {
     return true;
   }
 
-  #reserve(gathering: Gathering, route: Route): void {
+  /** `lender`: the instance that is to be; null: none is free. */
+  #reserve(gathering: Gathering, lender: Lender | null, route: Route): void {
     const { visit } = gathering;
-    const lender = this.#choose(visit, route);
     if (lender === null) {
-      // A relay has slots one by one: to have them come here would be of no use.
-      this.#say(
-        visit,
-        route,
-        route.slots.lenders.every(({ relayed }) => relayed),
-      );
+      this.#say(gathering, route, hasRelaysOnly(route));
       route.rematch.within(AT_MOST_FOR_MS, performance.now());
       return;
     }
     gathering.lender = lender;
     lender.gathersFor = visit;
-    this.#say(visit, route, true);
+    this.#say(gathering, route, true);
+    this.#cluster.idle(route.name, route.movable, route.slots.active);
     const here = lender.link.idle + lender.link.active;
     lender.link.gather(visit.cost);
     if (here < visit.cost) this.#events.wantBack(lender, visit.cost - here);
   }
 
-  #give(gathering: Gathering, route: Route): void {
-    route.gatherings.letGo(gathering);
-    this.#say(gathering.visit, route, false);
-  }
-
-  /** `gathers`: it needs no slot of another node. */
-  #say(visit: Visit, route: Route, gathers: boolean): void {
-    if (visit.ask === null) return;
-    const isNews = (visit.ask.gathers === true) !== gathers;
+  /** `gathers`: it needs no slot of another node. The directory hears what it has not heard, and that the visit has paid. */
+  #say(gathering: Gathering, route: Route, gathers: boolean): void {
+    const { visit, said } = gathering;
+    if (visit.ask === null || said === gathers) return;
+    gathering.said = gathers;
     visit.ask = { ...visit.ask, gathers };
-    if (isNews || gathers) this.#holds.asksAnew(visit, route);
-    this.#cluster.idle(route.name, route.movable, route.slots.active);
+    this.#holds.asksAnew(visit, route);
   }
 
   /** The instance that lacks least of those that could have so many, one that fails only if there is no other. */
@@ -138,6 +141,11 @@ export class Gatherer {
     }
     return best;
   }
+}
+
+/** A relay has slots one by one: to have them come here would be of no use to a request that takes several. */
+function hasRelaysOnly({ slots: { lenders, relayed } }: Route): boolean {
+  return lenders.length > 0 && lenders.length === relayed.length;
 }
 
 /** As many slots as the instance may ever have: nobody moves a limit that was set at its start. */

@@ -6,6 +6,8 @@ export interface Gathering {
   readonly visit: Visit;
   /** The instance that is reserved for it; null: none that could serve it is free to be. */
   lender: Lender | null;
+  /** The directory was told that it gathers, or that it does not; null: nothing yet. */
+  said: boolean | null;
 }
 
 /** Those of one route, in the order in which their turns came. */
@@ -27,7 +29,7 @@ export class Gatherings {
   }
 
   add(visit: Visit): Gathering {
-    const gathering: Gathering = { visit, lender: null };
+    const gathering: Gathering = { visit, lender: null, said: null };
     this.#all.push(gathering);
     return gathering;
   }
@@ -36,14 +38,16 @@ export class Gatherings {
   end(visit: Visit): void {
     const at = this.#all.findIndex((one) => one.visit === visit);
     const [ended] = at === -1 ? [] : this.#all.splice(at, 1);
-    if (ended !== undefined) this.letGo(ended);
+    if (ended === undefined) return;
+    // It may come back, when its stream fails.
+    if (visit.ask?.gathers === true) visit.ask = { ...visit.ask, gathers: false };
+    this.letGo(ended);
   }
 
   /** Its instance is for everybody again. */
   letGo(gathering: Gathering): void {
-    const { visit, lender } = gathering;
+    const { lender } = gathering;
     gathering.lender = null;
-    if (visit.ask?.gathers === true) visit.ask = { ...visit.ask, gathers: false };
     if (lender === null) return;
     lender.gathersFor = undefined;
     lender.link.gather(0);

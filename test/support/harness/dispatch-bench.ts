@@ -78,9 +78,9 @@ export class Bench {
     }
   }
 
-  /** A stream at the lender is over. */
-  ends(route: Route, one: StandInLender): void {
-    one.stub.end();
+  /** A stream at the lender is over, which took `cost` slots. */
+  ends(route: Route, one: StandInLender, cost = 1): void {
+    one.stub.end(cost);
     route.slots.refilled(one);
     this.dispatcher.match(route);
   }

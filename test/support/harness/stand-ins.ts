@@ -11,6 +11,11 @@ export class StandInLink {
   active = 0;
   reserved = 0;
   returned = 0;
+  isDismissed = false;
+  /** False: a linker that knows no costs. */
+  countsCosts = true;
+  /** What the linker was asked to bring together, in order. */
+  readonly gathered: number[] = [];
   readonly moves: { readonly count: number; readonly address: string }[] = [];
 
   constructor(idle: number) {
@@ -32,15 +37,19 @@ export class StandInLink {
     this.reserved += count;
   }
 
-  serve(): void {
-    this.#take(1);
-    this.active++;
+  gather(count: number): void {
+    this.gathered.push(count);
   }
 
-  /** The stream that was served longest ago is over. */
-  end(): void {
-    this.active--;
-    this.idle++;
+  serve(cost = 1): void {
+    this.#take(cost);
+    this.active += cost;
+  }
+
+  /** A stream that took so many slots is over. */
+  end(cost = 1): void {
+    this.active -= cost;
+    this.idle += cost;
   }
 
   #take(count: number): void {
@@ -53,7 +62,7 @@ export interface StandInLender extends Lender {
   readonly stub: StandInLink;
 }
 
-export function lender(seq: number, idle: number, over: Partial<Pick<Lender, 'relayed' | 'instance'>> = {}): StandInLender {
+export function lender(seq: number, idle: number, over: Partial<Omit<Lender, 'link'>> = {}): StandInLender {
   const stub = new StandInLink(idle);
   return {
     instance: `i${seq}`,
@@ -109,7 +118,7 @@ export class StandInVisit extends Visit {
     if (this.#isServed) throw new Error('the visit is served twice');
     this.#isServed = true;
     this.served.push(by as StandInLender);
-    (by as StandInLender).stub.serve();
+    (by as StandInLender).stub.serve(this.cost);
   }
 
   override refuse(error: PullproxyError): void {
