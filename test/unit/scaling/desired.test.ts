@@ -73,6 +73,47 @@ describe('how many instances to start', () => {
       { held: 10, slots: 10, ready: 1, serving: 0 },
       { desired: 1, toStart: 0, reason: 'demand' },
     ],
+    // What clients cost beyond one slot is in `wantedExtra` and `heldExtra`; the first leaves those out to which slots are promised.
+    [
+      'as many as what clients cost needs',
+      { held: 3, wantedExtra: 12, heldExtra: 12, slots: 10, ready: 1, free: 10 },
+      { desired: 2, toStart: 1, reason: 'demand' },
+    ],
+    [
+      'one for one client that takes all of its slots',
+      { held: 1, wantedExtra: 9, heldExtra: 9 },
+      { desired: 1, toStart: 1, reason: 'demand' },
+    ],
+    [
+      'none for costs that promised slots stand for',
+      { held: 1, promised: 1, heldExtra: 3, slots: 4, ready: 1, concurrency: 4 },
+      { desired: 1, toStart: 0, reason: 'demand' },
+    ],
+    [
+      'another one for a client whose slots come together while others use them',
+      { held: 1, promised: 1, wantedExtra: 4, heldExtra: 3, slots: 4, ready: 1, serving: 4, concurrency: 4 },
+      { desired: 2, toStart: 1, reason: 'demand' },
+    ],
+    [
+      'costs that are served count as what is served',
+      { serving: 8, slots: 8, ready: 2, held: 1, concurrency: 4 },
+      { desired: 3, toStart: 1, reason: 'demand' },
+    ],
+    [
+      'no more for slots on their way than clients cost',
+      { held: 1, wantedExtra: 6, heldExtra: 6, slots: 12, ready: 3, serving: 0, concurrency: 4 },
+      { desired: 2, toStart: 0, reason: 'demand' },
+    ],
+    [
+      'costs never lead beyond the maximum',
+      { held: 2, wantedExtra: 2_000_000, heldExtra: 2_000_000, max: 3 },
+      { desired: 3, toStart: 3, reason: 'maximum' },
+    ],
+    [
+      'what one costs while nobody knows what an instance takes',
+      { held: 1, wantedExtra: 99, heldExtra: 99, concurrency: null },
+      { desired: 1, toStart: 1, reason: 'first' },
+    ],
     ['at most the maximum', { held: 10_000 }, { desired: 10, toStart: 10, reason: 'maximum' }],
     ['the exact maximum is demand', { held: 100 }, { desired: 10, toStart: 10, reason: 'demand' }],
     ['nothing at the maximum', { held: 5_000, slots: 100, ready: 10 }, { desired: 10, toStart: 0, reason: 'maximum' }],

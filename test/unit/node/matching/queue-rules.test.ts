@@ -96,6 +96,75 @@ describe('how urgent', () => {
   });
 });
 
+describe('how many slots', () => {
+  const most = 1_000_000;
+  test.each<[string, number]>([
+    ['1', 1],
+    ['5', 5],
+    ['007', 7],
+    ['1000000', most],
+    ['1000001', most],
+    ['999999999999999', most],
+    ['9999999999999999', 1],
+    ['', 1],
+    ['0', 1],
+    ['00', 1],
+    ['-5', 1],
+    ['+5', 1],
+    ['5.5', 1],
+    ['5, 5', 1],
+    ['5;q=1', 1],
+    ['0x5', 1],
+    ['1e3', 1],
+    ['five', 1],
+    ['٥', 1],
+  ])('a header of the operator’s own says %j', (said, expected) => {
+    expect(askOf(rulesOf({ cost: 'header:X-Cost' }), word({ 'x-cost': said })).cost).toBe(expected);
+  });
+
+  const costBy = ['POST /export*=5', '* /export/small=2', '* /reports/*=3', 'GET *=4'];
+  test.each<[string, string, number]>([
+    ['POST', '/export', 5],
+    ['POST', '/export/all?x=1', 5],
+    // The first rule that matches counts.
+    ['POST', '/export/small', 5],
+    ['PUT', '/export/small', 2],
+    ['DELETE', '/reports/a/b', 3],
+    ['DELETE', '/reports', 1],
+    ['GET', '/', 4],
+    ['GET', '/reports/x', 3],
+    ['PUT', '/', 1],
+    ['PUT', '/?/reports/x', 1],
+    // TCP has neither.
+    ['', '', 1],
+    ['GET', `/${'a'.repeat(4_000)}`, 1],
+  ])('the rules of a route say for %s %s', (method, target, expected) => {
+    expect(askOf(rulesOf({ costBy }), word({}, { method, target })).cost).toBe(expected);
+  });
+
+  test.each<[string, boolean, boolean, number]>([
+    ['9', true, false, 9],
+    ['9', false, true, 9],
+    ['9', false, false, 4],
+    ['none', true, true, 4],
+    ['', true, true, 4],
+    ['1', true, false, 1],
+  ])('the word %j of a client counts before the rules (trusted proxy: %j, trustClients: %j)', (said, isTrusted, trustClients, expected) => {
+    const rules = rulesOf({ cost: 'header:X-Cost', costBy, trustClients });
+    expect(askOf(rules, word({ 'x-cost': said }, { isTrusted })).cost).toBe(expected);
+  });
+
+  test('are what a line pays for, by its weight', () => {
+    const rules = rulesOf({ fairBy: 'header:X-Plan', fairWeights: 'gold:4', cost: 'header:X-Cost' });
+    const units = ['gold', 'free'].map((plan) => askOf(rules, word({ 'x-plan': plan, 'x-cost': '6' })).unit);
+    expect(units).toEqual([1.5, 6]);
+  });
+
+  test('are one where the route does not say', () => {
+    expect(askOf(rulesOf({ fairBy: 'client' }), word({ 'x-cost': '6' })).cost).toBe(1);
+  });
+});
+
 describe('settings', () => {
   test.each([
     ['fairBy', 'tenant'],
