@@ -145,7 +145,7 @@ interface Queue {
 async function queue(): Promise<Queue> {
   const [lines, lined, asks] = await Promise.all([
     client.zrange(key('lines'), '-inf', '(800000000000', 'BYSCORE'),
-    client.zrange(key('lined'), 0, -1),
+    client.zrange(key('lined'), 0, '-1'),
     client.hvals(key('asks')),
   ]);
   const order: Record<string, string[]> = {};
@@ -292,7 +292,11 @@ test('a node with held clients is killed: its lines vanish, and the others are s
   await eventually(
     'nothing of it is left',
     async () => {
-      const entries = [await client.zrange(key('held'), 0, -1), await client.hkeys(key('asks')), await client.zrange(key('ranked'), 0, -1)];
+      const entries = [
+        await client.zrange(key('held'), 0, '-1'),
+        await client.hkeys(key('asks')),
+        await client.zrange(key('ranked'), 0, '-1'),
+      ];
       return entries.flat().every((hold) => !hold.startsWith('c:')) && (await client.hexists(key('holders'), 'c')) === 0;
     },
     GONE_WITHIN_MS,
