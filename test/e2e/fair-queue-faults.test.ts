@@ -48,9 +48,9 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  client.disconnect();
-  await Promise.all(Object.values(nodes).map((node) => node.stop()));
-  await redis.stop();
+  client?.disconnect();
+  await Promise.all(Object.values(nodes ?? {}).map((node) => node.stop()));
+  await redis?.stop();
 });
 
 async function set(settings: Readonly<Record<string, unknown>>): Promise<void> {
