@@ -106,7 +106,8 @@ async function startPrometheus(alertmanager: string): Promise<string> {
   return `http://${address}`;
 }
 
-const send = (host: string, node = 0): Promise<unknown> => ask(cluster.nodes[node === 0 ? 0 : 1].url, { host }).catch(() => undefined);
+const send = (host: string, node = 0, path = '/'): Promise<unknown> =>
+  ask(cluster.nodes[node === 0 ? 0 : 1].url, { host, path }).catch(() => undefined);
 const isTold = (status: Told['status'], alertname: string): boolean =>
   told.some((one) => one.status === status && one.labels.alertname === alertname);
 
@@ -136,6 +137,8 @@ async function values(query: string): Promise<number[]> {
       if (turn % 4 === 1) void send('bad-again.example.com');
       if (turn % 32 === 0) void send('napping.example.com');
       if (turn % 4 === 2) void send('slow.example.com');
+      // So many that the last ones wait for long enough to be told how long.
+      if (turn % 8 === 3) for (let i = 0; i < 12; i++) void send('app.example.com', 0, '/slow?ms=100');
     }, 250);
   }, 180_000);
 
