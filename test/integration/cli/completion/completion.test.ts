@@ -37,7 +37,7 @@ describe('in bash', () => {
     ['pullproxy node --log-level d', ['debug']],
     ['pullproxy node --listen ', []],
     ['pullproxy status --', ['--redis', '--json', '--watch', '--exit-code', '--config', '--help']],
-    ['pullproxy route ', ['list', 'get', 'set', 'delete', 'restart', 'pause', 'resume']],
+    ['pullproxy route ', ['list', 'get', 'set', 'delete', 'restart', 'pause', 'resume', 'apply', 'export']],
     ['pullproxy route set a.example.com ', Object.keys(ROUTE_KEYS).map((key) => `${key}=`)],
     // As bash divides it.
     ['pullproxy route set a.example.com balance =', ['newest', 'spread']],
