@@ -128,8 +128,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a new client passes those who are held',
     file: 'node/matching/dispatch.ts',
-    from: 'const lender = route.held.size === 0 ? this.#choose(route, 0, visit.avoids) : null;',
-    to: 'const lender = this.#choose(route, 0, visit.avoids);',
+    from: 'const lender = route.held.next === null ? this.#choose(route, 0, visit) : null;',
+    to: 'const lender = this.#choose(route, 0, visit);',
   },
   {
     name: 'urgency is not looked at',
@@ -152,8 +152,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'starts that are under way do not count',
     file: 'scaling/desired.ts',
-    from: 'const begun = demand.ready + demand.paused + demand.starting;',
-    to: 'const begun = demand.ready + demand.paused;',
+    from: 'const begun = demand.ready + demand.paused + demand.starting +',
+    to: 'const begun = demand.ready + demand.paused +',
   },
   {
     name: 'more instances are started than a route may have',
