@@ -1,6 +1,6 @@
 /** In the directory each key of a route is a route of its own. People, programs and metrics see it under its route. */
 import type { KeySnapshot, RouteSnapshot } from '../cluster/cluster.ts';
-import { nameParts, routeOf } from '../config/route-key.ts';
+import { hasKey, nameParts, routeOf } from '../config/route-key.ts';
 import type { RouteNumbers } from './metrics-source.ts';
 import { addRoute } from './route-labels.ts';
 
@@ -9,17 +9,17 @@ export const KEYS_SHOWN_MAX = 200;
 
 /** Keys with what counts for them: the settings and the pause of their routes. */
 export function ofTheirRoutes(routes: readonly RouteSnapshot[]): readonly RouteSnapshot[] {
-  if (!routes.some(isKey)) return routes;
+  if (!routes.some(({ name }) => hasKey(name))) return routes;
   const known = new Map(routes.map((route) => [route.name, route]));
   return routes.map((route) => {
-    const parent = isKey(route) ? known.get(routeOf(route.name)) : undefined;
+    const parent = hasKey(route.name) ? known.get(routeOf(route.name)) : undefined;
     return parent === undefined ? route : { ...route, settings: parent.settings, paused: parent.paused };
   });
 }
 
 /** Each route once, with the sums over its keys. */
 export function foldKeys(routes: readonly RouteSnapshot[]): readonly RouteSnapshot[] {
-  if (!routes.some(isKey)) return routes;
+  if (!routes.some(({ name }) => hasKey(name))) return routes;
   const folded = new Map<string, RouteSnapshot>();
   const keys = new Map<string, RouteSnapshot[]>();
   for (const route of routes) {
@@ -40,10 +40,6 @@ export function foldKeyNumbers(routes: readonly RouteNumbers[]): readonly RouteN
     folded.set(name, before === undefined ? { ...route, name } : addRoute(before, route));
   }
   return [...folded.values()];
-}
-
-function isKey({ name }: RouteSnapshot): boolean {
-  return nameParts(name).key !== null;
 }
 
 function nobody(name: string): RouteSnapshot {

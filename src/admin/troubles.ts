@@ -1,7 +1,7 @@
 /** All troubles of now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
 import type { InternalErrors } from '../boundary.ts';
 import type { MissingNode, NodeSnapshot, RouteSnapshot } from '../cluster/cluster.ts';
-import { nameParts, routeOf } from '../config/route-key.ts';
+import { hasKey, nameParts, routeOf } from '../config/route-key.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import type { ClusterState } from './admin-source.ts';
 import { eventTroubles } from './event-troubles.ts';
@@ -57,7 +57,7 @@ function worstKeys(troubles: readonly Trouble[]): Trouble[] {
 }
 
 function keysFull({ name, settings }: RouteSnapshot, routes: readonly RouteSnapshot[]): Trouble[] {
-  if (settings?.key === undefined || nameParts(name).key !== null) return [];
+  if (settings?.key === undefined || hasKey(name)) return [];
   const awake = routes.filter((one) => one.name !== name && routeOf(one.name) === name).length;
   const most = Number(settings.maxKeys ?? DEFAULT_ROUTE_SETTINGS.maxKeys);
   if (awake < most) return [];

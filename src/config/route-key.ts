@@ -47,6 +47,11 @@ export function isServedName(value: unknown): value is string {
   return isRouteName(route) && (key === null || isKey(key));
 }
 
+/** It is the name of a route's key. */
+export function hasKey(name: string): boolean {
+  return name.includes(SEPARATOR);
+}
+
 /** The route for people and metrics: keys are folded under it. */
 export function routeOf(name: string): string {
   return nameParts(name).route;

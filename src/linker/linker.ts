@@ -6,7 +6,7 @@
 import { customAlphabet } from 'nanoid';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
-import { nameParts } from '../config/route-key.ts';
+import { hasKey } from '../config/route-key.ts';
 import type { UnsaidHello } from '../link/hello.ts';
 import type { InstanceReport } from '../link/instance-report.ts';
 import type { Log } from '../log.ts';
@@ -71,7 +71,7 @@ export class Linker {
   constructor(options: LinkerOptions) {
     const { proxies, concurrency, secret, proxyProtocol, tls, linkTiming: timing, linkVersionMin: versionMin, lookup, take } = options;
     this.#options = options;
-    this.#isOfKey = nameParts(options.route).key !== null;
+    this.#isOfKey = hasKey(options.route);
     this.#times = timesOf(options);
     this.instance = options.instance ?? newInstanceId();
     this.ready = this.#isReady.promise;

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { customAlphabet } from 'nanoid';
 import type { StartDirectory } from '../cluster/directory.ts';
 import type { StartPlan } from '../cluster/starts.ts';
-import { nameParts } from '../config/route-key.ts';
+import { hasKey } from '../config/route-key.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import { messageOf, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -70,7 +70,7 @@ export async function assess(
   settings: RouteSettings,
 ): Promise<{ plan: StartPlan; decision: Decision }> {
   const plan = await directory.startPlan(route);
-  const isKey = nameParts(route).key !== null;
+  const isKey = hasKey(route);
   const decision = decide({
     ...plan,
     concurrency: plan.concurrency ?? settings.concurrency ?? null,

@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { guard } from '../../boundary.ts';
-import { nameParts, routeOf } from '../../config/route-key.ts';
+import { hasKey, routeOf } from '../../config/route-key.ts';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
@@ -221,7 +221,7 @@ export class MemoryDirectory implements Directory {
       this.#lastBeats.set(id, this.#nodes.get(id)?.beat ?? {});
       this.#nodes.delete(id);
     }
-    for (const [name, route] of this.#routes) if (route.isEmpty(now, nameParts(name).key !== null)) this.#routes.delete(name);
+    for (const [name, route] of this.#routes) if (route.isEmpty(now, hasKey(name))) this.#routes.delete(name);
     const startedBefore = before?.beat.startedMs ?? null;
     return {
       now,

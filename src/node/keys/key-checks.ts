@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { guard } from '../../boundary.ts';
 import { isUrl } from '../../config/key-source.ts';
-import { nameParts, slugOf } from '../../config/route-key.ts';
+import { nameParts, routeOf, slugOf } from '../../config/route-key.ts';
 import type { Log } from '../../log.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
 
@@ -73,7 +73,7 @@ export class KeyChecks {
 
   async #answer(name: string, check: readonly string[]): Promise<KeyAnswer> {
     const { allowCommands, timeoutMs = CHECK_TIMEOUT_MS, log } = this.#options;
-    const { route } = nameParts(name);
+    const route = routeOf(name);
     try {
       if (isUrl(check)) return await askUrl(filled(check[0] ?? '', name, encodeURIComponent), timeoutMs);
       if (allowCommands) {

@@ -1,7 +1,7 @@
 /** Handles the calls of linkers on their links. */
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
-import { nameParts } from '../../config/route-key.ts';
+import { hasKey } from '../../config/route-key.ts';
 import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
 import type { NodeLinkEvents } from '../../link/node-link-events.ts';
 import type { Log } from '../../log.ts';
@@ -62,7 +62,7 @@ export class Lenders implements LenderEvents {
     const route = this.#context.routes.linked(name, secret);
     if (route === null) return 'this node knows too many routes, or too many of this secret';
     if (lender.unnumbered === true) lender.seq = route.slots.nextSeq;
-    if (nameParts(name).key !== null && !lender.relayed) this.#unentered.add(lender);
+    if (route.isKey && !lender.relayed) this.#unentered.add(lender);
     else route.slots.add(lender);
     const { newest } = route.instances;
     if (newest !== null && !lender.relayed) lender.link.newest(newest === lender.instance);
@@ -122,7 +122,7 @@ export class Lenders implements LenderEvents {
       const inUse = setBy === undefined ? Math.min(active, concurrency) : active;
       const placesMax = this.#context.routes.get(name)?.settings.maxInstances;
       const most = setBy === undefined || setBy === 'flag' ? undefined : lender.concurrencyMax;
-      const places = nameParts(name).key === null ? { placesMax } : { placesMax, placesAreStrict: true };
+      const places = hasKey(name) ? { placesMax, placesAreStrict: true } : { placesMax };
       const info = { id, seq, concurrency, most, setBy, state, active: inUse, startId, version, answered, failure, ...places };
       this.#context.cluster.instance(name, info);
     } else {
@@ -159,7 +159,7 @@ export class Lenders implements LenderEvents {
     if (lender === undefined) return;
     lender.link.turnAway();
     // Nothing more goes to an instance of a key that is one too many.
-    if (nameParts(name).key !== null) lender.link.dismiss();
+    if (hasKey(name)) lender.link.dismiss();
   }
 
   #number(name: string, lender: Lender, seq: number): void {

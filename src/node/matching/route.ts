@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Rank } from '../../cluster/fair-order.ts';
 import { olderAmong } from '../../cluster/wait-estimate.ts';
-import { nameParts } from '../../config/route-key.ts';
+import { hasKey } from '../../config/route-key.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
 import { ColdStageCounters } from './cold-start.ts';
@@ -83,7 +83,7 @@ export class Route {
 
   constructor(name: string, settings: RouteSettings, held: HeldQueue<Visit>, rematch: Rematch, events: QueueEvents | null = null) {
     this.name = name;
-    this.isKey = nameParts(name).key !== null;
+    this.isKey = hasKey(name);
     this.#settings = settings;
     this.held = held;
     this.rematch = rematch;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { keyedName, nameParts } from '../../config/route-key.ts';
+import { keyedName, nameParts, routeOf } from '../../config/route-key.ts';
 import { isRouteName } from '../../config/route-name.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
@@ -101,7 +101,7 @@ export class Routes {
   /** The route and its keys. */
   family(name: string): Route[] {
     const route = this.#routes.get(name);
-    const keys = [...this.#keyed].filter((one) => nameParts(one.name).route === name);
+    const keys = [...this.#keyed].filter((one) => routeOf(one.name) === name);
     return route === undefined ? keys : [route, ...keys];
   }
 
@@ -243,7 +243,7 @@ export class Routes {
   }
 
   #configureKey(route: Route, rekeyed: ReadonlySet<string>): void {
-    const { route: name } = nameParts(route.name);
+    const name = routeOf(route.name);
     const settings = this.#configured.get(name);
     const parent = this.#routes.get(name);
     if (settings?.key === undefined || parent === undefined || rekeyed.has(name)) {
@@ -282,10 +282,10 @@ export class Routes {
       asksAnew: (visit) => this.#events.asksAnew?.(visit, route),
       overloaded: (waitMs) => this.#events.overloaded?.(route, waitMs),
     });
-    const parts = nameParts(name);
-    if (this.#paused.has(parts.route)) route.pause();
+    const parent = routeOf(name);
+    if (this.#paused.has(parent)) route.pause();
     this.#routes.set(name, route);
-    if (route.isKey) this.#addToParent(route, parts.route);
+    if (route.isKey) this.#addToParent(route, parent);
     if (name.startsWith('*.')) this.#wildcards++;
     return route;
   }
