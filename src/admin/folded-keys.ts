@@ -20,15 +20,14 @@ export function ofTheirRoutes(routes: readonly RouteSnapshot[]): readonly RouteS
 /** Each route once, with the sums over its keys. */
 export function foldKeys(routes: readonly RouteSnapshot[]): readonly RouteSnapshot[] {
   if (!routes.some(({ name }) => hasKey(name))) return routes;
-  const folded = new Map<string, RouteSnapshot>();
-  const keys = new Map<string, RouteSnapshot[]>();
-  for (const route of routes) {
-    const { route: name, key } = nameParts(route.name);
-    if (key === null) folded.set(name, route);
-    else keys.set(name, [...(keys.get(name) ?? []), route]);
-  }
-  for (const [name, own] of keys) folded.set(name, sumOf(folded.get(name) ?? nobody(name), own));
-  return [...folded.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const families = Map.groupBy(routes, ({ name }) => routeOf(name));
+  return [...families].map(([name, family]) => foldFamily(name, family)).sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function foldFamily(name: string, family: readonly RouteSnapshot[]): RouteSnapshot {
+  const keys = family.filter((one) => one.name !== name);
+  const route = family.find((one) => one.name === name) ?? nobody(name);
+  return keys.length === 0 ? route : sumOf(route, keys);
 }
 
 /** `counts` of a key are those of its route, which come with the route itself. */

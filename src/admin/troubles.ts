@@ -1,7 +1,7 @@
 /** All troubles of now, in words: a pure function of one state of the cluster. The page, the API and the command line say the same. */
 import type { InternalErrors } from '../boundary.ts';
 import type { MissingNode, NodeSnapshot, RouteSnapshot } from '../cluster/cluster.ts';
-import { hasKey, nameParts, routeOf } from '../config/route-key.ts';
+import { hasKey, routeOf } from '../config/route-key.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import type { ClusterState } from './admin-source.ts';
 import { eventTroubles } from './event-troubles.ts';
@@ -22,13 +22,17 @@ const ORDER = { error: 0, warning: 1, note: 2 } as const;
 export function findTroubles(state: ClusterState, context: TroubleContext): readonly Trouble[] {
   const { nodes, redis } = state;
   const routes = ofTheirRoutes(state.routes);
+  const keys = Map.groupBy(
+    routes.filter(({ name }) => hasKey(name)),
+    ({ name }) => routeOf(name),
+  );
   const held = new Map(routes.map((route) => [route.name, route.held]));
   return [
     ...(redis.connected === false ? [redisAway(state.node)] : []),
     ...(context.redisRefusal === null ? [] : [redisRefuses(context.redisRefusal)]),
     ...Object.entries(context.internalErrors).flatMap(([where, errors]) => internalErrorsAt(where, errors, state.node)),
     ...worstKeys(routes.flatMap((route) => routeTroubles(route, context))),
-    ...routes.flatMap((route) => keysFull(route, routes)),
+    ...routes.flatMap((route) => keysFull(route, keys)),
     ...answers5xx(nodes),
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
@@ -41,24 +45,21 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
 
 /** A thousand keys may have the same trouble: of each route the one of the key that is worst is said, and how many others have it. */
 function worstKeys(troubles: readonly Trouble[]): Trouble[] {
-  const said: Trouble[] = [];
-  const keys = new Map<string, Trouble[]>();
-  for (const trouble of troubles) {
-    const { route, key } = nameParts(trouble.route ?? '');
-    if (key === null) said.push(trouble);
-    else keys.set(`${route} ${trouble.code}`, [...(keys.get(`${route} ${trouble.code}`) ?? []), { ...trouble, route }]);
-  }
-  for (const own of keys.values()) {
-    const [worst] = own.toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity]);
-    const others = own.length - 1;
-    if (worst !== undefined) said.push(others === 0 ? worst : { ...worst, text: `${worst.text} (and ${counted(others, 'other key')})` });
-  }
-  return said;
+  const ofKey = ({ route }: Trouble): boolean => hasKey(route ?? '');
+  const alike = Map.groupBy(troubles.filter(ofKey), ({ route, code }) => `${routeOf(route ?? '')} ${code}`);
+  return [...troubles.filter((trouble) => !ofKey(trouble)), ...[...alike.values()].flatMap(worstOf)];
 }
 
-function keysFull({ name, settings }: RouteSnapshot, routes: readonly RouteSnapshot[]): Trouble[] {
+function worstOf(alike: readonly Trouble[]): Trouble[] {
+  const [worst, ...others] = alike.toSorted((a, b) => ORDER[a.severity] - ORDER[b.severity]);
+  if (worst === undefined) return [];
+  const more = others.length === 0 ? '' : ` (and ${counted(others.length, 'other key')})`;
+  return [{ ...worst, route: routeOf(worst.route ?? ''), text: `${worst.text}${more}` }];
+}
+
+function keysFull({ name, settings }: RouteSnapshot, keys: ReadonlyMap<string, readonly RouteSnapshot[]>): Trouble[] {
   if (settings?.key === undefined || hasKey(name)) return [];
-  const awake = routes.filter((one) => one.name !== name && routeOf(one.name) === name).length;
+  const awake = keys.get(name)?.length ?? 0;
   const most = Number(settings.maxKeys ?? DEFAULT_ROUTE_SETTINGS.maxKeys);
   if (awake < most) return [];
   return [
