@@ -17,19 +17,24 @@ const DRAINING = new PullproxyError('draining');
 /** Its page is a response like an error. */
 type PageOf = (visit: Visit, route: Route) => PullproxyError;
 
-type Overload = 'queue_full' | 'overload' | 'hold_timeout' | 'deadline';
+type Refusal = 'queue_full' | 'overload' | 'hold_timeout' | 'deadline';
 
 /** By code and seconds: no more than there are steps of `retryAfterSeconds`, and seconds that overload.ts says. */
-const overloads = new Map<string, PullproxyError>();
+const refusals = new Map<string, PullproxyError>();
 
 /** Its client may come again when one that comes now would have a slot, as far as that is known. */
-function overloaded(code: Overload, { route }: Visit, secondsMin = 0): PullproxyError {
+function refusal(code: Refusal, { route }: Visit, secondsMin = 0): PullproxyError {
   const ms = route?.newcomerWaitMs(performance.now()) ?? null;
   const retryAfter = Math.max(secondsMin, ms === null ? ERRORS[code].retryAfter : retryAfterSeconds(ms));
   const key = `${code} ${retryAfter}`;
-  const known = overloads.get(key) ?? new PullproxyError(code, undefined, { retryAfter });
-  overloads.set(key, known);
+  const known = refusals.get(key) ?? new PullproxyError(code, undefined, { retryAfter });
+  refusals.set(key, known);
   return known;
+}
+
+/** A browser that sees the route's page instead of waiting on, or of an error. */
+function getsPage(visit: Visit, { settings }: Route): boolean {
+  return settings.waitingPageAfterMs !== undefined && !visit.quiet && visit.takesPage;
 }
 
 /** Visits that wait for a slot: in their route's queue here, and in the directory, so that slots of other nodes come to them. */
@@ -129,7 +134,7 @@ export class Holds {
   }
 
   refuseFull(visit: Visit): void {
-    this.refuse(visit, overloaded('queue_full', visit));
+    this.refuse(visit, refusal('queue_full', visit));
   }
 
   /** The deadline of a held visit has passed; the queue has let it go. */
@@ -138,14 +143,13 @@ export class Holds {
     const route = visit.route as Route;
     const isSooner = !visit.cold && performance.now() - visit.arrivedAt < route.settings.holdTimeoutMs;
     if (isSooner && route.crowds !== null) this.refuseOverload(visit, route, route.crowds);
-    else this.refuse(visit, overloaded('hold_timeout', visit));
+    else this.refuse(visit, refusal('hold_timeout', visit));
   }
 
   /** It can't be served as long as its client waits. A browser sees the route's page, where there is one. */
   refuseOverload(visit: Visit, route: Route, crowds: Crowds): void {
     const seconds = crowds.refused(visit, performance.now());
-    const getsPage = visit.takesPage && route.settings.waitingPageAfterMs !== undefined && !visit.quiet;
-    this.refuse(visit, getsPage ? this.#page(visit, route) : overloaded('overload', visit, seconds));
+    this.refuse(visit, getsPage(visit, route) ? this.#page(visit, route) : refusal('overload', visit, seconds));
   }
 
   /** The cluster holds as many clients of the route as it may. Nothing is refused that is no longer held as `holdId`. */
@@ -160,8 +164,7 @@ export class Holds {
     for (const route of routes) {
       for (let oldest = route.held.oldest; oldest !== null; oldest = route.held.oldest) {
         // A browser comes back to its place, at another node.
-        const getsPage = oldest.takesPage && route.settings.waitingPageAfterMs !== undefined && !oldest.quiet;
-        this.refuse(oldest, getsPage ? this.#page(oldest, route) : DRAINING);
+        this.refuse(oldest, getsPage(oldest, route) ? this.#page(oldest, route) : DRAINING);
       }
     }
   }
@@ -177,7 +180,7 @@ export class Holds {
   }
 
   refuseTooLate(visit: Visit): void {
-    this.refuse(visit, overloaded('deadline', visit));
+    this.refuse(visit, refusal('deadline', visit));
   }
 
   #refuseAtDeadline(visit: Visit): void {
@@ -208,7 +211,7 @@ export class Holds {
 
   #showPageLater(visit: Visit, route: Route): void {
     const { waitingPageAfterMs: afterMs } = route.settings;
-    if (afterMs === undefined || visit.quiet || !visit.takesPage) return;
+    if (afterMs === undefined || !getsPage(visit, route)) return;
     const waitMs = visit.isTimeless ? PLACE_HELD_MS : Math.max(0, visit.arrivedAt + afterMs - performance.now());
     visit.pageTimer = setTimeout(
       guard(visit, () => this.refuse(visit, this.#page(visit, route))),
