@@ -4,6 +4,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { dateLine } from './head/date.ts';
+import { acceptsType } from './head/headers.ts';
 import type { RequestHead } from './head/request-head.ts';
 import { fieldsOf, type OwnResponse } from './own-responses.ts';
 import type { HeadListener } from './response.ts';
@@ -21,10 +22,12 @@ const FIELDS = 'Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 const NO_TRAILERS: readonly string[] = [];
 
+const acceptsEvents = acceptsType('text/event-stream');
+
 /** Its client takes an event stream. HTTP/1.0 has no chunks. */
 export function wantsEvents(head: RequestHead): boolean {
   if (head.http10 || head.upgrade || (head.method !== 'GET' && head.method !== 'POST')) return false;
-  return /(^|,)\s*text\/event-stream\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(head.field('accept') ?? '');
+  return acceptsEvents(head.field('accept') ?? '');
 }
 
 export class EventStream implements HeadListener {

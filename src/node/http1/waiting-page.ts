@@ -1,15 +1,18 @@
 /** The page for a browser that waits: it asks again by itself. Other clients never get it. */
+import { acceptsType } from './head/headers.ts';
 import type { RequestHead } from './head/request-head.ts';
 
 /** Until it asks again: it keeps its place in the line meanwhile. */
 export const LOOK_AGAIN_SECONDS = 1;
+
+const acceptsHtml = acceptsType('text/html');
 
 /** A person in front of a browser opens a page: `Accept` names HTML, and nothing says that it is a part of another page. */
 export function isNavigation(head: RequestHead): boolean {
   if (head.method !== 'GET' || head.upgrade || head.framing !== 'none') return false;
   const accept = head.field('accept');
   const mode = head.field('sec-fetch-mode');
-  return accept !== null && /(^|,)\s*text\/html\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(accept) && (mode === null || mode === 'navigate');
+  return accept !== null && acceptsHtml(accept) && (mode === null || mode === 'navigate');
 }
 
 /** What a page can say. */

@@ -110,6 +110,12 @@ export function listMembers(value: string): readonly string[] {
     .filter((member) => member !== '');
 }
 
+/** Tells whether an `Accept` names the media type, and not with `q=0` (RFC 9110 section 12.5.1). A wildcard does not name it. */
+export function acceptsType(type: string): (accept: string) => boolean {
+  const named = new RegExp(`(^|,)\\s*${type}\\b(?!\\s*;\\s*q=0(\\.0*)?\\s*(,|$))`, 'i');
+  return (accept) => named.test(accept);
+}
+
 /**
  * Schemes that authenticate the connection, not the request (RFC 4559 section 6, MS-NTHT): after the handshake the application serves
  * that user whatever comes on the same connection.
