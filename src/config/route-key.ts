@@ -79,6 +79,5 @@ function wordsOf(text: string): string {
 }
 
 function tailOf(name: string): string {
-  const bytes = Buffer.from(hash('sha256', name, 'hex'), 'hex');
-  return [...bytes.subarray(0, TAIL_CHARS)].map((byte) => TAIL_LETTERS[byte % TAIL_LETTERS.length]).join('');
+  return [...hash('sha256', name, 'buffer').subarray(0, TAIL_CHARS)].map((byte) => TAIL_LETTERS[byte % TAIL_LETTERS.length]).join('');
 }
