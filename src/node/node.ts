@@ -19,7 +19,7 @@ import { type BackendTls, LinkServer, nodeTls } from './lenders/link-server.ts';
 import { AddressLimit } from './listeners/address-limit.ts';
 import type { ClientPort } from './listeners/client-port.ts';
 import { portFor } from './listeners/listen.ts';
-import { Dispatcher } from './matching/dispatch.ts';
+import { Dispatcher, type DispatcherEvents } from './matching/dispatch.ts';
 import { HeldTally } from './matching/held-queue.ts';
 import { Holds } from './matching/holds.ts';
 import { Pauses } from './matching/pauses.ts';
@@ -95,7 +95,11 @@ export class ProxyNode {
     const waitingRoom = new WaitingRoom(cluster, options.secrets, options.pages ?? new Pages());
     const holds = new Holds(cluster, options.heldMax, tally, (visit, route) => waitingRoom.page(visit as HttpVisit, route));
     const buffers = options.requestBufferBytes === 0 ? null : new RequestBuffers(options.requestBufferBytes, tally);
-    const dispatcher = new Dispatcher(cluster, holds, (route) => options.startNeeded(route), buffers);
+    const wishes: DispatcherEvents = {
+      startNeeded: (route) => options.startNeeded(route),
+      wantBack: (lender, count) => this.handoffs.recalled(lender, count),
+    };
+    const dispatcher = new Dispatcher(cluster, holds, wishes, buffers);
     const events = {
       expired: holds.expired.bind(holds),
       rematch: dispatcher.match.bind(dispatcher),
@@ -121,7 +125,6 @@ export class ProxyNode {
 
     this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls: tls && nodeTls(tls), log });
     this.handoffs = new Handoffs(dispatcher, this.#relays);
-    dispatcher.wantBack = (lender, count) => this.handoffs.recalled(lender, count);
     this.#lenders = new Lenders({
       cluster,
       dispatcher,

@@ -17,32 +17,38 @@ import type { Visit } from './visit.ts';
 
 const monotonicMs = (): number => performance.now();
 
+export interface DispatcherEvents {
+  /** A client wants an instance, and is not even held. */
+  startNeeded(route: string): void;
+  /** `count` of the lender's slots are lent on to other nodes, and wanted back for one request. */
+  wantBack(lender: Lender, count: number): void;
+}
+
+const NO_EVENTS: DispatcherEvents = { startNeeded: () => {}, wantBack: () => {} };
+
 export class Dispatcher {
   readonly #cluster: Cluster;
   readonly #holds: Holds;
   readonly #sleepers: Sleepers;
-  readonly #startNeeded: (route: string) => void;
+  readonly #events: DispatcherEvents;
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
   readonly #gatherer: Gatherer;
-  /** `count` of the lender's slots are lent on to other nodes, and wanted back for one request. */
-  wantBack: (lender: Lender, count: number) => void = () => {};
   /** Routes whose number of idle slots has changed in this turn; one may be there several times. */
   #changed: Route[] = [];
   /** The list of the turn before, to be used again. */
   #spare: Route[] = [];
   #draining = false;
 
-  /** `startNeeded` is told of clients that are not even held. */
-  constructor(cluster: Cluster, holds: Holds, startNeeded: (route: string) => void = () => {}, buffers: RequestBuffers | null = null) {
+  constructor(cluster: Cluster, holds: Holds, events: DispatcherEvents = NO_EVENTS, buffers: RequestBuffers | null = null) {
     this.#cluster = cluster;
     this.#holds = holds;
     this.#sleepers = new Sleepers(cluster, holds);
-    this.#startNeeded = startNeeded;
+    this.#events = events;
     this.#buffers = buffers;
     this.#gatherer = new Gatherer(cluster, holds, {
       serve: (visit, lender, route) => this.#serve(visit, lender, route),
-      wantBack: (lender, count) => this.wantBack(lender, count),
+      wantBack: (lender, count) => events.wantBack(lender, count),
     });
   }
 
@@ -205,7 +211,7 @@ export class Dispatcher {
 
   /** A client that is sent away wanted an instance too: so a start is tried again. */
   #sendAway(visit: Visit, route: Route): void {
-    this.#startNeeded(route.name);
+    this.#events.startNeeded(route.name);
     const retryAfter = Math.max(1, Math.ceil(route.starts.leftMs(monotonicMs) / 1_000));
     this.#holds.refuse(visit, new PullproxyError('start_failed', undefined, { retryAfter }));
   }
