@@ -22,12 +22,12 @@ const FIELDS = 'Content-Type: text/event-stream\r\nCache-Control: no-store\r\nX-
 const LAST_CHUNK = Buffer.from('0\r\n\r\n');
 const NO_TRAILERS: readonly string[] = [];
 
-const acceptsEvents = acceptsType('text/event-stream');
+const EVENTS = /(^|,)\s*text\/event-stream\b/gi;
 
 /** Its client takes an event stream. HTTP/1.0 has no chunks. */
 export function wantsEvents(head: RequestHead): boolean {
   if (head.http10 || head.upgrade || (head.method !== 'GET' && head.method !== 'POST')) return false;
-  return acceptsEvents(head.field('accept') ?? '');
+  return acceptsType(head.field('accept') ?? '', EVENTS);
 }
 
 export class EventStream implements HeadListener {

@@ -5,14 +5,14 @@ import type { RequestHead } from './head/request-head.ts';
 /** Until it asks again: it keeps its place in the line meanwhile. */
 export const LOOK_AGAIN_SECONDS = 1;
 
-const acceptsHtml = acceptsType('text/html');
+const HTML = /(^|,)\s*text\/html\b/gi;
 
 /** A person in front of a browser opens a page: `Accept` names HTML, and nothing says that it is a part of another page. */
 export function isNavigation(head: RequestHead): boolean {
   if (head.method !== 'GET' || head.upgrade || head.framing !== 'none') return false;
   const accept = head.field('accept');
   const mode = head.field('sec-fetch-mode');
-  return accept !== null && acceptsHtml(accept) && (mode === null || mode === 'navigate');
+  return accept !== null && acceptsType(accept, HTML) && (mode === null || mode === 'navigate');
 }
 
 /** What a page can say. */

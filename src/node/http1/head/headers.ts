@@ -110,10 +110,13 @@ export function listMembers(value: string): readonly string[] {
     .filter((member) => member !== '');
 }
 
-/** Tells whether an `Accept` names the media type, and not with `q=0` (RFC 9110 section 12.5.1). A wildcard does not name it. */
-export function acceptsType(type: string): (accept: string) => boolean {
-  const named = new RegExp(`(^|,)\\s*${type}\\b(?!\\s*;\\s*q=0(\\.0*)?\\s*(,|$))`, 'i');
-  return (accept) => named.test(accept);
+/** The end of a media range that the client does not want. */
+const UNWANTED = /^\s*;\s*q=0(\.0*)?\s*(,|$)/i;
+
+/** Whether `Accept` names a media type, and not with `q=0` (RFC 9110 section 12.5.1). `named`: a global pattern that finds its name. */
+export function acceptsType(accept: string, named: RegExp): boolean {
+  for (const { 0: found, index } of accept.matchAll(named)) if (!UNWANTED.test(accept.slice(index + found.length))) return true;
+  return false;
 }
 
 /**
