@@ -64,8 +64,8 @@ export interface StartDirectory {
   endedStarts(route: string): Promise<readonly EndedStart[]>;
   /** Takes them; returns those that nobody else has taken meanwhile. */
   takeEnded(route: string, ended: readonly EndedStart[]): Promise<readonly EndedStart[]>;
-  /** Is an instance of this start linked, and not leaving? */
-  startLinked(route: string, startId: string): Promise<boolean>;
+  /** Is an instance of this start linked, and not leaving? With `isReady`: and has it been ready for requests? */
+  startLinked(route: string, startId: string, isReady?: boolean): Promise<boolean>;
   /** When a start began; null when it is not known. */
   startTimes(route: string, startId: string): Promise<StartTimes | null>;
   /** That many instances are wanted beyond the need of clients. */

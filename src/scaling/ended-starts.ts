@@ -18,7 +18,7 @@ export interface StartCount {
 export interface EndedStartsOptions {
   readonly directory: Pick<StartDirectory, 'endedStarts' | 'takeEnded' | 'routes'>;
   /** Orders the cancel command for a start, once, however often it is called. Null: nothing is cleaned up. */
-  readonly cancel: ((route: string, startId: string) => Promise<void>) | null;
+  readonly cancel: ((route: string, end: EndedStart) => Promise<void>) | null;
   readonly log: Log;
 }
 
@@ -83,9 +83,10 @@ export class EndedStarts {
   }
 
   /** Ordered before the end is taken: this process may die in between. */
-  async #cleanUp(route: string, { startId, how }: EndedStart): Promise<void> {
+  async #cleanUp(route: string, end: EndedStart): Promise<void> {
+    const { startId, how } = end;
     // One command has begun several of them: there is nothing that belongs to one.
-    if (how !== 'linked' && !startId.includes(':')) await this.#options.cancel?.(route, startId);
+    if (how !== 'linked' && !startId.includes(':')) await this.#options.cancel?.(route, end);
   }
 
   #count(route: string, outcome: StartOutcome): void {

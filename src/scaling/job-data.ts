@@ -14,7 +14,7 @@ const EXIT_CODE_MAX = 255;
 export function readStartupJob(name: string, data: unknown): StartupJob | string {
   if (name !== 'start' && name !== 'stop' && name !== 'cancel') return 'its name is not that of a job';
   if (!isObject(data)) return 'its data is not an object';
-  const { force = 0, startIds = [], wantedIds = [], defaults, leaver, cancels } = data;
+  const { force = 0, startIds = [], wantedIds = [], defaults, leaver, cancels, early } = data;
   const route = servedNameOf(data.route);
   if (route === null) return 'its route is not a route name';
   const [forced, begun, wanted] = [countOf(force), startIdsOf(startIds), startIdsOf(wantedIds)];
@@ -31,7 +31,7 @@ export function readStartupJob(name: string, data: unknown): StartupJob | string
     wantedIds: wanted,
     ...(isObject(defaults) ? { defaults } : {}),
     ...(left === undefined ? {} : { leaver: left }),
-    ...(cancelled === undefined ? {} : { cancels: cancelled }),
+    ...(cancelled === undefined ? {} : { cancels: cancelled, early: early === true }),
     runs: readRuns(data.runs),
   };
 }

@@ -5,6 +5,7 @@ import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import { guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { LeftOut } from '../cluster/left-out.ts';
+import type { EndedStart } from '../cluster/starts.ts';
 import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -18,6 +19,12 @@ import { QueueUpkeep } from './queue-upkeep.ts';
 import { type RoundResult, runRound } from './start-round.ts';
 import { RUNS_KEPT_MAX, runOf, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';
+
+interface FailedStart {
+  readonly startId: string;
+  /** Its instance ended early. */
+  readonly early: boolean;
+}
 
 export interface ScalerOptions extends CommandRunnerOptions {
   readonly redisUrl: string;
@@ -77,7 +84,7 @@ export class Scaler {
     this.#commands = new CommandRunner(options);
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
-    this.#ended = new EndedStarts({ ...options, cancel: (route, startId) => this.#orderCancel(route, startId) });
+    this.#ended = new EndedStarts({ ...options, cancel: (route, end) => this.#orderCancel(route, end) });
     this.#connection = connectBull(options.redisUrl);
     this.#leftOut = new LeftOut(options.log);
     this.#upkeep = new QueueUpkeep(this.#connection, this.#leftOut);
@@ -153,10 +160,10 @@ export class Scaler {
     const data = readStartupJob(job.name, job.data);
     // It would fail in the same way each time.
     if (typeof data === 'string') throw new UnrecoverableError(`the job is not followed: ${data}`);
-    const { route, defaults, leaver, cancels } = data;
+    const { route, defaults, leaver, cancels, early = false } = data;
     const settings = parseRouteSettings((await directory.route(route)) ?? defaults ?? {});
     if (leaver !== undefined) return this.#stop(route, settings, leaver, signal);
-    if (cancels !== undefined) return this.#cancel(route, settings, cancels, signal);
+    if (cancels !== undefined) return this.#cancel(route, settings, { startId: cancels, early }, signal);
     this.#ended.watch(route, settings.startTimeoutMs);
     const runs = [...(data.runs ?? [])];
     return runRound({
@@ -179,15 +186,16 @@ export class Scaler {
     return { started: 0, laterMs: null };
   }
 
-  async #orderCancel(route: string, startId: string): Promise<void> {
+  async #orderCancel(route: string, end: EndedStart): Promise<void> {
     const settings = parseRouteSettings((await this.#options.directory.route(route)) ?? {});
-    if (this.#commands.cancelCommand(settings) !== null) await this.#queue.cancel(route, startId);
+    if (this.#commands.cancelCommand(settings) !== null) await this.#queue.cancel(route, end);
   }
 
-  async #cancel(route: string, settings: RouteSettings, startId: string, signal: AbortSignal | undefined): Promise<RoundResult> {
+  async #cancel(route: string, settings: RouteSettings, failed: FailedStart, signal: AbortSignal | undefined): Promise<RoundResult> {
     const { directory } = this.#options;
-    // It may have come late, or its scheduler has started it again.
-    if (!(await directory.startLinked(route, startId))) {
+    const { startId, early } = failed;
+    // It may have come late. One that its scheduler has started again would be in its start each time, if its application never listens.
+    if (!(await directory.startLinked(route, startId, early))) {
       const { held, ready, starting } = await directory.startPlan(route);
       await this.#commands.cancel(route, settings, startId, { desired: ready + starting, held, ready }, signal);
     }

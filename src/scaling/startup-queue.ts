@@ -8,6 +8,7 @@ import { type JobsOptions, Queue } from 'bullmq';
 import { guard } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { LeftOut } from '../cluster/left-out.ts';
+import type { EndedStart } from '../cluster/starts.ts';
 import {
   DEFAULT_ROUTE_SETTINGS,
   parseRouteSettings,
@@ -33,6 +34,8 @@ export interface StartupJob extends Unfinished {
   readonly leaver?: Leaver;
   /** The job runs the cancel command for this start. */
   readonly cancels?: string;
+  /** Its instance ended early: one that its scheduler has started again stays only if it has become ready meanwhile. */
+  readonly early?: boolean;
   /** Runs of the command so far, for people: the last `runsKeptMax`. */
   readonly runs?: readonly StartupRun[];
 }
@@ -128,8 +131,9 @@ export class StartupQueue {
   }
 
   /** A start has failed: orders the cancel command, once. @throws when Redis does not take it. */
-  async cancel(route: string, startId: string): Promise<void> {
-    await this.#queue.add('cancel', { route, force: 0, startIds: [], cancels: startId }, { jobId: `cancel-${route}-${startId}` });
+  async cancel(route: string, { startId, how }: EndedStart): Promise<void> {
+    const data = { route, force: 0, startIds: [], cancels: startId, early: how === 'ended_early' };
+    await this.#queue.add('cancel', data, { jobId: `cancel-${route}-${startId}` });
   }
 
   async close(): Promise<void> {

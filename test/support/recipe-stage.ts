@@ -183,6 +183,8 @@ export const FAILING = {
 /** Starts that fail: the client hears of it, and when nobody wants an instance any more the scheduler has nothing left. */
 export async function playFailure(stage: RecipeStage, start: () => Promise<void>, left: () => number | Promise<number>): Promise<void> {
   await stage.set('maxInstances=1', 'holdTimeout=1s', 'startTimeout=5s');
+  appendFileSync(stage.envFile, 'PULLPROXY_START_TIMEOUT=5s\n');
+  appendFileSync(stage.configFile, 'start-timeout: 5s\n');
   await start();
   const answered = ask(stage.node.url, { host: stage.route });
   await eventually('it is there', async () => (await left()) === 1, PATIENCE_MS);

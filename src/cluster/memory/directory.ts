@@ -112,8 +112,8 @@ export class MemoryDirectory implements Directory {
     return this.#routes.get(route)?.takeEnded(ended) ?? [];
   }
 
-  async startLinked(route: string, startId: string): Promise<boolean> {
-    return this.#routes.get(route)?.startLinked(this.#now(), startId) ?? false;
+  async startLinked(route: string, startId: string, isReady = false): Promise<boolean> {
+    return this.#routes.get(route)?.startLinked(this.#now(), startId, isReady) ?? false;
   }
 
   async wantInstances(route: string, count: number): Promise<void> {

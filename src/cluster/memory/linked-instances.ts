@@ -1,5 +1,5 @@
 /** A route's instances in memory. */
-import type { InstanceInfo, InstanceSnapshot } from '../cluster.ts';
+import type { InstanceInfo, InstanceSnapshot, InstanceState } from '../cluster.ts';
 import { LOST_AFTER_MS, PROVED_AFTER_MS } from '../start-limits.ts';
 import type { EndedStart } from '../starts.ts';
 
@@ -136,9 +136,10 @@ export class LinkedInstances {
     if (startId !== undefined && state !== 'draining') this.#said(startId, 'lost', LOST_AFTER_MS);
   }
 
-  /** An instance of this start that does not leave. */
-  hasStart(startId: string): boolean {
-    return this.#infos().some((info) => info.startId === startId && info.state !== 'draining');
+  /** An instance of this start that does not leave. With `isReady`: and that is past its start. */
+  hasStart(startId: string, isReady: boolean): boolean {
+    const isThere = (state: InstanceState): boolean => state !== 'draining' && !(isReady && state === 'starting');
+    return this.#infos().some((info) => info.startId === startId && isThere(info.state));
   }
 
   deleteNode(node: string): void {

@@ -164,9 +164,9 @@ export class RouteState {
     return this.#starts.ended.take(ended);
   }
 
-  startLinked(now: number, startId: string): boolean {
+  startLinked(now: number, startId: string, isReady: boolean): boolean {
     this.#tend(now);
-    return this.#instances.hasStart(startId);
+    return this.#instances.hasStart(startId, isReady);
   }
 
   startTimes(now: number, id: string): StartTimes | null {

@@ -170,8 +170,8 @@ export class RedisDirectory implements Directory {
     return ended.length === 0 ? [] : read(readEnded, await this.#route('endedStarts', route, ended.map(endedField)));
   }
 
-  async startLinked(route: string, startId: string): Promise<boolean> {
-    return (await this.#route('linked', route, [startId])) === 1;
+  async startLinked(route: string, startId: string, isReady = false): Promise<boolean> {
+    return (await this.#route('linked', route, [startId, isReady ? 1 : 0])) === 1;
   }
 
   async wantInstances(route: string, count: number): Promise<void> {

@@ -62,8 +62,15 @@ export function endedStarts(world: () => World): void {
       await begun(50, 'late');
       await ends({ startId: 'late', how: 'not_linked' });
       await comes(a, 'i1', 's1');
-      await ready(1);
+      expect([await world().observer.startLinked(route, 's1'), await world().observer.startLinked(route, 's1', true)]).toEqual([
+        true,
+        true,
+      ]);
+      a.cluster.instance(route, of('i1', 's1', { state: 'starting' }));
+      await eventually('it starts', async () => !(await world().observer.startLinked(route, 's1', true)));
       expect(await world().observer.startLinked(route, 's1')).toBe(true);
+      await comes(a, 'i1', 's1');
+      await ready(1);
       a.cluster.instance(route, of('i3', 'late'));
       await eventually('it was not given up', async () => (await ended()).length === 0);
       a.cluster.instance(route, of('i1', 's1', { answered: true }));
