@@ -92,8 +92,9 @@ export class Stream {
 
   /** Bytes queued here for want of credit. The source must stop at `false`, so this stays within one read of it. */
   get pendingBytes(): number {
+    if (this.#pending === null) return 0;
     let bytes = 0;
-    for (const chunk of this.#pending ?? []) bytes += chunk.length;
+    for (const chunk of this.#pending) bytes += chunk.length;
     return bytes;
   }
 
@@ -238,7 +239,7 @@ export class Stream {
   }
 
   #forget(): void {
-    for (const waiting of this.#pending ?? []) waiting.dropAll();
+    if (this.#pending !== null) for (const waiting of this.#pending) waiting.dropAll();
     this.#pending = null;
     this.handler = null;
   }

@@ -178,13 +178,16 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   protected override begin(lender: Lender): void {
     this.#response = new ApplicationResponse(this.head, this.#events ?? this.#client.heads);
     this.#response.continueSaid = this.saidContinue;
-    if (this.cold) this.#response.addedLines = () => this.addedLines + this.#tellColdStart(lender);
-    else if (this.addedLines !== '') this.#response.addedLines = () => this.addedLines;
+    if (this.cold || this.addedLines !== '') this.#addLines(this.#response, lender);
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     this.stream = this.open(this, flags, withFields(this.#request.join(), this.#changedFields));
     this.#request.sent();
     if (!this.requestComplete) this.pace = this.newPace(this.bodyBytes === 0 && this.head.mayAwaitContinue);
     this.#client.resume();
+  }
+
+  #addLines(response: ApplicationResponse, lender: Lender): void {
+    response.addedLines = this.cold ? () => this.addedLines + this.#tellColdStart(lender) : () => this.addedLines;
   }
 
   /** What has begun has no coding. */

@@ -65,8 +65,7 @@ export class Dispatcher {
     visit.admitted(route);
     if (route.rules !== null) visit.ask ??= askOf(route.rules, visit.word);
     if (visit.cost > 1 && this.#gatherer.refuseTooCostly(visit, route)) return;
-    const waitsForBody = this.#buffers !== null && !this.#draining && visit.collectBody(this.#buffers, () => this.admit(visit, route));
-    if (waitsForBody) return;
+    if (this.#buffers !== null && !this.#draining && this.#waitsForBody(visit, route, this.#buffers)) return;
     if (visit.isTooLate(monotonicMs())) {
       this.#holds.refuseTooLate(visit);
       return;
@@ -84,6 +83,10 @@ export class Dispatcher {
     // A slot that is kept back is better than none.
     else if (lender !== null) this.#serve(visit, lender, route);
     else this.#holds.refuseFull(visit);
+  }
+
+  #waitsForBody(visit: Visit, route: Route, buffers: RequestBuffers): boolean {
+    return visit.collectBody(buffers, () => this.admit(visit, route));
   }
 
   /** Where clients wait in several lines, one that comes may be next: they are refused by their waits alone. */

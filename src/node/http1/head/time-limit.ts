@@ -53,7 +53,10 @@ export function timeLeft(limits: readonly TimeLimit[], passedMs: number): string
 
 /** A request's first bytes with these names and values in the place of its own. */
 export function withFields(bytes: Buffer, fields: readonly string[]): Buffer {
-  if (fields.length === 0) return bytes;
+  return fields.length === 0 ? bytes : withReplaced(bytes, fields);
+}
+
+function withReplaced(bytes: Buffer, fields: readonly string[]): Buffer {
   const headEnd = bytes.indexOf('\r\n\r\n');
   const isReplaced = (line: string): boolean => fields.some((name, i) => i % 2 === 0 && isOf(line, name));
   const lines = bytes
