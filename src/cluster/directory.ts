@@ -9,7 +9,7 @@ import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
 import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot, Pause, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
-import type { Ask, LineTag, Rank } from './fair-order.ts';
+import type { Ask, FirstClient, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog } from './history.ts';
 import type { KeyPlaces } from './key-places.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from './starts.ts';
@@ -140,8 +140,8 @@ export interface Matched {
   /** Starts keep failing, and no instance is there or on its way: clients should not wait for this time. 0: they may wait. */
   readonly failingMs: number;
   /** The calling node's first client in the order, and the first one elsewhere, as far as they are among those who are next; absent: nobody asks for anything. */
-  readonly firstHere?: Rank | null;
-  readonly firstElsewhere?: Rank | null;
+  readonly firstHere?: FirstClient | null;
+  readonly firstElsewhere?: FirstClient | null;
 }
 
 export interface HoldChange {
@@ -317,7 +317,7 @@ export function leaveRing(delayMs: number | undefined): Ring {
 export interface DemandNotice {
   readonly route: string;
   readonly node: string;
-  /** Arrival of the oldest of them. */
+  /** Arrival of the oldest of them, or of the first one in the order. */
   readonly oldest: number;
   /** When the search ended in vain. */
   readonly saidAt: number;

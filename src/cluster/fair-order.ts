@@ -17,8 +17,8 @@ import { Heap } from '../memory/heap.ts';
 
 export const URGENCY_DEFAULT = 3;
 export const URGENCY_LEAST = 7;
-/** A line that begins is ahead of those that wait by so much service. */
-export const CREDIT = 2;
+/** A line that begins is ahead of those that wait by so much service: more than tags differ by while promises are made and taken back. */
+export const CREDIT = 4;
 /** Lines at different nodes whose tags differ by less than this are alike. */
 const TOLERANCE = 1.5;
 /** The pace of the directory is behind by more than this: it has lost its tags, or has made them anew. */
@@ -50,6 +50,12 @@ export interface Ask {
 export interface Rank extends Pick<Ask, 'urgency' | 'value'> {
   /** Null: the directory has not told it yet, and it can't be compared with those of other nodes. */
   readonly tag: number | null;
+}
+
+/** The client that is first in the order somewhere. */
+export interface FirstClient extends Rank {
+  /** The directory's time. Others that are held there may be older. */
+  readonly arrival: number;
 }
 
 /**
@@ -234,8 +240,8 @@ export class FairOrder<T> {
     return null;
   }
 
-  rankOf({ line: { key, urgency, tag } }: Place<T>): Rank {
-    return { urgency, value: key.slice(1), tag };
+  rankOf({ arrival, line: { key, urgency, tag } }: Place<T>): FirstClient {
+    return { urgency, value: key.slice(1), tag, arrival };
   }
 
   tagOf(key: string): number | null {

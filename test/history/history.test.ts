@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, jest, test } from '@jest/globals';
 import { MUTANTS } from './mutants/list.ts';
 import { patched } from './mutants/mutants.ts';
+import type { Tail } from './simulation/tails.ts';
 
 jest.setTimeout(600_000);
 
@@ -33,6 +34,22 @@ describe('a checked history', () => {
     const { code, text } = await history('mutants', '--only', 'a request that may not be sent twice is sent again');
     expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining('1 of 1 mutants found') });
   });
+});
+
+test('in simulated time a quiet tenant and an urgent class wait for little, and equal tenants get equal shares', async () => {
+  const { code, text } = await history('tails', '--seed', '1');
+  process.stderr.write(text);
+  expect(code).toBe(0);
+  const [tenants, classes, shares] = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, Tail>);
+  // The service is 20 ms of it, and the ways between processes some more.
+  expect(tenants?.quiet?.p99).toBeLessThan(80);
+  expect(tenants?.loud?.p50).toBeGreaterThan(500);
+  expect(classes?.urgent?.p99).toBeLessThan(90);
+  const counts = ['a', 'b', 'c'].map((name) => shares?.[name]?.responses ?? 0);
+  expect(Math.min(...counts)).toBeGreaterThan(0.9 * Math.max(...counts));
 });
 
 test('each mutant still applies to the code, exactly once, and changes it', () => {

@@ -5,6 +5,7 @@
  *     npm run history -- check DIR
  *     npm run history -- simulate [--seed N] [--schedules N]
  *     npm run history -- mutants [--only NAME]... [--schedules N]
+ *     npm run history -- tails [--seed N] [--schedules N]
  */
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,10 +15,13 @@ import { parseArgs } from 'node:util';
 import { checkHistory } from './checker/check.ts';
 import { findingText } from './checker/line.ts';
 import { judgeMutants } from './mutants/mutants.ts';
+import { loadCode } from './simulation/code.ts';
 import { simulateMany } from './simulation/many.ts';
+import { measureTails, SCENES } from './simulation/tails.ts';
 import { minimise } from './world/minimise.ts';
 import { runHistory } from './world/run.ts';
 import { type ActName, isActName, scheduleOf, WEIGHTS } from './world/schedule.ts';
+import { SOURCE } from './world/source.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -48,8 +52,11 @@ switch (verb) {
   case 'mutants':
     process.exitCode = (await judgeMutants({ only: values.only, schedules: Number(values.schedules ?? 40), say })) ? 0 : 1;
     break;
+  case 'tails':
+    await tails(Number(values.schedules ?? 1));
+    break;
   default:
-    throw new Error(`history ${verb}: expected run, check, simulate or mutants`);
+    throw new Error(`history ${verb}: expected run, check, simulate, mutants or tails`);
 }
 // What a run leaves behind must not keep the command.
 process.exit();
@@ -80,6 +87,16 @@ async function run(): Promise<number> {
   if (values.keep === undefined && found === 0) rmSync(directory, { recursive: true });
   else say(`the history is in ${directory}`);
   return found > 0 || report.endedUnasked.length > 0 ? 1 : 0;
+}
+
+/** One JSON line for each seed and scene. */
+async function tails(seeds: number): Promise<void> {
+  const code = await loadCode(SOURCE);
+  for (let i = 0; i < seeds; i++) {
+    for (const [scene, crowds] of Object.entries(SCENES)) {
+      console.log(JSON.stringify({ seed: seed + i, scene, ...(await measureTails(code, seed + i, crowds)) }));
+    }
+  }
 }
 
 async function check(history: string): Promise<number> {

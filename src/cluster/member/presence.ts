@@ -374,14 +374,14 @@ export class RoutePresence {
     const now = this.#context.now();
     clock.sample(reply.now, sentAt, now);
     this.#register(reply.known);
-    demand.learn(this.#route, reply.oldestElsewhere, reply.now, now, reply.firstElsewhere);
+    demand.learn(this.#route, reply.firstElsewhere?.arrival ?? reply.oldestElsewhere, reply.now, now, reply.firstElsewhere);
     moves.send(this.#route, reply.moves);
     if (reply.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, reply.failingMs);
     // Those that gather wait for requests to end: another instance may be there sooner.
     if (this.#held.isGathering || (reply.waiting > 0 && this.#held.size > 0)) this.#sayDemand(reply);
   }
 
-  #sayDemand({ now: saidAt, oldestHere, waiting, firstHere: rank = null }: Matched): void {
+  #sayDemand({ now: saidAt, oldestHere, waiting, firstHere: first = null }: Matched): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
     const gapMs = this.#demandSaidAt + (this.#heldAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
@@ -392,8 +392,8 @@ export class RoutePresence {
     }
     this.#demandSaidAt = now;
     this.#heldAnew = false;
-    const oldest = oldestHere ?? saidAt;
-    if (waiting > 0) bell.demand({ route: this.#route, node: self.id, oldest, saidAt, ...(rank === null ? {} : { rank }) });
+    const who = first === null ? { oldest: oldestHere ?? saidAt } : { oldest: first.arrival, rank: first };
+    if (waiting > 0) bell.demand({ route: this.#route, node: self.id, saidAt, ...who });
     listener.onStartNeeded(this.#route);
   }
 }

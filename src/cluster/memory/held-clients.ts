@@ -1,6 +1,6 @@
 /** A route's held clients in memory: counted for each node, some with a promised slot; oldest first, or in the order of what they ask for. */
 import { ChurnMap } from '../../memory/churn-map.ts';
-import { type Ask, FairOrder, type LineTag, PLAIN_ASK, type Place, type Rank } from '../fair-order.ts';
+import { type Ask, FairOrder, type FirstClient, type LineTag, PLAIN_ASK, type Place } from '../fair-order.ts';
 import { LOOK_CLIENTS_MAX, LOOK_LINES_MAX } from '../limits.ts';
 
 export interface HeldClient {
@@ -165,11 +165,17 @@ export class HeldClients {
     if (units > 0) this.#order?.charge({ urgency: Number(line[0]), value: line.slice(1) }, units);
   }
 
-  tags(lines: readonly { readonly key: string }[]): LineTag[] {
+  /** For the node: to it those of its clients that have a promise wait like the others. */
+  tags(lines: readonly { readonly key: string }[], node: string): LineTag[] {
     const order = this.#order;
+    const promised = new Map<string, number>();
+    for (const [client, { line }] of this.#promised) {
+      if (line !== null && client.node === node) promised.set(line, (promised.get(line) ?? 0) + (client.ask ?? PLAIN_ASK).unit);
+    }
     return lines.flatMap(({ key: line }) => {
       const tag = order?.tagOf(line) ?? null;
-      return tag === null || order === null ? [] : [{ key: line, tag, pace: order.paceOf(Number(line[0])) }];
+      if (tag === null || order === null) return [];
+      return [{ key: line, tag: tag - (promised.get(line) ?? 0), pace: order.paceOf(Number(line[0])) }];
     });
   }
 
@@ -179,7 +185,7 @@ export class HeldClients {
   }
 
   /** The first of the next clients that is held at such a node. */
-  firstRank(at: (node: string) => boolean): Rank | null {
+  firstRank(at: (node: string) => boolean): FirstClient | null {
     const order = this.#order;
     for (const place of order?.look(LOOK_LINES_MAX, LOOK_CLIENTS_MAX) ?? []) if (at(place.client.node)) return order?.rankOf(place) ?? null;
     return null;

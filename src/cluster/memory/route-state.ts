@@ -63,7 +63,7 @@ export class RouteState {
     for (const id of change.gathers ?? []) this.#held.gathers(node.id, id, now + PROMISE_MS);
     this.#held.tidy();
     const found = this.#search(now, node.id, known, null);
-    return { ...found, refused, ...(this.#held.isFair ? { tags: this.#held.tags(lines), putOut } : {}) };
+    return { ...found, refused, ...(this.#held.isFair ? { tags: this.#held.tags(lines, node.id), putOut } : {}) };
   }
 
   offer(now: number, node: Peer, idle: number): Matched {

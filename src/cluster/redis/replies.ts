@@ -26,7 +26,7 @@ import {
   type RouteBeatReply,
   type RouteRecord,
 } from '../directory.ts';
-import { lineKey, type Rank } from '../fair-order.ts';
+import { type FirstClient, lineKey } from '../fair-order.ts';
 import { leftMsOf, PAUSED_ROUTES_MAX, readPause, readPausedHere } from '../pauses.ts';
 import { REASON_CHARS_MAX } from '../start-limits.ts';
 import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
@@ -60,7 +60,7 @@ const WAIT_BOUND = /^(\d{1,9}(\.\d{1,9})?|\+Inf)$/;
 export function readMatched(reply: unknown): Matched {
   const [now, known, waiting, oldestHere, oldestElsewhere, moves, failingMs, , here, elsewhere] = list(reply);
   return {
-    ...(here === undefined ? {} : { firstHere: readRank(here), firstElsewhere: readRank(elsewhere) }),
+    ...(here === undefined ? {} : { firstHere: readFirst(here), firstElsewhere: readFirst(elsewhere) }),
     now: clockOf(now),
     known: known === 1,
     waiting: number(waiting),
@@ -71,10 +71,10 @@ export function readMatched(reply: unknown): Matched {
   };
 }
 
-function readRank(reply: unknown): Rank | null {
-  const [urgency, value, tag] = list(reply);
-  const [key, at] = [lineKeyOf(`${String(urgency)}${String(value)}`), present(tag)];
-  return key === null || at === null ? null : { urgency: Number(key[0]), value: key.slice(1), tag: at };
+function readFirst(reply: unknown): FirstClient | null {
+  const [urgency, value, tag, arrivedAt] = list(reply);
+  const [key, at, arrival] = [lineKeyOf(`${String(urgency)}${String(value)}`), present(tag), present(arrivedAt)];
+  return key === null || at === null || arrival === null ? null : { urgency: Number(key[0]), value: key.slice(1), tag: at, arrival };
 }
 
 /** If the asker's address is missing or invalid, the promise lapses. */

@@ -13,7 +13,7 @@ import type { Code } from './code.ts';
 import { DirectoryWay, remoteBell, remoteDirectory } from './directory.ts';
 
 const SECRET = 'a-secret-of-the-simulation';
-const CLIENT_PORT = 8_000;
+export const CLIENT_PORT = 8_000;
 const BACKEND_PORT = 9_000;
 const APP_PORT = 10_000;
 /** From its startup command to its linker. */

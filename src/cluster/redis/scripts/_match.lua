@@ -117,19 +117,20 @@ local function match(excluded)
   return flat
 end
 
--- The first client of the node in the order, and the first one of all others: { urgency, value, tag } or {}. Only some of those who are next are
+-- The first client of the node in the order, and the first one of all others: { urgency, value, tag, arrival } or {}. Only some of those who are next are
 -- looked at.
 local function firstRanks(node)
   local mine, theirs = {}, {}
   local lines = redis.call('ZRANGEBYSCORE', LINES, '-inf', '(' .. restedRange, 'WITHSCORES', 'LIMIT', 0, lookLinesMax)
   for i = 1, #lines, 2 do
     local line = lines[i]
-    local rank = { urgencyOf(line), string.sub(line, 2), exactly(lines[i + 1] - urgencyOf(line) * classRange) }
+    local tag = exactly(lines[i + 1] - urgencyOf(line) * classRange)
     for _, lined in ipairs(redis.call('ZRANGEBYLEX', LINED, '[' .. line .. ' ', '(' .. line .. '!', 'LIMIT', 0, lookClientsMax)) do
-      if isHeldBy(node, holdOf(lined)) then
-        if #mine == 0 then mine = rank end
-      elseif #theirs == 0 then
-        theirs = rank
+      local hold = holdOf(lined)
+      local isMine = isHeldBy(node, hold)
+      if #(isMine and mine or theirs) == 0 then
+        local first = { urgencyOf(line), string.sub(line, 2), tag, redis.call('ZSCORE', HELD, hold) }
+        if isMine then mine = first else theirs = first end
       end
       if #mine > 0 and #theirs > 0 then return mine, theirs end
     end

@@ -108,14 +108,21 @@ end
 local answer = found(node, known, match(nil))
 answer[8] = refused
 if isFair then
-  local tags = {}
+  -- To the node those of its clients that have a promise wait like the others.
+  local tags, promised = {}, {}
+  for _, hold in ipairs(linesAt < gathersAt and redis.call('ZRANGE', PROMISED, 0, -1) or {}) do
+    if isHeldBy(node, hold) then
+      local _, line, unit = askOf(hold)
+      promised[line] = (promised[line] or 0) + unit
+    end
+  end
   for i = linesAt, gathersAt - 1, 2 do
     local urgency = urgencyOf(ARGV[i])
     local ready, rested = redis.call('ZSCORE', LINES, ARGV[i]), redis.call('ZSCORE', LINES, '~' .. ARGV[i])
     local tag = ready and ready - urgency * classRange or rested and rested - restedRange - urgency * classRange
     if tag then
       tags[#tags + 1] = ARGV[i]
-      tags[#tags + 1] = exactly(tag)
+      tags[#tags + 1] = exactly(tag - (promised[ARGV[i]] or 0))
       tags[#tags + 1] = exactly(paceOf(urgency))
     end
   end
