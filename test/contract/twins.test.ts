@@ -158,6 +158,10 @@ function comparable(answer: unknown): unknown {
   if (Array.isArray(rest.moves)) rest.moves = rest.moves.map((move) => JSON.stringify(move)).sort();
   if ('oldestHere' in rest) rest.oldestHere = ageOfArrival(rest.oldestHere);
   if ('oldestElsewhere' in rest) rest.oldestElsewhere = ageOfArrival(rest.oldestElsewhere);
+  for (const name of ['firstHere', 'firstElsewhere']) {
+    const first = rest[name] as { arrival: number } | null | undefined;
+    if (first) rest[name] = { ...first, arrival: ageOfArrival(first.arrival) };
+  }
   return rest;
 }
 

@@ -61,10 +61,10 @@ export function handoff(world: () => World): void {
       c.idle(route, 0);
       await Promise.race([a.hears('start'), b.hears('start')]);
       const plan = await world().observer.startPlan(route);
-      expect(c.all('want').map(({ count }) => count)).toEqual([1]);
-      // A promise lapses, and nobody here keeps it.
-      const promised = performance.now() - began < PROMISE_MS ? 1 : expect.any(Number);
-      expect(plan).toMatchObject({ held: 2, promised, free: 0 });
+      // A promise lapses, and nobody here keeps it: on a machine that is this slow there is another one.
+      const isQuick = performance.now() - began < PROMISE_MS;
+      if (isQuick) expect(c.all('want').map(({ count }) => count)).toEqual([1]);
+      expect(plan).toMatchObject({ held: 2, promised: isQuick ? 1 : expect.any(Number), free: 0 });
       expect(plan.promised).toBeLessThanOrEqual(1);
     });
 
