@@ -44,12 +44,7 @@ export class NodeLink implements LinkRole {
   readonly #events: NodeLinkEvents;
 
   /** An instance can't lend more than its hello says. Stream ids count up from `lastStreamId`. */
-  constructor(
-    link: Link,
-    hello: Pick<Hello, 'concurrency' | 'concurrencyMax' | 'tellClients' | 'relay'>,
-    events: NodeLinkEvents,
-    lastStreamId = 0,
-  ) {
+  constructor(link: Link, hello: Partial<Hello> & Pick<Hello, 'concurrency'>, events: NodeLinkEvents, lastStreamId = 0) {
     this.link = link;
     this.#concurrencyMax = hello.concurrencyMax ?? hello.concurrency;
     this.budget = linkBudget(this.#concurrencyMax);
@@ -66,9 +61,16 @@ export class NodeLink implements LinkRole {
     return this.#mode === 'dismissed';
   }
 
-  /** The linker counts what streams cost, and can bring slots together here. Older ones and relays can't. */
+  /** The linker, or the node that relays for it, counts what streams cost, and can bring slots together here. Older ones can't. */
   get countsCosts(): boolean {
-    return this.link.features.has('cost') && !this.#relays;
+    return this.link.features.has('cost');
+  }
+
+  /** Slots that are here, idle or in use, and not lent on to other nodes. */
+  get own(): number {
+    let own = this.idle + this.active;
+    for (const { onOver, cost } of this.streams.values()) if (onOver !== null) own -= cost;
+    return own;
   }
 
   /** Takes `cost` idle slots. `opening`: its first bytes; `client`: whose it is, where the linker wants to hear it; `quiet`: it keeps nobody awake. */
@@ -88,7 +90,7 @@ export class NodeLink implements LinkRole {
     if (count === this.#gathered) return;
     this.#gathered = count;
     if (this.countsCosts) this.link.writer.number(Frame.COST, 0, 0, count);
-    if (count === 0 && this.#mode !== 'lending') this.#return(this.idle);
+    if (count === 0 && this.#mode !== 'lending') this.giveBack(this.idle);
   }
 
   /** Sets idle slots aside for a relay. */
@@ -105,12 +107,13 @@ export class NodeLink implements LinkRole {
     if (free > 0) this.#slotsIdle(free);
   }
 
-  /** A stream on a reserved slot, for one of another node (`near`). When it is over the slot is reserved again and `over` is called. */
-  openReserved(handler: StreamHandler, flags: number, near: Pick<Stream, 'client' | 'quiet'>, over: () => void): Stream {
-    if (this.#reserved < 1) throw new Error('no reserved slot on this link');
-    this.#reserved--;
-    this.active++;
-    const stream = this.#openStream(handler, flags, null, near.client, near.quiet, 1);
+  /** A stream on reserved slots, as many as `near` takes, for one of another node (`near`). When it is over they are reserved again and `over` is called. */
+  openReserved(handler: StreamHandler, flags: number, near: Pick<Stream, 'client' | 'quiet' | 'cost'>, over: () => void): Stream {
+    const { client, quiet, cost } = near;
+    if (this.#reserved < cost) throw new Error(`no reserved slot on this link: ${cost} are wanted, ${this.#reserved} are reserved`);
+    this.#reserved -= cost;
+    this.active += cost;
+    const stream = this.#openStream(handler, flags, null, client, quiet, cost);
     stream.onOver = over;
     return stream;
   }
@@ -200,10 +203,6 @@ export class NodeLink implements LinkRole {
   }
 
   giveBack(count: number): void {
-    this.#return(count);
-  }
-
-  #return(count: number): void {
     const given = Math.min(count, this.idle);
     this.idle -= given;
     if (given === 0) return;
@@ -250,7 +249,7 @@ export class NodeLink implements LinkRole {
   #sendAway(mode: 'leaving' | 'dismissed'): void {
     this.#mode = mode;
     this.link.writer.frame(Frame.GOAWAY, mode === 'dismissed' ? Flag.ANEW : Flag.NONE, 0, null);
-    this.#return(this.idle);
+    this.giveBack(this.idle);
   }
 
   receive(type: number, flags: number, streamId: number, payload: Buffer): Ownership {
@@ -270,9 +269,11 @@ export class NodeLink implements LinkRole {
       case Frame.RESET:
         this.#resetByLinker(streamId, flags, readResetCode(payload));
         return;
-      case Frame.CONNECTED:
-        this.#connected(streamId, readU32(payload));
+      case Frame.CONNECTED: {
+        const microseconds = readU32(payload);
+        this.#tell(streamId, (handler) => handler.onConnected?.(microseconds));
         return;
+      }
       case Frame.COST:
         this.#events.gathersAtMost(readU32(payload));
         return;
@@ -310,10 +311,6 @@ export class NodeLink implements LinkRole {
     this.#events.down(reason);
   }
 
-  #connected(streamId: number, microseconds: number): void {
-    this.#tell(streamId, (handler) => handler.onConnected?.(microseconds));
-  }
-
   /** An error in the handler ends its stream, and not the link. */
   #tell(streamId: number, word: (handler: StreamHandler) => void): void {
     const handler = this.streams.get(streamId)?.handler ?? null;
@@ -347,7 +344,7 @@ export class NodeLink implements LinkRole {
 
   #recall(count: number): void {
     const later = count - Math.min(count, this.idle);
-    this.#return(count - later);
+    this.giveBack(count - later);
     this.#owed = Math.min(this.#owed + later, this.active + this.#reserved);
     if (later > 0) this.#events.recalled(later);
   }
@@ -368,7 +365,7 @@ export class NodeLink implements LinkRole {
     if (stream.parked) return;
     this.active -= stream.cost;
     if (stream.onOver !== null) {
-      this.#reserved++;
+      this.#reserved += stream.cost;
       stream.onOver();
     } else this.#slotsIdle(stream.cost);
   }
@@ -377,13 +374,13 @@ export class NodeLink implements LinkRole {
     this.idle += count;
     const back = Math.min(count, this.#owed);
     this.#owed -= back;
-    this.#return(back);
+    this.giveBack(back);
     if (back < count) this.#offerIdle();
   }
 
   #offerIdle(): void {
     if (this.#mode !== 'dismissed') this.#events.idle();
-    if (this.#mode === 'dismissed' || (this.#mode === 'leaving' && this.#gathered === 0)) this.#return(this.idle);
+    if (this.#mode === 'dismissed' || (this.#mode === 'leaving' && this.#gathered === 0)) this.giveBack(this.idle);
   }
 
   #mayEnd(stream: Stream): boolean {

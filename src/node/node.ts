@@ -5,7 +5,7 @@ import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import { TrustedProxies } from './clients/trusted-proxies.ts';
 import { ClusterEvents } from './cluster-events.ts';
 import { FrontDoor } from './front-door.ts';
-import { Handoffs } from './handoff/handoffs.ts';
+import { errandsAt, Handoffs } from './handoff/handoffs.ts';
 import { Relays } from './handoff/relays.ts';
 import { HistoryRecorder } from './history.ts';
 import type { HttpVisit } from './http1/http-visit.ts';
@@ -123,7 +123,8 @@ export class ProxyNode {
       log,
     });
 
-    this.#relays = new Relays({ secret: (route) => secrets(route)[0] ?? '', timing, versionMin, tls: tls && nodeTls(tls), log });
+    const relayOptions = { secret: (route: string) => secrets(route)[0] ?? '', timing, versionMin, tls: tls && nodeTls(tls), log };
+    this.#relays = new Relays(relayOptions, errandsAt(routes, dispatcher));
     this.handoffs = new Handoffs(dispatcher, this.#relays);
     this.#lenders = new Lenders({
       cluster,

@@ -5,7 +5,8 @@
 import type { Dispatcher } from '../matching/dispatch.ts';
 import type { Lender } from '../matching/lent-slots.ts';
 import type { Route } from '../matching/route.ts';
-import type { Relays } from './relays.ts';
+import type { Routes } from '../matching/routes.ts';
+import type { ErrandEvents, Relays } from './relays.ts';
 
 /** The results for slots that another node wanted. */
 export type HandoffResult = 'moved' | 'relayed' | 'failed' | 'short';
@@ -52,7 +53,8 @@ export class Handoffs {
     if (failed === undefined) return;
     this.#failed.delete(lender);
     const count = Math.min(failed.count, lender.link.idle);
-    if (count === 0) return;
+    // Slots that are brought together for one client go nowhere else.
+    if (count === 0 || lender.gathersFor !== undefined) return;
     this.#relay(route, lender, count, failed.address);
     this.#dispatcher.slotsChanged(route);
   }
@@ -79,4 +81,16 @@ export class Handoffs {
     this.results.relayed += relayed;
     return relayed;
   }
+}
+
+/** Errands of other nodes wait in line with the clients that are held at this one. */
+export function errandsAt(routes: Pick<Routes, 'get'>, dispatcher: Pick<Dispatcher, 'errandBegins'>): ErrandEvents {
+  return {
+    begins: (name, errand) => {
+      const route = routes.get(name);
+      if (route === undefined) errand.refuse(0);
+      else dispatcher.errandBegins(route, errand);
+    },
+    ends: (name, errand) => routes.get(name)?.gatherings.endErrand(errand),
+  };
 }

@@ -26,6 +26,13 @@ export interface RelayOptions {
   readonly log: Log;
 }
 
+export interface RelayEvents {
+  /** Called once. `reached`: the node was ever reached; `nobodyListens`: its port was closed. */
+  over(reached: boolean, nobodyListens: boolean): void;
+  /** A client of the other node takes `count` slots of one instance at once; 0: no longer. */
+  gather(count: number): void;
+}
+
 /**
  * One instance's slots lent on to one node. Towards that node it is the linker; at the lender each of its slots is reserved or
  * in a stream, whatever the other node has said of it meanwhile: that node calls a slot idle, or returns it, as soon as it
@@ -34,7 +41,7 @@ export interface RelayOptions {
 export class Relay implements FailureDomain {
   readonly lender: Lender;
   readonly #log: Log;
-  readonly #over: (reached: boolean, nobodyListens: boolean) => void;
+  readonly #events: RelayEvents;
   readonly #memory = new ReadMemory();
   readonly #socket: Socket;
   readonly #deadline: NodeJS.Timeout;
@@ -44,21 +51,16 @@ export class Relay implements FailureDomain {
   #inHand = 0;
   /** Returned by the other node, and still in a stream here. */
   #returnedEarly = 0;
+  /** The other node was asked for so many that it has not returned. */
+  #recalled = 0;
   /** Opened by the other node on slots that are still in a stream here. */
   readonly #waiting: RelayedStream[] = [];
   #idleTimer: NodeJS.Timeout | null = null;
 
-  /** `over` is called once, with whether the node was ever reached, and whether its port was closed. */
-  constructor(
-    route: string,
-    lender: Lender,
-    address: HostPort,
-    options: RelayOptions,
-    over: (reached: boolean, nobodyListens: boolean) => void,
-  ) {
+  constructor(route: string, lender: Lender, address: HostPort, options: RelayOptions, events: RelayEvents) {
     this.lender = lender;
     this.#log = options.log.child({ route, instance: lender.instance, to: formatHostPort(address) });
-    this.#over = over;
+    this.#events = events;
     const { tls } = options;
     this.#socket = connectToNode({ name: address.host, ip: address.host, port: address.port }, tls, this.#memory);
     const overdue = guard(this, () => this.#socket.destroy(new Error(`no link within ${DIAL_TIMEOUT_MS} ms`)));
@@ -85,6 +87,11 @@ export class Relay implements FailureDomain {
     return this.#link === null ? this.#inHand : this.#link.lent;
   }
 
+  /** Slots that are idle at the other node, as far as is known here, and were not asked for. */
+  get idle(): number {
+    return this.#link === null ? this.#inHand : Math.max(0, this.#link.lent - this.#link.inUse - this.#recalled);
+  }
+
   /** Lends idle slots of the lender on. Returns how many. */
   lend(count: number): number {
     if (this.#state === 'down') return 0;
@@ -97,13 +104,19 @@ export class Relay implements FailureDomain {
 
   /** Asks for slots back: idle ones come at once. Returns how many it asked for. */
   recall(count: number): number {
-    const asked = Math.min(count, this.lent);
+    const asked = Math.min(count, this.lent - this.#recalled);
     if (this.#link !== null) {
+      this.#recalled += asked;
       this.#link.recall(asked);
     } else {
       this.#returned(asked);
     }
     return asked;
+  }
+
+  /** The other node can't have more than `count` slots of one instance together. */
+  gathersAtMost(count: number): void {
+    if (this.#state === 'up') this.#link?.gathersAtMost(count);
   }
 
   close(reason: string): void {
@@ -153,6 +166,7 @@ export class Relay implements FailureDomain {
       newest: () => {},
       retireAnswer: () => {},
       goAway: () => this.recall(this.lent),
+      gather: (count) => this.#events.gather(count),
       down: (reason) => this.#down(reason),
     });
     this.#link.grant(this.#inHand);
@@ -161,19 +175,17 @@ export class Relay implements FailureDomain {
 
   #opened(near: Stream, flags: number): void {
     const stream = new RelayedStream(near, this.#link as LinkerLink, this.lender, flags, {
-      free: () => this.#slotFree(),
+      free: (cost) => this.#slotsFree(cost),
       givenUp: (given) => {
         const at = this.#waiting.indexOf(given);
         if (at !== -1) this.#waiting.splice(at, 1);
+        // Those behind it may take less.
+        this.#useSlots();
       },
     });
     near.handler = stream;
-    if (this.#inHand === 0) {
-      this.#waiting.push(stream);
-      return;
-    }
-    this.#inHand--;
-    this.#begin(stream);
+    this.#waiting.push(stream);
+    this.#useSlots();
   }
 
   #begin(stream: RelayedStream): void {
@@ -184,22 +196,32 @@ export class Relay implements FailureDomain {
     }
   }
 
-  /** A stream has left a slot, which is reserved again. */
-  #slotFree(): void {
-    const next = this.#waiting.shift();
-    if (next !== undefined) {
-      this.#begin(next);
-    } else if (this.#state === 'down') {
-      this.lender.link.release(1);
-    } else if (this.#returnedEarly > 0) {
-      this.#returnedEarly--;
-      this.lender.link.release(1);
-    } else {
-      this.#inHand++;
+  /** A stream has left its slots, which are reserved again. */
+  #slotsFree(count: number): void {
+    if (this.#state === 'down') {
+      this.lender.link.release(count);
+      return;
     }
+    this.#inHand += count;
+    this.#useSlots();
+  }
+
+  /** Those who wait come first, in their order, also one that takes several slots. Then what was returned goes home. */
+  #useSlots(): void {
+    for (let [next] = this.#waiting; next !== undefined && next.cost <= this.#inHand; [next] = this.#waiting) {
+      this.#waiting.shift();
+      this.#inHand -= next.cost;
+      this.#begin(next);
+    }
+    const back = this.#waiting.length > 0 ? 0 : Math.min(this.#inHand, this.#returnedEarly);
+    if (back === 0) return;
+    this.#inHand -= back;
+    this.#returnedEarly -= back;
+    this.lender.link.release(back);
   }
 
   #returned(count: number): void {
+    this.#recalled = Math.max(0, this.#recalled - count);
     const now = Math.min(count, this.#inHand);
     this.#inHand -= now;
     this.#returnedEarly += count - now;
@@ -223,7 +245,7 @@ export class Relay implements FailureDomain {
     if (this.#idleTimer !== null) clearTimeout(this.#idleTimer);
     if (reached) this.#log.info({ reason }, 'the node stopped relaying');
     else this.#log.warn({ reason }, 'the node can not relay');
-    this.#over(reached, nobodyListens);
+    this.#events.over(reached, nobodyListens);
     this.#waiting.length = 0;
     const back = this.#inHand;
     this.#inHand = 0;

@@ -6,8 +6,8 @@ import type { Lender } from '../matching/lent-slots.ts';
 
 /** The relay's handling of a stream's slot. */
 export interface RelayedSlot {
-  /** The stream has left the slot that it had at the lender. */
-  free(): void;
+  /** The stream has left the `cost` slots that it had at the lender. */
+  free(cost: number): void;
   /** The stream is over before it had a slot. */
   givenUp(stream: RelayedStream): void;
 }
@@ -38,13 +38,18 @@ export class RelayedStream implements StreamHandler {
     return 'visit';
   }
 
+  /** Slots that it takes. */
+  get cost(): number {
+    return this.#near.cost;
+  }
+
   /** Each side is told by itself, and what the far one has to say of its slot still comes. */
   fail(): void {
     if (this.#far === null) this.#giveUp();
     else this.#lender.link.reset(this.#far, ResetCode.CANCEL);
   }
 
-  /** Goes on to the lender, where a slot is reserved. */
+  /** Goes on to the lender, where its slots are reserved. */
   begin(): void {
     const handler: StreamHandler = {
       where: 'visit',
@@ -60,7 +65,7 @@ export class RelayedStream implements StreamHandler {
       onReset: (code, reached, reused) => this.#nearLink.free(this.#near, code, reached, reused),
     };
     this.#far = this.#lender.link.openReserved(handler, this.#flags, this.#near, () => {
-      this.#slot.free();
+      this.#slot.free(this.cost);
       // Both ends of the slot become free together; when the far side was reset it has freed the near one already.
       this.#nearLink.free(this.#near, ResetCode.CLOSED, true, false);
     });

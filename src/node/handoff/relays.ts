@@ -5,6 +5,7 @@
 import { parseHostPort } from '../../config/host-port.ts';
 import type { NodeTls } from '../../link/connect.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
+import type { Errand } from '../matching/gatherings.ts';
 import type { Lender } from '../matching/lent-slots.ts';
 import { Relay, type RelayOptions } from './relay.ts';
 
@@ -19,8 +20,20 @@ const FAILED_MS = 5_000;
 const REFUSED_MS = 250;
 const FAILED_MAX = 10_000;
 
+/** What becomes of the wishes of nodes to which slots are lent on. */
+export interface ErrandEvents {
+  begins(route: string, errand: Errand): void;
+  /** It is over, if it was not refused. */
+  ends(route: string, errand: Errand): void;
+}
+
+const NO_ERRANDS: ErrandEvents = { begins: (_route, errand) => errand.refuse(0), ends: () => {} };
+
 export class Relays {
   #options: RelayOptions;
+  readonly #errandEvents: ErrandEvents;
+  /** The wish of the node at the other end: one for each relay. */
+  readonly #errands = new Map<Relay, { readonly route: string; readonly errand: Errand }>();
   /** By instance and address; a linker that links again has another lender and other relays. */
   readonly #relays = new Map<Lender, Map<string, Relay>>();
   /** `route instance address` → until when slots are relayed; performance.now() in ms. `retried`: by then the linker has had another try. */
@@ -29,8 +42,9 @@ export class Relays {
   readonly #failed = new BoundedMap<string, number>(FAILED_MAX);
   #leaving = false;
 
-  constructor(options: RelayOptions) {
+  constructor(options: RelayOptions, errandEvents: ErrandEvents = NO_ERRANDS) {
     this.#options = options;
+    this.#errandEvents = errandEvents;
   }
 
   /** From the next dial on. */
@@ -64,11 +78,15 @@ export class Relays {
     if (open !== undefined) return open.lend(count);
     const at = parseHostPort(address);
     if (at === null || performance.now() < (this.#failed.get(`${route} ${address}`) ?? 0)) return 0;
-    const relay = new Relay(route, lender, at, this.#options, (reached, nobodyListens) => {
-      if (!reached) this.#failed.set(`${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS));
-      // Not the linker's way there is broken.
-      if (nobodyListens) this.#unreachable.delete(unreachableKey(route, lender, address));
-      this.#forget(lender, address);
+    const relay: Relay = new Relay(route, lender, at, this.#options, {
+      gather: (cost) => this.#gather(relay, route, cost, address),
+      over: (reached, nobodyListens) => {
+        if (!reached) this.#failed.set(`${route} ${address}`, performance.now() + (nobodyListens ? REFUSED_MS : FAILED_MS));
+        // Not the linker's way there is broken.
+        if (nobodyListens) this.#unreachable.delete(unreachableKey(route, lender, address));
+        this.#forget(lender, address);
+        this.#endErrand(relay);
+      },
     });
     const relays = this.#relays.get(lender) ?? new Map<string, Relay>();
     this.#relays.set(lender, relays.set(address, relay));
@@ -82,10 +100,39 @@ export class Relays {
     return lent;
   }
 
-  /** The lender's linker wants `count` slots back that are not idle here. */
+  /** The lender's linker wants `count` slots back that are not idle here: idle ones come first, wherever they lie. */
   recall(lender: Lender, count: number): void {
+    const all = [...(this.#relays.get(lender)?.values() ?? [])];
     let left = count;
-    for (const relay of this.#relays.get(lender)?.values() ?? []) left -= relay.recall(left);
+    for (const relay of all) if (left > 0) left -= relay.recall(Math.min(left, relay.idle));
+    for (const relay of all) if (left > 0) left -= relay.recall(left);
+  }
+
+  /** The node at the relay's other end wants `cost` slots of one instance at once. It may have them of any, also through another relay. */
+  #gather(relay: Relay, route: string, cost: number, address: string): void {
+    this.#endErrand(relay);
+    if (cost === 0) return;
+    if (this.#leaving) {
+      relay.gathersAtMost(0);
+      return;
+    }
+    const errand: Errand = {
+      cost,
+      deliver: (lender) => this.lend(route, lender, cost, address) === cost,
+      refuse: (most) => {
+        this.#errands.delete(relay);
+        relay.gathersAtMost(most);
+      },
+    };
+    this.#errands.set(relay, { route, errand });
+    this.#errandEvents.begins(route, errand);
+  }
+
+  #endErrand(relay: Relay): void {
+    const ended = this.#errands.get(relay);
+    if (ended === undefined) return;
+    this.#errands.delete(relay);
+    this.#errandEvents.ends(ended.route, ended.errand);
   }
 
   /** The lender's link is gone. */
@@ -96,6 +143,10 @@ export class Relays {
   /** This node leaves: everything comes home, and nothing more is lent on. */
   goAway(): void {
     this.#leaving = true;
+    for (const relay of [...this.#errands.keys()]) {
+      this.#endErrand(relay);
+      relay.gathersAtMost(0);
+    }
     for (const lender of [...this.#relays.keys()]) this.recall(lender, Number.POSITIVE_INFINITY);
   }
 

@@ -6,6 +6,7 @@ import { caught, guard } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
 import { Gatherer } from './gatherer.ts';
+import type { Errand } from './gatherings.ts';
 import type { Holds } from './holds.ts';
 import type { Lender } from './lent-slots.ts';
 import { askOf } from './queue-rules.ts';
@@ -147,6 +148,12 @@ export class Dispatcher {
   /** The lender's linker can't bring more than `count` slots together here. */
   gathersAtMost(route: Route, lender: Lender, count: number): void {
     this.#gatherer.atMost(route, lender, count);
+    this.match(route);
+  }
+
+  /** A client of another node, which reaches the route's instances by relays only, takes several slots of one. */
+  errandBegins(route: Route, errand: Errand): void {
+    route.gatherings.addErrand(errand);
     this.match(route);
   }
 

@@ -5,10 +5,14 @@
  * are kept for it, and the linker brings those that lie at other nodes. Meanwhile other instances serve those who come behind it. So it is overtaken
  * only where it could not have been served, and its wait ends with the requests that its instance has now. A client reserves one instance, and an
  * instance is reserved for one client here, while its linker brings slots together for one node after the other: no two hold a half each.
+ *
+ * A node that has instances by relays only reserves a relay in the same way, and the node at its other end gathers for it: there its client waits
+ * in the same line as those who are held there, as an errand, and has its slots lent on to it all at once.
  */
 import type { Cluster } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
-import type { Gathering } from './gatherings.ts';
+import { CONCURRENCY_MAX } from '../../link/hello.ts';
+import type { ErrandGathering, Gathering, HeldGathering } from './gatherings.ts';
 import type { Holds } from './holds.ts';
 import type { Lender } from './lent-slots.ts';
 import type { Route } from './route.ts';
@@ -50,7 +54,7 @@ export class Gatherer {
    * slots. It gives its turn up where a slot would lie idle otherwise: those behind it may be able to use that one.
    */
   setAside(visit: Visit, route: Route): boolean {
-    const lender = this.#choose(visit, route);
+    const lender = choose(visit, visit.avoids, route);
     if (lender === null && !route.hasIdle) {
       route.rematch.within(AT_MOST_FOR_MS, performance.now());
       return false;
@@ -68,12 +72,13 @@ export class Gatherer {
     for (const gathering of route.gatherings.all) {
       if (route.isPaused) return;
       const { visit } = gathering;
-      if (visit.isTooLate(performance.now())) this.#holds.refuseTooLate(visit);
+      if (visit === null) this.#carry(gathering, route);
+      else if (visit.isTooLate(performance.now())) this.#holds.refuseTooLate(visit);
       else if (gathering.lender !== null) this.#serve(gathering, route);
       else if (this.refuseTooCostly(visit, route)) continue;
-      else if (visit.cost >= inVain) this.#say(gathering, route, hasRelaysOnly(route));
+      else if (visit.cost >= inVain) this.#say(gathering, route, hasOldRelaysOnly(route));
       else if (!this.#serve(gathering, route)) {
-        this.#reserve(gathering, this.#choose(visit, route), route);
+        this.#reserve(gathering, choose(visit, visit.avoids, route), route);
         if (gathering.lender === null) inVain = visit.cost;
       }
     }
@@ -84,11 +89,38 @@ export class Gatherer {
     const now = performance.now();
     lender.atMost = { count, until: now + AT_MOST_FOR_MS };
     for (const gathering of route.gatherings.all) {
-      if (gathering.lender === lender && gathering.visit.cost > count) route.gatherings.letGo(gathering);
+      if (gathering.lender === lender && (gathering.visit ?? gathering.errand).cost > count) route.gatherings.letGo(gathering);
     }
   }
 
-  #serve(gathering: Gathering, route: Route): boolean {
+  /** Lends the slots of an errand on where enough are idle at one instance, and reserves one until then. */
+  #carry(gathering: ErrandGathering, route: Route): void {
+    const { errand, lender } = gathering;
+    const now = performance.now();
+    // It has them, or says so in a moment, or they come back.
+    if (now < gathering.restsUntil) return;
+    const isThere = lender !== null && lender.link.idle >= errand.cost;
+    const chosen = isThere ? lender : (withIdle(errand.cost, route) ?? lender ?? choose(errand, null, route, true));
+    if (chosen === null) {
+      const most = mostTogether(route, now);
+      if (most >= errand.cost) return;
+      route.gatherings.endErrand(errand);
+      errand.refuse(most);
+      return;
+    }
+    if (chosen !== lender) {
+      route.gatherings.letGo(gathering);
+      this.#bringTo(chosen, gathering, errand, route);
+    }
+    if (chosen.link.idle < errand.cost) return;
+    gathering.restsUntil = now + AT_MOST_FOR_MS;
+    route.rematch.within(AT_MOST_FOR_MS, now);
+    if (errand.deliver(chosen)) return;
+    route.gatherings.endErrand(errand);
+    errand.refuse(0);
+  }
+
+  #serve(gathering: HeldGathering, route: Route): boolean {
     const { visit, lender } = gathering;
     const isThere = lender !== null && lender.link.idle >= visit.cost;
     const chosen = isThere ? lender : route.slots.choose(route.settings.balance, visit.avoids, visit.cost);
@@ -103,49 +135,58 @@ export class Gatherer {
   }
 
   /** `lender`: the instance that is to be; null: none is free. */
-  #reserve(gathering: Gathering, lender: Lender | null, route: Route): void {
-    const { visit } = gathering;
+  #reserve(gathering: HeldGathering, lender: Lender | null, route: Route): void {
     if (lender === null) {
-      this.#say(gathering, route, hasRelaysOnly(route));
+      this.#say(gathering, route, hasOldRelaysOnly(route));
       route.rematch.within(AT_MOST_FOR_MS, performance.now());
       return;
     }
-    gathering.lender = lender;
-    lender.gathersFor = visit;
     this.#say(gathering, route, true);
+    this.#bringTo(lender, gathering, gathering.visit, route);
+  }
+
+  #bringTo(lender: Lender, gathering: Gathering, client: { readonly cost: number }, route: Route): void {
+    gathering.lender = lender;
+    lender.gathersFor = client;
     this.#cluster.idle(route.name, route.movable, route.slots.active);
-    const here = lender.link.idle + lender.link.active;
-    lender.link.gather(visit.cost);
-    if (here < visit.cost) this.#events.wantBack(lender, visit.cost - here);
+    lender.link.gather(client.cost);
+    const { own } = lender.link;
+    if (own < client.cost) this.#events.wantBack(lender, client.cost - own);
   }
 
   /** `gathers`: it needs no slot of another node. The directory hears what it has not heard, and that the visit has paid. */
-  #say(gathering: Gathering, route: Route, gathers: boolean): void {
+  #say(gathering: HeldGathering, route: Route, gathers: boolean): void {
     const { visit, said } = gathering;
     if (visit.ask === null || said === gathers) return;
     gathering.said = gathers;
     visit.ask = { ...visit.ask, gathers };
     this.#holds.asksAnew(visit, route);
   }
-
-  /** The instance that lacks least of those that could have so many, one that fails only if there is no other. */
-  #choose(visit: Visit, route: Route): Lender | null {
-    const now = performance.now();
-    let best: Lender | null = null;
-    let bestRank = Number.NEGATIVE_INFINITY;
-    for (const lender of route.slots.lenders) {
-      if (!mayGather(lender, visit.cost, now)) continue;
-      const isDoubtful = lender.trust?.state === 'suspect' || lender.instance === visit.avoids || lender.concurrency < visit.cost;
-      const rank = lender.link.idle - (isDoubtful ? Number.MAX_SAFE_INTEGER : 0);
-      if (rank > bestRank) [best, bestRank] = [lender, rank];
-    }
-    return best;
-  }
 }
 
-/** A relay has slots one by one: to have them come here would be of no use to a request that takes several. */
-function hasRelaysOnly({ slots: { lenders, relayed } }: Route): boolean {
-  return lenders.length > 0 && lenders.length === relayed.length;
+/** The instance that lacks least of those that could have so many: by a relay, or one that fails, only if there is no other. */
+function choose({ cost }: { readonly cost: number }, avoids: string | null, route: Route, isErrand = false): Lender | null {
+  const now = performance.now();
+  let best: Lender | null = null;
+  let bestRank = Number.NEGATIVE_INFINITY;
+  for (const lender of route.slots.lenders) {
+    if (lender.gathersFor !== undefined || mostNow(lender, now) < cost || (isErrand && lender.relayed)) continue;
+    const isDoubtful = lender.trust?.state === 'suspect' || lender.instance === avoids || lender.concurrency < cost;
+    const rank = lender.link.idle - (lender.relayed ? CONCURRENCY_MAX : 0) - (isDoubtful ? 2 * CONCURRENCY_MAX : 0);
+    if (rank > bestRank) [best, bestRank] = [lender, rank];
+  }
+  return best;
+}
+
+/** An instance with a link here that has so many idle slots. */
+function withIdle(cost: number, { slots, settings }: Route): Lender | null {
+  const lender = slots.choose(settings.balance, null, cost);
+  return lender?.relayed === true ? null : lender;
+}
+
+/** A relay of an earlier version has slots one by one: to have them come here would be of no use to a request that takes several. */
+function hasOldRelaysOnly({ slots: { lenders, relayed } }: Route): boolean {
+  return lenders.length > 0 && lenders.length === relayed.length && !relayed.some(({ link }) => link.countsCosts);
 }
 
 /** As many slots as the instance may ever have: nobody moves a limit that was set at its start. */
@@ -153,9 +194,14 @@ function mostOf({ concurrency, concurrencyMax, setBy }: Lender): number {
   return setBy === undefined || setBy === 'flag' ? concurrency : concurrencyMax;
 }
 
-function mayGather({ relayed, link, concurrency, concurrencyMax, gathersFor, atMost }: Lender, cost: number, now: number): boolean {
-  if (relayed || link.isDismissed || gathersFor !== undefined) return false;
-  if (atMost !== undefined && atMost.count < cost && now < atMost.until) return false;
+/** As many slots as may come together here, as far as is known. */
+function mostNow({ relayed, link, concurrency, concurrencyMax, atMost }: Lender, now: number): number {
+  if (link.isDismissed || (relayed && !link.countsCosts)) return 0;
   // A node hears of limits at home only, and its linker knows better.
-  return (link.countsCosts ? concurrencyMax : concurrency) >= cost;
+  const most = link.countsCosts ? concurrencyMax : concurrency;
+  return atMost !== undefined && now < atMost.until ? Math.min(most, atMost.count) : most;
+}
+
+function mostTogether({ slots: { lenders } }: Route, now: number): number {
+  return lenders.reduce((most, lender) => (lender.relayed ? most : Math.max(most, mostNow(lender, now))), 0);
 }

@@ -1,14 +1,35 @@
 import type { Lender } from './lent-slots.ts';
 import type { Visit } from './visit.ts';
 
+/** A client of another node, which has the instances of its route by relays only: it takes so many slots of one of them at once. */
+export interface Errand {
+  readonly cost: number;
+  /** Lends its slots of the lender on to that node. False: it can't. */
+  deliver(lender: Lender): boolean;
+  /** It is over: no instance here can have more than `most` together. */
+  refuse(most: number): void;
+}
+
 /** A held client that waits aside until one instance has enough idle slots for it. */
-export interface Gathering {
+export interface HeldGathering {
   readonly visit: Visit;
+  readonly errand: null;
   /** The instance that is reserved for it; null: none that could serve it is free to be. */
   lender: Lender | null;
   /** The directory was told that it gathers, or that it does not; null: nothing yet. */
   said: boolean | null;
 }
+
+/** The same for a client of another node. Its instance stays reserved until that node says that it has what it wants. */
+export interface ErrandGathering {
+  readonly visit: null;
+  readonly errand: Errand;
+  lender: Lender | null;
+  /** Slots were lent on for it, and are not again before: performance.now(). */
+  restsUntil: number;
+}
+
+export type Gathering = HeldGathering | ErrandGathering;
 
 /** Those of one route, in the order in which their turns came. */
 export class Gatherings {
@@ -28,20 +49,33 @@ export class Gatherings {
     return [...this.#all];
   }
 
-  add(visit: Visit): Gathering {
-    const gathering: Gathering = { visit, lender: null, said: null };
+  add(visit: Visit): HeldGathering {
+    const gathering: HeldGathering = { visit, errand: null, lender: null, said: null };
     this.#all.push(gathering);
     return gathering;
   }
 
+  addErrand(errand: Errand): void {
+    this.#all.push({ visit: null, errand, lender: null, restsUntil: Number.NEGATIVE_INFINITY });
+  }
+
   /** The client is served, or gone. */
   end(visit: Visit): void {
-    const at = this.#all.findIndex((one) => one.visit === visit);
-    const [ended] = at === -1 ? [] : this.#all.splice(at, 1);
-    if (ended === undefined) return;
+    if (!this.#remove((one) => one.visit === visit)) return;
     // It may come back, when its stream fails.
     if (visit.ask?.gathers === true) visit.ask = { ...visit.ask, gathers: false };
-    this.letGo(ended);
+  }
+
+  /** The other node has what it wants, or wants it no longer. */
+  endErrand(errand: Errand): void {
+    this.#remove((one) => one.errand === errand);
+  }
+
+  #remove(is: (one: Gathering) => boolean): boolean {
+    const at = this.#all.findIndex(is);
+    const [ended] = at === -1 ? [] : this.#all.splice(at, 1);
+    if (ended !== undefined) this.letGo(ended);
+    return ended !== undefined;
   }
 
   /** Its instance is for everybody again. */
@@ -59,8 +93,8 @@ export class Gatherings {
     for (const gathering of this.#all) if (gathering.lender === lender) this.letGo(gathering);
   }
 
-  /** All wait for their turns again. */
+  /** All who are held here wait for their turns again. */
   clear(): void {
-    for (const gathering of this.#all.splice(0)) this.letGo(gathering);
+    for (const { visit } of this.all) if (visit !== null) this.#remove((one) => one.visit === visit);
   }
 }

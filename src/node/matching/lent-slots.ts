@@ -24,7 +24,7 @@ export interface Lender {
   readonly relayed: boolean;
   /** Absent: nothing is to be proved. */
   readonly trust?: Trust;
-  /** The client for whom its idle slots are kept until there are enough; absent: they are for everybody. */
+  /** The client for whom its idle slots are kept until there are enough, here or by the node that relays; absent: they are for everybody. */
   gathersFor?: object | undefined;
   /** It can't have more slots together than `count`, until `until` (performance.now()). */
   atMost?: { readonly count: number; readonly until: number };
@@ -43,9 +43,10 @@ function rankOf({ instance, trust, link }: Lender, avoids: string | null): numbe
   return link.active === 0 ? 0 : 1;
 }
 
-/** Slots that are kept for one client are no one else's. A relay has them one by one. */
+/** Slots that are kept for one client are no one else's. Those of a relay are not kept here: its node keeps them. */
 function hasFor({ link, gathersFor, relayed }: Lender, cost: number): boolean {
-  return link.idle >= cost && gathersFor === undefined && (cost === 1 || !relayed);
+  if (link.idle < cost) return false;
+  return relayed ? cost === 1 || link.countsCosts : gathersFor === undefined;
 }
 
 /** The lenders of one route, newest instance first, so that load packs onto the newest and the older ones go idle and leave. */

@@ -5,7 +5,7 @@ import { destroySockets, EMPTY, type RawPeer, u32, until } from '../../support/h
 
 afterEach(destroySockets);
 
-const NEAR = { client: '', quiet: false };
+const NEAR = { client: '', quiet: false, cost: 1 };
 
 async function granted(count: number): Promise<{ node: NodeEnd; peer: RawPeer }> {
   const { node, peer } = await nodeAndRawLinker();

@@ -248,7 +248,7 @@ export class Door {
   }
 
   static async open(): Promise<Door> {
-    const server = createServer((near) => door.#passThrough(near)).listen(0, '127.0.0.1');
+    const server = createServer({ noDelay: true }, (near) => door.#passThrough(near)).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const door = new Door(`127.0.0.1:${(server.address() as AddressInfo).port}`);
     closers.push(() => {
@@ -273,7 +273,7 @@ export class Door {
     near.once('data', (hello: Buffer) => {
       if (!hello.includes('"relay":true')) return near.destroy();
       this.passed++;
-      const far = connect(this.port, '127.0.0.1');
+      const far = connect({ port: this.port, host: '127.0.0.1', noDelay: true });
       far.on('error', () => {});
       far.once('close', () => near.destroy());
       near.once('close', () => far.destroy());

@@ -37,6 +37,10 @@ export class StandInLink {
     this.reserved += count;
   }
 
+  get own(): number {
+    return this.idle + this.active;
+  }
+
   gather(count: number): void {
     this.gathered.push(count);
   }

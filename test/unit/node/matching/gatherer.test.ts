@@ -1,10 +1,9 @@
 /** Requests that take several slots of one instance: which instance is reserved, for whom, and until when. */
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import fc from 'fast-check';
 import { parseRouteSettings } from '../../../../src/config/route-settings.ts';
-import type { Route } from '../../../../src/node/matching/route.ts';
 import { Bench } from '../../../support/harness/dispatch-bench.ts';
-import { lender, type StandInLender, StandInVisit } from '../../../support/harness/stand-ins.ts';
+import { bench, busy, COSTS, comes, oldRelay, SUSPECT } from '../../../support/harness/gathering-bench.ts';
+import { lender, type StandInLender, type StandInVisit } from '../../../support/harness/stand-ins.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();
@@ -13,28 +12,6 @@ beforeEach(() => {
 afterEach(() => {
   jest.useRealTimers();
 });
-
-const COSTS = parseRouteSettings({ cost: 'header:X-Cost', trustClients: true });
-
-function bench(): { bench: Bench; route: Route; comes: (cost: number, tenant?: string) => StandInVisit } {
-  const one = new Bench({ heldMax: 10_000 });
-  const route = one.route(COSTS);
-  return { bench: one, route, comes: (cost, tenant = '') => comes(one, route, cost, tenant) };
-}
-
-function comes(one: Bench, route: Route, cost: number, tenant = ''): StandInVisit {
-  jest.advanceTimersByTime(1);
-  const visit = new StandInVisit();
-  visit.says = { 'x-cost': String(cost), 'x-tenant': tenant };
-  return one.arrives(route, visit);
-}
-
-/** An instance with `idle` idle slots, and others in use. */
-function busy(seq: number, idle: number, active: number, over: Parameters<typeof lender>[2] = {}): StandInLender {
-  const one = lender(seq, idle, over);
-  one.stub.active = active;
-  return one;
-}
 
 describe('a request that takes several slots', () => {
   test('keeps the idle slots of one instance until there are enough, and others have those of the rest', () => {
@@ -117,9 +94,9 @@ describe('a request that takes several slots', () => {
     expect(one.cluster.holds.get(heavy.holdId)?.ask?.gathers).toBe(true);
   });
 
-  test('lets those behind it have the slots of relays, and tells the directory once that those are of no use', () => {
+  test('lets those behind it have the slots of old relays, and tells the directory once that those are of no use', () => {
     const { bench: one, route, comes } = bench();
-    const relay = busy(1, 0, 0, { relayed: true });
+    const relay = oldRelay(1, 0);
     one.links(route, relay);
     const [heavy, ...lights] = [comes(2), comes(1), comes(1)] as const;
     relay.stub.idle = 2;
@@ -133,6 +110,40 @@ describe('a request that takes several slots', () => {
     expect(one.cluster.holds.get(heavy.holdId)?.ask?.gathers).toBe(true);
     jest.advanceTimersByTime(COSTS.holdTimeoutMs);
     expect(heavy.codes).toEqual(['hold_timeout']);
+  });
+
+  test('has a relay gather for it, which serves others meanwhile and keeps nothing', () => {
+    const { bench: one, route, comes } = bench();
+    const relay = busy(1, 0, 0, { relayed: true });
+    one.links(route, relay);
+    const heavy = comes(2);
+    expect([relay.gathersFor, relay.stub.gathered]).toEqual([heavy, [2]]);
+    expect(one.cluster.holds.get(heavy.holdId)?.ask?.gathers).toBe(true);
+    const light = comes(1);
+    relay.stub.idle = 1;
+    route.slots.refilled(relay);
+    one.dispatcher.match(route);
+    expect([heavy.served, light.served]).toEqual([[], [relay]]);
+    one.ends(route, relay);
+    expect([relay.stub.idle, relay.stub.returned]).toEqual([0, 1]);
+    relay.stub.idle = 2;
+    route.slots.refilled(relay);
+    one.dispatcher.match(route);
+    expect([heavy.served, relay.gathersFor, relay.stub.gathered]).toEqual([[relay], undefined, [2, 0]]);
+    one.ends(route, relay, 2);
+    one.expectNothingLeft();
+  });
+
+  test('asks the directory for the slots of other nodes while a relay says that its node can not have so many', () => {
+    const { bench: one, route, comes } = bench();
+    const relay = busy(1, 0, 0, { relayed: true });
+    one.links(route, relay);
+    const heavy = comes(4);
+    one.dispatcher.gathersAtMost(route, relay, 2);
+    expect(one.cluster.holds.get(heavy.holdId)?.ask?.gathers).toBe(false);
+    jest.advanceTimersByTime(1_100);
+    expect([relay.gathersFor, relay.stub.gathered]).toEqual([heavy, [4, 0, 4]]);
+    expect(one.cluster.holds.get(heavy.holdId)?.ask?.gathers).toBe(true);
   });
 
   test('whose stream fails comes back as one that asks for slots anew', () => {
@@ -192,19 +203,15 @@ describe('a request that takes several slots', () => {
 });
 
 describe('of several instances the one is reserved', () => {
-  const ready = { state: 'proven' } as const;
   test.each<[string, number, StandInLender[], number | null]>([
     ['that lacks least', 4, [busy(1, 1, 3), busy(2, 3, 1), busy(3, 2, 2)], 2],
     ['whose limit is high enough, though another lacks less', 4, [busy(1, 0, 4), busy(2, 3, 0, { concurrency: 3 })], 1],
     ['whose limit may become high enough, where there is no other', 4, [busy(1, 0, 2, { concurrency: 2, concurrencyMax: 4 })], 1],
     ['and none that can never have so many', 4, [busy(1, 0, 2, { concurrency: 2, concurrencyMax: 3 })], null],
-    ['and no relay', 4, [busy(1, 3, 9, { relayed: true })], null],
-    [
-      'and none that fails, where there is another',
-      4,
-      [busy(1, 3, 9, { trust: { ...ready, state: 'suspect' } as never }), busy(2, 0, 9)],
-      2,
-    ],
+    ['and no relay, where there is another', 4, [busy(1, 3, 9, { relayed: true }), busy(2, 0, 9)], 2],
+    ['and a relay rather than one that fails', 4, [busy(1, 0, 0, { relayed: true }), busy(2, 3, 9, SUSPECT)], 1],
+    ['and no relay of an earlier version', 4, [oldRelay(1, 3)], null],
+    ['and none that fails, where there is another', 4, [busy(1, 3, 9, SUSPECT), busy(2, 0, 9)], 2],
   ])('%s', (_name, cost, lenders, expected) => {
     const { bench: one, route, comes } = bench();
     // A larger one is elsewhere.
@@ -235,7 +242,7 @@ describe('more than an instance can ever have is refused', () => {
     ['not where one that is here may have more than the directory knows', 5, 4, { concurrency: 8 }, false],
     ['not where the limit of one here moves', 5, 4, { concurrency: 2, setBy: 'header' }, false],
     ['as the flag says it, which nobody moves', 5, 4, { concurrency: 4, setBy: 'flag' }, true],
-    ['as a relay has them one by one', 5, 4, { relayed: true }, true],
+    ['as a relay does not know better', 5, 4, { relayed: true }, true],
     ['never for one slot', 1, 0, null, false],
   ])('%s', (_name, cost, largest, over, isRefused) => {
     const { bench: one, route, comes } = bench();
@@ -255,68 +262,4 @@ describe('more than an instance can ever have is refused', () => {
     one.dispatcher.lenderGone(route, large);
     expect(heavy.codes).toEqual(['too_costly']);
   });
-});
-
-test('whatever comes, ends, leaves and breaks: nobody has more than is there, nothing stays reserved, and each visit has one end', () => {
-  const steps = fc.array(
-    fc.record({
-      kind: fc.constantFrom('arrive', 'arrive', 'arrive', 'end', 'end', 'end', 'leave', 'link', 'break', 'most', 'time', 'largest'),
-      pick: fc.nat({ max: 60 }),
-    }),
-    { maxLength: 120 },
-  );
-  fc.assert(
-    fc.property(steps, (all) => {
-      const { bench: one, route, comes } = bench();
-      const served = new Map<StandInVisit, StandInLender>();
-      let seq = 0;
-      for (const { kind, pick } of all) {
-        const held = one.visits.filter(({ queue }) => queue !== null);
-        const running = [...served];
-        const by = one.lenders[pick % Math.max(1, one.lenders.length)];
-        if (kind === 'arrive') comes(1 + (pick % 4));
-        else if (kind === 'link') one.links(route, lender(++seq, 1 + (pick % 5), { relayed: pick % 7 === 0 }));
-        else if (kind === 'time') jest.advanceTimersByTime(pick * 40);
-        else if (kind === 'largest') one.dispatcher.match(Object.assign(route, { largest: pick % 3 === 0 ? null : 4 }));
-        else if (kind === 'most' && by !== undefined) one.dispatcher.gathersAtMost(route, by, pick % 5);
-        else if (kind === 'leave' && held.length > 0) {
-          const visit = held[pick % held.length] as StandInVisit;
-          visit.left = true;
-          one.holds.release(visit);
-        } else if (kind === 'end' && running.length > 0) {
-          const [visit, at] = running[pick % running.length] as (typeof running)[number];
-          served.delete(visit);
-          visit.left = true;
-          one.ends(route, at, visit.cost);
-        } else if (kind === 'break' && by !== undefined && pick % 3 === 0) {
-          route.slots.remove(by);
-          one.lenders.splice(one.lenders.indexOf(by), 1);
-          by.stub.idle = 0;
-          for (const [visit, at] of running) {
-            if (at !== by) continue;
-            served.delete(visit);
-            visit.left = true;
-          }
-          one.dispatcher.lenderGone(route, by);
-        }
-        // A turn ends.
-        jest.advanceTimersByTime(1);
-        for (const visit of one.visits) if (visit.served.length > 0 && !visit.isOver) served.set(visit, visit.served[0] as StandInLender);
-        for (const { stub } of one.lenders) expect(stub.idle >= 0 && stub.active >= 0).toBe(true);
-        const reserved = one.lenders.flatMap(({ gathersFor }) => gathersFor ?? []);
-        const waiting = route.gatherings.all.flatMap(({ lender: by, visit }) => (by === null ? [] : visit));
-        expect(new Set(reserved)).toEqual(new Set(waiting));
-        const next = route.held.next as StandInVisit | null;
-        // One of several slots keeps its turn only where nobody else could use a slot.
-        if (next !== null) expect(route.hasIdle).toBe(false);
-      }
-      for (const [visit, at] of served) one.ends(route, at, visit.cost);
-      for (const visit of one.visits) if (visit.queue !== null) one.holds.release(visit);
-      jest.advanceTimersByTime(2_000);
-      for (const visit of one.visits) expect(visit.served.length + visit.refused.length).toBeLessThan(2);
-      for (const { gathersFor } of one.lenders) expect(gathersFor).toBeUndefined();
-      expect(route.gatherings.size).toBe(0);
-      one.expectNothingLeft();
-    }),
-  );
 });
