@@ -13,6 +13,7 @@ const SAID_ELSEWHERE: ReadonlySet<string> = new Set([
   'redis_unreadable',
   'bad_settings_ignored',
   'not_held',
+  'overload',
 ]);
 
 /** Every node says these of the one Redis: once is enough. */

@@ -43,7 +43,7 @@ export function foldKeyNumbers(routes: readonly RouteNumbers[]): readonly RouteN
 
 function nobody(name: string): RouteSnapshot {
   const counts = { held: 0, oldestHeldMs: 0, active: 0, slots: 0, free: 0, starting: 0 };
-  return { name, ...counts, starts: [], instances: [], settings: null, trouble: null, paused: null, waitMs: null };
+  return { name, ...counts, starts: [], instances: [], settings: null, trouble: null, paused: null, overload: null, waitMs: null };
 }
 
 function sumOf(route: RouteSnapshot, keys: readonly RouteSnapshot[]): RouteSnapshot {
@@ -65,6 +65,9 @@ function sumOf(route: RouteSnapshot, keys: readonly RouteSnapshot[]): RouteSnaps
     starts: all.flatMap(({ starts }) => starts),
     instances: all.flatMap(({ name, instances }) => instances.map((one) => ({ ...one, ...keyOf(name) }))).sort((a, b) => b.seq - a.seq),
     trouble: route.trouble ?? (failing && { ...failing, reason: `key ${nameParts(worst?.name ?? '').key}: ${failing.reason}` }),
+    overload: all
+      .map(({ overload }) => overload)
+      .reduce((worst, one) => (one !== null && (worst === null || one.waitMs < worst.waitMs) ? one : worst)),
     keysAwake: keys.length,
     keys: keys
       .map(keySnapshot)

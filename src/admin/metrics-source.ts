@@ -25,6 +25,8 @@ export interface RouteCounts {
   readonly limitChanges?: ReadonlyMap<string, number>;
   /** Words of applications about their limits that mean nothing. */
   readonly wordsIgnored?: number;
+  /** Clients that were refused because of an overload. */
+  readonly overloadRefused?: number;
 }
 
 /** A node's own share of a route: the sum over all nodes is the cluster's number. */
@@ -37,6 +39,8 @@ export interface RouteNumbers {
   readonly free: number;
   /** Absent: false. */
   readonly paused?: boolean;
+  /** How long clients wait at most in an overload; 0: there is none. Absent: no client has left while it was held. */
+  readonly overloadMs?: number;
   /** Instances that have their home link here. */
   readonly instances: number;
   /** Starts in progress. Each node has the number of the whole cluster; absent when it is not known. */

@@ -42,6 +42,20 @@ const DEFINITIONS: readonly Definition[] = [
   routeGauge('pullproxy_paused', 'Whether the route is paused, as this node knows it; absent: it is not', ({ paused }) =>
     paused === true ? 1 : undefined,
   ),
+  routeGauge(
+    'pullproxy_overload_wait_seconds',
+    'How long clients wait at most in an overload, 0 without one; absent: no client has left while it waited',
+    ({ overloadMs }) => (overloadMs === undefined ? undefined : overloadMs / 1_000),
+  ),
+  {
+    name: 'pullproxy_overload_refused_total',
+    type: 'counter',
+    help: 'Clients that got a 503 because of an overload',
+    collect: ({ routes }) =>
+      routes.flatMap(({ name, overloadMs, counts: { overloadRefused = 0 } }) =>
+        overloadRefused === 0 && overloadMs === undefined ? [] : [{ value: overloadRefused, labels: { route: name } }],
+      ),
+  },
   {
     name: 'pullproxy_requests_total',
     type: 'counter',

@@ -20,7 +20,7 @@ export function routeTroubles(route: RouteSnapshot, context: TroubleContext): Tr
   const found: (Found | null)[] =
     settings instanceof ConfigError
       ? [badSettings(route, settings), clientsHeld(route, parseRouteSettings({}), context)]
-      : [queueFull(route, settings), clientsHeld(route, settings, context), belowMinimum(route, settings, context)];
+      : [queueFull(route, settings), overloaded(route), clientsHeld(route, settings, context), belowMinimum(route, settings, context)];
   return found.filter((one) => one !== null).map((one) => ({ ...one, route: route.name, node: null }));
 }
 
@@ -49,6 +49,19 @@ function queueFull({ name, held }: RouteSnapshot, { maxHeld }: RouteSettings): F
     code: 'queue_full',
     text: `${name}: ${counted(held, 'client')} held, and no more are accepted: a new client gets a 503`,
     advice: `maxHeld is ${number(maxHeld)}. Find out why instances are missing, see below; or raise it.`,
+  };
+}
+
+function overloaded(route: RouteSnapshot): Found | null {
+  const { name, held, overload, paused } = route;
+  if (overload === null || paused !== null) return null;
+  const now = held === 0 ? '' : `${heldFor(route)}; `;
+  return {
+    severity: 'warning',
+    code: 'overload',
+    text: `${name}: ${now}more clients come than are served, and they leave: nobody waits for longer than ${about(overload.waitMs)}, the others get a 503`,
+    advice:
+      'It ends by itself when fewer come. If it lasts: more instances (maxInstances) or a higher concurrency. queueOrder=fifo holds everybody.',
   };
 }
 

@@ -66,6 +66,7 @@ const routeProperties = {
   settings: maybe(mapOf(true, 'as they are stored; null when the route is not configured')),
   trouble: maybe(ref('StartTrouble')),
   paused: maybe(ref('PausedRoute')),
+  overload: maybe(ref('RouteOverload')),
   keysAwake: whole('of a route with keys: how many of them are awake'),
   keys: listOf(ref('Key'), 'those of them with the most held clients'),
 };
@@ -120,6 +121,11 @@ export const SCHEMAS: readonly Schema[] = [
     leftMs: whole('for how long it stays so'),
     inFlight: whole('requests and connections that are still in the application, over all nodes'),
   }),
+  object(
+    'RouteOverload',
+    { waitMs: whole('nobody waits for longer; who would is refused') },
+    'clients come faster than they are served, and leave',
+  ),
   object('PauseOutcome', {
     name: text(),
     done: yesNo('nothing is in flight; false: `wait` has passed before, and the route stays paused'),

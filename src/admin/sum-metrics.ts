@@ -46,6 +46,7 @@ export function sumRoutes(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
     free: a.free + b.free,
     instances: a.instances + b.instances,
     ...(a.paused === true || b.paused === true ? { paused: true } : {}),
+    ...sumOverloads(a, b),
     ...(starting === undefined ? {} : { starting }),
     counts: sumCounts(a.counts, b.counts),
   };
@@ -61,8 +62,16 @@ function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
     requests: sumHistograms(a.requests, b.requests),
     limitChanges: sumMaps([a.limitChanges ?? new Map(), b.limitChanges ?? new Map()]),
     wordsIgnored: (a.wordsIgnored ?? 0) + (b.wordsIgnored ?? 0),
+    overloadRefused: (a.overloadRefused ?? 0) + (b.overloadRefused ?? 0),
     coldStages: Object.fromEntries([...stages].map((stage) => [stage, sumHistograms(a.coldStages?.[stage], b.coldStages?.[stage])])),
   };
+}
+
+/** The shortest wait counts. */
+function sumOverloads({ overloadMs: a }: RouteNumbers, { overloadMs: b }: RouteNumbers): Pick<RouteNumbers, 'overloadMs'> {
+  if (a === undefined && b === undefined) return {};
+  const there = [a ?? 0, b ?? 0].filter((ms) => ms > 0);
+  return { overloadMs: there.length === 0 ? 0 : Math.min(...there) };
 }
 
 /** Of most routes there are none. */

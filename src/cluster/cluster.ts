@@ -106,6 +106,15 @@ export interface NodeLoad {
   readonly paused?: readonly PausedHere[] | undefined;
   /** Routes that answered with 5xx in the last half minute, the worst first; absent: none. */
   readonly failing?: readonly RouteResponses[];
+  /** Its overloaded routes, those first whose clients wait for the shortest time; absent: none. */
+  readonly overloaded?: readonly OverloadedHere[] | undefined;
+}
+
+/** An overloaded route, as one node sees it. */
+export interface OverloadedHere {
+  readonly route: string;
+  /** Nobody waits for longer. */
+  readonly waitMs: number;
 }
 
 /** Answers of a route in the last half minute. */
@@ -250,9 +259,17 @@ export interface RouteSnapshot extends Estimated {
   readonly trouble: StartTrouble | null;
   /** Null: it is not paused. */
   readonly paused: PausedRoute | null;
+  /** Null: it is not overloaded. */
+  readonly overload: RouteOverload | null;
   /** Of a route with keys, where they are folded under it: how many are awake, and the first of them. */
   readonly keysAwake?: number;
   readonly keys?: readonly KeySnapshot[];
+}
+
+/** Clients come faster than they are served, and leave: who would wait for too long is refused. */
+export interface RouteOverload {
+  /** Nobody waits for longer; where nodes say different times, the shortest one. */
+  readonly waitMs: number;
 }
 
 export interface KeySnapshot {
@@ -332,7 +349,9 @@ export interface PausedRoute {
   readonly inFlight: number;
 }
 
-export interface NodeSnapshot extends Required<Omit<NodeLoad, 'failing' | 'paused'>>, Pick<NodeLoad, 'failing' | 'paused'> {
+type SaidIfAny = 'failing' | 'paused' | 'overloaded';
+
+export interface NodeSnapshot extends Required<Omit<NodeLoad, SaidIfAny>>, Pick<NodeLoad, SaidIfAny> {
   readonly id: string;
   readonly address: string;
   readonly version: string;

@@ -36,6 +36,9 @@ const LAST_RESPONSES_MS = 500;
 /** How long it may take to write what was counted last. */
 const HISTORY_MS = 500;
 
+/** Overloaded routes that are told of. */
+const OVERLOADED_MAX = 20;
+
 /** One proxy process: the rooms of the data plane, put together, from its first port to its last connection. */
 export class ProxyNode {
   readonly bound: NodeAddresses;
@@ -204,8 +207,18 @@ export class ProxyNode {
       holds: hold.seen,
       coldStarts: coldStart.seen,
       paused: this.pauses.here,
+      overloaded: this.#overloaded(),
       failing: this.#responseRates.failing(this.routes.all()),
     };
+  }
+
+  #overloaded(): NodeLoad['overloaded'] {
+    const now = performance.now();
+    const all = [...this.routes.all()].flatMap((route) => {
+      const waitMs = route.overloadMs(now);
+      return waitMs === null ? [] : [{ route: route.name, waitMs: Math.round(waitMs) }];
+    });
+    return all.length === 0 ? undefined : all.sort((a, b) => a.waitMs - b.waitMs).slice(0, OVERLOADED_MAX);
   }
 
   /** Instances of the route that have their home link here. */

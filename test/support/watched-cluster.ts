@@ -1,5 +1,7 @@
 /** A cluster in which everything happens that metrics tell: it serves, holds, moves slots, starts instances and fails to. */
 import { writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { makeCertificate } from './certificate.ts';
 import { ask } from './clients.ts';
 import { type ClusterNode, Ledger, SECRET, setRoute, startNode } from './cluster.ts';
@@ -60,6 +62,7 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
   await answers(first, 'slow.example.com', 503);
   await comeLate(first, env);
   await answers(first, 'app.example.com', 502, '/break');
+  await leaveWhileHeld(first, 'app.example.com');
   await changes(first, 'routes/slow.example.com/pause?for=10m&wait=30s', 200);
   writeFileSync(certificate.keyFile, 'no key');
   await changes(first, 'reload', 422);
@@ -94,6 +97,19 @@ async function crowd(node: ClusterNode, host: string): Promise<void> {
     isDone = true;
   });
   await Promise.all([watch, ...Array.from({ length: 8 }, client)]);
+}
+
+/** From then on it is told whether the route is overloaded. */
+async function leaveWhileHeld(node: ClusterNode, host: string): Promise<void> {
+  const served = answers(node, host, 200, '/slow?ms=2000');
+  await eventually('a client has left', async () => {
+    const leaves = request(node.url, { headers: { host } }).on('error', () => {});
+    leaves.end();
+    await delay(50);
+    leaves.destroy();
+    return (await (await fetch(`${node.admin}/metrics`)).text()).includes('pullproxy_overload_wait_seconds{');
+  });
+  await served;
 }
 
 async function changes(node: ClusterNode, call: string, status: number): Promise<void> {

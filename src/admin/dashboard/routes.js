@@ -129,7 +129,7 @@ async function replaceAll(name) {
   await attempt(`The instances of ${name} are being replaced.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/restart`);
 }
 
-function facts({ paused, held, oldestHeldMs, waitMs, active, slots, free, starting, instances: there, settings }, defaults) {
+function facts({ paused, overload, held, oldestHeldMs, waitMs, active, slots, free, starting, instances: there, settings }, defaults) {
   const most = settings?.maxInstances ?? defaults.maxInstances;
   return h(
     'ul',
@@ -139,6 +139,9 @@ function facts({ paused, held, oldestHeldMs, waitMs, active, slots, free, starti
         class: 'waiting',
         text: `paused for ${age(paused.leftMs)} more${paused.inFlight === 0 ? '' : `, ${number(paused.inFlight)} in flight`}`,
       }),
+    paused === null &&
+      overload !== null &&
+      h('li', { class: 'waiting', text: `overloaded: nobody waits for longer than ${age(overload.waitMs)}` }),
     h('li', {
       class: held > 0 ? 'waiting' : '',
       text: held > 0 ? `${number(held)} held${oldestHeldMs < 100 ? '' : `, the oldest for ${age(oldestHeldMs)}`}` : 'nobody held',

@@ -119,13 +119,15 @@ const NOTHING_COUNTED = { counters: new RouteCounters(), coldStages: new ColdSta
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
   const { counters, coldStages } = route.parent === null ? route : NOTHING_COUNTED;
-  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored } = counters;
+  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored, overloadRefused } = counters;
   const { estimates, errors } = route.waits;
   return {
     name: route.name,
     held: route.held.size,
     active,
     paused: node.pauses.leftMs(route.name) > 0,
+    // No client has left while it was held: there was no overload.
+    ...(route.crowds === null ? {} : { overloadMs: route.overloadMs(performance.now()) ?? 0 }),
     slots,
     free,
     instances: node.homes(route),
@@ -139,6 +141,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
       coldStages: coldStages.histograms,
       limitChanges,
       wordsIgnored,
+      overloadRefused,
     },
   };
 }
@@ -180,6 +183,7 @@ function ownRoute(route: Route, node: string, pauses: ProxyNode['pauses']): Rout
       state: concurrency === 0 ? ('paused' as const) : ('ready' as const),
       ...(version === undefined ? {} : { version }),
     }));
+  const overloadMs = route.overloadMs(performance.now());
   return {
     name: route.name,
     held: route.held.size,
@@ -192,6 +196,7 @@ function ownRoute(route: Route, node: string, pauses: ProxyNode['pauses']): Rout
     settings: route.standing.configured ? writeRouteSettings(route.settings) : null,
     trouble: null,
     paused: pauses.of(route.name),
+    overload: overloadMs === null ? null : { waitMs: Math.round(overloadMs) },
   };
 }
 

@@ -65,7 +65,7 @@ export function troubleLines({ severity, text, advice }: Trouble, width: number,
 }
 
 const ROUTES: readonly Column<RouteSnapshot>[] = [
-  { title: 'ROUTE', read: ({ name, paused }) => (paused === null ? name : `${name} (paused)`) },
+  { title: 'ROUTE', read: nameAndState },
   { title: 'HELD', read: ({ held }) => held, style: ({ held }) => (held > 0 ? 'yellow' : null) },
   { title: 'OLDEST', read: ({ held, oldestHeldMs }) => (held === 0 ? '' : about(oldestHeldMs)), spare: 3 },
   { title: 'WAIT', read: ({ held, waitMs }) => (held === 0 || waitMs === null ? '' : about(waitMs)), spare: 6 },
@@ -76,6 +76,11 @@ const ROUTES: readonly Column<RouteSnapshot>[] = [
   { title: 'STARTING', read: ({ starting }) => starting, style: ({ starting }) => (starting > 0 ? 'cyan' : null), spare: 2 },
   { title: 'AT MOST', read: mostInstances, spare: 5 },
 ];
+
+function nameAndState({ name, paused, overload }: RouteSnapshot): string {
+  if (paused !== null) return `${name} (paused)`;
+  return overload === null ? name : `${name} (overloaded)`;
+}
 
 const NODES: readonly Column<AdminState['nodes'][number]>[] = [
   { title: 'NODE', read: ({ id }) => id },

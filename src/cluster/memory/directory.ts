@@ -20,6 +20,7 @@ import type {
 } from '../directory.ts';
 import type { HistoryLog } from '../history.ts';
 import { BEAT_MS, DEAD_AFTER_MS, RECOVERY_MS } from '../limits.ts';
+import { overloadOf } from '../overloads.ts';
 import { leftMsOf, pausedRoute } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import type { WaitLog } from '../waits.ts';
@@ -193,6 +194,7 @@ export class MemoryDirectory implements Directory {
       routes: [...names].sort().map((name) => ({
         ...this.#at(name).snapshot(now, name, configured.get(name) ?? null),
         paused: pausedRoute(name, paused, nodes),
+        overload: overloadOf(name, nodes),
       })),
       missing: (await this.missing()).filter(({ id }) => !nodes.some((node) => node.id === id)),
     };

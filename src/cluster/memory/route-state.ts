@@ -189,7 +189,7 @@ export class RouteState {
     return this.#instances.size > 0;
   }
 
-  snapshot(now: number, name: string, settings: RouteRecord | null): Omit<RouteSnapshot, 'paused'> {
+  snapshot(now: number, name: string, settings: RouteRecord | null): Omit<RouteSnapshot, 'paused' | 'overload'> {
     this.#tend(now);
     const instances = this.#instances.snapshot();
     return estimated({

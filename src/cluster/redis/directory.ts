@@ -285,8 +285,8 @@ export class RedisDirectory implements Directory {
   async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
     const { id, address, version, startedMs, held, active, links, draining = false, spares = false, holds = {}, coldStarts = {} } = beat;
     const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts), failing: JSON.stringify(beat.failing ?? []) };
-    const paused = JSON.stringify(beat.paused ?? []);
-    const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, paused, ...counts };
+    const [paused, overloaded] = [JSON.stringify(beat.paused ?? []), JSON.stringify(beat.overloaded ?? [])];
+    const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, paused, overloaded, ...counts };
     const [reply, started, , , routesKnown] = await Promise.all([
       this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),
       this.#key(nodeKey(id), 'hash', 'hget', 'started'),

@@ -1,7 +1,8 @@
 /** Pictures of the directory for people: nodes, and all routes with their part at each node. */
 import type { RouteRecord } from '../../config/route-settings.ts';
 import { reasonOf } from '../../errors.ts';
-import type { ClusterSnapshot, NodeSnapshot, PausedRoute, RouteSnapshot } from '../cluster.ts';
+import type { ClusterSnapshot, NodeSnapshot, RouteSnapshot } from '../cluster.ts';
+import { overloadOf } from '../overloads.ts';
 import { pausedRoute } from '../pauses.ts';
 import { nodeIdOf } from '../values.ts';
 import { estimated } from '../wait-estimate.ts';
@@ -41,7 +42,14 @@ export class Pictures {
     const entered = await Promise.all(nodes.map(({ id }) => this.#context.routesOf(id)));
     const names = new Set([...configured.keys(), ...entered.flat(), ...paused.pauses.keys()]);
     const routes = await Promise.all(
-      [...names].sort().map((name) => this.#readRoute(name, configured.get(name) ?? null, pausedRoute(name, paused, nodes))),
+      [...names].sort().map((name) => {
+        const said = {
+          settings: configured.get(name) ?? null,
+          paused: pausedRoute(name, paused, nodes),
+          overload: overloadOf(name, nodes),
+        };
+        return this.#readRoute(name, said);
+      }),
     );
     return {
       nodes: nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
@@ -70,12 +78,12 @@ export class Pictures {
   }
 
   /** Null: the route can't be read, and could not be mended. Other routes are shown nevertheless. */
-  async #readRoute(name: string, settings: RouteRecord | null, paused: PausedRoute | null): Promise<RouteSnapshot | null> {
+  async #readRoute(name: string, said: Parameters<typeof readRoute>[2]): Promise<RouteSnapshot | null> {
     const { redis, mending } = this.#context;
     try {
       const keys = routeKeys(name);
       const answer = await mending.ofRoute(name, () => redis.run('snapshot', keys, []));
-      return estimated({ ...readRoute(name, answer, settings, paused), ...readPace(list(answer)[7]) });
+      return estimated({ ...readRoute(name, answer, said), ...readPace(list(answer)[7]) });
     } catch (error) {
       if (!isDataFault(error)) throw error;
       redis.leftOut.note(`pp:{${name}}`, reasonOf(error));

@@ -9,7 +9,6 @@ import type {
   LimitSetter,
   NodeSnapshot,
   Pause,
-  PausedRoute,
   Peer,
   RouteResponses,
   RouteSnapshot,
@@ -24,9 +23,9 @@ import {
   type Move,
   type NodeBeatReply,
   type RouteBeatReply,
-  type RouteRecord,
 } from '../directory.ts';
 import { type FirstClient, lineKey } from '../fair-order.ts';
+import { OVERLOADED_MAX, readOverloadedHere } from '../overloads.ts';
 import { leftMsOf, PAUSED_ROUTES_MAX, readPause, readPausedHere } from '../pauses.ts';
 import { REASON_CHARS_MAX } from '../start-limits.ts';
 import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
@@ -246,7 +245,10 @@ export function writeInstance(info: InstanceInfo, node: string): string {
 /** Without what is made of it. */
 type Picture = Omit<RouteSnapshot, 'waitMs'>;
 
-export function readRoute(name: string, reply: unknown, settings: RouteRecord | null, paused: PausedRoute | null): Picture {
+/** What nodes and declarations say of a route, and not its own keys. */
+type SaidOfIt = Pick<RouteSnapshot, 'settings' | 'paused' | 'overload'>;
+
+export function readRoute(name: string, reply: unknown, said: SaidOfIt): Picture {
   const [held, oldestHeldMs, free, starting, starts, stored, trouble] = list(reply);
   const left = tuples(starts, 3).flatMap(([start, leftMs, ageMs]) => {
     const id = startIdOf(start);
@@ -263,9 +265,8 @@ export function readRoute(name: string, reply: unknown, settings: RouteRecord | 
     starting: number(starting),
     starts: startsOf(left),
     instances: instances.sort((a, b) => b.seq - a.seq),
-    settings,
     trouble: readTrouble(trouble),
-    paused,
+    ...said,
   };
 }
 
@@ -297,9 +298,10 @@ function readState(state: unknown): InstanceState {
 
 /** `fields`: those of NODE_FIELDS, in their order. */
 export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): NodeSnapshot {
-  const [address, version, held, active, links, draining, holds, coldStarts, failing, paused] = list(fields);
+  const [address, version, held, active, links, draining, holds, coldStarts, failing, paused, overloaded] = list(fields);
   const routes = readFailing(failing);
   const pausedHere = listIn(paused).slice(0, PAUSED_ROUTES_MAX).flatMap(readPausedHere);
+  const overloadedHere = listIn(overloaded).slice(0, OVERLOADED_MAX).flatMap(readOverloadedHere);
   return {
     id,
     heartbeatAgeMs: number(heartbeatAgeMs),
@@ -313,6 +315,7 @@ export function readNode(id: string, heartbeatAgeMs: number, fields: unknown): N
     coldStarts: readCounts(coldStarts),
     ...(routes.length === 0 ? {} : { failing: routes }),
     ...(pausedHere.length === 0 ? {} : { paused: pausedHere }),
+    ...(overloadedHere.length === 0 ? {} : { overloaded: overloadedHere }),
   };
 }
 
@@ -342,6 +345,7 @@ export const NODE_FIELDS = [
   'coldStarts',
   'failing',
   'paused',
+  'overloaded',
 ] as const;
 
 /** A value that this version does not know counts as missing. */

@@ -58,6 +58,8 @@ export class RouteCounters extends WaitCounters {
   readonly limitChanges = new Map<string, number>();
   /** Words of applications about their limits that could not be used. */
   wordsIgnored = 0;
+  /** Clients that were refused because of an overload. */
+  overloadRefused = 0;
 
   limitChanged(by: string, times: number): void {
     if (times > 0) this.limitChanges.set(by, (this.limitChanges.get(by) ?? 0) + times);

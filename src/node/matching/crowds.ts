@@ -35,6 +35,12 @@ export class Crowds {
     return this.#overloads.reduce((least, overload) => Math.min(least, overload?.leastMs ?? least), Number.POSITIVE_INFINITY);
   }
 
+  /** How long clients wait at most, where that is the shortest; null: there is no overload. */
+  shownMs(now: number): number | null {
+    const shown = this.#overloads.flatMap((overload) => overload?.shownMs(now) ?? []);
+    return shown.length === 0 ? null : Math.min(...shown);
+  }
+
   /** It has come, and nobody is held here. */
   empty(visit: Visit, now: number): void {
     if (this.#of(visit)?.empty(now) === true) this.#changed();

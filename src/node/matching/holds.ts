@@ -149,6 +149,7 @@ export class Holds {
   /** It can't be served as long as its client waits. A browser sees the route's page, where there is one. */
   refuseOverload(visit: Visit, route: Route, crowds: Crowds): void {
     const seconds = crowds.refused(visit, performance.now());
+    route.counters.overloadRefused++;
     this.refuse(visit, getsPage(visit, route) ? this.#page(visit, route) : refusal('overload', visit, seconds));
   }
 

@@ -77,6 +77,12 @@ export class Overload {
     return this.#isStalled(this.#limitMs, now) ? Number.POSITIVE_INFINITY : this.#limitMs;
   }
 
+  /** The same, for people: null where nobody is refused, also when the clients have gone and nothing has ended the overload yet. */
+  shownMs(now: number): number | null {
+    const limitMs = this.limitMs(now);
+    return limitMs === Number.POSITIVE_INFINITY || now - this.#longAt >= Math.max(CALM_MS, limitMs) ? null : limitMs;
+  }
+
   /** A client left after `ageMs`. Returns whether the limit is another one. */
   left(ageMs: number, now: number): boolean {
     this.#rotate(now);

@@ -169,6 +169,11 @@ export class Route {
     this.#events?.overloaded(Math.round(leastMs));
   }
 
+  /** How long its clients wait at most, since it is overloaded; null: it is not. */
+  overloadMs(now: number): number | null {
+    return this.#isPaused ? null : (this.crowds?.shownMs(now) ?? null);
+  }
+
   newcomerWaitMs(now: number): number | null {
     return this.#isPaused ? null : this.waits.newcomerMs(this.held.size, now);
   }

@@ -52,6 +52,7 @@ export function membership(world: () => World): void {
           starts: [],
           trouble: null,
           paused: null,
+          overload: null,
           instances: [expect.objectContaining({ id: 'ofa', node: 'a' })],
           settings: null,
         },

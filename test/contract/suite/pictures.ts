@@ -25,6 +25,7 @@ export function pictures(world: () => World): void {
         starts: [],
         trouble: null,
         paused: null,
+        overload: null,
         instances: [],
         settings: { maxInstances: 3 },
       });
@@ -41,6 +42,18 @@ export function pictures(world: () => World): void {
       b.cluster.unhold(route, 'c2');
       await eventually('one has gone', async () => (await picture())?.held === 2);
       expect((await picture())?.oldestHeldMs).toBeLessThan(20_000);
+    });
+
+    test('says that it is overloaded while any node says so, with the shortest wait', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      a.cluster.hold(route, 'c1', 0, 100);
+      a.load = { held: 1, active: 0, links: 0, overloaded: [{ route, waitMs: 900 }] };
+      b.load = { held: 0, active: 0, links: 0, overloaded: [{ route, waitMs: 700 }] };
+      await eventually('both say so', async () => (await picture())?.overload?.waitMs === 700);
+      b.load = { held: 0, active: 0, links: 0 };
+      await eventually('one says so', async () => (await picture())?.overload?.waitMs === 900);
+      a.load = b.load;
+      await eventually('it is over', async () => (await picture())?.overload === null);
     });
 
     test('names the starts that are under way, oldest first, with their age and what is left to them', async () => {

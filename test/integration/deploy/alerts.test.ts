@@ -55,6 +55,7 @@ const MATTERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     [`pullproxy_requests_total{${ROUTE}, code="200"}`]: count(100, 90),
   },
   PullproxyPausedForLong: { [`pullproxy_paused{${ROUTE}}`]: `_x29 1x59 _x89` },
+  PullproxyOverloaded: { [`pullproxy_overload_wait_seconds{${ROUTE}}`]: level(0, 0.5) },
   PullproxyLongHolds: waits('pullproxy_hold_seconds', 0.1, 8, [0.25, 5, 10]),
   PullproxySlowColdStarts: waits('pullproxy_cold_start_seconds', 2, 50, [2.5, 30, 60]),
   PullproxySlotsDoNotMove: {

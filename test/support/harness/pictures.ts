@@ -21,6 +21,7 @@ export function aRoute(changes: Partial<RouteSnapshot> = {}): RouteSnapshot {
     settings: null,
     trouble: null,
     paused: null,
+    overload: null,
     ...changes,
   };
 }

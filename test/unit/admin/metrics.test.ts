@@ -108,6 +108,20 @@ describe('metrics', () => {
     expect(await lines('pullproxy_requests_total')).toEqual(['pullproxy_requests_total{route="unknown",code="404"} 3']);
   });
 
+  test('say of an overload how long clients wait and how many were refused, also that there is none, once a client has left', async () => {
+    const counts = { ...routeNumbers('a').counts, overloadRefused: 7 };
+    numbers = {
+      ...numbers,
+      routes: [routeNumbers('a', { overloadMs: 480, counts }), routeNumbers('b', { overloadMs: 0 }), routeNumbers('c')],
+    };
+    expect(await lines('pullproxy_overload_')).toEqual([
+      'pullproxy_overload_wait_seconds{route="a"} 0.48',
+      'pullproxy_overload_wait_seconds{route="b"} 0',
+      'pullproxy_overload_refused_total{route="a"} 7',
+      'pullproxy_overload_refused_total{route="b"} 0',
+    ]);
+  });
+
   test('leave out what is not known', async () => {
     numbers = { ...numbers, routes: [routeNumbers('a')] };
     expect(await lines('pullproxy_starting')).toEqual([]);

@@ -11,6 +11,7 @@ function route(name: string, held: number, ok: number): RouteNumbers {
     requests: histogram,
     limitChanges: new Map([['application', 2]]),
     wordsIgnored: 1,
+    overloadRefused: 4,
     coldStages: { dial: histogram },
   };
   return { name, held, active: 1, slots: 2, free: 1, instances: 1, starting: 3, counts };
@@ -43,9 +44,23 @@ test('numbers of several processes are added up, the cluster’s own are not', (
     requests: { bounds: [0.1], counts: [30, 2], sum: 30 },
     limitChanges: new Map([['application', 4]]),
     wordsIgnored: 2,
+    overloadRefused: 8,
     coldStages: { dial: { bounds: [0.1], counts: [30, 2], sum: 30 } },
   });
   expect(sum).toMatchObject({ unrouted: new Map([[404, 1]]), handoffs: { moved: 3, failed: 4 }, redisCommands: 10, redisConnected: false });
+});
+
+test.each([
+  [undefined, undefined, undefined],
+  [undefined, 0, 0],
+  [0, 700, 700],
+  [900, 700, 700],
+])('of overloads (%s and %s ms) the one with the shortest wait counts', (a, b, sum) => {
+  const at = (overloadMs: number | undefined): MetricsSnapshot => ({
+    ...one,
+    routes: [{ ...route('a', 1, 1), ...(overloadMs === undefined ? {} : { overloadMs }) }],
+  });
+  expect(sumMetrics([at(a), at(b)]).routes[0]?.overloadMs).toBe(sum);
 });
 
 test('of a process that is gone only what it had counted stays', () => {

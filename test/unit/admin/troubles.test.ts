@@ -141,6 +141,14 @@ describe('clients that wait', () => {
       ['warning: example.com: 5 clients held for up to 30 s, 1 start not linked after 29 s'],
     ],
     [
+      'and leave, since more come than are served',
+      { held: 40, oldestHeldMs: 400, overload: { waitMs: 500 }, instances: full },
+      {},
+      [
+        'warning: example.com: 40 clients held for up to 0.4 s; more clients come than are served, and they leave: nobody waits for longer than 0.5 s, the others get a 503',
+      ],
+    ],
+    [
       'in a queue that is full',
       { held: 7, oldestHeldMs: 10, settings: { maxHeld: 7 }, instances: full },
       {},

@@ -77,6 +77,14 @@ test('an application that stops serving in an overload refuses nobody until it s
   expect(overload.limitMs(now + 4_200)).not.toBe(NONE);
 });
 
+test('it is shown while clients come, and not after all of them have gone, although nothing has ended it', () => {
+  const overload = new Overload();
+  expect(overload.shownMs(0)).toBeNull();
+  const now = lasts(overload, 0, 500, 100, 1_900, 200, 2_000);
+  expect(overload.shownMs(now)).toBe(overload.limitMs(now));
+  expect([overload.isOn, overload.shownMs(now + 1_000)]).toEqual([true, null]);
+});
+
 test('the overload is over when the queue was short for a second, and nobody was refused', () => {
   const overload = new Overload();
   let now = lasts(overload, 0, 1_000, 100, 1_900, 200, 2_000);
