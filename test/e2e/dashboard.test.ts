@@ -188,6 +188,32 @@ describe('changes from the page', () => {
     await page.close();
   });
 
+  test('pause a route when that is confirmed: the page says so, a client is held, and is served after the button to resume', async () => {
+    const { page } = await signedIn(nodes.b.admin);
+    await page.click(`[aria-label="Pause ${APP}"]`);
+    await saysEventually(page, 'dialog', /Pause app\.example\.com\? All its clients are held/);
+    await page.locator('dialog button:not(.main)').press('Enter');
+    await eventually('it was a question', async () => (await page.locator('dialog').count()) === 0);
+    expect((await ask(nodes.a.url, { host: APP })).status).toBe(200);
+
+    await page.click(`[aria-label="Pause ${APP}"]`);
+    await page.locator('dialog button.main').press('Enter');
+    await saysEventually(page, '#toasts', /app\.example\.com is paused, and nothing is in flight\./, 20_000);
+    let isServed = false;
+    const held = ask(nodes.a.url, { host: APP }).finally(() => {
+      isServed = true;
+    });
+    await saysEventually(page, '#now', /app\.example\.com: paused by an operator .* 1 client held.* nothing is in flight/, 20_000);
+    await saysEventually(page, '#routes', /paused for \d+ s more 1 held/);
+    expect(isServed).toBe(false);
+    await page.click(`[aria-label="Resume ${APP}"]`);
+    await saysEventually(page, '#toasts', /app\.example\.com goes on\./);
+    expect((await held).status).toBe(200);
+    await saysEventually(page, '#routes', /Pause/);
+    expect((await state(nodes.a, TOKEN)).troubles.map(({ code }) => code)).not.toContain('paused');
+    await page.close();
+  });
+
   test('of settings reach the cluster, and what is wrong with them is said in the form', async () => {
     const { page } = await signedIn(nodes.b.admin);
     await page.click(`[aria-label="Settings of ${APP}"]`);

@@ -9,6 +9,7 @@ import { type ApplicationResponse, crowd, statuses } from '../support/clients.ts
 import { type ClusterNode, SECRET, startNode } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
+import { type RedisGroup, type RedisProcess, startSentinels } from '../support/redis-processes.ts';
 
 /** Long enough that a slot can be moved to another node meanwhile, also on a busy machine. */
 const REQUEST_MS = 40;
@@ -315,3 +316,53 @@ test('a node with held clients is killed: its lines vanish, and the others are s
   expect(lastOf(served, 'quiet')).toBeLessThan(26);
   await nothingIsLeft();
 }, 120_000);
+
+describe('the master of Redis is killed, and Sentinel chooses another one', () => {
+  /** Sentinels that are short of a processor give up an attempt, and wait long before the next. */
+  const FAILOVER_MS = 90_000;
+  let before: { client: typeof client; nodes: typeof nodes };
+  let group: RedisGroup;
+
+  beforeAll(async () => {
+    before = { client, nodes };
+    group = await startSentinels();
+    client = (group.servers[0] as RedisProcess).client;
+    const [a, b, c] = await Promise.all(['a', 'b', 'c'].map((id) => startNode(group.url, ['--id', id])));
+    nodes = { a, b, c } as typeof nodes;
+  }, 60_000);
+
+  afterAll(async () => {
+    await Promise.all(Object.values(nodes).map((node) => node.stop()));
+    ({ client, nodes } = before);
+    await group?.stop();
+  });
+
+  test('while clients of several tenants are held: nobody is lost, and class, share and age count as before', async () => {
+    await set(URGENT);
+    const answers = await hold(
+      [
+        { name: 'loud', at: { a: 5, b: 3, c: 2 } },
+        { name: 'quiet', at: { b: 1, c: 1 } },
+        { name: 'urgent', at: { c: 1 }, urgency: 1 },
+      ],
+      3,
+    );
+    const lines = (await queue()).lines;
+    expect(lines).toHaveLength(3);
+    const [master, replica] = group.servers as [RedisProcess, RedisProcess];
+    master.signal('SIGKILL');
+    client = replica.client;
+    await eventually('another master is there', async () => String(await client.role()).startsWith('master'), FAILOVER_MS);
+    // Someone who comes now is known only if the nodes write to the new master.
+    const late = crowd(1, () => nodes.b.url, { host, path: '/late/b/9', headers: { 'x-tenant': 'late' } });
+    await eventually('all are known', async () => (await held()) === 40 && (await client.zcard(key('lined'))) === 40, BACK_WITHIN_MS);
+    expect((await queue()).lines.filter((line) => lines.includes(line))).toHaveLength(3);
+
+    const served = await serve();
+    expect(statuses([...(await answers.a), ...(await answers.b), ...(await answers.c), ...(await late)])).toEqual({ 200: 40 });
+    expectOldestFirst(served);
+    expect(lastOf(served, 'urgent')).toBeLessThan(10);
+    expect(lastOf(served, 'quiet')).toBeLessThan(26);
+    await nothingIsLeft();
+  }, 180_000);
+});
