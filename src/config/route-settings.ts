@@ -241,6 +241,9 @@ export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings 
   if (problems.length === 0 && settings.fairWeights !== undefined && settings.fairBy === undefined) {
     problems.push(problem('fairWeights', shareWeights.write(settings.fairWeights), 'only together with fairBy'));
   }
+  // What such an application answers is passed on as it is: it can not go on with a response that has begun.
+  if (problems.length === 0 && record.holdComments !== undefined && settings.protocol === 'h2c')
+    problems.push(problem('holdComments', record.holdComments, 'none with protocol=h2c, whose clients can be sent holdSignal'));
   if (problems.length === 0) problems.push(...keyProblems(settings));
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;

@@ -84,6 +84,13 @@ describe('route settings', () => {
     expect(problemsOf({ minInstances: 11, maxInstances: 11 })).toEqual([]);
   });
 
+  test('refuse comments for clients of an application that speaks HTTP/2, which would get none', () => {
+    const problem = 'holdComments "15s": expected none with protocol=h2c, whose clients can be sent holdSignal';
+    expect(problemsOf({ holdComments: '15s', protocol: 'h2c' })).toEqual([problem]);
+    expect(problemsOf({ holdComments: '15s' })).toEqual([]);
+    expect(problemsOf({ holdSignal: '15s', protocol: 'h2c' })).toEqual([]);
+  });
+
   test.each(['__proto__', 'constructor', 'toString'])('know no key %s', (name) => {
     expect(problemsOf(JSON.parse(`{"${name}": 1}`) as Record<string, unknown>)).toHaveLength(1);
   });
