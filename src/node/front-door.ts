@@ -84,10 +84,7 @@ export class FrontDoor implements Http2Service, TcpService {
     else {
       const { host, target } = head;
       if (route?.settings.stripPrefix === true) visit.stripPrefix(this.#context.routes.prefixOf(route, host, target));
-      const hasPlaces = route?.settings.waitingPageAfterMs !== undefined && route.settings.key === undefined;
-      const back = hasPlaces ? this.#context.waitingRoom.comesBack(visit, route) : null;
-      if (back === null || route === null) this.#admit(visit, host, target, route);
-      else unawaited(visit, this.#admitBack(visit, route, back));
+      this.#admit(visit, host, target, route);
     }
   }
 
@@ -101,10 +98,6 @@ export class FrontDoor implements Http2Service, TcpService {
     const route = this.#context.routes.known(name);
     if (route !== null) this.#admitTo(visit, '', '', route);
     else unawaited(visit, this.#lookUp(visit, [name]));
-  }
-
-  left(visit: Visit): void {
-    if (visit.route !== null) this.#context.routes.get(visit.route.name)?.left(visit, performance.now());
   }
 
   leave(visit: Visit): void {
@@ -137,13 +130,20 @@ export class FrontDoor implements Http2Service, TcpService {
     else unawaited(visit, this.#lookUp(visit, this.#context.routes.candidates(host)));
   }
 
-  async #admitBack(visit: HttpVisit, route: Route, back: Promise<void>): Promise<void> {
+  /** It is for this route, and for no key of it. Who comes back from a page has its place in the line first. */
+  enter(visit: Visit, route: Route): void {
+    const back = route.settings.waitingPageAfterMs === undefined ? null : this.#context.waitingRoom.comesBack(visit, route);
+    if (back === null) this.#context.dispatcher.admit(visit, route);
+    else unawaited(visit, this.#enterAgain(visit, route, back));
+  }
+
+  async #enterAgain(visit: Visit, route: Route, back: Promise<void>): Promise<void> {
     await back;
     if (!visit.isOver) this.#context.dispatcher.admit(visit, route);
   }
 
   #admitTo(visit: Visit, host: string, target: string, route: Route): void {
-    if (route.settings.key === undefined) this.#context.dispatcher.admit(visit, route);
+    if (route.settings.key === undefined) this.enter(visit, route);
     else this.#context.keys.admit(visit, { host, target }, route);
   }
 

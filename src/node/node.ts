@@ -8,7 +8,6 @@ import { FrontDoor } from './front-door.ts';
 import { errandsAt, Handoffs } from './handoff/handoffs.ts';
 import { Relays } from './handoff/relays.ts';
 import { HistoryRecorder } from './history.ts';
-import type { HttpVisit } from './http1/http-visit.ts';
 import { Pages } from './http1/pages.ts';
 import { WaitingRoom } from './http1/waiting-room.ts';
 import { KeyChecks } from './keys/key-checks.ts';
@@ -96,7 +95,7 @@ export class ProxyNode {
 
     const tally = new HeldTally(options.heldBytesMax);
     const waitingRoom = new WaitingRoom(cluster, options.secrets, options.pages ?? new Pages());
-    const holds = new Holds(cluster, options.heldMax, tally, (visit, route) => waitingRoom.page(visit as HttpVisit, route));
+    const holds = new Holds(cluster, options.heldMax, tally, (visit, route) => waitingRoom.page(visit, route));
     const buffers = options.requestBufferBytes === 0 ? null : new RequestBuffers(options.requestBufferBytes, tally);
     const wishes: DispatcherEvents = {
       startNeeded: (route) => options.startNeeded(route),
@@ -143,7 +142,7 @@ export class ProxyNode {
 
     const lookup = new RouteLookup(cluster, log);
     const checks = new KeyChecks({ allowCommands: options.allowKeyCommands === true, log });
-    this.#keys = new Keys({ cluster, routes, dispatcher, holds, checks });
+    this.#keys = new Keys({ cluster, routes, holds, checks, enter: (visit, key) => this.frontDoor.enter(visit, key) });
     this.frontDoor = new FrontDoor(options, {
       dispatcher,
       holds,

@@ -3,7 +3,7 @@ import type { PullproxyError } from '../../errors.ts';
 import type { RouteCounters } from '../matching/counters.ts';
 import type { ClientWord } from '../matching/queue-rules.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
-import type { VisitRoute } from '../matching/visit.ts';
+import type { BrowserRequest, VisitRoute } from '../matching/visit.ts';
 import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
 import { HeadWord } from './client-word.ts';
@@ -101,8 +101,8 @@ export abstract class HttpVisit<
     return !this.head.http10;
   }
 
-  override get takesPage(): boolean {
-    return isNavigation(this.head);
+  override get browser(): BrowserRequest | null {
+    return isNavigation(this.head) ? this.head : null;
   }
 
   override get facts(): VisitFacts {

@@ -1,11 +1,11 @@
 /** Browsers that wait in front of a page: what it shows, and how they come back to their places in the line. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../../cluster/cluster.ts';
+import { routeOf } from '../../config/route-key.ts';
 import { PullproxyError } from '../../errors.ts';
 import { cookieOf, networkOf } from '../matching/queue-rules.ts';
 import type { Route } from '../matching/route.ts';
-import { PLACE_HELD_MS } from '../matching/visit.ts';
-import type { HttpVisit } from './http-visit.ts';
+import { type BrowserRequest, PLACE_HELD_MS, type Visit } from '../matching/visit.ts';
 import type { Pages } from './pages.ts';
 import { type Holder, PLACE_LIVES_MS, type Place, Places } from './places.ts';
 import { LOOK_AGAIN_SECONDS, type PageFacts } from './waiting-page.ts';
@@ -30,15 +30,16 @@ export class WaitingRoom {
   }
 
   /** Somebody comes back from a page: resolves when the request has its place again, or none. Null: nobody does. */
-  comesBack(visit: HttpVisit, route: Route): Promise<void> | null {
+  comesBack(visit: Visit, route: Route): Promise<void> | null {
     const { now } = this.#cluster;
-    if (now === null || !visit.takesPage) return null;
-    const token = cookieOf(visit.head.field('cookie') ?? '', PLACE_COOKIE);
-    const place = token === '' ? null : this.#places.read(token, holderOf(visit, route), now);
+    const { browser } = visit;
+    if (now === null || browser === null) return null;
+    const token = cookieOf(browser.field('cookie') ?? '', PLACE_COOKIE);
+    const place = token === '' ? null : this.#places.read(token, holderOf(browser, route), now);
     return place === null ? null : this.#take(visit, route, place, now);
   }
 
-  async #take(visit: HttpVisit, route: Route, place: Place, now: number): Promise<void> {
+  async #take(visit: Visit, route: Route, place: Place, now: number): Promise<void> {
     const since = performance.now();
     let isFree = await this.#claim(route.name, place.id);
     if (!isFree) {
@@ -70,33 +71,35 @@ export class WaitingRoom {
   }
 
   /** The page for somebody who is held. */
-  page(visit: HttpVisit, route: Route): PullproxyError {
-    const now = performance.now();
-    const html = this.#pages.of(route.name).render(factsOf(visit, route, now));
+  page(visit: Visit, route: Route): PullproxyError {
     const error = new PullproxyError('waiting_page', undefined, { retryAfter: LOOK_AGAIN_SECONDS });
-    error.page = { html, lines: `Refresh: ${LOOK_AGAIN_SECONDS}\r\n${this.#cookieLine(visit, route, now)}` };
+    const { browser } = visit;
+    if (browser === null) return error;
+    const now = performance.now();
+    const html = this.#pages.of(routeOf(route.name)).render(factsOf(visit, browser, route, now));
+    error.page = { html, lines: `Refresh: ${LOOK_AGAIN_SECONDS}\r\n${this.#cookieLine(visit, browser, route, now)}` };
     return error;
   }
 
-  #cookieLine(visit: HttpVisit, route: Route, now: number): string {
+  #cookieLine(visit: Visit, browser: BrowserRequest, route: Route, now: number): string {
     const directoryNow = this.#cluster.now;
     if (directoryNow === null || visit.place === 'taken') return '';
     const place = visit.place ?? this.#places.begin(directoryNow - (now - visit.arrivedAt));
-    const token = this.#places.write(place, holderOf(visit, route), directoryNow);
-    const secure = visit.head.proto === 'https' ? '; Secure' : '';
+    const token = this.#places.write(place, holderOf(browser, route), directoryNow);
+    const secure = browser.proto === 'https' ? '; Secure' : '';
     return `Set-Cookie: ${PLACE_COOKIE}=${token}; Path=/; Max-Age=${PLACE_LIVES_MS / 1_000}; HttpOnly; SameSite=Lax${secure}\r\n`;
   }
 }
 
-function holderOf({ head }: HttpVisit, route: Route): Holder {
-  return { route: route.name, address: networkOf(head.client), userAgent: head.field('user-agent') ?? '' };
+function holderOf(browser: BrowserRequest, route: Route): Holder {
+  return { route: route.name, address: networkOf(browser.client), userAgent: browser.field('user-agent') ?? '' };
 }
 
-function factsOf(visit: HttpVisit, route: Route, now: number): PageFacts {
+function factsOf(visit: Visit, browser: BrowserRequest, route: Route, now: number): PageFacts {
   const ahead = route.aheadOf(visit, now);
   return {
-    route: route.name,
-    host: visit.head.host,
+    route: routeOf(route.name),
+    host: browser.host,
     state: route.isPaused ? 'paused' : route.isCold ? 'starting' : 'busy',
     position: route.waits.position(ahead, now),
     waitMs: route.waitLeftMs(visit, now),

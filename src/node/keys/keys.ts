@@ -7,7 +7,6 @@ import type { Cluster, KeyPlace } from '../../cluster/cluster.ts';
 import { matchesPattern } from '../../config/key-source.ts';
 import { keyedName, nameParts } from '../../config/route-key.ts';
 import { PullproxyError } from '../../errors.ts';
-import type { Dispatcher } from '../matching/dispatch.ts';
 import type { Holds } from '../matching/holds.ts';
 import type { Route } from '../matching/route.ts';
 import type { Routes } from '../matching/routes.ts';
@@ -35,8 +34,9 @@ const OTHER_KEYS = new PullproxyError('hold_timeout', 'the route has other keys 
 export interface KeysContext {
   readonly cluster: Cluster;
   readonly routes: Routes;
-  readonly dispatcher: Dispatcher;
   readonly holds: Holds;
+  /** The visit is for this key. */
+  readonly enter: (visit: Visit, key: Route) => void;
   readonly checks: KeyChecks;
 }
 
@@ -61,7 +61,7 @@ export class Keys {
 
   /** `parent` has keys. The visit goes to that of its request, or is refused. */
   admit(visit: Visit, asked: Asked, parent: Route): void {
-    const { routes, dispatcher, holds } = this.#context;
+    const { routes, enter, holds } = this.#context;
     const { key: source, keyPattern } = parent.settings;
     // What is counted of it is counted at its route.
     visit.admitted(parent);
@@ -72,14 +72,14 @@ export class Keys {
     }
     const { key } = said;
     const known = routes.keyOf(parent, key);
-    if (known !== null) dispatcher.admit(visit, known);
+    if (known !== null) enter(visit, known);
     else if (keyPattern !== undefined && !matchesPattern(keyPattern, key)) holds.refuse(visit, UNKNOWN_KEY);
     else if (this.#waiting >= OPENING_MAX) holds.refuse(visit, QUEUE_FULL);
     else unawaited(visit, this.#open(visit, parent, key));
   }
 
   async #open(visit: Visit, parent: Route, key: string): Promise<void> {
-    const { routes, dispatcher, holds } = this.#context;
+    const { routes, enter, holds } = this.#context;
     const source = parent.settings.key;
     this.#waiting++;
     const refusal = await this.#mayWake(parent, key, visit.quiet).finally(() => this.#waiting--);
@@ -88,7 +88,7 @@ export class Keys {
     if (routes.known(parent.name) !== parent || parent.settings.key === undefined) holds.refuse(visit, UNKNOWN_ROUTE);
     else if (parent.settings.key.from !== source?.from) holds.refuse(visit, OTHER_KEYS);
     else if (refusal !== null) holds.refuse(visit, refusal);
-    else dispatcher.admit(visit, routes.addKey(parent, key));
+    else enter(visit, routes.addKey(parent, key));
   }
 
   /** A request that starts nothing takes no place. */

@@ -34,7 +34,7 @@ function refusal(code: Refusal, { route }: Visit, secondsMin = 0): PullproxyErro
 
 /** A browser that sees the route's page instead of waiting on, or of an error. */
 function getsPage(visit: Visit, { settings }: Route): boolean {
-  return settings.waitingPageAfterMs !== undefined && !visit.quiet && visit.takesPage;
+  return settings.waitingPageAfterMs !== undefined && !visit.quiet && visit.browser !== null;
 }
 
 /** Visits that wait for a slot: in their route's queue here, and in the directory, so that slots of other nodes come to them. */

@@ -31,6 +31,17 @@ export interface VisitRoute {
   tunnels: number;
   /** Another instance than this one serves, here or elsewhere. */
   hasOther(instance: string): boolean;
+  /** The client of the visit has gone away before it had a response. */
+  left(visit: Visit, now: number): void;
+}
+
+/** What a page for a browser, and its place in the line, are made of. */
+export interface BrowserRequest {
+  readonly host: string;
+  /** The client's address. */
+  readonly client: string;
+  readonly proto: string;
+  field(name: string): string | null;
 }
 
 /** A request that came back to a place in the line is held for this time; then its page is shown anew. */
@@ -97,9 +108,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
     return 'visit';
   }
 
-  /** It comes from a browser that would rather see a page than wait. */
-  get takesPage(): boolean {
-    return false;
+  /** It comes from a browser that would rather see a page than wait; null: it does not. */
+  get browser(): BrowserRequest | null {
+    return null;
   }
 
   /** The words of its client. They are read again when the rules of its route change. */

@@ -11,8 +11,6 @@ import type { EndedBy, EndReason, VisitFacts, VisitRecord } from './visit-record
 
 /** The visit's calls to the node. */
 export interface VisitEvents {
-  /** Its client goes away before its response begins, while it is held or has a slot; `leave` follows. */
-  left(visit: Visit): void;
   /** It leaves the queue, if it is there. */
   leave(visit: Visit): void;
   /** It can be tried again, at its original place. */
@@ -209,7 +207,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
 
   /** Its client has gone away: how long it had waited is worth knowing. */
   protected sayLeft(): void {
-    if (this.queue !== null || this.#state === 'open') this.events.left(this);
+    if (this.queue !== null || this.#state === 'open') this.route?.left(this, performance.now());
   }
 
   /** Gives up its place in the queue, or its stream. */

@@ -117,6 +117,19 @@ describe('a browser in front of its page', () => {
     expect((await client.response()).status).toBe(200);
   });
 
+  test('keeps it in the line of its key, and not in that of another key', async () => {
+    const keyed = { key: 'header:X-User', maxInstances: 1 };
+    const of = (user: string, headers = ''): string => `X-User: ${user}\r\n${headers}`;
+    const at = await node(keyed);
+    const cookie = await waits(at, of('ann', BROWSER), keyed);
+    await held(at, '/younger', of('ann'));
+    await held(at, '/thief', of('bob', BROWSER + cookie));
+    await held(at, '/page', of('ann', BROWSER + cookie));
+    const line = (key: string) => at.node.routes.get(`app.test~${key}`)?.held;
+    expect([line('ann')?.size, line('ann')?.oldest?.isTimeless]).toEqual([2, true]);
+    expect([line('bob')?.size, line('bob')?.oldest?.isTimeless]).toEqual([1, false]);
+  });
+
   test('has it also when it reloads while it is held', async () => {
     const at = await node();
     const cookie = await waits(at);

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import type { RouteSettings } from '../../../../src/config/route-settings.ts';
 import type { Route } from '../../../../src/node/matching/route.ts';
-import type { Visit } from '../../../../src/node/matching/visit.ts';
+import type { BrowserRequest, Visit } from '../../../../src/node/matching/visit.ts';
 import { Bench } from '../../../support/harness/dispatch-bench.ts';
 import { lender, type StandInLender, StandInVisit } from '../../../support/harness/stand-ins.ts';
 
@@ -23,8 +23,8 @@ interface Place {
 }
 
 class Browser extends StandInVisit {
-  override get takesPage(): boolean {
-    return true;
+  override get browser(): BrowserRequest {
+    return { host: 'app.test', client: '127.0.0.1', proto: 'http', field: () => null };
   }
 }
 
