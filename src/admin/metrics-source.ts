@@ -9,6 +9,9 @@ export interface HistogramNumbers {
   readonly sum: number;
 }
 
+/** The instance that was preferred served the request, another one did, or it is not there any more. */
+export type AffinityResult = 'hit' | 'miss' | 'gone';
+
 export interface RouteCounts {
   /** Responses by status code since the start. */
   readonly codes: ReadonlyMap<number, number>;
@@ -23,6 +26,8 @@ export interface RouteCounts {
   readonly coldStages?: Readonly<Record<string, HistogramNumbers>>;
   /** Changes of instances' limits, by who has set them. */
   readonly limitChanges?: ReadonlyMap<string, number>;
+  /** Requests that prefer an instance, by result. */
+  readonly affinity?: Readonly<Record<AffinityResult, number>>;
   /** Words of applications about their limits that mean nothing. */
   readonly wordsIgnored?: number;
   /** Clients that were refused because of an overload. */

@@ -109,6 +109,15 @@ const DEFINITIONS: readonly Definition[] = [
       ),
   },
   {
+    name: 'pullproxy_affinity_total',
+    type: 'counter',
+    help: 'Requests of routes with affinity that prefer an instance: it served them (hit), another one did (miss), or it is not there any more (gone)',
+    collect: ({ routes }) =>
+      routes.flatMap(({ name, counts: { affinity } }) =>
+        Object.entries(affinity ?? {}).flatMap(([result, value]) => (value === 0 ? [] : [{ value, labels: { route: name, result } }])),
+      ),
+  },
+  {
     name: 'pullproxy_handoffs_total',
     type: 'counter',
     help: 'Idle slots moved to nodes that hold clients',

@@ -63,6 +63,7 @@ function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
     limitChanges: sumMaps([a.limitChanges ?? new Map(), b.limitChanges ?? new Map()]),
     wordsIgnored: (a.wordsIgnored ?? 0) + (b.wordsIgnored ?? 0),
     overloadRefused: (a.overloadRefused ?? 0) + (b.overloadRefused ?? 0),
+    ...sumAffinity(a, b),
     coldStages: Object.fromEntries([...stages].map((stage) => [stage, sumHistograms(a.coldStages?.[stage], b.coldStages?.[stage])])),
   };
 }
@@ -72,6 +73,13 @@ function sumOverloads({ overloadMs: a }: RouteNumbers, { overloadMs: b }: RouteN
   if (a === undefined && b === undefined) return {};
   const there = [a ?? 0, b ?? 0].filter((ms) => ms > 0);
   return { overloadMs: there.length === 0 ? 0 : Math.min(...there) };
+}
+
+function sumAffinity({ affinity: a }: RouteCounts, { affinity: b }: RouteCounts): Pick<RouteCounts, 'affinity'> {
+  const one = a ?? b;
+  if (one === undefined) return {};
+  if (a === undefined || b === undefined) return { affinity: one };
+  return { affinity: { hit: a.hit + b.hit, miss: a.miss + b.miss, gone: a.gone + b.gone } };
 }
 
 /** Of most routes there are none. */

@@ -16,6 +16,12 @@ import type { WaitLog } from './waits.ts';
 
 export type { KeyPlace, StartTimes, WaitCounts };
 
+/** Where an instance is at home. */
+export interface InstanceHome {
+  readonly id: string;
+  readonly node: string;
+}
+
 export interface Peer {
   readonly id: string;
   /** HOST:PORT at which linkers (and relaying nodes) reach the node's backend port. */
@@ -57,8 +63,8 @@ export interface InstanceInfo {
 
 /** The cluster's calls to the node. Called synchronously from the cluster's event loop turn; must not throw. */
 export interface ClusterListener {
-  /** `asker` holds `count` clients of `route` and this node has idle slots: move up to `count` there. Report slots that can't be moved with `short`. */
-  onWant(route: string, count: number, asker: Peer): void;
+  /** `asker` holds `count` clients of `route` and this node has idle slots: move up to `count` there. Report slots that can't be moved with `short`. `instance`: only its slots, and nothing was promised. */
+  onWant(route: string, count: number, asker: Peer, instance?: string): void;
   /** `from` moves `count` slots of `route` to this node. For information only: the slots themselves come as grants. */
   onComing(route: string, count: number, from: string): void;
   /** The cluster-wide limit of held clients is reached: this hold was not registered. */
@@ -69,6 +75,9 @@ export interface ClusterListener {
   onRematch?(route: string): void;
   /** As many slots as an instance of `route` may have at most; null: none is there. Said once clients here have cost more than one. */
   onLargest?(route: string, largest: number | null): void;
+  /** Whether the node wants to know the ready instances of `route`: `onReady` says them with each beat, without those that are to be replaced while others are there. */
+  asksReady?(route: string): boolean;
+  onReady?(route: string, ready: readonly InstanceHome[]): void;
   /** Clients of `route` are held at this node and no idle slot is known anywhere. Repeated while that lasts, at most once in 50 ms and route. */
   onStartNeeded(route: string): void;
   /** Starts of `route` keep failing, and no instance is there or on its way: no client should wait for `forMs`. Repeated while clients are held nevertheless. */
@@ -170,10 +179,10 @@ export interface Cluster {
   short(route: string, count: number, asker: Peer): void;
 
   /**
-   * Older instances serve clients here: asks the home node of the newest instance to move up to `count` of its idle slots here. Promises
-   * nothing.
+   * Older instances serve clients here: asks the home node of the newest instance, or of `instance`, to move up to `count` of its idle slots
+   * here. Promises nothing.
    */
-  pull(route: string, count: number): void;
+  pull(route: string, count: number, instance?: InstanceHome): void;
 
   /**
    * Whether an instance of `route` is ready anywhere, as of the last second. Asks the directory at most once in that time. False when it

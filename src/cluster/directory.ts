@@ -7,7 +7,7 @@
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
-import type { ClusterSnapshot, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot, Pause, Peer } from './cluster.ts';
+import type { ClusterSnapshot, InstanceHome, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot, Pause, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { Ask, FirstClient, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog } from './history.ts';
@@ -188,6 +188,8 @@ export interface RouteBeat {
   readonly gone: readonly string[];
   /** The reply is to say `largest`. */
   readonly asksLargest?: boolean;
+  /** The reply is to say `ready`. */
+  readonly asksReady?: boolean | undefined;
 }
 
 export interface InstanceBeat {
@@ -218,6 +220,8 @@ export interface RouteBeatReply {
   readonly starting: number;
   /** As many slots as an instance may have at most; null: none is there. Absent: nobody asked. */
   readonly largest?: number | null;
+  /** The ready instances, without those that are to be replaced while others are there; the newest of very many. Absent: nobody asked. */
+  readonly ready?: readonly InstanceHome[];
 }
 
 export interface NodeBeat extends NodeLoad {
@@ -297,7 +301,7 @@ export interface Directory extends StartDirectory {
 /** Messages to one node. */
 export type Ring =
   /** The rung node has slots that are promised to `asker`. */
-  | { readonly t: 'want'; readonly route: string; readonly count: number; readonly asker: Peer }
+  | { readonly t: 'want'; readonly route: string; readonly count: number; readonly asker: Peer; readonly instance?: string }
   /** Slots promised to the rung node are on their way from `from`. */
   | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string }
   /** Slots promised to the rung node will not come, and no others were found: search again. */

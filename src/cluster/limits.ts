@@ -46,6 +46,8 @@ export const LEAVE_AFTER_MS = 5_000;
 export const KEYS_LIVE_MS = 60_000;
 /** The expiry of a route's keys is renewed at most this often. */
 export const KEEP_EVERY_MS = 10_000;
+/** How many ready instances of a route a node is told, where it wants to know them. */
+export const READY_MAX = 1_000;
 /** How many starts of a route a snapshot shows. */
 export const STARTS_SHOWN_MAX = 200;
 /** The last known concurrency of a route is kept for 30 days: the first start after a quiet time knows it. */

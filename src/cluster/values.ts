@@ -90,3 +90,9 @@ export function objectOf(json: unknown): Readonly<Record<string, unknown>> | nul
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/** An instance and the node where it is at home; empty: it is none. */
+export function homeOf([instance, home]: readonly unknown[]): { readonly id: string; readonly node: string }[] {
+  const [id, node] = [instanceIdOf(instance), nodeIdOf(home)];
+  return id === null || node === null ? [] : [{ id, node }];
+}

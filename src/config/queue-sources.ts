@@ -7,6 +7,9 @@ export type QueueSource =
   | { readonly from: 'cookie'; readonly name: string }
   | { readonly from: 'rfc9218' };
 
+/** Where a request says which instance it would rather have. */
+export type AffinitySource = Exclude<QueueSource, { readonly from: 'rfc9218' }> | { readonly from: 'set-cookie' };
+
 /** Value → weight. */
 export type Weights = ReadonlyMap<string, number>;
 
@@ -18,6 +21,16 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$/;
 export const fairSource: Kind<QueueSource> = source(['client', 'header', 'cookie']);
 export const urgencySource: Kind<QueueSource> = source(['header', 'rfc9218']);
 export const costSource: Kind<QueueSource> = source(['header']);
+
+const VALUE_SOURCE = source(['cookie', 'header', 'client']);
+const SET_COOKIE = Object.freeze({ from: 'set-cookie' as const });
+
+export const affinitySource: Kind<AffinitySource> = {
+  expected: `${VALUE_SOURCE.expected}, ${SET_COOKIE.from}`,
+  placeholder: `${VALUE_SOURCE.placeholder}|${SET_COOKIE.from}`,
+  read: (value) => (value === SET_COOKIE.from ? SET_COOKIE : (VALUE_SOURCE.read(value) as AffinitySource | null)),
+  write: (value) => (value.from === 'set-cookie' ? value.from : VALUE_SOURCE.write(value)),
+};
 
 /** Names of headers are the same in upper and lower case, those of cookies are not (RFC 6265). */
 function source(allowed: readonly QueueSource['from'][]): Kind<QueueSource> {

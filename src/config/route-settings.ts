@@ -4,7 +4,16 @@ import { deadlineHeader } from './deadline-header.ts';
 import { type KeySource, keyCheck, keyPatterns, keySource } from './key-source.ts';
 import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole, yesNo } from './kinds.ts';
 import { matchRules } from './match-rules.ts';
-import { costSource, fairSource, type QueueSource, shareWeights, urgencySource, type Weights } from './queue-sources.ts';
+import {
+  type AffinitySource,
+  affinitySource,
+  costSource,
+  fairSource,
+  type QueueSource,
+  shareWeights,
+  urgencySource,
+  type Weights,
+} from './queue-sources.ts';
 import { sleepRules } from './sleep-rules.ts';
 
 /** The settings of one route; durations in milliseconds. As users write them: `holdTimeout: 30s`, see deploy/reference.md. */
@@ -64,6 +73,10 @@ export interface RouteSettings {
   readonly costBy?: readonly string[];
   /** `fairBy`, `priority` and `cost` take every client's word, not only that of trusted proxies. */
   readonly trustClients: boolean;
+  /** What tells clients apart who are to have the instance again that served them before; absent: each slot is as good. */
+  readonly affinity?: AffinitySource;
+  /** How long a client waits for that instance, before it takes any. */
+  readonly affinityWaitMs: number;
   /** Each value of it has its own instances and its own queue; absent: all requests have the same. */
   readonly key?: KeySource;
   /** Keys that are awake at once, in the whole cluster. */
@@ -73,6 +86,9 @@ export interface RouteSettings {
   /** Says whether a key exists, before anything is started for it. */
   readonly keyCheck?: readonly string[];
 }
+
+/** A client that waits for one instance is not yet a reason to start another one. */
+const AFFINITY_WAIT_MS_MAX = 60_000;
 
 /** Route settings the way users write them: `{ holdTimeout: '30s', maxInstances: 3 }`. */
 export type RouteRecord = Readonly<Record<string, unknown>>;
@@ -92,10 +108,11 @@ export const DEFAULT_ROUTE_SETTINGS: RouteSettings = Object.freeze({
   queueOrder: 'adaptive',
   priorityWaitMs: 30_000,
   trustClients: false,
+  affinityWaitMs: 100,
   maxKeys: 100,
 });
 
-type RouteValue = string | number | boolean | readonly string[] | QueueSource | Weights | KeySource;
+type RouteValue = string | number | boolean | readonly string[] | QueueSource | Weights | KeySource | AffinitySource;
 
 interface RouteKey {
   readonly field: keyof RouteSettings;
@@ -203,6 +220,16 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     yesNo,
     'the application is asked for the path without the prefix that matched, which X-Forwarded-Prefix says',
   ),
+  affinity: key(
+    'affinity',
+    affinitySource,
+    'requests with the same value of this go to the same instance while it is there; set-cookie: pullproxy gives each browser a cookie for that',
+  ),
+  affinityWait: key(
+    'affinityWaitMs',
+    duration(0, AFFINITY_WAIT_MS_MAX),
+    'with affinity: how long a client waits for that instance while it has no idle slot, before it takes any',
+  ),
   key: key(
     'key',
     keySource,
@@ -244,6 +271,9 @@ export function parseRouteSettings(record: RouteRecord, defaults: RouteSettings 
   // What such an application answers is passed on as it is: it can not go on with a response that has begun.
   if (problems.length === 0 && record.holdComments !== undefined && settings.protocol === 'h2c')
     problems.push(problem('holdComments', record.holdComments, 'none with protocol=h2c, whose clients can be sent holdSignal'));
+  if (problems.length === 0 && settings.protocol === 'tcp' && settings.affinity !== undefined && settings.affinity.from !== 'client') {
+    problems.push(problem('affinity', affinitySource.write(settings.affinity), 'client, since TCP has neither headers nor cookies'));
+  }
   if (problems.length === 0) problems.push(...keyProblems(settings));
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;

@@ -1,4 +1,4 @@
-import type { Cluster, ClusterListener, KnownPause, Peer } from '../cluster/cluster.ts';
+import type { Cluster, ClusterListener, InstanceHome, KnownPause, Peer } from '../cluster/cluster.ts';
 import type { LineTag } from '../cluster/fair-order.ts';
 import { parseDialAddress } from '../config/host-port.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
@@ -32,11 +32,11 @@ export class ClusterEvents implements ClusterListener {
     this.#context = context;
   }
 
-  onWant(name: string, count: number, asker: Peer): void {
+  onWant(name: string, count: number, asker: Peer, instance?: string): void {
     // An address that no linker can dial would cost the link on which it is said.
     const route = parseDialAddress(asker.address) === null ? undefined : this.#context.routes.get(name);
-    const left = route === undefined ? count : this.#context.handoffs.handOver(route, count, asker.address);
-    if (left > 0) this.#context.cluster.short(name, left, asker);
+    const left = route === undefined ? count : this.#context.handoffs.handOver(route, count, asker.address, instance);
+    if (left > 0 && instance === undefined) this.#context.cluster.short(name, left, asker);
   }
 
   onComing(route: string, count: number, from: string): void {
@@ -57,6 +57,15 @@ export class ClusterEvents implements ClusterListener {
     if (route === undefined || route.largest === largest) return;
     route.largest = largest;
     this.#context.dispatcher.match(route);
+  }
+
+  asksReady(name: string): boolean {
+    return this.#context.routes.get(name)?.affinity != null;
+  }
+
+  onReady(name: string, ready: readonly InstanceHome[]): void {
+    const route = this.#context.routes.get(name);
+    if (route !== undefined) this.#context.dispatcher.instancesReady(route, ready);
   }
 
   onRematch(name: string): void {

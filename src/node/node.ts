@@ -106,6 +106,7 @@ export class ProxyNode {
       expired: holds.expired.bind(holds),
       rematch: dispatcher.match.bind(dispatcher),
       asksAnew: holds.asksAnew.bind(holds),
+      preferenceOver: dispatcher.preferenceOver.bind(dispatcher),
       overloaded: ({ name: route }: Route, waitMs: number) =>
         log.warn({ route, waitMs }, 'clients of a route leave before they are served: those who would wait for too long are refused'),
       ended: (route: Route, hasRoute: boolean) => this.#keys.ended(route, hasRoute),

@@ -1,6 +1,7 @@
 /** Inputs on file: one JSON string a line, each letter a byte. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { latin1, type Target } from './target.ts';
+import { AFFINITY } from './targets/affinity.ts';
 import { APPLICATION_ANSWER } from './targets/application-answer.ts';
 import { CONFIG } from './targets/config.ts';
 import { DIRECTORY } from './targets/directory.ts';
@@ -27,6 +28,7 @@ export const TARGETS: readonly Target[] = [
   NODE_LINK_END,
   LINKER_LINK_END,
   RECIPE_INPUTS,
+  AFFINITY,
 ];
 
 /** `crashes`: what has once broken something. */

@@ -27,7 +27,7 @@ export interface WatchedCluster {
 export async function startWatchedCluster(): Promise<WatchedCluster> {
   const ledger = new Ledger();
   const redis = await startRedis();
-  await setRoute(redis.url, 'app.example.com', 'holdTimeout=60s', 'maxInstances=1');
+  await setRoute(redis.url, 'app.example.com', 'holdTimeout=60s', 'maxInstances=1', 'affinity=client', 'affinityWait=0s');
   await setRoute(redis.url, 'bad.example.com', 'holdTimeout=1s', 'maxInstances=1');
   await setRoute(redis.url, 'slow.example.com', 'holdTimeout=500ms', 'startTimeout=200ms', 'maxInstances=1');
   // Nobody has asked for these yet: one fails, the other one sleeps soon.

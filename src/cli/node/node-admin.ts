@@ -119,11 +119,11 @@ const NOTHING_COUNTED = { counters: new RouteCounters(), coldStages: new ColdSta
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
   const { counters, coldStages } = route.parent === null ? route : NOTHING_COUNTED;
-  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored, overloadRefused } = counters;
+  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored, overloadRefused, affinity } = counters;
   const { estimates, errors } = route.waits;
   return {
     name: route.name,
-    held: route.held.size,
+    held: route.heldHere,
     active,
     paused: node.pauses.leftMs(route.name) > 0,
     // No client has left while it was held: there was no overload.
@@ -142,6 +142,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
       limitChanges,
       wordsIgnored,
       overloadRefused,
+      affinity,
     },
   };
 }
@@ -186,7 +187,7 @@ function ownRoute(route: Route, node: string, pauses: ProxyNode['pauses']): Rout
   const overloadMs = route.overloadMs(performance.now());
   return {
     name: route.name,
-    held: route.held.size,
+    held: route.heldHere,
     waitMs: rounded(slotsOf(route).free > 0 ? 0 : route.newcomerWaitMs(performance.now())),
     oldestHeldMs: Math.round(performance.now() - (route.held.oldest?.arrivedAt ?? performance.now())),
     starting: 0,

@@ -7,7 +7,7 @@ import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.
 import { reasonOf } from '../../errors.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { Log } from '../../log.ts';
-import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
+import type { Cluster, ClusterListener, ClusterSnapshot, InstanceHome, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
 import type { DeclarationsKept } from '../declarations.ts';
 import {
   type Bell,
@@ -208,8 +208,8 @@ export class ClusterMember implements Cluster {
     if (count > 0) this.#presence(route)?.short(count, asker);
   }
 
-  pull(route: string, count: number): void {
-    this.#presences.get(route)?.pull(count);
+  pull(route: string, count: number, instance?: InstanceHome): void {
+    this.#presences.get(route)?.pull(count, instance);
   }
 
   async isAwake(route: string): Promise<boolean> {
@@ -376,7 +376,7 @@ export class ClusterMember implements Cluster {
 
   #onRing(ring: Ring): void {
     const listener = this.#active?.listener;
-    if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker);
+    if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker, ring.instance);
     else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
     else if (ring.t === 'out') this.#presences.get(ring.route)?.putOut(ring.id);
     else if (ring.t === 'leave') listener?.onLeaveAsked?.(ring.delayMs);

@@ -9,7 +9,7 @@
  * with the next beat.
  */
 import { caught, guard, unawaited } from '../../boundary.ts';
-import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
+import type { ClusterListener, InstanceHome, InstanceInfo, Peer } from '../cluster.ts';
 import type { Bell, HoldReply, Matched } from '../directory.ts';
 import type { Ask, Rank } from '../fair-order.ts';
 import { BEAT_MS, DEMAND_ANEW_GAP_MS, DEMAND_GAP_MS, HOLDS_GAP_MS, LEAVE_AFTER_MS } from '../limits.ts';
@@ -27,7 +27,6 @@ export interface PresenceContext extends OffersContext {
 }
 
 const NO_CHANGE: HoldCall = { sent: [], change: { add: [], remove: [], maxHeld: null, reset: false } };
-
 export class RoutePresence {
   readonly #route: string;
   readonly #context: PresenceContext;
@@ -125,12 +124,12 @@ export class RoutePresence {
     return this.#homes.size > 0 || this.#offers.idle > 0;
   }
 
-  /** The home node of the newest instance moves its idle slots here. */
-  pull(count: number): void {
+  /** The home node of the newest instance, or of that one, moves its idle slots here. */
+  pull(count: number, instance?: InstanceHome): void {
     const { bell, self } = this.#context;
-    const from = this.#newestNode;
+    const from = instance?.node ?? this.#newestNode;
     if (from === null || from === self.id) return;
-    unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self }));
+    unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self, ...(instance && { instance: instance.id }) }));
   }
 
   isAwake(): Promise<boolean> {
@@ -261,7 +260,6 @@ export class RoutePresence {
     this.#beatDue = false;
     if (holds.length === 0 && !beat) return [];
     if (holds.length === 0 && this.#isToLeave()) return [this.#leave()];
-
     const calls = [this.#enter(), ...holds.map((call, index) => this.#sendHold(call, index === holds.length - 1))];
     if (beat) calls.push(this.#sendBeat());
     return calls;
@@ -315,7 +313,8 @@ export class RoutePresence {
     const bounds = this.#held.bounds;
     const serving = this.#serving;
     this.#servingSaid = serving;
-    const beat = { idle: this.#offers.idle, serving, ...said, asksLargest: this.#held.hasCost };
+    const asksReady = listener.asksReady?.(this.#route);
+    const beat = { idle: this.#offers.idle, serving, ...said, asksLargest: this.#held.hasCost, asksReady };
     const reply = await directory.beatRoute(this.#route, self, beat).catch(() => null);
     if (reply === null) return this.#homes.failed(said);
     this.#register(reply.known);
@@ -337,6 +336,7 @@ export class RoutePresence {
     this.#saidAwake(this.#isAwake);
     this.#starting = reply.starting;
     if (reply.largest !== undefined && !this.#hasEnded()) listener.onLargest?.(this.#route, reply.largest);
+    if (reply.ready !== undefined && !this.#hasEnded()) listener.onReady?.(this.#route, reply.ready);
     if (reply.newest === null || reply.newest === this.#newest || this.#hasEnded()) return;
     this.#newest = reply.newest;
     listener.onNewest(this.#route, reply.newest);

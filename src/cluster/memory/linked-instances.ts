@@ -1,5 +1,7 @@
 /** A route's instances in memory. */
-import type { InstanceInfo, InstanceSnapshot, InstanceState } from '../cluster.ts';
+import type { InstanceHome, InstanceInfo, InstanceSnapshot, InstanceState } from '../cluster.ts';
+import type { RouteBeat, RouteBeatReply } from '../directory.ts';
+import { READY_MAX } from '../limits.ts';
 import { LOST_AFTER_MS, PROVED_AFTER_MS } from '../start-limits.ts';
 import type { EndedStart } from '../starts.ts';
 
@@ -34,8 +36,16 @@ export class LinkedInstances {
     return this.#instances.size;
   }
 
+  /** The part of a beat's reply that not everybody wants. */
+  asked({ asksLargest, asksReady }: RouteBeat, isReplaced: (seq: number) => boolean): Pick<RouteBeatReply, 'largest' | 'ready'> {
+    return {
+      ...(asksLargest === true ? { largest: this.#largest } : {}),
+      ...(asksReady === true ? { ready: this.#ready(isReplaced) } : {}),
+    };
+  }
+
   /** As many slots as one may have at most; null: none is there. */
-  get largest(): number | null {
+  get #largest(): number | null {
     const most = [...this.#instances.values()].map(({ info }) => info.most ?? info.concurrency);
     return most.length === 0 ? null : Math.max(...most);
   }
@@ -180,9 +190,21 @@ export class LinkedInstances {
   }
 
   get newest(): { readonly newest: string | null; readonly newestNode: string | null } {
-    const ready = [...this.#instances.values()].filter(({ info }) => info.state === 'ready');
-    const newest = ready.sort(({ info: a }, { info: b }) => b.seq - a.seq || (b.id > a.id ? 1 : -1))[0];
+    const newest = this.#readyOnes()[0];
     return { newest: newest?.info.id ?? null, newestNode: newest?.node ?? null };
+  }
+
+  /** Those that are to be replaced count as long as there are no others. */
+  #ready(isReplaced: (seq: number) => boolean): InstanceHome[] {
+    const all = this.#readyOnes();
+    const others = all.filter(({ info }) => !isReplaced(info.seq));
+    return (others.length === 0 ? all : others).slice(0, READY_MAX).map(({ info, node }) => ({ id: info.id, node }));
+  }
+
+  /** The newest one first. */
+  #readyOnes(): Linked[] {
+    const ready = [...this.#instances.values()].filter(({ info }) => info.state === 'ready');
+    return ready.sort(({ info: a }, { info: b }) => b.seq - a.seq || (b.id > a.id ? 1 : -1));
   }
 
   snapshot(): InstanceSnapshot[] {

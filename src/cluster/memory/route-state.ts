@@ -98,8 +98,8 @@ export class RouteState {
       }
     }
     const starting = this.#startingCount();
-    const largest = beat.asksLargest === true ? { largest: this.#instances.largest } : {};
-    return { now, known, held: this.#held.count(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest, ...largest };
+    const asked = this.#instances.asked(beat, (seq) => this.#starts.isOld(now, seq));
+    return { now, known, held: this.#held.count(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest, ...asked };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {

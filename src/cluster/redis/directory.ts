@@ -349,10 +349,9 @@ export class RedisDirectory implements Directory {
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply> {
-    const args = [node.id, node.address, beat.idle, beat.serving ?? 0, beat.asksLargest === true ? 1 : 0, beat.gone.length, ...beat.gone];
-    for (const { id, info, claim } of beat.instances) {
-      args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
-    }
+    const asks = (beat.asksLargest === true ? 1 : 0) + (beat.asksReady === true ? 2 : 0);
+    const args = [node.id, node.address, beat.idle, beat.serving ?? 0, asks, beat.gone.length, ...beat.gone];
+    for (const { id, info, claim } of beat.instances) args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
     const reply = await this.#route('beat', route, args);
     this.#mending.noteTakenOut(list(reply)[7]);
     return read(readRouteBeat, reply);

@@ -1,7 +1,7 @@
 /** Parses messages. Null: this version does not understand it. */
 import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
 import type { Rank } from '../fair-order.ts';
-import { addressOf, countOf, isObject, lineKeyOf, nodeIdOf, objectOf, servedNameOf, textOf, timeOf } from '../values.ts';
+import { addressOf, countOf, instanceIdOf, isObject, lineKeyOf, nodeIdOf, objectOf, servedNameOf, textOf, timeOf } from '../values.ts';
 
 /** A message contains a few names and numbers. */
 export const MESSAGE_CHARS_MAX = 2_048;
@@ -27,7 +27,9 @@ export function readRing(message: string): Ring | null {
     return from === null ? null : { t: 'coming', route, count, from };
   }
   const asker = said.t === 'want' ? readPeer(said.asker) : null;
-  return asker === null ? null : { t: 'want', route, count, asker };
+  if (asker === null) return null;
+  const instance = instanceIdOf(said.instance);
+  return { t: 'want', route, count, asker, ...(instance === null ? {} : { instance }) };
 }
 
 export function readDemandNotice(message: string): DemandNotice | null {

@@ -34,6 +34,7 @@ import {
   addressOf,
   CONCURRENCY_MAX,
   countOf,
+  homeOf,
   instanceIdOf,
   isObject,
   lineKeyOf,
@@ -106,7 +107,7 @@ function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] 
 }
 
 export function readRouteBeat(reply: unknown): RouteBeatReply {
-  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest] = list(reply);
+  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest, ready] = list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
@@ -119,6 +120,7 @@ export function readRouteBeat(reply: unknown): RouteBeatReply {
     starting: number(starting),
     // -1: nobody asked.
     ...(Number(largest) >= 0 ? { largest: number(largest) || null } : {}),
+    ...(Array.isArray(ready) ? { ready: tuples(ready, 2).flatMap(homeOf) } : {}),
   };
 }
 

@@ -18,6 +18,7 @@ import {
   LOOK_LINES_MAX,
   LOOK_MAX,
   PROMISE_MS,
+  READY_MAX,
   SCAN_MAX,
   STARTS_SHOWN_MAX,
 } from '../limits.ts';
@@ -59,6 +60,7 @@ const CONSTANTS = Object.entries({
   keysLiveMs: KEYS_LIVE_MS,
   keepEveryMs: KEEP_EVERY_MS,
   concurrencyLivesMs: CONCURRENCY_LIVES_MS,
+  readyMax: READY_MAX,
   startsShownMax: STARTS_SHOWN_MAX,
   clockStepMs: CLOCK_STEP_MS,
   wholeMax: WHOLE_MAX,

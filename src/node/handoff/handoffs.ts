@@ -23,12 +23,10 @@ export class Handoffs {
     this.#relays = relays;
   }
 
-  /** The node at `address` holds older clients: hands up to `count` idle slots over, and returns how many it can't. */
-  handOver(route: Route, count: number, address: string): number {
+  /** The node at `address` holds older clients: hands up to `count` idle slots over, those of `instance` only if it is said. Returns how many it can't. */
+  handOver(route: Route, count: number, address: string, instance?: string): number {
     let left = count;
-    // Several may be for one request, which takes those of one instance.
-    const whole = count > 1 ? route.slots.lenders.find((lender) => route.mayMove(lender) && lender.link.idle >= count) : undefined;
-    for (const lender of whole === undefined ? route.slots.lenders : [whole]) {
+    for (const lender of lendersFor(route, count, instance)) {
       const moving = route.mayMove(lender) ? Math.min(left, lender.link.idle) : 0;
       if (moving === 0) continue;
       left -= this.#relays.needed(route.name, lender, address)
@@ -93,4 +91,12 @@ export function errandsAt(routes: Pick<Routes, 'get'>, dispatcher: Pick<Dispatch
     },
     ends: (name, errand) => routes.get(name)?.gatherings.endErrand(errand),
   };
+}
+
+function lendersFor(route: Route, count: number, instance?: string): readonly Lender[] {
+  const { lenders } = route.slots;
+  if (instance !== undefined) return lenders.filter((lender) => lender.instance === instance);
+  // Several may be for one request, which takes those of one instance.
+  const whole = count > 1 ? lenders.find((lender) => route.mayMove(lender) && lender.link.idle >= count) : undefined;
+  return whole === undefined ? lenders : [whole];
 }

@@ -178,7 +178,8 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
   protected override begin(lender: Lender): void {
     this.#response = new ApplicationResponse(this.head, this.#events ?? this.#client.heads);
     this.#response.continueSaid = this.saidContinue;
-    if (this.cold || this.addedLines !== '') this.#addLines(this.#response, lender);
+    const affinityLine = this.affinityLine(lender.instance);
+    if (this.cold || this.addedLines !== '' || affinityLine !== '') this.#addLines(this.#response, lender, affinityLine);
     const flags = this.attempt > 1 ? Flag.FRESH : this.head.idempotent ? Flag.NONE : Flag.CAREFUL;
     this.stream = this.open(this, flags, withFields(this.#request.join(), this.#changedFields));
     this.#request.sent();
@@ -186,8 +187,8 @@ export class Exchange extends HttpVisit<TextHead, ExchangeEvents> implements Str
     this.#client.resume();
   }
 
-  #addLines(response: ApplicationResponse, lender: Lender): void {
-    response.addedLines = this.cold ? () => this.addedLines + this.#tellColdStart(lender) : () => this.addedLines;
+  #addLines(response: ApplicationResponse, lender: Lender, more: string): void {
+    response.addedLines = () => this.addedLines + more + (this.cold ? this.#tellColdStart(lender) : '');
   }
 
   /** What has begun has no coding. */

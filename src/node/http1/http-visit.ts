@@ -64,6 +64,11 @@ export abstract class HttpVisit<
     return '';
   }
 
+  /** Header lines of the response of that instance; empty: none. */
+  protected affinityLine(instance: string): string {
+    return this.route?.affinity?.cookieLine(this.affinity, instance, this.head.proto === 'https') ?? '';
+  }
+
   /** Before it is admitted: its application is asked for what comes behind `prefix`. */
   stripPrefix(prefix: string): void {
     const before = this.head.byteLength;

@@ -2,7 +2,7 @@ import { constants } from 'node:http2';
 import { Flag } from '../../link/frames.ts';
 import type { Stream, StreamHandler } from '../../link/stream.ts';
 import { HttpVisit, type HttpVisitEvents } from '../http1/http-visit.ts';
-import type { OwnResponse } from '../http1/own-responses.ts';
+import { fieldsOf, type OwnResponse } from '../http1/own-responses.ts';
 import type { Lender } from '../matching/lent-slots.ts';
 import type { RequestBuffers } from '../matching/request-buffers.ts';
 import { causeOf } from '../visits/retry-policy.ts';
@@ -26,6 +26,8 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
   /** The client has said all of its request. */
   #requestEnded: boolean;
   #session: ApplicationSession | null = null;
+  /** Those that are added to the response. */
+  #addedFields: Fields = NO_FIELDS;
   /** Null: the application's first words are awaited, nothing is sent. */
   #request: ApplicationStream | null = null;
   readonly #hasBody: boolean;
@@ -81,6 +83,8 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
   }
 
   protected override begin(lender: Lender): void {
+    const line = this.affinityLine(lender.instance);
+    this.#addedFields = line === '' ? NO_FIELDS : fieldsOf(line);
     // A kept session may have failed it: only a new one will do then.
     const kept = this.attempt > 1 ? null : ApplicationSession.take(lender.link, this);
     if (kept === null) {
@@ -217,8 +221,9 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.pace?.resume(performance.now());
   }
 
-  responseHead(status: number, fields: Fields, ends: boolean): void {
+  responseHead(status: number, said: Fields, ends: boolean): void {
     if (this.state !== 'open') return;
+    const fields = this.#addedFields.length === 0 ? said : [...said, ...this.#addedFields];
     if (!canRespond(status, fields)) {
       this.#failed('application_bad_answer');
       return;

@@ -114,6 +114,7 @@ export class Lenders implements LenderEvents {
     lender.concurrency = concurrency;
     lender.setBy = setBy;
     this.#countLimit(name, lender, report);
+    if (state === 'draining') this.#leaves(name, lender);
     if (home) {
       const { instance: id, startId, version } = lender;
       const seq = lender.unnumbered === true ? UNNUMBERED : lender.seq;
@@ -130,6 +131,11 @@ export class Lenders implements LenderEvents {
       if (lender.unnumbered !== true) this.#enter(name, lender);
       this.#leaveHome(name, lender);
     }
+  }
+
+  #leaves(name: string, { instance }: Lender): void {
+    const route = this.#context.routes.get(name);
+    if (route !== undefined) this.#context.dispatcher.instanceLeaves(route, instance);
   }
 
   /** The instance counts from its beginning on. What it did before it was at home here another node has counted. */

@@ -61,6 +61,9 @@ export class RouteCounters extends WaitCounters {
   /** Clients that were refused because of an overload. */
   overloadRefused = 0;
 
+  /** Requests that prefer an instance: it served them, another one did, or it is not there any more. */
+  readonly affinity = { hit: 0, miss: 0, gone: 0 };
+
   limitChanged(by: string, times: number): void {
     if (times > 0) this.limitChanges.set(by, (this.limitChanges.get(by) ?? 0) + times);
   }

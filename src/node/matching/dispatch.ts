@@ -3,12 +3,13 @@
  * synchronous: nothing else can happen between looking and taking.
  */
 import { caught, guard } from '../../boundary.ts';
-import type { Cluster } from '../../cluster/cluster.ts';
+import type { Cluster, InstanceHome } from '../../cluster/cluster.ts';
 import { PullproxyError } from '../../errors.ts';
 import { Gatherer } from './gatherer.ts';
 import type { Errand } from './gatherings.ts';
 import type { Holds } from './holds.ts';
 import type { Lender } from './lent-slots.ts';
+import { Preferring } from './preferring.ts';
 import { askOf } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { Route } from './route.ts';
@@ -35,6 +36,7 @@ export class Dispatcher {
   /** Null: a request has a slot as soon as there is one, wherever its body is. */
   readonly #buffers: RequestBuffers | null;
   readonly #gatherer: Gatherer;
+  readonly #preferring: Preferring;
   /** Routes whose number of idle slots has changed in this turn; one may be there several times. */
   #changed: Route[] = [];
   /** The list of the turn before, to be used again. */
@@ -49,6 +51,12 @@ export class Dispatcher {
     this.#buffers = buffers;
     this.#gatherer = new Gatherer(cluster, holds, {
       serve: (visit, lender, route) => this.#serve(visit, lender, route),
+      wantBack: (lender, count) => events.wantBack(lender, count),
+    });
+    this.#preferring = new Preferring(cluster, holds, {
+      serve: (visit, lender, route) => this.#serve(visit, lender, route),
+      admit: (visit, route) => this.admit(visit, route),
+      isKeptBack: (lender, route, visit, heldMs) => this.#isKeptBack(lender, route, visit, heldMs),
       wantBack: (lender, count) => events.wantBack(lender, count),
     });
   }
@@ -76,6 +84,7 @@ export class Dispatcher {
       else this.#hold(visit, route);
       return;
     }
+    if (route.affinity !== null && !this.#draining && this.#preferring.take(visit, route, route.affinity, monotonicMs())) return;
     const lender = route.held.next === null ? this.#choose(route, 0, visit) : null;
     if (lender !== null && !this.#isKeptBack(lender, route, visit, 0)) this.#serve(visit, lender, route);
     else if (lender === null && !visit.quiet && route.starts.leftMs(monotonicMs) > 0) this.#sendAway(visit, route);
@@ -119,6 +128,7 @@ export class Dispatcher {
   /** Slots of the route may be idle here: they serve who is held, in the order of the queue. */
   match(route: Route): void {
     if (route.gatherings.size > 0) this.#gatherer.look(route);
+    if (route.affinity !== null && route.affinity.waiting.size > 0) this.#preferring.look(route, route.affinity);
     for (let visit = route.held.next; visit !== null && !route.isPaused; visit = route.held.next) {
       const now = monotonicMs();
       if (visit.isTooLate(now)) {
@@ -159,9 +169,26 @@ export class Dispatcher {
 
   /** An instance of the route is gone. */
   lenderGone(route: Route, lender: Lender): void {
+    if (route.affinity !== null && !lender.relayed) this.#preferring.linkGone(route, route.affinity, lender.instance);
     if (route.gatherings.size === 0) return;
     route.gatherings.lost(lender);
     this.match(route);
+  }
+
+  /** No client is to wait for the instance. */
+  instanceLeaves(route: Route, instance: string): void {
+    if (route.affinity !== null) this.#preferring.gone(route, route.affinity, instance);
+  }
+
+  /** The ready instances of a route with affinity. */
+  instancesReady(route: Route, ready: readonly InstanceHome[]): void {
+    if (route.affinity !== null) this.#preferring.ready(route, route.affinity, ready);
+  }
+
+  /** The visit has waited for one instance, and takes any. */
+  preferenceOver(visit: Visit, route: Route): void {
+    this.#preferring.over(visit, route);
+    route.affinity?.lines.tidy();
   }
 
   /** The cluster hears of it at the end of the turn, in which many slots may come and go. */
@@ -182,7 +209,10 @@ export class Dispatcher {
   drain(routes: Iterable<Route>): void {
     this.#draining = true;
     this.#buffers?.flush();
-    for (const route of routes) this.match(route);
+    for (const route of routes) {
+      if (route.affinity !== null) this.#preferring.flush(route, route.affinity);
+      this.match(route);
+    }
   }
 
   /** Starts keep failing, no instance is there and none on its way: nobody waits for `forMs`. Returns whether that is news. */
@@ -196,6 +226,7 @@ export class Dispatcher {
   }
 
   #serve(visit: Visit, lender: Lender, route: Route): void {
+    if (visit.affinity !== null && !visit.isRetried) route.preferenceServed(visit, lender);
     try {
       visit.serve(lender);
     } catch (error) {
@@ -210,7 +241,10 @@ export class Dispatcher {
    * An idle slot for a client that has waited for `heldMs`. An instance whose first requests failed is not given it while another one may
    * serve it, here or at another node; after a while it is better than none.
    */
-  #choose(route: Route, heldMs: number, { avoids, cost }: Visit): Lender | null {
+  #choose(route: Route, heldMs: number, visit: Visit): Lender | null {
+    const { avoids, cost } = visit;
+    const own = route.affinity === null ? null : this.#preferring.ownOf(visit, route, route.affinity);
+    if (own !== null) return own;
     const lender = route.slots.choose(route.settings.balance, avoids, cost);
     if (lender?.trust?.state !== 'suspect' || !route.hasOther(lender.instance)) return lender;
     const leftMs = suspectLeftMs(heldMs);

@@ -4,6 +4,7 @@ import { lineKey } from '../../cluster/fair-order.ts';
 import { retryAfterSeconds } from '../../cluster/wait-estimate.ts';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { ERRORS, PullproxyError } from '../../errors.ts';
+import type { Affinity } from './affinity.ts';
 import { WaitCounters } from './counters.ts';
 import type { Crowds } from './crowds.ts';
 import type { HeldTally } from './held-queue.ts';
@@ -86,6 +87,29 @@ export class Holds {
     visit.expectedPerMille = Math.round(1_000 * route.waits.correction);
   }
 
+  /** It waits for one instance before it is held: other nodes need not know of it. */
+  prefer(visit: Visit, affinity: Affinity): void {
+    visit.held('', false);
+    affinity.waiting.insert(visit);
+    this.#refuseAtDeadline(visit);
+  }
+
+  /** It gets a slot of that instance. */
+  preferred(visit: Visit, route: Route, now: number): void {
+    visit.queue?.remove(visit);
+    this.preferenceOver(visit);
+    visit.slotAt = now;
+    const seconds = (now - visit.arrivedAt) / 1_000;
+    route.counters.waited(seconds, false);
+    this.waits.waited(seconds, false);
+  }
+
+  /** It waits for that instance no longer. */
+  preferenceOver(visit: Visit): void {
+    if (visit.deadlineTimer !== null) clearTimeout(visit.deadlineTimer);
+    visit.deadlineTimer = null;
+  }
+
   /** Its ask is another one. */
   asksAnew(visit: Visit, route: Route): void {
     if (visit.quiet) return;
@@ -118,9 +142,15 @@ export class Holds {
 
   /** If it is held, it is no longer. */
   release(visit: Visit): void {
-    if (visit.queue === null) return;
-    visit.queue.remove(visit);
-    this.#over(visit);
+    const { queue, route } = visit;
+    if (queue === null) return;
+    queue.remove(visit);
+    if (queue === route?.held) {
+      this.#over(visit);
+      return;
+    }
+    this.preferenceOver(visit);
+    route?.affinity?.lines.tidy();
   }
 
   /** It is not held any more, if it was, and gets the error as its response. */

@@ -114,6 +114,20 @@ export class LentSlots {
     return best;
   }
 
+  /** The instance's lender, if it has `cost` idle slots for everybody, and no other instance is to be tried first. */
+  idleOf(instance: string, avoids: string | null, cost: number): Lender | null {
+    return this.findIdle((lender) => lender.instance === instance && hasFor(lender, cost) && rankOf(lender, avoids) === 0);
+  }
+
+  /** The newest lender with an idle slot that is looked for. */
+  findIdle(isIt: (lender: Lender) => boolean): Lender | null {
+    for (let at = this.#firstIdle; at < this.lenders.length; at++) {
+      const lender = this.lenders[at] as Lender;
+      if (lender.link.idle > 0 && isIt(lender)) return lender;
+    }
+    return null;
+  }
+
   /** Idle slots that may be moved to another node; `withSuspects`: also of instances that fail. Looks at every lender that may have some. */
   movable(withSuspects: boolean): number {
     let idle = 0;

@@ -4,6 +4,7 @@ import { olderAmong } from '../../cluster/wait-estimate.ts';
 import { hasKey } from '../../config/route-key.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import { PullproxyError } from '../../errors.ts';
+import { Affinity } from './affinity.ts';
 import { ColdStageCounters } from './cold-start.ts';
 import { RouteCounters } from './counters.ts';
 import { Crowds } from './crowds.ts';
@@ -12,7 +13,7 @@ import { Gatherings } from './gatherings.ts';
 import type { HeldQueue } from './held-queue.ts';
 import { KnownInstances } from './known-instances.ts';
 import { type Lender, LentSlots } from './lent-slots.ts';
-import { FIFO } from './queue-discipline.ts';
+import { FIFO, type QueueDiscipline } from './queue-discipline.ts';
 import { askOf, type QueueRules, queueRules } from './queue-rules.ts';
 import type { Rematch } from './rematch.ts';
 import { FailingStarts, NewestPull, Yielding } from './route-policies.ts';
@@ -38,6 +39,10 @@ interface QueueEvents {
   asksAnew(visit: Visit): void;
   /** Nobody waits for longer from now on; said once a minute. */
   overloaded(waitMs: number): void;
+  /** A queue for those who wait for one instance. */
+  preferringQueue(waitMs: number, discipline: QueueDiscipline<Visit>): HeldQueue<Visit>;
+  /** The visit has waited for one instance, and takes any. */
+  preferenceOver(visit: Visit): void;
 }
 
 /** Between two times that it is said. */
@@ -77,6 +82,8 @@ export class Route {
   order: FairDiscipline<Visit> | null = null;
   /** Null: no client has left while it was held, or nobody wants to know. */
   crowds: Crowds | null = null;
+  /** Null: each instance is as good for every client. */
+  affinity: Affinity | null = null;
   #overloadSaidAt = Number.NEGATIVE_INFINITY;
   readonly #events: QueueEvents | null;
   #settings: RouteSettings;
@@ -90,6 +97,7 @@ export class Route {
     this.gatherings = new Gatherings(() => rematch.within(0, performance.now()));
     this.#configureSleep(settings);
     this.#events = events;
+    this.#configureAffinity(settings);
     this.#follow(settings);
   }
 
@@ -108,6 +116,7 @@ export class Route {
     this.#settings = settings;
     this.held.patience(settings.holdTimeoutMs, settings.coldHoldTimeoutMs);
     this.#configureSleep(settings);
+    this.#configureAffinity(settings);
     this.#follow(settings);
     if (settings.queueOrder === 'fifo' && this.crowds !== null) {
       this.crowds = null;
@@ -138,6 +147,30 @@ export class Route {
     this.asleep = sleepStatus === ASLEEP.kind.status ? ASLEEP : new PullproxyError('asleep', undefined, { status: sleepStatus });
   }
 
+  /** Those who wait for an instance by another rule take any. */
+  #configureAffinity(settings: RouteSettings): void {
+    const { affinity: source, affinityWaitMs } = settings;
+    const before = this.affinity;
+    if (isDeepStrictEqual(before?.source, source)) {
+      before?.configure(settings);
+      return;
+    }
+    const events = this.#events;
+    const isNone = source === undefined || events === null;
+    this.affinity = isNone ? null : new Affinity(this.name, source, affinityWaitMs, (...queue) => events.preferringQueue(...queue));
+    if (before === null) return;
+    for (let visit = before.waiting.oldest; visit !== null; visit = before.waiting.oldest) {
+      before.waiting.remove(visit);
+      this.#events?.preferenceOver(visit);
+    }
+    before.lines.tidy();
+  }
+
+  /** Who waits here, for a slot of any instance or of one. */
+  get heldHere(): number {
+    return this.held.size + (this.affinity?.waiting.size ?? 0);
+  }
+
   /** Those who are held keep their ages, and ask anew by the new rules. */
   #follow(settings: RouteSettings): void {
     const rules = queueRules(settings);
@@ -150,6 +183,13 @@ export class Route {
       visit.ask = rules === null ? null : askOf(rules, visit.word);
     });
     for (let visit = this.held.oldest; visit !== null; visit = visit.newer) this.#events?.asksAnew(visit);
+  }
+
+  /** Once for each visit with a wish. */
+  preferenceServed({ affinity: wish }: Visit, { instance }: Lender): void {
+    if (wish === null || this.affinity === null) return;
+    wish.result = this.affinity.resultOf(wish, instance);
+    if (wish.result !== null) this.counters.affinity[wish.result]++;
   }
 
   /** The client went away before it had a response. */

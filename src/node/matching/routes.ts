@@ -27,6 +27,8 @@ export interface RouteEvents {
   asksAnew?(visit: Visit, route: Route): void;
   /** Its clients leave before they are served: from now on those who would wait for longer are refused. */
   overloaded?(route: Route, waitMs: number): void;
+  /** The visit waits no longer for the instance that it prefers. */
+  preferenceOver?(visit: Visit, route: Route): void;
   /** Held clients of the route wait only for a slot from now on. */
   rematch(route: Route): void;
   /** The route has other keys than before, or none: nothing that waits for this route, or serves it, may do so any more. */
@@ -271,8 +273,8 @@ export class Routes {
     route.standing.knownBy = secret;
   }
 
-  #isKnown({ standing: { configured, knownUntil }, slots, held }: Route): boolean {
-    return configured || slots.lenders.length > 0 || held.size > 0 || knownUntil > this.#now();
+  #isKnown({ standing: { configured, knownUntil }, slots, heldHere }: Route): boolean {
+    return configured || slots.lenders.length > 0 || heldHere > 0 || knownUntil > this.#now();
   }
 
   #add(name: string, settings: RouteSettings): Route {
@@ -281,6 +283,9 @@ export class Routes {
     const route: Route = new Route(name, settings, held, new Rematch(() => this.#events.rematch(route)), {
       asksAnew: (visit) => this.#events.asksAnew?.(visit, route),
       overloaded: (waitMs) => this.#events.overloaded?.(route, waitMs),
+      preferringQueue: (waitMs, discipline) =>
+        new HeldQueue<Visit>(waitMs, this.#tally, (visit) => this.#events.preferenceOver?.(visit, route), discipline),
+      preferenceOver: (visit) => this.#events.preferenceOver?.(visit, route),
     });
     const parent = routeOf(name);
     if (this.#paused.has(parent)) route.pause();

@@ -3,12 +3,13 @@ import type { Ask } from '../../cluster/fair-order.ts';
 import type { PullproxyError } from '../../errors.ts';
 import type { ColdStageCounters } from './cold-start.ts';
 import type { RouteCounters } from './counters.ts';
-import { HeldEntry } from './held-queue.ts';
+import { HeldEntry, type HeldQueue } from './held-queue.ts';
 import type { Lender } from './lent-slots.ts';
 import type { ClientWord } from './queue-rules.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { RouteWaits } from './route-waits.ts';
 import type { SleepRules } from './sleep-rules.ts';
+import type { Wish } from './wish.ts';
 
 /** A visit's view of its route. */
 export interface VisitRoute {
@@ -19,6 +20,10 @@ export interface VisitRoute {
   readonly deadlineHeader: string | null;
   /** Null: every request is a reason to run an instance. */
   readonly sleepRules: SleepRules | null;
+  /** The queue of its held clients. */
+  readonly held: HeldQueue<Visit>;
+  /** Null: each of its instances is as good for every client. */
+  readonly affinity: { cookieLine(wish: Wish | null, instance: string, isHttps: boolean): string; readonly lines: { tidy(): void } } | null;
   /** What is known of its waits. */
   readonly waits: RouteWaits;
   /** How long a client that comes now will wait; null: that is not known. */
@@ -74,6 +79,9 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   get cost(): number {
     return this.ask === null ? 1 : this.ask.cost;
   }
+
+  /** Which instance it would rather have; null: its route has no affinity, or it was not asked yet. */
+  affinity: Wish | null = null;
 
   /** An instance that has failed it: it goes there again only if no other one has an idle slot. */
   avoids: string | null = null;

@@ -55,6 +55,7 @@ export class AccessLog implements VisitWatcher {
       connectMs: stream?.connectMs == null ? undefined : rounded(stream.connectMs),
       firstByteMs: firstByteAt === null ? undefined : rounded(firstByteAt - arrivedAt),
       totalMs: rounded(endedAt - arrivedAt),
+      affinity: record.affinity ?? undefined,
       instance: stream?.lender.instance,
       attempts: record.streams.length,
       node: this.#options.node,

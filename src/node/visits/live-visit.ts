@@ -120,7 +120,10 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.#transition('open');
     this.#attempts++;
     this.#lender = lender;
-    this.record?.opened(lender);
+    if (this.record !== null) {
+      this.record.affinity = this.affinity?.result ?? null;
+      this.record.opened(lender);
+    }
     this.begin(lender);
   }
 

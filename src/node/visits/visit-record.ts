@@ -5,6 +5,7 @@
 import { internalError } from '../../boundary.ts';
 import { ERRORS, type ErrorCode, type Side } from '../../errors.ts';
 import type { Lender } from '../matching/lent-slots.ts';
+import type { AffinityResult } from '../matching/wish.ts';
 
 /**
  * The cause of a visit's end; the letters are HAProxy's, where the same happens. `-`: it ended in order. Capitals: by what it did, small letters:
@@ -138,6 +139,8 @@ export class VisitRecord {
   readonly holds: HeldTime[] = [];
   readonly streams: StreamNote[] = [];
   handoff: Handoff | null = null;
+  /** Whether the instance that it prefers served it; null: it prefers none. */
+  affinity: AffinityResult | null = null;
   firstByteAt: number | null = null;
   endedAt = 0;
   endedBy: EndedBy = '-';
@@ -174,6 +177,8 @@ export class VisitRecord {
 
   /** It waits for a slot; a stream that it had has failed. */
   held(): void {
+    // It waited for one instance until now, and waits on for any.
+    if (this.holds.at(-1)?.to === null) return;
     const now = performance.now();
     this.#closeStream(now);
     // The first wait began when it arrived.

@@ -34,6 +34,31 @@ export function instances(world: () => World): void {
       await Promise.all([a.hears('newest', ({ instance: id }) => id === 'old'), b.hears('newest', ({ instance: id }) => id === 'old')]);
     });
 
+    test('the ready ones and their homes are told who asks, those to be replaced only while there are no others', async () => {
+      const { observer } = world();
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      const told = async () => {
+        const { ready: said } = await observer.beatRoute(route, a.peer, { idle: 0, instances: [], gone: [], asksReady: true });
+        return said;
+      };
+      a.cluster.instance(route, instance('i1', { seq: 1 }));
+      a.cluster.instance(route, instance('warming', { seq: 2, state: 'starting' }));
+      b.cluster.instance(route, instance('i3', { seq: 3 }));
+      b.cluster.instance(route, instance('paused', { seq: 4, state: 'paused', concurrency: 0 }));
+      const both = [
+        { id: 'i3', node: 'b' },
+        { id: 'i1', node: 'a' },
+      ];
+      await eventually('all are known', async () => (await stored()).length === 4);
+      expect(await told()).toEqual(both);
+      expect(await observer.beatRoute(route, a.peer, { idle: 0, instances: [], gone: [] })).not.toHaveProperty('ready');
+      await observer.restart(route);
+      expect(await told()).toEqual(both);
+      b.cluster.instance(route, instance('i5', { seq: 5 }));
+      await eventually('it is known', async () => (await stored()).length === 5);
+      expect(await told()).toEqual([{ id: 'i5', node: 'b' }]);
+    });
+
     test('an instance that has a new home is not removed by its old one', async () => {
       const [a, b] = [await world().join('a'), await world().join('b')];
       a.cluster.instance(route, instance('i1'));

@@ -35,6 +35,7 @@ describe('route settings', () => {
       priorityWaitMs: 30_000,
       queueOrder: 'adaptive',
       trustClients: false,
+      affinityWaitMs: 100,
       maxKeys: 100,
     });
     expect(settings).toEqual(DEFAULT_ROUTE_SETTINGS);

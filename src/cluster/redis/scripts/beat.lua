@@ -1,11 +1,12 @@
 -- Writes what a node has at the route: its idle slots and its instances. Renews their expiry.
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it
---          5 1 to be told how many slots an instance may have at most  6 how many instances have left it, then their ids,
+--          5 the sum of 1 to be told how many slots an instance may have at most, and 2 to be told which ones are ready  6 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
 --            starts in progress, removed entries as in audit(), { instance that has just linked or was sent with the number 0, its number, ... },
---            { instances that are turned away, ... }, how many slots an instance may have at most, 0 without any, or -1 }
+--            { instances that are turned away, ... }, how many slots an instance may have at most, 0 without any, or -1,
+--            { ready instance, its node, ... } if that was asked for }
 
 local node = ARGV[1]
 local gone = tonumber(ARGV[6])
@@ -212,12 +213,32 @@ local newest = newestReady() or { id = '', node = '' }
 local starting = redis.call('ZCARD', STARTING) + sum.warming
 
 local largest = -1
-if ARGV[5] == '1' then
+if ARGV[5] % 2 == 1 then
   largest = 0
   for _, instance in ipairs(instances()) do
     local info = instance.info
     largest = math.max(largest, isWhole(info.most, concurrencyMax) and info.most or info.concurrency)
   end
 end
+
+-- The newest ones; those that are to be replaced count as long as there are no others.
+local function readyOnes()
+  local restarted = meta('restartUntil') > now and meta('restartSeq') or -1
+  local ready, old = {}, {}
+  for _, instance in ipairs(instances()) do
+    local list = instance.info.seq > restarted and ready or old
+    if instance.info.state == 'ready' then list[#list + 1] = instance.info end
+  end
+  if #ready == 0 then ready = old end
+  table.sort(ready, newer)
+  local homes = {}
+  for i = 1, math.min(#ready, readyMax) do
+    homes[#homes + 1] = ready[i].id
+    homes[#homes + 1] = ready[i].node
+  end
+  return homes
+end
+
+local ready = tonumber(ARGV[5]) >= 2 and readyOnes() or nil
 if isDue then keep() end
-return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest }
+return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest, ready }

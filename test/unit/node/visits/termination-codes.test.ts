@@ -63,7 +63,7 @@ test('the example of an access log’s line is one, and has every field that is 
   const fields = Object.keys(JSON.parse(example) as object);
   const explained = rows(operating, '## Access log', '## Traces').flatMap((row) => codes(row[1]));
   // Of an ordinary request some are absent.
-  expect(explained.filter((field) => !fields.includes(field))).toEqual(['traceId', 'reason']);
+  expect(explained.filter((field) => !fields.includes(field))).toEqual(['affinity', 'traceId', 'reason']);
 });
 
 test('every metric is explained, and no others', async () => {
