@@ -8,6 +8,7 @@ import { isUrl } from '../../config/key-source.ts';
 import { nameParts, routeOf, slugOf } from '../../config/route-key.ts';
 import type { Log } from '../../log.ts';
 import { BoundedMap } from '../../memory/bounded-map.ts';
+import { Turns } from './turns.ts';
 
 /** `unknown`: nothing answered, or nothing that could be read. */
 export type KeyAnswer = 'yes' | 'no' | 'unknown';
@@ -38,8 +39,7 @@ export class KeyChecks {
   readonly #options: KeyChecksOptions;
   readonly #kept = new BoundedMap<string, Kept>(ANSWERS_MAX);
   readonly #asking = new Map<string, Promise<KeyAnswer>>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #turns = new Turns(RUNNING_MAX, WAITING_MAX);
 
   constructor(options: KeyChecksOptions) {
     this.#options = options;
@@ -57,15 +57,12 @@ export class KeyChecks {
   }
 
   async #begin(name: string, check: readonly string[], said: string): Promise<KeyAnswer> {
-    if (this.#running >= RUNNING_MAX && this.#waiting.length >= WAITING_MAX) return 'unknown';
-    if (this.#running >= RUNNING_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#running++;
+    if (!(await this.#turns.begin())) return 'unknown';
     let answer: KeyAnswer = 'unknown';
     try {
       answer = await this.#answer(name, check);
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      this.#turns.end();
     }
     this.#kept.set(name, { check: said, answer, until: performance.now() + KEPT_MS[answer] });
     return answer;
