@@ -5,7 +5,7 @@
  *   pullproxy scaler --command-env KUBERNETES_SERVICE_HOST --command-env KUBERNETES_SERVICE_PORT --command-env NODE_EXTRA_CA_CERTS \
  *     -- node deploy/kubernetes/start-job.mjs TEMPLATE.yaml
  *
- * In the template, __START_ID__ and __ROUTE__ are replaced.
+ * In the template, __START_ID__, __ROUTE__, __KEY__ and __SLUG__ are replaced.
  */
 import { readFileSync } from 'node:fs';
 import { argv, env } from 'node:process';

@@ -60,7 +60,7 @@ export function writtenFiles(tools: KubernetesTools): ReadonlyMap<string, string
   const instance = plain.find(({ template }) => template === 'instance.yaml')?.manifest.data['instance.yaml'] as string;
   files.set(
     'deploy/recipes/kubernetes/instance.yaml',
-    `# What start.sh applies for each instance; texts may have __START_ID__ and __ROUTE__ in them. Name your image, command and proxies here.\n${instance}`,
+    `# What start.sh applies for each instance; texts may have __START_ID__, __ROUTE__, __KEY__ and __SLUG__ in them. Name your image, command and proxies here.\n${instance}`,
   );
   files.set(rules, readFileSync(join(ROOT, 'deploy/prometheus/pullproxy.rules.yaml'), 'utf8'));
   return files;

@@ -6,6 +6,13 @@ job "pullproxy-app" {
 
   parameterized {
     meta_required = ["start_id", "route"]
+    # Empty where the route has no keys.
+    meta_optional = ["key", "slug"]
+  }
+
+  meta {
+    key  = ""
+    slug = ""
   }
 
   group "instance" {
@@ -31,6 +38,7 @@ job "pullproxy-app" {
       env {
         PULLPROXY_PROXY       = "pullproxy-nodes.service.consul:9080"
         PULLPROXY_ROUTE       = "${NOMAD_META_route}"
+        PULLPROXY_KEY         = "${NOMAD_META_key}"
         PULLPROXY_START_ID    = "${NOMAD_META_start_id}"
         PULLPROXY_CONCURRENCY = "2"
       }

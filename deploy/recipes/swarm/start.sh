@@ -20,6 +20,7 @@ if docker service inspect "$name" >/dev/null 2>&1; then exit 0; fi
 # --stop-grace-period: it drains when somebody removes the service. --no-healthcheck: the image's own is for nodes, and Swarm would end an instance
 # whose machine is too busy to answer it in time.
 # shellcheck disable=SC2086
-exec docker service create --quiet --detach --name "$name" --label "pullproxy.route=$ROUTE" --restart-condition none --init --no-healthcheck \
+exec docker service create --quiet --detach --name "$name" --label "pullproxy.route=$ROUTE" ${KEY:+--label "pullproxy.key=$KEY"} --restart-condition none --init --no-healthcheck \
   --stop-grace-period 45s --env-file "${PULLPROXY_ENV:-/etc/pullproxy/app.env}" \
-  --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" ${SWARM_ARGS:-} "$image" linker -- "$@"
+  --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" ${KEY:+--env "PULLPROXY_KEY=$KEY"} \
+  ${SWARM_ARGS:-} "$image" linker -- "$@"

@@ -12,7 +12,8 @@ unit="pullproxy-$START_ID"
 # A scaler that took over from one that died may run this a second time, under the same id.
 if systemctl --quiet is-active "$unit"; then exit 0; fi
 
-exec systemd-run --unit="$unit" --description="pullproxy instance of $ROUTE" --collect --quiet \
+exec systemd-run --unit="$unit" --description="pullproxy instance of $ROUTE${KEY:+, key $KEY}" --collect --quiet \
   --property=EnvironmentFile="${PULLPROXY_ENV:-/etc/pullproxy/app.env}" --property=KillMode=mixed --property=TimeoutStopSec=45 \
-  --setenv=PULLPROXY_START_ID="$START_ID" --setenv=PULLPROXY_ROUTE="$ROUTE" --working-directory="$PWD" \
+  --setenv=PULLPROXY_START_ID="$START_ID" --setenv=PULLPROXY_ROUTE="$ROUTE" ${KEY:+--setenv=PULLPROXY_KEY="$KEY"} \
+  --working-directory="$PWD" \
   /usr/bin/env pullproxy linker -- "$@"

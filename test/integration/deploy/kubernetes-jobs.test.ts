@@ -92,7 +92,14 @@ describe('start-job.mjs', () => {
     const [call] = asked;
     expect(call).toMatchObject({ method: 'POST', url: '/apis/batch/v1/namespaces/pullproxy/jobs', authorization: 'Bearer the-token' });
     const job = JSON.parse(call?.body ?? '') as Manifest;
-    expect(job).toEqual(parse(template.replaceAll('__START_ID__', 'abc123').replaceAll('__ROUTE__', '*.example.com')));
+    expect(job).toEqual(
+      parse(
+        template
+          .replaceAll('__START_ID__', 'abc123')
+          .replaceAll('__ROUTE__', '*.example.com')
+          .replaceAll(/__KEY__|__SLUG__/g, ''),
+      ),
+    );
     expect(await faultsOf(job)).toEqual([]);
   });
 
@@ -113,6 +120,16 @@ describe('start-job.mjs', () => {
       code: 1,
       stderr: expect.stringMatching(/^(ROUTE|START_ID) ".*": expected [^\n]*\n$/),
     });
+    expect(asked).toEqual([]);
+  });
+
+  test.each([
+    ['KEY', '../etc'],
+    ['KEY', 'x'.repeat(129)],
+    ['SLUG', 'Capital'],
+    ['SLUG', '-a'],
+  ])('asks for nothing where %s is %j', async (name, value) => {
+    expect(await start({ [name]: value })).toEqual({ code: 1, stderr: expect.stringMatching(/^(KEY|SLUG) ".*": expected [^\n]*\n$/) });
     expect(asked).toEqual([]);
   });
 
