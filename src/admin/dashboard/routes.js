@@ -2,6 +2,7 @@
 import { attempt, call, Refused } from './calls.js';
 import { confirm, toast } from './dialogs.js';
 import { h } from './dom.js';
+import { keyList } from './key-list.js';
 import { nodeAddress, routeAddress } from './pages.js';
 import { ordered, routeLines } from './route-list.js';
 import { editSettings } from './settings.js';
@@ -100,6 +101,7 @@ function route(one, { at, startedBy, routeDefaults }, redraw, isPage = false) {
       settled,
     ),
     facts(one, routeDefaults),
+    keyList(one, redraw, isPage),
     instances(one, at, startedBy, redraw, isPage),
   );
 }
@@ -149,7 +151,9 @@ function facts({ paused, overload, held, oldestHeldMs, waitMs, active, slots, fr
     waitMs !== null && waitMs >= 100 && h('li', { text: `a client that comes now waits for about ${age(waitMs)}` }),
     h('li', { text: `${number(active)} active` }),
     h('li', { text: `${number(free)} of ${counted(slots, 'slot')} free` }),
-    h('li', { text: `${counted(there.length, 'instance')} of at most ${number(most)}` }),
+    h('li', {
+      text: `${counted(there.length, 'instance')} of at most ${number(most)}${settings?.key === undefined ? '' : ' for each key'}`,
+    }),
     starting > 0 && h('li', { class: 'waiting', text: `${number(starting)} starting` }),
   );
 }
@@ -186,14 +190,14 @@ function manyInstances(name, all, at, redraw, isPage) {
   return windowed(`instances ${name}`, counted(all.length, 'instance'), sorted.length, LINE_HEIGHT, line, redraw);
 }
 
-function instanceLine({ id, name, node, seq, active, concurrency, state }, at) {
+function instanceLine({ id, name, key, node, seq, active, concurrency, state }, at) {
   return {
     key: id,
     look: state === 'ready' ? 'line' : 'line waiting',
     children: [
       h('code', { text: id }),
       name === '' ? h('a', { href: nodeAddress(node), text: node }) : h('a', { href: routeAddress(name), text: name }),
-      h('span', { class: 'quiet', text: state === 'ready' ? '' : state }),
+      h('span', { class: 'quiet', text: [key ?? '', state === 'ready' ? '' : state].join(' ').trim() }),
       h('span', { class: 'number', text: age(at - seq) }),
       h('span', { class: 'number', text: `${number(active)} / ${number(concurrency)} busy` }),
     ],
@@ -216,7 +220,7 @@ function start({ id, ageMs, leftMs }) {
   );
 }
 
-function instance({ id, seq, concurrency, setBy, active, node, state, version }, at, isNewest) {
+function instance({ id, key, seq, concurrency, setBy, active, node, state, version }, at, isNewest) {
   return h(
     'tr',
     { key: id, class: state },
@@ -224,6 +228,8 @@ function instance({ id, seq, concurrency, setBy, active, node, state, version },
       'td',
       {},
       h('code', { text: id }),
+      key !== undefined && ' ',
+      key !== undefined && h('span', { class: 'tag', title: 'Its key', text: key }),
       isNewest && ' ',
       isNewest && h('span', { class: 'tag', text: 'newest' }),
       state !== 'ready' && ' ',
