@@ -106,7 +106,8 @@ export function networkOf(address: string): string {
 function costOf({ cost, costBy }: QueueRules, word: ClientWord, isBelieved: boolean): number {
   const said = isBelieved && cost?.from === 'header' ? word.header(cost.name) : '';
   if (COST.test(said) && Number(said) > 0) return Math.min(COST_MAX, Number(said));
-  if (costBy === undefined) return 1;
+  // A connection that is passed on unread has neither method nor path, and `* *` would match it.
+  if (costBy === undefined || word.method === '') return 1;
   const path = pathOf(word.target);
   return costBy.find((rule) => matchesRequest(rule, word.method, path))?.cost ?? 1;
 }

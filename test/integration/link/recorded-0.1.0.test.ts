@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
-import { ask } from '../../support/clients.ts';
+import { type ApplicationResponse, ask } from '../../support/clients.ts';
 import { SECRET, startLinker, startNode, state } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { RawSocket } from '../../support/raw-socket.ts';
@@ -125,14 +125,27 @@ test('a linker of 0.1.0 serves through a node of today', async () => {
     return true;
   });
 
+  // It counts one slot for each stream, and hears nothing of costs: the node keeps its other slot.
+  const settings = {
+    method: 'PUT',
+    body: JSON.stringify({ costBy: ['GET *=2', 'PUT *=3'] }),
+    headers: { 'content-type': 'application/json' },
+  };
+  expect((await fetch(`${node.admin}/api/v1/routes/${ROUTE}`, settings)).status).toBe(200);
+  await eventually('more than it can have is refused', async () => (await ask(node.url, { host: ROUTE, method: 'PUT' })).status === 413);
+  const asks = new Map<string, Promise<ApplicationResponse>>();
   for (const [method, body, served] of [
     ['GET', '', 'served GET '],
     ['POST', 'some bytes', 'served POST some bytes'],
   ] as const) {
-    const answered = ask(node.url, { host: ROUTE, method, body });
+    const answered = asks.get(method) ?? ask(node.url, { host: ROUTE, method, body });
     const said = part(method, 'linker');
     const { stream } = said.find(({ type }) => type === DATA) as Recorded;
     expect((await linker.until(OPEN, stream)).payload).toContain(`${method} / HTTP/1.1\r\n`);
+    if (method === 'GET') {
+      asks.set('POST', ask(node.url, { host: ROUTE, method: 'POST', body: 'some bytes' }));
+      await eventually('the other one waits for a slot', async () => (await state(node)).routes[0]?.held === 1);
+    }
     for (const frame of said) linker.say(frame);
     expect(await answered).toMatchObject({ status: 200, body: served });
     expect(await linker.until(DONE, stream)).toMatchObject({ flags: 1 });

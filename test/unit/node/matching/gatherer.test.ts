@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { parseRouteSettings } from '../../../../src/config/route-settings.ts';
 import { Bench } from '../../../support/harness/dispatch-bench.ts';
 import { bench, busy, COSTS, comes, oldRelay, SUSPECT } from '../../../support/harness/gathering-bench.ts';
-import { lender, type StandInLender, type StandInVisit } from '../../../support/harness/stand-ins.ts';
+import type { lender, StandInLender, StandInVisit } from '../../../support/harness/stand-ins.ts';
 
 beforeEach(() => {
   jest.useFakeTimers();

@@ -142,6 +142,11 @@ describe('how many slots', () => {
     expect(askOf(rulesOf({ costBy }), word({}, { method, target })).cost).toBe(expected);
   });
 
+  test('a connection that is passed on unread takes one, also where a rule is for everything', () => {
+    const rules = rulesOf({ costBy: ['* *=3'] });
+    expect([askOf(rules, word({}, { method: '', target: '' })).cost, askOf(rules, word()).cost]).toEqual([1, 3]);
+  });
+
   test.each<[string, boolean, boolean, number]>([
     ['9', true, false, 9],
     ['9', false, true, 9],
