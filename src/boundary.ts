@@ -40,6 +40,11 @@ export class BrokenInvariant extends Error {
   override readonly name = 'BrokenInvariant';
 }
 
+/** @throws AssertionError: what called this is a bug. Node's assertions are loaded for it alone. */
+export function impossible(message: string): never {
+  return process.getBuiltinModule('node:assert').fail(message);
+}
+
 /** The internal errors of a process at one place. */
 export interface InternalErrors {
   readonly count: number;

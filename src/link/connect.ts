@@ -1,7 +1,7 @@
 /** The connection from a linker, or a relaying node, to a node's backend port. */
 import { X509Certificate } from 'node:crypto';
 import { connect, isIP, type Socket } from 'node:net';
-import { checkServerIdentity, connect as connectTls, type PeerCertificate } from 'node:tls';
+import type { PeerCertificate } from 'node:tls';
 import { TLS_OPTIONS } from '../config/tls-options.ts';
 import type { ReadMemory } from '../memory/reused-reads.ts';
 
@@ -34,6 +34,11 @@ export function connectedEvent(tls: NodeTls | undefined): 'connect' | 'secureCon
   return tls === undefined ? 'connect' : 'secureConnect';
 }
 
+/** Loaded where a link needs it: it takes 4 MB, which each linker without TLS would have as well. */
+function tlsOfNode(): typeof import('node:tls') {
+  return process.getBuiltinModule('node:tls');
+}
+
 /** @throws TypeError and others when the contents of `tls` are no PEM. */
 export function connectToNode({ name, ip, port }: NodeEndpoint, tls: NodeTls | undefined, memory: ReadMemory): Socket {
   if (tls === undefined) {
@@ -41,7 +46,7 @@ export function connectToNode({ name, ip, port }: NodeEndpoint, tls: NodeTls | u
     return socket;
   }
   const { ca, cert, key } = tls;
-  return connectTls({ ...LINK_TLS_OPTIONS, host: ip, port, ca, cert, key, ...identity(name, tls) });
+  return tlsOfNode().connect({ ...LINK_TLS_OPTIONS, host: ip, port, ca, cert, key, ...identity(name, tls) });
 }
 
 /**
@@ -55,7 +60,7 @@ function identity(dialled: string, { name, ca, pinned = ca }: NodeTls): object {
   return {
     checkServerIdentity(_host: string, certificate: PeerCertificate) {
       if (certificate.ext_key_usage?.includes(SERVER_AUTH) === true || isPinned(certificate, pinned)) return undefined;
-      const otherwise = checkServerIdentity(dialled, certificate);
+      const otherwise = tlsOfNode().checkServerIdentity(dialled, certificate);
       if (otherwise === undefined) return undefined;
       return new Error(`the certificate at ${dialled} is not a node's: it has neither the extended key usage serverAuth nor this address`);
     },

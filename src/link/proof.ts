@@ -9,7 +9,7 @@
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { LinkProtocolError } from '../errors.ts';
 
 export type ProofRole = 'node' | 'linker';
@@ -34,12 +34,16 @@ export function newNonce(): string {
   return randomBytes(24).toString('base64url');
 }
 
+function isTls(socket: Socket): socket is TLSSocket {
+  return 'exportKeyingMaterial' in socket;
+}
+
 /**
  * RFC 9266 `tls-exporter`: differs on the two sides of a man in the middle. Empty without TLS.
  * @throws LinkProtocolError when the channel is gone.
  */
 export function channelBinding(socket: Socket): Buffer {
-  if (!(socket instanceof TLSSocket)) return NO_CHANNEL;
+  if (!isTls(socket)) return NO_CHANNEL;
   try {
     return socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0));
   } catch {

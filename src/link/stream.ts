@@ -1,5 +1,4 @@
-import assert from 'node:assert';
-import { caught, type FailureDomain } from '../boundary.ts';
+import { caught, type FailureDomain, impossible } from '../boundary.ts';
 import { LinkProtocolError } from '../errors.ts';
 import type { Ownership } from '../memory/reused-reads.ts';
 import { WaitingBytes } from '../memory/waiting-bytes.ts';
@@ -86,7 +85,7 @@ export class Stream {
 
   #transition(to: StreamState): void {
     // The message is made for nothing else: a stream of a warm request pays for no text.
-    if (!NEXT_STATES[this.#state].includes(to)) assert.fail(`stream ${this.id} can not go from ${this.#state} to ${to}`);
+    if (!NEXT_STATES[this.#state].includes(to)) impossible(`stream ${this.id} can not go from ${this.#state} to ${to}`);
     this.#state = to;
   }
 

@@ -3,7 +3,8 @@
  * for those that want to say it before they answer. Only the user of the linker may connect.
  */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
 import { guard, internalError, unawaited } from '../boundary.ts';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -19,6 +20,8 @@ const HEAD_BYTES_MAX = 8_192;
 const REQUEST_TIMEOUT_MS = 5_000;
 const LIMITS = { maxHeaderSize: HEAD_BYTES_MAX, headersTimeout: REQUEST_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS } as const;
 
+const DOMAIN = { where: 'application', fail: () => {} } as const;
+
 interface Answer {
   readonly status: number;
   readonly body: object;
@@ -30,24 +33,30 @@ export class Control {
   readonly said: string;
   readonly #server: Server;
   readonly #place: BoundPlace;
+  /** Made for the first connection: most applications never say a word here, and Node's HTTP takes 3 MB. */
+  #http: HttpServer | null = null;
   #instance: InstanceControl | null = null;
 
   private constructor(server: Server, place: BoundPlace) {
     this.said = place.said;
     this.#server = server;
     this.#place = place;
-    const domain = { where: 'application', fail: () => {} } as const;
     server.on(
-      'request',
-      guard(domain, (request: IncomingMessage, response: ServerResponse) => unawaited('application', this.#serve(request, response))),
+      'connection',
+      guard(DOMAIN, (socket: Socket) => {
+        this.#http ??= this.#makeHttp();
+        this.#http.emit('connection', socket);
+      }),
     );
-    const failed = guard(domain, (error: Error) => internalError('application', error));
-    server.on('error', failed);
+    server.on(
+      'error',
+      guard(DOMAIN, (error: Error) => internalError('application', error)),
+    );
   }
 
   /** @throws ConfigError when the place can't be had. */
   static async open(place: ControlPlace): Promise<Control> {
-    const server = createServer(LIMITS);
+    const server = createServer();
     server.maxConnections = CONNECTIONS_MAX;
     const bound = await bindControl(server, place);
     // The application keeps the process alive, not its socket.
@@ -72,7 +81,19 @@ export class Control {
 
   close(): void {
     this.#server.close(() => this.#place.remove());
-    this.#server.closeAllConnections();
+    this.#http?.closeAllConnections();
+    this.#http?.close();
+  }
+
+  #makeHttp(): HttpServer {
+    const http = process.getBuiltinModule('node:http').createServer(LIMITS);
+    http.on(
+      'request',
+      guard(DOMAIN, (request: IncomingMessage, response: ServerResponse) => unawaited('application', this.#serve(request, response))),
+    );
+    // From then on it counts its connections, and their times.
+    http.emit('listening');
+    return http;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,5 +1,4 @@
 /** From an address to a link that is up. */
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { type FailureDomain, guard } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
@@ -36,7 +35,8 @@ export interface NodeAddress {
 /** All addresses of a name. */
 export type Lookup = (name: string) => Promise<readonly { readonly address: string }[]>;
 
-const systemLookup: Lookup = (name) => lookup(name, { all: true });
+/** Loaded for the first name: many linkers dial addresses. */
+const systemLookup: Lookup = (name) => process.getBuiltinModule('node:dns/promises').lookup(name, { all: true });
 
 /** All addresses of a node's name. @throws when it does not resolve, or `signal` aborts before. */
 export async function resolveAddresses(

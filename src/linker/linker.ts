@@ -3,7 +3,6 @@
  * application accepts, all slots are lent, and from then on nodes open streams on them. It ends when it is told to (drain), when
  * it may retire, or with the application.
  */
-import { customAlphabet } from 'nanoid';
 import { unawaited } from '../boundary.ts';
 import { formatHostPort, type HostPort } from '../config/host-port.ts';
 import { hasKey } from '../config/route-key.ts';
@@ -17,6 +16,7 @@ import { Application, type ApplicationEvents } from './application.ts';
 import { AutoSearch } from './auto-search.ts';
 import { InProcessApplication } from './in-process-application.ts';
 import { InstanceControl } from './instance-control.ts';
+import { newInstanceId } from './instance-id.ts';
 import { Limit } from './limit.ts';
 import { CONCURRENCY_MAX_DEFAULT, helloOf, type LinkerOptions, type LinkerTimes, timesOf } from './linker-options.ts';
 import { Links } from './links.ts';
@@ -25,8 +25,6 @@ import { Reporter } from './reporter.ts';
 import { Retire } from './retire.ts';
 import { Slots } from './slots.ts';
 
-/** Ids fit into names of pods, containers and units. */
-export const newInstanceId = customAlphabet('abcdefghijklmnopqrstuvwxyz0123456789', 12);
 /** How long the last bytes of an ended application may take to reach clients. */
 const LAST_WORDS_MS = 1_000;
 

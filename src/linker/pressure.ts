@@ -3,7 +3,7 @@
  * information (PSI), the share of the last ten seconds in which tasks waited for memory or a processor. Where there is no such group, as on
  * other systems, nothing is said.
  */
-import { open, readFile } from 'node:fs/promises';
+import fs from 'node:fs';
 import { join, relative } from 'node:path';
 
 /** More is not read of a file. */
@@ -61,7 +61,10 @@ export function groupDirectory(cgroup: string, mountinfo: string): string | null
 
 /** Null where the process has no control group of its own, beside that of the whole machine. */
 export async function findGroup(pid: number): Promise<string | null> {
-  const [cgroup, mountinfo] = await Promise.all([read(`/proc/${pid}/cgroup`), readFile('/proc/self/mountinfo', 'utf8').catch(() => null)]);
+  const [cgroup, mountinfo] = await Promise.all([
+    read(`/proc/${pid}/cgroup`),
+    fs.promises.readFile('/proc/self/mountinfo', 'utf8').catch(() => null),
+  ]);
   const directory = groupDirectory(cgroup ?? '', mountinfo ?? '');
   // All but the machine's have a type.
   return directory === null || (await read(join(directory, 'cgroup.type'))) === null ? null : directory;
@@ -77,7 +80,7 @@ export async function readPressure(directory: string): Promise<Pressure> {
 
 /** Null: it can't be read. */
 async function read(path: string): Promise<string | null> {
-  const file = await open(path, 'r').catch(() => null);
+  const file = await fs.promises.open(path, 'r').catch(() => null);
   if (file === null) return null;
   try {
     const { bytesRead, buffer } = await file.read(Buffer.alloc(FILE_BYTES_MAX), 0, FILE_BYTES_MAX, null);

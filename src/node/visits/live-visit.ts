@@ -1,4 +1,4 @@
-import assert from 'node:assert';
+import { impossible } from '../../boundary.ts';
 import type { ErrorCode } from '../../errors.ts';
 import { PullproxyError } from '../../errors.ts';
 import { Flag, ResetCode } from '../../link/frames.ts';
@@ -100,7 +100,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
   }
 
   #transition(to: VisitState): void {
-    if (!NEXT_STATES[this.#state].includes(to)) assert.fail(`a visit can not go from ${this.#state} to ${to}`);
+    if (!NEXT_STATES[this.#state].includes(to)) impossible(`a visit can not go from ${this.#state} to ${to}`);
     this.#state = to;
   }
 
