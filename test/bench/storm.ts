@@ -2,7 +2,7 @@
  * What a storm of retries leaves of honest traffic: honest clients at half of what the application can do, and beside them for a while some times
  * as much as it can do from clients that give up after two seconds and ask three times. Two nodes, a Redis, an application with four workers:
  *
- *     npm run bench:storm [-- --times 2,10] [--seconds 20] [--work-ms 80] [--only adaptive,fifo,timeout,haproxy]
+ *     npm run bench:storm [-- --times 2,10] [--seconds 20] [--work-ms 80] [--only adaptive,fifo,timeout,lifo,lifo-timeout,haproxy]
  *
  * Needs redis-server and haproxy.
  */
@@ -24,11 +24,18 @@ const { values } = parseArgs({
 const WORKERS = 4;
 const CALM_SECONDS = 4;
 const AFTER_SECONDS = 20;
-/** Settings of the route; null: HAProxy with a long queue. */
-const WAYS: Readonly<Record<string, readonly string[] | null>> = {
-  adaptive: [],
-  fifo: ['queueOrder=fifo'],
-  timeout: ['queueOrder=fifo', 'holdTimeout=1s'],
+/** Settings of the route, and what is loaded into the nodes; null: HAProxy with a long queue. */
+interface Way {
+  readonly settings: readonly string[];
+  readonly flags?: readonly string[];
+}
+const NEWEST_FIRST = ['--import', new URL('./storm/lifo.ts', import.meta.url).href];
+const WAYS: Readonly<Record<string, Way | null>> = {
+  adaptive: { settings: [] },
+  fifo: { settings: ['queueOrder=fifo'] },
+  timeout: { settings: ['queueOrder=fifo', 'holdTimeout=1s'] },
+  lifo: { settings: ['queueOrder=fifo'], flags: NEWEST_FIRST },
+  'lifo-timeout': { settings: ['queueOrder=fifo', 'holdTimeout=500ms'], flags: NEWEST_FIRST },
   haproxy: null,
 };
 const ROUTE = 'storm.test';
@@ -45,10 +52,10 @@ for (const times of values.times.split(',').map(Number)) {
   }
 }
 
-async function storm(settings: readonly string[] | null, times: number): Promise<Outcome> {
+async function storm(way: Way | null, times: number): Promise<Outcome> {
   const surroundings = new Surroundings();
   try {
-    const clients = new Clients(await place(surroundings, settings), ROUTE);
+    const clients = new Clients(await place(surroundings, way), ROUTE);
     const seconds = Number(values.seconds);
     const honest = clients.come('honest', capacity / 2, CALM_SECONDS + seconds + AFTER_SECONDS);
     await pause(CALM_SECONDS * 1_000);
@@ -65,14 +72,15 @@ async function storm(settings: readonly string[] | null, times: number): Promise
 }
 
 /** Returns where clients ask. */
-async function place(surroundings: Surroundings, settings: readonly string[] | null): Promise<string[]> {
+async function place(surroundings: Surroundings, way: Way | null): Promise<string[]> {
   const app = await surroundings.startApp('pool.mjs', { WORK_MS: String(workMs), WORKERS: String(WORKERS) });
-  if (settings === null) return [(await surroundings.startHop(app.port, 'storm.cfg')).address];
+  if (way === null) return [(await surroundings.startHop(app.port, 'storm.cfg')).address];
+  const { settings, flags = [] } = way;
   const redis = await surroundings.startRedis();
   if (settings.length > 0) await surroundings.setRoute(redis, ROUTE, settings);
   const nodes = [
-    await surroundings.startNode({ args: ['--redis', redis] }),
-    await surroundings.startNode({ args: ['--redis', redis] }),
+    await surroundings.startNode({ args: ['--redis', redis], flags }),
+    await surroundings.startNode({ args: ['--redis', redis], flags }),
   ] as const;
   const both = nodes.flatMap(({ backend }) => ['--proxy', backend]);
   await surroundings.startLinker(nodes[0].backend, app.port, { route: ROUTE, concurrency: WORKERS, args: both.slice(2) });

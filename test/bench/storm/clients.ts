@@ -75,7 +75,11 @@ export class Clients {
         socket.destroy();
         resolve(outcome);
       };
-      const timer = setTimeout(() => over('left'), PATIENCE_MS);
+      let timer: NodeJS.Timeout | undefined;
+      // This process may be late, too: a client that left as soon as it has asked would be another storm.
+      socket.once('connect', () => {
+        timer = setTimeout(() => over('left'), PATIENCE_MS);
+      });
       socket.on('error', () => over('refused'));
       socket.on('close', () => over('refused'));
       socket.on('data', (chunk: Buffer) => over(chunk.toString('latin1', 0, 12) === 'HTTP/1.1 200' ? 'served' : 'refused'));
