@@ -36,11 +36,11 @@ describe('a checked history', () => {
   });
 });
 
-test('in simulated time a quiet tenant and an urgent class wait for little, and equal tenants get equal shares', async () => {
+test('in simulated time a quiet tenant and an urgent class wait for little, equal tenants get equal shares, and a raised limit is used at once', async () => {
   const { code, text } = await history('tails', '--seed', '1');
   process.stderr.write(text);
   expect(code).toBe(0);
-  const [tenants, classes, shares] = text
+  const [tenants, classes, shares, raises] = text
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, Tail>);
@@ -50,6 +50,9 @@ test('in simulated time a quiet tenant and an urgent class wait for little, and 
   expect(classes?.urgent?.p99).toBeLessThan(90);
   const counts = ['a', 'b', 'c'].map((name) => shares?.[name]?.responses ?? 0);
   expect(Math.min(...counts)).toBeGreaterThan(0.9 * Math.max(...counts));
+  expect(raises?.used).toMatchObject({ responses: 200 });
+  // Some ten ways between processes.
+  expect(raises?.used?.p99).toBeLessThan(15);
 });
 
 test('each mutant still applies to the code, exactly once, and changes it', () => {

@@ -17,7 +17,7 @@ import { findingText } from './checker/line.ts';
 import { judgeMutants } from './mutants/mutants.ts';
 import { loadCode } from './simulation/code.ts';
 import { simulateMany } from './simulation/many.ts';
-import { measureTails, SCENES } from './simulation/tails.ts';
+import { measureRaises, measureTails, SCENES } from './simulation/tails.ts';
 import { minimise } from './world/minimise.ts';
 import { runHistory } from './world/run.ts';
 import { type ActName, isActName, scheduleOf, WEIGHTS } from './world/schedule.ts';
@@ -96,6 +96,7 @@ async function tails(seeds: number): Promise<void> {
     for (const [scene, crowds] of Object.entries(SCENES)) {
       console.log(JSON.stringify({ seed: seed + i, scene, ...(await measureTails(code, seed + i, crowds)) }));
     }
+    console.log(JSON.stringify({ seed: seed + i, scene: 'raises of a limit', ...(await measureRaises(code, seed + i)) }));
   }
 }
 

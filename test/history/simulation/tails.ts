@@ -3,6 +3,7 @@
  * changes no figure, and the same seed gives the same ones. Each way between two processes takes 0.05 to 1.5 ms.
  */
 import type { Checker } from '../checker/checker.ts';
+import type { HistoryEvent } from '../events.ts';
 import { Connection } from '../world/connection.ts';
 import { nextRealTurn, Owner } from './clock.ts';
 import type { Code } from './code.ts';
@@ -15,6 +16,8 @@ const BEGINS_MS = 1_500;
 /** Before that the instance starts and the line grows. */
 const COUNTS_FROM_MS = 4_000;
 const ENDS_MS = 30_000;
+const RAISES = 200;
+const RAISE_EVERY_MS = 50;
 const BLIND = { take: () => {} } as unknown as Checker;
 
 /** Clients of one kind: each asks again as soon as it has its response. */
@@ -76,19 +79,55 @@ export async function measureTails(code: Code, seed: number, crowds: readonly Cr
   for (const crowd of crowds) {
     for (let client = 0; client < crowd.clients; client++) clock.in(BEGINS_MS + client, () => void ask(crowd, client), owner);
   }
+  await runUntil(code, ENDS_MS);
+  world.stop();
+  if (odd.length > 0) throw new Error(odd.slice(0, 5).join(', '));
+  return Object.fromEntries([...took].map(([name, times]) => [name, tailOf(times)]));
+}
+
+/** Each raise of a limit by one while clients are held at three nodes: how long until the application has one request more. */
+export async function measureRaises(code: Code, seed: number): Promise<{ readonly raises: number; readonly used: Tail }> {
+  const { clock } = code;
+  const begun: number[] = [];
+  const watcher = {
+    take: ({ event }: { event: HistoryEvent }) => void (event.e === 'begin' && begun.push(clock.now)),
+  } as unknown as Checker;
+  const sizes = { ...SIZES, concurrency: 1, routes: [{ ...ROUTE, fair: false }] };
+  const world = new SimulatedWorld(code, sizes, seed, watcher);
+  world.start();
+  const owner = new Owner('load');
+  // Nobody is done before the end, so each begin belongs to a raise.
+  for (let client = 0; client < RAISES + 10; client++) {
+    const request = `GET /?ms=${10 * ENDS_MS} HTTP/1.1\r\nhost: ${ROUTE.name}\r\nx-request-id: ${client}\r\n\r\n`;
+    clock.in(BEGINS_MS + client, () => void new Connection(CLIENT_PORT + spread(client)).ask(request), owner);
+  }
+  const raised: number[] = [];
+  for (let i = 0; i < RAISES; i++) {
+    clock.in(COUNTS_FROM_MS + i * RAISE_EVERY_MS, () => {
+      const [one] = world.living;
+      if (one === undefined) throw new Error('no instance is there');
+      raised.push(clock.now);
+      world.moveLimit(one, i + 2);
+    });
+  }
+  await runUntil(code, COUNTS_FROM_MS + RAISES * RAISE_EVERY_MS + 1_000);
+  world.stop();
+  // The first request began before all raises.
+  const used = raised.flatMap((at, i) => (begun[i + 1] === undefined ? [] : [(begun[i + 1] as number) - at]));
+  return { raises: raised.length, used: tailOf(used) };
+}
+
+async function runUntil({ clock }: Code, ms: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     nextRealTurn(() => {
       try {
-        clock.run(ENDS_MS, () => false);
+        clock.run(ms, () => false);
         resolve();
       } catch (error) {
         reject(error as Error);
       }
     });
   });
-  world.stop();
-  if (odd.length > 0) throw new Error(odd.slice(0, 5).join(', '));
-  return Object.fromEntries([...took].map(([name, times]) => [name, tailOf(times)]));
 }
 
 function tailOf(times: readonly number[]): Tail {
