@@ -165,10 +165,10 @@ export class Preferring {
     if (asksAgain) route.rematch.within(ASK_GAP_MS, now);
   }
 
-  /** A linker brings its idle slots to this node; one without a link here is asked through its home. */
+  /** A linker brings its idle slots to this node; one that can't, or has no link here, is asked through its home. */
   #ask(route: Route, instance: string, line: AffinityLine, home: string | null): void {
     const lender = route.slots.lenders.find((one) => one.instance === instance && !one.relayed);
-    if (lender === undefined) {
+    if (lender?.link.countsCosts !== true) {
       if (home !== null) this.#cluster.pull(route.name, line.visits.size, { id: instance, node: home });
       return;
     }

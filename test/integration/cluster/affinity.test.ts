@@ -1,4 +1,7 @@
 /** Requests that prefer an instance find it at every node, and take another one rather than wait for long. Two nodes, real linkers, a real Redis. */
+import { once } from 'node:events';
+import { type ClientHttp2Session, createServer, type Http2Server } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import pino from 'pino';
@@ -25,6 +28,7 @@ const silent = pino({ level: 'silent' });
 let redis: RedisServer;
 let directory: Directory;
 let nodes: SomeNode[];
+const apps: Http2Server[] = [];
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -41,6 +45,7 @@ afterEach(async () => {
   closeClients();
   closeHttp2();
   await closeAll();
+  for (const app of apps.splice(0)) app.close();
 });
 
 function node(id: string): Promise<SomeNode> {
@@ -254,6 +259,26 @@ describe('a cookie of pullproxy', () => {
     const client = await connectClient((nodes[0] as SomeNode).port);
     client.send(`GET /chat HTTP/1.1\r\nHost: ${ROUTE}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n`);
     expect((await client.takeThrough('\r\n\r\n')).toLowerCase()).toContain('set-cookie: pullproxy-');
+  }, 20_000);
+
+  test('is given by a route whose application speaks HTTP/2, and leads back there', async () => {
+    await set({ affinity: 'set-cookie', affinityWait: '2s', protocol: 'h2c' });
+    for (const [i, name] of ['i1', 'i2'].entries()) {
+      const app = createServer((_request, response) => response.end(name)).listen(0, '127.0.0.1');
+      await once(app, 'listening');
+      const { port } = app.address() as AddressInfo;
+      await startSomeLinker(nodes[i] as SomeNode, { port }, { instance: name, idleTimeoutMs: 600_000, oldIdleTimeoutMs: 600_000 });
+      apps.push(app);
+    }
+    await known('i1', 'i2');
+    const sessions = nodes.map(({ url }) => connectHttp2(url));
+    const first = await askHttp2(sessions[0] as ClientHttp2Session, { ':authority': ROUTE });
+    const cookie = cookieOf(first.headers) as string;
+    expect(cookie).toMatch(/^pullproxy-/);
+    for (const session of sessions) {
+      const { text, headers } = await askHttp2(session, { ':authority': ROUTE, cookie });
+      expect([text, headers['set-cookie']]).toEqual([first.text, undefined]);
+    }
   }, 20_000);
 
   test.each<[string, (name: string, tag: string) => string]>([
