@@ -56,7 +56,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a recall is ignored',
     file: 'link/node-link.ts',
-    from: 'const later = count - Math.min(count, this.idle);\n    this.#return(count - later);',
+    from: 'const later = count - Math.min(count, this.idle);\n    this.giveBack(count - later);',
     to: 'const later = count * 0;',
   },
   {
