@@ -116,7 +116,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a node that has idle slots does not hear that others want them',
     file: 'node/cluster-events.ts',
-    from: 'const left = route === undefined ? count : this.#context.handoffs.handOver(route, count, asker.address);',
+    from: 'const left = route === undefined ? count : this.#context.handoffs.handOver(route, count, asker.address, instance);',
     to: 'const left = route === undefined ? count : 0;',
   },
   {
