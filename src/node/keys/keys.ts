@@ -114,8 +114,9 @@ export class Keys {
   /** Nothing may come to this route, or from it, any more: its instances leave, and clients who wait hear of it. */
   ended(route: Route, hasRoute: boolean): void {
     const { holds } = this.#context;
-    for (let visit = route.held.oldest; visit !== null; visit = route.held.oldest)
-      holds.refuse(visit, hasRoute ? OTHER_KEYS : UNKNOWN_ROUTE);
+    for (const queue of [route.held, route.affinity?.waiting])
+      for (let visit = queue?.oldest ?? null; visit !== null; visit = queue?.oldest ?? null)
+        holds.refuse(visit, hasRoute ? OTHER_KEYS : UNKNOWN_ROUTE);
     if (!route.isKey) return;
     for (const { relayed, link } of route.slots.lenders) {
       if (relayed) continue;

@@ -56,6 +56,7 @@ class World {
     const begin = async (): Promise<void> => {
       const app = await CountingApp.listen();
       app.on('/', (_request, response) => response.end(nameParts(name).key ?? 'none'));
+      app.on('/slow', () => {});
       const linker = await startSomeLinker(this.nodes[0] as SomeNode, app, { route: name, idleTimeoutMs: 600_000 });
       this.linkers.set(name, linker);
       void linker.exit.then(() => this.#starting.delete(name));
@@ -162,6 +163,22 @@ describe('a route with a key', () => {
     await world.directory.setRoute(ROUTE, null);
     expect(await left).toBe(75);
     expect((await as('alice', one)).status).toBe(404);
+  });
+
+  test('that is deleted is heard of also by clients that wait for one instance', async () => {
+    const { world, one } = await keyed({ affinity: 'client', affinityWait: '60s' });
+    await as('alice', one);
+    await eventually('its instance is known', async () => {
+      const [key] = one.node.routes.keyed;
+      await one.node.cluster.isAwake(key?.name ?? '');
+      return [...one.node.routes.keyed].some(({ affinity, slots }) => affinity?.knows(slots.lenders[0]?.instance ?? '') === true);
+    });
+    for (let i = 0; i < 2; i++) as('alice', one, '/slow').catch(() => undefined);
+    await eventually('it is busy', () => one.node.active === 2);
+    const waits = as('alice', one);
+    await eventually('it waits', () => [...one.node.routes.keyed].some(({ affinity }) => affinity?.waiting.size === 1));
+    await world.directory.setRoute(ROUTE, null);
+    expect((await waits).status).toBe(404);
   });
 
   test('counts what changes at the route for its keys', async () => {
