@@ -20,6 +20,14 @@ export interface RequestBody {
   release(): void;
 }
 
+/** The same of all requests that have none: one that is held takes no memory for it. */
+export const NO_BODY: RequestBody = Object.freeze({
+  complete: true,
+  take: () => 0,
+  passable: (chunk: Buffer, taken: number) => chunk.subarray(0, taken),
+  release: () => {},
+});
+
 /** Follows one body and says where it ends. Its bytes pass as they came, except for trailers. */
 export class Body implements RequestBody {
   readonly framing: Framing;

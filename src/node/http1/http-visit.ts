@@ -41,8 +41,6 @@ export abstract class HttpVisit<
   #collection: Collection | null = null;
   #hasCollected = false;
   #limits = NO_LIMITS;
-  /** Where its limits count from. */
-  #beganAt = 0;
 
   constructor(head: Head, events: Events) {
     super(events);
@@ -88,13 +86,14 @@ export abstract class HttpVisit<
   #limitTime(header: string | null): void {
     this.#limits = timeLimitsOf(this.head, header);
     if (this.#limits.length === 0) return;
-    this.#beganAt = this.arrivedAt;
-    this.deadlineAt = this.#beganAt + Math.min(...this.#limits.map(({ ms }) => ms));
+    this.deadlineAt = this.arrivedAt + Math.min(...this.#limits.map(({ ms }) => ms));
   }
 
   /** The fields that tell the application how much time is left: names and values that replace those that came. */
   protected get timeLeft(): readonly string[] {
-    return this.#limits.length === 0 ? NOTHING : timeLeft(this.#limits, performance.now() - this.#beganAt);
+    if (this.#limits.length === 0 || this.deadlineAt === null) return NOTHING;
+    const beganAt = this.deadlineAt - Math.min(...this.#limits.map(({ ms }) => ms));
+    return timeLeft(this.#limits, performance.now() - beganAt);
   }
 
   override get word(): ClientWord {
@@ -204,7 +203,7 @@ export abstract class HttpVisit<
     if (route === null) return;
     const now = performance.now();
     route.counters.requests.observe((now - this.arrivedAt) / 1_000);
-    if (this.hasBegun) route.waits.took(now, now - Math.max(this.arrivedAt, this.slotAt));
+    if (this.hasBegun) route.waits.took(now, now - Math.max(this.arrivedAt, this.slotAt ?? 0));
   }
 
   protected override release(): void {

@@ -1,12 +1,12 @@
 import { PullproxyError } from '../../errors.ts';
-import { Body } from './body.ts';
+import { Body, NO_BODY, type RequestBody } from './body.ts';
 import type { ForwardedFrom } from './head/forwarding.ts';
 import { parseHead } from './head/llhttp.ts';
 import { readRequestHead, type TextHead } from './head/request-head.ts';
 
 /** `complete`: the head takes up `bytes`, and its body follows. */
 export type NextRequest =
-  | { readonly kind: 'complete'; readonly head: TextHead; readonly bytes: number; readonly body: Body }
+  | { readonly kind: 'complete'; readonly head: TextHead; readonly bytes: number; readonly body: RequestBody }
   | { readonly kind: 'incomplete' }
   | { readonly kind: 'refused'; readonly error: PullproxyError };
 
@@ -20,9 +20,9 @@ export function nextRequest(bytes: Buffer, headBytesMax: number, from: Forwarded
   try {
     if (parsed.bytes > headBytesMax) throw new PullproxyError('head_too_large');
     const head = readRequestHead(parser, parsed.bytes, from);
-    const body = new Body(head.framing, head.contentLength, parser);
-    parser.headRead(body.isCounted);
-    return { kind: 'complete', head, bytes: parsed.bytes, body };
+    const body = head.framing === 'none' ? null : new Body(head.framing, head.contentLength, parser);
+    parser.headRead(body === null || body.isCounted);
+    return { kind: 'complete', head, bytes: parsed.bytes, body: body ?? NO_BODY };
   } catch (error) {
     parser.release();
     if (!(error instanceof PullproxyError)) throw error;

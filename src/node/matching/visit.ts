@@ -71,7 +71,7 @@ export abstract class Visit extends HeldEntry<Visit> implements FailureDomain {
   /** Its place in the queue, where its route has rules for that. */
   ask: Ask | null = null;
   /** When it got its slot, if it was held before: performance.now(). */
-  slotAt = Number.NEGATIVE_INFINITY;
+  slotAt: number | null = null;
   /** How long it was expected to wait when it came, in whole ms, and the correction in that; -1: that is compared with nothing. */
   expectedMs = -1;
   expectedPerMille = 1_000;
