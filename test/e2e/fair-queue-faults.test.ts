@@ -361,7 +361,8 @@ describe('the master of Redis is killed, and Sentinel chooses another one', () =
     const served = await serve();
     expect(statuses([...(await answers.a), ...(await answers.b), ...(await answers.c), ...(await late)])).toEqual({ 200: 40 });
     expectOldestFirst(served);
-    expect(lastOf(served, 'urgent')).toBeLessThan(10);
+    // By age alone it would be one of the last.
+    expect(lastOf(served, 'urgent')).toBeLessThan(18);
     expect(lastOf(served, 'quiet')).toBeLessThan(26);
     await nothingIsLeft();
   }, 180_000);

@@ -206,6 +206,8 @@ describe('what they run', () => {
       ...linker.environment,
       PULLPROXY_ROUTE: 'r',
       PULLPROXY_START_ID: 's1',
+      // As start-job.mjs writes it where the route has no key.
+      PULLPROXY_KEY: '',
     });
     expect([linker.argv[0], loaded?.values.concurrency, loaded?.tail[0]]).toEqual(['linker', 2, 'node']);
   });

@@ -40,7 +40,9 @@ afterEach(async () => {
 
 test('a client is served by a linker that can not reach its node, through the node that has the link', async () => {
   expect(await ask(holder.url, { host: ROUTE, path: '/hello' })).toMatchObject({ status: 200, body: 'served /hello' });
-  expect(home.node.handoffs.results).toMatchObject({ failed: 1, relayed: 1 });
+  // A promise that lapses on a slow machine is made again.
+  expect(home.node.handoffs.results).toMatchObject({ failed: 1 });
+  expect(home.node.handoffs.results.relayed).toBeGreaterThan(0);
   const answers = await crowd(200, () => holder.url, { host: ROUTE });
   expect(statuses(answers)).toEqual({ 200: 200 });
   expect(app.most).toBeLessThanOrEqual(CONCURRENCY);
