@@ -10,15 +10,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
+import { COMPILE_CACHE } from './compile-cache.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY_TIMEOUT_MS = 110_000;
 const STOP_TIMEOUT_MS = 40_000;
 
 const directory = mkdtempSync(join(tmpdir(), 'pullproxy-test-'));
-
-/** The source is stripped of its types and compiled once, not in each process: half of a test's work was that. */
-export const COMPILE_CACHE = { NODE_COMPILE_CACHE: fileURLToPath(new URL('../../node_modules/.cache/node', import.meta.url)) };
 
 /** A directory of this file's own: what a test starts in it by itself is killed with the rest. */
 export function ownDirectory(): string {
@@ -110,7 +108,7 @@ export async function runCommand(
 }
 
 function launch(args: readonly string[], options: StartOptions): ChildProcess {
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...COMPILE_CACHE, ...options.env };
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env };
   const [program = '', ...words] = [...(options.within ?? []), process.execPath, options.main ?? MAIN, ...args];
   return spawn(program, words, { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }

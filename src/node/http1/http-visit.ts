@@ -8,7 +8,7 @@ import { LiveVisit, type VisitEvents } from '../visits/live-visit.ts';
 import { factsOf, type VisitFacts } from '../visits/visit-record.ts';
 import { HeadWord } from './client-word.ts';
 import type { RequestHead } from './head/request-head.ts';
-import { NO_LIMITS, timeLeft, timeLimitsOf } from './head/time-limit.ts';
+import { NO_LIMITS, shortestMs, timeLeft, timeLimitsOf } from './head/time-limit.ts';
 import { errorResponse, grpcDeadlineExceeded, type OwnResponse } from './own-responses.ts';
 import { RequestPace } from './pace.ts';
 import { isNavigation } from './waiting-page.ts';
@@ -86,14 +86,13 @@ export abstract class HttpVisit<
   #limitTime(header: string | null): void {
     this.#limits = timeLimitsOf(this.head, header);
     if (this.#limits.length === 0) return;
-    this.deadlineAt = this.arrivedAt + Math.min(...this.#limits.map(({ ms }) => ms));
+    this.deadlineAt = this.arrivedAt + shortestMs(this.#limits);
   }
 
   /** The fields that tell the application how much time is left: names and values that replace those that came. */
   protected get timeLeft(): readonly string[] {
     if (this.#limits.length === 0 || this.deadlineAt === null) return NOTHING;
-    const beganAt = this.deadlineAt - Math.min(...this.#limits.map(({ ms }) => ms));
-    return timeLeft(this.#limits, performance.now() - beganAt);
+    return timeLeft(this.#limits, performance.now() - this.deadlineAt + shortestMs(this.#limits));
   }
 
   override get word(): ClientWord {

@@ -21,7 +21,7 @@ export class Owner {
 }
 
 /** Node's own, from before time was simulated. */
-export const nextRealTurn = setImmediate;
+const nextRealTurn = setImmediate;
 
 interface Event {
   readonly at: number;
@@ -117,8 +117,24 @@ export class SimulatedClock {
     for (const run of owner.backlog.splice(0)) this.in(0, run, owner);
   }
 
-  /** Goes on until `until`, or to the first event at which `done` says so. */
-  run(until: number, done: () => boolean): void {
+  /**
+   * Goes on until `until`, or to the first event at which `done` says so, within a turn of its own: what was promised can only be settled
+   * outside of a promise. Rejects with what an event throws.
+   */
+  run(until: number, done: () => boolean = () => false): Promise<void> {
+    return new Promise((resolve, reject) => {
+      nextRealTurn(() => {
+        try {
+          this.#run(until, done);
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+      });
+    });
+  }
+
+  #run(until: number, done: () => boolean): void {
     for (let event = this.#heap[0]; event !== undefined && event.at <= until && !done(); event = this.#heap[0]) {
       this.#pop();
       if (event.run === null || event.owner.state === 'gone') continue;

@@ -3,7 +3,6 @@ import { Random } from '../../e2e/chaos/random.ts';
 import { Checker, type Verdict } from '../checker/checker.ts';
 import type { Finding } from '../checker/line.ts';
 import { type SimulatedAct, simulatedActs } from './acts.ts';
-import { nextRealTurn } from './clock.ts';
 import type { Code } from './code.ts';
 import { SimulatedWorld, type WorldSizes } from './world.ts';
 
@@ -42,17 +41,7 @@ export async function simulate(code: Code, seed: number, acts = simulatedActs(se
     else clock.in(10, watchEnd);
   };
   const done = (): boolean => isOver || clock.events - before > EVENTS_MAX;
-  // Within a turn of its own: what was promised can only be settled outside of a promise.
-  await new Promise<void>((resolve, reject) => {
-    nextRealTurn(() => {
-      try {
-        clock.run(FAULTS_MS + QUIET_MS + LAST_MS, done);
-        resolve();
-      } catch (error) {
-        reject(error as Error);
-      }
-    });
-  });
+  await clock.run(FAULTS_MS + QUIET_MS + LAST_MS, done);
   world.says({ e: 'quiet', seed });
   world.stop();
   const verdict = checker.end();

@@ -5,7 +5,7 @@
 import type { Checker } from '../checker/checker.ts';
 import type { HistoryEvent } from '../events.ts';
 import { Connection } from '../world/connection.ts';
-import { nextRealTurn, Owner } from './clock.ts';
+import { Owner } from './clock.ts';
 import type { Code } from './code.ts';
 import { CLIENT_PORT, SimulatedWorld } from './world.ts';
 
@@ -79,7 +79,7 @@ export async function measureTails(code: Code, seed: number, crowds: readonly Cr
   for (const crowd of crowds) {
     for (let client = 0; client < crowd.clients; client++) clock.in(BEGINS_MS + client, () => void ask(crowd, client), owner);
   }
-  await runUntil(code, ENDS_MS);
+  await clock.run(ENDS_MS);
   world.stop();
   if (odd.length > 0) throw new Error(odd.slice(0, 5).join(', '));
   return Object.fromEntries([...took].map(([name, times]) => [name, tailOf(times)]));
@@ -110,24 +110,11 @@ export async function measureRaises(code: Code, seed: number): Promise<{ readonl
       world.moveLimit(one, i + 2);
     });
   }
-  await runUntil(code, COUNTS_FROM_MS + RAISES * RAISE_EVERY_MS + 1_000);
+  await clock.run(COUNTS_FROM_MS + RAISES * RAISE_EVERY_MS + 1_000);
   world.stop();
   // The first request began before all raises.
   const used = raised.flatMap((at, i) => (begun[i + 1] === undefined ? [] : [(begun[i + 1] as number) - at]));
   return { raises: raised.length, used: tailOf(used) };
-}
-
-async function runUntil({ clock }: Code, ms: number): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    nextRealTurn(() => {
-      try {
-        clock.run(ms, () => false);
-        resolve();
-      } catch (error) {
-        reject(error as Error);
-      }
-    });
-  });
 }
 
 function tailOf(times: readonly number[]): Tail {

@@ -5,9 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-
-const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/node', import.meta.url));
+import { COMPILE_CACHE } from '../compile-cache.ts';
 
 const { COMMANDS_FILE, LINKER_SECRET, ROUTE, START_ID, DESIRED, COUNT, HELD, READY } = process.env;
 const linker = spawn(process.execPath, process.argv.slice(2), {

@@ -46,6 +46,11 @@ function readLimit(name: string, value: string): TimeLimit | null {
   return { name, form, ms: Number(number) * (UNIT_MS[unit ?? 'ms'] ?? 1) };
 }
 
+/** Of at least one limit. */
+export function shortestMs(limits: readonly TimeLimit[]): number {
+  return Math.min(...limits.map(({ ms }) => ms));
+}
+
 /** The limits, each less by what has passed: names and values. */
 export function timeLeft(limits: readonly TimeLimit[], passedMs: number): string[] {
   return limits.flatMap(({ name, form, ms }) => [name, written(form, Math.max(0, ms - passedMs))]);
