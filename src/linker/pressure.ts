@@ -3,6 +3,7 @@
  * information (PSI), the share of the last ten seconds in which tasks waited for memory or a processor. Where there is no such group, as on
  * other systems, nothing is said.
  */
+// `fs.promises` is loaded when it is read, and only a linker that searches its limit reads it here.
 import fs from 'node:fs';
 import { join, relative } from 'node:path';
 

@@ -164,16 +164,21 @@ local function oldest(node, here, elsewhere)
   return mine, theirs
 end
 
--- Returns the answer of a search for the node: { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, {},
--- rank of the first here, rank of the first elsewhere }
-local function found(node, known, moves)
-  local promisedHere = 0
-  local promised = redis.call('ZRANGE', PROMISED, 0, -1)
-  for _, hold in ipairs(promised) do
-    if isHeldBy(node, hold) then promisedHere = promisedHere + 1 end
+-- The node's clients with a promise.
+local function promisedAt(node)
+  local mine = {}
+  for _, hold in ipairs(redis.call('ZRANGE', PROMISED, 0, -1)) do
+    if isHeldBy(node, hold) then mine[#mine + 1] = hold end
   end
-  local waiting = (tonumber(redis.call('HGET', HOLDERS, node)) or 0) - promisedHere
-  local elsewhere = redis.call('ZCARD', HELD) - #promised - waiting
+  return mine
+end
+
+-- Returns the answer of a search for the node: { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait, {},
+-- rank of the first here, rank of the first elsewhere }, and the node's clients with a promise
+local function found(node, known, moves)
+  local promised = promisedAt(node)
+  local waiting = (tonumber(redis.call('HGET', HOLDERS, node)) or 0) - #promised
+  local elsewhere = redis.call('ZCARD', HELD) - redis.call('ZCARD', PROMISED) - waiting
   local mine, theirs = oldest(node, waiting > 0, elsewhere > 0)
   local answer = { now, known, waiting, mine, theirs, moves, waiting > 0 and failingMs() or 0 }
   if isFair then
@@ -181,5 +186,5 @@ local function found(node, known, moves)
     if redis.call('ZCARD', NODES) > 1 then here, there = firstRanks(node) end
     answer[8], answer[9], answer[10] = {}, here, there
   end
-  return answer
+  return answer, promised
 end

@@ -105,16 +105,14 @@ for i = gathersAt, addsAt - 1 do
   end
 end
 
-local answer = found(node, known, match(nil))
+local answer, promisedHere = found(node, known, match(nil))
 answer[8] = refused
 if isFair then
   -- To the node those of its clients that have a promise wait like the others.
   local tags, promised = {}, {}
-  for _, hold in ipairs(linesAt < gathersAt and redis.call('ZRANGE', PROMISED, 0, -1) or {}) do
-    if isHeldBy(node, hold) then
-      local _, line, unit = askOf(hold)
-      promised[line] = (promised[line] or 0) + unit
-    end
+  for _, hold in ipairs(linesAt < gathersAt and promisedHere or {}) do
+    local _, line, unit = askOf(hold)
+    promised[line] = (promised[line] or 0) + unit
   end
   for i = linesAt, gathersAt - 1, 2 do
     local urgency = urgencyOf(ARGV[i])

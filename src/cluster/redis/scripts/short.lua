@@ -11,8 +11,8 @@ tend()
 if redis.call('ZSCORE', NODES, from) then setIdle(from, ARGV[4]) else redis.call('HDEL', FREE, from) end
 
 local mine = {}
-for _, hold in ipairs(redis.call('ZRANGE', PROMISED, 0, -1)) do
-  if isHeldBy(asker, hold) then mine[#mine + 1] = { hold, tonumber(redis.call('ZSCORE', HELD, hold) or 0) } end
+for _, hold in ipairs(promisedAt(asker)) do
+  mine[#mine + 1] = { hold, tonumber(redis.call('ZSCORE', HELD, hold) or 0) }
 end
 table.sort(mine, function(a, b) return a[2] > b[2] or (a[2] == b[2] and a[1] > b[1]) end)
 for _, one in ipairs(mine) do
