@@ -98,17 +98,25 @@ describe('a new version under 300 requests a second', () => {
     3 * PATIENCE_MS,
   );
 
-  test.each(['breaks', 'dies'] as const)('that accepts and %s leaves the old one serving, and is visible', async (mode) => {
-    await eventually('the deployment before is over', async () => (await route())?.instances.length === 1, 20_000);
-    const version = await serving();
-    versions.deploy(`bad ${mode}`, mode);
-    const asked = await fetch(`${nodes[0]?.admin}/api/v1/routes/${ROUTE}/start`, { method: 'POST' });
-    expect(asked.status).toBe(202);
-    await eventually('it is seen', async () => (await route())?.trouble?.reason.includes('fails its first requests') === true, 30_000);
-    const before = seen(version);
-    await eventually('the old one serves on', () => seen(version) > before + 600, 10_000);
-    versions.deploy(`after ${mode}`);
-    await eventually('the bad one is gone', async () => (await route())?.instances.length === 1, 30_000);
-    expectNoFailure();
-  });
+  test.each(['breaks', 'dies'] as const)(
+    'that accepts and %s leaves the old one serving, and is visible',
+    async (mode) => {
+      await eventually('the deployment before is over', async () => (await route())?.instances.length === 1, 20_000);
+      const version = await serving();
+      versions.deploy(`bad ${mode}`, mode);
+      const asked = await fetch(`${nodes[0]?.admin}/api/v1/routes/${ROUTE}/start`, { method: 'POST' });
+      expect(asked.status).toBe(202);
+      await eventually(
+        'it is seen',
+        async () => (await route())?.trouble?.reason.includes('fails its first requests') === true,
+        PATIENCE_MS,
+      );
+      const before = seen(version);
+      await eventually('the old one serves on', () => seen(version) > before + 600, 10_000);
+      versions.deploy(`after ${mode}`);
+      await eventually('the bad one is gone', async () => (await route())?.instances.length === 1, PATIENCE_MS);
+      expectNoFailure();
+    },
+    3 * PATIENCE_MS,
+  );
 });

@@ -14,12 +14,18 @@ export interface Ask {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
   readonly agent?: Agent;
+  /** Breaks the connection off. */
+  readonly signal?: AbortSignal;
 }
 
 /** Resolves with the whole answer; rejects when the connection breaks before its end. */
-export function ask(node: string, { host, path = '/', method = 'GET', headers = {}, body, agent }: Ask): Promise<ApplicationResponse> {
+export function ask(
+  node: string,
+  { host, path = '/', method = 'GET', headers = {}, body, agent, signal }: Ask,
+): Promise<ApplicationResponse> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(new URL(path, node), { method, headers: { ...headers, host }, agent: agent ?? false }, (incoming) => {
+    const options = { method, headers: { ...headers, host }, agent: agent ?? false, signal };
+    const outgoing = request(new URL(path, node), options, (incoming) => {
       const chunks: Buffer[] = [];
       incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
       incoming.once('error', reject);

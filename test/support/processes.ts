@@ -11,6 +11,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
 import { COMPILE_CACHE } from './compile-cache.ts';
+import { PATIENCE } from './patience.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY_TIMEOUT_MS = 110_000;
@@ -78,7 +79,7 @@ export async function startProcess(args: readonly string[], options: StartOption
     logs: output.lines,
     text: () => output.text,
     exit: output.exit,
-    logged: (matches, withinMs = 10_000) => output.logged(matches, withinMs),
+    logged: (matches, withinMs = 10_000) => output.logged(matches, withinMs * PATIENCE),
     kill,
     async stop() {
       kill('SIGTERM');
