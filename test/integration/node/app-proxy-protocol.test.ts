@@ -7,7 +7,7 @@ import type { ListenUrl } from '../../../src/config/listen-url.ts';
 import { Certificates } from '../../../src/node/listeners/certificates.ts';
 import { makeCertificate } from '../../support/certificate.ts';
 import { closeEverything, type LoneNodeOptions, startLoneNode } from '../../support/harness/lone-node.ts';
-import { closeAll, Door, ROUTE, startSomeLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
+import { closeAll, ROUTE, startNodeBehindDoor, startSomeLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
 import { askHttp2, closeHttp2, connectHttp2 } from '../../support/http2-client.ts';
 import { closeProxiedApps, ProxiedApp, type Speech } from '../../support/proxied-app.ts';
 import { proxyV2 } from '../../support/proxy-v2.ts';
@@ -155,10 +155,8 @@ test('what a PROXY header in front said goes on as it was said', async () => {
 test('a client whose slot is relayed by another node is named', async () => {
   const app = await ProxiedApp.listen('v2', 'http');
   const directory = new MemoryDirectory();
-  const door = await Door.open();
   const home = await startSomeNode({ id: 'home', directory });
-  const holder = await startSomeNode({ id: 'holder', directory, advertise: door.address });
-  door.port = holder.backendPort;
+  const holder = await startNodeBehindDoor({ id: 'holder', directory });
   await startSomeLinker(home, app, { proxyProtocol: 'v2', concurrency: CONCURRENCY });
   const clients = [await connectClient(holder.port), await connectClient(holder.port, '127.0.0.1', '127.0.0.2')];
   for (let i = 0; i < 10; i++) for (const client of clients) expect(await told(client)).toEqual(endsOf(client));

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { AccessLines } from '../../support/access-lines.ts';
 import { ask } from '../../support/clients.ts';
-import { CountingApp, closeAll, Door, ROUTE, startSomeLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
+import { CountingApp, closeAll, ROUTE, startNodeBehindDoor, startSomeLinker, startSomeNode } from '../../support/harness/some-nodes.ts';
 import { RecordedSpans, theSpan } from '../../support/recorded-spans.ts';
 
 let lines: AccessLines;
@@ -32,10 +32,8 @@ test('is in the access log: for a new connection; for a kept one it is 0', async
 
 test('is heard through a relay, too', async () => {
   const directory = new MemoryDirectory();
-  const door = await Door.open();
   const home = await startSomeNode({ id: 'home', directory });
-  const holder = await startSomeNode({ id: 'holder', directory, advertise: door.address, watchers: [lines.log] });
-  door.port = holder.backendPort;
+  const holder = await startNodeBehindDoor({ id: 'holder', directory, watchers: [lines.log] });
   await startSomeLinker(home, app);
   expect(await ask(holder.url, { host: ROUTE })).toMatchObject({ status: 200 });
   expect(home.node.handoffs.results.relayed).toBeGreaterThan(0);

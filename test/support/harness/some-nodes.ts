@@ -73,6 +73,18 @@ export async function startSomeNode({ directory, advertise, ports = [0], routes 
   return { node, url, port: Number(new URL(url).port), backendPort: Number(backend.split(':').at(-1)), lines };
 }
 
+/** A node that linkers can not dial: only nodes get through its door. So its clients get their slots by relays. */
+export interface NodeBehindDoor extends SomeNode {
+  readonly door: Door;
+}
+
+export async function startNodeBehindDoor(options: Omit<SomeNodeOptions, 'advertise'>): Promise<NodeBehindDoor> {
+  const door = await Door.open();
+  const node = await startSomeNode({ ...options, advertise: door.address });
+  door.port = node.backendPort;
+  return { ...node, door };
+}
+
 export interface SomeLinker {
   readonly linker: Linker;
   readonly exit: Promise<number>;

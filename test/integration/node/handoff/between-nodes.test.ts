@@ -79,11 +79,17 @@ describe('a slot that comes free', () => {
 
   test('serves the client at its own node that is about as old', async () => {
     const busy = await occupy();
-    const elsewhere = await hold(there, '/a');
-    const own = await hold(here, '/b');
+    let both: RawSocket[] = [];
+    // Again if this machine let more than the set age pass between them.
+    for (let began = Number.NEGATIVE_INFINITY; performance.now() - began > SET_AGE_MS / 2; ) {
+      for (const client of both) client.reset();
+      await eventually('nobody is held', () => here.node.held + there.node.held === 0);
+      began = performance.now();
+      both = [await hold(there, '/a'), await hold(here, '/b')];
+    }
     finish?.();
     await busy.response();
-    await Promise.all([elsewhere.response(), own.response()]);
+    await Promise.all(both.map((client) => client.response()));
     expect(answered).toEqual(['/b', '/a']);
   });
 

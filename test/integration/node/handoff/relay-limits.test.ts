@@ -6,11 +6,11 @@ import { eventually } from '../../../support/eventually.ts';
 import {
   CountingApp,
   closeAll,
-  Door,
   expectQuiet,
   ROUTE,
   type SomeLinker,
   type SomeNode,
+  startNodeBehindDoor,
   startSomeLinker,
   startSomeNode,
 } from '../../../support/harness/some-nodes.ts';
@@ -41,10 +41,7 @@ beforeEach(async () => {
   home = await startSomeNode({ id: 'home', directory });
   holders = [];
   for (const id of ['first', 'second']) {
-    const door = await Door.open();
-    const holder = await startSomeNode({ id, directory, advertise: door.address });
-    door.port = holder.backendPort;
-    holders.push(holder);
+    holders.push(await startNodeBehindDoor({ id, directory }));
   }
   one = await startSomeLinker(home, app, { concurrency: CONCURRENCY });
 });

@@ -7,12 +7,13 @@ import { closeApps, ScriptedApp } from '../../../support/harness/scripted-app.ts
 import {
   CountingApp,
   closeAll,
-  Door,
   deafPort,
   expectQuiet,
+  type NodeBehindDoor,
   ROUTE,
   type SomeLinker,
   type SomeNode,
+  startNodeBehindDoor,
   startSomeLinker,
   startSomeNode,
 } from '../../../support/harness/some-nodes.ts';
@@ -24,9 +25,8 @@ const BODY = Buffer.alloc(300_000, 'x');
 
 let directory: MemoryDirectory;
 let app: CountingApp;
-let door: Door;
 let home: SomeNode;
-let holder: SomeNode;
+let holder: NodeBehindDoor;
 let one: SomeLinker;
 
 beforeEach(async () => {
@@ -37,10 +37,8 @@ beforeEach(async () => {
   app.on('/early', (_request, response) => void response.end('early'));
   app.on('/echo', (request, response) => void request.pipe(response));
   app.on('/break', (request) => request.socket.destroy());
-  door = await Door.open();
   home = await startSomeNode({ id: 'home', directory });
-  holder = await startSomeNode({ id: 'holder', directory, advertise: door.address });
-  door.port = holder.backendPort;
+  holder = await startNodeBehindDoor({ id: 'holder', directory });
   one = await startSomeLinker(home, app, { concurrency: CONCURRENCY });
 });
 
@@ -156,10 +154,10 @@ describe('a linker that drains while its slots are relayed', () => {
   });
 
   test('also gets back those that wait for a relay to come up', async () => {
-    door.port = await deafPort();
+    holder.door.port = await deafPort();
     const client = await connectClient(holder.port);
     client.send(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
-    await eventually('the relay is being dialled', () => door.passed > 0);
+    await eventually('the relay is being dialled', () => holder.door.passed > 0);
     const began = performance.now();
     one.linker.drain();
     expect(await one.exit).toBe(0);
@@ -214,10 +212,10 @@ describe('a node to which no relay can be made', () => {
   });
 
   test('because it accepts and says nothing: slots come back within two seconds, and clients here have them meanwhile and after', async () => {
-    door.port = await deafPort();
+    holder.door.port = await deafPort();
     const client = await connectClient(holder.port);
     client.send(`GET / HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
-    await eventually('it is being dialled', () => door.passed > 0);
+    await eventually('it is being dialled', () => holder.door.passed > 0);
     expect((await ask(home.url, { host: ROUTE })).status).toBe(200);
     await eventually('it is given up', () => home.lines.some(({ msg }) => msg === 'the node can not relay'), 4_000);
     await expectQuiet(home, CONCURRENCY);

@@ -5,10 +5,11 @@ import { eventually } from '../../../support/eventually.ts';
 import {
   CountingApp,
   closeAll,
-  Door,
   expectQuiet,
+  type NodeBehindDoor,
   ROUTE,
   type SomeNode,
+  startNodeBehindDoor,
   startSomeLinker,
   startSomeNode,
 } from '../../../support/harness/some-nodes.ts';
@@ -19,17 +20,14 @@ const CONCURRENCY = 4;
 /** `home` has the linker, whose clients come to `holder`; only nodes get through the door to `holder`. */
 let directory: MemoryDirectory;
 let app: CountingApp;
-let door: Door;
 let home: SomeNode;
-let holder: SomeNode;
+let holder: NodeBehindDoor;
 
 beforeEach(async () => {
   directory = new MemoryDirectory();
   app = await CountingApp.listen();
-  door = await Door.open();
   home = await startSomeNode({ id: 'home', directory });
-  holder = await startSomeNode({ id: 'holder', directory, advertise: door.address });
-  door.port = holder.backendPort;
+  holder = await startNodeBehindDoor({ id: 'holder', directory });
   await startSomeLinker(home, app, { concurrency: CONCURRENCY });
 });
 
@@ -156,14 +154,14 @@ describe('what breaks', () => {
     const near = await connectClient(home.port);
     near.send(`GET /drip HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
     await near.takeThrough('drop');
-    door.slam();
+    holder.door.slam();
     expect(await client.ended()).toBe('reset');
     await eventually('the application has heard of it', () => app.aborted === 1);
     expect(near.ending).toBeNull();
     near.reset();
     await expectQuiet(home, CONCURRENCY);
     expect((await ask(holder.url, { host: ROUTE })).status).toBe(200);
-    expect(door.passed).toBe(2);
+    expect(holder.door.passed).toBe(2);
     await expectQuiet(holder);
     await expectQuiet(home, CONCURRENCY);
   });
@@ -173,7 +171,7 @@ describe('what breaks', () => {
     const client = await connectClient(holder.port);
     client.send(`GET /drip HTTP/1.1\r\nHost: ${ROUTE}\r\n\r\n`);
     await client.takeThrough('drop');
-    door.freeze();
+    holder.door.freeze();
     expect(await client.ended()).toBe('reset');
     await expectQuiet(home, CONCURRENCY);
   });

@@ -6,11 +6,12 @@ import { eventually } from '../../../support/eventually.ts';
 import {
   CountingApp,
   closeAll,
-  Door,
   expectQuiet,
+  type NodeBehindDoor,
   ROUTE,
   type SomeLinker,
   type SomeNode,
+  startNodeBehindDoor,
   startSomeLinker,
   startSomeNode,
 } from '../../../support/harness/some-nodes.ts';
@@ -21,9 +22,8 @@ const ROUTES = { [ROUTE]: { cost: 'header:X-Cost', trustClients: 'true', holdTim
 
 /** `home` has the linker, whose clients come to `holder`; only nodes get through the door to `holder`. */
 let app: CostlyApp;
-let door: Door;
 let home: SomeNode;
-let holder: SomeNode;
+let holder: NodeBehindDoor;
 let directory: MemoryDirectory;
 let one: SomeLinker;
 
@@ -70,10 +70,8 @@ const get = ({ url }: SomeNode, path: string, cost = 1): Promise<ApplicationResp
 beforeEach(async () => {
   directory = new MemoryDirectory();
   app = await CostlyApp.listen();
-  door = await Door.open();
   home = await startSomeNode({ id: 'home', directory, routes: ROUTES });
-  holder = await startSomeNode({ id: 'holder', directory, advertise: door.address, routes: ROUTES });
-  door.port = holder.backendPort;
+  holder = await startNodeBehindDoor({ id: 'holder', directory, routes: ROUTES });
   one = await startSomeLinker(home, app, { concurrency: CONCURRENCY });
 });
 
@@ -150,9 +148,9 @@ describe('while slots are brought together for a client of the other node', () =
 
   test('the link between the nodes breaks: it is served all the same', async () => {
     const { heavy, light } = await gathering();
-    const passed = door.passed;
-    door.slam();
-    await eventually('the nodes are linked anew', () => door.passed > passed);
+    const passed = holder.door.passed;
+    holder.door.slam();
+    await eventually('the nodes are linked anew', () => holder.door.passed > passed);
     app.answer();
     expect(statuses(await Promise.all([heavy, light]))).toEqual({ 200: 2 });
     await quiet();
