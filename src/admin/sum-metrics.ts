@@ -82,7 +82,7 @@ function sumAffinity({ affinity: a }: RouteCounts, { affinity: b }: RouteCounts)
   return { affinity: { hit: a.hit + b.hit, miss: a.miss + b.miss, gone: a.gone + b.gone } };
 }
 
-/** Of most routes there are none. */
+/** Most routes have none. */
 function sumEstimates(a: RouteCounts, b: RouteCounts): Pick<RouteCounts, 'estimates' | 'estimateErrors'> {
   if (a.estimates === undefined && b.estimates === undefined) return {};
   return { estimates: sumHistograms(a.estimates, b.estimates), estimateErrors: sumHistograms(a.estimateErrors, b.estimateErrors) };

@@ -53,7 +53,7 @@ export interface InstanceInfo {
   readonly version?: string;
   /** So many instances its route may have: with it, one whose start was given up is turned away when they are there. */
   readonly placesMax?: number;
-  /** Never more than that, those that leave included: whoever comes when they are there is turned away. */
+  /** Never more than that, those that leave included: an instance that comes when they are there is turned away. */
   readonly placesAreStrict?: boolean;
   /** It has completed a response; undefined when its linker does not say it (0.1). */
   readonly answered?: boolean;
@@ -296,7 +296,7 @@ export interface Pause {
   readonly id: number;
   readonly sinceMs: number;
   readonly untilMs: number;
-  /** Whether whoever pauses waits for the end of WebSockets and TCP connections, too. */
+  /** Whether a pause waits for the end of WebSockets and TCP connections, too. */
   readonly tunnels: 'wait' | 'ignore';
 }
 

@@ -19,7 +19,7 @@ export interface RouteSupply extends Pace {
   /** Clients that are held, and how long the oldest of them has waited. */
   readonly held: number;
   readonly oldestHeldMs: number;
-  /** Of ready instances; `free`: those in which nobody is served. */
+  /** Slots of ready instances. `free`: those in which nobody is served. */
   readonly slots: number;
   readonly free: number;
   /** Starts under way: how long ago each began, oldest first, as far as they are listed. */

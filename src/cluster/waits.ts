@@ -12,7 +12,7 @@ export const NOTHING_MEASURED: Measured = Object.freeze({ requests: 0, ms: 0 });
 
 /** What was measured counts half as much after this time. */
 export const TOOK_HALF_MS = 10_000;
-/** Of so many starts the median counts. */
+/** The median of so many starts counts. */
 export const START_TIMES_MAX = 5;
 
 /** Places that are taken at a time, in memory. */

@@ -74,7 +74,7 @@ export function duration(minMs: number, maxMs = LONGEST_TIMER_MS): Kind<number> 
 /** How long a node that leaves serves on before. */
 export const drainDelay = duration(0, 3_600_000);
 
-/** How long a route is paused, and how long whoever pauses it waits until nothing is in flight. */
+/** How long a route is paused, and how long the command waits until nothing is in flight. */
 export const pauseFor = duration(1);
 export const pauseWait = duration(0, 600_000);
 

@@ -9,7 +9,7 @@ import type { RouteRecord } from './route-settings.ts';
 /** The flag, and the key of the configuration file beside routes that are written there. */
 export const ROUTES_FLAG = 'routes';
 const FILES_MAX = 500;
-/** Of all files: a node that serves reads them in one turn of its event loop. */
+/** The limit for all files together: a node that serves reads them in one turn of its event loop. */
 const FILES_BYTES_MAX = 4 * 1_048_576;
 const ROUTES_MAX = 10_000;
 

@@ -20,7 +20,7 @@ export class Gathers {
     else this.#wanted.delete(linked);
   }
 
-  /** Who wants more than `most` can't have it, and hears so. */
+  /** A node that wants more than `most` can't have it, and hears so. */
   refuseAbove(most: number): void {
     for (const [linked, count] of this.#wanted) {
       if (count <= most) continue;

@@ -35,7 +35,7 @@ export interface NodeOptions extends ClientLimits {
   readonly startNeeded: (route: string, force?: number) => void;
   /** An instance of a route with a stop command has left for good. */
   readonly instanceLeft?: (route: string, leaver: Leaver) => void;
-  /** Somebody asked this node to leave, at another node: whoever runs it begins to drain. Without `delayMs` as it does by itself. */
+  /** Somebody asked this node to leave, at another node: its command begins to drain. Without `delayMs` as it does by itself. */
   readonly leaveAsked?: (delayMs?: number) => void;
   /** Somebody asked this node to read its configuration anew. */
   readonly reloadAsked?: () => void;

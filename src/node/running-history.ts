@@ -82,7 +82,7 @@ export class RunningHistory {
     return [{ route: null, numbers: sum }, ...busiest];
   }
 
-  /** Of the route, or of that of the key. */
+  /** The history of the route, or of the key's own one. */
   #at(name: string): Sums {
     const route = routeOf(name);
     const sums = this.#routes.get(route) ?? newSums();

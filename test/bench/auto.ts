@@ -26,7 +26,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
   },
 });
-/** Of a trial: V8 compiles meanwhile. */
+/** The warm-up of a trial: V8 compiles meanwhile. */
 const WARM_UP_SECONDS = 1;
 const LOAD = 1.4;
 

@@ -35,7 +35,7 @@ const LEFT_MS = 3_000;
 interface Round {
   readonly alone: Sample;
   readonly beside: Sample;
-  /** Of their p99. */
+  /** The ratio of their p99. */
   readonly ratio: number;
 }
 

@@ -21,7 +21,7 @@ export interface Sizes {
 export interface Cost {
   /** Commands, scripts counted as one each. */
   readonly commands: number;
-  /** Of Redis' one processor, in ms. */
+  /** Time of Redis' one processor, in ms. */
   readonly redisMs: number;
 }
 

@@ -1,7 +1,7 @@
 /** A straight line through samples by least squares: what something grows by, and how sure that is. */
 
 export interface Slope {
-  /** Of y for one x. */
+  /** The change of y for one x. */
   readonly slope: number;
   /** Its standard error; infinite where there are too few samples to say. */
   readonly error: number;

@@ -20,7 +20,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
   },
 });
-/** Of the application: as many requests as it works on. */
+/** The application's concurrency: as many requests as it works on. */
 const WORKERS = 4;
 const CALM_SECONDS = 4;
 const AFTER_SECONDS = 20;

@@ -24,7 +24,7 @@ export interface Target {
 export interface NodeStart {
   readonly listen?: string;
   readonly args?: readonly string[];
-  /** Of Node itself. */
+  /** Flags of Node itself. */
   readonly flags?: readonly string[];
   /** A program that runs Node, with its arguments. */
   readonly under?: readonly string[];

@@ -131,7 +131,7 @@ test('ten thousand deletions are remembered, and no more', async () => {
   await directory.setRoute(a, {});
   await directory.setRoute(a, null);
   expect(await client.hlen(versionsKey)).toBe(10_000);
-  // Who was away for so long brings nothing back.
+  // A node that was away for so long brings nothing back.
   await directory.restore('c', { cluster: 'c', highest: 5, all: [{ kind: 'settings', name: 'r1.example.com', value: '{}', version: 2 }] });
   expect(await routes()).toEqual({});
 });

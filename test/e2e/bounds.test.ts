@@ -77,7 +77,7 @@ test('a linker that does not know the secret gets no traffic', async () => {
   const answer = await ask(node.url, { host: 'stolen.example.com' });
   expect(answer.status).toBe(404);
   expect(await metric(node, 'pullproxy_slots')).toBe(0);
-  // Whoever waits for it to be ready waits in vain.
+  // It never becomes ready.
   await expect(Promise.race([stranger, Promise.resolve('waiting')])).resolves.toBe('waiting');
 });
 

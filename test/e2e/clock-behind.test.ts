@@ -1,4 +1,4 @@
-/** Who is newest is what came last, whatever the clock of its host says. */
+/** The newest instance is the one that came last, whatever the clock of its host says. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SKEWED_CLOCK } from '../support/apps/apps.ts';
 import { ask } from '../support/clients.ts';

@@ -65,7 +65,7 @@ function longestGapMs(page: Page): Promise<unknown> {
   })`);
 }
 
-/** Of one second, after the first state; a connection of its own. */
+/** The bytes of one second, after the first state, by a connection of its own. */
 async function bytesPerSecond(query: string): Promise<number> {
   const response = await fetch(`${url}/api/v1/events${query}`);
   const reader = (response.body as ReadableStream<Uint8Array>).getReader();

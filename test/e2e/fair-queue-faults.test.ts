@@ -124,7 +124,7 @@ async function serve(): Promise<Served[]> {
   return served;
 }
 
-/** Of each tenant, each node serves the oldest first. */
+/** Each node serves the oldest client of each tenant first. */
 function expectOldestFirst(served: readonly Served[]): void {
   const waves: Record<string, number[]> = {};
   for (const { tenant, node, wave } of served) waves[`${tenant} at ${node}`] = [...(waves[`${tenant} at ${node}`] ?? []), wave];

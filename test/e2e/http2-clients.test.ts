@@ -22,7 +22,7 @@ const directory = mkdtempSync(join(tmpdir(), 'pullproxy-http2-'));
 const running: Running[] = [];
 let certificate: Certificate;
 let redis: RedisServer;
-/** Of the http listener, of the https listener, and of the backend. */
+/** The ports of the http listener, of the https listener, and of the backend. */
 let ports: readonly [number, number, number];
 
 /** Sends back what it gets. */

@@ -41,7 +41,7 @@ let starts: Server;
 const places: Place[] = [];
 const linkers = new Set<Linker>();
 const exits: Promise<unknown>[] = [];
-/** Of each key, instances whose linkers have not ended. */
+/** The instances of each key whose linkers have not ended. */
 const living = new Map<string, Set<Seen>>();
 const violations: string[] = [];
 const served = new Set<string>();

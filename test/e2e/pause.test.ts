@@ -52,7 +52,7 @@ afterAll(async () => {
 const route = (...args: string[]) => runCommand(['route', ...args, '--redis', redis.url]);
 
 test('nothing is in flight from the return of the command on, nobody is refused, and a killed node takes only its own connections', async () => {
-  // Of the three, only the last one is killed; what fails there is counted for itself.
+  // Only the last one of the three is killed. What fails there is counted for itself.
   const [steady, doomed] = [
     new SteadyLoad((i) => (nodes[i % 2] as ClusterNode).url, ROUTE, (PER_SECOND * 2) / 3),
     new SteadyLoad(() => (nodes[2] as ClusterNode).url, ROUTE, PER_SECOND / 3),

@@ -1,4 +1,4 @@
-/** Whatever clients speak: HTTPS that ends at the node, TLS that passes through, plain TCP; and TLS between linkers and nodes. */
+/** The protocols of clients: HTTPS that ends at the node, TLS that passes through, plain TCP. And TLS between linkers and nodes. */
 import { once } from 'node:events';
 import { request } from 'node:https';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';

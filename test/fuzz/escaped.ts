@@ -22,7 +22,7 @@ export function throwEscaped(): void {
   counted = sum;
   const [first] = escaped.splice(0);
   if (first !== undefined) throw first;
-  // Of those that come again and again not each is logged.
+  // An error that comes again and again is not logged each time.
   if (more > 0) throw new Error('an internal error');
 }
 

@@ -41,7 +41,7 @@ if (chosen.length === 0) throw new Error(`--only: expected one of ${TARGETS.map(
 
 const directory = mkdtempSync(join(tmpdir(), 'pullproxy-fuzz-'));
 const file = join(directory, 'current');
-/** Of all processes, by target. */
+/** Sums over all processes, by target. */
 const sums = new Map<string, Record<string, number>>();
 const losses = new Map<string, number>();
 let last: Told = {};

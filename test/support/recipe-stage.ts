@@ -16,7 +16,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const RECIPES = join(ROOT, 'deploy/recipes');
 export const MAIN = join(ROOT, 'src/cli/main.ts');
 export const DEMO = ['node', join(ROOT, 'deploy/examples/demo-app.mjs')];
-/** Of instances of two slots each. */
+/** So many instances, of two slots each. */
 export const INSTANCES_MAX = 3;
 const CLIENTS = 12;
 const IDLE_MS = 2_000;
@@ -30,7 +30,7 @@ const SETTINGS = { SECRET, CONCURRENCY: '2', IDLE_TIMEOUT: `${IDLE_MS}ms`, OLD_I
 export interface RecipeStage {
   readonly redis: RedisServer;
   readonly node: ClusterNode;
-  /** Of the test that runs. */
+  /** The route of the test that runs. */
   readonly route: string;
   readonly folder: string;
   /** The linkers' settings, one PULLPROXY_NAME=value a line. */

@@ -92,7 +92,7 @@ export class FileRoutes implements Reloadable<{ readonly routes: Routes }> {
   }
 }
 
-/** Of all routes at once, and only where one is to be deleted. */
+/** Looks at all routes at once, and only where one is to be deleted. */
 async function settingsNow(cluster: RouteCluster, left: ReadonlyMap<string, Change>): Promise<ReadonlyMap<string, RouteRecord | null>> {
   if (![...left.values()].some((change) => 'delete' in change)) return new Map();
   return new Map((await cluster.snapshot()).routes.map(({ name, settings }) => [name, settings]));

@@ -14,7 +14,7 @@ export interface Place {
   readonly arrival: number;
 }
 
-/** Who holds a place, and in which line. */
+/** The client that holds a place, and its line. */
 export interface Holder {
   readonly route: string;
   readonly address: string;

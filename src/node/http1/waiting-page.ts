@@ -69,7 +69,7 @@ export class PageTemplate {
     return this.#parts.filter((_, i) => i % 2 === 1);
   }
 
-  /** Whatever a placeholder stands for is text: in an element, or in an attribute with quotes. */
+  /** A placeholder stands for text: in an element, or in an attribute with quotes. */
   render(facts: PageFacts): string {
     return this.#parts.map((part, i) => (i % 2 === 0 ? part : escaped(PLACEHOLDERS[part]?.(facts) ?? ''))).join('');
   }

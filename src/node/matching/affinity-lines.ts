@@ -11,7 +11,7 @@ export interface AffinityLine {
   gathers: Lender | null;
 }
 
-/** Who waits for which instance. */
+/** The clients that wait for each instance. */
 export class AffinityLines implements QueueDiscipline<Visit> {
   readonly #lines = new Map<string, AffinityLine>();
 
@@ -40,7 +40,7 @@ export class AffinityLines implements QueueDiscipline<Visit> {
     return null;
   }
 
-  /** Who is next for that instance. */
+  /** The client that is next for that instance. */
   firstFor(instance: string): Visit | null {
     for (const visit of this.#lines.get(instance)?.visits ?? []) return visit;
     return null;

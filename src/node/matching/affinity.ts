@@ -15,7 +15,7 @@ import type { AffinityResult, Wish } from './wish.ts';
 
 /** RFC 6265 section 6.1: browsers need not keep longer cookies. A longer value counts as none. */
 const VALUE_CHARS_MAX = 4_096;
-/** Of cookies with the same name so many are looked at. */
+/** So many cookies with the same name are looked at. */
 const COOKIES_MAX = 8;
 /** 96 bits: who does not know the id of an instance can't name it. */
 const TAG_CHARS = 16;
@@ -38,7 +38,7 @@ export class Affinity {
   readonly #route: string;
   readonly #cookieName: string;
   readonly #instances = new Map<string, Known>();
-  /** Of a cookie → its instance. */
+  /** The instance of each cookie. */
   readonly #tagged = new Map<string, string>();
   /** When the directory said which instances are ready. */
   #saidAt = Number.NEGATIVE_INFINITY;

@@ -69,7 +69,7 @@ export function roundedStages(stages: ColdStart): Readonly<Record<string, number
   return Object.fromEntries(Object.entries(stages).map(([stage, ms]) => [stage, Math.round(ms * 10) / 10]));
 }
 
-/** The header that tells it to whoever looks (W3C Server Timing). */
+/** The header that tells it (W3C Server Timing). */
 export function serverTiming(stages: ColdStart): string {
   const entries = Object.entries(stages).map(([stage, ms]) => `pullproxy-${stage};dur=${ms.toFixed(1)}`);
   return `Server-Timing: ${entries.join(', ')}\r\n`;

@@ -15,7 +15,7 @@ const CORRECTION_MAX = 2;
 /** |estimate - truth| / truth. */
 export const ERROR_BOUNDS: readonly number[] = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1, 1.5, 2, 5];
 
-/** Who goes before a client: at this node, and at others. */
+/** How many clients go before one: at this node, and at others. */
 export interface Ahead {
   readonly here: number;
   readonly elsewhere: (others: number, oldestMs: number) => number;

@@ -166,7 +166,7 @@ export class Route {
     before.lines.tidy();
   }
 
-  /** Who waits here, for a slot of any instance or of one. */
+  /** How many clients wait here, for a slot of any instance or of one. */
   get heldHere(): number {
     return this.held.size + (this.affinity?.waiting.size ?? 0);
   }
@@ -218,7 +218,7 @@ export class Route {
     return this.#isPaused ? null : this.waits.newcomerMs(this.held.size, now);
   }
 
-  /** Who goes before a client that is held here. */
+  /** How many clients go before one that is held here. */
   aheadOf(visit: Visit, now: number): Ahead {
     const here = this.held.ahead(visit, now);
     // What asks mean elsewhere is not known: there are as many as here, by their share.

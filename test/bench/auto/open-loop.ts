@@ -8,7 +8,7 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 export class OpenLoop {
-  /** Of responses that the application did not give: how they begin. */
+  /** How the responses begin that the application did not give. */
   readonly refused: string[] = [];
   readonly #port: number;
   readonly #request: Buffer;

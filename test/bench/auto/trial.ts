@@ -42,7 +42,7 @@ interface Entry {
 export interface Place {
   readonly surroundings: Surroundings;
   readonly node: StartedNode;
-  /** Of the node. */
+  /** The file of the node's access log. */
   readonly accessLog: string;
   /** The core that the application has for itself; undefined: none. */
   readonly appCore: string | undefined;
@@ -97,7 +97,7 @@ function readAccess(file: string, route: string, from: number): Served[] {
   return entries.map(({ time, holdMs, totalMs }) => ({ atMs: Date.parse(time) - from, insideMs: totalMs - holdMs }));
 }
 
-/** Of the linker, as it is now; null: nobody says it. */
+/** The limit of the linker as it is now. null: nobody says it. */
 function limitOf(control: string): Promise<number | null> {
   return new Promise((resolve) => {
     const asked = request({ socketPath: control, path: '/', agent: false }, (response) => {

@@ -4,7 +4,7 @@ import type { Figure, Result } from '../suites/suite.ts';
 export interface Report {
   readonly date: string;
   readonly machine: Readonly<Record<'cpu' | 'kernel' | 'node' | 'haproxy', string>> & { readonly cores: number; readonly memoryGb: number };
-  /** Of the minute before: what others did on the machine. */
+  /** The load average of the minute before: what others did on the machine. */
   readonly loadBefore: number;
   readonly rounds: number;
   readonly seconds: number;
@@ -56,7 +56,7 @@ export function table({ date, machine, loadBefore, rounds, seconds, results }: R
   ].join('\n');
 }
 
-/** Of all processes on the way together, and of each. */
+/** Processor time of all processes on the way together, and of each. */
 function cpuOf(name: string, { cpuMs }: Measured): string[] {
   const each = Object.entries(cpuMs);
   if (each.length === 0) return [];

@@ -51,7 +51,7 @@ export class Observer {
     return sample;
   }
 
-  /** Of one processor, all processes and this one, since it began. */
+  /** The share of one processor that all processes and this one took since it began. */
   get shareOfProcessor(): number {
     return (this.#cpuNs() - this.#cpuBefore) / 1e6 / (performance.now() - this.#began);
   }

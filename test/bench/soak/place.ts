@@ -15,7 +15,7 @@ export const Route = {
   MOVED: 'moved.test',
   /** Configured, and never started. */
   HELD: 'held.test',
-  /** Of TCP. */
+  /** The route for TCP. */
   ECHO: 'echo',
 } as const;
 

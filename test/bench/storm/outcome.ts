@@ -23,7 +23,7 @@ export interface Outcome {
   readonly share: number;
   /** From the storm's last request until honest clients are served as before; null: not while it was looked. */
   readonly wholeAfterMs: number | null;
-  /** Of those that were served in the storm. */
+  /** Times of those that were served in the storm. */
   readonly waitP50Ms: number;
   readonly waitP99Ms: number;
   readonly refused: number;

@@ -3,7 +3,7 @@ import type { Surroundings } from '../surroundings.ts';
 
 export interface Extent {
   readonly rounds: number;
-  /** Of load in a round. */
+  /** How long the load of a round lasts. */
   readonly seconds: number;
   /** A look, not a measurement: fewer cases and fewer of everything. */
   readonly quick: boolean;

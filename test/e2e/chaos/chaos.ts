@@ -32,7 +32,7 @@ export interface ChaosReport {
   readonly lost: number;
   readonly answeredTwice: number;
   readonly mixedUp: number;
-  /** Of requests that must not be sent a second time. */
+  /** Requests that must not be sent a second time. */
   readonly servedTwice: number;
   readonly concurrencyViolations: number;
   readonly longestRequestMs: number;

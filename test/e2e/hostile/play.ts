@@ -60,7 +60,7 @@ function shown(body: string): string {
   return words.length > 40 ? `${words.slice(0, 40)}…` : words;
 }
 
-/** Of all answers until the connection ends. */
+/** The statuses of all responses until the connection ends. */
 export async function statusesOf(client: RawSocket): Promise<string[]> {
   return statusLines(await allOf(client));
 }

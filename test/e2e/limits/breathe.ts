@@ -84,7 +84,7 @@ export async function breathe({ changes, clients, killEveryMs, changeEveryMs, sa
     const ports = ['--listen', node.url, '--backend', node.backend, '--admin', '127.0.0.1:0', '--redis', redis.url];
     const running = await startProcess(['node', ...ports, '--id', 'abc'[at] as string], { env: { PULLPROXY_SECRET: SECRET } });
     places[at] = { ...node, ...running };
-    // Whoever was connected to the killed one has heard of it.
+    // The clients that were connected to the killed one have heard of it.
     await sleep(100);
     killedAt[at] = 0;
   };

@@ -7,7 +7,7 @@ import { type Ports, Tenant } from './place.ts';
 
 const TICK_MS = 20;
 const COLD_EVERY_MS = 8_000;
-/** Of all requests of a session: then another one, as a browser's next visit. */
+/** How many requests a session has. Then comes another one, as a browser's next visit. */
 const SESSION_REQUESTS = 200;
 const HTTP2_TIMEOUT_MS = 30_000;
 

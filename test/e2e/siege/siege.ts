@@ -28,7 +28,7 @@ export interface SiegeOptions {
   readonly nodes: number;
   /** Honest requests in a second. */
   readonly rate: number;
-  /** Of the strikes in a second that each besieger is good for. */
+  /** The share of the strikes in a second that each besieger is good for. */
   readonly share: number;
   readonly only?: readonly string[] | undefined;
   readonly say: (line: string) => void;

@@ -11,7 +11,7 @@ import { World } from '../chaos/world.ts';
 import { killOneNode, redisAway, redisTroubles, rollingRestart, type UpkeepOptions } from './scenarios.ts';
 
 const NODES = 3;
-/** Of each of at most six instances: enough for the load on a crowded machine, where each answer takes its time. */
+/** The concurrency of each of at most six instances: enough for the load on a crowded machine, where each response takes its time. */
 const CONCURRENCY = 20;
 const { values } = parseArgs({
   options: {

@@ -17,7 +17,7 @@ const MADE = (['set-cookie', 'cookie', 'header', 'client'] as const).map((from) 
   return made;
 });
 
-/** Whatever a request says leads to an instance that is there, or to none, and what is answered is one line. */
+/** Each request leads to an instance that is there, or to none, and what is answered is one line. */
 export const AFFINITY: Target = {
   name: 'affinity',
   sources: ['/src/node/matching/affinity.ts', '/src/node/matching/queue-rules.ts'],

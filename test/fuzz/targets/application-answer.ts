@@ -126,7 +126,7 @@ class Play {
     }
     if (http1 !== null && http2 !== null && http1.whole && http2.whole && !http1.own && !http2.own && http2.status !== 205)
       assert.equal(http2.body, http1.body);
-    // Whoever comes next gets what is his.
+    // The next client gets its own response.
     for (let i = 0; i < 2; i++) {
       const next = await this.#http1(this.stage.port, '/next', 'GET');
       assert.deepEqual([next?.status, next?.body], [200, HONEST], 'the next client gets its own answer');

@@ -18,7 +18,7 @@ import { latin1, type Target } from '../target.ts';
 const directory = mkdtempSync(join(tmpdir(), 'pullproxy-fuzz-'));
 process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
 
-/** Whatever it is, it is read or refused in words; a refusal names what is wrong. */
+/** Each input is read or refused in words, and a refusal names what is wrong. */
 async function load(act: () => Promise<unknown>): Promise<void> {
   try {
     await act();

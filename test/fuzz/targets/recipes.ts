@@ -60,7 +60,7 @@ class Folder {
   }
 }
 
-/** Of a harmless route: how the scheduler is asked, with the route's place in it. */
+/** How the scheduler is asked for a harmless route, with the route's place in it. */
 let patterns: Map<string, string> | null = null;
 let folder: Folder | null = null;
 

@@ -15,7 +15,7 @@ interface Bounds {
 }
 
 export class Offsets {
-  /** Of each clock against that of the clients. */
+  /** The offset of each clock against that of the clients. */
   readonly #bounds = new Map<string, Bounds>();
   readonly #asked = new Map<string, { readonly sent: number; got: number }>();
   #own: string | null = null;

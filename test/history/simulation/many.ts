@@ -10,7 +10,7 @@ const REPLAYS_MAX = 30;
 const SAID_MAX = 3;
 
 export interface ManyOptions {
-  /** Of the first schedule; the others follow. */
+  /** The seed of the first schedule; the others follow. */
   readonly seed: number;
   readonly schedules: number;
   /** The code that runs; without it the one beside. */

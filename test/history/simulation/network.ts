@@ -13,7 +13,7 @@ const LATENCY_MS = { least: 0.05, most: 1.5 };
 const CONNECT_TIMEOUT_MS = 60_000;
 const FIRST_PORT = 40_000;
 
-/** Of one pair of processes, in one direction. */
+/** The way between one pair of processes, in one direction. */
 interface Way {
   silent: boolean;
   /** Nothing overtakes what was sent before. */

@@ -20,7 +20,7 @@ export interface ClientsOptions {
   readonly file: Recorder;
   readonly random: Random;
   readonly routes: readonly RouteSpec[];
-  /** Of each node. */
+  /** One for each node. */
   readonly nodes: readonly { readonly id: string; readonly port: number }[];
 }
 

@@ -1,4 +1,4 @@
-/** Whoever reaches the admin port can connect. None of them keeps probes, people or the process's memory. */
+/** Anybody who reaches the admin port can connect. Nobody can keep probes or people away by it, or fill the process's memory. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';

@@ -123,7 +123,7 @@ test('a failover or restart of Redis is in the log when it is back, told by who 
     async () => {
       const all = await happened().catch(() => []);
       const codes = all.filter(({ source }) => source === 'a').map(({ code }) => code);
-      // Whoever beats first notices that the directory was lost.
+      // The node that beats first notices that the directory was lost.
       const isLost = all.some(({ code }) => code === 'directory_lost');
       return isLost && ['redis_disconnected', 'redis_connected', 'redis_failover'].every((code) => codes.includes(code));
     },

@@ -167,7 +167,7 @@ describe('the log', () => {
 describe('descriptors', () => {
   test('that are used up end neither node nor linker, and both recover', async () => {
     const app = await ScriptedApp.serving(() => ok('fine'));
-    // Who finds the linker without descriptors is not to be held for longer.
+    // A client that finds the linker without descriptors must not be held for longer.
     const { node, linker, url } = await startLinked(app, ['--hold-timeout', '1s']);
     expect(await statusOf(url)).toBe(200);
     const inUse = (pid: number): number => Number(execFileSync('sh', ['-c', `ls /proc/${pid}/fd | wc -l`], { encoding: 'utf8' }));

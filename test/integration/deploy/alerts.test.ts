@@ -20,7 +20,7 @@ const alerts = (parse(readFileSync(RULES, 'utf8')) as { groups: { rules: { alert
   rules.map(({ alert }) => alert),
 );
 
-/** Of a node, as Kubernetes' service discovery names its job. */
+/** The job of a node, as Kubernetes' service discovery names it. */
 const AT = 'job="kubernetes-pods", instance="10.0.0.7:9090"';
 const ROUTE = `${AT}, route="app.example.com"`;
 /** Well for 30 minutes, ill for 60, well for 90; one value a minute. */

@@ -113,7 +113,7 @@ describe('the manifests', () => {
     const namespaceOf = (pod: Manifest): string => pod.metadata.namespace ?? INSTANCES;
     const isThere = (pod: Manifest, chooser: { matchLabels: Record<string, string> } | undefined): boolean =>
       namespaceOf(pod) === (chooser?.matchLabels['kubernetes.io/metadata.name'] ?? 'pullproxy');
-    /** Who of the Pods may reach the Pod's port by the policies of both. */
+    /** The Pods that may reach the Pod's port by the policies of both. */
     const mayReach = (target: string, port: number): string[] =>
       pods
         .filter((from) => {

@@ -18,7 +18,7 @@ interface Ends {
   readonly used: { readonly stream: Stream; readonly handler: Recorder }[];
   /** Streams whose application connection is still open. */
   readonly served: Set<Stream>;
-  /** Of them those that occupy no slot at the linker. */
+  /** Those among them that occupy no slot at the linker. */
   readonly parkedThere: Set<Stream>;
   /** Streams that the node has parked. */
   readonly parkedHere: { readonly stream: Stream; readonly handler: Recorder }[];

@@ -1,4 +1,4 @@
-/** Whoever can write to Redis names himself as a node, and passes what a linker says on to a real one: he gets no link. */
+/** Somebody who can write to Redis names himself as a node, and passes what a linker says on to a real one: he gets no link. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';

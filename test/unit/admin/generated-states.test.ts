@@ -1,4 +1,4 @@
-/** Whatever a cluster looks like, the API can say it. */
+/** The API can say every state of a cluster. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { AdminServer } from '../../../src/admin/server.ts';

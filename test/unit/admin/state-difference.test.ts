@@ -1,4 +1,4 @@
-/** Whatever changes, the difference brings the page from the state before to the one after. */
+/** The difference brings the page from any state to any other one. */
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type AdminState, adminState } from '../../../src/admin/admin-state.ts';

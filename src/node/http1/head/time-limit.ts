@@ -46,7 +46,7 @@ function readLimit(name: string, value: string): TimeLimit | null {
   return { name, form, ms: Number(number) * (UNIT_MS[unit ?? 'ms'] ?? 1) };
 }
 
-/** Of at least one limit. */
+/** The shortest of at least one limit. */
 export function shortestMs(limits: readonly TimeLimit[]): number {
   return Math.min(...limits.map(({ ms }) => ms));
 }

@@ -8,7 +8,7 @@ import { HTTP2_APPLICATION } from '../../../fuzz/targets/http2-application.ts';
 import { type Field, inputOf } from './besieger.ts';
 
 const LARGE = Buffer.alloc(1_000_000, 'l');
-/** Whoever waits for more has it from here for so long. */
+/** Responses that do not end by themselves go on for so long. */
 const ENDLESS_MS = 4_000;
 
 export async function applications({ ports, random }: Field): Promise<void> {

@@ -13,7 +13,7 @@ const TICK_MS = 50;
 export interface Orders {
   readonly ports: Ports;
   readonly seed: number;
-  /** Of the strikes in a second that each is good for. */
+  /** The share of the strikes in a second that each is good for. */
   readonly share: number;
   /** Names of those who strike; absent: all. */
   readonly only?: readonly string[] | undefined;

@@ -1,4 +1,4 @@
-/** Whoever writes into Redis what is not meant for it: under the names of other routes than the honest ones. */
+/** Writes into Redis what is not meant for it, under the names of other routes than the honest ones. */
 import { Redis } from 'ioredis';
 import { DIRECTORY } from '../../../fuzz/targets/directory.ts';
 import { Tenant } from '../place.ts';
@@ -46,7 +46,7 @@ export function redisWriters({ ports, random }: Field): Besieger[] {
             ['zadd', name, 1, 'a'],
           ] as const),
         );
-        // Whoever comes after finds an end of it.
+        // The next writer finds an end of it.
         await quietly('pexpire', name, 3_000);
       },
     },

@@ -10,7 +10,7 @@ afterEach(() => {
   return closeEverything();
 });
 
-/** Of WebDAV, of caches, of other protocols, in lower case, of one letter, of all that a token may have. */
+/** Methods of WebDAV, of caches, of other protocols, in lower case, of one letter, with every character that a token may have. */
 const METHODS = ['LIST', 'VERSION-CONTROL', 'BASELINE-CONTROL', 'BREW', 'PLAY', 'BAN', 'get', 'X', "!#$%&'*+.^_`|~0", 'A'.repeat(1_024)];
 
 async function startEcho() {

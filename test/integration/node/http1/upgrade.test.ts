@@ -165,7 +165,7 @@ describe('an Upgrade', () => {
   ])('%s is not passed on', async (_what, headers) => {
     const { client, connection, head } = await asked(`GET / HTTP/1.1\r\nHost: app.test\r\n${headers}\r\n`);
     expect(head.toLowerCase()).not.toMatch(/^(upgrade|connection|http2-settings):/m);
-    // Who answers 101 nevertheless is not understood.
+    // A response with 101 is not understood nevertheless.
     connection.send(SWITCHING);
     expect((await client.response()).status).toBe(502);
   });

@@ -1,4 +1,4 @@
-/** Who may be a linker changes while the node runs. */
+/** The secrets of linkers change while the node runs. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { ask } from '../../../support/clients.ts';
 import { eventually } from '../../../support/eventually.ts';

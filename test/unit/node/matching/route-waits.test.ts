@@ -6,7 +6,7 @@ import { ERROR_BOUNDS, RouteWaits } from '../../../../src/node/matching/route-wa
 const SLOTS = 8;
 const NODES = 3;
 const BUSY_MS = 60_000;
-/** Of very different length: 100 ms in the mean. */
+/** Requests of very different length: 100 ms in the mean. */
 const LENGTHS = [20, 40, 60, 100, 280];
 
 interface Client {

@@ -62,7 +62,7 @@ test('the example of an access log’s line is one, and has every field that is 
   const example = /```json\n(\{"level"[^`]+)```/.exec(operating)?.[1] ?? '';
   const fields = Object.keys(JSON.parse(example) as object);
   const explained = rows(operating, '## Access log', '## Traces').flatMap((row) => codes(row[1]));
-  // Of an ordinary request some are absent.
+  // An ordinary request has not all of them.
   expect(explained.filter((field) => !fields.includes(field))).toEqual(['affinity', 'traceId', 'reason']);
 });
 
