@@ -56,8 +56,11 @@ export interface StartDirectory {
     plan: Pick<StartPlan, 'ready' | 'starting' | 'begun'>,
     facts?: StartFacts,
   ): Promise<boolean>;
-  /** The start is no longer waited for; with `failure`, because it failed. Unknown ids are ignored. */
-  endStart(route: string, startId: string, failure?: StartFailure): Promise<void>;
+  /**
+   * The start is no longer waited for; with `failure`, because it failed. Unknown ids are ignored.
+   * @returns whether it was waited for until now: false when it has linked, or was given up
+   */
+  endStart(route: string, startId: string, failure?: StartFailure): Promise<boolean>;
   /** A failure without a pending start: an instance that was ready and served nobody. Counted once for each `instance`. */
   noteFailure(route: string, reason: string, instance?: string): Promise<void>;
   /** How starts ended that nobody has taken yet: some of them. A scaler counts them, and cleans up after those that failed. */

@@ -112,6 +112,13 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     'It tries again.',
     MINUTE,
   ),
+  'what a startup command left late could not be cancelled': wrong(
+    'warning',
+    'late_start_not_cancelled',
+    (say) => `what start ${say('startId')} left late could not be cancelled: ${say('reason')}`,
+    'The scheduler may still have something of this start: remove it there by its id.',
+    MINUTE,
+  ),
   'a failed start could not be removed from the directory yet': wrong(
     'warning',
     'start_not_ended',

@@ -16,7 +16,7 @@ import { readStartupJob } from './job-data.ts';
 import { LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
-import { type RoundResult, runRound } from './start-round.ts';
+import { type RoundResult, runRound, type StartOrder } from './start-round.ts';
 import { RUNS_KEPT_MAX, runOf, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';
 
@@ -53,7 +53,7 @@ const SLOW_AFTER_MS = 1_000;
 const SLOW_JOBS_MAX = 100;
 /** A job that comes a second time while it runs here is looked at again after this time. */
 const BUSY_MS = 1_000;
-const REMEMBER_MS_MAX = 2_000;
+const REDIS_AWAITED_MS_MAX = 2_000;
 /** How long close() waits for Redis after the last command has ended. */
 const CLOSE_MS = 2_000;
 
@@ -175,9 +175,25 @@ export class Scaler {
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
-      run: (order) => this.#commands.start(route, settings, order, (result) => keepRun(runs, runOf(order, result, Date.now())), signal),
+      run: (order) => this.#start(route, settings, order, runs, signal),
       remember: (unfinished) => this.#remember(job, { ...data, ...unfinished, runs }),
     });
+  }
+
+  async #start(
+    route: string,
+    settings: RouteSettings,
+    order: StartOrder,
+    runs: StartupRun[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const begun = performance.now();
+    try {
+      await this.#commands.start(route, settings, order, (result) => keepRun(runs, runOf(order, result, Date.now())), signal);
+    } finally {
+      // The directory gives up by its own clock. Most commands end long before, and cost Redis nothing here.
+      if (performance.now() - begun > settings.startTimeoutMs / 2) await this.#cancelIfLate(route, order.startId);
+    }
   }
 
   async #stop(route: string, settings: RouteSettings, leaver: Leaver, signal: AbortSignal | undefined): Promise<RoundResult> {
@@ -189,6 +205,14 @@ export class Scaler {
   async #orderCancel(route: string, end: EndedStart): Promise<void> {
     const settings = parseRouteSettings((await this.#options.directory.route(route)) ?? {});
     if (this.#commands.cancelCommand(settings) !== null) await this.#queue.cancel(route, end);
+  }
+
+  /** The command may have left something that was not there yet when its start was given up. Never rejects. */
+  async #cancelIfLate(route: string, startId: string): Promise<void> {
+    const ordered = this.#queue.cancelLate(route, startId).catch((error) => {
+      this.#log.warn({ reason: reasonOf(error), route, startId }, 'what a startup command left late could not be cancelled');
+    });
+    await withinReach(ordered);
   }
 
   async #cancel(route: string, settings: RouteSettings, failed: FailedStart, signal: AbortSignal | undefined): Promise<RoundResult> {
@@ -207,8 +231,7 @@ export class Scaler {
       // Redis has lost the job, and with it the place for this text.
       this.#log.debug({ reason: reasonOf(error), route: data.route }, 'a startup job is gone');
     });
-    // While Redis is away this waits in the connection; the end of a command does not wait for it.
-    await Promise.race([written, delay(REMEMBER_MS_MAX, undefined, { ref: false })]);
+    await withinReach(written);
   }
 
   /** Otherwise a few routes with hanging commands would take all places until their timeout, and no other route would start. */
@@ -265,6 +288,11 @@ async function counted<T>(work: Promise<T>): Promise<T> {
     if (isBug(error)) internalError('job', error);
     throw error;
   }
+}
+
+/** While Redis is away this waits in the connection; the end of a command does not wait for it. */
+async function withinReach(asked: Promise<unknown>): Promise<void> {
+  await Promise.race([asked, delay(REDIS_AWAITED_MS_MAX, undefined, { ref: false })]);
 }
 
 function keepRun(runs: StartupRun[], run: StartupRun): void {

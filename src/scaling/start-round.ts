@@ -127,15 +127,17 @@ class StartRound {
     if (unfinished.startIds.length === 0) return;
     log.info({ route, startIds: unfinished.startIds }, 'starts with an unknown end are decided again');
     for (const id of unfinished.wantedIds ?? []) this.#wanted.add(id);
-    await Promise.all(unfinished.startIds.map((id) => this.#takeBack(id)));
-    if (settings.startMode === 'each') this.#namesToReuse = unfinished.startIds.filter((id) => !isOneOfSeveral(id));
+    const waitedFor = await Promise.all(unfinished.startIds.map((id) => this.#takeBack(id)));
+    // One that has linked has its instance already, and what one that was given up has left is being cancelled.
+    if (settings.startMode === 'each') this.#namesToReuse = unfinished.startIds.filter((id, at) => waitedFor[at] && !isOneOfSeveral(id));
   }
 
   /** It is not known to have failed: it is only decided again. */
-  async #takeBack(startId: string): Promise<void> {
+  async #takeBack(startId: string): Promise<boolean> {
     const { directory, route } = this.#options;
-    await directory.endStart(route, startId);
+    const waitedFor = await directory.endStart(route, startId);
     if (this.#wanted.delete(startId)) await directory.wantInstances(route, 1);
+    return waitedFor;
   }
 
   /** Enters the missing starts in the directory, as far as there are lanes, and runs the command for them. */

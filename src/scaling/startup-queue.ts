@@ -133,7 +133,19 @@ export class StartupQueue {
   /** A start has failed: orders the cancel command, once. @throws when Redis does not take it. */
   async cancel(route: string, { startId, how }: EndedStart): Promise<void> {
     const data = { route, force: 0, startIds: [], cancels: startId, early: how === 'ended_early' };
-    await this.#queue.add('cancel', data, { jobId: `cancel-${route}-${startId}` });
+    await this.#queue.add('cancel', data, { jobId: cancelId(route, startId) });
+  }
+
+  /**
+   * The startup command of a start has ended. If the start was given up before, its cancel command may have run before there was something to cancel:
+   * orders it once more. One that is ordered from now on finds all that the command has left. @throws when Redis does not take it.
+   */
+  async cancelLate(route: string, startId: string): Promise<void> {
+    const ordered = await this.#queue.getJob(cancelId(route, startId));
+    // An instance that ended early was there when it was cancelled.
+    if (!ordered || ordered.data?.early === true) return;
+    const data = { route, force: 0, startIds: [], cancels: startId, early: false };
+    await this.#queue.add('cancel', data, { jobId: `late-${cancelId(route, startId)}` });
   }
 
   async close(): Promise<void> {
@@ -194,6 +206,10 @@ export class StartupQueue {
       this.#log.warn({ reason: reasonOf(error) }, 'startup jobs can not be ordered; trying again');
     this.#failing = true;
   }
+}
+
+function cancelId(route: string, startId: string): string {
+  return `cancel-${route}-${startId}`;
 }
 
 /** A route's settings: its own, or `defaults`. @throws ConfigError when they are invalid */

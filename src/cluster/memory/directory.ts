@@ -93,8 +93,8 @@ export class MemoryDirectory implements Directory {
     return this.#at(route).beginStarts(this.#now(), startIds, timeoutMs, plan, facts);
   }
 
-  async endStart(route: string, startId: string, failure?: StartFailure): Promise<void> {
-    this.#at(route).endStart(this.#now(), startId, failure);
+  async endStart(route: string, startId: string, failure?: StartFailure): Promise<boolean> {
+    return this.#at(route).endStart(this.#now(), startId, failure);
   }
 
   async noteFailure(route: string, reason: string, instance?: string): Promise<void> {

@@ -147,8 +147,8 @@ export class RouteState {
     return true;
   }
 
-  endStart(now: number, id: string, failure?: StartFailure): void {
-    this.#starts.end(now, id, failure);
+  endStart(now: number, id: string, failure?: StartFailure): boolean {
+    return this.#starts.end(now, id, failure);
   }
 
   noteFailure(now: number, reason: string, instance?: string): void {

@@ -72,13 +72,14 @@ export class StartBook {
     return count === 0 ? [] : [...this.#begun.values()].slice(-count).map(({ at }) => Math.max(0, now - at));
   }
 
-  end(now: number, id: string, failure?: StartFailure): void {
-    if (!this.#starting.delete(id)) return;
+  end(now: number, id: string, failure?: StartFailure): boolean {
+    if (!this.#starting.delete(id)) return false;
     if (failure) {
       this.ended.add(id, 'command_failed', now);
       this.fail(now, failure.reason);
     }
     if (failure?.wantedAgain && this.#wantedUntil > now) this.#wanted += 1;
+    return true;
   }
 
   /** The instance of this start has linked: as `endItsStart` in the script `beat`. Returns the start's id, or undefined when it is nobody's. */

@@ -150,8 +150,8 @@ export class RedisDirectory implements Directory {
     return (await this.#route('beginStarts', route, args)) === 1;
   }
 
-  async endStart(route: string, startId: string, failure?: StartFailure): Promise<void> {
-    await this.#route('endStart', route, [startId, failure?.reason ?? '', failure?.wantedAgain ? 1 : 0]);
+  async endStart(route: string, startId: string, failure?: StartFailure): Promise<boolean> {
+    return (await this.#route('endStart', route, [startId, failure?.reason ?? '', failure?.wantedAgain ? 1 : 0])) === 1;
   }
 
   async noteFailure(route: string, reason: string, instance = ''): Promise<void> {

@@ -63,8 +63,9 @@ export function starts(world: () => World): void {
     test('a failed start is not waited for', async () => {
       const { observer } = world();
       await observer.beginStarts(route, ['s1', 's2'], 60_000, await plan());
-      await observer.endStart(route, 's1');
-      await observer.endStart(route, 'unknown');
+      expect(await observer.endStart(route, 's1')).toBe(true);
+      expect(await observer.endStart(route, 's1')).toBe(false);
+      expect(await observer.endStart(route, 'unknown')).toBe(false);
       expect((await plan()).starting).toBe(1);
     });
 

@@ -1,13 +1,15 @@
 /** How starts end is counted once in the whole cluster, and what failed ones leave behind is cleaned up. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { Queue } from 'bullmq';
 import type { Directory } from '../../../src/cluster/directory.ts';
 import { createRedisDirectory } from '../../../src/cluster/redis/open.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
+import { QUEUE_NAME, QUEUE_PREFIX } from '../../../src/scaling/bull-connection.ts';
 import { Scaler, type ScalerOptions } from '../../../src/scaling/scaler.ts';
-import { StartupQueue } from '../../../src/scaling/startup-queue.ts';
+import { type StartupJob, StartupQueue } from '../../../src/scaling/startup-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
@@ -77,6 +79,74 @@ test('a start that does not link in time is counted by one of two scalers, and c
   expect(ids('cancel slow.example.com')).toEqual(ids('start slow.example.com').slice(0, 1));
   expect(countOf(scalers, 'slow.example.com', 'not_linked')).toBe(1);
   expect(countOf(scalers, 'slow.example.com', 'linked')).toBe(0);
+});
+
+describe('a startup command that ends after its start was given up', () => {
+  const route = 'outlives.example.com';
+  const gate = (): string => join(folder, 'gate');
+
+  afterEach(() => directory.setRoute(route, { maxInstances: 0 }));
+
+  /** The command makes what is to be cancelled last, and then ends as `end` says. */
+  async function givenUp(end: string): Promise<{ readonly scalers: readonly Scaler[]; readonly startId: string }> {
+    const script = `while [ ! -e ${gate()} ]; do sleep 0.05; done; mkdir ${folder}/$START_ID; ${end}`;
+    const cancel = `rmdir ${folder}/$START_ID; echo "cancel {route} $START_ID" >> ${folder}/lines`;
+    const options = { cancelCommand: ['/bin/sh', '-c', cancel], parallel: 20, commandTimeoutMs: 60_000 };
+    const scalers = [await scaler(script, options), await scaler(script, options)];
+    await ask(route, { startTimeout: '200ms', maxInstances: 1 });
+    await eventually('its start is cancelled', () => ids(`cancel ${route}`).length > 0, 60_000);
+    return { scalers, startId: ids(`cancel ${route}`)[0] ?? '' };
+  }
+
+  test.each([
+    ['in order', 'exit 0'],
+    ['with a failure', 'exit 3'],
+  ])('is cancelled once more: it ended %s', async (_, end) => {
+    const { startId } = await givenUp(end);
+    writeFileSync(gate(), '');
+    await eventually('it is cancelled again', () => ids(`cancel ${route}`).filter((id) => id === startId).length > 1, 60_000);
+    await directory.setRoute(route, { maxInstances: 0 });
+    // Others may have begun meanwhile.
+    await eventually('nothing is left', () => readdirSync(folder).every((name) => !ids(`start ${route}`).includes(name)), 60_000);
+  });
+
+  test('is cancelled by a scaler that leaves meanwhile', async () => {
+    const { scalers, startId } = await givenUp('exit 0');
+    const closing = scalers.map((one) => one.close());
+    writeFileSync(gate(), '');
+    await Promise.all(closing);
+    const next = await scaler('exit 0');
+    await eventually('it is cancelled again', () => ids(`cancel ${route}`).filter((id) => id === startId).length > 1, 60_000);
+    await next.close();
+  });
+});
+
+test('a startup command that ends after its instance has left is not cancelled', async () => {
+  const route = 'foreground.example.com';
+  const one = await scaler(`while [ ! -e ${folder}/gate ]; do sleep 0.05; done`);
+  const member = { id: 'n1', address: 'n1.test:9080' };
+  await ask(route, { startTimeout: '1h', maxInstances: 1 });
+  await eventually('it began', () => ids(`start ${route}`).length === 1);
+  const info = {
+    id: 'i1',
+    seq: 0,
+    concurrency: 1,
+    state: 'ready',
+    active: 0,
+    startId: ids(`start ${route}`)[0] ?? '',
+    answered: true,
+  } as const;
+  await (directory as Directory).beatRoute(route, member, { idle: 1, instances: [{ id: 'i1', info, claim: true }], gone: [] });
+  await eventually('it has linked', () => countOf([one], route, 'linked') === 1);
+  await directory.setRoute(route, { maxInstances: 0 });
+  await (directory as Directory).beatRoute(route, member, { idle: 0, instances: [], gone: ['i1'] });
+  writeFileSync(join(folder, 'gate'), '');
+  // It waits for the command, and for what follows.
+  await one.close();
+  const jobs = new Queue<StartupJob>(QUEUE_NAME, { connection: { url: redis.url }, prefix: QUEUE_PREFIX });
+  closers.push(() => jobs.close());
+  const ordered = await jobs.getJobs();
+  expect(ordered.filter((job) => job.name === 'cancel' && job.data.route === route)).toEqual([]);
 });
 
 test('a start whose command failed is counted and cancelled, too', async () => {

@@ -1,5 +1,5 @@
 /** Scalers as processes, over the real directory: what happens when one of them is killed. */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -62,14 +62,14 @@ function asksForStarts(): ClusterListener {
   };
 }
 
-async function scaler(script: string): Promise<Running> {
+async function scaler(script: string, ...flags: readonly string[]): Promise<Running> {
   const begin = `echo $START_ID >> ${folder}/begun; ${script}; echo $START_ID >> ${folder}/ended`;
-  const running = await startProcess(['scaler', '--redis', redis.url, '--parallel', '4', '--', '/bin/sh', '-c', begin]);
+  const running = await startProcess(['scaler', '--redis', redis.url, '--parallel', '4', ...flags, '--', '/bin/sh', '-c', begin]);
   scalers.push(running);
   return running;
 }
 
-function lines(file: 'begun' | 'ended'): string[] {
+function lines(file: 'begun' | 'ended' | 'cancelled'): string[] {
   const path = join(folder, file);
   return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
 }
@@ -120,5 +120,27 @@ describe('a killed scaler', () => {
     await eventually('it runs its commands', () => lines('begun').length === 4);
     expect(await leaving.stop()).toEqual({ code: 0, signal: null });
     expect(lines('ended')).toHaveLength(4);
+  });
+});
+
+describe('starts that are given up while their startup commands run', () => {
+  test('are cancelled again when these end, by scalers that restart one after the other, so that nothing is left', async () => {
+    await directory.setRoute(ROUTE, { concurrency: 10, startTimeout: '500ms', maxInstances: 2 });
+    const slow = `while [ ! -e ${folder}/go ]; do sleep 0.05; done; mkdir ${folder}/left-$START_ID`;
+    const cancel = ['/bin/sh', '-c', `rmdir ${folder}/left-$START_ID 2>/dev/null; echo $START_ID >> ${folder}/cancelled`];
+    const flags = ['--cancel-command', JSON.stringify(cancel)];
+    const first = await scaler(slow, ...flags);
+    hold(20);
+    await eventually('two are cancelled', () => new Set(lines('cancelled')).size >= 2, 60_000);
+    const early = [...new Set(lines('cancelled'))];
+    await directory.setRoute(ROUTE, { maxInstances: 0 });
+    const leaving = first.stop();
+    appendFileSync(join(folder, 'go'), '');
+    await leaving;
+    await scaler(slow, ...flags);
+    const times = (id: string): number => lines('cancelled').filter((line) => line === id).length;
+    await eventually('they are cancelled again', () => early.every((id) => times(id) === 2), 60_000);
+    await eventually('nothing is left', () => !readdirSync(folder).some((name) => name.startsWith('left-')), 60_000);
+    expect(new Set(lines('ended'))).toEqual(new Set(lines('begun')));
   });
 });

@@ -76,12 +76,14 @@ export class FakeDirectory implements Starts {
     return true;
   }
 
-  async endStart(_route: string, id: string, failure?: StartFailure): Promise<void> {
+  async endStart(_route: string, id: string, failure?: StartFailure): Promise<boolean> {
     if (this.unavailable) throw this.unavailable;
-    if (!this.starting.delete(id) || failure === undefined) return;
+    if (!this.starting.delete(id)) return false;
+    if (failure === undefined) return true;
     this.failures.push(failure.reason);
     this.#failedAt = performance.now();
     if (failure.wantedAgain) this.wanted += 1;
+    return true;
   }
 
   async wantInstances(_route: string, count: number): Promise<void> {

@@ -328,6 +328,15 @@ describe('a round whose process dies', () => {
     expect([...directory.starting].sort()).toEqual(['seen', 'unseen']);
   });
 
+  test('is finished under other names where a start has linked or was given up meanwhile', async () => {
+    directory.held = 25;
+    directory.starting.add('unseen');
+    expect(await round({ unfinished: { startIds: ['gone', 'unseen', 'gone-too'] } })).toBe(3);
+    const names = orders.map(({ startId }) => startId);
+    expect(names).toContain('unseen');
+    expect(names.filter((name) => name.startsWith('gone'))).toEqual([]);
+  });
+
   test('starts nothing again that nobody needs any more', async () => {
     directory.starting.add('unseen');
     expect(await round({ unfinished: { startIds: ['unseen'] } })).toBe(0);
