@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 /**
- * Chooses the command and loads only its module. A linker starts with each instance, so its start-up time is part of
- * the wait of a client: in the package its command is one file, which needs neither the module loader nor this program's other modules.
+ * Chooses the command and loads only its module. In the package the linker's command is a file of its own (linker-bundle.ts), and all others are
+ * another, in which a module is run when it is needed.
  */
-import { createRequire, enableCompileCache } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import type { Run } from './program.ts';
+import { unawaited } from '../boundary.ts';
+import { type Run, runProgram } from './program.ts';
 
 const COMMANDS: Readonly<Record<string, () => Promise<Run>>> = {
   dev: async () => (await import('./commands/dev.ts')).dev,
@@ -31,23 +30,4 @@ const PARTS: Readonly<Record<string, () => Promise<Run>>> = {
   worker: async () => (await import('./workers/worker.ts')).worker,
 };
 
-const BUNDLE = './linker.cjs';
-
-if (process.argv[2] !== 'linker' || !runBundle()) {
-  const { runProgram } = await import('./program.ts');
-  await runProgram(process.argv.slice(2), COMMANDS, PARTS);
-}
-
-/** False: this is no package, but its source. */
-function runBundle(): boolean {
-  const require = createRequire(import.meta.url);
-  try {
-    require.resolve(BUNDLE);
-  } catch {
-    return false;
-  }
-  // In the package's own directory: who may write there may also change the code. Where nobody may, there is none.
-  enableCompileCache(fileURLToPath(new URL('../compile-cache', import.meta.url)));
-  require(BUNDLE);
-  return true;
-}
+unawaited('unknown', runProgram(process.argv.slice(2), COMMANDS, PARTS));

@@ -8,10 +8,10 @@ import { type ApplicationResponse, crowd, statuses } from '../support/clients.ts
 import { type ClusterNode, Ledger, linkerArgs, metric, SECRET, setRoute, startNode, startScaler, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Running, startProcess } from '../support/processes.ts';
+import { MAIN } from '../support/program-path.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
 import { Versions } from '../support/versions.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('../support/apps/start-linker.mjs', import.meta.url));
 const SOMETIMES = fileURLToPath(new URL('../support/apps/sometimes.mjs', import.meta.url));
 const CONCURRENCY = 750;

@@ -12,6 +12,7 @@ import type { Settings } from '../../src/config/settings.ts';
 import { freePort } from '../../src/linker/free-port.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownDirectory } from '../support/processes.ts';
+import { MAIN } from '../support/program-path.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DOCUMENTS = ['README.md', 'deploy/README.md', 'deploy/reference.md', 'test/bench/README.md', 'src/README.md'];
@@ -159,7 +160,7 @@ test('the cluster, step by step: up, an application from zero, a crowd, a node t
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(ROOT, join(folder, 'node_modules/pullproxy'));
   mkdirSync(join(folder, 'bin'));
-  writeFileSync(join(folder, 'bin/pullproxy'), `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, 'src/cli/main.ts')}" "$@"\n`);
+  writeFileSync(join(folder, 'bin/pullproxy'), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
   chmodSync(join(folder, 'bin/pullproxy'), 0o755);
   const ports = new Map<string, number>();
   for (const port of ['6379', '8081', '8082', '9081', '9082', '9091', '9092']) ports.set(port, await freePort());

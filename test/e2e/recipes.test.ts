@@ -15,7 +15,8 @@ import { parse, parseAllDocuments } from 'yaml';
 import { ask } from '../support/clients.ts';
 import { SECRET } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
-import { DEMO, MAIN, playStory, RECIPES, ROOT, recipeStage } from '../support/recipe-stage.ts';
+import { MAIN } from '../support/program-path.ts';
+import { DEMO, playStory, RECIPES, ROOT, recipeStage } from '../support/recipe-stage.ts';
 
 const stage = recipeStage();
 

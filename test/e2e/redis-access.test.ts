@@ -13,13 +13,13 @@ import { ask } from '../support/clients.ts';
 import { Ledger, type LinkerArgs, linkerArgs, SECRET } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Running, runCommand, startProcess } from '../support/processes.ts';
+import { MAIN } from '../support/program-path.ts';
 import { output } from '../support/programs.ts';
 
 jest.setTimeout(90_000);
 
 const ACL = new URL('../../deploy/redis.acl', import.meta.url);
 const START_LINKER = fileURLToPath(new URL('../support/apps/start-linker.mjs', import.meta.url));
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const PASSWORD = 'a-password-for-tests';
 const ADMIN = 'an-administrators-password';
 

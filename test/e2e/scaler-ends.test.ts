@@ -1,16 +1,15 @@
 /** What a startup command leaves in the background runs on when the scaler ends, in order or not, though it writes all the time. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { FILE_BYTES_MAX } from '../../src/scaling/output-files.ts';
 import { ask } from '../support/clients.ts';
 import { type ClusterNode, SECRET, setRoute, startNode, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { ownDirectory, type Running, startProcess } from '../support/processes.ts';
+import { MAIN } from '../support/program-path.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** A line to each of stdout and stderr as often as it can; it counts them. */
 const CHATTERBOX = `let lines = 0;
 const line = 'x'.repeat(1000) + '\\n';

@@ -10,6 +10,7 @@ import { ask } from '../support/clients.ts';
 import { SECRET, setRoute } from '../support/cluster.ts';
 import { DebianMachine, hasSystemd } from '../support/debian-machine.ts';
 import { eventually } from '../support/eventually.ts';
+import { MAIN } from '../support/program-path.ts';
 import { INSTANCES_MAX, playStory } from '../support/recipe-stage.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
 
@@ -142,9 +143,8 @@ function documentedSteps(): string[] {
 }
 
 test('the units name settings that there are', () => {
-  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
   const help = ['node', 'scaler']
-    .map((command) => execFileSync(process.execPath, [main, command, '--help'], { encoding: 'utf8' }))
+    .map((command) => execFileSync(process.execPath, [MAIN, command, '--help'], { encoding: 'utf8' }))
     .join('');
   const names = [
     ...UNITS.map(({ content }) => content)

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { COUNTING_APP } from './apps/apps.ts';
 import { type ClusterNode, linkerArgs, SECRET } from './cluster.ts';
 import { ownDirectory, type Running, startProcess } from './processes.ts';
+import { MAIN } from './program-path.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('./apps/start-linker.mjs', import.meta.url));
 
 /**

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Running, runCommand, startProcess } from './processes.ts';
+import { MAIN } from './program-path.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('./apps/start-linker.mjs', import.meta.url));
 
 export const SECRET = 'a secret for tests';
@@ -20,10 +20,12 @@ export async function startNode(
   redisUrl: string | null,
   args: readonly string[] = [],
   env: Readonly<Record<string, string>> = {},
+  main: string = MAIN,
 ): Promise<ClusterNode> {
   const ports = ['--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
   const running = await startProcess(['node', ...ports, ...(redisUrl === null ? [] : ['--redis', redisUrl]), ...args], {
     env: { PULLPROXY_SECRET: SECRET, ...env },
+    main,
   });
   const { listen, backend, admin } = running.ready as { listen: string[]; backend: string; admin: string };
   return { ...running, url: listen[0] as string, backend, admin: `http://${admin}` };

@@ -1,5 +1,5 @@
 /**
- * pullproxy's own commands as processes, as a user runs them: `node src/cli/main.ts ...`.
+ * pullproxy's own commands as processes, as a user runs them: `node MAIN ...`.
  * Processes that a test file leaves behind are killed when the file ends, grandchildren too: each process runs in a directory
  * of this file's own, which its descendants inherit even where they inherit nothing else.
  */
@@ -8,12 +8,11 @@ import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { afterAll } from '@jest/globals';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import { PATIENCE } from './patience.ts';
+import { MAIN } from './program-path.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const READY_TIMEOUT_MS = 110_000;
 const STOP_TIMEOUT_MS = 40_000;
 

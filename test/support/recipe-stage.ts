@@ -10,11 +10,11 @@ import { ask } from './clients.ts';
 import { type ClusterNode, SECRET, setRoute, startNode, state } from './cluster.ts';
 import { eventually } from './eventually.ts';
 import { ownDirectory, type Running, startProcess } from './processes.ts';
+import { MAIN } from './program-path.ts';
 import { type RedisServer, startRedis } from './redis.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const RECIPES = join(ROOT, 'deploy/recipes');
-export const MAIN = join(ROOT, 'src/cli/main.ts');
 export const DEMO = ['node', join(ROOT, 'deploy/examples/demo-app.mjs')];
 /** So many instances, of two slots each. */
 export const INSTANCES_MAX = 3;

@@ -7,9 +7,9 @@ import { ask } from './clients.ts';
 import { type ClusterNode, Ledger, SECRET, setRoute, startNode } from './cluster.ts';
 import { eventually } from './eventually.ts';
 import { type Running, startProcess } from './processes.ts';
+import { MAIN } from './program-path.ts';
 import { type RedisServer, startRedis } from './redis.ts';
 
-const MAIN = new URL('../../src/cli/main.ts', import.meta.url).pathname;
 const APP = new URL('apps/counting-app.mjs', import.meta.url).pathname;
 
 export interface WatchedCluster {

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../../src/linker/free-port.ts';
+import { MAIN } from '../../support/program-path.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 import { TcpPath } from '../../support/tcp-path.ts';
 import type { FaultName } from './fault-names.ts';
 import { Traces } from './traces.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('../../support/apps/start-linker.mjs', import.meta.url));
 const APP = fileURLToPath(new URL('../../support/apps/counting-app.mjs', import.meta.url));
 const SECRET = 'a secret for chaos';

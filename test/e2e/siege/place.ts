@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { accepts, Children } from '../../bench/children.ts';
 import { type Certificate, makeCertificate } from '../../support/certificate.ts';
+import { MAIN } from '../../support/program-path.ts';
 
 const APPS = fileURLToPath(new URL('../../support/apps/', import.meta.url));
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
 export const Tenant = {
   /** Served by one instance at each node. */

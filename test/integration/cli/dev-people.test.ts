@@ -1,12 +1,11 @@
 /** What the person who develops an application sees: at the terminal, on the page, in the browser. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
 import { startProcess } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const DEV = ['dev', '--listen', 'http://127.0.0.1:0', '--admin', '127.0.0.1:0'];
 const CRASHES = 'console.log("\\u001b[31mhello\\u001b[0m"); console.error("Error: <b>no database</b>"); process.exit(3)';
 const ELSEWHERE = 'require("http").createServer((q, r) => r.end("x")).listen(0, "127.0.0.1")';

@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { COUNTING_APP } from '../../support/apps/apps.ts';
 import { type ClusterNode, linkerArgs, startNode } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { runCommand } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 
 jest.setTimeout(60_000);
@@ -24,7 +24,6 @@ interface Happened {
 
 /** Each look is a process of its own. */
 const COMMANDS_MS = 40_000;
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 
 let redis: RedisServer;
 let a: ClusterNode;

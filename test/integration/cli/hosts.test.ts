@@ -4,14 +4,13 @@ import { once } from 'node:events';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
 import { closeApps, ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { type LogLine, ownDirectory, type Running, startProcess } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const NODE = ['node', '--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
 const MEANINGLESS = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGPIPE', 'SIGWINCH'] as const;
 

@@ -3,13 +3,12 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { linkerArgs, SECRET, startNode } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { ownDirectory, startProcess } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const DEV = ['dev', '--listen', 'http://127.0.0.1:0', '--admin', '127.0.0.1:0'];
 /** Writes down itself, a child of its own and one in a session of its own (setsid); /slow never ends. */
 const APP = `const { appendFileSync } = require('node:fs');

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
 import { runCommand, startProcess } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 
 let redis: RedisServer;
@@ -67,7 +68,7 @@ describe('a cluster', () => {
       ['node', '--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--id', 'n1'],
       { env },
     );
-    const own = [process.execPath, new URL('../../../src/cli/main.ts', import.meta.url).pathname];
+    const own = [process.execPath, MAIN];
     const app = new URL('../../../deploy/examples/demo-app.mjs', import.meta.url).pathname;
     // Into the background, as a scheduler would: the startup command itself ends.
     const start = `PULLPROXY_SECRET=the-secret "$@" linker --proxy ${node.ready.backend} --route "$ROUTE" -- "$1" ${app} >/dev/null 2>&1 &`;

@@ -11,6 +11,7 @@ import { ask } from '../../support/clients.ts';
 import { startNode } from '../../support/cluster.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type LogLine, runCommand } from '../../support/processes.ts';
+import { SOURCE } from '../../support/program-path.ts';
 
 const PRELOAD = { NODE_OPTIONS: `--import ${new URL('../../support/apps/loaded-modules.mjs', import.meta.url).pathname}` };
 const directory = mkdtempSync(join(tmpdir(), 'telemetry-'));
@@ -47,7 +48,7 @@ const isAccess = ({ name }: LogLine): boolean => name === 'access';
 
 describe('the access log', () => {
   test('is off unless it is asked for, and so are traces: nothing of OpenTelemetry is loaded', async () => {
-    const node = await startNode(null, [], PRELOAD);
+    const node = await startNode(null, [], PRELOAD, SOURCE);
     expect((await ask(node.url, { host: 'nobody.test' })).status).toBe(404);
     expect(await (await fetch(`${node.admin}/metrics`)).text()).not.toContain('\npullproxy_access_log_dropped_total');
     await node.stop();
@@ -104,7 +105,7 @@ describe('traces', () => {
     ['by OpenTelemetry’s own variables', [], () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint(), OTEL_SERVICE_NAME: 'edge' }), 'edge'],
     ['by a flag', ['--tracing'], () => ({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${endpoint()}/v1/traces` }), 'pullproxy'],
   ])('are sent when they are asked for %s', async (_how, args, environment, service) => {
-    const node = await startNode(null, ['--id', 'n1', ...args], { ...PRELOAD, ...environment() });
+    const node = await startNode(null, ['--id', 'n1', ...args], { ...PRELOAD, ...environment() }, SOURCE);
     await ask(node.url, { host: 'nobody.test', path: '/here' });
     await node.stop();
     expect(sent.map(({ path }) => path)).toEqual(['/v1/traces']);

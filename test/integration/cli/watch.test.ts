@@ -1,15 +1,14 @@
 /** `status` on a terminal, and not on one. util-linux' `script` makes the terminal. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { eventually } from '../../support/eventually.ts';
 import { runCommand } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const OWN_SCREEN = '\x1b[?1049h';
 const GIVE_BACK = '\x1b[?1049l';
 const COLUMNS = 62;

@@ -3,14 +3,13 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../support/eventually.ts';
 import { closeApps, ok, ScriptedApp } from '../../support/harness/scripted-app.ts';
 import { ownDirectory, type Running, runCommand, startProcess } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const NODE = ['node', '--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--workers', '2'];
 const STACK = /^\s+at .*:\d+/m;
 

@@ -1,14 +1,13 @@
 /** File descriptors: some are kept back for the linker itself, and whoever runs out of them is not said to be the application. */
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from '@jest/globals';
 import { LinkTroubles } from '../../../src/linker/link-troubles.ts';
 import { affordableSlots, openFilesLimit, outOfFilesWords } from '../../../src/linker/open-files.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeFakeNodes, FakeNode, SECRET } from '../../support/harness/fake-node.ts';
 import { ownDirectory } from '../../support/processes.ts';
+import { MAIN } from '../../support/program-path.ts';
 
-const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 afterEach(() => closeFakeNodes());
 
 test.each([

@@ -5,13 +5,12 @@
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
-import { COMPILE_CACHE } from '../compile-cache.ts';
 
 const { COMMANDS_FILE, LINKER_SECRET, ROUTE, START_ID, DESIRED, COUNT, HELD, READY } = process.env;
 const linker = spawn(process.execPath, process.argv.slice(2), {
   detached: true,
   stdio: 'ignore',
-  env: { ...process.env, NODE_COMPILE_CACHE: COMPILE_CACHE, PULLPROXY_SECRET: LINKER_SECRET },
+  env: { ...process.env, PULLPROXY_SECRET: LINKER_SECRET },
 });
 const run = { ROUTE, START_ID, DESIRED, COUNT, HELD, READY, at: Date.now(), linkerPid: linker.pid };
 if (COMMANDS_FILE) appendFileSync(COMMANDS_FILE, `${JSON.stringify(run)}\n`);

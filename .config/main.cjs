@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+// What the package starts. A linker starts with each instance, so its start-up time is a part of the wait of a client: its command is a file of its own.
+const { enableCompileCache } = require('node:module');
+const { join } = require('node:path');
+
+// In the package's own directory: who may write there may also change the code. Where nobody may, there is none.
+enableCompileCache(join(__dirname, '../compile-cache'));
+require(process.argv[2] === 'linker' ? './linker.cjs' : './program.cjs');
