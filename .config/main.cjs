@@ -4,5 +4,6 @@ const { enableCompileCache } = require('node:module');
 const { join } = require('node:path');
 
 // In the package's own directory: who may write there may also change the code. Where nobody may, there is none.
-enableCompileCache(join(__dirname, '../compile-cache'));
+// Node 20 has none, and is told what it is.
+enableCompileCache?.(join(__dirname, '../compile-cache'));
 require(process.argv[2] === 'linker' ? './linker.cjs' : './program.cjs');

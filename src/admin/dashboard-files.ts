@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { extname } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { basename, extname } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 export interface DashboardFile {
   readonly path: string;
@@ -28,23 +28,29 @@ const TYPES: Readonly<Record<string, string>> = {
   '.js': 'text/javascript; charset=utf-8',
   '.svg': 'image/svg+xml',
 };
-/** The charts are drawn by uPlot. */
+/** The charts are drawn by uPlot, whose files are copied to the page's own in the package. */
 const CHARTS = ['uplot/dist/uPlot.iife.min.js', 'uplot/dist/uPlot.min.css'];
 
 /** The pages at `/` and `/jobs`, and their files below `/assets/`. */
 export function readDashboardFiles(): readonly DashboardFile[] {
   const own = readdirSync(new URL('./dashboard/', import.meta.url)).map((name) => new URL(`./dashboard/${name}`, import.meta.url));
   const installed = createRequire(import.meta.url);
-  const charts = CHARTS.map((specifier) => pathToFileURL(installed.resolve(specifier)));
+  const copied = new Set(own.map(nameOf));
+  const charts = CHARTS.filter((specifier) => !copied.has(basename(specifier))).map((specifier) =>
+    pathToFileURL(installed.resolve(specifier)),
+  );
   return [...own, ...charts].map(read);
 }
 
 function read(file: URL): DashboardFile {
-  const path = fileURLToPath(file);
-  const name = path.slice(path.lastIndexOf('/') + 1);
+  const name = nameOf(file);
   return {
     path: PAGES[name] ?? `/assets/${name}`,
     contentType: TYPES[extname(name)] ?? 'application/octet-stream',
     content: readFileSync(file),
   };
+}
+
+function nameOf(file: URL): string {
+  return basename(file.pathname);
 }

@@ -1,8 +1,8 @@
 /** The linkers of this repository, with the application that the kit asks for. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MAIN } from '../support/program-path.ts';
 import type { LinkerSettings } from './node-side.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -20,14 +20,10 @@ export const settingsOf = (command: readonly string[]): LinkerSettings => ({
   command,
 });
 
-/** The linker of this package, in one file as the package has it: from its sources it takes several times as long to begin. */
-export function ownLinker(directory: string): string[] {
-  const bundle = join(directory, 'dist/cli/linker.cjs');
-  mkdirSync(join(directory, 'dist/cli'), { recursive: true });
-  copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'));
-  execFileSync(process.execPath, ['.config/bundle-linker.mjs', bundle], { cwd: ROOT });
+/** The linker of this package. */
+export function ownLinker(): string[] {
   const app = join(ROOT, 'test/conformance/app.mjs');
-  return [process.execPath, bundle, 'linker', '--concurrency', CONCURRENCY, '--', process.execPath, app];
+  return [process.execPath, MAIN, 'linker', '--concurrency', CONCURRENCY, '--', process.execPath, app];
 }
 
 /** `directory`: where its package lies. */

@@ -1,6 +1,7 @@
 /** The package as npm would publish it: what is in it, and that it installs into an empty project and runs there. */
 import { type ExecFileSyncOptionsWithStringEncoding, execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { SourceMap, type SourceMapPayload, type SourceMapping } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,13 +10,12 @@ import { ask } from '../support/clients.ts';
 import { runCommand, startProcess } from '../support/processes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const PACKED_BYTES_MAX = 1_000_000;
+const PACKED_BYTES_MAX = 1_800_000;
+/** With what it depends on. */
+const INSTALLED_BYTES_MAX = 10_000_000;
 const INSTALL_TIMEOUT_MS = 300_000;
 /** The Node that runs the tests comes first, as it would on a machine that has the one that the package asks for. */
 const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
-
-/** Becomes the linker's bundle. */
-const BUNDLED = 'cli/linker-bundle.ts';
 
 /** nanoid and pino with what pino logs by. */
 const LINKER_PACKAGES = [
@@ -73,15 +73,46 @@ afterAll(() => {
 });
 
 describe('the package', () => {
-  test('holds what is built from src, what deploy offers, and four files about it', () => {
-    const modules = filesBelow('src').filter((path) => path !== BUNDLED);
-    const bundle = ['dist/cli/linker.cjs', 'dist/cli/linker.licences.txt'];
-    const types = ['dist/pull/handler.d.ts', 'dist/pull/pull.d.ts'];
-    const built = [...modules.map((path) => `dist/${path.replace(/\.ts$/, '.js')}`), ...bundle, ...types];
+  test('holds the program in few files, what lies beside it, what deploy offers, and four files about it', () => {
+    const bundles = ['cli/linker.cjs', 'cli/program.cjs', 'pull/pull.js'].flatMap((path) => [
+      `dist/${path}`,
+      `dist/${path}.map`,
+      `dist/${path.replace(/\.\w+$/, '.licences.txt')}`,
+    ]);
+    const beside = filesBelow('src').filter((path) => /\/scripts\/|\/dashboard\//.test(path));
+    const charts = ['uPlot.iife.min.js', 'uPlot.min.css'].map((path) => `admin/dashboard/${path}`);
+    const others = ['cli/main.cjs', 'pull/handler.d.ts', 'pull/pull.d.ts', ...beside, ...charts];
+    const built = [...bundles, ...others.map((path) => `dist/${path}`)];
     const deploy = filesBelow('deploy').map((path) => `deploy/${path}`);
     const about = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'];
     expect(packed.files.map(({ path }) => path).toSorted()).toEqual([...built, ...deploy, ...about].toSorted());
     expect(packed.size).toBeLessThan(PACKED_BYTES_MAX);
+    expect(bytesBelow(project('node_modules'))).toBeLessThan(INSTALLED_BYTES_MAX);
+  });
+
+  test('brings no package but one: all others are a part of it', () => {
+    expect(readdirSync(project('node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['pullproxy', 'yaml']);
+  });
+
+  test('says of our code in which file and line of the source it stands', () => {
+    for (const [path, source] of [
+      ['dist/cli/program.cjs', 'src/node/matching/dispatch.ts'],
+      ['dist/cli/linker.cjs', 'src/linker/slots.ts'],
+      ['dist/pull/pull.js', 'src/pull/pull.ts'],
+    ] as const) {
+      const written = readFileSync(join(ROOT, source), 'utf8').split('\n');
+      const found = new SourceMap(readJson<SourceMapPayload>(installed(`${path}.map`)));
+      const inFile = readFileSync(installed(path), 'utf8').split('\n');
+      const name = /export (?:async )?(?:class|function) (\w+)/.exec(written.join('\n'))?.[1] ?? '';
+      const declaration = new RegExp(`(?:class|function) ${name}\\b|\\b${name} ?= ?class`);
+      const line = inFile.findIndex((text) => declaration.test(text));
+      const entry = found.findEntry(line, inFile[line]?.search(declaration) ?? 0) as SourceMapping;
+      expect([path, entry.originalSource, written[entry.originalLine]]).toEqual([
+        path,
+        expect.stringMatching(`${source}$`),
+        expect.stringContaining(name),
+      ]);
+    }
   });
 
   test('names no path of the machine that it was built on', () => {
@@ -207,7 +238,7 @@ export { left };
   test('says on an older Node which one it needs', async () => {
     const older = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.19.1'}})`;
     const env = { PATH, NODE_OPTIONS: `--import=${older}` };
-    const { code, stderr } = await runCommand(['dev', '--', 'true'], { main: installed('dist/cli/main.js'), env });
+    const { code, stderr } = await runCommand(['dev', '--', 'true'], { main: installed('dist/cli/main.cjs'), env });
     expect([code, stderr]).toEqual([
       2,
       expect.stringContaining(`this is Node 20.19.1: expected Node ${/\d+/.exec(engines.node)?.[0]} or newer`),
@@ -219,4 +250,9 @@ function filesBelow(directory: string): string[] {
   const top = join(folder, 'copy');
   const entries = readdirSync(join(top, directory), { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => relative(join(top, directory), join(parentPath, name)));
+}
+
+function bytesBelow(directory: string): number {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
 }

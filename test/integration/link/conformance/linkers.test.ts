@@ -16,7 +16,7 @@ async function keepsTheRules(command: readonly string[]): Promise<void> {
   expect(broken).toEqual([]);
 }
 
-test('the linker of this package keeps the rules of the link protocol', () => keepsTheRules(ownLinker(ownDirectory())), TIMEOUT_MS);
+test('the linker of this package keeps the rules of the link protocol', () => keepsTheRules(ownLinker()), TIMEOUT_MS);
 
 test(
   'the Python linker keeps the rules of the link protocol with an ASGI application',
