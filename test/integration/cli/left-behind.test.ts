@@ -46,7 +46,7 @@ function lives(pid: number): boolean {
 }
 
 const gone = (app: App): Promise<void> =>
-  eventually('all of the application is gone', () => app.pids().length === 3 && app.left().length === 0);
+  eventually('all of the application is gone', () => app.pids().length === 3 && app.left().length === 0, 60_000);
 
 function guardsOf(parent: number): number[] {
   return readdirSync('/proc')
@@ -141,11 +141,11 @@ describe('dev', () => {
       text += chunk.toString();
     });
     const urlOf = (): string | undefined => /Your application: +(\S+)/.exec(text)?.[1];
-    await eventually('it is ready', () => urlOf() !== undefined);
+    await eventually('it is ready', () => urlOf() !== undefined, 60_000);
     expect(await (await fetch(urlOf() ?? '')).text()).toBe('ok');
     shell.kill('SIGKILL');
     await gone(app);
-    await eventually('it says why', () => text.includes('the process that started this one has ended'));
+    await eventually('it says why', () => text.includes('the process that started this one has ended'), 60_000);
   });
 
   test.each<NodeJS.Signals>(['SIGTERM', 'SIGKILL'])('and when npm gets %s, which has a shell between', async (signal) => {
@@ -161,7 +161,7 @@ describe('dev', () => {
       text += chunk.toString();
     });
     const urlOf = (): string | undefined => /Your application: +(\S+)/.exec(text)?.[1];
-    await eventually('it is ready', () => urlOf() !== undefined, 30_000);
+    await eventually('it is ready', () => urlOf() !== undefined, 60_000);
     expect(await (await fetch(urlOf() ?? '')).text()).toBe('ok');
     npm.kill(signal);
     await gone(app);
@@ -226,7 +226,7 @@ const MAY_UNSHARE = process.getuid?.() === 0;
     container.stdout.on('data', (chunk: Buffer) => {
       text += chunk.toString();
     });
-    await eventually('it is ready', () => text.includes('"msg":"ready"'));
+    await eventually('it is ready', () => text.includes('"msg":"ready"'), 60_000);
     const [first = ''] = execFileSync('pgrep', ['-P', String(container.pid)], { encoding: 'utf8' }).split('\n');
     const states = (): string[] =>
       execFileSync('nsenter', ['-t', first, '-p', '-m', 'ps', '-eo', 'stat='], { encoding: 'utf8' }).split('\n');
