@@ -70,6 +70,8 @@ export class AdminServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       http: { headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS, maxHeaderSize: HEAD_BYTES_MAX },
       forceCloseConnections: true,
+      // A machine that is slow while it starts is no reason to end.
+      pluginTimeout: 0,
       // A wrong type is an error and is not converted; unknown properties are refused, not dropped.
       ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
     });
