@@ -15,7 +15,7 @@ const PATIENCE_MS = 2_000;
 export async function health(_argv: readonly string[], mainProcess = readFileSync('/proc/1/cmdline', 'utf8')): Promise<number> {
   const words = mainProcess.split('\0').slice(0, -1);
   // Node, and perhaps an init, come before it.
-  const at = words.findIndex((word) => /(^|\/)(pullproxy|main\.[jt]s)$/.test(word));
+  const at = words.findIndex((word) => /(^|\/)(pullproxy|main\.(?:ts|cjs))$/.test(word));
   const admin = await adminOf(words[at + 1], words.slice(at + 2));
   if (admin === null) return 0;
   const url = `http://${formatHostPort({ ...admin, host: reachable(admin.host) })}/healthz`;
