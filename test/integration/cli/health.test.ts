@@ -18,6 +18,7 @@ describe('a container is healthy', () => {
   test.each([
     { init: [], program: ['node', '/usr/local/bin/pullproxy'] },
     { init: INIT, program: ['pullproxy'] },
+    { init: [], program: ['node', '/app/dist/cli/main.cjs'] },
   ])('as long as its node answers at the admin port: $init $program', async ({ init, program }) => {
     const admin = `0.0.0.0:${await freePort()}`;
     const args = ['node', '--listen', 'http://127.0.0.1:0', '--backend', '127.0.0.1:0', '--admin', admin];
