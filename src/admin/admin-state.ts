@@ -1,6 +1,6 @@
 import { routeOf } from '../config/route-key.ts';
 import type { RouteRecord } from '../config/route-settings.ts';
-import type { StartupJobFacts, StartupJobs, StartupRun } from '../scaling/startup-job.ts';
+import type { StartRate, StartupJobFacts, StartupJobs, StartupRun } from '../scaling/startup-job.ts';
 import type { AdminSource, ClusterState } from './admin-source.ts';
 import type { EventsNow } from './event-history.ts';
 import { foldKeys } from './folded-keys.ts';
@@ -26,6 +26,8 @@ export interface AdminState extends Omit<ClusterState, 'aside' | 'missing'> {
   readonly routeDefaults: RouteRecord;
   /** Scalers that take startup jobs; null when that is not known. */
   readonly scalers: number | null;
+  /** How fast scalers begin starts, and the startup jobs that wait; null when that is not known. */
+  readonly startRate: StartRate | null;
   /** The worst first. */
   readonly troubles: readonly Trouble[];
   /** Running ones first, then the last finished ones. */
@@ -59,6 +61,7 @@ export function adminState(
     startedBy,
     routeDefaults,
     scalers: jobs?.scalers ?? null,
+    startRate: jobs?.rate ?? null,
     troubles: findTroubles(state, {
       jobs,
       startedBy,

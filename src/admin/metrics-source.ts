@@ -63,6 +63,8 @@ export interface MetricsSnapshot {
   readonly startupCommands?: ReadonlyMap<string, Readonly<Record<string, number>>>;
   /** Starts that ended, as this process has counted them: route → outcome → how many. */
   readonly starts?: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  /** How fast starts begin in the whole cluster, and the startup jobs that wait; absent when that is not known. */
+  readonly startRate?: { readonly perSecond: number; readonly waiting: number; readonly oldestMs: number };
   /** Lines of the access log without room; absent without an access log. */
   readonly accessLogDropped?: number;
   /** Internal errors of this process, by place. */

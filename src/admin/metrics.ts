@@ -141,6 +141,13 @@ const DEFINITIONS: readonly Definition[] = [
         Object.entries(outcomes).map(([outcome, value]) => ({ value, labels: { route: name, outcome } })),
       ),
   },
+  startRateGauge(
+    'pullproxy_start_rate',
+    'Starts (with a fixed rate: startup jobs) that may begin in a second',
+    ({ perSecond }) => perSecond,
+  ),
+  startRateGauge('pullproxy_starts_waiting', 'Startup jobs that no scaler has taken yet', ({ waiting }) => waiting),
+  startRateGauge('pullproxy_starts_waiting_seconds', 'How long the oldest of them waits', ({ oldestMs }) => oldestMs / 1_000),
   {
     name: 'pullproxy_access_log_dropped_total',
     type: 'counter',
@@ -244,6 +251,12 @@ function routeGauge(name: string, help: string, read: (route: RouteNumbers) => n
       return value === undefined ? [] : [{ value, labels: { route: route.name } }];
     });
   return { name, type: 'gauge', help, collect };
+}
+
+/** Each scaler has the numbers of the whole cluster. */
+function startRateGauge(name: string, help: string, read: (rate: NonNullable<MetricsSnapshot['startRate']>) => number): Definition {
+  const collect: Collect = ({ startRate }) => (startRate === undefined ? [] : [{ value: read(startRate), labels: {} }]);
+  return { name, type: 'gauge', help: `${help}, in the whole cluster; at scalers`, collect };
 }
 
 function routeHistogram(name: string, help: string, read: (route: RouteNumbers) => HistogramNumbers): Definition {

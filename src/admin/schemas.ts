@@ -189,7 +189,22 @@ export const SCHEMAS: readonly Schema[] = [
   run,
   object('StartupJob', { ...jobProperties, runs: listOf(ref('StartupRun'), 'oldest first; at most the last ten') }),
   object('StartupJobSummary', { ...jobProperties, runs: whole(), lastRun: maybe(ref('StartupRun')) }),
-  object('StartupJobs', { jobs: listOf(ref('StartupJob'), 'running ones first'), scalers: maybe(whole('null when that is not known')) }),
+  object(
+    'StartRate',
+    {
+      perSecond: decimal('starts that may begin in a second; with a fixed rate, startup jobs'),
+      fixed: yesNo('a scaler has --rate N/DURATION'),
+      slowed: yesNo('starts have failed lately, so fewer begin than at first'),
+      waiting: whole('startup jobs that no scaler has taken yet; each is for one route'),
+      oldestMs: whole('how long the oldest of them waits; 0 without one'),
+    },
+    'how fast starts begin in the whole cluster',
+  ),
+  object('StartupJobs', {
+    jobs: listOf(ref('StartupJob'), 'running ones first'),
+    scalers: maybe(whole('null when that is not known')),
+    rate: maybe(ref('StartRate')),
+  }),
   object('WaitsLately', {
     withinMs: whole('what counts as lately'),
     count: whole('clients'),
@@ -210,6 +225,7 @@ export const SCHEMAS: readonly Schema[] = [
     startedBy: one(['scalers', 'this process', 'nobody'], 'who starts instances when clients wait'),
     routeDefaults: mapOf(true, "what holds where a route's settings say nothing"),
     scalers: maybe(whole('scalers that take startup jobs; null when that is not known')),
+    startRate: maybe(ref('StartRate')),
     troubles: listOf(ref('Trouble'), 'what is wrong now, the worst first'),
     nodes: listOf(ref('Node')),
     routes: listOf(ref('Route')),

@@ -8,7 +8,7 @@ import { eventTroubles } from './event-troubles.ts';
 import { ofTheirRoutes } from './folded-keys.ts';
 import { routeTroubles } from './route-troubles.ts';
 import type { Trouble, TroubleContext } from './trouble.ts';
-import { about, counted, firstLine, number } from './words.ts';
+import { about, counted, firstLine, number, startRateText } from './words.ts';
 
 const LATE_HEARTBEAT_MS = 2_000;
 const REASON_CHARS_MAX = 160;
@@ -33,6 +33,7 @@ export function findTroubles(state: ClusterState, context: TroubleContext): read
     ...Object.entries(context.internalErrors).flatMap(([where, errors]) => internalErrorsAt(where, errors, state.node)),
     ...worstKeys(routes.flatMap((route) => routeTroubles(route, context))),
     ...routes.flatMap((route) => keysFull(route, keys)),
+    ...startsWait(state, context),
     ...answers5xx(nodes),
     ...nodes.flatMap(nodeTroubles),
     ...versions(nodes),
@@ -208,6 +209,30 @@ function leftOut({ aside = [] }: ClusterState, { now }: TroubleContext): Trouble
       text: firstLine(`in Redis ${first.where} could not be used: ${first.what}${more}`, 2 * REASON_CHARS_MAX),
       advice:
         'The nodes write the missing entries again. Find out what else writes into this Redis: "pullproxy inspect" shows what was found.',
+    },
+  ];
+}
+
+/** Startup jobs wait for so long only if scalers take fewer than come. */
+const JOB_WAITS_MS = 5_000;
+
+/** Without a scaler all jobs wait, and another trouble says so. */
+function startsWait({ redis }: ClusterState, { jobs }: TroubleContext): Trouble[] {
+  const rate = jobs?.rate ?? null;
+  if (rate === null || redis.connected === false || jobs?.scalers === 0 || rate.waiting === 0 || rate.oldestMs < JOB_WAITS_MS) return [];
+  const { fixed, slowed, waiting, oldestMs } = rate;
+  return [
+    {
+      severity: 'warning',
+      code: 'starts_wait',
+      route: null,
+      node: null,
+      text: `${counted(waiting, 'startup job')} ${waiting === 1 ? 'waits' : 'wait'} for a scaler, the oldest for ${about(oldestMs)}, at ${startRateText(rate)}`,
+      advice: fixed
+        ? 'A scaler has --rate: without it the rate follows what the scheduler takes. Commands that take long need a higher --parallel, or more scalers.'
+        : slowed
+          ? 'Starts of several routes have failed, so fewer begin at once; the rate grows again as they link. The output of the commands is under Startup jobs.'
+          : 'The scalers are busy with commands: raise --parallel, or run more scalers.',
     },
   ];
 }

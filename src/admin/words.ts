@@ -1,4 +1,5 @@
 /** Numbers as people read them. */
+import type { StartRate } from '../scaling/startup-job.ts';
 
 /** `1 client`, `10,000 clients`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
@@ -17,6 +18,12 @@ export function about(ms: number): string {
   if (seconds < 7_170) return `${Math.round(seconds / 60)} min`;
   if (seconds < 48 * 3_600) return `${Math.round(seconds / 3_600)} h`;
   return `${Math.round(seconds / 86_400)} days`;
+}
+
+/** `50 starts a second`. */
+export function startRateText({ perSecond, fixed }: StartRate): string {
+  const rounded = Number(perSecond.toFixed(perSecond < 10 ? 1 : 0));
+  return fixed ? `${counted(rounded, 'job')} a second (--rate)` : `${counted(rounded, 'start')} a second`;
 }
 
 /** The first line, cut to `charsMax` characters. */

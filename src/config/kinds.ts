@@ -224,6 +224,14 @@ export const rate: Kind<Rate> = {
   write: ({ count, durationMs }) => `${count}/${formatDuration(durationMs)}`,
 };
 
+/** `auto` follows what the scheduler takes. */
+export const startRate: Kind<Rate | 'auto'> = {
+  expected: 'auto, or a number and a time, such as 10/1s or 100/1m',
+  placeholder: 'auto|N/DURATION',
+  read: (value) => (value === 'auto' ? value : rate.read(value)),
+  write: (value) => (value === 'auto' ? value : rate.write(value)),
+};
+
 /** As text it is JSON, or the rules with commas between them. `canonical` writes a rule in the one way; null: it is none. */
 export function ruleList(expected: string, rulesMax: number, canonical: (text: string) => string | null): Kind<readonly string[]> {
   return {

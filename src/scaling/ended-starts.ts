@@ -19,6 +19,8 @@ export interface EndedStartsOptions {
   readonly directory: Pick<StartDirectory, 'endedStarts' | 'takeEnded' | 'routes'>;
   /** Orders the cancel command for a start, once, however often it is called. Null: nothing is cleaned up. */
   readonly cancel: ((route: string, end: EndedStart) => Promise<void>) | null;
+  /** Hears how many starts of a route have linked, and how many have not linked in time. Must not throw. */
+  readonly ended?: (route: string, ends: { readonly linked: number; readonly failed: number }) => void;
   readonly log: Log;
 }
 
@@ -74,6 +76,8 @@ export class EndedStarts {
       for (const end of ended) await this.#cleanUp(route, end);
       const taken = await directory.takeEnded(route, ended);
       for (const { how } of taken) if (how !== 'lost') this.#count(routeOf(route), how);
+      const number = (outcome: StartOutcome): number => taken.filter(({ how }) => how === outcome).length;
+      this.#options.ended?.(routeOf(route), { linked: number('linked'), failed: number('not_linked') });
       this.#failing = false;
     } catch (error) {
       if (!this.#failing && !this.#closed)

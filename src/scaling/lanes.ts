@@ -43,3 +43,10 @@ export interface Lanes {
   /** At most `count` lanes, none when all are in use. */
   take(count: number): Release[];
 }
+
+/** How many of the starts that were asked for may begin now, by the rate of all starts. */
+export interface Allowed {
+  readonly starts: number;
+  /** When to ask again for the others. */
+  readonly waitMs: number;
+}

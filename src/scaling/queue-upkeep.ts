@@ -45,6 +45,10 @@ const TYPES: Readonly<Record<string, string>> = {
   'stalled-check': 'string',
   marker: 'zset',
   repeat: 'zset',
+  pace: 'hash',
+  'pace-linked': 'zset',
+  'pace-failed': 'zset',
+  'pace-fixed': 'string',
 };
 const COUNTERS = new Set(['id', 'pc', 'limiter']);
 

@@ -1,21 +1,25 @@
 /** Takes startup jobs and runs the startup command for them. Several scalers share the work, and each start is run by one of them. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
+import { DelayedError, type Job, RateLimitError, UnrecoverableError, Worker } from 'bullmq';
 import { guard, internalError, isBug, unawaited } from '../boundary.ts';
 import type { StartDirectory } from '../cluster/directory.ts';
 import { LeftOut } from '../cluster/left-out.ts';
 import type { EndedStart } from '../cluster/starts.ts';
+import type { Rate } from '../config/kinds.ts';
+import { routeOf } from '../config/route-key.ts';
 import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
+import type { CommandResult } from './command.ts';
 import { type CommandCount, CommandRunner, type CommandRunnerOptions, type Leaver } from './command-runner.ts';
 import { EndedStarts, type StartCount } from './ended-starts.ts';
 import { readStartupJob } from './job-data.ts';
-import { LanePool } from './lanes.ts';
+import { type Allowed, LanePool } from './lanes.ts';
 import { watchMinimum } from './minimum.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
+import { StartPace } from './start-pace.ts';
 import { type RoundResult, runRound, type StartOrder } from './start-round.ts';
 import { RUNS_KEPT_MAX, runOf, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';
@@ -32,8 +36,8 @@ export interface ScalerOptions extends CommandRunnerOptions {
     StartDirectory,
     'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked'
   >;
-  /** How many jobs may begin in which time, over all scalers. */
-  readonly rate: { readonly count: number; readonly perMs: number };
+  /** How many jobs may begin in which time, over all scalers. `auto`: as many starts as `StartPace` allows. */
+  readonly rate: Rate | 'auto';
   /** Jobs that run here at once; a job whose command takes long does not count. */
   readonly parallel: number;
 }
@@ -57,6 +61,8 @@ const REDIS_AWAITED_MS_MAX = 2_000;
 /** How long close() waits for Redis after the last command has ended. */
 const CLOSE_MS = 2_000;
 
+const DONE: RoundResult = { started: 0, laterMs: null, isLimited: false };
+
 /** Error codes of a lost connection, from the system and from Redis's client. */
 const CONNECTION_TROUBLE =
   /\b(ECONN\w+|EPIPE|ETIMEDOUT|EHOST\w+|ENET\w+|ENOTFOUND|EAI_AGAIN)\b|connection is closed|socket (closed|timeout)/i;
@@ -75,6 +81,7 @@ export class Scaler {
   readonly #jobs = new Map<string, Promise<RoundResult>>();
   readonly #commands: CommandRunner;
   readonly #ended: EndedStarts;
+  readonly #pace: StartPace;
   #slowJobs = 0;
   #stopWatching = (): void => {};
 
@@ -84,16 +91,21 @@ export class Scaler {
     this.#commands = new CommandRunner(options);
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
-    this.#ended = new EndedStarts({ ...options, cancel: (route, end) => this.#orderCancel(route, end) });
     this.#connection = connectBull(options.redisUrl);
     this.#leftOut = new LeftOut(options.log);
     this.#upkeep = new QueueUpkeep(this.#connection, this.#leftOut);
+    this.#pace = new StartPace(this.#connection, options.rate, (error) => this.#upkeep.failed(error));
+    this.#ended = new EndedStarts({
+      ...options,
+      cancel: (route, end) => this.#orderCancel(route, end),
+      ended: (route, ends) => this.#pace.ended(route, ends),
+    });
     this.#worker = new Worker<StartupJob, number>(QUEUE_NAME, (job, token, signal) => counted(this.#work(job, token, signal)), {
       connection: this.#connection,
       prefix: QUEUE_PREFIX,
       autorun: false,
       concurrency: options.parallel,
-      limiter: { max: options.rate.count, duration: options.rate.perMs },
+      limiter: this.#pace.limiter,
       lockDuration: LOCK_MS,
       lockRenewTime: LOCK_RENEW_MS,
       stalledInterval: STALLED_CHECK_MS,
@@ -109,8 +121,12 @@ export class Scaler {
     await this.#worker.waitUntilReady();
     if (this.#stopping.signal.aborted) return;
     this.#worker.run().catch((error) => this.#log.error({ reason: reasonOf(error) }, 'startup jobs are no longer taken'));
-    const { perMs } = this.#options.rate;
-    this.#upkeep.followClock({ limiterMs: perMs + LATE_MS, stalledCheckMs: STALLED_CHECK_MS + LATE_MS, lockMs: LOCK_MS });
+    this.#pace.open();
+    this.#upkeep.followClock({
+      limiterMs: this.#pace.limiter.duration + LATE_MS,
+      stalledCheckMs: STALLED_CHECK_MS + LATE_MS,
+      lockMs: LOCK_MS,
+    });
     this.#ended.start();
     this.#stopWatching = watchMinimum(this.#options.directory, (route) => this.#queue.request(route), this.#log);
   }
@@ -120,6 +136,7 @@ export class Scaler {
     this.#stopWatching();
     this.#ended.close();
     this.#upkeep.close();
+    this.#pace.close();
     this.#stopping.abort();
     // Without Redis the results of jobs can't be stored, and BullMQ would wait for ever.
     const away = this.#connection.status !== 'ready';
@@ -147,8 +164,10 @@ export class Scaler {
       this.#jobs.delete(id);
     });
     this.#jobs.set(id, round);
-    const { started, laterMs } = await round;
+    const { started, laterMs, isLimited } = await round;
     if (laterMs === null || this.#stopping.signal.aborted) return started;
+    // The job goes back to where it was in the line: nothing has overtaken it.
+    if (isLimited) throw new RateLimitError();
     // Some starts have to wait: the job stays, and orders that come meanwhile join it.
     await job.moveToDelayed(Date.now() + Math.ceil(laterMs), token);
     throw new DelayedError();
@@ -175,9 +194,20 @@ export class Scaler {
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
+      allow: (starts, isFirst) => this.#allow(starts, isFirst),
       run: (order) => this.#start(route, settings, order, runs, signal),
       remember: (unfinished) => this.#remember(job, { ...data, ...unfinished, runs }),
     });
+  }
+
+  async #allow(starts: number, isFirst: boolean): Promise<Allowed> {
+    try {
+      return await this.#pace.allow(starts, isFirst);
+    } catch (error) {
+      // Something else has written to the keys of the rate: they are moved aside, and the next try begins anew.
+      this.#upkeep.failed(error);
+      throw error;
+    }
   }
 
   async #start(
@@ -188,8 +218,13 @@ export class Scaler {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const begun = performance.now();
+    const ended = (result: CommandResult): void => {
+      keepRun(runs, runOf(order, result, Date.now()));
+      // One that was stopped because its job was taken away has not failed.
+      if (result.failure !== null && signal?.aborted !== true) this.#pace.ended(routeOf(route), { linked: 0, failed: 1 });
+    };
     try {
-      await this.#commands.start(route, settings, order, (result) => keepRun(runs, runOf(order, result, Date.now())), signal);
+      await this.#commands.start(route, settings, order, ended, signal);
     } finally {
       // The directory gives up by its own clock. Most commands end long before, and cost Redis nothing here.
       if (performance.now() - begun > settings.startTimeoutMs / 2) await this.#cancelIfLate(route, order.startId);
@@ -199,7 +234,7 @@ export class Scaler {
   async #stop(route: string, settings: RouteSettings, leaver: Leaver, signal: AbortSignal | undefined): Promise<RoundResult> {
     const { held, ready, starting } = await this.#options.directory.startPlan(route);
     await this.#commands.stop(route, settings, leaver, { desired: ready + starting, held, ready }, signal);
-    return { started: 0, laterMs: null };
+    return DONE;
   }
 
   async #orderCancel(route: string, end: EndedStart): Promise<void> {
@@ -223,7 +258,7 @@ export class Scaler {
       const { held, ready, starting } = await directory.startPlan(route);
       await this.#commands.cancel(route, settings, startId, { desired: ready + starting, held, ready }, signal);
     }
-    return { started: 0, laterMs: null };
+    return DONE;
   }
 
   async #remember(job: Job<StartupJob, number>, data: StartupJob): Promise<void> {

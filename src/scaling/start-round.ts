@@ -12,7 +12,7 @@ import type { RouteSettings } from '../config/route-settings.ts';
 import { messageOf, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { type Decision, decide } from './desired.ts';
-import type { Lanes, Release } from './lanes.ts';
+import type { Allowed, Lanes, Release } from './lanes.ts';
 
 /** After a failed round: pauses of 1, 2, 4 and 8 s, then the job has failed. Together they are shorter than a client is held. */
 export const RETRY = { attempts: 5, firstMs: 1_000 } as const;
@@ -44,6 +44,8 @@ export interface RoundResult {
   readonly started: number;
   /** More are missing and may be started after this time; null when none are. */
   readonly laterMs: number | null;
+  /** None has begun, because the rate of all starts did not allow one. */
+  readonly isLimited: boolean;
 }
 
 export interface RoundOptions {
@@ -53,6 +55,8 @@ export interface RoundOptions {
   readonly unfinished: Unfinished;
   readonly lanes: Lanes;
   readonly log: Log;
+  /** Asks whether so many starts may begin now, by the rate of all starts; absent: they may. */
+  allow?(starts: number, isFirst: boolean): Promise<Allowed>;
   /** Runs the startup command; rejects when it failed. */
   run(order: StartOrder): Promise<void>;
   /** Called before and after each change, in case this process dies. Must not reject. */
@@ -104,6 +108,10 @@ class StartRound {
   readonly #failures: Error[] = [];
   #started = 0;
   #laterMs: number | null = null;
+  /** Starts that are allowed and have not begun. */
+  #allowed = 0;
+  /** When to ask again for a start that was not allowed. */
+  #limitedMs: number | null = null;
 
   constructor(options: RoundOptions) {
     this.#options = options;
@@ -117,9 +125,15 @@ class StartRound {
       if (this.#failures.length === 0 && !this.#options.stopping.aborted) await this.#begin().catch((error) => this.#note(error));
     }
     const [first] = this.#failures;
-    if (first === undefined) return { started: this.#started, laterMs: this.#laterMs };
+    if (first === undefined) return this.#result();
     const others = this.#failures.length - 1;
     throw new Error(others === 0 ? first.message : `${first.message} (and ${others} more)`, { cause: first });
+  }
+
+  #result(): RoundResult {
+    const waits = [this.#laterMs, this.#limitedMs].filter((ms) => ms !== null);
+    const laterMs = waits.length === 0 ? null : Math.min(...waits);
+    return { started: this.#started, laterMs, isLimited: this.#limitedMs !== null && this.#started === 0 };
   }
 
   async #takeBackUnfinished(): Promise<void> {
@@ -146,8 +160,9 @@ class StartRound {
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
       const { plan, decision } = await assess(directory, route, settings);
       this.#laterMs = decision.laterMs;
+      this.#limitedMs = null;
       if (decision.toStart === 0) return;
-      const lanes = this.#takeLanes(decision.toStart);
+      const lanes = await this.#allowedOf(this.#takeLanes(decision.toStart));
       if (lanes.length === 0) return;
       const names = this.#nameStarts(settings.startMode === 'each' ? lanes.length : decision.toStart);
       if (await this.#enter(names, plan, lanes)) return this.#launch(names, lanes, plan, decision);
@@ -160,6 +175,23 @@ class StartRound {
     if (settings.startMode === 'each') return lanes.take(toStart);
     // "Scale to five" and "scale to six" must not overtake each other.
     return this.#running.size > 0 ? [] : lanes.take(1);
+  }
+
+  /** The lanes whose starts may begin now; gives the others back. */
+  async #allowedOf(lanes: Release[]): Promise<Release[]> {
+    const { allow } = this.#options;
+    if (allow === undefined || lanes.length === 0) return lanes;
+    try {
+      const more = lanes.length - this.#allowed;
+      if (more > 0) {
+        const { starts, waitMs } = await allow(more, this.#started + this.#running.size + this.#allowed === 0);
+        this.#allowed += starts;
+        if (starts < more) this.#limitedMs = waitMs;
+      }
+    } finally {
+      for (const release of lanes.splice(this.#allowed)) release();
+    }
+    return lanes;
   }
 
   #nameStarts(count: number): string[] {
@@ -190,6 +222,7 @@ class StartRound {
   #launch(names: readonly string[], lanes: readonly Release[], plan: StartPlan, { desired }: Decision): void {
     const { held, ready } = plan;
     const together = this.#options.settings.startMode === 'total';
+    this.#allowed = Math.max(0, this.#allowed - lanes.length);
     for (const [index, release] of lanes.entries()) {
       const own = together ? names : names.slice(index, index + 1);
       const order: StartOrder = { startId: nameOf(own), desired, count: own.length, held, ready };

@@ -3,7 +3,8 @@ import { type Job, Queue } from 'bullmq';
 import { DirectoryUnavailable } from '../cluster/directory.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import { readStartupJob } from './job-data.ts';
-import { factsOf, type JobChange, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
+import { readStartRate } from './start-pace.ts';
+import { factsOf, type JobChange, type StartRate, type StartupJobFacts, type StartupJobState, type StartupJobs } from './startup-job.ts';
 import { JOB_OPTIONS, type StartupJob } from './startup-queue.ts';
 
 /** How long to wait for Redis. */
@@ -25,14 +26,28 @@ export class StartupJobReader {
 
   /** At most `max` jobs in each state. Null when Redis does not answer. */
   async read(max: number): Promise<StartupJobs | null> {
-    const answers = Promise.all([this.#inStates(UNDER_WAY, max), this.#inStates(OVER, max), this.#countScalers()]);
+    const answers = Promise.all([this.#inStates(UNDER_WAY, max), this.#inStates(OVER, max), this.#countScalers(), this.#rate()]);
     const late = delay(REPLY_MS_MAX, null, { ref: false });
     // A later failure has no caller.
     const answer = await Promise.race([answers, late]).catch(() => null);
     answers.catch(() => undefined);
     if (answer === null) return null;
-    const [underWay, over, scalers] = answer;
-    return { jobs: [...underWay, ...over], scalers };
+    const [underWay, over, scalers, rate] = answer;
+    return { jobs: [...underWay, ...over], scalers, rate };
+  }
+
+  /** How fast starts begin, and the jobs that wait. Null when Redis does not answer, or others have written to these keys. */
+  async rate(): Promise<StartRate | null> {
+    const late = delay(REPLY_MS_MAX, null, { ref: false });
+    const read = this.#rate();
+    read.catch(() => undefined);
+    return Promise.race([read, late]).catch(() => null);
+  }
+
+  #rate(): Promise<StartRate | null> {
+    this.#queue();
+    const connection = this.#open?.connection;
+    return connection === undefined ? Promise.resolve(null) : readStartRate(connection, Date.now()).catch(unlessAway);
   }
 
   /** Tries it again, now. @throws DirectoryUnavailable when Redis does not answer in time */

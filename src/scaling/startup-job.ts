@@ -43,11 +43,27 @@ export interface StartupJobFacts {
   readonly runs: readonly StartupRun[];
 }
 
+/** The rate of starts now, and the startup jobs that wait: in the whole cluster. */
+export interface StartRate {
+  /** Starts per second; with a fixed rate, startup jobs per second. */
+  readonly perSecond: number;
+  /** A scaler has `--rate N/DURATION`. */
+  readonly fixed: boolean;
+  /** Starts have failed lately, so fewer begin than at first. */
+  readonly slowed: boolean;
+  /** Startup jobs that no scaler has taken. Each is an order for one route. */
+  readonly waiting: number;
+  /** How long the oldest of them waits; 0 without one. By the clocks of the node that ordered it, and of this process. */
+  readonly oldestMs: number;
+}
+
 export interface StartupJobs {
   /** Unfinished ones first; in each group the latest first. */
   readonly jobs: readonly StartupJobFacts[];
   /** Scalers that take jobs; null when that is not known. */
   readonly scalers: number | null;
+  /** How fast starts begin, and the jobs that wait. Null or absent: it is not known. */
+  readonly rate?: StartRate | null;
 }
 
 /** The result of a change of a job: it was `done`; or there is no such job, it is `running`, `waiting` for a scaler already, or `finished` in order. */

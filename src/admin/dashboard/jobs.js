@@ -3,7 +3,7 @@ import { responseOf } from './calls.js';
 import { byId, h, input, isTyping, show } from './dom.js';
 import { connection } from './feed.js';
 import { jobList, words } from './job-list.js';
-import { counted } from './words.js';
+import { counted, startRate } from './words.js';
 
 const EVERY_MS = 2000;
 
@@ -41,10 +41,10 @@ async function look() {
 
 function draw() {
   if (latest === null) return;
-  const { jobs, scalers, at: now } = latest;
+  const { jobs, scalers, rate, at: now } = latest;
   const name = filter.value.trim().toLowerCase();
   const fitting = jobs.filter(({ route }) => route.includes(name));
-  show(byId('about'), about(scalers));
+  show(byId('about'), `${about(scalers)} ${scalers === 0 ? '' : startRate(rate)}`);
   show(
     byId('states'),
     choice(null, 'all', fitting.length),

@@ -11,7 +11,7 @@ import { instancesAt, routePage, routes } from './routes.js';
 import { editSettings } from './settings.js';
 import { happened, notTold, timeline } from './timeline.js';
 import { serious, troubles } from './troubles.js';
-import { number } from './words.js';
+import { number, startRate } from './words.js';
 
 /** Fewer are seen at a glance. */
 const FILTER_FROM = 7;
@@ -106,11 +106,13 @@ function total(name, value, look = '') {
   return h('div', { key: name, class: 'card' }, h('dt', { text: name }), h('dd', { class: look, text: value }));
 }
 
-function jobs({ jobs: all, startedBy, at }) {
-  if (all.length > 0) return [jobList(all, at)];
+function jobs({ jobs: all, startedBy, scalers, startRate: rate, at }) {
+  const pace = scalers === 0 ? '' : startRate(rate);
+  const said = pace === '' ? [] : [h('p', { key: 'rate', class: 'quiet', text: pace })];
+  if (all.length > 0) return [...said, jobList(all, at)];
   const text =
     startedBy === 'nobody'
       ? 'None: this node has no Redis, so nothing starts instances.'
       : 'None yet: the first client that waits orders one.';
-  return [h('p', { class: 'card quiet', text })];
+  return [...said, h('p', { class: 'card quiet', text })];
 }

@@ -25,6 +25,15 @@ export function age(ms) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+/** How fast starts begin, and the jobs that wait; nothing when that is not known. */
+export function startRate(rate) {
+  if (rate === null || rate === undefined) return '';
+  const { perSecond, fixed, slowed, waiting, oldestMs } = rate;
+  const rounded = Number(perSecond.toFixed(perSecond < 10 ? 1 : 0));
+  const pace = `${fixed ? `Up to ${counted(rounded, 'job')} a second begin (--rate)` : `Up to ${counted(rounded, 'start')} a second begin`}${slowed ? ', fewer than at first, because starts have failed' : ''}.`;
+  return waiting === 0 ? pace : `${pace} ${counted(waiting, 'job waits', 'jobs wait')}, the oldest for ${age(oldestMs)}.`;
+}
+
 /** `12:04:31`, on this day. */
 export function clock(ms) {
   return new Date(ms).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });

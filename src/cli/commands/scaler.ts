@@ -50,7 +50,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     command,
     cancelCommand: settings.cancelCommand,
     allowRouteCommands: settings.allowRouteCommands,
-    rate: { count: settings.rate.count, perMs: settings.rate.durationMs },
+    rate: settings.rate,
     parallel: settings.parallel,
     commandTimeoutMs: settings.commandTimeoutMs,
     outputs,
@@ -63,7 +63,8 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const jobs = (max: number) => reader.read(max);
   let joined = false;
   const changeJob = (id: string, change: 'retry' | 'remove') => reader[change](id);
-  const facts = { directory, worker, queue, jobs, changeJob, version: readVersion(), recorder, isJoined: () => joined };
+  const rate = () => reader.rate();
+  const facts = { directory, worker, queue, jobs, rate, changeJob, version: readVersion(), recorder, isJoined: () => joined };
   const source = scalerAdminSource({ ...facts, leave: asked.resolve });
   const admin =
     settings.admin === undefined

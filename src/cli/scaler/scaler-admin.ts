@@ -8,6 +8,7 @@ import { DEFAULT_ROUTE_SETTINGS, writeRouteSettings } from '../../config/route-s
 import type { EventRecorder } from '../../events/recorder.ts';
 import type { CommandCount } from '../../scaling/command-runner.ts';
 import { type StartCount, startCounts } from '../../scaling/ended-starts.ts';
+import type { StartRate } from '../../scaling/startup-job.ts';
 import { restartWith } from './restart-with.ts';
 
 export interface ScalerParts {
@@ -17,6 +18,7 @@ export interface ScalerParts {
   readonly worker: { stats(): { readonly commands: readonly CommandCount[]; readonly starts: readonly StartCount[] } };
   readonly queue: { request(route: string, force: number): void; order(route: string): Promise<void> };
   readonly jobs: AdminSource['jobs'];
+  readonly rate: () => Promise<StartRate | null>;
   readonly changeJob: AdminSource['changeJob'];
   readonly version: string;
   readonly recorder: EventRecorder;
@@ -30,6 +32,7 @@ export function scalerAdminSource({
   worker,
   queue,
   jobs,
+  rate,
   changeJob,
   version,
   recorder,
@@ -71,12 +74,14 @@ export function scalerAdminSource({
     history: (route) => directory.history.read(route),
     forgetNode: (id) => directory.forgetMissing(id),
     async metrics() {
+      const startRate = await rate();
       return {
         // The numbers of routes come from the nodes.
         routes: [],
         handoffs: {},
         startupCommands: commandCounts(worker.stats().commands),
         starts: startCounts(worker.stats().starts),
+        ...(startRate === null ? {} : { startRate }),
         internalErrors: internalErrorCounts(),
         events: recorder.counts,
         redisCommands: directory.commands,

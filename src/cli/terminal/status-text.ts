@@ -1,7 +1,7 @@
 import type { AdminState, StartupJobSummary } from '../../admin/admin-state.ts';
 import { failureReason } from '../../admin/start-failures.ts';
 import type { Trouble } from '../../admin/trouble.ts';
-import { about, counted, number } from '../../admin/words.ts';
+import { about, counted, number, startRateText } from '../../admin/words.ts';
 import type { RouteSnapshot } from '../../cluster/cluster.ts';
 import { parseRouteSettings } from '../../config/route-settings.ts';
 import { printableAll } from '../../printable.ts';
@@ -39,7 +39,7 @@ export function statusText(seen: AdminState, width: number, paint: Paint = plain
   ].join('\n');
 }
 
-function summary({ nodes, routes, scalers }: AdminState): string {
+function summary({ nodes, routes, scalers, startRate }: AdminState): string {
   const sum = (read: (route: RouteSnapshot) => number): number => routes.reduce((total, route) => total + read(route), 0);
   const parts = [
     `${number(sum(({ held }) => held))} held`,
@@ -55,8 +55,15 @@ function summary({ nodes, routes, scalers }: AdminState): string {
     counted(routes.length, 'route'),
     counted(nodes.length, 'node'),
     ...(scalers === null ? [] : [counted(scalers, 'scaler')]),
+    ...(startRate === null || scalers === 0 ? [] : [startsText(startRate)]),
   ];
   return parts.join(', ');
+}
+
+function startsText(rate: NonNullable<AdminState['startRate']>): string {
+  const { waiting, oldestMs } = rate;
+  const wait = waiting === 0 ? '' : ` (${counted(waiting, 'job')} waiting, the oldest for ${about(oldestMs)})`;
+  return `${startRateText(rate)}${wait}`;
 }
 
 export function troubleLines({ severity, text, advice }: Trouble, width: number, paint: Paint): string[] {

@@ -1,5 +1,5 @@
 import { command } from '../command-spec.ts';
-import { argumentVector, duration, listenAddress, rate, text, whole, yesNo } from '../kinds.ts';
+import { argumentVector, duration, listenAddress, startRate, text, whole, yesNo } from '../kinds.ts';
 import { LISTENER_SETTINGS } from '../listener-settings.ts';
 import { many, onOff, optional, setting } from '../settings.ts';
 import { TRACING_SETTINGS } from '../telemetry.ts';
@@ -8,12 +8,17 @@ import { REDIS, SERVER } from './common-settings.ts';
 export const SCALER = command({
   name: 'scaler',
   summary: 'runs your startup command when clients wait for an application',
-  usage: ['[--redis URL] [--rate N/DURATION] [--parallel N] [--command-timeout DURATION] -- CMD ARG...'],
+  usage: ['[--redis URL] [--rate auto|N/DURATION] [--parallel N] [--command-timeout DURATION] -- CMD ARG...'],
   about:
     'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance through your scheduler and ends; no shell is involved.',
   settings: {
     redis: REDIS,
-    rate: setting('rate', rate, { count: 10, durationMs: 1000 }, 'how many startup jobs may begin in this time, in the whole cluster'),
+    rate: setting(
+      'rate',
+      startRate,
+      'auto',
+      'how many startup jobs may begin in this time, in the whole cluster. auto: starts begin at up to 50 a second, slower while they fail (at least 2), faster while they link (at most 500)',
+    ),
     parallel: setting('parallel', whole(1, 1000), 4, 'startup jobs that this scaler runs at the same time'),
     commandTimeoutMs: setting('command-timeout', duration(1), 60_000, 'a startup command that takes longer is stopped and tried again'),
     allowRouteCommands: onOff(

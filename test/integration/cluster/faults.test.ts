@@ -90,7 +90,7 @@ test('a job within which a fault happens fails, is counted, and is tried again',
   const command = [process.execPath, '-e', ''];
   const options = {
     command,
-    rate: { count: 100, perMs: 1_000 },
+    rate: { count: 100, durationMs: 1_000 },
     parallel: 2,
     commandTimeoutMs: 10_000,
     environment: { PATH: process.env.PATH ?? '' },

@@ -10,7 +10,7 @@ import { recordedLog } from '../../support/recorded-log.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
 
 const HOUR_MS = 3_600_000;
-const RATE = { count: 1, perMs: 1_000 };
+const RATE = { count: 1, durationMs: 1_000 };
 
 let redis: RedisServer;
 let connection: BullConnection;
@@ -58,7 +58,7 @@ test('jobs that wait for a moment an hour ago or weeks ahead are dropped, and th
   const { log } = recordedLog();
   const queue = new StartupQueue({ redisUrl: redis.url, directory, log });
   const scaler = new Scaler({
-    ...{ redisUrl: redis.url, directory, log, rate: { count: 100, perMs: 1_000 }, parallel: 4, commandTimeoutMs: 10_000 },
+    ...{ redisUrl: redis.url, directory, log, rate: { count: 100, durationMs: 1_000 }, parallel: 4, commandTimeoutMs: 10_000 },
     command: ['/bin/true'],
     environment: { PATH: '/usr/bin:/bin' },
   });

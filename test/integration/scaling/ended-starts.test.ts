@@ -39,7 +39,7 @@ async function scaler(script: string, options: Partial<ScalerOptions> = {}): Pro
     directory,
     command: ['/bin/sh', '-c', `echo "start $ROUTE $START_ID" >> ${folder}/lines; ${script}`],
     cancelCommand: ['/bin/sh', '-c', `echo "cancel {route} $START_ID" >> ${folder}/lines`],
-    rate: { count: 1_000, perMs: 1_000 },
+    rate: { count: 1_000, durationMs: 1_000 },
     parallel: 4,
     commandTimeoutMs: 10_000,
     environment: { PATH: '/usr/bin:/bin' },

@@ -38,7 +38,7 @@ test('several URLs are a Redis Cluster, over which jobs are ordered, run, retrie
   const scaler = new Scaler({
     ...options,
     command: ['/bin/sh', '-c', '[ $HELD = 25 ] || exit 1'],
-    rate: { count: 10, perMs: 100 },
+    rate: { count: 10, durationMs: 100 },
     parallel: 2,
     commandTimeoutMs: 5_000,
     environment: { PATH: '/usr/bin:/bin' },
@@ -63,7 +63,7 @@ test('a Cluster that can not be reached keeps neither queue nor scaler from clos
   const scaler = new Scaler({
     ...options,
     command: ['true'],
-    rate: { count: 1, perMs: 1 },
+    rate: { count: 1, durationMs: 1 },
     parallel: 1,
     commandTimeoutMs: 1,
     environment: {},

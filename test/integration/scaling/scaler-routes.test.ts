@@ -48,7 +48,7 @@ async function scaler(script: string, options: Partial<ScalerOptions> = {}): Pro
     redisUrl: redis.url,
     directory,
     command: ['/bin/sh', '-c', `echo "$ROUTE $START_ID" >> ${folder}/runs; ${script}`],
-    rate: { count: 1_000, perMs: 1_000 },
+    rate: { count: 1_000, durationMs: 1_000 },
     parallel: 4,
     commandTimeoutMs: 10_000,
     environment: { PATH: '/usr/bin:/bin' },

@@ -54,7 +54,7 @@ async function scaler(script: string, options: Partial<ScalerOptions> = {}): Pro
     redisUrl: redis.url,
     directory,
     command: ['/bin/sh', '-c', `echo "$ROUTE $START_ID" >> ${folder}/runs; ${script}`],
-    rate: { count: 1_000, perMs: 1_000 },
+    rate: { count: 1_000, durationMs: 1_000 },
     parallel: 4,
     commandTimeoutMs: 10_000,
     environment: { PATH: '/usr/bin:/bin' },
@@ -201,7 +201,7 @@ describe('a command that hangs', () => {
 });
 
 test('jobs begin no faster than the rate, over all scalers', async () => {
-  const rate = { count: 2, perMs: 500 };
+  const rate = { count: 2, durationMs: 500 };
   await scaler('', { rate });
   await scaler('', { rate });
   const begun = performance.now();

@@ -88,6 +88,29 @@ describe('starts that fail', () => {
   });
 });
 
+describe('startup jobs that wait', () => {
+  const rate = { perSecond: 50, fixed: false, slowed: false, waiting: 23, oldestMs: 12_000 };
+  const found = (changes: Partial<typeof rate>, scalers = 1) =>
+    findTroubles(aState(), { ...CALM, jobs: { jobs: [], scalers, rate: { ...rate, ...changes } } }).filter(
+      ({ code }) => code === 'starts_wait',
+    );
+
+  test('for long are a trouble, and the advice says why', () => {
+    expect(found({})[0]?.text).toBe('23 startup jobs wait for a scaler, the oldest for 12 s, at 50 starts a second');
+    expect(found({})[0]?.advice).toContain('--parallel');
+    expect(found({ perSecond: 2.5, slowed: true, waiting: 1 })[0]?.text).toBe(
+      '1 startup job waits for a scaler, the oldest for 12 s, at 2.5 starts a second',
+    );
+    expect(found({ slowed: true })[0]?.advice).toContain('have failed');
+    expect(found({ perSecond: 10, fixed: true })[0]?.text).toContain('at 10 jobs a second (--rate)');
+    expect(found({ fixed: true })[0]?.advice).toContain('--rate');
+  });
+
+  test('are none for a moment, without jobs, and where there is no scaler', () => {
+    expect([...found({ oldestMs: 4_999 }), ...found({ waiting: 0 }), ...found({}, 0)]).toEqual([]);
+  });
+});
+
 describe('clients that wait', () => {
   const full = [anInstance({ active: 10 })];
   test.each<[string, Partial<RouteSnapshot>, Partial<TroubleContext>, string[]]>([

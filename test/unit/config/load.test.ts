@@ -104,7 +104,7 @@ describe('defaults', () => {
     });
     expect((await load(SCALER, ['--', 'x'])).values).toMatchObject({
       redis: 'redis://127.0.0.1:6379',
-      rate: { count: 10, durationMs: 1000 },
+      rate: 'auto',
       parallel: 4,
       commandTimeoutMs: 60_000,
     });

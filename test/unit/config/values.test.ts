@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { addressRange, parseAddressRange } from '../../../src/config/address-range.ts';
 import { formatDuration, parseDuration } from '../../../src/config/duration.ts';
 import { formatHostPort, isLoopback, parseDialAddress, parseHostPort } from '../../../src/config/host-port.ts';
-import { choice, duration, nodeId, problem, rate, redisUrls, size, whole } from '../../../src/config/kinds.ts';
+import { choice, duration, nodeId, problem, rate, redisUrls, size, startRate, whole } from '../../../src/config/kinds.ts';
 import { formatListenUrl, parseListenUrl } from '../../../src/config/listen-url.ts';
 import { isRouteName, validRouteName } from '../../../src/config/route-name.ts';
 import { formatSize, parseSize } from '../../../src/config/size.ts';
@@ -245,6 +245,8 @@ describe('other kinds', () => {
   test('rates', () => {
     expect(rate.read('10/1s')).toEqual({ count: 10, durationMs: 1000 });
     expect(rate.write({ count: 100, durationMs: 60_000 })).toBe('100/1m');
+    expect(['auto', '10/1s', 'Auto', '0/1s'].map(startRate.read)).toEqual(['auto', { count: 10, durationMs: 1000 }, null, null]);
+    expect([startRate.write('auto'), startRate.write({ count: 10, durationMs: 1000 })]).toEqual(['auto', '10/1s']);
     expect(['10', '0/1s', '10/0s', '/1s', '10/1', '1.5/1s'].map(rate.read)).toEqual(new Array(6).fill(null));
   });
 

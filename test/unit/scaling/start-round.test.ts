@@ -298,9 +298,9 @@ describe('starts that keep failing', () => {
     directory.failures = ['bad', 'bad', 'bad'];
     directory.pauseMs = 5_000;
     directory.held = 35;
-    expect(await runRoundOf({})).toEqual({ started: 0, laterMs: 5_000 });
+    expect(await runRoundOf({})).toMatchObject({ started: 0, laterMs: 5_000 });
     directory.held = 0;
-    expect(await runRoundOf({})).toEqual({ started: 0, laterMs: 5_000 });
+    expect(await runRoundOf({})).toMatchObject({ started: 0, laterMs: 5_000 });
     directory.pauseMs = 0;
     expect((await runRoundOf({})).started).toBe(1);
   });
