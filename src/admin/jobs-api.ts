@@ -23,7 +23,7 @@ export function addJobs(app: FastifyInstance, source: AdminSource): void {
   app.get('/api/v1/jobs', { schema: { querystring: NOTHING, tags: ['state'], security, ...jobs } }, async () => {
     const found = await source.jobs(JOBS_MAX);
     if (found === null) throw new RequestError(503, 'jobs_unavailable', 'the startup jobs can not be read now');
-    return found;
+    return { ...found, rate: found.rate ?? null };
   });
 
   const changes = { querystring: NOTHING, params: JOB, tags: ['changes'], security };
