@@ -122,7 +122,7 @@ describe('startup jobs as people see them', () => {
   });
 
   test('a Redis that does not answer is no list', async () => {
-    expect(await reader.read(50)).toEqual({ jobs: [], scalers: 0 });
+    expect(await reader.read(50)).toMatchObject({ jobs: [], scalers: 0, rate: { perSecond: 50, waiting: 0 } });
     await redis.pause();
     expect(await reader.read(50)).toBeNull();
     await redis.resume();
