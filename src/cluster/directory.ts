@@ -209,6 +209,8 @@ export interface RouteBeatReply {
   readonly known: boolean;
   /** How many clients the directory has as held at this node. */
   readonly held: number;
+  /** And how many as held at others: messages about them may have been lost. */
+  readonly heldElsewhere: number;
   /** Instances that the directory does not know: send them in full. */
   readonly missing: readonly string[];
   /** Instances that were sent with the number 0, or have just linked, and their numbers. */
@@ -284,8 +286,11 @@ export interface Directory extends StartDirectory {
 
   /** Registers and removes held clients, then looks for slots. Without `add` and `remove` it is the sweep. */
   hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply>;
-  /** `idle` slots lie at the node: promises them to the oldest clients elsewhere. */
-  offer(route: string, node: Peer, idle: number): Promise<Matched>;
+  /**
+   * `idle` slots lie at the node: promises them to the oldest clients elsewhere. `anew`: promises that were made longer than PROMISE_HEARD_MS ago end
+   * first, because the messages about them are lost.
+   */
+  offer(route: string, node: Peer, idle: number, anew?: boolean): Promise<Matched>;
   /**
    * `count` slots promised to `asker` can't come from the node `from`, which has `idle` left: the promises end,
    * and a search goes on without that node. `waiting` and `oldestHere` of the reply are the asker's.

@@ -10,6 +10,8 @@ export const CLOCK_STEP_MS = 1_000;
 export const RECOVERY_MS = 2 * BEAT_MS;
 /** A promised slot that has not come by then is searched for again. */
 export const PROMISE_MS = 250;
+/** By then the node whose slots are promised has heard of it, or the message is lost. */
+export const PROMISE_HEARD_MS = 100;
 /** A route with clients held here is searched again after a random time between these two, in case a message was lost. */
 export const SWEEP_MIN_MS = 100;
 export const SWEEP_MAX_MS = 200;

@@ -58,7 +58,10 @@ export const Frame = {
   PARK: 27,
   /** A parked stream takes an idle slot again. */
   UNPARK: 28,
-  /** Feature `limits`. The stream waits at the linker, since the limit was lowered while it was on its way. The node may take it back. */
+  /**
+   * Feature `limits`. From a linker: the stream waits there, since the limit was lowered while it was on its way. From a node, in response: if it still
+   * waits, it is to come back by RESET without REACHED. Otherwise nothing happens, because the application has it by now.
+   */
   WAITS: 29,
   /** Feature `limits`. What the application has said about its limit in a response on this stream, as text. */
   SAID: 30,

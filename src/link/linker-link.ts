@@ -22,6 +22,8 @@ export interface LinkerLinkEvents {
   opened(stream: Stream, flags: number): void;
   /** The node saw the exchange complete, and needs no more of the stream. */
   done(stream: Stream, how: DoneHow): void;
+  /** The node wants the stream back, if it still waits for room below the limit. Absent: none ever waits. */
+  wantedBack?(stream: Stream): void;
   /** The exchange is over, and the stream stays with its application connection, without a slot. Absent at a relay. */
   parked?(stream: Stream): void;
   /** A parked stream begins its next exchange. */
@@ -154,6 +156,9 @@ export class LinkerLink implements LinkRole {
       case Frame.RESET:
         this.#reset(streamId, readResetCode(payload));
         return;
+      case Frame.WAITS:
+        this.#wantedBack(streamId);
+        return;
       case Frame.RETURN:
         this.#takeBack(readU32(payload));
         this.#events.returned(readU32(payload));
@@ -253,6 +258,11 @@ export class LinkerLink implements LinkRole {
     stream.quiet = this.#takeQuiet(streamId);
     this.budget.earn(FRAMES_PER_STREAM);
     this.#events.unparked?.(stream);
+  }
+
+  #wantedBack(streamId: number): void {
+    const stream = this.streams.get(streamId);
+    if (stream !== undefined && stream.handler !== null && stream.state !== 'abandoned') this.#events.wantedBack?.(stream);
   }
 
   #readCost(streamId: number, cost: number): void {

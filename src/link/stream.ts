@@ -37,7 +37,7 @@ export interface StreamHandler extends FailureDomain {
   onDrain(): void;
   /** The stream is over without this side having ended it. `reached`: a byte may have reached the application; `reused`: its connection had served before. */
   onReset(code: ResetCodeValue, reached: boolean, reused: boolean): void;
-  /** The application was not given the stream: it waits for room below a limit that was lowered. It may be taken back by a RESET. */
+  /** The application was not given the stream: it waits for room below a limit that was lowered. It may be taken back. */
   onWaits?(): void;
   /** Only where the OPEN said Flag.TELL: the application's connection is there, after so many microseconds; 0: it was kept. */
   onConnected?(microseconds: number): void;
@@ -192,6 +192,14 @@ export class Stream {
     } catch (error) {
       if (handler !== null) caught(handler, error);
     }
+  }
+
+  /**
+   * At the node, for a stream that waits at the linker: it comes back by a reset that did not reach the application, unless the application is given it
+   * before that.
+   */
+  takeBack(): void {
+    if (this.#state !== 'abandoned' && this.#state !== 'closed') this.#writer.frame(Frame.WAITS, 0, this.id, null);
   }
 
   receiveWindow(bytes: number): void {

@@ -15,6 +15,8 @@ export interface AppSide extends StreamHandler {
   readonly heardAt: number;
   /** The node's DONE. */
   done(how: DoneHow): void;
+  /** The node wants it back. Absent: the application has it. */
+  giveBack?(): void;
   /** The node's PARK: the stream occupies no slot any more, and stays. */
   park(): void;
   /** The node's UNPARK: the stream's next exchange begins. */

@@ -154,6 +154,10 @@ export class LinkedNode implements LinkerLinkEvents, Lender {
     if (how !== 'close') this.#ended(stream);
   }
 
+  wantedBack(stream: Stream): void {
+    (stream.handler as AppSide).giveBack?.();
+  }
+
   parked(stream: Stream): void {
     this.#inUse -= stream.cost;
     this.#slots.streamEnded(stream.quiet, stream.cost);

@@ -101,6 +101,15 @@ export class WaitingStream implements AppSide {
     else this.lender.free(this.stream, ResetCode.CLOSED, false, false);
   }
 
+  giveBack(): void {
+    this.leave();
+    if (this.parked !== null && this.#giveToParked()) {
+      // Of its next exchange the application has nothing.
+      this.parked.unpark();
+      this.parked.close();
+    } else this.lender.free(this.stream, ResetCode.CLOSED, false, false);
+  }
+
   /** A correct node never parks a stream before its response. */
   park(): void {
     this.leave();

@@ -177,6 +177,8 @@ export interface Fault {
   readonly does?: 'dies' | 'ends' | 'silent' | 'cut';
   /** Waiting is what clients do meanwhile: bounds of time do not count. */
   readonly disturbs: boolean;
+  /** Nodes do not hear each other, and have only what the directory replies to them: who waits is found with the next beat. */
+  readonly deafens?: boolean;
 }
 
 export interface Mended {
@@ -198,6 +200,13 @@ export interface RouteSaid {
 export interface PauseSaid {
   /** `paused`: the command has returned, with nothing in flight. `resumes`: the command that ends it is about to run. */
   readonly e: 'paused' | 'resumes';
+  readonly t: number;
+  readonly route: string;
+}
+
+/** All instances that are there are to be replaced: the command that says so is about to run. While old ones are there, one more than allowed may be there. */
+export interface RestartSaid {
+  readonly e: 'restarts';
   readonly t: number;
   readonly route: string;
 }
@@ -229,4 +238,5 @@ export type HistoryEvent =
   | Mended
   | RouteSaid
   | PauseSaid
+  | RestartSaid
   | RunSaid;

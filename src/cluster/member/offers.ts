@@ -6,7 +6,7 @@ import { caught, guard, unawaited } from '../../boundary.ts';
 import type { Peer } from '../cluster.ts';
 import type { Directory, Matched } from '../directory.ts';
 import { goesBefore, type Rank } from '../fair-order.ts';
-import { OFFER_PAUSE_MS, SET_AGE_MS } from '../limits.ts';
+import { OFFER_PAUSE_MS, PROMISE_HEARD_MS, SET_AGE_MS } from '../limits.ts';
 import type { DirectoryClock } from './clock.ts';
 import type { Demand } from './demand.ts';
 import type { MoveNotices } from './move-notices.ts';
@@ -34,6 +34,9 @@ export class SlotOffers {
   #shortAt = Number.NEGATIVE_INFINITY;
   /** Slots of a new instance are always offered: the message about waiting clients may be lost, and many wait for just this. */
   #unasked = true;
+  /** Promises of slots here that this node would have heard of by now are void: the messages about them are lost. */
+  #anew = false;
+  #again: NodeJS.Timeout | null = null;
   readonly #short = new Map<string, number>();
 
   /** `enter` comes before an offer, `found` with its response; `rematch` when slots were kept back in vain. */
@@ -67,6 +70,23 @@ export class SlotOffers {
     this.#unasked = true;
   }
 
+  /** The reply to a beat says that clients are held elsewhere: what a lost message would have said. */
+  heldElsewhere(): void {
+    if (this.#hasEnded()) return;
+    this.#unasked = true;
+    this.#anew = true;
+    if (this.#idle === 0) return;
+    this.offer();
+    // Promises that were too young then to be lost.
+    this.#again ??= setTimeout(this.#offerAgain, PROMISE_HEARD_MS).unref();
+  }
+
+  readonly #offerAgain = guard('timer', (): void => {
+    this.#again = null;
+    this.#anew = true;
+    this.offer();
+  });
+
   /** Offers the idle slots, if there are any. */
   offer(): void {
     if (this.#state === 'running') this.#state = 'again';
@@ -97,6 +117,8 @@ export class SlotOffers {
 
   end(): void {
     this.#state = 'ended';
+    if (this.#again !== null) clearTimeout(this.#again);
+    this.#again = null;
   }
 
   readonly #runSoon = (): void => unawaited('directory', this.#run());
@@ -107,9 +129,11 @@ export class SlotOffers {
       this.#state = 'running';
       const sentAt = this.#context.now();
       if (this.#idle === 0 || !directory.connected || sentAt < this.#pausedUntil) break;
+      const anew = this.#anew;
       this.#unasked = false;
+      this.#anew = false;
       this.#enter();
-      const reply = await directory.offer(this.#route, self, this.#idle).catch(() => null);
+      const reply = await directory.offer(this.#route, self, this.#idle, anew).catch(() => null);
       // The directory does not answer: no client elsewhere is known to be older.
       if (reply === null) demand.forget(this.#route);
       else if (!this.#follow(reply, sentAt)) break;

@@ -311,10 +311,9 @@ export class RoutePresence {
     const { directory, self, listener } = this.#context;
     const said = this.#homes.take();
     const bounds = this.#held.bounds;
-    const serving = this.#serving;
-    this.#servingSaid = serving;
+    this.#servingSaid = this.#serving;
     const asksReady = listener.asksReady?.(this.#route);
-    const beat = { idle: this.#offers.idle, serving, ...said, asksLargest: this.#held.hasCost, asksReady };
+    const beat = { idle: this.#offers.idle, serving: this.#serving, ...said, asksLargest: this.#held.hasCost, asksReady };
     const reply = await directory.beatRoute(this.#route, self, beat).catch(() => null);
     if (reply === null) return this.#homes.failed(said);
     this.#register(reply.known);
@@ -330,6 +329,7 @@ export class RoutePresence {
     }
     // It lost something, or still has a removed entry: a failover to a replica does that.
     if (reply.held < bounds.least || reply.held > bounds.most) this.#held.lose();
+    if (reply.heldElsewhere > 0) this.#offers.heldElsewhere();
     this.#newestNode = reply.newestNode;
     this.#isAwake = reply.newest !== null;
     this.#awakeSaidAt = this.#context.now();

@@ -269,8 +269,8 @@ export class MemoryDirectory implements Directory {
     return this.#at(route).hold(this.#now(), node, change);
   }
 
-  async offer(route: string, node: Peer, idle: number): Promise<Matched> {
-    return this.#at(route).offer(this.#now(), node, idle);
+  async offer(route: string, node: Peer, idle: number, anew = false): Promise<Matched> {
+    return this.#at(route).offer(this.#now(), node, idle, anew);
   }
 
   async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {

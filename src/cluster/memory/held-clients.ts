@@ -54,6 +54,12 @@ export class HeldClients {
     return this.#counts.get(node) ?? 0;
   }
 
+  /** Clients of the node, and those of all others. */
+  seenFrom(node: string): { readonly held: number; readonly heldElsewhere: number } {
+    const held = this.count(node);
+    return { held, heldElsewhere: this.size - held };
+  }
+
   has(node: string, id: string): boolean {
     return this.#clients.has(key(node, id));
   }

@@ -172,8 +172,8 @@ export class LinkedInstances {
     return { may: true, verdict: ended(now, instance) };
   }
 
-  count(state: InstanceInfo['state']): number {
-    return this.#infos().filter((info) => info.state === state).length;
+  count(...states: readonly InstanceInfo['state'][]): number {
+    return this.#infos().filter(({ state }) => states.includes(state)).length;
   }
 
   countReady(matches: (seq: number) => boolean): number {

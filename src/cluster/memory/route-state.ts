@@ -5,7 +5,7 @@
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
 import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
 import { PLAIN_ASK } from '../fair-order.ts';
-import { DEAD_AFTER_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
+import { DEAD_AFTER_MS, PROMISE_HEARD_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import { estimated, type Pace, type RouteSupply, START_AGES_MAX } from '../wait-estimate.ts';
@@ -66,8 +66,9 @@ export class RouteState {
     return { ...found, refused, ...(this.#held.isFair ? { tags: this.#held.tags(lines, node.id), putOut } : {}) };
   }
 
-  offer(now: number, node: Peer, idle: number): Matched {
+  offer(now: number, node: Peer, idle: number, anew: boolean): Matched {
     const known = this.#enter(now, node, idle);
+    if (anew) this.#held.lapse(now + PROMISE_MS - PROMISE_HEARD_MS);
     return this.#search(now, node.id, known, null);
   }
 
@@ -99,7 +100,7 @@ export class RouteState {
     }
     const starting = this.#startingCount();
     const asked = this.#instances.asked(beat, (seq) => this.#starts.isOld(now, seq));
-    return { now, known, held: this.#held.count(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest, ...asked };
+    return { now, known, ...this.#held.seenFrom(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest, ...asked };
   }
 
   leave(now: number, node: string, onlyDead: boolean): void {
@@ -369,8 +370,7 @@ export class RouteState {
 
   /** How long clients should not wait: starts keep failing, and no instance is there or on its way. */
   #failingMs(now: number): number {
-    const there = this.#instances.count('ready') + this.#instances.count('paused') + this.#startingCount();
-    return there > 0 ? 0 : this.#starts.retryInMs(now);
+    return this.#instances.count('ready', 'paused', 'starting') + this.#starts.size > 0 ? 0 : this.#starts.retryInMs(now);
   }
 
   #startingCount(): number {

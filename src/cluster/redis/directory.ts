@@ -340,8 +340,8 @@ export class RedisDirectory implements Directory {
     return read(readHoldReply, await this.#route('hold', route, writeHold(node, change)));
   }
 
-  async offer(route: string, node: Peer, idle: number): Promise<Matched> {
-    return read(readMatched, await this.#route('offer', route, [node.id, node.address, idle]));
+  async offer(route: string, node: Peer, idle: number, anew = false): Promise<Matched> {
+    return read(readMatched, await this.#route('offer', route, [node.id, node.address, idle, anew ? 1 : 0]));
   }
 
   async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {

@@ -107,11 +107,12 @@ function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] 
 }
 
 export function readRouteBeat(reply: unknown): RouteBeatReply {
-  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest, ready] = list(reply);
+  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest, heldElsewhere, ready] = list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
     held: number(held),
+    heldElsewhere: number(heldElsewhere),
     missing: list(missing).map(String),
     numbered: tuples(numbered, 2).flatMap(readNumber),
     turnedAway: list(turnedAway).flatMap((id) => instanceIdOf(id) ?? []),

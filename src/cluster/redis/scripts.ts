@@ -17,6 +17,7 @@ import {
   LOOK_CLIENTS_MAX,
   LOOK_LINES_MAX,
   LOOK_MAX,
+  PROMISE_HEARD_MS,
   PROMISE_MS,
   READY_MAX,
   SCAN_MAX,
@@ -50,6 +51,7 @@ export interface Script {
 const CONSTANTS = Object.entries({
   deadAfterMs: DEAD_AFTER_MS,
   promiseMs: PROMISE_MS,
+  promiseHeardMs: PROMISE_HEARD_MS,
   scanMax: SCAN_MAX,
   lookMax: LOOK_MAX,
   lookLinesMax: LOOK_LINES_MAX,

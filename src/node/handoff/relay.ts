@@ -160,6 +160,7 @@ export class Relay implements FailureDomain {
       // Each stream here was given its handler when it was opened.
       done: (stream, how) => (stream.handler as RelayedStream).done(how),
       said: (stream, text) => (stream.handler as RelayedStream | null)?.said(text),
+      wantedBack: (stream) => (stream.handler as RelayedStream).takeBack(),
       returned: (count) => this.#returned(count),
       // A node does not move on what was relayed to it.
       moveWanted: (count) => this.#returned(count),

@@ -107,6 +107,12 @@ export class RelayedStream implements StreamHandler {
     if (this.#far !== null) this.#lender.link.said(this.#far, text);
   }
 
+  /** The holding node wants it back, if it still waits. */
+  takeBack(): void {
+    if (this.#far === null) this.#giveUp();
+    else this.#far.takeBack();
+  }
+
   /** The holding node has seen the exchange complete. */
   done(how: DoneHow): void {
     if (this.#far === null) this.#giveUp();

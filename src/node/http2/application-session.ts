@@ -96,6 +96,11 @@ export class ApplicationSession implements StreamHandler, ApplicationWireEvents 
     return this.#wire.request(fields, hasBody, owner);
   }
 
+  /** It waits at the linker: it is to come back. */
+  takeBack(): void {
+    this.#stream?.takeBack();
+  }
+
   /** The exchange is over. `clean`: nothing of it is left in the session, which may serve another. */
   release(clean: boolean): void {
     this.#owner = null;

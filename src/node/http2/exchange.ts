@@ -305,6 +305,10 @@ export class Http2Exchange extends HttpVisit<FieldsHead> implements StreamOwner,
     this.#replay = null;
   }
 
+  protected override takeBack(): void {
+    this.#session?.takeBack();
+  }
+
   /** `code`: what the application is told. */
   protected override leave(code: number = constants.NGHTTP2_CANCEL): void {
     super.leave();

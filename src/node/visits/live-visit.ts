@@ -46,6 +46,8 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
   /** Those that the application never saw. */
   #excused = 0;
   #lender: Lender | null = null;
+  /** Its stream waits at the linker, and was asked to come back. */
+  #comesBack = false;
   protected readonly events: Events;
 
   constructor(events: Events) {
@@ -118,6 +120,7 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
 
   override serve(lender: Lender): void {
     this.#transition('open');
+    this.#comesBack = false;
     this.#attempts++;
     this.#lender = lender;
     if (this.record !== null) {
@@ -146,11 +149,18 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
     this.record?.connected(microseconds);
   }
 
-  /** The application was not given it, since its limit was lowered meanwhile: it may have a slot elsewhere, if all of it can be said again. */
+  /**
+   * The application was not given it, since its limit was lowered meanwhile: it may have a slot elsewhere, if all of it can be said again. Only the
+   * linker knows whether the application is given it at this very moment.
+   */
   onWaits(): void {
     if (this.#state !== 'open' || !this.isWhole) return;
-    this.#excused++;
-    this.#goBack();
+    this.#comesBack = true;
+    this.takeBack();
+  }
+
+  protected takeBack(): void {
+    this.stream?.takeBack();
   }
 
   /** The response begins. `judged`: its status as far as the instance is concerned. 0: the protocol has none. */
@@ -178,6 +188,11 @@ export abstract class LiveVisit<Events extends VisitEvents = VisitEvents> extend
 
   /** Its stream ends before its time. Returns why it can't go on; null: it is tried again. */
   streamFailed<Cause extends FailureCause>(failure: StreamFailure<Cause>): Cause | null {
+    if (this.#comesBack && !failure.reached && this.#state === 'open' && this.isWhole) {
+      this.#excused++;
+      this.#goBack();
+      return null;
+    }
     const { trust, instance } = this.#lender as Lender;
     const failed = {
       ...failure,

@@ -180,6 +180,11 @@ test('somebody who is held for 600 ms while a slot lies idle is found, not withi
   expect(held(400)).toEqual([]);
   expect(held(600, (story) => story.fault(0, 'empty Redis').mended(0))).toEqual([]);
   expect(held(350, (story) => story.says(story.by('node', 'n1'), { e: 'stall', lateMs: 300, ownCpuMs: 0 }, 300))).toEqual([]);
+  // Where nodes do not hear each other, a beat tells them.
+  const deaf = (story: Story): Story =>
+    story.says(story.by('operator', 'operator'), { e: 'fault', n: 0, what: 'messages are lost', disturbs: false, deafens: true });
+  expect(held(1_400, deaf)).toEqual([]);
+  expect(held(1_600, deaf)).toEqual(['idle slot']);
   // What a process does itself is no excuse.
   expect(held(350, (story) => story.says(story.by('node', 'n1'), { e: 'stall', lateMs: 300, ownCpuMs: 300 }, 300))).toEqual(['idle slot']);
 });
@@ -243,6 +248,10 @@ test('a start beyond the most instances, one that nobody needs and one that neve
   expect(answered(start(start(asked(route(new Story())), 's0').instance(1), 's1')).rules).toEqual([]);
   expect(answered(start(start(asked(route(new Story(), 1)), 's0').instance(1), 's1')).rules).toEqual(['starts']);
   expect(start(route(new Story()), 's0').rules).toEqual(['starts']);
+  // One more takes the place of one that is to be replaced.
+  const restarted = start(asked(route(new Story(), 1)), 's0').instance(1);
+  restarted.says(restarted.by('operator', 'operator'), { e: 'restarts', route: 'a.test' });
+  expect(answered(start(restarted, 's1')).rules).toEqual([]);
   expect(answered(asked(route(new Story())).passes(9_000).instance(1)).rules).toEqual(['starts']);
 });
 

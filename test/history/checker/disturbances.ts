@@ -50,6 +50,11 @@ export class Disturbances implements Rule {
     return this.faults.some((one) => one.fault.disturbs && !but(one.fault) && one.from <= until && one.until + AFTERMATH >= from);
   }
 
+  /** Whether nodes did not hear each other within this time. */
+  deaf(from: number, until: number): boolean {
+    return this.faults.some((one) => one.fault.deafens === true && one.from <= until && one.until >= from);
+  }
+
   /** For how long, within this time, some process stood still because it was given no processor. */
   stalled(from: number, until: number): number {
     let sum = 0;

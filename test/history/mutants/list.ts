@@ -120,6 +120,20 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'const left = route === undefined ? count : 0;',
   },
   {
+    name: 'a node is not told that clients wait elsewhere when the message is lost',
+    file: 'cluster/member/presence.ts',
+    from: 'if (reply.heldElsewhere > 0) this.#offers.heldElsewhere();',
+    to: 'if (reply.heldElsewhere < 0) this.#offers.heldElsewhere();',
+    seed: 100_018,
+  },
+  {
+    name: 'a request that waits at its linker is sent elsewhere before the linker has given it back',
+    file: 'node/visits/live-visit.ts',
+    from: 'this.#comesBack = true;\n    this.takeBack();',
+    to: 'this.#excused++;\n    this.#goBack();',
+    seed: 100_093,
+  },
+  {
     name: 'who came last is served first',
     file: 'node/matching/held-queue.ts',
     from: 'return this.#discipline.next(this.#oldest);',

@@ -51,7 +51,7 @@ export function simulatedActs(seed: number, until: number): SimulatedAct[] {
   return acts;
 }
 
-type Harm = Pick<Fault, 'of' | 'does'> & { readonly disturbs?: boolean };
+type Harm = Pick<Fault, 'of' | 'does' | 'deafens'> & { readonly disturbs?: boolean };
 
 class Doing {
   readonly #world: SimulatedWorld;
@@ -138,16 +138,8 @@ class Doing {
         for (const { linkerOwner } of linkers()) network.cut(linkerOwner, owner);
         return;
       default:
-        way.connected = false;
-        this.#says({}, () =>
-          clock.in(
-            0,
-            () => {
-              way.connected = true;
-            },
-            owner,
-          ),
-        );
+        clock.in(0, () => way.connects(false), owner);
+        this.#says({}, () => clock.in(0, () => way.connects(true), owner));
     }
   }
 
@@ -206,7 +198,7 @@ class Doing {
       case 'messages are lost': {
         const ways = world.nodes.map(({ way }) => way);
         for (const way of ways) way.losesMessages = true;
-        this.#says({ disturbs: false }, () => {
+        this.#says({ disturbs: false, deafens: true }, () => {
           for (const way of ways) way.losesMessages = false;
         });
         return;
@@ -227,6 +219,7 @@ class Doing {
     const { directory } = world;
     if (this.#act.what === 'restart a route') {
       this.#says({ of });
+      world.says({ e: 'restarts', route: name });
       void clock.does(world.redis, () => directory.restart(name));
     } else if (this.#act.what === 'scale a route') {
       world.configure(route, Math.max(1, maxInstances - 1));

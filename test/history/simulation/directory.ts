@@ -29,7 +29,7 @@ export class DirectoryWay {
     this.#told.push(callback);
   }
 
-  set connected(yes: boolean) {
+  connects(yes: boolean): void {
     if (yes === this.#connected) return;
     this.#connected = yes;
     this.#generation++;

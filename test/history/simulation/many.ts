@@ -8,6 +8,8 @@ import { type SimulatedRun, simulate } from './run.ts';
 
 const REPLAYS_MAX = 30;
 const SAID_MAX = 3;
+/** So many schedules from one word about how far it is to the next. */
+const TOLD_EVERY = 500;
 
 export interface ManyOptions {
   /** The seed of the first schedule; the others follow. */
@@ -30,11 +32,16 @@ export async function simulateMany(options: ManyOptions): Promise<boolean> {
   const code = await loadCode(options.source ?? SOURCE);
   let [requests, events, explained, bad] = [0, 0, 0, 0];
   const shows = (run: SimulatedRun): boolean => run.findings.length > 0 || (countsInternal && run.internalErrors.length > 0);
+  const tell = (last: number): void => {
+    const seconds = Math.round((realNow() - began) / 1_000);
+    say(JSON.stringify({ seeds: `${first}..${last}`, requests, events, explained, schedulesWithFindings: bad, seconds }));
+  };
   for (let seed = first; seed < first + schedules; seed++) {
     const run = await simulate(code, seed);
     requests += run.verdict.requests;
     events += run.events;
     explained += Object.values(run.verdict.explained).reduce((sum, count) => sum + count, 0);
+    if ((seed - first + 1) % TOLD_EVERY === 0) tell(seed);
     if (!shows(run)) continue;
     bad++;
     say(`seed ${seed}: ${run.findings.length} findings, ${run.internalErrors.length} internal errors`);
@@ -48,10 +55,6 @@ export async function simulateMany(options: ManyOptions): Promise<boolean> {
     for (const finding of least.findings.slice(0, SAID_MAX)) say(findingText(finding));
     for (const error of least.internalErrors.slice(0, SAID_MAX)) say(error);
   }
-  const seconds = (realNow() - began) / 1_000;
-  const last = first + schedules - 1;
-  say(
-    JSON.stringify({ seeds: `${first}..${last}`, requests, events, explained, schedulesWithFindings: bad, seconds: Math.round(seconds) }),
-  );
+  tell(first + schedules - 1);
   return bad === 0;
 }

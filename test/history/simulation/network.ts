@@ -68,10 +68,11 @@ export class Network {
     for (const deliver of way.held.splice(0)) this.#sendOn(way, deliver);
   }
 
-  /** All connections between the two break. */
+  /** All connections between the two break. What follows from it is the doing of the process whose socket it is. */
   cut(a: Owner, b: Owner): void {
-    for (const socket of [...this.#sockets])
-      if ((socket.owner === a && socket.peer?.owner === b) || (socket.owner === b && socket.peer?.owner === a)) socket.breaks('ECONNRESET');
+    for (const socket of this.#sockets)
+      if ((socket.owner === a && socket.peer?.owner === b) || (socket.owner === b && socket.peer?.owner === a))
+        this.clock.in(0, () => socket.breaks('ECONNRESET'), socket.owner);
   }
 
   /** The process is gone, and its kernel tells everybody. */

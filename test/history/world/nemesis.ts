@@ -5,7 +5,7 @@ import type { Fault } from '../events.ts';
 import type { Act } from './schedule.ts';
 import type { Instance, NodePlace, World } from './world.ts';
 
-type Harm = Pick<Fault, 'of' | 'does'> & { readonly disturbs?: boolean };
+type Harm = Pick<Fault, 'of' | 'does' | 'deafens'> & { readonly disturbs?: boolean };
 
 const MINUTE_MS = 60_000;
 const SECRETS = ['first-secret-of-this-history', 'second-secret-of-this-history'];
@@ -188,8 +188,8 @@ export class Nemesis {
           await world.redisCommand('CONFIG', 'SET', 'maxmemory', '0');
         });
       case 'messages of Redis are lost':
-        // A bound of time holds for that: every wait is looked at again.
-        return this.#during(redis, act, { disturbs: false }, async () => {
+        // A bound of time holds for that: each beat's reply says who waits.
+        return this.#during(redis, act, { disturbs: false, deafens: true }, async () => {
           for (const path of paths) path.losesMessages = true;
           await delay(act.forMs);
           for (const path of paths) path.losesMessages = false;
@@ -206,8 +206,10 @@ export class Nemesis {
     const { name, maxInstances } = route;
     const redis = ['--redis', world.redis.url];
     await this.#during(name, act, { of: `route:${name}` }, async () => {
-      if (act.what === 'restart a route') await world.command(['route', 'restart', name, ...redis]);
-      else if (act.what === 'scale a route') {
+      if (act.what === 'restart a route') {
+        operator.add({ e: 'restarts', route: name });
+        await world.command(['route', 'restart', name, ...redis]);
+      } else if (act.what === 'scale a route') {
         await world.configureRoute(route, Math.max(1, maxInstances - 1));
         await delay(act.forMs);
         await world.configureRoute(route, maxInstances);

@@ -86,7 +86,7 @@ const FROM_LINKER: readonly Row[] = [
 const FROM_NODE: readonly Row[] = [
   ...(['HELLO', 'CHALLENGE', 'PROOF', 'WELCOME'] as const).map(refused),
   { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
-  ...(['GRANT', 'RECALL', 'MOVE_FAILED', 'CONNECTED', 'STATE', 'RETIRE', 'START', 'WAITS'] as const).map(refused),
+  ...(['GRANT', 'RECALL', 'MOVE_FAILED', 'CONNECTED', 'STATE', 'RETIRE', 'START'] as const).map(refused),
   { frame: 'RETURN', about: 'of nothing', payload: u32(0), reason: 'slots returned', does: 0 },
   { frame: 'RETURN', about: 'of more than it has', payload: u32(1), reason: 'slots returned', does: 2 },
   { frame: 'MOVE', about: 'of more than it has', payload: move(1, '127.0.0.1:1'), reason: 'slots returned', does: 2 },
@@ -97,6 +97,8 @@ const FROM_NODE: readonly Row[] = [
   { frame: 'DATA', about: 'more than the window', payload: Buffer.alloc(65_536), streamId: 1, reason: 'exceeds its window', does: 64 },
   { frame: 'END', about: 'again and again', streamId: 1, reason: budget, does: 1 },
   { frame: 'RESET', about: 'again and again', payload: u32(0), streamId: 1, reason: budget, does: 1 },
+  { frame: 'WAITS', about: 'again and again', streamId: 1, reason: budget, does: NODE_FRAMES_MAX },
+  { frame: 'WAITS', about: 'of no stream', streamId: 9, reason: budget, does: 0 },
   { frame: 'WINDOW', about: 'of nothing', payload: u32(0), streamId: 1, reason: budget, does: 0 },
   { frame: 'WINDOW', about: 'more than was sent', payload: u32(300_000), streamId: 1, reason: 'more credit than its window', does: 0 },
   { frame: 'DONE', about: 'of no stream', streamId: 9, reason: budget, does: 0 },

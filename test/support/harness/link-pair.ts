@@ -96,6 +96,7 @@ export class LinkerEnd {
         this.opened.push({ stream, flags, handler });
       },
       done: (stream, how) => this.done.push({ stream, how }),
+      wantedBack: () => this.said.push('wanted back'),
       parked: () => this.said.push('parked'),
       unparked: () => this.said.push('unparked'),
       returned: (count) => {

@@ -233,6 +233,15 @@ local function followClock()
   end
 end
 
+-- Promises that would lapse between these times end now.
+local function lapse(from, to)
+  if isFair then
+    for _, hold in ipairs(redis.call('ZRANGEBYSCORE', PROMISED, from, to)) do unpromise(hold) end
+  else
+    redis.call('ZREMRANGEBYSCORE', PROMISED, from, to)
+  end
+end
+
 -- Removes dead nodes with all their entries, and expired promises and starts. Comes first in every script, so that the rest
 -- sees only living entries.
 local function tend()
@@ -244,13 +253,8 @@ local function tend()
   -- Without nodes there is nothing: keys that were made after the last keep() may have outlived all nodes.
   if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, ASKS, LINED, LINES, RANKED) end
   -- When the clock was set back, promises seem to last for longer than any is made.
-  for _, range in ipairs({ { '-inf', now }, { now + promiseMs + 1, '+inf' } }) do
-    if isFair then
-      for _, hold in ipairs(redis.call('ZRANGEBYSCORE', PROMISED, unpack(range))) do unpromise(hold) end
-    else
-      redis.call('ZREMRANGEBYSCORE', PROMISED, unpack(range))
-    end
-  end
+  lapse('-inf', now)
+  lapse(now + promiseMs + 1, '+inf')
   checkOrder()
   for _, start in ipairs(redis.call('ZRANGEBYSCORE', STARTING, '-inf', now)) do
     redis.call('ZREM', STARTING, start)

@@ -5,7 +5,7 @@
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
 --            starts in progress, removed entries as in audit(), { instance that has just linked or was sent with the number 0, its number, ... },
---            { instances that are turned away, ... }, how many slots an instance may have at most, 0 without any, or -1,
+--            { instances that are turned away, ... }, how many slots an instance may have at most, 0 without any, or -1, clients held at other nodes,
 --            { ready instance, its node, ... } if that was asked for }
 
 local node = ARGV[1]
@@ -241,4 +241,6 @@ end
 
 local ready = tonumber(ARGV[5]) >= 2 and readyOnes() or nil
 if isDue then keep() end
-return { now, known, whole(redis.call('HGET', HOLDERS, node)), missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest, ready }
+local held = whole(redis.call('HGET', HOLDERS, node))
+local elsewhere = math.max(0, redis.call('ZCARD', HELD) - held)
+return { now, known, held, missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest, elsewhere, ready }

@@ -1,5 +1,5 @@
 /**
- * Nobody is held while a slot of the same route lies idle anywhere, for more than half a second. Slots have no names, so they are counted: of an
+ * Nobody is held while a slot of the same route lies idle anywhere, for more than half a second, or 1.5 s while nodes do not hear each other. Slots have no names, so they are counted: of an
  * instance that had `n` idle slots when the time began and has given fewer than `n` away since, at least one has lain idle all the time.
  */
 import type { Disturbances } from '../disturbances.ts';
@@ -7,6 +7,8 @@ import { type Line, MS, type Report, type Rule } from '../line.ts';
 import type { HeldClient, KnownInstance, SlotBook } from '../slots.ts';
 
 export const IDLE_MS_MAX = 500;
+/** The same while nodes do not hear each other: a beat comes every second. */
+export const UNHEARD_MS_MAX = 1_500;
 const LOOK_EVERY = 25 * MS;
 
 interface Look {
@@ -71,7 +73,7 @@ export class IdleSlots implements Rule {
     if (this.#disturbances.disturbed(since, now)) return;
     const ms = (now - since - this.#disturbances.stalled(since, now)) / MS;
     this.longestMs = Math.max(this.longestMs, ms);
-    if (ms <= IDLE_MS_MAX) return;
+    if (ms <= (this.#disturbances.deaf(since, now) ? UNHEARD_MS_MAX : IDLE_MS_MAX)) return;
     this.#said.add(client.id);
     const text = `${client.id} is held at ${client.node} for ${Math.round(ms)} ms, while a slot of ${one.instance} lies idle`;
     this.#report({ rule: 'idle slot', text, lines: [one.line, client.line] });

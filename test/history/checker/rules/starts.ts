@@ -26,6 +26,8 @@ interface RouteState {
   maxMovedAt: number;
   concurrency: number;
   readonly alive: Map<string, Instance>;
+  /** Those of them that were there when the route was restarted. */
+  readonly old: Set<string>;
   readonly outstanding: Map<string, Line>;
   /** By node: those that wait for an answer there, and how many these were at most of late. */
   readonly at: Map<string, Demand>;
@@ -91,6 +93,11 @@ export class Starts implements Rule {
       case 'start':
         this.#start(line, event.startId, event.route);
         break;
+      case 'restarts': {
+        const { alive, old } = this.#at(event.route);
+        for (const startId of alive.keys()) old.add(startId);
+        break;
+      }
       case 'up':
       case 'agreed':
         this.#limit(by.name, event.limit);
@@ -114,6 +121,7 @@ export class Starts implements Rule {
       maxMovedAt: Number.NEGATIVE_INFINITY,
       concurrency: 1,
       alive: new Map(),
+      old: new Set(),
       outstanding: new Map(),
       at: new Map(),
       leastLimit: Number.POSITIVE_INFINITY,
@@ -152,7 +160,9 @@ export class Starts implements Rule {
   }
 
   #gone(startId: string): void {
-    this.#routes.get(this.#routeOf.get(startId) ?? '')?.alive.delete(startId);
+    const state = this.#routes.get(this.#routeOf.get(startId) ?? '');
+    state?.alive.delete(startId);
+    state?.old.delete(startId);
   }
 
   #start(line: Line, startId: string, route: string): void {
@@ -167,11 +177,13 @@ export class Starts implements Rule {
     if (this.#disturbances.disturbed(t - DECIDED, t)) return;
     let peak = 0;
     for (const demand of state.at.values()) peak += demand.most(t);
-    if (state.alive.size > state.maxLately)
-      this.#say(`${route} has ${state.alive.size} instances, ${state.maxLately} are allowed`, [...before, line]);
+    // The newer ones alone are to be enough.
+    const newer = before.length - state.old.size;
+    const allowed = state.maxLately + (state.old.size > 0 ? 1 : 0);
+    if (state.alive.size > allowed) this.#say(`${route} has ${state.alive.size} instances, ${allowed} are allowed`, [...before, line]);
     else if (peak === 0) this.#say(`an instance of ${route} is started, and nobody asks for anything`, [...before, line]);
-    else if (before.length * Math.min(state.leastLimit, state.concurrency) >= peak)
-      this.#say(`an instance of ${route} is started for ${peak} clients, which ${before.length} instances can take`, [...before, line]);
+    else if (newer * Math.min(state.leastLimit, state.concurrency) >= peak)
+      this.#say(`an instance of ${route} is started for ${peak} clients, which ${newer} instances can take`, [...before, line]);
   }
 
   #look(route: string, state: RouteState, now: number): void {

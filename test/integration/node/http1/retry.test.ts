@@ -81,6 +81,26 @@ describe('a stream that failed', () => {
     expect(linker.opened).toEqual([Flag.CAREFUL, Flag.FRESH, Flag.FRESH]);
   });
 
+  test('that waited below a lowered limit, and that the application is given at that very moment, is not sent again', async () => {
+    const waits: (() => void)[] = [];
+    const seen: string[] = [];
+    const app = await ScriptedApp.serving(({ text }) => {
+      seen.push(text);
+      waits.shift()?.();
+      return ok(text);
+    });
+    const { port, linker } = await startServedNode(app.port);
+    linker.intercept = (stream, _flags, link) => {
+      waits.push(() => link.waits(stream));
+      return false;
+    };
+    const client = await connectClient(port);
+    client.send('POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhello');
+    expect(await client.response()).toMatchObject({ status: 200, text: 'hello' });
+    expect(seen).toEqual(['hello']);
+    expect(linker.opened).toHaveLength(1);
+  });
+
   test('is tried three times at most', async () => {
     const app = await ScriptedApp.serving(() => ok());
     const { port, linker } = await startServedNode(app.port);
