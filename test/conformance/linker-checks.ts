@@ -87,6 +87,19 @@ export const LINKER_CHECKS: Partial<Record<RuleId, Check>> = {
     await side.ends('frame-type', 'the node has sent GRANT', 4 * SECOND);
   },
 
+  async 'frame-again'(linker) {
+    const side = await linker.link();
+    side.sendJson(Frame.WELCOME, { proof: 'x'.repeat(43) });
+    await side.ends('frame-again', 'WELCOME was sent again', 4 * SECOND);
+  },
+
+  async 'frame-number'(linker) {
+    const side = await linker.link();
+    await side.until('frame-number', 'slots are lent', () => side.lent > 0);
+    side.send(Frame.RETURN, Buffer.from([0, 0, 0, 1, 0]));
+    await side.ends('frame-number', 'a RETURN of 5 bytes was sent', 4 * SECOND);
+  },
+
   async home(linker) {
     const side = await linker.link();
     const [first] = side.frames;

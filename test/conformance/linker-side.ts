@@ -87,6 +87,11 @@ export class Client {
     });
   }
 
+  /** All that it got. */
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString('latin1');
+  }
+
   get response(): Response | null {
     return readResponse(Buffer.concat(this.#chunks));
   }

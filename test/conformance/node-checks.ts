@@ -2,7 +2,7 @@
 import { Frame, ResetCode } from '../../src/link/frames.ts';
 import { writeMove } from '../../src/link/move.ts';
 import { EMPTY, frameBytes, headBytes, u32 } from '../support/harness/link-wire.ts';
-import { response, upload } from './http.ts';
+import { request, response, upload } from './http.ts';
 import { CONCURRENCY, type NodeUnderTest } from './linker-side.ts';
 import { jsonOf } from './node-side.ts';
 import { oversend, peerChecks } from './peer-checks.ts';
@@ -19,6 +19,9 @@ const BAD_HELLOS: readonly object[] = [
   { nonce: 'short' },
   { v: 'two' },
 ];
+
+const IN_TRAILER =
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Pullproxy-Concurrency\r\n\r\n6\r\nserved\r\n0\r\nPullproxy-Concurrency: 2\r\n\r\n';
 
 export const NODE_CHECKS: Partial<Record<RuleId, Check>> = {
   async challenge(node) {
@@ -105,6 +108,18 @@ export const NODE_CHECKS: Partial<Record<RuleId, Check>> = {
     await side.ends('frame-type', 'the linker has sent OPEN', 4 * SECOND);
   },
 
+  async 'frame-again'(node) {
+    const side = await node.link();
+    side.send(Frame.HELLO, side.hello());
+    await side.ends('frame-again', 'HELLO was sent again', 4 * SECOND);
+  },
+
+  async 'frame-number'(node) {
+    const side = await node.link(1);
+    side.send(Frame.GRANT, Buffer.from([0, 0, 0, 1, 0]));
+    await side.ends('frame-number', 'a GRANT of 5 bytes was sent', 4 * SECOND);
+  },
+
   async state(node) {
     const side = await node.link();
     side.sendJson(Frame.STATE, { home: true, state: 'odd', active: 0 });
@@ -186,6 +201,25 @@ export const NODE_CHECKS: Partial<Record<RuleId, Check>> = {
     await client.gets('try-again', side, 'served');
   },
 
+  async 'half-close'(node) {
+    const side = await node.link(1);
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: conformance\r\n';
+    const client = await node.client(request(node.settings.route, '/', 'GET', upgrade));
+    const stream = await side.next('half-close');
+    await side.sendAll('half-close', stream, Buffer.from(`HTTP/1.1 101 Switching Protocols\r\n${upgrade}\r\n`));
+    await side.until('half-close', 'the client has its 101', () => client.text.includes('\r\n\r\n'));
+    client.socket.end('the last word of the client');
+    const isLast = (): boolean => stream.ended && stream.content.includes('the last word of the client');
+    await side.until('half-close', 'END follows what the client said last', isLast);
+    await side.staysUp('half-close', 'the client says no more', 150);
+    await side.sendAll('half-close', stream, Buffer.from('and that of the application'));
+    await side.until('half-close', 'the other direction goes on', () => client.text.endsWith('and that of the application'));
+    side.send(Frame.END, EMPTY, stream.id);
+    await side.until('half-close', 'the client is told the end', () => client.isOver);
+    await side.allIdle('half-close');
+    await side.serves('half-close', node);
+  },
+
   async 'late-frames'(node) {
     const side = await node.link();
     const late = [
@@ -243,7 +277,8 @@ export const NODE_CHECKS: Partial<Record<RuleId, Check>> = {
     for (let turn = 0; turn < 3; turn++) {
       const client = await node.client();
       const stream = await side.next('features');
-      await side.answer('features', stream, 'served', 'Pullproxy-Concurrency: 2\r\n');
+      // In a trailer the node reads it, and would tell a linker with the feature `limits`.
+      await side.sendAll('features', stream, Buffer.from(IN_TRAILER));
       await client.gets('features', side, 'served');
     }
     await side.staysUp('features', 'responses named a limit', 200);

@@ -26,6 +26,11 @@ const WRONG: Partial<Record<RuleId, readonly Edit[]>> = {
   'handshake-time': [['HANDSHAKE_S_MAX = 5.0', 'HANDSHAKE_S_MAX = 60.0'], PATIENT],
   'frame-parts': [['kept += data', 'kept[:] = data']],
   'frame-type': [['raise wire.LinkError(f"frame type {kind} from a node")', 'pass']],
+  'frame-again': [['raise wire.LinkError(f"frame type {kind} from a node")', 'kind == wire.WELCOME or wire.read_number(b"")']],
+  'frame-number': [
+    ['if len(payload) != 4:', 'if len(payload) < 4:'],
+    ['_NUMBER.unpack(payload)[0]', '_NUMBER.unpack(payload[:4])[0]'],
+  ],
   'frame-bytes': [['if length > self.bytes_max:', 'if False:']],
   home: [['"home": home', '"home": False']],
   'grant-limit': [['return self.concurrency - self._moving', 'return self.concurrency + 1 - self._moving']],
