@@ -36,12 +36,8 @@ export const WRONG_NODES: Partial<Record<RuleId, Edit>> = {
   'handshake-bytes': ['link/link.ts', 'payload), HANDSHAKE_PAYLOAD_BYTES_MAX)', 'payload), PAYLOAD_BYTES_MAX)'],
   'handshake-time': ['link/handshake.ts', 'HANDSHAKE_TIMEOUT_MS = 5_000', 'HANDSHAKE_TIMEOUT_MS = 60_000'],
   'frame-parts': ['link/frames.ts', 'chunk.copy(this.#part, this.#partBytes, at, stop);', 'chunk.copy(this.#part, 0, at, stop);'],
-  'frame-type': ['link/node-link.ts', 'throw new LinkProtocolError(`frame type ${type} from a linker`);', 'return;'],
-  'frame-again': [
-    'link/node-link.ts',
-    'throw new LinkProtocolError(`frame type ${type} from a linker`);',
-    'if (type !== Frame.HELLO) throw new LinkProtocolError(`frame type ${type} from a linker`);',
-  ],
+  'frame-type': ['link/node-link.ts', 'default:\n        throw', 'default:\n        return;\n        throw'],
+  'frame-again': ['link/node-link.ts', 'default:\n        throw', 'default:\n        if (type !== Frame.HELLO) throw'],
   'frame-number': ['link/frames.ts', 'if (payload.length !== 4)', 'if (payload.length < 4)'],
   'frame-bytes': ['link/frames.ts', 'if (length > this.payloadBytesMax)', 'if (false)'],
   state: [
@@ -50,11 +46,7 @@ export const WRONG_NODES: Partial<Record<RuleId, Edit>> = {
     '{ try { this.#events.report(parseReport(payload)); } catch {} }',
   ],
   'grant-limit': ['link/node-link.ts', 'if (lent > this.#concurrencyMax)', 'if (false)'],
-  'open-limit': [
-    'link/node-link.ts',
-    'slots granted by an instance of concurrency ${this.#concurrencyMax}`);\n    this.idle += count;',
-    'slots granted`);\n    this.idle += count + 1;',
-  ],
+  'open-limit': ['link/node-link.ts', 'this.idle += count;\n    this.#offerIdle();', 'this.idle += count + 1;\n    this.#offerIdle();'],
   'open-twice': ['link/node-link.ts', '} while (this.streams.has(this.#lastId));', 'this.#lastId = 1; } while (false);'],
   recall: ['link/node-link.ts', 'this.#owed = Math.min(this.#owed + later, this.active + this.#reserved);', ''],
   serve: [
