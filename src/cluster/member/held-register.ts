@@ -18,6 +18,8 @@ interface Held {
   readonly since: number;
   readonly maxHeld: number;
   readonly ask: Ask | undefined;
+  /** When it came, nobody else was held here, or nobody else in its line. */
+  readonly isFirst: boolean;
   /** `over`: it ended before it was sent. */
   state: 'new' | 'sent' | 'accepted' | 'over';
 }
@@ -39,6 +41,8 @@ export class HeldRegister {
   #accepted = 0;
   /** Those whose slots are brought together here. */
   readonly #gathering = new Set<string>();
+  /** The directory has one who came first here, or in its line: it may be next of all, and other nodes have not heard of it. */
+  isAnew = false;
   /** One has cost more than one slot. */
   hasCost = false;
   /** `lost`: the state of the directory is unknown; `recovering`: the next `take` sends everything again. */
@@ -69,9 +73,9 @@ export class HeldRegister {
 
   add(id: string, since: number, maxHeld: number, ask?: Ask): void {
     this.remove(id);
-    const held: Held = { id, since, maxHeld, ask, state: 'new' };
+    const isFirst = ask === undefined ? this.#held.size === 0 : this.lines.enter(lineKey(ask));
+    const held: Held = { id, since, maxHeld, ask, isFirst, state: 'new' };
     this.#held.set(id, held);
-    if (ask !== undefined) this.lines.enter(lineKey(ask));
     if (ask?.gathers === true) this.#gathering.add(id);
     if (ask !== undefined && ask.cost > 1) this.hasCost = true;
     this.#unsent.push(held);
@@ -141,6 +145,7 @@ export class HeldRegister {
         gone.push(held.id);
       } else if (held.state !== 'accepted') {
         held.state = 'accepted';
+        if (held.isFirst) this.isAnew = true;
         this.#accepted++;
       }
     }

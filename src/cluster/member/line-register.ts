@@ -14,8 +14,11 @@ export class LineRegister {
     return this.#served.size > 0;
   }
 
-  enter(line: string): void {
-    this.#clients.set(line, (this.#clients.get(line) ?? 0) + 1);
+  /** Returns whether nobody else is in the line here. */
+  enter(line: string): boolean {
+    const others = this.#clients.get(line) ?? 0;
+    this.#clients.set(line, others + 1);
+    return others === 0;
   }
 
   leave(line: string): void {

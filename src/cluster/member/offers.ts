@@ -28,6 +28,8 @@ export class SlotOffers {
   readonly #found: (reply: Matched, sentAt: number) => void;
   readonly #rematch: () => void;
   #idle = 0;
+  /** So many the directory was told of beside an offer, and has not promised since. */
+  #said = 0;
   #state: 'none' | 'scheduled' | 'running' | 'again' | 'ended' = 'none';
   #pausedUntil = Number.NEGATIVE_INFINITY;
   /** When slots that lie here could not be moved last. */
@@ -54,6 +56,22 @@ export class SlotOffers {
 
   get idle(): number {
     return this.#idle;
+  }
+
+  /** To tell the directory beside an offer. */
+  say(): number {
+    this.#said = this.#idle;
+    return this.#idle;
+  }
+
+  /** The directory has promised some of those that it was told of beside an offer. */
+  promised({ moves }: Matched): void {
+    for (const { from, count } of moves) if (from === this.#context.self.id) this.#said -= count;
+  }
+
+  /** The directory counts slots that are not here any more: it believes that clients who are held here have them. */
+  get isOverstated(): boolean {
+    return this.#idle < this.#said;
   }
 
   get isQuiet(): boolean {

@@ -43,8 +43,6 @@ export class RoutePresence {
   #sweepDue = false;
   #emptySince: number;
   #demandSaidAt = Number.NEGATIVE_INFINITY;
-  /** A client is held here, and none was when that began. */
-  #heldAnew = false;
   #serving = 0;
   /** The values that the directory was told last. */
   #servingSaid = 0;
@@ -72,7 +70,6 @@ export class RoutePresence {
   // Calls of the node.
 
   hold(id: string, heldMs: number, maxHeld: number, ask?: Ask): void {
-    if (this.#held.size === 0) this.#heldAnew = true;
     const knewCost = this.#held.hasCost;
     this.#held.add(id, this.#context.now() - heldMs, maxHeld, ask);
     if (this.#held.hasCost && !knewCost) this.#beatDue = true;
@@ -92,6 +89,7 @@ export class RoutePresence {
   idle(count: number, served: number): void {
     this.#serving = served;
     this.#offers.setIdle(count);
+    if (this.#offers.isOverstated && this.#held.size > 0 && !this.#held.pending) this.look();
   }
 
   short(count: number, asker: Peer): void {
@@ -285,11 +283,12 @@ export class RoutePresence {
     // Together with the last call, when none of them counts as held any more.
     const serving = last ? this.#serving : undefined;
     if (last) this.#servingSaid = this.#serving;
-    const reply = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.idle, serving }).catch(() => null);
+    const reply = await directory.hold(this.#route, self, { ...call.change, idle: this.#offers.say(), serving }).catch(() => null);
     if (reply === null) return this.#held.lose();
     if (this.#hasEnded()) return;
     for (const id of this.#held.settle(call, reply.refused)) listener.onHoldRefused(this.#route, id);
     this.#followOrder(reply);
+    this.#offers.promised(reply);
     this.#found(reply, sentAt);
   }
 
@@ -313,7 +312,7 @@ export class RoutePresence {
     const bounds = this.#held.bounds;
     this.#servingSaid = this.#serving;
     const asksReady = listener.asksReady?.(this.#route);
-    const beat = { idle: this.#offers.idle, serving: this.#serving, ...said, asksLargest: this.#held.hasCost, asksReady };
+    const beat = { idle: this.#offers.say(), serving: this.#serving, ...said, asksLargest: this.#held.hasCost, asksReady };
     const reply = await directory.beatRoute(this.#route, self, beat).catch(() => null);
     if (reply === null) return this.#homes.failed(said);
     this.#register(reply.known);
@@ -384,14 +383,14 @@ export class RoutePresence {
   #sayDemand({ now: saidAt, oldestHere, waiting, firstHere: first = null }: Matched): void {
     const { bell, listener, self } = this.#context;
     const now = this.#context.now();
-    const gapMs = this.#demandSaidAt + (this.#heldAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
+    const gapMs = this.#demandSaidAt + (this.#held.isAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
     // Nothing was heard now: a node with a slot may not know of these clients.
     if (gapMs > 0) {
       this.#sweep.within(gapMs);
       return;
     }
     this.#demandSaidAt = now;
-    this.#heldAnew = false;
+    this.#held.isAnew = false;
     const who = first === null ? { oldest: oldestHere ?? saidAt } : { oldest: first.arrival, rank: first };
     if (waiting > 0) bell.demand({ route: this.#route, node: self.id, saidAt, ...who });
     listener.onStartNeeded(this.#route);

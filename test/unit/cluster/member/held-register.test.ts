@@ -32,6 +32,26 @@ describe('the register of held clients', () => {
     if (call !== undefined) expect(register.settle(call, ['c1'])).toEqual([]);
   });
 
+  test('has news for other nodes once the directory has the first client, or the first of a line, and not for those behind them', () => {
+    const register = new HeldRegister();
+    const told = (id: string, value?: string): boolean => {
+      register.isAnew = false;
+      register.add(id, 0, 10, value === undefined ? undefined : { urgency: 3, value, unit: 1, cost: 1 });
+      const calls = register.take(0);
+      expect(register.isAnew).toBe(false);
+      for (const call of calls) register.settle(call, []);
+      return register.isAnew;
+    };
+    expect(told('c1')).toBe(true);
+    expect(told('c2')).toBe(false);
+    expect(told('c3', 'quiet')).toBe(true);
+    expect(told('c4', 'quiet')).toBe(false);
+    expect(told('c5', 'loud')).toBe(true);
+    register.remove('c3');
+    register.remove('c4');
+    expect(told('c6', 'quiet')).toBe(true);
+  });
+
   test('cuts many into calls, oldest first, all removals before the first addition', () => {
     const register = new HeldRegister();
     const count = 2 * HOLDS_PER_CALL_MAX + 1;
