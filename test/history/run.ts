@@ -6,6 +6,7 @@
  *     npm run history -- simulate [--seed N] [--schedules N]
  *     npm run history -- mutants [--only NAME]... [--schedules N]
  *     npm run history -- tails [--seed N] [--schedules N]
+ *     npm run history -- sparse [--seed N] [--schedules N] [--nodes N] [--linkers N] [--routes N]
  */
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -17,6 +18,7 @@ import { findingText } from './checker/line.ts';
 import { judgeMutants } from './mutants/mutants.ts';
 import { loadCode } from './simulation/code.ts';
 import { simulateMany } from './simulation/many.ts';
+import { measureSparse, SPARSE } from './simulation/sparse.ts';
 import { measureRaises, measureTails, SCENES } from './simulation/tails.ts';
 import { minimise } from './world/minimise.ts';
 import { runHistory } from './world/run.ts';
@@ -30,6 +32,9 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string', default: '5' },
     clients: { type: 'string', default: '40' },
     schedules: { type: 'string' },
+    nodes: { type: 'string', default: '12' },
+    linkers: { type: 'string', default: '100' },
+    routes: { type: 'string', default: '50' },
     replays: { type: 'string', default: '8' },
     keep: { type: 'string' },
     only: { type: 'string', multiple: true, default: [] },
@@ -52,11 +57,14 @@ switch (verb) {
   case 'mutants':
     process.exitCode = (await judgeMutants({ only: values.only, schedules: Number(values.schedules ?? 40), say })) ? 0 : 1;
     break;
+  case 'sparse':
+    await sparse(Number(values.schedules ?? 1));
+    break;
   case 'tails':
     await tails(Number(values.schedules ?? 1));
     break;
   default:
-    throw new Error(`history ${verb}: expected run, check, simulate, mutants or tails`);
+    throw new Error(`history ${verb}: expected run, check, simulate, mutants, tails or sparse`);
 }
 // What a run leaves behind must not keep the command.
 process.exit();
@@ -97,6 +105,21 @@ async function tails(seeds: number): Promise<void> {
       console.log(JSON.stringify({ seed: seed + i, scene, ...(await measureTails(code, seed + i, crowds)) }));
     }
     console.log(JSON.stringify({ seed: seed + i, scene: 'raises of a limit', ...(await measureRaises(code, seed + i)) }));
+  }
+}
+
+async function sparse(seeds: number): Promise<void> {
+  const code = await loadCode(SOURCE);
+  const [nodes, linkers, routes] = [Number(values.nodes), Number(values.linkers), Number(values.routes)];
+  for (let i = 0; i < seeds; i++) {
+    const sizes = {
+      ...SPARSE,
+      nodes,
+      linkers,
+      routes,
+      requestsPerSecond: Math.round((SPARSE.requestsPerSecond * linkers) / SPARSE.linkers),
+    };
+    console.log(JSON.stringify({ seed: seed + i, ...sizes, ...(await measureSparse(code, seed + i, sizes)) }));
   }
 }
 

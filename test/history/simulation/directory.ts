@@ -12,9 +12,15 @@ type Method = (...args: unknown[]) => unknown;
 /** What can be done to the way. */
 export class DirectoryWay {
   losesMessages = false;
+  /** What went this way, by the name of the call. */
+  readonly calls = new Map<string, number>();
   #connected = true;
   #generation = 0;
   readonly #told: ((connected: boolean) => void)[] = [];
+
+  count(call: string): void {
+    this.calls.set(call, (this.calls.get(call) ?? 0) + 1);
+  }
 
   get connected(): boolean {
     return this.#connected;
@@ -72,7 +78,10 @@ export function remoteDirectory(code: Code, owner: Owner, redis: Owner, server: 
       if (property === 'close') return async () => {};
       const value: unknown = Reflect.get(target, property);
       if (typeof value !== 'function') return value;
-      return (...args: unknown[]): unknown => call(value as Method, args);
+      return (...args: unknown[]): unknown => {
+        way.count(String(property));
+        return call(value as Method, args);
+      };
     },
   });
 }
@@ -102,10 +111,12 @@ export function remoteBell({ network }: Code, owner: Owner, redis: Owner, server
       return server.listen(node, far);
     },
     ring: async (node, ring) => {
+      way.count(`ring ${ring.t}`);
       if (way.connected) network.send(owner, redis, () => void server.ring(node, ring));
       return way.connected;
     },
     demand: (notice) => {
+      way.count('demand');
       if (way.connected) network.send(owner, redis, () => server.demand(notice));
     },
     close: () => server.close(),

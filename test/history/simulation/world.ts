@@ -60,10 +60,13 @@ export class SimulatedWorld {
   readonly #scalerOwner = new Owner('scaler');
   readonly #scalerWay = new DirectoryWay();
   #scaler: InstanceType<Code['LocalScaler']> | null = null;
+  readonly #idleTimeouts: { readonly idleTimeoutMs: number; readonly oldIdleTimeoutMs: number };
   #pids = 0;
   #starts = 0;
 
-  constructor(code: Code, sizes: WorldSizes, seed: number, checker: Checker) {
+  /** `idleTimeoutMs`: of instances; those that are not the newest leave sooner. */
+  constructor(code: Code, sizes: WorldSizes, seed: number, checker: Checker, idleTimeoutMs?: number) {
+    this.#idleTimeouts = { idleTimeoutMs: idleTimeoutMs ?? 20_000, oldIdleTimeoutMs: idleTimeoutMs ?? 3_000 };
     this.code = code;
     this.sizes = sizes;
     this.#checker = checker;
@@ -221,6 +224,19 @@ export class SimulatedWorld {
     network.send(owner, this.redis, () => network.send(this.redis, this.#scalerOwner, () => this.#scaler?.request(route, force)));
   }
 
+  /** An instance that nobody asked for. */
+  addInstance(startId: string, route: string): void {
+    this.#startInstance(startId, route);
+  }
+
+  /** Calls of the directory and messages over it so far, of all nodes and the scaler. */
+  directoryCalls(): ReadonlyMap<string, number> {
+    const calls = new Map<string, number>();
+    for (const way of [...this.nodes.map((node) => node.way), this.#scalerWay])
+      for (const [call, count] of way.calls) calls.set(call, (calls.get(call) ?? 0) + count);
+    return calls;
+  }
+
   #start(startId: string, route: string): void {
     const command = this.process('command', startId);
     this.record(command, { e: 'start', startId, route, pid: 0 });
@@ -247,8 +263,7 @@ export class SimulatedWorld {
       env: {},
       instance,
       startId,
-      idleTimeoutMs: 20_000,
-      oldIdleTimeoutMs: 3_000,
+      ...this.#idleTimeouts,
       drainTimeoutMs: 10_000,
       log: code.log,
     });
