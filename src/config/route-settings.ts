@@ -2,7 +2,7 @@ import { ConfigError } from '../errors.ts';
 import { costRules } from './cost-rules.ts';
 import { deadlineHeader } from './deadline-header.ts';
 import { type KeySource, keyCheck, keyPatterns, keySource } from './key-source.ts';
-import { argumentVector, choice, duration, type Kind, problem, responseStatus, whole, yesNo } from './kinds.ts';
+import { argumentVector, choice, duration, type Kind, problem, responseStatus, text, whole, yesNo } from './kinds.ts';
 import { matchRules } from './match-rules.ts';
 import {
   type AffinitySource,
@@ -85,6 +85,8 @@ export interface RouteSettings {
   readonly keyPattern?: readonly string[];
   /** Says whether a key exists, before anything is started for it. */
   readonly keyCheck?: readonly string[];
+  /** What has declared the route and starts its instances; absent: an operator, and whoever takes startup jobs. */
+  readonly source?: string;
 }
 
 /** A client that waits for one instance is not yet a reason to start another one. */
@@ -241,6 +243,11 @@ export const ROUTE_KEYS: Readonly<Record<string, RouteKey>> = {
     'keyCheck',
     keyCheck,
     'with key: what says whether a key exists, before anything is started for it: a URL (2xx: yes, 4xx: no), or a command (exit code 0: yes, 1: no) on nodes with --allow-key-commands',
+  ),
+  source: key(
+    'source',
+    text('KIND@PLACE', 'KIND@PLACE such as docker@host-1a2b3c4d', /^[a-z]{1,20}@[\w.-]{1,80}$/),
+    'what has declared the route and starts its instances (--discover sets it): scalers leave its startup jobs to that one',
   ),
 };
 

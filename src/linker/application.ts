@@ -56,13 +56,32 @@ export interface ApplicationEvents {
   unguarded(reason: string): void;
 }
 
-function readyRequest(path: string, route: string): string {
+/** The calls of a linker to its application. */
+export interface LinkedApplication {
+  /** Undefined: it runs by itself. */
+  readonly pid: number | undefined;
+  /** `stop` ends it. */
+  readonly endsIt: boolean;
+  start(): Promise<void>;
+  /** It accepts no longer: looks until it does. */
+  lookAgain(): void;
+  stopLooking(): void;
+  /** The step that it has not done `yet`. */
+  notReadyWords(yet: ' in time' | ' yet'): string;
+  signal(name: NodeJS.Signals): void;
+  /** At once. */
+  kill(): void;
+  /** Resolves when nothing of it is left, after `timeoutMs` by force. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+export function readyRequest(path: string, route: string): string {
   // A wildcard is not a host.
   const host = route.replace(/^\*\.?/, '') || 'localhost';
   return `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: pullproxy\r\nConnection: close\r\n\r\n`;
 }
 
-export class Application {
+export class Application implements LinkedApplication {
   readonly #options: ApplicationOptions;
   readonly #events: ApplicationEvents;
   #process: AppProcess | null = null;
@@ -84,6 +103,10 @@ export class Application {
   /** Undefined: it runs by itself. */
   get pid(): number | undefined {
     return this.#process?.pid;
+  }
+
+  get endsIt(): boolean {
+    return this.#options.command !== undefined;
   }
 
   async start(): Promise<void> {

@@ -1,8 +1,9 @@
 import type { TakeConnection } from './app-socket.ts';
-import type { ApplicationEvents } from './application.ts';
+import type { ApplicationEvents, LinkedApplication } from './application.ts';
 
 /** The application of a linker that runs inside it: there is no process to start, to watch or to end. It accepts at once. */
-export class InProcessApplication {
+export class InProcessApplication implements LinkedApplication {
+  readonly endsIt = false;
   readonly #take: TakeConnection;
   readonly #events: ApplicationEvents;
   #isStopped = false;

@@ -5,7 +5,7 @@ import type { Hello } from '../link/hello.ts';
 import type { LinkTiming } from '../link/link.ts';
 import type { Log } from '../log.ts';
 import type { AppOutputTaker } from './app-process.ts';
-import type { TakeConnection } from './app-socket.ts';
+import type { ApplicationEvents, LinkedApplication } from './application.ts';
 import type { AutoRange } from './auto-search.ts';
 import type { Control } from './control.ts';
 import type { Changing, Lookup } from './dial.ts';
@@ -24,8 +24,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   /** Where the application says its limit, besides its responses. */
   readonly control?: Control;
   readonly secret: Changing<string>;
-  /** Takes connections in this process: it is the application. Then neither `app` nor `command` is needed. */
-  readonly take?: TakeConnection;
+  /** Makes the application, which is then neither at `app` nor a process of `command`. */
+  readonly application?: (events: ApplicationEvents) => LinkedApplication;
   /** Told when the instance becomes the newest of its route, or is no longer. */
   readonly newest?: (isNewest: boolean) => void;
   /** Where the application accepts; without it, it is given a free port in PORT. */

@@ -12,9 +12,8 @@ import type { Log } from '../log.ts';
 import { AppPool } from './app-pool.ts';
 import type { AppExit } from './app-process.ts';
 import type { AppAddress } from './app-socket.ts';
-import { Application, type ApplicationEvents } from './application.ts';
+import { Application, type ApplicationEvents, type LinkedApplication } from './application.ts';
 import { AutoSearch } from './auto-search.ts';
-import { InProcessApplication } from './in-process-application.ts';
 import { InstanceControl } from './instance-control.ts';
 import { newInstanceId } from './instance-id.ts';
 import { Limit } from './limit.ts';
@@ -46,7 +45,7 @@ export class Linker {
   readonly #links: Links;
   /** The hello of each dial has the current facts. */
   readonly #hello: { -readonly [key in keyof UnsaidHello]: UnsaidHello[key] };
-  readonly #application: Application | InProcessApplication;
+  readonly #application: LinkedApplication;
   readonly #reporter = new Reporter(() => this.#links.report());
   readonly #retire: Retire;
   readonly #isReady = Promise.withResolvers<void>();
@@ -67,7 +66,7 @@ export class Linker {
   #deadline: NodeJS.Timeout | null = null;
 
   constructor(options: LinkerOptions) {
-    const { proxies, concurrency, secret, proxyProtocol, tls, linkTiming: timing, linkVersionMin: versionMin, lookup, take } = options;
+    const { proxies, concurrency, secret, proxyProtocol, tls, linkTiming: timing, linkVersionMin: versionMin, lookup } = options;
     this.#options = options;
     this.#isOfKey = hasKey(options.route);
     this.#times = timesOf(options);
@@ -140,7 +139,7 @@ export class Linker {
       unguarded: (reason) => this.#log.warn({ reason }, 'no shell watches over this linker: if it is killed, its application runs on'),
     };
     const asked = { ...options, ...this.#times, instance: this.instance, controlSaid: options.control?.said };
-    this.#application = take === undefined ? new Application(asked, events) : new InProcessApplication(take, events);
+    this.#application = options.application?.(events) ?? new Application(asked, events);
   }
 
   /** Where the application accepts; null until it did. */
@@ -337,7 +336,7 @@ export class Linker {
 
   /** Clients that are still served are out of time: the application ends their connections in its own way (a WebSocket with 1001). */
   async #sayGoodbye(): Promise<void> {
-    if (this.#options.command === undefined) return;
+    if (!this.#application.endsIt) return;
     await this.#application.stop(this.#times.stopTimeoutMs);
     const overdue = setTimeout(() => this.#lastWords.resolve(), LAST_WORDS_MS);
     this.#lookIfEmpty();

@@ -10,7 +10,9 @@ import { keyedName } from '../config/route-key.ts';
 import { secretOf } from '../config/secret-file.ts';
 import { readVersion } from '../config/version.ts';
 import { ConfigError } from '../errors.ts';
+import type { ApplicationEvents } from '../linker/application.ts';
 import { askedLimit } from '../linker/asked-limit.ts';
+import { InProcessApplication } from '../linker/in-process-application.ts';
 import { Linker } from '../linker/linker.ts';
 import { nodeTlsOf } from '../linker/tls-files.ts';
 import { createLog } from '../log.ts';
@@ -143,7 +145,8 @@ export async function pull(handler: Handler, options: PullOptions): Promise<Inst
   const route = settings.key === undefined ? settings.route : keyedName(settings.route, settings.key);
   const times = { idleTimeoutMs, oldIdleTimeoutMs, drainTimeoutMs };
   const asked = askedLimit(settings.concurrency, settings.concurrencyMax, (slots) => slots);
-  const same = { ...times, ...asked, proxies, route, startId, linkVersionMin, take, log };
+  const application = (events: ApplicationEvents) => new InProcessApplication(take, events);
+  const same = { ...times, ...asked, proxies, route, startId, linkVersionMin, application, log };
   const [secret, tls, version] = [secretOf(settings), nodeTlsOf(settings), readVersion()];
   const instance = new Instance((newest) => new Linker({ ...same, secret, tls, version, env: {}, newest }));
   // An instance whose state can't be trusted leaves; the process is its owner's.

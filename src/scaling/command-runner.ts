@@ -166,6 +166,11 @@ export class CommandRunner {
     }
   }
 
+  /** A start without a command. */
+  counted(route: string, result: CommandOutcome): void {
+    this.#count(routeOf(route), result);
+  }
+
   #count(route: string, result: CommandOutcome): void {
     const key = `${result} ${route}`;
     const counted = this.#counts.get(key);

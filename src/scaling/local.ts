@@ -14,6 +14,8 @@ export interface LocalScalerOptions {
   readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes'>;
   /** Starts one instance; rejects when that failed. */
   readonly start: (order: StartOrder & { readonly route: string }) => Promise<void>;
+  /** Whether instances of a route are started here; absent: of each. */
+  readonly starts?: (route: string) => boolean;
   readonly log: Log;
 }
 
@@ -44,7 +46,7 @@ export class LocalScaler {
 
   /** Like `StartupQueue.request`. */
   request(route: string, force = 0): void {
-    if (this.#stopping.signal.aborted) return;
+    if (this.#stopping.signal.aborted || this.#options.starts?.(route) === false) return;
     const asked = this.#asked.get(route);
     if (asked) {
       asked.again = true;

@@ -21,6 +21,7 @@ import { watchMinimum } from './minimum.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
 import { StartPace } from './start-pace.ts';
 import { type RoundResult, runRound, type StartOrder } from './start-round.ts';
+import { handOn, type Starter, startBy, startedBy } from './starter.ts';
 import { RUNS_KEPT_MAX, runOf, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';
 
@@ -40,6 +41,8 @@ export interface ScalerOptions extends CommandRunnerOptions {
   readonly rate: Rate | 'auto';
   /** Jobs that run here at once; a job whose command takes long does not count. */
   readonly parallel: number;
+  /** Starts instances of routes without a command. */
+  readonly starter?: Starter;
 }
 
 /** The job of a scaler that was killed is taken over after about this time, by another scaler or by its successor. */
@@ -159,7 +162,7 @@ export class Scaler {
       throw new DelayedError();
     }
     const leavePlace = this.#leavePlaceWhenSlow();
-    const round = this.#round(job, signal).finally(() => {
+    const round = this.#round(job, token, signal).finally(() => {
       leavePlace();
       this.#jobs.delete(id);
     });
@@ -173,7 +176,7 @@ export class Scaler {
     throw new DelayedError();
   }
 
-  async #round(job: Job<StartupJob, number>, signal: AbortSignal | undefined): Promise<RoundResult> {
+  async #round(job: Job<StartupJob, number>, token: string | undefined, signal: AbortSignal | undefined): Promise<RoundResult> {
     const { directory } = this.#options;
     const takenAt = performance.now();
     const data = readStartupJob(job.name, job.data);
@@ -183,19 +186,28 @@ export class Scaler {
     const settings = parseRouteSettings((await directory.route(route)) ?? defaults ?? {});
     if (leaver !== undefined) return this.#stop(route, settings, leaver, signal);
     if (cancels !== undefined) return this.#cancel(route, settings, { startId: cancels, early }, signal);
+    const by = startedBy(route, settings, this.#options);
+    if (by === 'another') return handOn(job, token, settings.source);
+    const { starter } = this.#options;
     this.#ended.watch(route, settings.startTimeoutMs);
     const runs = [...(data.runs ?? [])];
     return runRound({
       directory,
       route,
-      settings,
+      settings: by === 'starter' ? { ...settings, startMode: 'each' } : settings,
       takenAt,
       unfinished: data,
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
       allow: (starts, isFirst) => this.#allow(starts, isFirst),
-      run: (order) => this.#start(route, settings, order, runs, signal),
+      run: (order) =>
+        by === 'starter' && starter !== undefined
+          ? startBy(starter, route, order, (run) => {
+              keepRun(runs, run);
+              this.#commands.counted(route, run.failure === null ? 'ok' : 'failed');
+            })
+          : this.#start(route, settings, order, runs, signal),
       remember: (unfinished) => this.#remember(job, { ...data, ...unfinished, runs }),
     });
   }
@@ -239,6 +251,8 @@ export class Scaler {
 
   async #orderCancel(route: string, end: EndedStart): Promise<void> {
     const settings = parseRouteSettings((await this.#options.directory.route(route)) ?? {});
+    // Nothing is left of what was discovered: it is stopped where it was started.
+    if (settings.source !== undefined) return;
     if (this.#commands.cancelCommand(settings) !== null) await this.#queue.cancel(route, end);
   }
 

@@ -81,7 +81,8 @@ export async function assess(
     min: isKey ? 0 : settings.minInstances,
     // A route with keys has none of its own, and a key of a route without keys is nobody's.
     max: isKey === (settings.key !== undefined) ? settings.maxInstances : 0,
-    isStrict: isKey,
+    // There are as many containers as there are.
+    isStrict: isKey || settings.source !== undefined,
     startIntervalMs: settings.startIntervalMs,
     maxStartsPerMinute: settings.maxStartsPerMinute ?? null,
   });

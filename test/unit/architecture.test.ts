@@ -56,6 +56,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'cluster/waits.ts',
   ],
   linker: ['errors.ts', 'log.ts', 'boundary.ts', 'memory', 'config', 'link'],
+  discovery: ['errors.ts', 'log.ts', 'boundary.ts', 'memory/bounded-map.ts', 'config', 'link/connect.ts', 'cluster/directory.ts', 'linker'],
   admin: ['errors.ts', 'log.ts', 'boundary.ts', 'config', 'cluster/cluster.ts', 'cluster/history.ts', 'scaling/startup-job.ts', 'events'],
   workers: ['errors.ts', 'log.ts', 'boundary.ts'],
   tracing: ['errors.ts', 'log.ts', 'boundary.ts', 'node/visits/visit-record.ts'],
@@ -71,6 +72,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
     'scaling',
     'node',
     'linker',
+    'discovery',
     'admin',
     'workers',
     'tracing',
@@ -85,6 +87,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cluster/memory': ['cluster', 'cluster/member'],
   'cluster/redis': ['cluster', 'cluster/member'],
   'config/commands': ['config'],
+  'discovery/docker': ['discovery'],
   'cli/commands': [
     'cli/completion',
     'cli/dev',
@@ -126,7 +129,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   '@opentelemetry/exporter-trace-otlp-proto': ['tracing/'],
   '@opentelemetry/resources': ['tracing/'],
   '@opentelemetry/sdk-trace-base': ['tracing/'],
-  bullmq: ['scaling/startup-queue.ts', 'scaling/startup-job-reader.ts', 'scaling/scaler.ts'],
+  bullmq: ['scaling/startup-queue.ts', 'scaling/startup-job-reader.ts', 'scaling/scaler.ts', 'scaling/starter.ts'],
   fastify: ['admin/'],
   ioredis: ['cluster/redis/'],
   pino: ['log.ts'],
@@ -152,7 +155,9 @@ const sources = filesBelow('src', '.ts').map(readSource);
 describe('imports', () => {
   test('every room of src/ is in the plan', () => {
     expect(Object.keys(ARROWS)).toEqual(expect.arrayContaining([...new Set(sources.map(({ path }) => roomOf(path)))]));
-    const inner = new Set(sources.map(({ path }) => innerRoomOf(path)).filter((room) => /^(node|cluster|cli|config)\//.test(room)));
+    const inner = new Set(
+      sources.map(({ path }) => innerRoomOf(path)).filter((room) => /^(node|cluster|cli|config|discovery)\//.test(room)),
+    );
     expect(Object.keys(INNER_ARROWS).sort()).toEqual([...inner].sort());
   });
 

@@ -25,6 +25,6 @@ remove=--rm
 case " ${DOCKER_ARGS:-}" in *' --restart'*) remove= ;; esac
 # --stop-timeout: docker stop lets it drain. --no-healthcheck: the image's own is for nodes, and starts a process every 10 s.
 # shellcheck disable=SC2086
-exec $docker run --detach $remove --init --no-healthcheck --name "$name" --label "pullproxy.route=$ROUTE" ${KEY:+--label "pullproxy.key=$KEY"} --stop-timeout 45 \
+exec $docker run --detach $remove --init --no-healthcheck --name "$name" --label "pullproxy.route=$ROUTE" --label pullproxy.startedBy=command ${KEY:+--label "pullproxy.key=$KEY"} --stop-timeout 45 \
   --env-file "${PULLPROXY_ENV:-/etc/pullproxy/app.env}" --env "PULLPROXY_START_ID=$START_ID" --env "PULLPROXY_ROUTE=$ROUTE" ${KEY:+--env "PULLPROXY_KEY=$KEY"} \
   ${DOCKER_ARGS:-} "$image" linker -- "$@"

@@ -37,7 +37,8 @@ export async function node(argv: readonly string[]): Promise<number> {
     source: open.source,
   });
   log.info({ ...open.bound, admin: await admin.start(), id, advertise: open.advertise }, 'ready');
-  warnOfWeakSecrets(settings, log);
+  if (settings.discover === undefined || settings.secret !== undefined || settings.secretFile !== undefined)
+    warnOfWeakSecrets(settings, log);
   const { reloading } = open;
   reloading.onApplied(({ adminToken: token, adminMetricsOpen: metricsOpen }) => admin.renewed({ token, metricsOpen }));
   hangups.each(() => void reloading.reload().catch(() => {}));

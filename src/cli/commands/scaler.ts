@@ -2,15 +2,19 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AdminServer } from '../../admin/server.ts';
+import type { StartDirectory } from '../../cluster/directory.ts';
 import { createRedisDirectory } from '../../cluster/redis/open.ts';
 import { SCALER } from '../../config/commands/scaler.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { problem } from '../../config/kinds.ts';
 import { loadCommand } from '../../config/load.ts';
+import { secretOf } from '../../config/secret-file.ts';
+import type { Values } from '../../config/settings.ts';
 import { inTemporaryDirectory } from '../../config/temporary-directory.ts';
 import { readVersion } from '../../config/version.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
 import { EventRecorder } from '../../events/recorder.ts';
+import { nodeTlsOf } from '../../linker/tls-files.ts';
 import { createLog, type Log } from '../../log.ts';
 import { selectCommandEnvironment } from '../../scaling/command-environment.ts';
 import { OutputFiles } from '../../scaling/output-files.ts';
@@ -44,7 +48,9 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   const directory = createRedisDirectory({ url: settings.redis, log });
   const recorder = new EventRecorder(`scaler ${hostname()}`);
   recorder.sendTo(directory);
+  const discovery = await openDiscovery(settings, directory, log);
   const worker = new Scaler({
+    ...(discovery === null ? {} : { starter: discovery }),
     redisUrl: settings.redis,
     directory,
     command,
@@ -82,6 +88,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   log.info('scaler draining');
   // Its commands end by their timeout. While Redis is away their results can't be stored.
   await Promise.race([worker.close(), delay(net.drainMs(settings.commandTimeoutMs + LEAVE_MS))]);
+  await discovery?.close();
   await recorder.flush();
   recorder.close();
   await queue.close();
@@ -92,6 +99,20 @@ export async function scaler(argv: readonly string[]): Promise<number> {
   await tracing?.close();
   log.info('scaler stopped');
   return net.exitCode(0);
+}
+
+/** Null: nothing is discovered. */
+async function openDiscovery(settings: Values<typeof SCALER.settings>, directory: StartDirectory, log: Log) {
+  const { discover, dockerHost, dockerLabel, proxy: proxies, linkVersionMin } = settings;
+  if (discover === undefined) return null;
+  // Loaded only here: other scalers have no linker in them.
+  const { Discovery } = await import('../../discovery/discovery.ts');
+  const { openSource } = await import('../../discovery/open.ts');
+  const secret = secretOf(settings);
+  const source = openSource({ discover, dockerHost, dockerLabel });
+  const discovery = new Discovery({ source, directory, proxies, secret, tls: nodeTlsOf(settings), linkVersionMin, log });
+  discovery.begin();
+  return discovery;
 }
 
 /** Null: no directory can be written, and none was asked for. @throws ConfigError when the one that was asked for can't be written */

@@ -11,10 +11,10 @@ import { newInstanceId } from '../../linker/instance-id.ts';
 import { Linker } from '../../linker/linker.ts';
 import type { LinkerOptions, LinkerTimes } from '../../linker/linker-options.ts';
 import { type Log, writeToStderr } from '../../log.ts';
+import { LocalStarts } from '../../scaling/local-starts.ts';
 import type { JobChange, StartupJobs } from '../../scaling/startup-job.ts';
 import { AppOutput } from './app-output.ts';
 import { type Failure, LastFailure } from './last-failure.ts';
-import { LocalStarts } from './local-starts.ts';
 import type { InstanceNames } from './people-log.ts';
 
 export interface LocalOptions {
@@ -125,11 +125,7 @@ export class LocalInstances {
 
   /** A start that has ended is forgotten; with `retry`, `again` is to start another instance. */
   changeJob(id: string, change: 'retry' | 'remove', again: () => void): JobChange {
-    const job = this.#starts.jobs(Number.POSITIVE_INFINITY).jobs.find((one) => one.id === id);
-    if (change === 'retry' && job?.state === 'completed') return 'finished';
-    const removed = this.#starts.remove(id);
-    if (removed === 'done' && change === 'retry') again();
-    return removed;
+    return this.#starts.change(id, change, again);
   }
 
   /** Starts by result. */

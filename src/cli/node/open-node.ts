@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { AdminSource } from '../../admin/admin-source.ts';
 import { unawaited } from '../../boundary.ts';
+import type { DeclarationsKept } from '../../cluster/declarations.ts';
 import { routeDefaultsOf } from '../../config/commands/common-settings.ts';
 import { NODE } from '../../config/commands/node.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../../config/host-port.ts';
@@ -66,6 +67,9 @@ export interface NodeAround {
   readonly tickets?: TicketKeySource;
 }
 
+/** For a node that alone has the secret of its port. */
+const OWN_BACKEND: HostPort = { host: '127.0.0.1', port: 0 };
+
 /** Settings that are read when they are needed. */
 export const LIVE = ['drainDelayMs', 'drainTimeoutMs', 'adminToken', 'adminMetricsOpen', 'logLevel'] as const;
 
@@ -85,16 +89,23 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
   const kept = { file, asserted: fileRoutes.asserted };
   const tls = backendTls(settings);
   const host = await advertisedHost(place.backend.host, settings.redis);
+  const discovering = await openDiscovering(settings, version, log, kept);
   const membership =
-    settings.redis === undefined
+    discovering ??
+    (settings.redis === undefined
       ? alone(version, log, kept)
-      : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings), kept);
+      : await throughRedis(settings.redis, version, log, routeDefaultsOf(settings), kept));
+  const secretsOf = (route: string): readonly string[] => [
+    ...(discovering?.isForItself === true ? [] : secrets.for(route)),
+    ...(discovering === null ? [] : [discovering.secret]),
+  ];
 
   const telemetry = await openTelemetry(settings, id, log);
   const node = await ProxyNode.start({
     ...settings,
     ...withinMemory(settings),
     ...place,
+    ...(discovering?.isForItself === true ? { backend: OWN_BACKEND } : {}),
     certificates,
     pages: pageFiles.pages,
     backendTls: tls,
@@ -108,17 +119,22 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
     instanceLeft: membership.instanceLeft,
     leaveAsked: asked.resolve,
     reloadAsked: () => (around.reloadAsked ?? reloadByItself)(),
-    secrets: (route) => secrets.for(route),
+    secrets: secretsOf,
     routeDefaults: routeDefaultsOf(settings),
     heldMax: withinMemory(settings).connectionsMax,
     watchers: telemetry.watchers,
   });
   const { bound } = node;
+  let tlsNow = tls;
+  discovering?.begin(bound.backend, () => tlsNow);
   secrets.follow(log, () => node.renewed());
   unawaited('directory', fileRoutes.setIn(node.cluster));
   const parts: Reloadable<FileSettings<(typeof NODE)['settings']>>[] = [
     ...(certificates === undefined ? [] : [followHttpsFiles(settings, certificates, log)]),
-    followBackendTls(settings, tls, log, (renewed) => node.renewed(renewed)),
+    followBackendTls(settings, tls, log, (renewed) => {
+      tlsNow = renewed;
+      node.renewed(renewed);
+    }),
     ...(tickets.files === null ? [] : [tickets.files]),
     secrets,
     pageFiles,
@@ -151,7 +167,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
       node,
       version,
       redis: settings.redis !== undefined,
-      startedBy: membership.starts ? 'scalers' : 'nobody',
+      startedBy: discovering !== null ? 'this process' : membership.starts ? 'scalers' : 'nobody',
       // The other default settings are for the scaler to decide.
       routeDefaults: { ...DEFAULT_ROUTE_SETTINGS, holdTimeoutMs: settings.holdTimeoutMs, maxHeld: settings.maxHeld },
       jobs: membership.jobs,
@@ -163,6 +179,7 @@ export async function openNode(loaded: NodeLoaded, place: NodePlace, { log, load
       accessLogDropped: telemetry.dropped,
       recorder,
       certificates: watch,
+      ...discovering?.admin,
     }),
     reloading,
     async close(drainMs, delayMs) {
@@ -186,6 +203,15 @@ function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof
     http2WindowBytesMax: each('http2WindowBytesMax'),
     connectionsMax: each('connectionsMax'),
   };
+}
+
+/** Null: nothing is discovered. */
+async function openDiscovering(settings: NodeLoaded['values'], version: string, log: Log, kept: DeclarationsKept) {
+  const { discover, dockerHost, dockerLabel } = settings;
+  if (discover === undefined) return null;
+  // Loaded only here: other nodes have no linker in them.
+  const { discovering, isForItself } = await import('./discovering.ts');
+  return { ...discovering({ discover, dockerHost, dockerLabel }, version, log, kept), isForItself: isForItself(settings) };
 }
 
 /** Names the machine, and is new after each start: entries of a former process in the directory do not belong to this one. */

@@ -1,5 +1,8 @@
 /** Settings that several commands have. */
+import { ConfigError } from '../../errors.ts';
+import { dockerHost, dockerHostOf } from '../docker-host.ts';
 import { choice, concurrency, duration, filePath, problem, redisUrls, type SearchedLimit, text, whole } from '../kinds.ts';
+import { CERTIFICATE, PRIVATE_KEY, pairProblems } from '../listener-settings.ts';
 import { DEFAULT_ROUTE_SETTINGS as ROUTE, ROUTE_KEYS, type RouteSettings } from '../route-settings.ts';
 import { optional, secret, setting, type Values } from '../settings.ts';
 
@@ -57,12 +60,73 @@ export const SECRET_FILE = optional(
   'file with secrets, one on each line, followed by the routes that it allows; without routes it allows all. Read again when it changes; linkers use the first secret',
 );
 
+/** TLS of linkers to nodes. */
+export const PROXY_TLS = {
+  proxyTlsCa: optional(
+    'proxy-tls-ca',
+    filePath,
+    'file with certificate authorities (PEM): nodes must have a certificate from one of them. Turns TLS on',
+  ),
+  proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
+  proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
+  proxyTlsName: optional(
+    'proxy-tls-name',
+    text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
+    "name in every node's certificate; without it the name that was dialled, or for an IP address the extended key usage serverAuth",
+  ),
+};
+
+export function proxyTlsProblems(values: Values<typeof PROXY_TLS>): string[] {
+  const { proxyTlsCa, proxyTlsCert, proxyTlsKey, proxyTlsName } = values;
+  return [
+    ...pairProblems(proxyTlsCert, proxyTlsKey, 'proxy-tls'),
+    ...(proxyTlsName !== undefined && proxyTlsCa === undefined
+      ? [problem('--proxy-tls-name', proxyTlsName, '--proxy-tls-ca with it')]
+      : []),
+  ];
+}
+
 export const LINK_VERSION_MIN = setting(
   'link-version-min',
   whole(1, 2),
   2,
   'oldest version of the link protocol that is accepted. 1 accepts pullproxy 0.1 during an upgrade: others can pass its proofs on, and strangers receive them',
 );
+
+/** Where routes and their applications are found. */
+export const DISCOVERY = {
+  discover: optional(
+    'discover',
+    choice('docker'),
+    'take routes from the labels of Docker containers (pullproxy.route=NAME, pullproxy.port=80 and so on), start these containers when clients wait, and stop them when they are idle',
+  ),
+  dockerHost: optional(
+    'docker-host',
+    dockerHost,
+    "with --discover docker: where Docker's API is; without it DOCKER_HOST, or unix:///var/run/docker.sock",
+  ),
+  dockerLabel: optional(
+    'docker-label',
+    text('NAME[=VALUE]', 'a label such as com.docker.compose.project=home', /^[\w./-]{1,255}(=[^\0]{0,1024})?$/),
+    'with --discover docker: only containers that have this label as well, where several pullproxies share one Docker',
+  ),
+};
+
+export function discoveryProblems(values: Values<typeof DISCOVERY>): string[] {
+  const { discover, dockerHost: host, dockerLabel } = values;
+  if (discover === undefined)
+    return [
+      ...(host === undefined ? [] : [problem('--docker-host', host.said, '--discover docker with it')]),
+      ...(dockerLabel === undefined ? [] : [problem('--docker-label', dockerLabel, '--discover docker with it')]),
+    ];
+  try {
+    dockerHostOf(host);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return [...error.problems];
+  }
+}
 
 export const REDIS = setting('redis', redisUrls, DEFAULT_REDIS, 'the Redis that the nodes share');
 

@@ -1,8 +1,17 @@
 import { command } from '../command-spec.ts';
-import { controlPlace, dialAddress, duration, filePath, problem, routeKey, routeName, startId, text } from '../kinds.ts';
-import { CERTIFICATE, PRIVATE_KEY, pairProblems } from '../listener-settings.ts';
+import { controlPlace, dialAddress, duration, routeKey, routeName, startId, text } from '../kinds.ts';
 import { atLeastOne, optional, required, setting } from '../settings.ts';
-import { concurrencyProblems, INSTANCE, LINK_VERSION_MIN, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
+import {
+  concurrencyProblems,
+  INSTANCE,
+  LINK_VERSION_MIN,
+  PROXY_TLS,
+  proxyTlsProblems,
+  SECRET,
+  SECRET_FILE,
+  SERVER,
+  secretProblems,
+} from './common-settings.ts';
 
 export const LINKER = command({
   name: 'linker',
@@ -37,18 +46,7 @@ export const LINKER = command({
     startId: optional('start-id', startId, 'the startup job that began this instance; the startup command finds it in START_ID'),
     secret: SECRET,
     secretFile: SECRET_FILE,
-    proxyTlsCa: optional(
-      'proxy-tls-ca',
-      filePath,
-      'file with certificate authorities (PEM): nodes must have a certificate from one of them. Turns TLS on',
-    ),
-    proxyTlsCert: optional('proxy-tls-cert', filePath, `${CERTIFICATE} that the linker shows to nodes`),
-    proxyTlsKey: optional('proxy-tls-key', filePath, `${PRIVATE_KEY} of that certificate`),
-    proxyTlsName: optional(
-      'proxy-tls-name',
-      text('NAME', 'the name in a certificate', /^[\w.-]{1,253}$/),
-      "name in every node's certificate; without it the name that was dialled, or for an IP address the extended key usage serverAuth",
-    ),
+    ...PROXY_TLS,
     linkVersionMin: LINK_VERSION_MIN,
     ...SERVER,
   },
@@ -67,10 +65,7 @@ export const LINKER = command({
       ? ['--app is missing: expected the address of the running application, or its command after --']
       : []),
     ...concurrencyProblems(values),
-    ...pairProblems(values.proxyTlsCert, values.proxyTlsKey, 'proxy-tls'),
-    ...(values.proxyTlsName !== undefined && values.proxyTlsCa === undefined
-      ? [problem('--proxy-tls-name', values.proxyTlsName, '--proxy-tls-ca with it')]
-      : []),
+    ...proxyTlsProblems(values),
     ...secretProblems(values),
   ],
 });

@@ -18,7 +18,17 @@ import { CERTIFICATE, LISTENER_SETTINGS, PRIVATE_KEY, pairProblems, tlsProblems 
 import { ROUTES_FLAG } from '../route-files.ts';
 import { onOff, optional, setting } from '../settings.ts';
 import { TELEMETRY_SETTINGS } from '../telemetry.ts';
-import { instanceProblems, LINK_VERSION_MIN, ROUTE_DEFAULTS, SECRET, SECRET_FILE, SERVER, secretProblems } from './common-settings.ts';
+import {
+  DISCOVERY,
+  discoveryProblems,
+  instanceProblems,
+  LINK_VERSION_MIN,
+  ROUTE_DEFAULTS,
+  SECRET,
+  SECRET_FILE,
+  SERVER,
+  secretProblems,
+} from './common-settings.ts';
 
 export const NODE = command({
   name: 'node',
@@ -89,6 +99,7 @@ export const NODE = command({
       routeFiles,
       'file with routes, or directory with *.yaml: each has "routes:" as in --config. They are read again when they change; a route that is in none any more is deleted, unless its settings were changed elsewhere',
     ),
+    ...DISCOVERY,
     id: optional('id', nodeId, "the node's name; by default the host name and some random characters"),
     workers: setting(
       'workers',
@@ -125,6 +136,7 @@ export const NODE = command({
       'pullproxy node --secret-file secrets --redis redis://redis.example.com --advertise proxy1.example.com:9080',
       'one of several nodes, for linkers anywhere',
     ],
+    ['pullproxy node --discover docker', 'containers with the label pullproxy.route=NAME wake when clients come'],
     ['pullproxy node --config node.yaml --check', 'is it right? before a restart or a reload'],
     ['pullproxy node --secret-file secrets --listen http://0.0.0.0:80 --listen "tcp://0.0.0.0:5432?route=database"', 'web and TCP'],
   ],
@@ -141,6 +153,8 @@ export const NODE = command({
     ...openBackendProblems(values),
     ...instanceProblems(values),
     ...workersProblems(values),
+    ...discoveryProblems(values),
+    ...apartProblems(values),
   ],
 });
 
@@ -153,15 +167,31 @@ function workersProblems({ workers, redis, backend }: { workers: number; redis?:
   return [];
 }
 
+/** In a cluster the instances are those of all nodes, and several nodes may see one Docker: a scaler starts them, once. */
+function apartProblems({ discover, redis }: { discover?: string | undefined; redis?: string | undefined }): string[] {
+  if (discover === undefined || redis === undefined) return [];
+  const scaler = `pullproxy scaler --redis URL --discover ${discover} --proxy HOST:PORT`;
+  return [
+    problem(
+      '--discover',
+      discover,
+      `no --redis with it: where nodes share a Redis, a scaler on the machine of the containers discovers them: ${scaler}`,
+    ),
+  ];
+}
+
 /** Without a secret everybody can be a linker. So the port is for this machine only, unless the operator says otherwise. */
 function openBackendProblems(values: {
   readonly backend: HostPort;
   readonly secret?: string | undefined;
   readonly secretFile?: string | undefined;
   readonly insecure: boolean;
+  readonly discover?: string | undefined;
 }): string[] {
-  const { backend, secret: one, secretFile, insecure } = values;
+  const { backend, secret: one, secretFile, insecure, discover } = values;
   const isOpen = backend.host !== 'localhost' && !isLoopback(backend.host);
+  // Then the port is for the node alone.
+  if (discover !== undefined) return [];
   if (!isOpen || insecure || one !== undefined || secretFile !== undefined) return [];
   const port = formatHostPort({ host: '127.0.0.1', port: backend.port });
   return [

@@ -1,14 +1,27 @@
 import { command } from '../command-spec.ts';
-import { argumentVector, duration, listenAddress, startRate, text, whole, yesNo } from '../kinds.ts';
+import { argumentVector, dialAddress, duration, listenAddress, startRate, text, whole, yesNo } from '../kinds.ts';
 import { LISTENER_SETTINGS } from '../listener-settings.ts';
 import { many, onOff, optional, setting } from '../settings.ts';
 import { TRACING_SETTINGS } from '../telemetry.ts';
-import { REDIS, SERVER } from './common-settings.ts';
+import {
+  DISCOVERY,
+  discoveryProblems,
+  LINK_VERSION_MIN,
+  PROXY_TLS,
+  proxyTlsProblems,
+  REDIS,
+  SECRET,
+  SECRET_FILE,
+  SERVER,
+  secretProblems,
+} from './common-settings.ts';
 
 export const SCALER = command({
   name: 'scaler',
   summary: 'runs your startup command when clients wait for an application',
-  usage: ['[--redis URL] [--rate auto|N/DURATION] [--parallel N] [--command-timeout DURATION] -- CMD ARG...'],
+  usage: [
+    '[--redis URL] [--rate auto|N/DURATION] [--parallel N] [--command-timeout DURATION] [--discover docker --proxy HOST:PORT] -- CMD ARG...',
+  ],
   about:
     'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance through your scheduler and ends; no shell is involved.',
   settings: {
@@ -42,6 +55,12 @@ export const SCALER = command({
       text('DIR', 'a directory', /^[^\0]{1,4096}$/),
       'directory for the output of startup commands, one file for each run (at most 1 MiB of it is kept; a file is removed an hour after its last writer ended, or when there are more than 100); by default pullproxy-UID in the directory for temporary files, or in /dev/shm if that is read-only',
     ),
+    ...DISCOVERY,
+    proxy: many('proxy', dialAddress, [], "with --discover: a node's backend port, for the instances; may be repeated"),
+    secret: SECRET,
+    secretFile: SECRET_FILE,
+    ...PROXY_TLS,
+    linkVersionMin: LINK_VERSION_MIN,
     admin: optional('admin', listenAddress, 'address of the scaler for health, metrics and the API; without it there is no such port'),
     adminToken: LISTENER_SETTINGS.adminToken,
     adminMetricsOpen: LISTENER_SETTINGS.adminMetricsOpen,
@@ -54,10 +73,21 @@ export const SCALER = command({
   examples: [
     ['pullproxy scaler -- docker run -d --rm -e PULLPROXY_START_ID={start_id} my-app', 'one container per missing instance'],
     ['pullproxy scaler --rate 2/1s -- systemctl start "my-app@{start_id}"', 'at most two jobs a second'],
+    [
+      'pullproxy scaler --redis redis://redis.example.com --discover docker --proxy proxy.example.com:9080',
+      'containers of this machine with the label pullproxy.route=NAME',
+    ],
     ['pullproxy scaler --allow-route-commands', 'each route names its own command'],
   ],
-  check: ({ allowRouteCommands }, tail) =>
-    tail.length === 0 && !allowRouteCommands
-      ? ['-- CMD ARG...: expected the startup command at the end of the line, or --allow-route-commands']
-      : [],
+  check: (values, tail) => [
+    ...(tail.length === 0 && !values.allowRouteCommands && values.discover === undefined
+      ? ['-- CMD ARG...: expected the startup command at the end of the line, or --allow-route-commands, or --discover docker']
+      : []),
+    ...(values.discover !== undefined && values.proxy.length === 0
+      ? ["--proxy is missing: expected with --discover the address of a node's backend port, HOST:PORT"]
+      : []),
+    ...discoveryProblems(values),
+    ...secretProblems(values),
+    ...proxyTlsProblems(values),
+  ],
 });

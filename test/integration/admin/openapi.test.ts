@@ -108,8 +108,11 @@ function everything(): void {
   source.picture = aState({ nodes: [aNode({ holds: { 0.1: 3 }, coldStarts: { '+Inf': 1 } })], routes });
   const run = aRun({ exitCode: 125, failure: 'it exited with 125', output: 'image not found' });
   const job = aJob({ state: 'failed', endedAt: 1, nextTryAt: 2, failure: 'it exited with 125', runs: [run] });
-  source.startupJobs = { jobs: [job, aJob({ id: '2' })], rate: { perSecond: 12.5, fixed: false, slowed: true, waiting: 3, oldestMs: 1_200 },
-    scalers: 2 };
+  source.startupJobs = {
+    jobs: [job, aJob({ id: '2' })],
+    rate: { perSecond: 12.5, fixed: false, slowed: true, waiting: 3, oldestMs: 1_200 },
+    scalers: 2,
+  };
 }
 
 describe('what is answered', () => {

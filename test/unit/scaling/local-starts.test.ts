@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { LocalStarts } from '../../../../src/cli/dev/local-starts.ts';
+import { LocalStarts } from '../../../src/scaling/local-starts.ts';
 
 describe('the starts of one process', () => {
   test('are shown while they are under way, and with what came of them', async () => {

@@ -1,5 +1,5 @@
-import { messageOf } from '../../errors.ts';
-import type { JobChange, StartupJobFacts, StartupJobs } from '../../scaling/startup-job.ts';
+import { messageOf } from '../errors.ts';
+import type { JobChange, StartupJobFacts, StartupJobs } from './startup-job.ts';
 
 /** Finished starts that are kept for people. */
 const REMEMBERED_MAX = 50;
@@ -49,6 +49,15 @@ export class LocalStarts {
     if (start.state === 'active') return 'running';
     this.#starts.delete(id);
     return 'done';
+  }
+
+  /** `remove`, or with `retry` also `again`, which is to start another instance. */
+  change(id: string, change: 'retry' | 'remove', again: (route: string) => void): JobChange {
+    const start = this.#starts.get(id);
+    if (change === 'retry' && start?.state === 'completed') return 'finished';
+    const removed = this.remove(id);
+    if (removed === 'done' && change === 'retry' && start !== undefined) again(start.route);
+    return removed;
   }
 
   #end(begun: StartupJobFacts, failure: string | null, output = ''): void {
