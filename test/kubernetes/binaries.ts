@@ -51,7 +51,8 @@ function build(say: (line: string) => void): void {
   mkdirSync(CACHE, { recursive: true });
   const folder = mkdtempSync(join(CACHE, 'kubernetes-build-'));
   const run = (program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}, cwd = folder): void => {
-    execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, ...env } });
+    // Go finds what a package imports by the path below GOPATH, which is a link here; only PWD says that path.
+    execFileSync(program, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PWD: cwd, ...env } });
   };
   try {
     say(`fetching the source of Kubernetes ${VERSION}`);
