@@ -3,7 +3,7 @@ import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_pro
 import { once } from 'node:events';
 import { openSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { freePort } from '../../src/linker/free-port.ts';
 import { type Certificate, makeCertificate } from '../support/certificate.ts';
 import { eventually } from '../support/eventually.ts';
@@ -38,6 +38,7 @@ export class ControlPlane {
   readonly #binaries: Binaries;
   readonly #children: ChildProcess[] = [];
   #etcdPort = 0;
+  #apiServer: ChildProcess | null = null;
 
   constructor(binaries: Binaries) {
     this.#binaries = binaries;
@@ -57,9 +58,23 @@ export class ControlPlane {
     await this.#startApiServer();
   }
 
+  /** The API server ends as if its machine had lost power. etcd stays, with all objects. */
+  async away(): Promise<void> {
+    const server = this.#apiServer;
+    if (server === null) return;
+    const gone = once(server, 'exit');
+    server.kill('SIGKILL');
+    await gone;
+  }
+
+  /** At the same port. */
+  back(): Promise<void> {
+    return this.#startApiServer();
+  }
+
   async #startApiServer(): Promise<void> {
     const at = (name: string): string => join(this.folder, name);
-    this.#launch(this.#binaries.apiServer, [
+    this.#apiServer = this.#launch(this.#binaries.apiServer, [
       ...['--etcd-servers', `http://127.0.0.1:${this.#etcdPort}`, '--bind-address', '127.0.0.1', '--advertise-address', '127.0.0.1'],
       ...['--secure-port', String(this.port), '--service-cluster-ip-range', '10.0.0.0/24', '--authorization-mode', 'RBAC'],
       ...['--tls-cert-file', this.certificate.certFile, '--tls-private-key-file', this.certificate.keyFile],
@@ -81,10 +96,11 @@ export class ControlPlane {
     this.certificate.remove();
   }
 
-  /** One request as the administrator; status 0 where there is no answer. */
-  ask(method: string, path: string): Promise<Answer> {
+  /** One request, as the administrator if no other token is given; PATCH is a merge patch. Status 0 where there is no answer. */
+  ask(method: string, path: string, object?: unknown, token = TOKEN): Promise<Answer> {
     return new Promise((resolve) => {
-      const headers = { authorization: `Bearer ${TOKEN}` };
+      const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
+      const headers = { authorization: `Bearer ${token}`, 'content-type': type };
       const asked = request({ host: '127.0.0.1', port: this.port, method, path, headers, ca: this.certificate.cert }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -92,12 +108,23 @@ export class ControlPlane {
         response.on('error', () => resolve({ status: 0, body: null }));
       });
       asked.on('error', () => resolve({ status: 0, body: null }));
-      asked.end();
+      asked.end(object === undefined ? undefined : JSON.stringify(object));
     });
   }
 
   async list(path: string): Promise<Manifest[]> {
     return ((await this.ask('GET', path)).body?.items ?? []) as Manifest[];
+  }
+
+  /** What a kubelet gives to a Pod of this service account: its token and namespace in files, and where the API is. */
+  async podOf(account: string, namespace: string): Promise<{ readonly token: string; readonly env: Readonly<Record<string, string>> }> {
+    const { code, stdout, stderr } = await this.kubectl('create', 'token', account, '--namespace', namespace, '--duration', '2h');
+    if (code !== 0) throw new Error(`no token for ${account}: ${stderr}`);
+    const folder = dirname(this.certificate.certFile);
+    writeFileSync(join(folder, 'token'), stdout.trim());
+    writeFileSync(join(folder, 'namespace'), namespace);
+    const at = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(this.port) };
+    return { token: stdout.trim(), env: { ...at, NODE_EXTRA_CA_CERTS: this.certificate.certFile } };
   }
 
   kubectl(...args: string[]): Promise<Ran> {

@@ -1,42 +1,26 @@
 /** The chart and the manifests at a real API server: installed, and applied again with another image. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { CHART } from '../support/chart.ts';
 import { binaries } from './binaries.ts';
-import { ControlPlane, type Ran } from './control-plane.ts';
+import { ControlPlane } from './control-plane.ts';
+import { applyShipped } from './shipped.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const deployments = (namespace: string): string => `/apis/apps/v1/namespaces/${namespace}/deployments`;
 /** Beside what the manifests make: without a controller of namespaces, none goes away. */
 const SECOND = 'second';
 const START_TIMEOUT_MS = 300_000;
-const MANIFESTS = ['0-namespaces', 'instance', 'network', 'nodes', 'redis', 'scaler'].map(
-  (name) => `deploy/kubernetes/manifests/${name}.yaml`,
-);
 
 /** kubectl sends them again, as their lists lack what the server added to them; nothing changes. */
 const POLICY = 'networkpolicy.networking.k8s.io/';
 
 const plane = new ControlPlane(binaries(() => undefined));
-/** The server has what the manifests name from 1.21 on. */
-let isOld = false;
 
 beforeAll(async () => {
   await plane.start();
   const { body } = await plane.ask('GET', '/version');
   process.stderr.write(`Kubernetes ${body.gitVersion}\n`);
-  isOld = Number(body.minor.replace(/\D/g, '')) < 21;
 }, START_TIMEOUT_MS);
 afterAll(() => plane.stop());
-
-/** The manifests as they are committed, with this image; an older server gets the older version of the disruption budgets. */
-async function apply(image: string): Promise<Ran> {
-  const texts = MANIFESTS.map((file) => readFileSync(join(ROOT, file), 'utf8').replaceAll(/image: pullproxy$/gm, `image: ${image}`));
-  const all = texts.join('---\n').replaceAll('apiVersion: policy/v1\n', `apiVersion: policy/${isOld ? 'v1beta1' : 'v1'}\n`);
-  return plane.run('sh', ['-c', 'printf %s "$MANIFESTS" | "$0" apply --filename -', plane.tools.kubectl], { MANIFESTS: all });
-}
 
 async function images(namespace: string): Promise<Record<string, string>> {
   const all = await plane.list(deployments(namespace));
@@ -44,10 +28,10 @@ async function images(namespace: string): Promise<Record<string, string>> {
 }
 
 test('the manifests apply, and apply again at once with another image', async () => {
-  const first = await apply('registry.example/pullproxy:1');
+  const first = await applyShipped(plane, 'registry.example/pullproxy:1');
   expect([first.code, first.stderr]).toEqual([0, '']);
   expect(first.stdout).toMatch(/deployment\.apps\/pullproxy-node created/);
-  const again = await apply('registry.example/pullproxy:2');
+  const again = await applyShipped(plane, 'registry.example/pullproxy:2');
   expect([again.code, again.stderr]).toEqual([0, '']);
   const changed = again.stdout.split('\n').filter((line) => line !== '' && !line.endsWith(' unchanged') && !line.startsWith(POLICY));
   expect(changed.map((line) => line.split(' ')[0]).sort()).toEqual([
