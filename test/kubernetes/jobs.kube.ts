@@ -3,7 +3,8 @@
  * what is in the Jobs: nothing else here is a Pod.
  */
 import { writeFileSync } from 'node:fs';
-import { type ClientRequest, request } from 'node:https';
+import type { ClientRequest } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';

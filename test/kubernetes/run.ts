@@ -1,7 +1,7 @@
 /**
- * The manifests and the chart against a real API server of Kubernetes:
+ * The manifests, the chart and the commands against a real API server of Kubernetes:
  *
- *     npm run kubernetes
+ *     npm run kubernetes [-- --testPathPatterns jobs.kube]
  *
  * It is built first where it is neither on PATH nor in the cache.
  */
