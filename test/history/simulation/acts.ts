@@ -1,24 +1,19 @@
 /** What is done to a simulated cluster, and when: the same for the same seed. */
 import { Random } from '../../e2e/chaos/random.ts';
 import type { Fault } from '../events.ts';
-import type { Owner } from './clock.ts';
 import type { SimulatedWorld } from './world.ts';
 
 const WEIGHTS = {
   'kill a node': 2,
   'restart a node': 3,
-  'a node is back at once': 2,
-  'end all nodes': 1,
   'freeze a node': 2,
   'a node hears no linker': 2,
   'links of a node break': 3,
   'one way is silent': 2,
   'kill a linker': 3,
-  'kill all linkers of a route': 1,
   'drain a linker': 4,
   'freeze a linker': 2,
   'freeze an application': 1,
-  'suspend the host': 1,
   'a node loses Redis': 2,
   'Redis is empty': 1,
   'messages are lost': 3,
@@ -70,64 +65,13 @@ class Doing {
   begin(): void {
     const { what, target } = this.#act;
     const { nodes, living, sizes } = this.#world;
-    if (what === 'kill all linkers of a route' || what === 'end all nodes' || what === 'suspend the host') this.#onMany();
-    else if (what === 'pause a route' || what === 'restart a route' || what === 'scale a route')
+    if (what === 'pause a route' || what === 'restart a route' || what === 'scale a route')
       this.#onRoute(pick(sizes.routes, target) as (typeof sizes.routes)[number]);
     else if (what.includes('linker') && what !== 'a node hears no linker') this.#onInstance(living);
     else if (what === 'move a limit' || what === 'freeze an application') this.#onInstance(living);
     else if (what === 'one way is silent') this.#oneWay();
     else if (what === 'Redis is empty' || what === 'messages are lost' || what === 'the network is slow') this.#onAll();
     else this.#onNode(pick(nodes, target) as (typeof nodes)[number]);
-  }
-
-  /** Several processes at once: each has a fault of its own, with a number of its own. */
-  #onMany(): void {
-    const world = this.#world;
-    const { clock } = world.code;
-    const { what, target, forMs, n } = this.#act;
-    const { nodes, living } = world;
-    const one = (i: number): Doing => new Doing(world, { ...this.#act, n: n + (i + 1) / 1_000 });
-    if (what === 'end all nodes') {
-      for (const [i, node] of nodes.entries()) if (node.owner.state === 'runs') one(i).#restart(node);
-    } else if (what === 'kill all linkers of a route') {
-      const route = pick(world.sizes.routes, target)?.name;
-      for (const [i, instance] of living.filter((instance) => instance.route === route).entries()) {
-        one(i).#says({ of: `linker:${instance.startId}`, does: 'dies' });
-        world.kill(instance);
-      }
-    } else {
-      const harmed: [Owner, Harm][] = [
-        [world.redis, {}],
-        ...nodes.map(({ id, owner }): [Owner, Harm] => [owner, { of: `node:${id}`, does: 'silent' }]),
-        ...living.flatMap(({ startId, linkerOwner, appOwner }): [Owner, Harm][] => [
-          [linkerOwner, { of: `linker:${startId}`, does: 'silent' }],
-          [appOwner, {}],
-        ]),
-      ];
-      for (const [i, [owner, harm]] of harmed.entries()) {
-        if (owner.state !== 'runs') continue;
-        owner.state = 'frozen';
-        one(i).#says(harm, () => clock.thaw(owner), forMs);
-      }
-    }
-  }
-
-  #restart(node: SimulatedWorld['nodes'][number]): void {
-    const world = this.#world;
-    const { clock, network } = world.code;
-    const { owner, node: running } = node;
-    if (running === null) return;
-    node.node = null;
-    const { n, what } = this.#act;
-    world.says({ e: 'fault', n, what, of: `node:${node.id}`, does: 'ends', disturbs: true });
-    clock
-      .does(owner, () => running.drain(10_000))
-      .then(() => {
-        network.kill(owner);
-        world.startNode(node);
-        world.says({ e: 'mended', n });
-      })
-      .catch(() => {});
   }
 
   /** From now on, until `undo` is done after the act's time; without it, it is over at once. */
@@ -152,15 +96,25 @@ class Doing {
     const linkers = (): SimulatedWorld['living'] => world.living;
     switch (this.#act.what) {
       case 'kill a node':
-      case 'a node is back at once':
-        // On the same port: within 100 ms, or later.
-        this.#says({ of, does: 'dies' }, () => world.startNode(node), this.#act.forMs / (this.#act.what === 'kill a node' ? 4 : 45));
+        this.#says({ of, does: 'dies' }, () => world.startNode(node), this.#act.forMs / 4);
         node.node = null;
         network.kill(owner);
         return;
-      case 'restart a node':
-        this.#restart(node);
+      case 'restart a node': {
+        const running = node.node;
+        node.node = null;
+        const { n, what } = this.#act;
+        world.says({ e: 'fault', n, what, of, does: 'ends', disturbs: true });
+        const drained = clock.does(owner, () => running.drain(10_000));
+        drained
+          .then(() => {
+            network.kill(owner);
+            world.startNode(node);
+            world.says({ e: 'mended', n });
+          })
+          .catch(() => {});
         return;
+      }
       case 'freeze a node':
         owner.state = 'frozen';
         this.#says({ of, does: 'silent' }, () => clock.thaw(owner));

@@ -33,8 +33,7 @@ export class Nemesis {
 
   async #act(act: Act): Promise<void> {
     const { what } = act;
-    if (what === 'end all nodes' || what === 'kill all linkers of a route' || what === 'suspend the host') await this.#onMany(act);
-    else if (what === 'pause a route' || what === 'restart a route' || what === 'scale a route') await this.#onRoute(act);
+    if (what === 'pause a route' || what === 'restart a route' || what === 'scale a route') await this.#onRoute(act);
     else if (what === 'rotate secrets') await this.#rotate(act);
     else if (what.includes('node')) await this.#onNode(act);
     else if (what.includes('scaler')) await this.#onScaler(act);
@@ -56,51 +55,20 @@ export class Nemesis {
     }
   }
 
-  /** Several processes at once: each has a fault of its own, with a number of its own. */
-  async #onMany(act: Act): Promise<void> {
-    const world = this.#world;
-    const { nodes, scalers, options } = world;
-    const one = (i: number, what = act.what): Act => ({ ...act, what, n: act.n + (i + 1) / 1_000 });
-    if (act.what === 'end all nodes') {
-      await Promise.all(nodes.map((node, i) => this.#atNode(one(i, 'restart a node'), node)));
-    } else if (act.what === 'kill all linkers of a route') {
-      const { name } = options.routes[Math.floor(act.target * options.routes.length)] as (typeof options.routes)[number];
-      const killed = world.instances().filter((instance) => world.serves(instance, name));
-      await Promise.all(killed.map((instance, i) => this.#atInstance(one(i, 'kill a linker'), instance)));
-    } else {
-      const silent = (pid: number | null | undefined, subject: unknown, harm: Harm, i: number): Promise<void> =>
-        this.#during(subject, one(i), harm, () => frozen(world, pid ?? null, act.forMs));
-      await Promise.all([
-        this.#onRedis({ ...one(0), what: 'freeze Redis' }),
-        ...nodes.map((node, i) => silent(node.child?.pid, node, { of: `node:${node.id}`, does: 'silent' }, 1 + i)),
-        ...scalers.map((scaler, i) => silent(scaler?.pid, scaler, {}, 100 + i)),
-        ...world.instances().flatMap(({ startId, linker, app }, i) => [
-          silent(linker, startId, { of: `linker:${startId}`, does: 'silent' }, 200 + i),
-          silent(app, `app ${startId}`, {}, 500 + i),
-        ]),
-      ]);
-    }
-  }
-
   async #onNode(act: Act): Promise<void> {
     const { nodes } = this.#world;
-    await this.#atNode(act, nodes[Math.floor(act.target * nodes.length)] as NodePlace);
-  }
-
-  async #atNode(act: Act, node: NodePlace): Promise<void> {
+    const node = nodes[Math.floor(act.target * nodes.length)] as NodePlace;
     const child = node.child;
     if (child === null) return;
     const of = `node:${node.id}`;
     const does = (harm: Harm['does'], work: () => Promise<unknown>) => this.#during(node, act, { of, does: harm }, work);
     switch (act.what) {
       case 'kill a node':
-      case 'a node is back at once':
       case 'restart a node': {
-        const isKill = act.what !== 'restart a node';
+        const isKill = act.what === 'kill a node';
         return does(isKill ? 'dies' : 'ends', async () => {
           await this.#world.end(child, isKill ? 'SIGKILL' : 'SIGTERM');
-          // On the same port. A process takes longer than that to listen; the simulation has nodes that are back within 100 ms.
-          if (act.what !== 'a node is back at once') await delay(act.forMs / 4);
+          await delay(act.forMs / 4);
           await this.#world.startNode(node);
         });
       }
@@ -108,7 +76,7 @@ export class Nemesis {
       case 'freeze a node for a minute':
         return does('silent', async () => {
           child.kill('SIGSTOP');
-          await delay(lasts(act));
+          await delay(act.what === 'freeze a node' ? act.forMs : MINUTE_MS);
           child.kill('SIGCONT');
         });
       case 'a node hears no linker':
@@ -135,13 +103,11 @@ export class Nemesis {
   }
 
   async #onInstance(act: Act): Promise<void> {
-    const instances = this.#world.instances();
-    const instance = instances[Math.floor(act.target * instances.length)] as Instance | undefined;
-    if (instance !== undefined) await this.#atInstance(act, instance);
-  }
-
-  async #atInstance(act: Act, { startId, linker, app }: Instance): Promise<void> {
     const world = this.#world;
+    const instances = world.instances();
+    const instance = instances[Math.floor(act.target * instances.length)] as Instance | undefined;
+    if (instance === undefined) return;
+    const { startId, linker, app } = instance;
     const does = (harm: Harm, work: () => Promise<unknown>) => this.#during(startId, act, { of: `linker:${startId}`, ...harm }, work);
     switch (act.what) {
       case 'kill a linker':
@@ -157,9 +123,14 @@ export class Nemesis {
       case 'move a limit':
         return does({ disturbs: false }, async () => world.signal(app, 'SIGUSR2'));
       default: {
-        const isLinker = act.what.startsWith('freeze a linker');
+        const pid = act.what === 'freeze a linker' ? linker : app;
         // An application that is frozen keeps its requests: it is a slow one.
-        return does(isLinker ? { does: 'silent' } : {}, () => frozen(world, isLinker ? linker : app, lasts(act)));
+        const harm: Harm = act.what === 'freeze a linker' ? { does: 'silent' } : {};
+        return does(harm, async () => {
+          world.signal(pid, 'SIGSTOP');
+          await delay(act.forMs);
+          world.signal(pid, 'SIGCONT');
+        });
       }
     }
   }
@@ -170,7 +141,6 @@ export class Nemesis {
     const child = scalers[i];
     if (child === null || child === undefined) return;
     await this.#during(child, act, {}, async () => {
-      if (act.what.startsWith('freeze')) return frozen(this.#world, child.pid ?? null, lasts(act));
       await this.#world.end(child, act.what === 'kill a scaler' ? 'SIGKILL' : 'SIGTERM');
       await delay(act.forMs / 2);
       await this.#world.startScaler(i);
@@ -184,10 +154,9 @@ export class Nemesis {
     const does = (work: () => Promise<unknown>) => this.#during(redis, act, {}, work);
     switch (act.what) {
       case 'freeze Redis':
-      case 'freeze Redis for a minute':
         return does(async () => {
           await redis.pause();
-          await delay(lasts(act));
+          await delay(act.forMs);
           await redis.resume();
         });
       case 'empty Redis':
@@ -264,16 +233,6 @@ export class Nemesis {
       this.#secret++;
     });
   }
-}
-
-function lasts({ what, forMs }: Act): number {
-  return what.endsWith('for a minute') ? MINUTE_MS : forMs;
-}
-
-async function frozen(world: World, pid: number | null, ms: number): Promise<void> {
-  world.signal(pid, 'SIGSTOP');
-  await delay(ms);
-  world.signal(pid, 'SIGCONT');
 }
 
 function setFiles(pid: number | undefined, most: number): void {

@@ -1,7 +1,7 @@
 /** The cluster of a run: nodes, scalers and what their startup commands start, on one Redis, each of them recorded. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -155,16 +155,6 @@ export class World {
     return linkers
       .map(({ startId, linker }) => ({ startId, linker, app: apps.get(startId) ?? null }))
       .sort((a, b) => (a.startId < b.startId ? -1 : 1));
-  }
-
-  /** Whether it serves the route, as its command line says. */
-  serves({ linker }: Instance, route: string): boolean {
-    try {
-      const words = readFileSync(`/proc/${linker}/cmdline`, 'utf8').split('\0');
-      return words[words.indexOf('--route') + 1] === route;
-    } catch {
-      return false;
-    }
   }
 
   /** Only what is ours: numbers of processes are used again. */
