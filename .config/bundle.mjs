@@ -1,7 +1,7 @@
 /**
  * Puts the program into few files: reading some 280 modules, and packages' on top, is most of the processor time that a process takes to start.
  *
- * main.cjs is what is started, linker.cjs a linker with what a linker needs and nothing else, program.cjs all other commands, of which a module runs when it is needed.
+ * main.cjs is what is started, young-generation.cjs what a node begins with, linker.cjs a linker with what a linker needs and nothing else, program.cjs all other commands, of which a module runs when it is needed.
  * CommonJS, because the loader of ES modules costs more, and because an import of Node's own modules evaluates every export of theirs, such as node:http's WebSocket.
  * The licences of the packages in them stand beside them, and so do source maps of our own code.
  */
@@ -22,6 +22,7 @@ export async function bundle(out, assets) {
   await mkdir(out, { recursive: true });
   const plugins = [besideIn(out, assets)];
   const program = await bundleOne(join(out, 'program.cjs'), { entryPoints: [join(SRC, 'cli/main.ts')], plugins });
+  await bundleOne(join(out, 'young-generation.cjs'), { entryPoints: [join(SRC, 'cli/process/young-generation.ts')], plugins });
   // Of the packages' imports.
   const linker = await bundleOne(join(out, 'linker.cjs'), {
     entryPoints: [join(SRC, 'cli/linker-bundle.ts')],

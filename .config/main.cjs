@@ -6,4 +6,6 @@ const { join } = require('node:path');
 // In the package's own directory: who may write there may also change the code. Where nobody may, there is none.
 // Node 20 has none, and is told what it is.
 enableCompileCache?.(join(__dirname, '../compile-cache'));
+// A node begins again with other flags of V8: before all of its program is read.
+if (process.argv[2] === 'node') require('./young-generation.cjs').boundYoungGeneration();
 require(process.argv[2] === 'linker' ? './linker.cjs' : './program.cjs');
