@@ -14,7 +14,6 @@ import { inTemporaryDirectory } from '../../config/temporary-directory.ts';
 import { readVersion } from '../../config/version.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
 import { EventRecorder } from '../../events/recorder.ts';
-import { nodeTlsOf } from '../../linker/tls-files.ts';
 import { createLog, type Log } from '../../log.ts';
 import { selectCommandEnvironment } from '../../scaling/command-environment.ts';
 import { OutputFiles } from '../../scaling/output-files.ts';
@@ -108,6 +107,7 @@ async function openDiscovery(settings: Values<typeof SCALER.settings>, directory
   // Loaded only here: other scalers have no linker in them.
   const { Discovery } = await import('../../discovery/discovery.ts');
   const { openSource } = await import('../../discovery/open.ts');
+  const { nodeTlsOf } = await import('../../linker/tls-files.ts');
   const secret = secretOf(settings);
   const source = openSource({ discover, dockerHost, dockerLabel });
   const discovery = new Discovery({ source, directory, proxies, secret, tls: nodeTlsOf(settings), linkVersionMin, log });
