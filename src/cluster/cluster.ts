@@ -7,6 +7,7 @@
  */
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
+import type { NodeAgents } from './agents.ts';
 import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog, WaitCounts } from './history.ts';
 import type { KeyPlace, KeyPlaces } from './key-places.ts';
@@ -86,14 +87,14 @@ export interface ClusterListener {
   onNumbered?(route: string, instanceId: string, seq: number): void;
   /** All places are taken, and the start of an instance that has its home here was given up, or its places are strict: it is told to end, and is draining. */
   onTurnedAway?(route: string, instanceId: string): void;
-  /** The newest ready instance of `route` is now `instanceId`. */
   onNewest(route: string, instanceId: string): void;
   /** The configured routes changed; `routes` is the whole set. */
   onRoutes(routes: ReadonlyMap<string, RouteSettings>): void;
   /** The paused routes, the whole set. Called with each reading of the configured routes. */
   onPauses?(pauses: ReadonlyMap<string, KnownPause>): void;
-  /** The directory became reachable or unreachable. */
   onConnected(connected: boolean): void;
+  /** A scaler gives the start to an agent that is linked here. */
+  onStartGiven?(route: string, startId: string, agent: string): void;
   /** An operator asked this node to leave, at another node. */
   onLeaveAsked?(delayMs?: number): void;
   /** An operator asked this node to read its configuration anew. */
@@ -220,6 +221,7 @@ export interface Cluster {
   readonly now: number | null;
   readonly routePauses: RoutePauses;
   readonly keyPlaces: KeyPlaces;
+  readonly agents: NodeAgents;
 
   snapshot(): Promise<ClusterSnapshot>;
 }
@@ -372,7 +374,13 @@ export interface ClusterSnapshot {
   readonly nodes: readonly NodeSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   /** Recent findings in the directory that could not be used: they were moved aside or removed. Absent in memory. */
-  readonly aside?: readonly Aside[];
+  readonly aside?: readonly {
+    /** A key, or a key and an entry. */
+    readonly where: string;
+    readonly what: string;
+    /** ms since the epoch, by the clock of the process that found it. */
+    readonly at: number;
+  }[];
   readonly missing?: readonly MissingNode[];
 }
 
@@ -388,12 +396,4 @@ export interface MissingNode {
   readonly held: number;
   readonly active: number;
   readonly links: number;
-}
-
-export interface Aside {
-  /** A key, or a key and an entry. */
-  readonly where: string;
-  readonly what: string;
-  /** ms since the epoch, by the clock of the process that found it. */
-  readonly at: number;
 }

@@ -7,6 +7,7 @@
  */
 import type { RouteRecord } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
+import type { Agents } from './agents.ts';
 import type { ClusterSnapshot, InstanceHome, InstanceInfo, MissingNode, NodeLoad, NodeSnapshot, Pause, Peer } from './cluster.ts';
 import type { Declarations, StoredDeclarations } from './declarations.ts';
 import type { Ask, FirstClient, LineTag, Rank } from './fair-order.ts';
@@ -101,6 +102,7 @@ export interface StartDirectory {
   readonly history: HistoryLog;
   readonly waits: WaitLog;
   readonly keyPlaces: KeyPlaces;
+  readonly agents: Agents;
   /** Nodes that stopped beating, until they are back or somebody forgets them. */
   missing(): Promise<readonly MissingNode[]>;
   /** This node is missing no longer. False: it was not. */
@@ -316,6 +318,8 @@ export type Ring =
   | { readonly t: 'look'; readonly route: string }
   /** A client of the rung node was put out for a more urgent one. */
   | { readonly t: 'out'; readonly route: string; readonly id: string }
+  /** A start is given to an agent that is linked at the rung node. */
+  | { readonly t: 'start'; readonly route: string; readonly startId: string; readonly agent: string }
   /** The rung node should drain; with `delayMs`, after serving on for that time. */
   | { readonly t: 'leave'; readonly delayMs?: number }
   /** The rung node should read its configuration anew. */

@@ -2,6 +2,7 @@
  * The kinds of values that settings have. Each says what it expects, reads what a flag, the environment, a file or JSON
  * gives, and writes a value the way a user would.
  */
+import { AGENT_ROOM_MAX } from './agent-limits.ts';
 import { formatDuration, LONGEST_TIMER_MS, parseDuration } from './duration.ts';
 import { formatHostPort, type HostPort, parseHostPort } from './host-port.ts';
 import { isNodeId, isStartId } from './ids.ts';
@@ -180,6 +181,23 @@ export const concurrency: Kind<number | SearchedLimit> = {
     return range.least >= 1 && range.most >= range.least && range.most <= 1_000_000 ? Object.freeze(range) : null;
   },
   write: (value) => (typeof value === 'number' ? value : value.most === null ? 'auto' : `auto:${value.least}-${value.most}`),
+};
+
+/** How many instances an agent runs. */
+export interface InstanceRange {
+  readonly least: number;
+  readonly most: number;
+}
+
+export const instanceRange: Kind<InstanceRange> = {
+  expected: `MIN-MAX such as 0-8, at most ${AGENT_ROOM_MAX}`,
+  placeholder: 'MIN-MAX',
+  read(value) {
+    const [, least, most] = (typeof value === 'string' && /^(\d{1,4})-(\d{1,4})$/.exec(value.trim())) || [];
+    const range = { least: Number(least), most: Number(most) };
+    return range.most >= 1 && range.most >= range.least && range.most <= AGENT_ROOM_MAX ? Object.freeze(range) : null;
+  },
+  write: ({ least, most }) => `${least}-${most}`,
 };
 
 /** Where a control socket is: a path, or an address for an application that does not see this file system. */

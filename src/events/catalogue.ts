@@ -23,6 +23,7 @@ export const OF_LINKERS: ReadonlySet<string> = new Set([
   'the linker is idle and has no node to ask: it retires',
   'the application has not accepted a connection in time',
   'a link is lost',
+  'an instance could not be started',
   'a node can not be linked',
   'the linker lends fewer slots than --concurrency says',
 ]);

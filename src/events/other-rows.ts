@@ -88,6 +88,20 @@ export const OTHER_ROWS: Readonly<Record<string, Row>> = {
     (say) => `instance ${say('instance')} came after its start was given up, and was turned away`,
     'Starts take longer than startTimeout: raise it, or make them faster.',
   ),
+  'agent linked': happened('agent_linked', (say) => `agent ${say('agent')} is linked: it starts instances on its machine`),
+  'agent gone': happened('agent_gone', (say) => `agent ${say('agent')} is gone, and starts nothing any more: ${say('reason')}`),
+  'an instance that an agent has started ended before it was ready': wrong(
+    'warning',
+    'agent_start_failed',
+    (say) => `an instance that agent ${say('agent')} has started ended before it was ready: ${say('reason')}`,
+    'The start is decided again, with longer and longer pauses. What the application wrote is in the output of the agent.',
+  ),
+  'a start has to wait: no agent of its route is linked, and there is no startup command': wrong(
+    'warning',
+    'no_agent',
+    (say) => `clients of ${say('route')} wait, and no agent is linked that could start an instance`,
+    'It goes on as soon as one is. Run one (pullproxy linker --instances), or give the scaler a startup command.',
+  ),
   'linker linked': happened('linker_linked', (say) => `instance ${say('instance')} is linked`),
   'the first requests to a new instance failed: others are preferred': wrong(
     'warning',

@@ -17,7 +17,7 @@ export const PROTOCOL_VERSION = 2;
  * Optional features of this version, by name. Each side lists them in HELLO and CHALLENGE, and a frame that belongs to a feature is sent only if
  * both sides have it (`link.features`), because an unknown frame type ends the link. The proofs cover both lists, so a man in the middle can't change them.
  */
-export const FEATURES: readonly string[] = ['park', 'limits', 'quiet', 'cost'];
+export const FEATURES: readonly string[] = ['park', 'limits', 'quiet', 'cost', 'agent'];
 export const FRAME_HEAD_BYTES = 8;
 export const PAYLOAD_BYTES_MAX = 65_536;
 /** The longest text of a SAID, which should be a number. */

@@ -138,6 +138,9 @@ function answerChallenge(shake: Handshake, hello: Buffer, payload: Buffer, optio
   if (v !== 1 && v !== PROTOCOL_VERSION) throw new LinkProtocolError('CHALLENGE without a protocol version that this linker knows');
   if (v < versionMin) throw new LinkProtocolError(`the node speaks link protocol ${v}, this linker ${rangeOf({ least: versionMin })}`);
   if (!isNodeId(node) || typeof nonce !== 'string') throw new LinkProtocolError('malformed CHALLENGE');
+  // It would take the agent for an instance.
+  if (options.hello.agent === true && !sharedFeatures(can).has('agent'))
+    throw new LinkProtocolError('the node does not know agents: it is too old');
   if (v === 1) return answerChallengeV1(shake, { hello, node, nonce }, proofs, options);
   shake.link.features = sharedFeatures(can);
   const transcript: Transcript = { hello, challenge: Buffer.from(payload), channel: channelBinding(shake.link.socket) };

@@ -32,6 +32,8 @@ export interface Hello {
   readonly tellClients?: boolean;
   /** How long ago the application was ready for the first time, in ms; absent: it was not yet, or the linker does not say it. */
   readonly readyMs?: number;
+  /** The dialling side is no instance but an agent, which starts instances on its machine: see agent-words.ts. */
+  readonly agent?: boolean;
   /** The dialling side is a node that relays for a linker which can't dial here itself. */
   readonly relay?: boolean;
 }
@@ -78,6 +80,7 @@ export function parseHello(payload: Buffer): SaidHello {
     version,
     tellClients,
     relay,
+    agent,
     nonce,
     at,
     can,
@@ -110,6 +113,7 @@ export function parseHello(payload: Buffer): SaidHello {
     ...(version === undefined ? {} : { version }),
     ...(tellClients === true ? { tellClients } : {}),
     ...(relay === true ? { relay } : {}),
+    ...(agent === true ? { agent } : {}),
     ...(takesOrder === true ? { takesOrder } : {}),
     ...(order === undefined ? {} : { order }),
     ...(readyMs === undefined ? {} : { readyMs }),

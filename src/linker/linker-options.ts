@@ -26,6 +26,8 @@ export interface LinkerOptions extends Partial<LinkerTimes> {
   readonly secret: Changing<string>;
   /** Makes the application, which is then neither at `app` nor a process of `command`. */
   readonly application?: (events: ApplicationEvents) => LinkedApplication;
+  /** While it is true the instance does not ask whether it may leave. */
+  readonly stays?: () => boolean;
   /** Told when the instance becomes the newest of its route, or is no longer. */
   readonly newest?: (isNewest: boolean) => void;
   /** Where the application accepts; without it, it is given a free port in PORT. */

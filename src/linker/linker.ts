@@ -89,7 +89,7 @@ export class Linker {
     this.#auto = new AutoSearch({ range, slots: this.#slots, limit: this.limit, pool: this.#pool, pid: () => this.#application.pid });
     this.#retire = new Retire(
       this.#times,
-      () => this.#links.askRetire(),
+      () => (options.stays?.() === true ? 'stays' : this.#links.askRetire()),
       () => this.#retireUnasked(),
     );
     this.control = this.#controlled();

@@ -41,8 +41,8 @@ type RetireState = 'off' | 'watching' | 'asked';
 
 export class Retire {
   readonly #times: RetireTimes;
-  /** Asks the home node; false when there is none. */
-  readonly #ask: () => boolean;
+  /** Asks the home node; false when there is none. `stays`: it is not to ask now. */
+  readonly #ask: () => boolean | 'stays';
   readonly #leave: () => void;
   #state: RetireState = 'off';
   /** When it wanted to ask first and there was no node; null: there was one since. */
@@ -58,7 +58,7 @@ export class Retire {
   #timer: NodeJS.Timeout | null = null;
 
   /** `leave`: there is nobody to ask any more. */
-  constructor(times: RetireTimes, ask: () => boolean, leave: () => void) {
+  constructor(times: RetireTimes, ask: () => boolean | 'stays', leave: () => void) {
     this.#times = times;
     this.#ask = ask;
     this.#leave = leave;
@@ -139,7 +139,11 @@ export class Retire {
 
   #askNow(): void {
     this.#state = 'asked';
-    if (this.#ask()) {
+    const asked = this.#ask();
+    if (asked === 'stays') {
+      this.#aloneSince = null;
+      this.refused();
+    } else if (asked) {
       this.#aloneSince = null;
       this.#unanswered = true;
       this.#lookIn(ANSWER_TIMEOUT_MS);

@@ -116,6 +116,10 @@ export class ClusterEvents implements ClusterListener {
     this.#context.routes.configure(routes);
   }
 
+  onStartGiven(route: string, startId: string, agent: string): void {
+    this.#context.lenders.agents.given(route, startId, agent);
+  }
+
   onLeaveAsked(delayMs?: number): void {
     this.#context.options.log.info({ delayMs }, 'the node was asked to leave');
     this.#context.options.leaveAsked?.(delayMs);

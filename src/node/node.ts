@@ -135,6 +135,7 @@ export class ProxyNode {
       routes,
       handoffs: this.handoffs,
       startAnother: (route) => options.startNeeded(route, 1),
+      startNeeded: (route) => options.startNeeded(route),
       left: (route, leaver) => options.instanceLeft?.(route, leaver),
       keyLeft: (route) => this.#keys.left(route),
       isLeaving: () => this.#leaving.hasBegun,
@@ -256,6 +257,7 @@ export class ProxyNode {
     unawaited('directory', this.#history.close());
     this.pauses.stop();
     this.#keys.stop();
+    this.#lenders.agents.stop();
     if (this.#watch !== null) this.#watch.isStopping = true;
     for (const port of this.#ports) port.close();
     this.#relays.closeAll();

@@ -140,6 +140,11 @@ export class CommandRunner {
     else throw new Error(output === '' ? failure : `${failure}\n${output}`);
   }
 
+  /** Nothing is run for the route: it has no command, and this scaler has none of its own. */
+  hasCommand({ command }: Pick<RouteSettings, 'command'>): boolean {
+    return command !== undefined || this.#options.command.length > 0;
+  }
+
   #startupCommand(route: string, { command }: Pick<RouteSettings, 'command'>): readonly string[] {
     const { command: own, allowRouteCommands } = this.#options;
     // The scaler's own command is no substitute: it would start another application.

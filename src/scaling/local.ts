@@ -12,7 +12,9 @@ import { RETRY, runRound, type StartOrder } from './start-round.ts';
 
 export interface LocalScalerOptions {
   readonly directory: Pick<StartDirectory, 'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes'>;
-  /** Starts one instance; rejects when that failed. */
+  /** So many starts may begin now; absent: no such limit. */
+  readonly room?: (route: string) => Promise<number>;
+  /** Starts one instance; rejects when that failed, with `NobodyTookIt` when it is to be decided again. */
   readonly start: (order: StartOrder & { readonly route: string }) => Promise<void>;
   /** Whether instances of a route are started here; absent: of each. */
   readonly starts?: (route: string) => boolean;
@@ -81,7 +83,7 @@ export class LocalScaler {
   }
 
   async #round(route: string, asked: Asked): Promise<Next> {
-    const { directory, start, log } = this.#options;
+    const { directory, start, room, log } = this.#options;
     try {
       const { force } = asked;
       if (force > 0) await directory.wantInstances(route, force);
@@ -99,6 +101,7 @@ export class LocalScaler {
         stopping: this.#stopping.signal,
         run: (order) => start({ ...order, route }),
         remember: async () => {},
+        room: room && (() => room(route)),
       });
       return { failed: false, laterMs };
     } catch (error) {

@@ -11,6 +11,7 @@ import { routeOf } from '../config/route-key.ts';
 import { parseRouteSettings, type RouteSettings } from '../config/route-settings.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { AgentRoom, giveToAgent, NobodyTookIt } from './agent-starts.ts';
 import { type BullConnection, connectBull, QUEUE_NAME, QUEUE_PREFIX } from './bull-connection.ts';
 import type { CommandResult } from './command.ts';
 import { type CommandCount, CommandRunner, type CommandRunnerOptions, type Leaver } from './command-runner.ts';
@@ -35,8 +36,10 @@ export interface ScalerOptions extends CommandRunnerOptions {
   readonly redisUrl: string;
   readonly directory: Pick<
     StartDirectory,
-    'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked'
+    'startPlan' | 'beginStarts' | 'endStart' | 'wantInstances' | 'route' | 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked' | 'agents'
   >;
+  /** There is no startup command: starts are given to agents, and wait for them. */
+  readonly agentsOnly?: boolean;
   /** How many jobs may begin in which time, over all scalers. `auto`: as many starts as `StartPace` allows. */
   readonly rate: Rate | 'auto';
   /** Jobs that run here at once; a job whose command takes long does not count. */
@@ -85,6 +88,7 @@ export class Scaler {
   readonly #commands: CommandRunner;
   readonly #ended: EndedStarts;
   readonly #pace: StartPace;
+  readonly #agentRoom: AgentRoom;
   #slowJobs = 0;
   #stopWatching = (): void => {};
 
@@ -92,6 +96,7 @@ export class Scaler {
     this.#options = options;
     this.#log = options.log;
     this.#commands = new CommandRunner(options);
+    this.#agentRoom = new AgentRoom(options.directory.agents, options.log);
     this.#lanes = new LanePool(options.parallel);
     this.#queue = new StartupQueue(options);
     this.#connection = connectBull(options.redisUrl);
@@ -191,23 +196,30 @@ export class Scaler {
     const { starter } = this.#options;
     this.#ended.watch(route, settings.startTimeoutMs);
     const runs = [...(data.runs ?? [])];
+    const onlyAgents = by === 'command' && (await this.#onlyAgents(route, settings));
     return runRound({
       directory,
       route,
-      settings: by === 'starter' ? { ...settings, startMode: 'each' } : settings,
+      // An agent starts one instance at a time, and so do others that start them here.
+      settings: onlyAgents || by === 'starter' ? { ...settings, startMode: 'each' } : settings,
+      room: onlyAgents ? () => this.#agentRoom.of(route) : undefined,
       takenAt,
       unfinished: data,
       lanes: this.#lanes.forJob(),
       log: this.#log,
       stopping: this.#stopping.signal,
       allow: (starts, isFirst) => this.#allow(starts, isFirst),
-      run: (order) =>
-        by === 'starter' && starter !== undefined
-          ? startBy(starter, route, order, (run) => {
-              keepRun(runs, run);
-              this.#commands.counted(route, run.failure === null ? 'ok' : 'failed');
-            })
-          : this.#start(route, settings, order, runs, signal),
+      run: async (order) => {
+        if (by === 'starter' && starter !== undefined) {
+          return startBy(starter, route, order, (run) => {
+            keepRun(runs, run);
+            this.#commands.counted(route, run.failure === null ? 'ok' : 'failed');
+          });
+        }
+        if (await this.#byAgent(route, settings, order, runs)) return;
+        if (onlyAgents) throw new NobodyTookIt(`no agent of ${route} has taken the start`);
+        await this.#start(route, settings, order, runs, signal);
+      },
       remember: (unfinished) => this.#remember(job, { ...data, ...unfinished, runs }),
     });
   }
@@ -241,6 +253,26 @@ export class Scaler {
       // The directory gives up by its own clock. Most commands end long before, and cost Redis nothing here.
       if (performance.now() - begun > settings.startTimeoutMs / 2) await this.#cancelIfLate(route, order.startId);
     }
+  }
+
+  /** A route without a command, or a scaler without any. Where no agent is linked and one of these was expected, the command's absence is the failure. */
+  async #onlyAgents(route: string, settings: RouteSettings): Promise<boolean> {
+    if (this.#commands.hasCommand(settings)) return false;
+    return this.#options.agentsOnly === true || (await this.#options.directory.agents.room(route)).agents > 0;
+  }
+
+  /** Gives the start to an agent. False: none took it. */
+  async #byAgent(route: string, settings: RouteSettings, order: StartOrder, runs: StartupRun[]): Promise<boolean> {
+    const { startId } = order;
+    // One command begins several of them, and agents begin one.
+    if (settings.startMode === 'total' && this.#commands.hasCommand(settings)) return false;
+    const given = await giveToAgent(this.#options.directory.agents, route, startId);
+    if (given === null) return false;
+    const { agent, durationMs } = given;
+    this.#log.info({ route, startId, agent, desired: order.desired, durationMs }, 'an agent has taken a start');
+    const result = { exitCode: 0, failure: null, durationMs, output: `taken by agent ${agent}` };
+    keepRun(runs, { startId, count: 1, endedAt: Date.now(), ...result });
+    return true;
   }
 
   async #stop(route: string, settings: RouteSettings, leaver: Leaver, signal: AbortSignal | undefined): Promise<RoundResult> {

@@ -11,6 +11,7 @@ import { hasKey } from '../config/route-key.ts';
 import type { RouteSettings } from '../config/route-settings.ts';
 import { messageOf, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { NobodyTookIt } from './agent-starts.ts';
 import { type Decision, decide } from './desired.ts';
 import type { Allowed, Lanes, Release } from './lanes.ts';
 
@@ -19,6 +20,8 @@ export const RETRY = { attempts: 5, firstMs: 1_000 } as const;
 
 /** How often to look at a route while its commands run. */
 const LOOK_AGAIN_MS = 250;
+/** How often to look whether agents have room. */
+const ROOM_LOOK_MS = 1_000;
 /** Each conflict means that another scaler made progress, so this many in a row are a fault. */
 const CONFLICTS_MAX = 50;
 
@@ -57,7 +60,9 @@ export interface RoundOptions {
   readonly log: Log;
   /** Asks whether so many starts may begin now, by the rate of all starts; absent: they may. */
   allow?(starts: number, isFirst: boolean): Promise<Allowed>;
-  /** Runs the startup command; rejects when it failed. */
+  /** So many starts may begin now, whatever is missing: the room of agents. Absent: no such limit. */
+  readonly room?: (() => Promise<number>) | undefined;
+  /** Runs the startup command, or gives the start to an agent; rejects when it failed, with `NobodyTookIt` when it is to be decided again. */
   run(order: StartOrder): Promise<void>;
   /** Called before and after each change, in case this process dies. Must not reject. */
   remember(unfinished: Unfinished): Promise<void>;
@@ -113,6 +118,8 @@ class StartRound {
   #allowed = 0;
   /** When to ask again for a start that was not allowed. */
   #limitedMs: number | null = null;
+  /** Agents have said that they have no room. */
+  #isFull = false;
 
   constructor(options: RoundOptions) {
     this.#options = options;
@@ -158,17 +165,25 @@ class StartRound {
   /** Enters the missing starts in the directory, as far as there are lanes, and runs the command for them. */
   async #begin(): Promise<void> {
     const { directory, route, settings } = this.#options;
+    if (this.#isFull) return;
     for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts++) {
       const { plan, decision } = await assess(directory, route, settings);
       this.#laterMs = decision.laterMs;
       this.#limitedMs = null;
       if (decision.toStart === 0) return;
-      const lanes = await this.#allowedOf(this.#takeLanes(decision.toStart));
+      const toStart = await this.#withRoom(decision.toStart);
+      const lanes = await this.#allowedOf(this.#takeLanes(toStart));
       if (lanes.length === 0) return;
-      const names = this.#nameStarts(settings.startMode === 'each' ? lanes.length : decision.toStart);
+      const names = this.#nameStarts(settings.startMode === 'each' ? lanes.length : toStart);
       if (await this.#enter(names, plan, lanes)) return this.#launch(names, lanes, plan, decision);
     }
     throw new Error(`the starts of ${route} could not be entered: they changed ${CONFLICTS_MAX} times meanwhile`);
+  }
+
+  async #withRoom(toStart: number): Promise<number> {
+    const room = (await this.#options.room?.()) ?? Number.POSITIVE_INFINITY;
+    if (room < toStart) this.#laterMs ??= ROOM_LOOK_MS;
+    return Math.min(room, toStart);
   }
 
   #takeLanes(toStart: number): Release[] {
@@ -241,10 +256,26 @@ class StartRound {
       this.#started += names.length;
       for (const name of names) this.#forget(name);
     } catch (error) {
-      this.#note(error);
-      await this.#endStarts(names, messageOf(error));
+      if (error instanceof NobodyTookIt) await this.#giveBack(names);
+      else {
+        this.#note(error);
+        await this.#endStarts(names, messageOf(error));
+      }
     }
     await this.#remember();
+  }
+
+  /** The round begins no more: the room was said to be more than it is. */
+  async #giveBack(names: readonly string[]): Promise<void> {
+    this.#isFull = true;
+    this.#limitedMs = null;
+    this.#laterMs = ROOM_LOOK_MS;
+    try {
+      await Promise.all(names.map((name) => this.#takeBack(name)));
+      for (const name of names) this.#forget(name);
+    } catch (error) {
+      this.#note(error);
+    }
   }
 
   #note(error: unknown): void {

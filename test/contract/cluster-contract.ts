@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
+import { agents } from './suite/agents.ts';
 import { configuredRoutes } from './suite/configured-routes.ts';
 import { declarations } from './suite/declarations.ts';
 import { endedStarts } from './suite/ended-starts.ts';
@@ -34,6 +35,7 @@ export function describeCluster(twin: Twin): void {
     starts(world);
     lateStarts(world);
     keys(world);
+    agents(world);
     failingStarts(world);
     endedStarts(world);
     configuredRoutes(world);

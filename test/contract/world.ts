@@ -34,6 +34,7 @@ export type Said =
   | { readonly t: 'numbered'; readonly route: string; readonly instance: string; readonly seq: number; readonly at: number }
   | { readonly t: 'turnedAway'; readonly route: string; readonly instance: string; readonly at: number }
   | { readonly t: 'newest'; readonly route: string; readonly instance: string; readonly at: number }
+  | { readonly t: 'given'; readonly route: string; readonly startId: string; readonly agent: string; readonly at: number }
   | { readonly t: 'routes'; readonly routes: ReadonlyMap<string, RouteSettings>; readonly at: number }
   | { readonly t: 'pauses'; readonly pauses: ReadonlyMap<string, KnownPause>; readonly at: number }
   | { readonly t: 'connected'; readonly connected: boolean; readonly at: number }
@@ -81,6 +82,7 @@ export class TestMember {
       onPauses: (pauses) => this.#hear({ t: 'pauses', pauses }),
       onNumbered: (route, instance, seq) => this.#hear({ t: 'numbered', route, instance, seq }),
       onTurnedAway: (route, instance) => this.#hear({ t: 'turnedAway', route, instance }),
+      onStartGiven: (route, startId, agent) => this.#hear({ t: 'given', route, startId, agent }),
       onNewest: (route, instance) => this.#hear({ t: 'newest', route, instance }),
       onRoutes: (routes) => this.#hear({ t: 'routes', routes }),
       onConnected: (connected) => this.#hear({ t: 'connected', connected }),

@@ -30,6 +30,7 @@ describe('Redis', () => {
       route: routeKeys('r').length,
       declared: declarationKeys.length,
       buckets: HISTORY_BUCKETS_MAX,
+      'both of agents': 2,
     };
     const rows = table('| script | keys | what it does |').map(([name = '', keys = '']) => [name, many[keys] ?? 1]);
     const scripts = Object.entries(SCRIPTS).map(([name, { numberOfKeys }]) => [
@@ -50,7 +51,7 @@ describe('Redis', () => {
     const source = read('src/cluster/redis/keys.ts');
     const keys = [
       ...source.matchAll(
-        /[`'](pp:\{pp:history\}:\$\{bucket\}|pp:\{\$\{route\}\}:keys|pp:\{\$\{route\}\}:place:\$\{place\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g,
+        /[`'](pp:\{pp:history\}:\$\{bucket\}|pp:\{\$\{route\}\}:(?:keys|agents|given)|pp:\{\$\{route\}\}:place:\$\{place\}|pp:[^`'{]*(?:\{?\$\{(?:node|routesKey)\}[^`']*)?)[`']/g,
       ),
     ].map(([, key = '']) =>
       key

@@ -1,7 +1,9 @@
 /** What src/link/PROTOCOL.md says is what the code does, and what the conformance kit looks at. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { AGENT_ROOM_MAX, AGENTS_PER_ROUTE_MAX } from '../../src/config/agent-limits.ts';
 import { ADDRESS_BYTES_MAX } from '../../src/config/host-port.ts';
+import { AGENT_REASON_CHARS_MAX } from '../../src/link/agent-words.ts';
 import {
   FRAMES_AT_ONCE,
   FRAMES_PER_SECOND,
@@ -38,8 +40,9 @@ function sender(frame: string): string {
   const takes = (text: string): boolean => new RegExp(`(case|===) Frame\\.${frame}\\b`).test(text);
   const [nodeShakes = '', linkerShakes = ''] = read('src/link/handshake.ts').split('export function dialLink');
   if (takes(read('src/link/link.ts'))) return 'both';
-  const byNode = takes(nodeShakes) || takes(read('src/link/node-link.ts'));
-  const byLinker = takes(linkerShakes) || takes(read('src/link/linker-link.ts'));
+  const [atNode = '', atAgent = ''] = read('src/link/agent-links.ts').split('export class AgentLink ');
+  const byNode = takes(nodeShakes) || takes(read('src/link/node-link.ts')) || takes(atNode);
+  const byLinker = takes(linkerShakes) || takes(read('src/link/linker-link.ts')) || takes(atAgent);
   return byNode && byLinker ? 'both' : byNode ? 'linker' : byLinker ? 'node' : 'nobody';
 }
 
@@ -88,6 +91,20 @@ test('every key of HELLO and of STATE is in its table, and no others', () => {
   expect(sorted(keysOf(tableOf(state, keys)))).toEqual(sorted(keysRead('src/link/instance-report.ts', /const \{([^}]*)\} = value;/)));
 });
 
+test('every key of what an agent and its node say is in their table, and no others', () => {
+  const words = read('src/link/agent-words.ts');
+  const taken = [...words.matchAll(/const \{([^}]*)\} = parseJson/g)].flatMap(([, names = '']) =>
+    names.split(',').map((name) => name.split(':')[0]?.trim()),
+  );
+  const said = table("| frame of an agent's link | from | payload | meaning |").flatMap(([, , payload = '']) =>
+    payload
+      .replace(/^none$|^JSON: /, '')
+      .split(', ')
+      .filter(Boolean),
+  );
+  expect([...new Set(said)].toSorted()).toEqual([...new Set(taken)].toSorted());
+});
+
 test('every limit has the value that the table says', () => {
   const limits = {
     PAYLOAD_BYTES_MAX,
@@ -109,6 +126,9 @@ test('every limit has the value that the table says', () => {
     FRAMES_PER_STREAM,
     REPORTS_AT_ONCE,
     REPORTS_PER_SECOND,
+    AGENT_ROOM_MAX,
+    AGENTS_PER_ROUTE_MAX,
+    AGENT_REASON_CHARS_MAX,
   };
   expect(Object.fromEntries(table('| limit | value | of |').map(([name, value]) => [name, Number(value)]))).toEqual(limits);
 });

@@ -16,7 +16,7 @@ import { installLastResort, SHORT_DRAIN_MS } from '../process/last-resort.ts';
 import { logIgnoredSignals, onSignals } from '../process/signals.ts';
 import { warnOfUnknownVariables } from '../process/unknown-variables.ts';
 
-/** The sidecar: one instance of an application. Exits with the application's code when the application ended by itself, else with 0. */
+/** The sidecar: one instance of an application, or with `--instances` several. Exits with the application's code when the application ended by itself, else with 0. */
 export async function linker(argv: readonly string[]): Promise<number> {
   const loaded = await loadCommand(LINKER, argv, linkerEnvironment());
   if (loaded === null) return showHelp(LINKER);
@@ -25,6 +25,10 @@ export async function linker(argv: readonly string[]): Promise<number> {
   const net = installLastResort(log);
   warnOfUnknownVariables(log);
   logIgnoredSignals(log, ['SIGHUP']);
+  if (settings.instances !== undefined) {
+    const { runAgent } = await import('../agent/agent.ts');
+    return runAgent(settings, settings.instances, command, log, net);
+  }
   const limit = openFilesLimit();
   const asked = askedLimit(settings.concurrency, settings.concurrencyMax, (slots) => affordableSlots(slots, limit));
   const { concurrency } = asked;

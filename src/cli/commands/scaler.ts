@@ -55,6 +55,7 @@ export async function scaler(argv: readonly string[]): Promise<number> {
     command,
     cancelCommand: settings.cancelCommand,
     allowRouteCommands: settings.allowRouteCommands,
+    agentsOnly: settings.agentsOnly,
     rate: settings.rate,
     parallel: settings.parallel,
     commandTimeoutMs: settings.commandTimeoutMs,

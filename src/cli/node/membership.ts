@@ -1,10 +1,14 @@
 /** Joins a node to the cluster: through Redis, or alone in memory. */
+import { unawaited } from '../../boundary.ts';
 import type { Cluster, Peer } from '../../cluster/cluster.ts';
 import type { DeclarationsKept } from '../../cluster/declarations.ts';
+import { MemoryDirectory } from '../../cluster/memory/directory.ts';
 import { createMemoryCluster } from '../../cluster/memory/open.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
+import { giveToAgent, NobodyTookIt } from '../../scaling/agent-starts.ts';
 import type { Leaver } from '../../scaling/command-runner.ts';
+import type { LocalScaler } from '../../scaling/local.ts';
 import type { JobChange, StartupJobs } from '../../scaling/startup-job.ts';
 import { restartWith } from '../scaler/restart-with.ts';
 
@@ -25,17 +29,36 @@ export interface Membership {
   readonly close: () => Promise<void>;
 }
 
-/** Nothing starts instances: an operator runs linkers by hand. */
+/** Agents start instances, if any are linked; otherwise an operator runs linkers by hand. */
 export function alone(version: string, log: Log, kept?: DeclarationsKept): Membership {
+  const directory = new MemoryDirectory();
+  const { agents } = directory;
+  let scaler: LocalScaler | null = null;
+  const begin = (Scaler: typeof LocalScaler): LocalScaler =>
+    new Scaler({
+      directory,
+      room: async (route) => (await agents.room(route)).room,
+      start: async ({ route, startId }) => {
+        if ((await giveToAgent(agents, route, startId)) === null) throw new NobodyTookIt(`no agent of ${route} has taken the start`);
+      },
+      log,
+    });
+  const look = async (route: string, force?: number): Promise<void> => {
+    if ((await agents.room(route)).agents === 0) return;
+    // Loaded for the first agent: most nodes that run alone have none.
+    const { LocalScaler } = await import('../../scaling/local.ts');
+    scaler ??= begin(LocalScaler);
+    scaler.request(route, force);
+  };
   return {
-    join: (self) => createMemoryCluster({ self, version, log, kept }).cluster,
-    startNeeded: () => {},
+    join: (self) => createMemoryCluster({ self, version, log, kept, directory }).cluster,
+    startNeeded: (route, force) => unawaited('job', look(route, force)),
     instanceLeft: () => {},
     starts: false,
     restart: null,
     jobs: async () => null,
     changeJob: async () => 'impossible',
-    close: async () => {},
+    close: async () => scaler?.close(),
   };
 }
 

@@ -3,6 +3,10 @@
 import type { Log } from '../../log.ts';
 import { CLOCK_STEP_MS } from '../limits.ts';
 
+export function monotonicMs(): number {
+  return performance.now();
+}
+
 /** After this time a worse sample replaces a better one: clocks drift. */
 const SAMPLE_MS_MAX = 10_000;
 

@@ -7,6 +7,7 @@ import { attempt, guard, internalError, isBug, unawaited } from '../../boundary.
 import { reasonOf } from '../../errors.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { Log } from '../../log.ts';
+import type { NodeAgents } from '../agents.ts';
 import type { Cluster, ClusterListener, ClusterSnapshot, InstanceHome, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
 import type { DeclarationsKept } from '../declarations.ts';
 import {
@@ -25,7 +26,7 @@ import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROU
 import { PauseBarrier } from '../pause-barrier.ts';
 import type { StartTimes } from '../starts.ts';
 import type { WaitLog } from '../waits.ts';
-import { ClockComparison, DirectoryClock } from './clock.ts';
+import { ClockComparison, DirectoryClock, monotonicMs } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
 import { KnownDeclarations } from './known-declarations.ts';
@@ -67,6 +68,7 @@ export class ClusterMember implements Cluster {
   readonly routePauses: PauseBarrier;
   readonly isRemote: boolean;
   readonly keyPlaces: KeyPlaces;
+  readonly agents: NodeAgents;
   readonly eventLog: EventLog;
   readonly history: HistoryLog;
   readonly waits: WaitLog;
@@ -90,6 +92,7 @@ export class ClusterMember implements Cluster {
     this.routePauses = new PauseBarrier(directory);
     this.isRemote = directory.isRemote;
     this.keyPlaces = directory.keyPlaces;
+    this.agents = directory.agents;
     this.eventLog = directory.eventLog;
     this.history = directory.history;
     this.waits = directory.waits;
@@ -379,6 +382,7 @@ export class ClusterMember implements Cluster {
     if (ring.t === 'want') listener?.onWant(ring.route, ring.count, ring.asker, ring.instance);
     else if (ring.t === 'coming') listener?.onComing(ring.route, ring.count, ring.from);
     else if (ring.t === 'out') this.#presences.get(ring.route)?.putOut(ring.id);
+    else if (ring.t === 'start') listener?.onStartGiven?.(ring.route, ring.startId, ring.agent);
     else if (ring.t === 'leave') listener?.onLeaveAsked?.(ring.delayMs);
     else if (ring.t === 'reload') listener?.onReloadAsked?.();
     else this.#presences.get(ring.route)?.look();
@@ -392,8 +396,4 @@ export class ClusterMember implements Cluster {
     this.#demand.notice(route, node, oldest, saidAt, monotonicMs(), rank);
     this.#presences.get(route)?.offer();
   }
-}
-
-function monotonicMs(): number {
-  return performance.now();
 }

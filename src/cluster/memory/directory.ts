@@ -5,6 +5,7 @@ import { guard } from '../../boundary.ts';
 import { hasKey, routeOf } from '../../config/route-key.ts';
 import type { RouteRecord } from '../../config/route-settings.ts';
 import type { EventLog } from '../../events/event.ts';
+import { type Agents, failureOf } from '../agents.ts';
 import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
 import type { Declarations, StoredDeclarations } from '../declarations.ts';
 import type {
@@ -24,6 +25,7 @@ import { overloadOf } from '../overloads.ts';
 import { leftMsOf, pausedRoute } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import type { WaitLog } from '../waits.ts';
+import { MemoryAgents } from './agents.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
 import { MemoryHistoryLog } from './history-log.ts';
@@ -48,6 +50,7 @@ export class MemoryDirectory implements Directory {
   readonly history: HistoryLog;
   readonly waits: WaitLog;
   readonly keyPlaces: MemoryKeyPlaces;
+  readonly agents: MemoryAgents;
   #wholeAt = Number.NEGATIVE_INFINITY;
   /** The bells of all members, by node. */
   readonly listeners = new Map<string, BellListener>();
@@ -59,6 +62,8 @@ export class MemoryDirectory implements Directory {
     this.history = new MemoryHistoryLog(now);
     this.waits = new MemoryWaitLog(now, (route) => this.#at(route));
     this.keyPlaces = new MemoryKeyPlaces(now);
+    const endStart: Agents['giveBack'] = (route, startId, reason) => this.endStart(route, startId, failureOf(reason));
+    this.agents = new MemoryAgents({ now, listeners: this.listeners, endStart });
   }
 
   async ready(): Promise<void> {}

@@ -3,7 +3,7 @@
  * a Redis that does not answer soon counts as disconnected.
  */
 
-import { attempt, guard } from '../../boundary.ts';
+import { attempt, guard, internalError } from '../../boundary.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { DirectoryUnavailable } from '../directory.ts';
@@ -151,6 +151,17 @@ export class RedisConnection {
     this.#reason = reasonOf(error);
     if (this.#closed || this.#failures++ > 0) return;
     this.#log.warn({ reason: reasonOf(error) }, 'Redis connection failed');
+  }
+}
+
+/** A reply that can't be read counts as no reply: the command is sent again. */
+export function read<T>(reader: (reply: unknown) => T, reply: unknown): T {
+  try {
+    return reader(reply);
+  } catch (error) {
+    if (error instanceof DirectoryUnavailable) throw error;
+    internalError('directory', error);
+    throw new DirectoryUnavailable('a reply of Redis can not be read', { cause: error });
   }
 }
 

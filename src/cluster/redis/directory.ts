@@ -1,10 +1,10 @@
 /** The directory in Redis: one method for each script, and a few plain commands that need not be atomic. */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { internalError } from '../../boundary.ts';
 import { routeOf } from '../../config/route-key.ts';
 import { canonicalRouteRecord, type RouteRecord } from '../../config/route-settings.ts';
 import type { EventLog } from '../../events/event.ts';
+import { failureOf } from '../agents.ts';
 import type { ClusterSnapshot, MissingNode, NodeSnapshot, Pause, Peer } from '../cluster.ts';
 import {
   DECLARATION_KINDS,
@@ -13,23 +13,14 @@ import {
   RESTORED_PER_CALL_MAX,
   type StoredDeclarations,
 } from '../declarations.ts';
-import {
-  type Directory,
-  DirectoryUnavailable,
-  type HoldChange,
-  type HoldReply,
-  type Matched,
-  type NodeBeat,
-  type NodeBeatReply,
-  type RouteBeat,
-  type RouteBeatReply,
-} from '../directory.ts';
+import type { Directory, HoldChange, HoldReply, Matched, NodeBeat, NodeBeatReply, RouteBeat, RouteBeatReply } from '../directory.ts';
 import { BEAT_MS, KEYS_LIVE_MS, RECOVERY_MS } from '../limits.ts';
 import { leftMsOf } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { countOf, objectOf, routeNameOf, servedNameOf, textOf } from '../values.ts';
+import { RedisAgents } from './agents.ts';
 import { publishCommand } from './client.ts';
-import type { RedisConnection } from './connection.ts';
+import { type RedisConnection, read } from './connection.ts';
 import { RedisEventLog } from './event-log.ts';
 import { RedisHistoryLog } from './history-log.ts';
 import { RedisKeyPlaces } from './key-places.ts';
@@ -69,6 +60,7 @@ export class RedisDirectory implements Directory {
   readonly history: RedisHistoryLog;
   readonly waits: RedisWaitLog;
   readonly keyPlaces: RedisKeyPlaces;
+  readonly agents: RedisAgents;
   /** The settings of routes as they were read last: written back when something else stands in their place. */
   #routesRead: readonly string[] = [];
 
@@ -92,6 +84,7 @@ export class RedisDirectory implements Directory {
       (route, place, command, args) => redis.call(command, placeKey(route, place), ...args),
     );
     this.keyPlaces = new RedisKeyPlaces(redis, this.#mending);
+    this.agents = new RedisAgents(redis, this.#mending, (route, id, why) => this.endStart(route, id, failureOf(why)));
   }
 
   get connected(): boolean {
@@ -378,17 +371,6 @@ export class RedisDirectory implements Directory {
 
   #key(key: string, type: string, command: string, ...args: (string | number)[]): Promise<unknown> {
     return this.#mending.ofKey(key, type, () => this.#redis.call(command, key, ...args));
-  }
-}
-
-/** A reply that can't be read counts as no reply: the command is sent again. */
-function read<T>(reader: (reply: unknown) => T, reply: unknown): T {
-  try {
-    return reader(reply);
-  } catch (error) {
-    if (error instanceof DirectoryUnavailable) throw error;
-    internalError('directory', error);
-    throw new DirectoryUnavailable('a reply of Redis can not be read', { cause: error });
   }
 }
 

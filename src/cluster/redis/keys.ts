@@ -47,6 +47,16 @@ export function keyPlacesKey(route: string): string {
   return `pp:{${route}}:keys`;
 }
 
+/** HASH: agent of the route → its node, its free room, and when that was said. In the hash slot of the route, as the next one. */
+export function agentsKey(route: string): string {
+  return `pp:{${route}}:agents`;
+}
+
+/** HASH: start that was given to an agent → the agent, and what it has answered. */
+export function givenKey(route: string): string {
+  return `pp:{${route}}:given`;
+}
+
 /** HASH: what the node says about itself. Also the channel that reaches it. */
 export function nodeKey(node: string): string {
   return `pp:node:${node}`;

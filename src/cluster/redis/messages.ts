@@ -1,7 +1,19 @@
 /** Parses messages. Null: this version does not understand it. */
 import { type DemandNotice, leaveRing, type Ring } from '../directory.ts';
 import type { Rank } from '../fair-order.ts';
-import { addressOf, countOf, instanceIdOf, isObject, lineKeyOf, nodeIdOf, objectOf, servedNameOf, textOf, timeOf } from '../values.ts';
+import {
+  addressOf,
+  countOf,
+  instanceIdOf,
+  isObject,
+  lineKeyOf,
+  nodeIdOf,
+  objectOf,
+  servedNameOf,
+  startIdOf,
+  textOf,
+  timeOf,
+} from '../values.ts';
 
 /** A message contains a few names and numbers. */
 export const MESSAGE_CHARS_MAX = 2_048;
@@ -19,6 +31,10 @@ export function readRing(message: string): Ring | null {
   const route = servedNameOf(said.route);
   if (route === null) return null;
   if (said.t === 'look') return { t: 'look', route };
+  if (said.t === 'start') {
+    const [startId, agent] = [startIdOf(said.startId), instanceIdOf(said.agent)];
+    return startId === null || agent === null || startId.includes(':') ? null : { t: 'start', route, startId, agent };
+  }
   if (said.t === 'out') return typeof said.id === 'string' ? { t: 'out', route, id: textOf(said.id, HOLD_ID_CHARS_MAX) } : null;
   const count = countOf(said.count, SLOTS_MAX);
   if (count === null || count === 0) return null;

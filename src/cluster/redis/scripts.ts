@@ -1,8 +1,10 @@
 /** The Lua scripts beside this file: one file for each transition, read once. */
 import { readFileSync } from 'node:fs';
+import { AGENT_ROOM_MAX, AGENTS_PER_ROUTE_MAX } from '../../config/agent-limits.ts';
 import { LONGEST_TIMER_MS } from '../../config/duration.ts';
 import { KEY_CHARS_MAX } from '../../config/route-key.ts';
 import { ROUTE_CHARS_MAX } from '../../config/route-name.ts';
+import { GIVEN_LIVES_MS } from '../agents.ts';
 import { DELETIONS_MAX, VERSION_MAX } from '../declarations.ts';
 import { ASK_CHARS_MAX, CREDIT, LINES_MAX } from '../fair-order.ts';
 import { HISTORY_BUCKETS_MAX, HISTORY_FIELD_CHARS_MAX, HISTORY_FIELDS_MAX } from '../history.ts';
@@ -105,6 +107,10 @@ const CONSTANTS = Object.entries({
   startAgesMax: START_AGES_MAX,
   keyPlaceMaxMs: KEY_PLACE_MAX_MS,
   keyedRememberedMs: KEYED_REMEMBERED_MS,
+  agentRoomMax: AGENT_ROOM_MAX,
+  agentsMax: AGENTS_PER_ROUTE_MAX,
+  givenLivesMs: GIVEN_LIVES_MS,
+  givenMax: 10_000,
 })
   .map(([name, value]) => `local ${name} = ${value}`)
   .join('\n');
@@ -149,6 +155,9 @@ export const SCRIPTS = {
   pause: script('pause', DECLARED, declarationKeys.length),
   pauses: script('pauses', [], 1),
   keys: script('keys', [], 1),
+  agents: script('agents', [], 1),
+  giveStart: script('give-start', [], 2),
+  givenStart: script('given-start', [], 1),
   aside: script('aside', ['_aside'], 1),
 } as const satisfies Record<string, Script>;
 

@@ -1,5 +1,16 @@
 import { command } from '../command-spec.ts';
-import { controlPlace, dialAddress, duration, routeKey, routeName, startId, text } from '../kinds.ts';
+import {
+  controlPlace,
+  dialAddress,
+  duration,
+  type InstanceRange,
+  instanceRange,
+  problem,
+  routeKey,
+  routeName,
+  startId,
+  text,
+} from '../kinds.ts';
 import { atLeastOne, optional, required, setting } from '../settings.ts';
 import {
   concurrencyProblems,
@@ -16,7 +27,10 @@ import {
 export const LINKER = command({
   name: 'linker',
   summary: 'the sidecar: runs your application and collects its requests',
-  usage: ['--proxy HOST:PORT... --route NAME [--concurrency N] [--app HOST:PORT] [-- CMD ARG...]'],
+  usage: [
+    '--proxy HOST:PORT... --route NAME [--concurrency N] [--app HOST:PORT] [-- CMD ARG...]',
+    '--proxy HOST:PORT... --route NAME --instances MIN-MAX [--concurrency N] -- CMD ARG...',
+  ],
   about:
     'Runs CMD with a free port in the environment variable PORT, waits until it accepts connections, and then fetches requests from the nodes, never more at once than --concurrency. It listens nowhere. When the application has been idle for long enough, the linker stops it and ends. SIGHUP asks for one more instance.',
   settings: {
@@ -24,6 +38,11 @@ export const LINKER = command({
     route: required('route', routeName, 'the host name that the application answers to'),
     key: optional('key', routeKey, 'the key of the route for which the instance is; the startup command finds it in KEY'),
     app: optional('app', dialAddress, 'where the application listens; without CMD it must be running already'),
+    instances: optional(
+      'instances',
+      instanceRange,
+      'run so many instances of CMD, each with its own port and slots: MIN of them always, and up to MAX as the scaler gives starts to this process, which then is an agent and needs no startup command',
+    ),
     ...INSTANCE,
     control: optional(
       'control',
@@ -58,14 +77,35 @@ export const LINKER = command({
       'pullproxy linker --proxy proxy.example.com:9080 --route app.example.com -- node server.js',
       'runs server.js and serves app.example.com with it',
     ],
+    [
+      'pullproxy linker --proxy proxy.example.com:9080 --route app.example.com --instances 0-8 -- node server.js',
+      'an agent: up to eight instances on this machine, started as clients come',
+    ],
     ['pullproxy linker --proxy 127.0.0.1:9080 --route database --app 127.0.0.1:5432 --concurrency 50', 'for a server that runs already'],
   ],
   check: (values, tail) => [
     ...(values.app === undefined && tail.length === 0
       ? ['--app is missing: expected the address of the running application, or its command after --']
       : []),
+    ...agentProblems(values, tail),
     ...concurrencyProblems(values),
     ...proxyTlsProblems(values),
     ...secretProblems(values),
   ],
 });
+
+/** What belongs to one instance, and not to an agent. */
+function agentProblems(
+  values: { readonly [name: string]: unknown; readonly instances?: InstanceRange | undefined },
+  tail: readonly string[],
+): string[] {
+  const { instances } = values;
+  if (instances === undefined) return [];
+  const said = instanceRange.write(instances);
+  const ofOne = { app: '--app', key: '--key', control: '--control', startId: '--start-id' };
+  const problems = Object.entries(ofOne).flatMap(([name, flag]) =>
+    values[name] === undefined ? [] : [problem('--instances', said, `no ${flag} with it`)],
+  );
+  if (values.lingerMs !== 0) problems.push(problem('--instances', said, 'no --linger with it'));
+  return tail.length > 0 ? problems : [...problems, problem('--instances', said, 'the command of the application after --')];
+}

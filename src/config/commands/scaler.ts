@@ -1,5 +1,5 @@
 import { command } from '../command-spec.ts';
-import { argumentVector, dialAddress, duration, listenAddress, startRate, text, whole, yesNo } from '../kinds.ts';
+import { argumentVector, dialAddress, duration, listenAddress, problem, startRate, text, whole, yesNo } from '../kinds.ts';
 import { LISTENER_SETTINGS } from '../listener-settings.ts';
 import { many, onOff, optional, setting } from '../settings.ts';
 import { TRACING_SETTINGS } from '../telemetry.ts';
@@ -39,6 +39,11 @@ export const SCALER = command({
       yesNo,
       'also run the commands in the settings of routes (command, stopCommand): everybody who can set a route can then run programs here',
     ),
+    agentsOnly: onOff(
+      'agents-only',
+      yesNo,
+      'no startup command: starts are given to agents (linker --instances), and wait for one that has room',
+    ),
     cancelCommand: optional(
       'cancel-command',
       argumentVector,
@@ -77,14 +82,18 @@ export const SCALER = command({
       'pullproxy scaler --redis redis://redis.example.com --discover docker --proxy proxy.example.com:9080',
       'containers of this machine with the label pullproxy.route=NAME',
     ],
+    ['pullproxy scaler --agents-only', 'agents on the machines start instances (pullproxy linker --instances)'],
     ['pullproxy scaler --allow-route-commands', 'each route names its own command'],
   ],
   check: (values, tail) => [
-    ...(tail.length === 0 && !values.allowRouteCommands && values.discover === undefined
-      ? ['-- CMD ARG...: expected the startup command at the end of the line, or --allow-route-commands, or --discover docker']
+    ...(tail.length === 0 && !values.allowRouteCommands && !values.agentsOnly && values.discover === undefined
+      ? ['-- CMD ARG...: expected the startup command at the end of the line, --allow-route-commands, --agents-only, or --discover docker']
       : []),
     ...(values.discover !== undefined && values.proxy.length === 0
       ? ["--proxy is missing: expected with --discover the address of a node's backend port, HOST:PORT"]
+      : []),
+    ...(values.agentsOnly && (tail.length > 0 || values.discover !== undefined)
+      ? [problem('--agents-only', true, 'no startup command and no --discover with it')]
       : []),
     ...discoveryProblems(values),
     ...secretProblems(values),

@@ -10,6 +10,7 @@ import type { Dispatcher } from '../matching/dispatch.ts';
 import type { Lender } from '../matching/lent-slots.ts';
 import type { Route } from '../matching/route.ts';
 import type { Routes } from '../matching/routes.ts';
+import { Agents } from './agents.ts';
 import type { LenderEvents } from './link-server.ts';
 
 /** The directory is to number it. */
@@ -22,6 +23,8 @@ export interface LendersContext {
   readonly handoffs: Handoffs;
   /** One more instance of the route is wanted. */
   startAnother(route: string): void;
+  /** Instances of the route may be missing. */
+  startNeeded(route: string): void;
   /** An instance of a route with a stop command has left for good. */
   left(route: string, leaver: Leaver): void;
   /** The last instance here of a route's key is gone. */
@@ -38,6 +41,7 @@ export interface Leaver {
 
 export class Lenders implements LenderEvents {
   readonly #context: LendersContext;
+  readonly agents: Agents;
   /** By route and instance, those whose home link is here: what the cluster was told last. Instance ids are unique only within their route. */
   readonly #homes = new Map<string, Lender>();
   /** Instances that may leave, and have not yet. */
@@ -50,6 +54,8 @@ export class Lenders implements LenderEvents {
 
   constructor(context: LendersContext) {
     this.#context = context;
+    const { cluster, startAnother, startNeeded, isLeaving, log } = context;
+    this.agents = new Agents({ directory: cluster.agents, node: cluster.self.id, startAnother, startNeeded, isLeaving, log });
   }
 
   isHome(route: string, lender: Lender): boolean {

@@ -3,6 +3,7 @@ import { createServer as createTlsServer, type TLSSocket, Server as TlsServer } 
 import { bind } from '../../bind.ts';
 import { attempt, type FailureDomain, guard } from '../../boundary.ts';
 import { formatHostPort } from '../../config/host-port.ts';
+import { AgentAtNode, type AgentAtNodeEvents } from '../../link/agent-links.ts';
 import { LINK_TLS_OPTIONS, type NodeTls } from '../../link/connect.ts';
 import { acceptLink, type Hello } from '../../link/handshake.ts';
 import type { Link, LinkTiming } from '../../link/link.ts';
@@ -37,6 +38,22 @@ export interface LinkServerOptions {
   readonly log: Log;
 }
 
+/** The events of agents. */
+export interface AgentEvents {
+  /** Why an agent of the route is refused; null: it is not. */
+  refusal(route: string): string | null;
+  linked(route: string, id: string, link: AgentAtNode): void;
+  /** Hears what is said on the agent's link. */
+  heard(route: string, id: string): Omit<AgentAtNodeEvents, 'down'>;
+  gone(route: string, id: string, link: AgentAtNode): void;
+}
+
+/** The other end of a link: an instance, or an agent. */
+interface Linked {
+  readonly instance: string;
+  readonly link: Pick<NodeLink, 'link' | 'goAway' | 'dismiss'>;
+}
+
 /** The events of lenders. */
 export interface LenderEvents {
   /** Why the linker is refused; null: it is not. */
@@ -46,6 +63,8 @@ export interface LenderEvents {
   gone(route: string, lender: Lender): void;
   /** Its first requests have failed. */
   suspect?(route: string, lender: Lender): void;
+  /** Absent: agents are refused. */
+  readonly agents?: AgentEvents;
 }
 
 /** Connections that have not proved the secret yet. Beyond it the oldest has to go: a linker proves itself at once, who only occupies places does not. */
@@ -61,7 +80,7 @@ export class LinkServer {
   /** Those that other processes listen at, too. */
   readonly #shared: Server[] = [];
   /** With the secret that each has proved, and for what. */
-  readonly #lenders = new Map<Lender, { readonly route: string; readonly secret: string }>();
+  readonly #linked = new Map<Linked, { readonly route: string; readonly secret: string }>();
   /** Secret → links of linkers that have proved it. */
   readonly #linksOf = new Map<string, number>();
   /** By the peer's address and port: a TLS connection counts from its first packet. */
@@ -95,14 +114,14 @@ export class LinkServer {
   }
 
   get links(): number {
-    return this.#lenders.size;
+    return this.#linked.size;
   }
 
   /** Tells every linker that this node leaves and returns the idle slots; those in use follow as their streams end. */
   goAway(): void {
     // A linker that dials this port must find another worker.
     for (const server of this.#shared) server.close();
-    for (const lender of this.#lenders.keys()) attempt(lender.link.link, () => lender.link.goAway());
+    for (const { link } of this.#linked.keys()) attempt(link.link, () => link.goAway());
   }
 
   /**
@@ -114,17 +133,17 @@ export class LinkServer {
       for (const server of [...this.#servers, ...this.#shared])
         if (server instanceof TlsServer) server.setSecureContext({ ...tls, ...LINK_TLS_OPTIONS });
     }
-    for (const [lender, { route, secret }] of this.#lenders) {
+    for (const [{ instance, link }, { route, secret }] of this.#linked) {
       if (this.#options.secrets(route).includes(secret)) continue;
-      this.#options.log.info({ route, instance: lender.instance }, 'a linker is sent away: its secret is no longer valid');
-      lender.link.dismiss();
+      this.#options.log.info({ route, instance }, 'a linker is sent away: its secret is no longer valid');
+      link.dismiss();
     }
   }
 
   close(): void {
     for (const server of [...this.#servers, ...this.#shared]) server.close();
     for (const socket of this.#unproved.values()) socket.destroy();
-    for (const lender of this.#lenders.keys()) attempt('link', () => lender.link.link.close('the node is leaving'));
+    for (const { link } of this.#linked.keys()) attempt('link', () => link.link.close('the node is leaving'));
   }
 
   #tlsServer({ cert, key, ca }: BackendTls): Server {
@@ -172,23 +191,55 @@ export class LinkServer {
       memory: memoryOf(socket),
       ready: (link, hello, secret) => {
         this.#unproved.delete(peer);
-        this.#begin(link, hello, secret, peer, events);
+        if (hello.agent !== true) this.#begin(link, hello, secret, peer, events);
+        else if (events.agents === undefined) link.refuse('this node takes no agents');
+        else this.#beginAgent(link, hello, secret, peer, events.agents);
       },
       failed: (reason) => this.#options.log.warn({ peer, reason }, 'linker refused'),
     });
   }
 
-  /** Why the node does not take the lender; null: it takes it. */
-  #refusal(route: string, lender: Lender, secret: string, events: LenderEvents): string | null {
+  /** Why the node takes no more links of the secret; null: it does. */
+  #isFull(secret: string): string | null {
     const { linksPerSecretMax = LINKS_PER_SECRET_MAX } = this.#options;
-    if ((this.#linksOf.get(secret) ?? 0) >= linksPerSecretMax) return `this node has ${linksPerSecretMax} links of this secret already`;
-    return events.linked(route, lender, secret);
+    return (this.#linksOf.get(secret) ?? 0) >= linksPerSecretMax ? `this node has ${linksPerSecretMax} links of this secret already` : null;
+  }
+
+  #refuse(link: Link, facts: { readonly route: string; readonly instance: string; readonly peer: string }, reason: string): void {
+    this.#options.log.warn({ ...facts, reason }, 'the node has no room for a linker');
+    link.refuse(reason);
   }
 
   #count(secret: string, change: 1 | -1): void {
     const links = (this.#linksOf.get(secret) ?? 0) + change;
     if (links === 0) this.#linksOf.delete(secret);
     else this.#linksOf.set(secret, links);
+  }
+
+  #beginAgent(link: Link, { route, instance }: Hello, secret: string, peer: string, events: AgentEvents): void {
+    const { log } = this.#options;
+    let isTaken = false;
+    const agent = new AgentAtNode(link, {
+      ...events.heard(route, instance),
+      down: (reason) => {
+        if (!isTaken) return;
+        log.info({ route, agent: instance, peer, reason }, 'agent gone');
+        this.#linked.delete(linked);
+        this.#count(secret, -1);
+        events.gone(route, instance, agent);
+      },
+    });
+    const linked: Linked = { instance, link: agent };
+    const reason = this.#isFull(secret) ?? events.refusal(route);
+    if (reason !== null) {
+      this.#refuse(link, { route, instance, peer }, reason);
+      return;
+    }
+    isTaken = true;
+    this.#linked.set(linked, { route, secret });
+    this.#count(secret, 1);
+    log.info({ route, agent: instance, peer }, 'agent linked');
+    events.linked(route, instance, agent);
   }
 
   #begin(link: Link, hello: Hello, secret: string, peer: string, events: LenderEvents): void {
@@ -211,19 +262,18 @@ export class LinkServer {
         ...events.heard(route, () => lender),
         down: (reason) => {
           this.#options.log.info({ route, instance, peer, reason }, 'linker gone');
-          if (!this.#lenders.delete(lender)) return;
+          if (!this.#linked.delete(lender)) return;
           this.#count(secret, -1);
           events.gone(route, lender);
         },
       }),
     };
-    const reason = this.#refusal(route, lender, secret, events);
+    const reason = this.#isFull(secret) ?? events.linked(route, lender, secret);
     if (reason !== null) {
-      this.#options.log.warn({ route, instance, peer, reason }, 'the node has no room for a linker');
-      link.refuse(reason);
+      this.#refuse(link, { route, instance, peer }, reason);
       return;
     }
-    this.#lenders.set(lender, { route, secret });
+    this.#linked.set(lender, { route, secret });
     this.#count(secret, 1);
     this.#options.log.info({ route, instance, peer, concurrency: hello.concurrency, relayed: lender.relayed }, 'linker linked');
   }

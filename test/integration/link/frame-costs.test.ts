@@ -7,8 +7,18 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Frame } from '../../../src/link/frames.ts';
-import { linkerAndRawNode, nodeAndRawLinker, Recorder } from '../../support/harness/link-pair.ts';
-import { destroySockets, EMPTY, frameBytes, u32, until } from '../../support/harness/link-wire.ts';
+import { dialLink } from '../../../src/link/handshake.ts';
+import { newNonce } from '../../../src/link/proof.ts';
+import {
+  AGENT_HELLO,
+  agentAndRawNode,
+  agentsNodeAndRawAgent,
+  linkerAndRawNode,
+  nodeAndRawLinker,
+  Recorder,
+  SECRET,
+} from '../../support/harness/link-pair.ts';
+import { destroySockets, EMPTY, frameBytes, RawPeer, socketPair, u32, until } from '../../support/harness/link-wire.ts';
 
 const FLOOD = 100_000;
 /** With the two slots of these links: 2,000 and four for each slot at once, and 8 for the stream that is open. */
@@ -126,10 +136,83 @@ const FROM_NODE: readonly Row[] = [
   },
 ];
 
+/** Frames of slots and streams have no place on an agent's link. */
+const foreign = (used: readonly string[]): Row[] =>
+  (Object.keys(Frame) as (keyof typeof Frame)[]).filter((frame) => !used.includes(frame)).map(refused);
+const AGENT_FRAMES_MAX = 2_000;
+const ANY_LINK = ['DATA', 'END', 'WINDOW', 'PING', 'PONG', 'REFUSE'];
+
+const ON_ANY_LINK: readonly Row[] = [
+  { frame: 'REFUSE', about: 'which ends the link', payload: Buffer.from('{"reason":"no"}'), reason: 'refused by the peer: no', does: 0 },
+  { frame: 'DATA', about: 'on no stream', payload: Buffer.alloc(1), streamId: 9, reason: budget, does: 0 },
+  { frame: 'END', about: 'on no stream', streamId: 9, reason: budget, does: 0 },
+  { frame: 'WINDOW', about: 'on no stream', payload: u32(500_000), streamId: 9, reason: budget, does: 0 },
+  { frame: 'PING', about: 'again and again', reason: budget, does: 0 },
+  { frame: 'PONG', about: 'that nobody asked for', reason: budget, does: 0 },
+];
+
+const FROM_AGENT: readonly Row[] = [
+  ...foreign([...ANY_LINK, 'STATE', 'START']),
+  ...ON_ANY_LINK,
+  {
+    frame: 'STATE',
+    about: 'that changes nothing',
+    payload: Buffer.from('{"room":1,"running":0}'),
+    reason: 'too many reports',
+    does: CLUSTER_WORDS_MAX,
+  },
+  {
+    frame: 'STATE',
+    about: 'of more room than there can be',
+    payload: Buffer.from('{"room":1001,"running":0}'),
+    reason: 'malformed',
+    does: 0,
+  },
+  {
+    frame: 'STATE',
+    about: 'of an instance',
+    payload: Buffer.from('{"home":true,"state":"ready","active":0}'),
+    reason: 'malformed',
+    does: 0,
+  },
+  { frame: 'START', about: 'for one more, again and again', reason: 'too many reports', does: CLUSTER_WORDS_MAX },
+  {
+    frame: 'START',
+    about: 'as an answer, again and again',
+    payload: Buffer.from('{"startId":"s1","route":"app.example.com","how":"taken"}'),
+    reason: 'too many reports',
+    does: CLUSTER_WORDS_MAX,
+  },
+  {
+    frame: 'START',
+    about: 'as no answer',
+    payload: Buffer.from('{"startId":"s1","route":"app.example.com"}'),
+    reason: 'malformed',
+    does: 0,
+  },
+];
+
+const TO_AGENT: readonly Row[] = [
+  ...foreign([...ANY_LINK, 'START', 'GOAWAY']),
+  ...ON_ANY_LINK,
+  {
+    frame: 'START',
+    about: 'again and again',
+    payload: Buffer.from('{"startId":"s1","route":"app.example.com"}'),
+    reason: budget,
+    does: AGENT_FRAMES_MAX,
+  },
+  { frame: 'START', about: 'of no route', payload: Buffer.from('{"startId":"s1","route":"../etc"}'), reason: 'malformed', does: 0 },
+  { frame: 'START', about: 'without a payload', reason: 'not a JSON object', does: 0 },
+  { frame: 'GOAWAY', about: 'again and again', reason: budget, does: AGENT_FRAMES_MAX },
+];
+
 test('the tables have every frame', () => {
   const all = Object.keys(Frame).sort();
   expect([...new Set(FROM_LINKER.map(({ frame }) => frame))].sort()).toEqual(all);
   expect([...new Set(FROM_NODE.map(({ frame }) => frame))].sort()).toEqual(all);
+  expect([...new Set(FROM_AGENT.map(({ frame }) => frame))].sort()).toEqual(all);
+  expect([...new Set(TO_AGENT.map(({ frame }) => frame))].sort()).toEqual(all);
 });
 
 /** Writes until the flood is over, or its link. */
@@ -206,6 +289,49 @@ describe('a flood of', () => {
     expect(told).toBeLessThanOrEqual(row.does + (row.reason.startsWith('too many') ? growth : 0) + 1);
     expect(held() - before).toBeLessThan(BYTES_MAX);
   });
+});
+
+describe('on the link of an agent, a flood of', () => {
+  test.each(FROM_AGENT)('$frame from the agent, $about', async (row) => {
+    const began = performance.now();
+    let told = 0;
+    const downs: string[] = [];
+    const tell = (): void => void told++;
+    const events = { report: tell, answered: tell, startAnother: tell, down: (reason: string) => void downs.push(reason) };
+    const peer = await agentsNodeAndRawAgent(events);
+    const before = held();
+    await flood(peer.socket, row, () => downs.length > 0);
+    const growth = (FRAMES_PER_SECOND * (performance.now() - began)) / 1_000;
+    expect(downs).toEqual([expect.stringContaining(row.reason)]);
+    expect(told).toBeLessThanOrEqual(row.does + (row.reason.startsWith('too many') ? growth : 0) + 1);
+    expect(held() - before).toBeLessThan(BYTES_MAX);
+  });
+
+  test.each(TO_AGENT)('$frame from its node, $about', async (row) => {
+    const began = performance.now();
+    let told = 0;
+    const downs: string[] = [];
+    const tell = (): void => void told++;
+    const peer = await agentAndRawNode({ start: tell, goAway: tell, down: (reason) => void downs.push(reason) });
+    const before = held();
+    await flood(peer.socket, row, () => downs.length > 0);
+    const growth = (FRAMES_PER_SECOND * (performance.now() - began)) / 1_000;
+    expect(downs).toEqual([expect.stringContaining(row.reason)]);
+    expect(told).toBeLessThanOrEqual(row.does + (row.reason.startsWith('too many') ? growth : 0) + 1);
+    expect(held() - before).toBeLessThan(BYTES_MAX);
+  });
+});
+
+test('an agent does not prove its secret to a node that would take it for an instance', async () => {
+  const sockets = await socketPair();
+  const failed = new Promise<string>((resolve) =>
+    dialLink(sockets.dialled, { hello: AGENT_HELLO, secret: SECRET, ready: () => resolve('linked'), failed: resolve }),
+  );
+  const peer = new RawPeer(sockets.accepted);
+  await peer.take(Frame.HELLO);
+  peer.sendJson(Frame.CHALLENGE, { v: 2, can: ['park', 'limits', 'quiet', 'cost'], node: 'n1', nonce: newNonce() });
+  expect(await failed).toContain('does not know agents');
+  expect((await peer.takeJson(Frame.REFUSE)).reason).toContain('does not know agents');
 });
 
 test('whoever floods is told why the link ends', async () => {

@@ -142,6 +142,7 @@ export class FakeCluster implements Cluster {
 
   readonly routePauses = new PauseBarrier(new MemoryDirectory());
   readonly keyPlaces = new MemoryDirectory().keyPlaces;
+  readonly agents = new MemoryDirectory().agents;
 
   readonly eventLog = new MemoryEventLog(() => 0);
 

@@ -1,4 +1,5 @@
 import type { StartDirectory } from '../../../src/cluster/directory.ts';
+import { MemoryDirectory } from '../../../src/cluster/memory/directory.ts';
 import { FAILURES_MAX } from '../../../src/cluster/start-limits.ts';
 import type { StartFailure, StartPlan } from '../../../src/cluster/starts.ts';
 import type { RouteRecord } from '../../../src/config/route-settings.ts';
@@ -111,7 +112,9 @@ export class FakeDirectory implements Starts {
 }
 
 /** Any number of such routes, behind the methods of one directory. */
-export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked'> {
+export class FakeDirectories implements Starts, Pick<StartDirectory, 'routes' | 'endedStarts' | 'takeEnded' | 'startLinked' | 'agents'> {
+  /** None is linked. */
+  readonly agents: StartDirectory['agents'] = new MemoryDirectory().agents;
   readonly #routes = new Map<string, FakeDirectory>();
 
   of(route: string): FakeDirectory {

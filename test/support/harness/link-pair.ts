@@ -1,5 +1,6 @@
 /** Links with both ends real, or one end real and the other spoken by hand; everything that the real ends report is recorded. */
 
+import { AgentAtNode, type AgentAtNodeEvents, AgentLink, type AgentLinkEvents } from '../../../src/link/agent-links.ts';
 import { Frame, type ResetCodeValue } from '../../../src/link/frames.ts';
 import { acceptLink, dialLink, type Hello } from '../../../src/link/handshake.ts';
 import type { LinkTiming } from '../../../src/link/link.ts';
@@ -149,6 +150,49 @@ export async function linkerAndRawNode(options: LinkOptions = {}): Promise<{ lin
   return { linker: await linker, peer };
 }
 
+export const AGENT_HELLO: Hello = { ...HELLO, instance: 'agent1', concurrency: 1, agent: true };
+
+/** A node's end of an agent's link; the test speaks for the agent. */
+export async function agentsNodeAndRawAgent(events: AgentAtNodeEvents): Promise<RawPeer> {
+  const sockets = await socketPair();
+  const begun = new Promise<void>((resolve, reject) =>
+    acceptLink(sockets.accepted, {
+      node: 'n1',
+      secrets: () => [SECRET],
+      ready(link) {
+        new AgentAtNode(link, events);
+        resolve();
+      },
+      failed: (reason) => reject(new Error(reason)),
+    }),
+  );
+  const peer = new RawPeer(sockets.dialled);
+  await shakeAsLinker(peer, AGENT_HELLO);
+  await peer.take(Frame.WELCOME);
+  await begun;
+  return peer;
+}
+
+/** An agent's end of its link; the test speaks for the node. */
+export async function agentAndRawNode(events: AgentLinkEvents): Promise<RawPeer> {
+  const sockets = await socketPair();
+  const begun = new Promise<void>((resolve, reject) =>
+    dialLink(sockets.dialled, {
+      hello: AGENT_HELLO,
+      secret: SECRET,
+      ready(link) {
+        new AgentLink(link, events);
+        resolve();
+      },
+      failed: (reason) => reject(new Error(reason)),
+    }),
+  );
+  const peer = new RawPeer(sockets.accepted);
+  await shakeAsNode(peer, { can: ['agent'] });
+  await begun;
+  return peer;
+}
+
 /** Resolves when everything that both ends had to say to each other has been heard, answers and answers to those included. */
 export async function quiet(node: NodeEnd, linker: LinkerEnd): Promise<void> {
   for (let round = 0; round < 3; round++) {
@@ -182,9 +226,9 @@ export async function shakeAsLinker(peer: RawPeer, said: object = HELLO, secret 
 }
 
 /** CHALLENGE, and WELCOME with a right proof, by hand. */
-export async function shakeAsNode(peer: RawPeer, { welcome = true } = {}): Promise<void> {
+export async function shakeAsNode(peer: RawPeer, { welcome = true, can = [] as readonly string[] } = {}): Promise<void> {
   const hello = (await peer.take(Frame.HELLO)).payload;
-  const challenge = peer.sendJson(Frame.CHALLENGE, { v: 2, node: 'n1', nonce: newNonce() });
+  const challenge = peer.sendJson(Frame.CHALLENGE, { v: 2, can, node: 'n1', nonce: newNonce() });
   await peer.take(Frame.PROOF);
   if (welcome) peer.sendJson(Frame.WELCOME, { proof: prove(SECRET, 'node', { hello, challenge, channel: EMPTY }) });
 }

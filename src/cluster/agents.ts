@@ -1,0 +1,56 @@
+/**
+ * Agents in the directory: linkers that start instances of their machine themselves. Their nodes say how much room each has, and the scaler gives a
+ * start to the one with the most. It waits until the agent has taken it, and otherwise gives it to another. The room is a hint: the agent alone
+ * knows it, and refuses what it has no room for.
+ *
+ * `route` is the route or a key of it. Agents belong to the route, and start instances of all of its keys.
+ */
+
+import type { StartFailure } from './starts.ts';
+
+export interface AgentRoom {
+  readonly id: string;
+  /** So many more instances may be started there. */
+  readonly room: number;
+}
+
+export interface RouteRoom {
+  readonly agents: number;
+  /** Of all of them together. */
+  readonly room: number;
+}
+
+/** `open`: the agent has not answered, or the start is not known any more. */
+export type GivenState = 'open' | 'taken' | 'refused';
+
+/** For nodes. */
+export interface NodeAgents {
+  /** These are all agents of the route that are linked at the node. Said again with each beat: an agent of which nobody speaks is soon forgotten. */
+  announce(route: string, node: string, agents: readonly AgentRoom[]): Promise<void>;
+  /** The agent's answer. */
+  answer(route: string, startId: string, agent: string, how: Exclude<GivenState, 'open'>): Promise<void>;
+  /** The start is over: it has failed, or (null) its agent is gone and it is to be decided again. Says nothing about one whose instance has linked. */
+  giveBack(route: string, startId: string, failure: string | null): Promise<unknown>;
+}
+
+/** For scalers. */
+export interface AgentStarts {
+  room(route: string): Promise<RouteRoom>;
+  /** Gives the start to the agent that has the most room, beside those in `without`: its node hears of it. Null: none has room. */
+  give(route: string, startId: string, without: readonly string[]): Promise<string | null>;
+  given(route: string, startId: string): Promise<GivenState>;
+  /** The start is not waited for any more. */
+  forget(route: string, startId: string): Promise<void>;
+}
+
+export type Agents = NodeAgents & AgentStarts;
+
+/** As the directory takes the end of a start. */
+export function failureOf(reason: string | null): StartFailure | undefined {
+  return reason === null ? undefined : { reason, wantedAgain: false };
+}
+
+/** How often a node says which agents it has. */
+export const ANNOUNCE_MS = 1_000;
+/** An entry of a start that nobody has removed is gone after this time. */
+export const GIVEN_LIVES_MS = 60_000;
