@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { parseRouteSettings, type RouteRecord } from '../../../src/config/route-settings.ts';
 import { createLog } from '../../../src/log.ts';
-import { NobodyTookIt } from '../../../src/scaling/agent-starts.ts';
 import { LanePool } from '../../../src/scaling/lanes.ts';
 import { type RoundOptions, type RoundResult, runRound, type StartOrder, type Unfinished } from '../../../src/scaling/start-round.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -358,45 +357,5 @@ describe('a round whose process dies', () => {
 
     expect(await round({ unfinished: left })).toBe(1);
     expect(orders[1]?.startId).toBe(orders[0]?.startId);
-  });
-});
-
-describe('where agents are the only means', () => {
-  const inTime = (more: Partial<RoundOptions>): Promise<RoundResult> =>
-    runRound({
-      directory,
-      route: 'app',
-      settings: parseRouteSettings({}),
-      unfinished: NOTHING,
-      lanes: new LanePool(LANES).forJob(),
-      log: createLog('test', 'silent'),
-      stopping: new AbortController().signal,
-      remember: async (unfinished) => void remembered.push(unfinished),
-      run: async (order) => void orders.push(order),
-      ...more,
-    });
-
-  test('no more starts begin than they have room for, and the others wait', async () => {
-    directory.held = 45;
-    let room = 2;
-    const result = await inTime({ room: async () => Math.max(0, room--) });
-    expect(result.laterMs).toBe(1_000);
-    expect(orders.length).toBe(result.started);
-    expect(orders.length).toBeLessThanOrEqual(3);
-    expect(directory.starting.size).toBe(orders.length);
-  });
-
-  test('a start that nobody took has not failed: it is taken back, and decided again later', async () => {
-    directory.held = 5;
-    const refusals = new NobodyTookIt('no agent has room');
-    let tries = 0;
-    const run = async (): Promise<void> => {
-      tries++;
-      throw refusals;
-    };
-    expect(await inTime({ room: async () => 1, run })).toMatchObject({ started: 0, laterMs: 1_000 });
-    expect([tries, directory.starting.size, directory.wanted]).toEqual([1, 0, 0]);
-    expect(directory.failures).toEqual([]);
-    expect(remembered.at(-1)).toEqual(NOTHING);
   });
 });
