@@ -81,7 +81,15 @@ describe('the package', () => {
     ]);
     const beside = filesBelow('src').filter((path) => /\/scripts\/|\/dashboard\//.test(path));
     const charts = ['uPlot.iife.min.js', 'uPlot.min.css'].map((path) => `admin/dashboard/${path}`);
-    const others = ['cli/main.cjs', 'cli/young-generation.cjs', 'cli/young-generation.cjs.map', 'pull/handler.d.ts', 'pull/pull.d.ts', ...beside, ...charts];
+    const others = [
+      'cli/main.cjs',
+      'cli/young-generation.cjs',
+      'cli/young-generation.cjs.map',
+      'pull/handler.d.ts',
+      'pull/pull.d.ts',
+      ...beside,
+      ...charts,
+    ];
     const built = [...bundles, ...others.map((path) => `dist/${path}`)];
     const deploy = filesBelow('deploy').map((path) => `deploy/${path}`);
     const about = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md'];
