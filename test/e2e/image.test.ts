@@ -1,8 +1,11 @@
 /** The container image as deploy/Dockerfile makes it: small, nobody's root, writes nowhere, says whether it lives, drains on SIGTERM. */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { ask, crowd, statuses } from '../support/clients.ts';
+import { TestContainers } from '../support/docker.ts';
 import { eventually } from '../support/eventually.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -13,6 +16,7 @@ const BUILD_TIMEOUT_MS = 600_000;
 const LOCKED = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
 /** Each takes the only slot for 300 ms: some seconds in all. */
 const CROWD = 20;
+const SOCKET = '/var/run/docker.sock';
 const DEMO = ['node', 'deploy/examples/demo-app.mjs'];
 
 const hasDocker = spawnSync('docker', ['info']).status === 0;
@@ -68,6 +72,23 @@ const docker = (...words: readonly string[]): string => execFileSync('docker', w
     await eventually('it is unhealthy', () => health() === 'unhealthy', 60_000);
     docker('kill', '--signal', 'CONT', container);
     await eventually('it is healthy again', () => health() === 'healthy', 60_000);
+  });
+
+  test('wakes containers that sleep, with nothing but Docker’s socket', async () => {
+    const sleepers = new TestContainers();
+    const network = `pullproxy-test-${randomBytes(6).toString('hex')}`;
+    docker('network', 'create', network);
+    try {
+      sleepers.create({ route: 'wiki.test', port: '8000' }, { options: ['--network', network] });
+      const given = ['--network', network, '--volume', `${SOCKET}:${SOCKET}`, '--group-add', String(statSync(SOCKET).gid)];
+      const url = await run(given, 'node', '--discover', 'docker', '--docker-label', sleepers.label);
+      await eventually('it is discovered', () => docker('logs', container).includes('a route was discovered'), 60_000);
+      expect((await ask(url, { host: 'wiki.test' })).status).toBe(200);
+    } finally {
+      spawnSync('docker', ['rm', '--force', '--volumes', container]);
+      sleepers.remove();
+      docker('network', 'rm', network);
+    }
   });
 
   test('collects what applications leave behind', async () => {

@@ -35,6 +35,12 @@ const ELSEWHERE: Readonly<Record<string, readonly [file: string, text: string]>>
     '--unix-socket "$PULLPROXY_CONTROL" --request PUT --data',
   ],
   'docker compose up --build': ['test/e2e/compose.test.ts', "'up', '--detach', '--build'"],
+  'docker create --name wiki --label pullproxy.route=wiki.example.com --label pullproxy.port=3000 my-wiki': [
+    'test/support/docker.ts',
+    "docker('create', '--name', name, '--label'",
+  ],
+  'docker run --detach --name pullproxy --network home --publish 80:8080 --restart unless-stopped --volume /var/run/docker.sock:/var/run/docker.sock --group-add "$(stat -c %g /var/run/docker.sock)" pullproxy node --discover docker':
+    ['test/e2e/image.test.ts', "'--volume', `"],
   'mkdir ../cluster': ['test/e2e/package.test.ts', 'mkdirSync(project())'],
   'npm pack --silent --pack-destination ../cluster': ['test/e2e/package.test.ts', "['pack', '--json'"],
   'cd ../cluster': ['test/e2e/package.test.ts', 'cwd: project()'],
@@ -90,7 +96,14 @@ const all = blocks();
 const [, ...story] = all.filter(({ section }) => section === 'A cluster on one machine, step by step');
 const others = all
   .filter((block) => !story.includes(block))
-  .flatMap(({ lines }) => lines.map((line) => line.replace(/\s+# .*$/, '').trim()).filter(Boolean));
+  .flatMap(({ lines }) =>
+    lines
+      .join('\n')
+      .replaceAll(/\\\n\s*/g, '')
+      .split('\n')
+      .map((line) => line.replace(/\s+# .*$/, '').trim())
+      .filter(Boolean),
+  );
 
 describe('a command in the documents', () => {
   test.each(others.map((line) => ({ line })))('is run by a test, or understood: $line', async ({ line }) => {

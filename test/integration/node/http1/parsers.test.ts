@@ -19,8 +19,8 @@ describe('undici', () => {
   const require = createRequire(import.meta.url);
 
   test('is pinned exactly: its llhttp is not a part of what it promises', () => {
-    const { dependencies } = require('../../../../package.json') as { dependencies: Record<string, string> };
-    expect(dependencies.undici).toMatch(/^\d+\.\d+\.\d+$/);
+    const { devDependencies } = require('../../../../package.json') as { devDependencies: Record<string, string> };
+    expect(devDependencies.undici).toMatch(/^\d+\.\d+\.\d+$/);
   });
 
   test('has llhttp where we look for it, with what we call and nothing more that it calls', () => {
