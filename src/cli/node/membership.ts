@@ -6,7 +6,7 @@ import { MemoryDirectory } from '../../cluster/memory/directory.ts';
 import { createMemoryCluster } from '../../cluster/memory/open.ts';
 import type { RouteSettings } from '../../config/route-settings.ts';
 import type { Log } from '../../log.ts';
-import { giveToAgent, NobodyTookIt } from '../../scaling/agent-starts.ts';
+import type * as AgentStarts from '../../scaling/agent-starts.ts';
 import type { Leaver } from '../../scaling/command-runner.ts';
 import type { LocalScaler } from '../../scaling/local.ts';
 import type { JobChange, StartupJobs } from '../../scaling/startup-job.ts';
@@ -34,7 +34,7 @@ export function alone(version: string, log: Log, kept?: DeclarationsKept): Membe
   const directory = new MemoryDirectory();
   const { agents } = directory;
   let scaler: LocalScaler | null = null;
-  const begin = (Scaler: typeof LocalScaler): LocalScaler =>
+  const begin = (Scaler: typeof LocalScaler, { giveToAgent, NobodyTookIt }: typeof AgentStarts): LocalScaler =>
     new Scaler({
       directory,
       room: async (route) => (await agents.room(route)).room,
@@ -47,7 +47,8 @@ export function alone(version: string, log: Log, kept?: DeclarationsKept): Membe
     if ((await agents.room(route)).agents === 0) return;
     // Loaded for the first agent: most nodes that run alone have none.
     const { LocalScaler } = await import('../../scaling/local.ts');
-    scaler ??= begin(LocalScaler);
+    const agentStarts = await import('../../scaling/agent-starts.ts');
+    scaler ??= begin(LocalScaler, agentStarts);
     scaler.request(route, force);
   };
   return {

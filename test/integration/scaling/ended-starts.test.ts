@@ -26,6 +26,7 @@ afterAll(() => redis.stop());
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'pullproxy-ended-'));
   directory = createRedisDirectory({ url: redis.url, log: recordedLog().log });
+  await directory.ready(60_000);
 });
 afterEach(async () => {
   await Promise.all(closers.splice(0).map((close) => close()));
