@@ -139,7 +139,7 @@ test('as differences do not pile up for a reader that is slow; when it reads aga
     tick++;
     seen.push((await quick.next()).value.event);
   }
-  expect(seen).toEqual(['state', ...'difference', 'difference']);
+  expect(seen).toEqual(['state', 'difference', 'difference']);
   quickResponse.destroy();
   let last = 0;
   const kinds: (string | undefined)[] = [];
