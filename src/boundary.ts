@@ -21,7 +21,7 @@ export const PLACES = {
   admin: 'one request at the admin port: it is answered with a 500',
   worker: 'one message between a supervisor and its workers: it is dropped',
   timer: 'one tick of a timer: the next one comes',
-  discovery: 'one message of Docker, or one look at its containers: it is dropped, and asked for again',
+  discovery: 'one message of Docker or Kubernetes, or one look at what is there: it is dropped, and asked for again',
   observer: 'one line of the access log, or one span: it is lost',
   file: 'one check for changed files: the previous content stays in use',
   unknown: 'an error outside every boundary: the process drains for a few seconds and ends with exit code 70',

@@ -141,7 +141,7 @@ export class RouteKeeper {
 
 function othersWord(source: unknown): string {
   if (typeof source === 'string') return `it was declared by ${source} already: one source declares a route`;
-  return 'an operator has set it: these settings count, and those of the labels do not. Its containers are started and stopped all the same';
+  return 'an operator has set it: these settings count, and those that were discovered do not. Its instances are started and stopped all the same';
 }
 
 function textOf(record: RouteRecord): string {

@@ -22,7 +22,7 @@ import { watchMinimum } from './minimum.ts';
 import { QueueUpkeep } from './queue-upkeep.ts';
 import { StartPace } from './start-pace.ts';
 import { type RoundResult, runRound, type StartOrder } from './start-round.ts';
-import { handOn, type Starter, startBy, startedBy } from './starter.ts';
+import { handOn, leavesSomething, type Starter, startBy, startedBy } from './starter.ts';
 import { RUNS_KEPT_MAX, runOf, type StartupRun } from './startup-job.ts';
 import { type StartupJob, StartupQueue } from './startup-queue.ts';
 
@@ -190,9 +190,9 @@ export class Scaler {
     const { route, defaults, leaver, cancels, early = false } = data;
     const settings = parseRouteSettings((await directory.route(route)) ?? defaults ?? {});
     if (leaver !== undefined) return this.#stop(route, settings, leaver, signal);
-    if (cancels !== undefined) return this.#cancel(route, settings, { startId: cancels, early }, signal);
     const by = startedBy(route, settings, this.#options);
-    if (by === 'another') return handOn(job, token, settings.source);
+    if (by === 'another' && (cancels === undefined || settings.source !== undefined)) return handOn(job, token, settings.source);
+    if (cancels !== undefined) return this.#cancel(route, settings, { startId: cancels, early }, by, signal);
     const { starter } = this.#options;
     this.#ended.watch(route, settings.startTimeoutMs);
     const runs = [...(data.runs ?? [])];
@@ -283,6 +283,9 @@ export class Scaler {
 
   async #orderCancel(route: string, end: EndedStart): Promise<void> {
     const settings = parseRouteSettings((await this.#options.directory.route(route)) ?? {});
+    const { starter } = this.#options;
+    const by = startedBy(route, settings, this.#options);
+    if (leavesSomething(by, settings, starter)) return this.#queue.cancel(route, end);
     // Nothing is left of what was discovered: it is stopped where it was started.
     if (settings.source !== undefined) return;
     if (this.#commands.cancelCommand(settings) !== null) await this.#queue.cancel(route, end);
@@ -296,11 +299,21 @@ export class Scaler {
     await withinReach(ordered);
   }
 
-  async #cancel(route: string, settings: RouteSettings, failed: FailedStart, signal: AbortSignal | undefined): Promise<RoundResult> {
-    const { directory } = this.#options;
+  async #cancel(
+    route: string,
+    settings: RouteSettings,
+    failed: FailedStart,
+    by: ReturnType<typeof startedBy>,
+    signal: AbortSignal | undefined,
+  ): Promise<RoundResult> {
+    const { directory, starter } = this.#options;
     const { startId, early } = failed;
     // It may have come late. One that its scheduler has started again would be in its start each time, if its application never listens.
     if (!(await directory.startLinked(route, startId, early))) {
+      if (by === 'starter') {
+        await starter?.cancel?.(startId, route);
+        return DONE;
+      }
       const { held, ready, starting } = await directory.startPlan(route);
       await this.#commands.cancel(route, settings, startId, { desired: ready + starting, held, ready }, signal);
     }

@@ -13,9 +13,14 @@ export interface Starter {
   readonly source: string;
   /** Whether it has something that can be started for the route. */
   has(route: string): boolean;
-  /** Resolves when the instance serves, rejects with words for people. */
+  /** Resolves when the instance serves, or when all is done that leads to it. Rejects with words for people. */
   start(startId: string, route: string): Promise<void>;
+  /** Takes back what a start has left that has failed. Absent: nothing is left. */
+  cancel?(startId: string, route: string): Promise<void>;
 }
+
+/** Sources of routes whose starts leave something when they fail. */
+const CANCELLED = /^kubernetes@/;
 
 /** Another scaler that is free takes it at once. */
 const HAND_ON_MS = 250;
@@ -38,6 +43,12 @@ export function startedBy(
   if (starter === undefined || own.length > 0 || (command !== undefined && allowRouteCommands === true)) return 'command';
   // An operator has set the route, and its containers are here.
   return command === undefined && starter.has(route) ? 'starter' : 'another';
+}
+
+/** Whether there may be something to cancel of a start of such a route, whichever scaler does it. */
+export function leavesSomething(by: ReturnType<typeof startedBy>, { source }: Pick<RouteSettings, 'source'>, starter?: Starter): boolean {
+  if (by === 'starter') return starter?.cancel !== undefined;
+  return by === 'another' && source !== undefined && CANCELLED.test(source);
 }
 
 /** Rejects: with what BullMQ takes for an order to try it again, or when nobody has taken it for a minute. */

@@ -90,6 +90,7 @@ const INNER_ARROWS: Readonly<Record<string, readonly string[]>> = {
   'cluster/redis': ['cluster', 'cluster/member'],
   'config/commands': ['config'],
   'discovery/docker': ['discovery'],
+  'discovery/kubernetes': ['discovery'],
   'cli/commands': [
     'cli/agent',
     'cli/completion',

@@ -7,6 +7,7 @@ import { createRedisDirectory } from '../../cluster/redis/open.ts';
 import { SCALER } from '../../config/commands/scaler.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import { problem } from '../../config/kinds.ts';
+import { kubernetesPlaceOf } from '../../config/kubernetes-api.ts';
 import { loadCommand } from '../../config/load.ts';
 import { secretOf } from '../../config/secret-file.ts';
 import type { Values } from '../../config/settings.ts';
@@ -105,6 +106,12 @@ export async function scaler(argv: readonly string[]): Promise<number> {
 async function openDiscovery(settings: Values<typeof SCALER.settings>, directory: StartDirectory, log: Log) {
   const { discover, dockerHost, dockerLabel, proxy: proxies, linkVersionMin } = settings;
   if (discover === undefined) return null;
+  if (discover === 'kubernetes') {
+    const { KubernetesStarter } = await import('../../discovery/kubernetes/kubernetes-starter.ts');
+    const starter = new KubernetesStarter({ place: kubernetesPlaceOf(settings), directory, log });
+    starter.begin();
+    return starter;
+  }
   // Loaded only here: other scalers have no linker in them.
   const { Discovery } = await import('../../discovery/discovery.ts');
   const { openSource } = await import('../../discovery/open.ts');

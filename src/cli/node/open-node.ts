@@ -208,7 +208,8 @@ function withinMemory({ workers, ...given }: NodeLoaded['values']): Record<keyof
 /** Null: nothing is discovered. */
 async function openDiscovering(settings: NodeLoaded['values'], version: string, log: Log, kept: DeclarationsKept) {
   const { discover, dockerHost, dockerLabel } = settings;
-  if (discover === undefined) return null;
+  // Anything else is refused.
+  if (discover !== 'docker') return null;
   // Loaded only here: other nodes have no linker in them.
   const { discovering, isForItself } = await import('./discovering.ts');
   return { ...discovering({ discover, dockerHost, dockerLabel }, version, log, kept), isForItself: isForItself(settings) };

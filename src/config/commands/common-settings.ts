@@ -97,8 +97,8 @@ export const LINK_VERSION_MIN = setting(
 export const DISCOVERY = {
   discover: optional(
     'discover',
-    choice('docker'),
-    'take routes from the labels of Docker containers (pullproxy.route=NAME, pullproxy.port=80 and so on), start these containers when clients wait, and stop them when they are idle',
+    choice('docker', 'kubernetes'),
+    'docker: take routes from the labels of Docker containers (pullproxy.route=NAME, pullproxy.port=80 and so on), start these containers when clients wait, and stop them when they are idle. kubernetes: take them from the annotations of Deployments (pullproxy/route: NAME and so on), start their Pods, and take those off whose linkers have left (a scaler does that)',
   ),
   dockerHost: optional(
     'docker-host',
@@ -112,9 +112,11 @@ export const DISCOVERY = {
   ),
 };
 
-export function discoveryProblems(values: Values<typeof DISCOVERY>): string[] {
+type Discovered = Omit<Values<typeof DISCOVERY>, 'discover'> & { readonly discover?: string | undefined };
+
+export function discoveryProblems(values: Discovered): string[] {
   const { discover, dockerHost: host, dockerLabel } = values;
-  if (discover === undefined)
+  if (discover !== 'docker')
     return [
       ...(host === undefined ? [] : [problem('--docker-host', host.said, '--discover docker with it')]),
       ...(dockerLabel === undefined ? [] : [problem('--docker-label', dockerLabel, '--discover docker with it')]),

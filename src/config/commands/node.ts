@@ -169,6 +169,8 @@ function workersProblems({ workers, redis, backend }: { workers: number; redis?:
 
 /** In a cluster the instances are those of all nodes, and several nodes may see one Docker: a scaler starts them, once. */
 function apartProblems({ discover, redis }: { discover?: string | undefined; redis?: string | undefined }): string[] {
+  if (discover === 'kubernetes')
+    return [problem('--discover', discover, 'docker: of Kubernetes a scaler does it, pullproxy scaler --discover kubernetes')];
   if (discover === undefined || redis === undefined) return [];
   const scaler = `pullproxy scaler --redis URL --discover ${discover} --proxy HOST:PORT`;
   return [

@@ -1,5 +1,7 @@
+import { ConfigError } from '../../errors.ts';
 import { command } from '../command-spec.ts';
-import { argumentVector, dialAddress, duration, listenAddress, problem, startRate, text, whole, yesNo } from '../kinds.ts';
+import { argumentVector, dialAddress, directoryPath, duration, listenAddress, problem, startRate, text, whole, yesNo } from '../kinds.ts';
+import { kubernetesApi, kubernetesPlaceOf, namespaceName } from '../kubernetes-api.ts';
 import { LISTENER_SETTINGS } from '../listener-settings.ts';
 import { many, onOff, optional, setting } from '../settings.ts';
 import { TRACING_SETTINGS } from '../telemetry.ts';
@@ -20,7 +22,7 @@ export const SCALER = command({
   name: 'scaler',
   summary: 'runs your startup command when clients wait for an application',
   usage: [
-    '[--redis URL] [--rate auto|N/DURATION] [--parallel N] [--command-timeout DURATION] [--discover docker --proxy HOST:PORT] -- CMD ARG...',
+    '[--redis URL] [--rate auto|N/DURATION] [--parallel N] [--command-timeout DURATION] [--discover docker --proxy HOST:PORT | --discover kubernetes] -- CMD ARG...',
   ],
   about:
     'Runs CMD once for each instance that is missing. {route}, {start_id}, {desired} and {count} inside its arguments are replaced; ROUTE, START_ID, DESIRED, COUNT, HELD and READY are in its environment. CMD starts the instance through your scheduler and ends; no shell is involved.',
@@ -61,7 +63,22 @@ export const SCALER = command({
       'directory for the output of startup commands, one file for each run (at most 1 MiB of it is kept; a file is removed an hour after its last writer ended, or when there are more than 100); by default pullproxy-UID in the directory for temporary files, or in /dev/shm if that is read-only',
     ),
     ...DISCOVERY,
-    proxy: many('proxy', dialAddress, [], "with --discover: a node's backend port, for the instances; may be repeated"),
+    discoverNamespace: optional(
+      'discover-namespace',
+      namespaceName,
+      'with --discover kubernetes: where the Deployments are; without it POD_NAMESPACE, or the namespace of the service account',
+    ),
+    kubernetesApi: optional(
+      'kubernetes-api',
+      kubernetesApi,
+      'with --discover kubernetes: where its API is; without it that of the cluster of this Pod',
+    ),
+    kubernetesCredentials: optional(
+      'kubernetes-credentials',
+      directoryPath,
+      'with --discover kubernetes: directory with the files token and ca.crt, read again for each request; by default /var/run/secrets/kubernetes.io/serviceaccount',
+    ),
+    proxy: many('proxy', dialAddress, [], "with --discover docker: a node's backend port, for the instances; may be repeated"),
     secret: SECRET,
     secretFile: SECRET_FILE,
     ...PROXY_TLS,
@@ -82,21 +99,53 @@ export const SCALER = command({
       'pullproxy scaler --redis redis://redis.example.com --discover docker --proxy proxy.example.com:9080',
       'containers of this machine with the label pullproxy.route=NAME',
     ],
+    ['pullproxy scaler --discover kubernetes', 'in a Pod: Deployments with the annotation pullproxy/route: NAME'],
     ['pullproxy scaler --agents-only', 'agents on the machines start instances (pullproxy linker --instances)'],
     ['pullproxy scaler --allow-route-commands', 'each route names its own command'],
   ],
   check: (values, tail) => [
     ...(tail.length === 0 && !values.allowRouteCommands && !values.agentsOnly && values.discover === undefined
-      ? ['-- CMD ARG...: expected the startup command at the end of the line, --allow-route-commands, --agents-only, or --discover docker']
+      ? [
+          '-- CMD ARG...: expected the startup command at the end of the line, --allow-route-commands, --agents-only, or --discover docker|kubernetes',
+        ]
       : []),
-    ...(values.discover !== undefined && values.proxy.length === 0
-      ? ["--proxy is missing: expected with --discover the address of a node's backend port, HOST:PORT"]
+    ...(values.discover === 'docker' && values.proxy.length === 0
+      ? ["--proxy is missing: expected with --discover docker the address of a node's backend port, HOST:PORT"]
       : []),
     ...(values.agentsOnly && (tail.length > 0 || values.discover !== undefined)
       ? [problem('--agents-only', true, 'no startup command and no --discover with it')]
       : []),
     ...discoveryProblems(values),
+    ...kubernetesProblems(values),
     ...secretProblems(values),
     ...proxyTlsProblems(values),
   ],
 });
+
+/** Typed by hand, since it is named in what it is the type of. */
+interface OfKubernetes {
+  readonly discover?: string | undefined;
+  readonly discoverNamespace?: string | undefined;
+  readonly kubernetesApi?: URL | undefined;
+  readonly kubernetesCredentials?: string | undefined;
+}
+
+function kubernetesProblems(values: OfKubernetes): string[] {
+  if (values.discover !== 'kubernetes') {
+    const { discoverNamespace, kubernetesApi: api, kubernetesCredentials } = values;
+    const given = {
+      'discover-namespace': discoverNamespace,
+      'kubernetes-api': api?.origin,
+      'kubernetes-credentials': kubernetesCredentials,
+    };
+    const said = Object.entries(given).filter(([, value]) => value !== undefined);
+    return said.map(([name, value]) => problem(`--${name}`, value, '--discover kubernetes with it'));
+  }
+  try {
+    kubernetesPlaceOf(values);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return [...error.problems];
+  }
+}

@@ -123,9 +123,26 @@ describeWithTools('the chart', () => {
     expect(new Set(idsOf(together)).size).toBe(together.length);
   });
 
+  test('lets the scaler take routes from Deployments where that is turned on, and not else', () => {
+    const [off, on] = [render(), render('scaler.discover=true')];
+    const argsOf = (all: readonly Manifest[]): string[] =>
+      only(all, 'Deployment', 'pullproxy-scaler').spec.template.spec.containers[0].args;
+    const rightsOf = (all: readonly Manifest[]): string[] =>
+      (only(all, 'Role', 'pullproxy-scaler').rules as { resources: string[]; verbs: string[] }[]).map(
+        ({ resources, verbs }) => `${resources} ${verbs}`,
+      );
+    expect(argsOf(on).filter((word) => !argsOf(off).includes(word))).toEqual([
+      '--discover=kubernetes',
+      '--discover-namespace=pullproxy-instances',
+    ]);
+    expect(rightsOf(off)).toEqual(['jobs create,delete']);
+    expect(rightsOf(on).slice(1)).toEqual(['deployments get,list,watch,patch', 'pods list,patch', 'namespaces get']);
+  });
+
   test('gives objects as the API expects them, whatever is turned on', async () => {
     const all = render(
       'nodes.autoscaling.enabled=true',
+      'scaler.discover=true',
       'imagePullSecrets[0].name=mine',
       'instances.env[0].name=A',
       'instances.env[0].value=b',

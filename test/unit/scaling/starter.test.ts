@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { startedBy } from '../../../src/scaling/starter.ts';
+import { leavesSomething, startedBy } from '../../../src/scaling/starter.ts';
 
 const HERE = 'docker@here-1';
 const starter = { source: HERE, has: (route: string) => route === 'mine', start: () => Promise.resolve() };
@@ -25,4 +25,18 @@ test.each([
   ['a route without a command where nothing starts it', 'a', {}, none, 'command'],
 ] as const)('%s', (_, route, settings, scaler, by) => {
   expect(startedBy(route, settings, scaler)).toBe(by);
+});
+
+const cancels = { ...starter, cancel: () => Promise.resolve() };
+
+test.each([
+  ['a start here that leaves nothing', 'starter', HERE, starter, false],
+  ['a start here that leaves something', 'starter', HERE, cancels, true],
+  ['one of an operator that is started here', 'starter', undefined, cancels, true],
+  ['a start of another scaler at Kubernetes', 'another', 'kubernetes@web-1a2b3c4d', undefined, true],
+  ['a start of another scaler at Docker', 'another', 'docker@there-2', cancels, false],
+  ['a start that nobody takes', 'another', undefined, cancels, false],
+  ['a start by a command', 'command', undefined, cancels, false],
+] as const)('there is something to cancel of %s, or nothing', (_, by, source, own, expected) => {
+  expect(leavesSomething(by, { source }, own)).toBe(expected);
 });
