@@ -126,6 +126,9 @@ describe('a command in the documents', () => {
   });
 });
 
+// A scaler that discovers in Kubernetes runs in a Pod.
+Object.assign(process.env, { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443', POD_NAMESPACE: 'apps' });
+
 /** Rejects when pullproxy would refuse it. */
 async function understood(line: string): Promise<void> {
   const [program, name = '', ...argv] = line.split(/\s+/).map((word) => word.replaceAll(/['"]/g, ''));
