@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { DEV } from '../../config/commands/dev.ts';
 import { NODE } from '../../config/commands/node.ts';
 import { SCALER } from '../../config/commands/scaler.ts';
-import { formatHostPort, type HostPort } from '../../config/host-port.ts';
+import { formatHostPort, type HostPort, ownHost } from '../../config/host-port.ts';
 import { loadCommand } from '../../config/load.ts';
 
 const PATIENCE_MS = 2_000;
@@ -18,7 +18,7 @@ export async function health(_argv: readonly string[], mainProcess = readFileSyn
   const at = words.findIndex((word) => /(^|\/)(pullproxy|main\.(?:ts|cjs))$/.test(word));
   const admin = await adminOf(words[at + 1], words.slice(at + 2));
   if (admin === null) return 0;
-  const url = `http://${formatHostPort({ ...admin, host: reachable(admin.host) })}/healthz`;
+  const url = `http://${formatHostPort({ ...admin, host: ownHost(admin.host) })}/healthz`;
   const { ok } = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => ({ ok: false }));
   if (!ok) console.error(`${url} does not answer with 200`);
   return ok ? 0 : 1;
@@ -29,9 +29,4 @@ async function adminOf(command: string | undefined, argv: readonly string[]): Pr
   if (command === 'dev') return (await loadCommand(DEV, argv))?.values.admin ?? null;
   if (command === 'scaler') return (await loadCommand(SCALER, argv))?.values.admin ?? null;
   return null;
-}
-
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
 }

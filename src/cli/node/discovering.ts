@@ -4,7 +4,7 @@ import type { DeclarationsKept } from '../../cluster/declarations.ts';
 import type { StartDirectory } from '../../cluster/directory.ts';
 import { MemoryDirectory } from '../../cluster/memory/directory.ts';
 import { createMemoryCluster } from '../../cluster/memory/open.ts';
-import { type HostPort, isLoopback, parseHostPort } from '../../config/host-port.ts';
+import { type HostPort, isLoopback, ownHost, parseHostPort } from '../../config/host-port.ts';
 import { parseRouteSettings } from '../../config/route-settings.ts';
 import { Discovery } from '../../discovery/discovery.ts';
 import { type DiscoverySettings, openSource } from '../../discovery/open.ts';
@@ -88,8 +88,7 @@ export function isForItself(values: {
 /** Where this process reaches its own port. */
 function dialled(bound: string): HostPort {
   const { host, port } = parseHostPort(bound) ?? { host: '127.0.0.1', port: 0 };
-  if (host === '0.0.0.0') return { host: '127.0.0.1', port };
-  return host === '::' ? { host: '::1', port } : { host, port };
+  return { host: ownHost(host), port };
 }
 
 async function startTimeoutOf(directory: Pick<StartDirectory, 'route'>, route: string): Promise<number> {

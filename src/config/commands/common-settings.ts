@@ -114,6 +114,17 @@ export const DISCOVERY = {
 
 type Discovered = Omit<Values<typeof DISCOVERY>, 'discover'> & { readonly discover?: string | undefined };
 
+/** What a reader of several settings finds wrong. */
+export function problemsOf(read: () => unknown): string[] {
+  try {
+    read();
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return [...error.problems];
+  }
+}
+
 export function discoveryProblems(values: Discovered): string[] {
   const { discover, dockerHost: host, dockerLabel } = values;
   if (discover !== 'docker')
@@ -121,13 +132,7 @@ export function discoveryProblems(values: Discovered): string[] {
       ...(host === undefined ? [] : [problem('--docker-host', host.said, '--discover docker with it')]),
       ...(dockerLabel === undefined ? [] : [problem('--docker-label', dockerLabel, '--discover docker with it')]),
     ];
-  try {
-    dockerHostOf(host);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return [...error.problems];
-  }
+  return problemsOf(() => dockerHostOf(host));
 }
 
 export const REDIS = setting('redis', redisUrls, DEFAULT_REDIS, 'the Redis that the nodes share');

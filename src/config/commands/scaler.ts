@@ -1,4 +1,3 @@
-import { ConfigError } from '../../errors.ts';
 import { command } from '../command-spec.ts';
 import { argumentVector, dialAddress, directoryPath, duration, listenAddress, problem, startRate, text, whole, yesNo } from '../kinds.ts';
 import { kubernetesApi, kubernetesPlaceOf, namespaceName } from '../kubernetes-api.ts';
@@ -10,6 +9,7 @@ import {
   discoveryProblems,
   LINK_VERSION_MIN,
   PROXY_TLS,
+  problemsOf,
   proxyTlsProblems,
   REDIS,
   SECRET,
@@ -141,11 +141,5 @@ function kubernetesProblems(values: OfKubernetes): string[] {
     const said = Object.entries(given).filter(([, value]) => value !== undefined);
     return said.map(([name, value]) => problem(`--${name}`, value, '--discover kubernetes with it'));
   }
-  try {
-    kubernetesPlaceOf(values);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return [...error.problems];
-  }
+  return problemsOf(() => kubernetesPlaceOf(values));
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { HostPort } from '../../config/host-port.ts';
 import type { AppExit } from '../../linker/app-process.ts';
+import { type Fields, fieldsOf } from '../fields.ts';
 import type { InstanceSettings } from '../labels.ts';
 
 /** A container in the list of all. */
@@ -39,8 +40,6 @@ const ID = /^[0-9a-f]{12,64}$/;
 const NAME = /^\/?([A-Za-z0-9][\w.-]{0,254})$/;
 const PORTS_MAX = 256;
 const NETWORKS_MAX = 64;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Null: it is none. */
 export function readListed(value: unknown): Listed | null {
@@ -142,8 +141,4 @@ function publishedOf(text: string, bound: unknown): [number, number][] {
   const inner = portOf(text);
   const outer = portOf(`${fieldsOf(Array.isArray(bound) ? bound[0] : null).HostPort}/tcp`);
   return inner === null || outer === null ? [] : [[inner, outer]];
-}
-
-export function fieldsOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }

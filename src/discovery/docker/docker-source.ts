@@ -7,10 +7,11 @@ import { guard } from '../../boundary.ts';
 import type { DockerHost } from '../../config/docker-host.ts';
 import { problem } from '../../config/kinds.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
+import { fieldsOf } from '../fields.ts';
 import { PREFIX, readLabels } from '../labels.ts';
 import type { Problem, Source, SourceEvents } from '../source.ts';
 import { DockerApi } from './api.ts';
-import { fieldsOf, type Listed, type Reach, readEvent, readListed } from './containers.ts';
+import { type Listed, type Reach, readEvent, readListed } from './containers.ts';
 import { DockerUnit } from './docker-unit.ts';
 import { reachOf } from './reach.ts';
 

@@ -7,6 +7,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { guard } from '../../boundary.ts';
 import type { KubernetesPlace } from '../../config/kubernetes-api.ts';
 import { reasonOf } from '../../errors.ts';
+import { type Fields, isFields } from '../fields.ts';
 
 const ANSWER_BYTES_MAX = 32 * 1_048_576;
 const REFUSAL_BYTES_MAX = 65_536;
@@ -20,8 +21,6 @@ const RETRY_AFTER_S_MAX = 60;
 const REASON_CHARS_MAX = 300;
 /** A dead connection is found by its silence. */
 const KEEP_ALIVE_MS = 15_000;
-
-export type Fields = Readonly<Record<string, unknown>>;
 
 export interface Call {
   readonly verb: 'get' | 'list' | 'watch' | 'patch';
@@ -193,7 +192,7 @@ async function bounded(answer: IncomingMessage, bytesMax: number): Promise<strin
 function objectOf(text: string): Fields {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
+    if (isFields(value)) return value;
   } catch {
     // Below.
   }

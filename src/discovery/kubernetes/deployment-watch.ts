@@ -3,8 +3,9 @@
  * any trouble they are listed again.
  */
 import { guard } from '../../boundary.ts';
-import { type Fields, type KubernetesApi, KubernetesError } from './api.ts';
-import { type Deployment, fieldsOf, readDeployment } from './objects.ts';
+import { type Fields, fieldsOf } from '../fields.ts';
+import { type KubernetesApi, KubernetesError } from './api.ts';
+import { type Deployment, readDeployment } from './objects.ts';
 import { pauseAfter } from './pause.ts';
 
 /** Deployments that declare something; further ones are left out. */

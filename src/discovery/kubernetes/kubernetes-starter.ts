@@ -8,6 +8,7 @@ import type { KubernetesPlace } from '../../config/kubernetes-api.ts';
 import { parseRouteSettings, type RouteSettings } from '../../config/route-settings.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import { fieldsOf } from '../fields.ts';
 import { Problems } from '../problems.ts';
 import { RouteKeeper } from '../route-keeper.ts';
 import { KubernetesApi, KubernetesError } from './api.ts';
@@ -15,7 +16,7 @@ import type { Change, Limits } from './counting.ts';
 import { declarationsOf } from './declared.ts';
 import { DEPLOYMENTS_MAX, DeploymentWatch } from './deployment-watch.ts';
 import { Leavers } from './leavers.ts';
-import { type Deployment, fieldsOf } from './objects.ts';
+import type { Deployment } from './objects.ts';
 import { pauseAfter } from './pause.ts';
 import { Replicas } from './replicas.ts';
 

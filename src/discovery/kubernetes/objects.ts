@@ -1,5 +1,5 @@
 /** What is read of Deployments and Pods: pure. Anything may stand there, and what is not as it should be is left out. */
-import type { Fields } from './api.ts';
+import { type Fields, fieldsOf } from '../fields.ts';
 
 const ANNOTATION = 'pullproxy/';
 /** Annotations of a Deployment: the starts that were counted in its replicas, and the Pods that were taken off, the last ones of each. */
@@ -89,10 +89,6 @@ export function readPod(object: unknown, deployment: string): Pod | null {
     isReady: ready?.status === 'True',
     hasLeft: phase === 'Running' && ready?.status === 'False' && containers.length > 0 && ranBefore,
   };
-}
-
-export function fieldsOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
 }
 
 export function listOf(value: unknown): readonly unknown[] {
