@@ -1,8 +1,9 @@
 /** What drives a socket or a process is an integration test: the tests in this folder stay quick, whatever else the machine does. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { SLOW } from '../support/slow-files.ts';
 
 const TESTS = fileURLToPath(new URL('..', import.meta.url));
 const OUTSIDE = /^node:(net|tls|http|https|http2|dgram|child_process|cluster)$|^(ioredis|bullmq|undici|testcontainers)$/;
@@ -15,6 +16,10 @@ test('a unit test and what it imports of test/ open no socket and start no proce
 
 test('a test that does would be found', () => {
   expect(outside(join(TESTS, 'integration/node/http1/keep-alive.test.ts'))).toContain('support/raw-client.ts imports node:net');
+});
+
+test('each file that is begun first is there', () => {
+  expect(SLOW.filter((name) => !existsSync(join(TESTS, `${name}.test.ts`)))).toEqual([]);
 });
 
 /** Which files open sockets or start processes, among `file` and all that it imports of test/. */
