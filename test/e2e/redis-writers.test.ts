@@ -68,7 +68,8 @@ async function isWell(): Promise<void> {
 
 /** All nodes have spoken to Redis again. */
 async function beat(): Promise<void> {
-  const began = Number((await client.time())[0]) * 1_000 + 1_000;
+  const [seconds, micros] = await client.time();
+  const began = Number(seconds) * 1_000 + Number(micros) / 1_000;
   await eventually('a beat', async () => {
     const beats = await client.zmscore('pp:nodes', 'n1', 'n2').catch(() => []);
     return beats.length === 2 && beats.every((at) => Number(at) >= began);
