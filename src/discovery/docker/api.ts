@@ -3,6 +3,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { guard } from '../../boundary.ts';
 import type { DockerHost } from '../../config/docker-host.ts';
 import { messageOf } from '../../errors.ts';
+import { fieldsOf } from '../fields.ts';
 
 const ANSWER_BYTES_MAX = 32 * 1_048_576;
 const LINE_CHARS_MAX = 262_144;
@@ -142,8 +143,7 @@ export class DockerApi {
 
 function sentence(body: string): string {
   try {
-    const { message } = JSON.parse(body) as { message?: unknown };
-    return String(message).slice(0, REASON_CHARS_MAX);
+    return String(fieldsOf(JSON.parse(body)).message ?? '').slice(0, REASON_CHARS_MAX);
   } catch {
     return body.slice(0, REASON_CHARS_MAX);
   }

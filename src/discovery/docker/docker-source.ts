@@ -24,6 +24,8 @@ const GATHER_MS = 30;
 const LOOK_AGAIN_MS = 30_000;
 /** A look during which something happened is done again, but not for ever. */
 const LOOKS_MAX = 5;
+/** Events after which containers are looked at. Each check of a container's health would be three others. */
+const CHANGES = new Set(['create', 'start', 'die', 'destroy', 'rename', 'pause', 'unpause', 'restore']);
 const LABEL = `${PREFIX}route`;
 /** Startup commands make such containers, which have a linker of their own. */
 const STARTED_LABEL = `${PREFIX}startedBy`;
@@ -74,23 +76,31 @@ export class DockerSource implements Source {
   async #session(events: SourceEvents, outer: AbortSignal, works: () => void): Promise<never> {
     const ended = new AbortController();
     const signal = AbortSignal.any([outer, ended.signal]);
+    // One that is awaited again and again must not be one that lasts: each time would leave something behind at it.
     let rung = Promise.withResolvers<void>();
+    let broken: unknown = null;
     try {
       await this.#api.greet(signal);
       await this.#learn(signal);
       const filters = filtersOf({ type: ['container'], label: this.#labels });
       const heard = guard('discovery', (line: string) => {
-        this.#heard(line);
+        if (this.#heard(line)) rung.resolve();
+      });
+      const { over } = await this.#api.stream(`/events?${filters}`, heard, signal);
+      over.catch((error: unknown) => {
+        broken = error;
         rung.resolve();
       });
-      const stream = await this.#api.stream(`/events?${filters}`, heard, signal);
       await this.#look(events, signal);
       for (const { unit } of this.#known.values()) await unit?.check();
       works();
       for (;;) {
-        await Promise.race([rung.promise, delay(LOOK_AGAIN_MS, undefined, { signal }), stream.over]);
+        const later = setTimeout(rung.resolve, LOOK_AGAIN_MS);
+        await rung.promise;
+        clearTimeout(later);
         await delay(GATHER_MS, undefined, { signal });
         rung = Promise.withResolvers<void>();
+        if (broken !== null) throw broken;
         await this.#look(events, signal);
       }
     } finally {
@@ -114,10 +124,13 @@ export class DockerSource implements Source {
     this.#self = self;
   }
 
-  #heard(line: string): void {
-    this.#events++;
+  /** Whether the list of containers may be another one now. */
+  #heard(line: string): boolean {
     const event = readEvent(line);
+    if (event !== null && !CHANGES.has(event.action)) return false;
+    this.#events++;
     if (event?.action === 'die') this.#known.get(event.id)?.unit?.ended(event.exit);
+    return true;
   }
 
   async #look(events: SourceEvents, signal: AbortSignal): Promise<void> {

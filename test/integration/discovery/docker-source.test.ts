@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createRawServer, type Server as RawServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { DockerSource } from '../../../src/discovery/docker/docker-source.ts';
 import type { Picture } from '../../../src/discovery/source.ts';
@@ -102,6 +103,25 @@ describe('the source of Docker', () => {
     await eventually('the change is seen', () => routesOf(last(seen)).join() === 'r2.test,r3.test', PATIENCE_MS);
     const running = last(seen)?.units.filter(({ run }) => run !== null) ?? [];
     expect(running.map(({ said }) => said)).toEqual(['container c3']);
+  });
+
+  test('does not look again after what changes no container, such as each check of its health', async () => {
+    docker.now.containers = [container(1, {})];
+    await docker.now.open();
+    const seen = follow();
+    await eventually('it follows', () => last(seen) !== undefined && docker.now.streams.size === 1, PATIENCE_MS);
+    const event = (action: string): string => `${JSON.stringify({ Type: 'container', Action: action, Actor: { ID: ID(1) } })}\n`;
+    const looks = (): number => docker.now.asked.filter((one) => one === 'GET /containers/json').length;
+    const before = looks();
+    for (const action of ['exec_create: curl -f x', 'exec_start: curl -f x', 'exec_die', 'health_status: healthy', 'top']) {
+      docker.now.tell(event(action));
+      // Long enough for a look where one follows.
+      await delay(100);
+    }
+    expect(looks()).toBe(before);
+    docker.now.containers = [container(2, {})];
+    docker.now.tell(event('start'));
+    await eventually('the change is seen', () => routesOf(last(seen)).join() === 'r2.test', PATIENCE_MS);
   });
 
   test('leaves containers out that it can not use, each with its reason, and those that others have', async () => {
