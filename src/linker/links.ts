@@ -21,6 +21,8 @@ import { Surplus } from './surplus.ts';
 const LINKS_MAX = 64;
 /** For one address; a node that waits for a move gives up sooner. */
 const MOVE_TIMEOUT_MS = 5_000;
+/** How often slots are offered to nodes that leave, while there is no other node. */
+const OFFER_MS = 100;
 
 export interface LinksOptions extends DialSettings {
   readonly proxies: readonly HostPort[];
@@ -69,6 +71,8 @@ export class Links implements LinkedNodeEvents {
   #home: LinkedNode | null = null;
   #state: LinksState = 'withheld';
   #idleCheck: NodeJS.Timeout | null = null;
+  #offers: NodeJS.Timeout | null = null;
+  #offered = 0;
 
   constructor(options: LinksOptions) {
     this.#options = options;
@@ -133,6 +137,7 @@ export class Links implements LinkedNodeEvents {
     this.#ended.abort(new Error(reason));
     if (this.#idleCheck !== null) clearInterval(this.#idleCheck);
     this.#surplus.stop();
+    this.#endOffers();
     for (const linked of this.#all) attempt('link', () => linked.close(reason));
   }
 
@@ -290,7 +295,13 @@ export class Links implements LinkedNodeEvents {
       if (linked.state === 'up' && (best === null || linked.lent > best.lent)) best = linked;
     }
     if (best !== null) this.#settle(best);
-    else if (this.#state !== 'leaving') this.#search.begin();
+    else if (this.#state !== 'leaving') {
+      this.#offers ??= setInterval(
+        guard('timer', () => this.#offer()),
+        OFFER_MS,
+      );
+      this.#search.begin();
+    }
   }
 
   /** The new home speaks first: in between the cluster would believe that the instance is gone, and start another. */
@@ -309,6 +320,24 @@ export class Links implements LinkedNodeEvents {
     if (this.#state !== 'lending' || this.#home?.state !== 'up' || count === 0) return;
     this.#home.grant(count);
     this.#options.events.lent(this.#home.node);
+  }
+
+  /**
+   * All nodes leave, perhaps at once: whom they hold waits for slots that no other node can give. It is not known here who holds clients, so each gets
+   * them in turn, and returns what it does not need.
+   */
+  #offer(): void {
+    if (this.#home?.state === 'up' || this.#state === 'leaving') {
+      this.#endOffers();
+      return;
+    }
+    const leaving = [...this.#linked.values()].filter(({ state }) => state === 'leaving');
+    if (this.#state === 'lending') leaving[this.#offered++ % leaving.length]?.grant(this.#options.slots.atHome);
+  }
+
+  #endOffers(): void {
+    if (this.#offers !== null) clearInterval(this.#offers);
+    this.#offers = null;
   }
 
   // ── links go ──

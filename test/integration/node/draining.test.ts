@@ -84,6 +84,18 @@ describe('a node that drains', () => {
     expect(app.most).toBeLessThanOrEqual(2);
   });
 
+  test('serves whom it holds by slots that come free at the linker while it leaves, though no other node is there', async () => {
+    const one = await startSomeNode({ routes });
+    const { linker } = await startSomeLinker(one, await CountingApp.listen(), { concurrency: 1 });
+    await linker.control.limitTo(0);
+    const answer = ask(one.url, { host: ROUTE });
+    await eventually('it is held', () => one.node.held === 1);
+    const drained = one.node.drain(60_000);
+    await linker.control.limitTo(1);
+    expect((await answer).status).toBe(200);
+    await drained;
+  });
+
   test('closes idle connections, and those of clients that keep theirs with their current answer', async () => {
     const one = await startSomeNode({ routes });
     const idle = await connectClient(one.port);
