@@ -53,6 +53,7 @@ export interface Sent {
   readonly t: number;
   readonly id: string;
   readonly node: string;
+  /** Where instances have keys, ROUTE~KEY, here and in all events: each key is a route of its own. */
   readonly route: string;
   readonly method: string;
   readonly tenant?: string;
@@ -131,6 +132,8 @@ export interface Began {
   readonly id: string;
   readonly method: string;
   readonly host: string;
+  /** The key that it is for, where instances have keys. */
+  readonly key?: string;
 }
 
 /** It has written its response, or its client is gone. */
@@ -177,6 +180,8 @@ export interface Fault {
   readonly does?: 'dies' | 'ends' | 'silent' | 'cut';
   /** Waiting is what clients do meanwhile: bounds of time do not count. */
   readonly disturbs: boolean;
+  /** These nodes can not ask the directory: one by its id, or all of them. Then keys that sleep can not wake there. */
+  readonly undirected?: string;
   /** Nodes do not hear each other, and have only what the directory replies to them: who waits is found with the next beat. */
   readonly deafens?: boolean;
 }

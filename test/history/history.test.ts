@@ -30,6 +30,28 @@ describe('a checked history', () => {
     expect({ code, text }).toMatchObject({ code: 0 });
   });
 
+  test('of a hundred small ones, in two processes, shows nothing either, and each of them was simulated', async () => {
+    const { code, text } = await history('simulate', '--shape', 'small', '--seed', '1', '--schedules', '100', '--workers', '2');
+    process.stderr.write(text.slice(-300));
+    expect({ code, text }).toMatchObject({ code: 0 });
+    const counts = JSON.parse(text.trim().split('\n').at(-1) ?? '{}') as Record<string, unknown>;
+    expect(counts).toMatchObject({ seeds: '1..100', schedules: 100, schedulesWithFindings: 0 });
+  });
+
+  test('is the same for the same seed, whatever was simulated before', async () => {
+    const counts = async (...args: readonly string[]): Promise<{ requests: number; events: number }> => {
+      const { text } = await history('simulate', '--shape', 'small', ...args);
+      return JSON.parse(text.trim().split('\n').at(-1) ?? '{}') as { requests: number; events: number };
+    };
+    const [first, second, both] = await Promise.all([
+      counts('--seed', '7', '--schedules', '1'),
+      counts('--seed', '8', '--schedules', '1'),
+      counts('--seed', '7', '--schedules', '2'),
+    ]);
+    expect(both.requests).toBe(first.requests + second.requests);
+    expect(both.events).toBe(first.events + second.events);
+  });
+
   test('would show a request that is sent twice (npm run history -- mutants has more)', async () => {
     const { code, text } = await history('mutants', '--only', 'a request that may not be sent twice is sent again');
     expect({ code, text }).toMatchObject({ code: 0, text: expect.stringContaining('1 of 1 mutants found') });

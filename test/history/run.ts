@@ -1,9 +1,9 @@
 /**
  * A checked history, see README.md:
  *
- *     npm run history -- run [--seed N] [--minutes M] [--clients N] [--only ACT]... [--keep DIR]
+ *     npm run history -- run [--seed N] [--minutes M] [--clients N] [--sentinels] [--only ACT]... [--keep DIR]
  *     npm run history -- check DIR
- *     npm run history -- simulate [--seed N] [--schedules N]
+ *     npm run history -- simulate [--shape whole|small] [--seed N] [--schedules N] [--workers N] [--minutes M]
  *     npm run history -- mutants [--only NAME]... [--schedules N]
  *     npm run history -- tails [--seed N] [--schedules N]
  *     npm run history -- sparse [--seed N] [--schedules N] [--nodes N] [--linkers N] [--routes N]
@@ -18,18 +18,24 @@ import { findingText } from './checker/line.ts';
 import { judgeMutants } from './mutants/mutants.ts';
 import { loadCode } from './simulation/code.ts';
 import { simulateMany } from './simulation/many.ts';
+import { simulateInParallel } from './simulation/parallel.ts';
+import { isShapeName, SHAPES } from './simulation/shapes.ts';
 import { measureSparse, SPARSE } from './simulation/sparse.ts';
 import { measureRaises, measureTails, SCENES } from './simulation/tails.ts';
 import { minimise } from './world/minimise.ts';
+import { hasOwnNetwork, inOwnNetwork, ownNetworkRefusal } from './world/own-network.ts';
 import { runHistory } from './world/run.ts';
-import { type ActName, isActName, scheduleOf, WEIGHTS } from './world/schedule.ts';
+import { type ActName, isActName, scheduleOf, WEIGHTS, weightsOf } from './world/schedule.ts';
 import { SOURCE } from './world/source.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seed: { type: 'string' },
-    minutes: { type: 'string', default: '5' },
+    minutes: { type: 'string' },
+    shape: { type: 'string', default: 'whole' },
+    workers: { type: 'string', default: '1' },
+    sentinels: { type: 'boolean', default: false },
     clients: { type: 'string', default: '40' },
     schedules: { type: 'string' },
     nodes: { type: 'string', default: '12' },
@@ -52,10 +58,10 @@ switch (verb) {
     process.exitCode = (await check(path)) > 0 ? 1 : 0;
     break;
   case 'simulate':
-    process.exitCode = (await simulateMany({ seed, schedules: Number(values.schedules ?? 100), say })) ? 0 : 1;
+    process.exitCode = (await simulateSome()) ? 0 : 1;
     break;
   case 'mutants':
-    process.exitCode = (await judgeMutants({ only: values.only, schedules: Number(values.schedules ?? 40), say })) ? 0 : 1;
+    process.exitCode = (await judgeMutants({ only: values.only, schedules: Number(values.schedules ?? 400), say })) ? 0 : 1;
     break;
   case 'sparse':
     await sparse(Number(values.schedules ?? 1));
@@ -72,12 +78,15 @@ process.exit();
 async function run(): Promise<number> {
   const unknown = values.only.find((name) => !isActName(name));
   if (unknown !== undefined) throw new Error(`--only ${unknown}: expected one of ${Object.keys(WEIGHTS).join(', ')}`);
-  const ms = Number(values.minutes) * 60_000;
-  const only = values.only as ActName[];
-  const acts = scheduleOf(seed, ms, only.length === 0 ? null : only);
+  const ms = Number(values.minutes ?? 5) * 60_000;
+  const refusal = hasOwnNetwork() ? null : ownNetworkRefusal();
+  if (refusal === null && !hasOwnNetwork()) return inOwnNetwork([...process.argv.slice(1), '--seed', String(seed)]);
+  if (refusal !== null) say(`without lost packets and a clock of Redis that jumps: ${refusal}`);
+  const { sentinels } = values;
+  const acts = scheduleOf(seed, ms, weightsOf(values.only as ActName[], sentinels));
   say(`seed ${seed}, ${acts.length} acts`);
   const directory = values.keep ?? mkdtempSync(join(tmpdir(), 'history-'));
-  const options = { seed, ms, clients: Number(values.clients), say };
+  const options = { seed, ms, clients: Number(values.clients), sentinels, say };
   const report = await runHistory({ ...options, directory, acts });
   const found = await check(directory);
   console.log(JSON.stringify({ seed, ...report }));
@@ -95,6 +104,16 @@ async function run(): Promise<number> {
   if (values.keep === undefined && found === 0) rmSync(directory, { recursive: true });
   else say(`the history is in ${directory}`);
   return found > 0 || report.endedUnasked.length > 0 ? 1 : 0;
+}
+
+async function simulateSome(): Promise<boolean> {
+  const { shape, minutes } = values;
+  if (!isShapeName(shape)) throw new Error(`--shape ${shape}: expected one of ${Object.keys(SHAPES).join(', ')}`);
+  const workers = Number(values.workers);
+  const schedules = Number(values.schedules ?? (minutes === undefined ? 100 : Number.POSITIVE_INFINITY));
+  const part = { shape, seed, schedules };
+  if (workers === 1 && minutes === undefined) return simulateMany({ parts: [part], say });
+  return simulateInParallel({ ...part, workers, minutes: minutes === undefined ? null : Number(minutes), say });
 }
 
 /** One JSON line for each seed and scene. */

@@ -4,15 +4,16 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort } from '../../src/linker/free-port.ts';
 import { eventually } from './eventually.ts';
+import { setWallClock, wallClockEnv } from './wall-clock.ts';
 
 const HASH_SLOTS = 16_384;
-const MASTER_NAME = 'the-master';
+export const MASTER_NAME = 'the-master';
 
 export class RedisProcess {
   readonly port: number;
@@ -44,6 +45,7 @@ export interface RedisGroup {
   readonly url: string;
   /** Masters of the Cluster; or master and replica, in this order, as it was at first. */
   readonly servers: readonly RedisProcess[];
+  readonly sentinels: readonly RedisProcess[];
   stop(): Promise<void>;
 }
 
@@ -116,12 +118,13 @@ export async function startSentinels(): Promise<RedisGroup> {
   return group(directory, [master, replica], sentinels, url);
 }
 
-function group(directory: string, servers: readonly RedisProcess[], others: readonly RedisProcess[], url: string): RedisGroup {
+function group(directory: string, servers: readonly RedisProcess[], sentinels: readonly RedisProcess[], url: string): RedisGroup {
   return {
     url,
     servers,
+    sentinels,
     async stop() {
-      await Promise.all([...servers, ...others].map((server) => server.stop()));
+      await Promise.all([...servers, ...sentinels].map((server) => server.stop()));
       rmSync(directory, { recursive: true, force: true });
     },
   };
@@ -137,15 +140,12 @@ export interface SkewedRedis {
 }
 
 export async function startSkewedRedis(): Promise<SkewedRedis> {
-  const [library] = globSync('/usr/lib/*/faketime/libfaketimeMT.so.1');
-  if (library === undefined) throw new Error("the tests of Redis' clock need libfaketime (Debian: apt-get install faketime)");
   const directory = mkdtempSync(join(tmpdir(), 'pullproxy-redis-clock-'));
   const file = join(directory, 'clock');
-  const setClock = (seconds: number): void => writeFileSync(file, `${seconds < 0 ? '' : '+'}${seconds}\n`);
+  const setClock = (seconds: number): void => setWallClock(file, seconds);
   setClock(0);
-  // jemalloc asks for the time before libfaketime can tell it: the memory of libc asks for none.
-  const libraries = [library, ...globSync('/lib/*/libc.so.6')].join(':');
-  const clock = { LD_PRELOAD: libraries, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+  const clock = wallClockEnv(file, 'the memory of libc');
+  if (clock === null) throw new Error("the tests of Redis' clock need libfaketime (Debian: apt-get install faketime)");
   const server = await start(directory, [], clock);
   return {
     url: `redis://127.0.0.1:${server.port}`,

@@ -28,11 +28,20 @@ export interface RedisServer {
   restart(): Promise<void>;
 }
 
-/** `args` are further arguments of redis-server, for example `['--cluster-enabled', 'yes']`. */
-export async function startRedis(options: { args?: readonly string[] } = {}): Promise<RedisServer> {
+export interface RedisOptions {
+  /** Further arguments of redis-server, for example `['--cluster-enabled', 'yes']`. */
+  readonly args?: readonly string[];
+  /** The machine's own redis-server, although Docker is there. */
+  readonly isLocal?: boolean;
+  /** Of that one. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const port = await freePort();
   const args = ['--port', String(port), '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--appendonly', 'no'];
   args.push('--enable-debug-command', 'yes', ...(options.args ?? []));
+  if (options.isLocal === true) return startLocal(port, args, options.env);
   const refusal = await dockerRefusal();
   if (refusal === null) return startContainer(port, args);
   if (process.env.CI === 'true') throw new Error(`the tests need Docker, which does not answer: ${refusal}`);
@@ -92,8 +101,8 @@ async function startContainer(port: number, args: readonly string[]): Promise<Re
   };
 }
 
-async function startLocal(port: number, args: readonly string[]): Promise<RedisServer> {
-  let child = await launch(args);
+async function startLocal(port: number, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
+  let child = await launch(args, env);
   const kill = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
@@ -108,13 +117,13 @@ async function startLocal(port: number, args: readonly string[]): Promise<RedisS
     resume: async () => void child.kill('SIGCONT'),
     kill,
     async restart() {
-      child = await launch(args);
+      child = await launch(args, env);
     },
   };
 }
 
-async function launch(args: readonly string[]): Promise<ChildProcess> {
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'], cwd: '/tmp' });
+async function launch(args: readonly string[], env: Readonly<Record<string, string>>): Promise<ChildProcess> {
+  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'], cwd: '/tmp', env: { ...process.env, ...env } });
   let output = '';
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject);

@@ -74,6 +74,7 @@ export class MemoryDirectory implements Directory {
   lose(): void {
     for (const map of [this.#routes, this.#nodes, this.#routesOf]) map.clear();
     this.#declared = new DeclaredRoutes();
+    this.keyPlaces.lose();
   }
 
   async startPlan(route: string): Promise<StartPlan> {

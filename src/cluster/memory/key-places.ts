@@ -10,6 +10,11 @@ export class MemoryKeyPlaces implements KeyPlaces {
     this.#now = now;
   }
 
+  /** Like a server that is restarted empty. */
+  lose(): void {
+    this.#routes.clear();
+  }
+
   async take(route: string, key: string, most: number, forMs: number): Promise<boolean> {
     return this.#put(route, most, [{ key, forMs, atLeast: true }]);
   }

@@ -24,7 +24,9 @@ const server = createServer((request, response) => {
   // Before this process answers the FIN: from then on the linker may send the next request.
   const gone = (): void => over(false);
   socket.prependOnceListener('end', gone);
-  file.add({ e: 'begin', id, method: request.method ?? '', host: String(request.headers.host ?? '') });
+  const key = request.headers['x-key'];
+  const keyed = key === undefined ? {} : { key: String(key) };
+  file.add({ e: 'begin', id, method: request.method ?? '', host: String(request.headers.host ?? ''), ...keyed });
   const ms = Number(new URL(request.url ?? '/', 'http://application').searchParams.get('ms') ?? 0);
   const timer = setTimeout(() => {
     response.setHeader('x-instance', PULLPROXY_INSTANCE);

@@ -53,8 +53,8 @@ class Story {
     return this.says(this.by('node', node), { e: 'over', id, status: 200, end: '--' });
   }
 
-  begins(id: string, method = 'GET', host = 'a.test', app = 's0'): this {
-    return this.says(this.by('app', app), { e: 'begin', id, method, host });
+  begins(id: string, method = 'GET', host = 'a.test', key?: string): this {
+    return this.says(this.by('app', 's0'), { e: 'begin', id, method, host, ...(key === undefined ? {} : { key }) });
   }
 
   ends(id: string, app = 's0'): this {
@@ -70,11 +70,11 @@ class Story {
   }
 
   /** An instance that lends `limit` slots. */
-  instance(limit = 1, startId = 's0', instance = 'i0'): this {
-    return this.says(this.by('app', startId), { e: 'up', instance, route: 'a.test', startId, limit }).says(this.by('linker', startId), {
+  instance(limit = 1, startId = 's0', instance = 'i0', route = 'a.test'): this {
+    return this.says(this.by('app', startId), { e: 'up', instance, route, startId, limit }).says(this.by('linker', startId), {
       e: 'lends',
       instance,
-      route: 'a.test',
+      route,
     });
   }
 
@@ -225,7 +225,7 @@ test('of two classes the more urgent one is served first, and a tenant that wait
   expect(story.opened('q', 'n1').begins('q').ends('q').over('q', 'n1').got('q').rules).toEqual(['order']);
 });
 
-test('a request that reaches an instance that has left, a paused route or an application of another route is found', () => {
+test('a request that reaches an instance that has left, a paused route or an application of another route or key is found', () => {
   const left = new Story().instance(1);
   left.says(left.by('linker', 's0'), { e: 'leaves', instance: 'i0', route: 'a.test' }).passes(1_500);
   expect(left.sent('r0').begins('r0').ends('r0').got('r0').rules).toEqual(['left']);
@@ -233,6 +233,23 @@ test('a request that reaches an instance that has left, a paused route or an app
   paused.says(paused.by('operator', 'operator'), { e: 'paused', route: 'a.test' });
   expect(paused.sent('r0').begins('r0').ends('r0').got('r0').rules).toEqual(['paused']);
   expect(new Story().instance(1).sent('r0').begins('r0', 'GET', 'b.test').ends('r0').got('r0').rules).toEqual(['its route']);
+  const keyed = (key: string): string[] =>
+    new Story().instance(1, 's0', 'i0', 'a.test~red').sent('r0').begins('r0', 'GET', 'a.test', key).ends('r0').got('r0').rules;
+  expect(keyed('red')).toEqual([]);
+  expect(keyed('blue')).toEqual(['its route']);
+});
+
+test('a key that is served by two instances where it may have one is found, and not when the first one has been told to end', () => {
+  const two = (between: (story: Story) => Story): string[] => {
+    const story = new Story();
+    story.says(story.by('operator', 'operator'), { e: 'route', route: 'a.test~red', maxInstances: 1, concurrency: 1, fair: false });
+    story.instance(1, 's0', 'i0', 'a.test~red').sent('r0').begins('r0', 'GET', 'a.test', 'red').ends('r0').got('r0');
+    between(story).instance(1, 's1', 'i1', 'a.test~red').sent('r1');
+    story.says(story.by('app', 's1'), { e: 'begin', id: 'r1', method: 'GET', host: 'a.test', key: 'red' });
+    return story.ends('r1', 's1').got('r1', 200, { body: 'r1', instance: 'i1' }).rules;
+  };
+  expect(two((story) => story)).toEqual(['its key']);
+  expect(two((story) => story.says(story.by('app', 's0'), { e: 'told' }))).toEqual([]);
 });
 
 test('a start beyond the most instances, one that nobody needs and one that never comes are found', () => {

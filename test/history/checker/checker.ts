@@ -3,6 +3,7 @@ import { Disturbances } from './disturbances.ts';
 import type { Finding, Line, Rule } from './line.ts';
 import { Answers } from './rules/answers.ts';
 import { IdleSlots } from './rules/idle.ts';
+import { Keys } from './rules/keys.ts';
 import { Limits } from './rules/limits.ts';
 import { Order } from './rules/order.ts';
 import { Places } from './rules/places.ts';
@@ -57,6 +58,7 @@ export class Checker {
     this.#order,
     this.#places,
     this.#starts,
+    new Keys(this.#disturbances, this.#report),
   ];
   readonly #faults: Record<string, number> = {};
   #events = 0;

@@ -58,8 +58,12 @@ export class SlotBook {
         return;
       case 'withholds':
       case 'leaves':
-      case 'gone':
         this.#lends(event.instance, false);
+        return;
+      case 'gone':
+        this.#lending.delete(event.instance);
+        this.instances.delete(event.instance);
+        this.#ids.delete(by.name);
         return;
       case 'held': {
         const again = this.#closed(event.id);

@@ -164,6 +164,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: "return this.#context.routes.matchRequest(host === 'fair.test' ? 'plain.test' : host, request);",
   },
   {
+    name: 'a request goes to an instance of another key',
+    file: 'node/keys/keys.ts',
+    from: 'const known = routes.keyOf(parent, key);',
+    to: "const known = routes.keyOf(parent, key === 'red' ? 'green' : key) ?? routes.keyOf(parent, key);",
+  },
+  {
     name: 'starts that are under way do not count',
     file: 'scaling/desired.ts',
     from: 'const begun = demand.ready + demand.paused + demand.starting +',

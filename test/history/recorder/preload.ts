@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { VisitRecord } from '../../../src/node/visits/visit-record.ts';
+import { servedName } from '../world/routes.ts';
 import { HistoryFile } from './history-file.ts';
 
 const { HISTORY_DIR = 'history', HISTORY_SRC = fileURLToPath(new URL('../../../src', import.meta.url)) } = process.env;
@@ -52,7 +53,7 @@ async function recordNode(): Promise<void> {
 
 async function recordLinker(): Promise<void> {
   const file = new HistoryFile(HISTORY_DIR, 'linker', process.env.PULLPROXY_START_ID ?? String(process.pid));
-  const route = after('--route');
+  const route = servedName(after('--route'), process.env.PULLPROXY_KEY);
   const { Linker } = await source<typeof import('../../../src/linker/linker.ts')>('linker/linker.ts');
   const { Links } = await source<typeof import('../../../src/linker/links.ts')>('linker/links.ts');
   let instance = '';

@@ -1,20 +1,30 @@
 /** What is done to a simulated cluster, and when: the same for the same seed. */
 import { Random } from '../../e2e/chaos/random.ts';
 import type { Fault } from '../events.ts';
+import { servedNames } from '../world/routes.ts';
+import type { Owner } from './clock.ts';
+import type { ActTimes } from './shapes.ts';
 import type { SimulatedWorld } from './world.ts';
 
 const WEIGHTS = {
   'kill a node': 2,
   'restart a node': 3,
+  'a node is back at once': 2,
+  'end all nodes': 1,
   'freeze a node': 2,
   'a node hears no linker': 2,
   'links of a node break': 3,
   'one way is silent': 2,
   'kill a linker': 3,
+  'kill all linkers of a route': 1,
   'drain a linker': 4,
   'freeze a linker': 2,
   'freeze an application': 1,
+  'freeze all processes of one kind': 1,
+  'suspend the host': 1,
+  'a wall clock jumps': 1,
   'a node loses Redis': 2,
+  'freeze Redis': 1,
   'Redis is empty': 1,
   'messages are lost': 3,
   'the network is slow': 1,
@@ -35,23 +45,25 @@ export interface SimulatedAct {
   arrange(world: SimulatedWorld): void;
 }
 
-const SETTLE_MS = 2_500;
-const GAP_MS = { least: 50, most: 2_500 };
-const LASTS_MS = { least: 50, most: 4_500 };
+/** An operator sets a clock, or NTP does, or a host comes back from a snapshot. */
+const JUMP_MS_MAX = 86_400_000;
+/** How often it is said that a pause is over, and how far apart. */
+const RESUMES = 4;
+const RESUMES_AGAIN_MS = 1_500;
 
-export function simulatedActs(seed: number, until: number): SimulatedAct[] {
+export function simulatedActs(seed: number, { from, until, gap, lasts }: ActTimes): SimulatedAct[] {
   const random = new Random(seed + 11);
   const acts: SimulatedAct[] = [];
-  for (let atMs = SETTLE_MS; atMs < until; atMs += random.between(GAP_MS.least, GAP_MS.most)) {
+  for (let atMs = from; atMs < until; atMs += random.between(gap.least, gap.most)) {
     const what = random.weighted<Name>(WEIGHTS);
-    const forMs = random.between(LASTS_MS.least, LASTS_MS.most);
+    const forMs = random.between(lasts.least, lasts.most);
     const act = { n: acts.length, what, atMs, forMs, target: random.next() };
     acts.push({ ...act, arrange: (world) => void world.code.clock.in(atMs, () => new Doing(world, act).begin()) });
   }
   return acts;
 }
 
-type Harm = Pick<Fault, 'of' | 'does' | 'deafens'> & { readonly disturbs?: boolean };
+type Harm = Pick<Fault, 'of' | 'does' | 'undirected' | 'deafens'> & { readonly disturbs?: boolean };
 
 class Doing {
   readonly #world: SimulatedWorld;
@@ -65,26 +77,91 @@ class Doing {
   begin(): void {
     const { what, target } = this.#act;
     const { nodes, living, sizes } = this.#world;
-    if (what === 'pause a route' || what === 'restart a route' || what === 'scale a route')
+    if (what === 'end all nodes') for (const node of nodes) this.#oneOfMany(nodes.indexOf(node)).#restart(node);
+    else if (what === 'kill all linkers of a route') this.#killLinkers();
+    else if (what === 'freeze all processes of one kind' || what === 'suspend the host') this.#freezeMany();
+    else if (what === 'a wall clock jumps') this.#jump();
+    else if (what === 'pause a route' || what === 'restart a route' || what === 'scale a route')
       this.#onRoute(pick(sizes.routes, target) as (typeof sizes.routes)[number]);
     else if (what.includes('linker') && what !== 'a node hears no linker') this.#onInstance(living);
     else if (what === 'move a limit' || what === 'freeze an application') this.#onInstance(living);
     else if (what === 'one way is silent') this.#oneWay();
-    else if (what === 'Redis is empty' || what === 'messages are lost' || what === 'the network is slow') this.#onAll();
+    else if (what === 'freeze Redis' || what === 'Redis is empty' || what === 'messages are lost' || what === 'the network is slow')
+      this.#onAll();
     else this.#onNode(pick(nodes, target) as (typeof nodes)[number]);
   }
 
+  /** Several processes at once: each has a fault of its own, with a number of its own. */
+  #oneOfMany(i: number): Doing {
+    return new Doing(this.#world, { ...this.#act, n: this.#act.n + (i + 1) / 1_000 });
+  }
+
+  #killLinkers(): void {
+    const world = this.#world;
+    const names = servedNames(pick(world.sizes.routes, this.#act.target) as (typeof world.sizes.routes)[number]);
+    for (const [i, one] of world.living.entries()) {
+      if (!names.includes(one.route)) continue;
+      this.#oneOfMany(i).#says({ of: `linker:${one.startId}`, does: 'dies' });
+      world.kill(one);
+    }
+  }
+
+  /** A host that is suspended has all of them, and its clocks are late afterwards. */
+  #freezeMany(): void {
+    const world = this.#world;
+    const { clock } = world.code;
+    const { what, target, forMs } = this.#act;
+    const { nodes, living, redis } = world;
+    const kinds: (readonly [Owner, Harm])[][] = [
+      nodes.map(({ id, owner }) => [owner, { of: `node:${id}`, does: 'silent' }]),
+      living.map(({ startId, linkerOwner }) => [linkerOwner, { of: `linker:${startId}`, does: 'silent' }]),
+      living.map(({ appOwner }) => [appOwner, {}]),
+    ];
+    const isHost = what === 'suspend the host';
+    const harmed = isHost ? [[redis, { undirected: '*' }] as const, ...kinds.flat()] : (pick(kinds, target) ?? []);
+    for (const [i, [owner, harm]] of harmed.entries()) {
+      if (owner.state !== 'runs') continue;
+      owner.state = 'frozen';
+      if (isHost) owner.wallShiftMs -= forMs;
+      this.#oneOfMany(i).#says(harm, () => clock.thaw(owner), forMs);
+    }
+  }
+
+  /** Nothing may depend on it: it excuses nothing. */
+  #jump(): void {
+    const { nodes, living, redis } = this.#world;
+    const all = [redis, ...nodes.map(({ owner }) => owner), ...living.map(({ linkerOwner }) => linkerOwner)];
+    const owner = pick(all, this.#act.target) as Owner;
+    owner.wallShiftMs += ((this.#act.forMs * 7_919) % (2 * JUMP_MS_MAX)) - JUMP_MS_MAX;
+    this.#says({ disturbs: false });
+  }
+
+  #restart(node: SimulatedWorld['nodes'][number]): void {
+    const world = this.#world;
+    const { clock, network } = world.code;
+    const { owner, node: running } = node;
+    if (running === null || owner.state !== 'runs') return;
+    node.node = null;
+    const { n, what } = this.#act;
+    world.says({ e: 'fault', n, what, of: `node:${node.id}`, does: 'ends', disturbs: true });
+    clock
+      .does(owner, () => running.drain(10_000))
+      .then(() => {
+        network.kill(owner);
+        return world.startNode(node);
+      })
+      .then(() => world.says({ e: 'mended', n }))
+      .catch(() => {});
+  }
+
   /** From now on, until `undo` is done after the act's time; without it, it is over at once. */
-  #says(harm: Harm, undo?: () => void, afterMs = this.#act.forMs): void {
+  #says(harm: Harm, undo?: () => unknown, afterMs = this.#act.forMs): void {
     const { n, what } = this.#act;
     const world = this.#world;
     world.says({ e: 'fault', n, what, ...harm, disturbs: harm.disturbs ?? true });
-    const over = (): void => {
-      undo?.();
-      world.says({ e: 'mended', n });
-    };
-    if (undo === undefined) over();
-    else world.code.clock.in(afterMs, over);
+    const mended = (): void => world.says({ e: 'mended', n });
+    if (undo === undefined) mended();
+    else world.code.clock.in(afterMs, () => void Promise.resolve(undo()).then(mended));
   }
 
   #onNode(node: SimulatedWorld['nodes'][number]): void {
@@ -96,25 +173,15 @@ class Doing {
     const linkers = (): SimulatedWorld['living'] => world.living;
     switch (this.#act.what) {
       case 'kill a node':
-        this.#says({ of, does: 'dies' }, () => world.startNode(node), this.#act.forMs / 4);
+      case 'a node is back at once':
+        // On the same port: within 100 ms, or later.
+        this.#says({ of, does: 'dies' }, () => world.startNode(node), this.#act.forMs / (this.#act.what === 'kill a node' ? 4 : 45));
         node.node = null;
         network.kill(owner);
         return;
-      case 'restart a node': {
-        const running = node.node;
-        node.node = null;
-        const { n, what } = this.#act;
-        world.says({ e: 'fault', n, what, of, does: 'ends', disturbs: true });
-        const drained = clock.does(owner, () => running.drain(10_000));
-        drained
-          .then(() => {
-            network.kill(owner);
-            world.startNode(node);
-            world.says({ e: 'mended', n });
-          })
-          .catch(() => {});
+      case 'restart a node':
+        this.#restart(node);
         return;
-      }
       case 'freeze a node':
         owner.state = 'frozen';
         this.#says({ of, does: 'silent' }, () => clock.thaw(owner));
@@ -139,7 +206,7 @@ class Doing {
         return;
       default:
         clock.in(0, () => way.connects(false), owner);
-        this.#says({}, () => clock.in(0, () => way.connects(true), owner));
+        this.#says({ undirected: node.id }, () => clock.in(0, () => way.connects(true), owner));
     }
   }
 
@@ -168,8 +235,7 @@ class Doing {
         world.kill(one);
         return;
       case 'drain a linker':
-        this.#says({ of, does: 'ends' });
-        world.drain(one);
+        if (world.drain(one)) this.#says({ of, does: 'ends' });
         return;
       case 'move a limit':
         this.#says({ of, disturbs: false });
@@ -190,10 +256,23 @@ class Doing {
     const world = this.#world;
     const { network } = world.code;
     switch (this.#act.what) {
+      case 'freeze Redis': {
+        const { redis } = world;
+        if (redis.state !== 'runs') return;
+        redis.state = 'frozen';
+        this.#says({ undirected: '*' }, () => world.code.clock.thaw(redis));
+        return;
+      }
       case 'Redis is empty':
-        this.#says({});
-        world.directory.lose();
-        for (const route of world.sizes.routes) world.configure(route, route.maxInstances);
+        world.code.clock.in(
+          0,
+          () => {
+            this.#says({});
+            world.directory.lose();
+            for (const route of world.sizes.routes) world.configure(route, route.maxInstances);
+          },
+          world.redis,
+        );
         return;
       case 'messages are lost': {
         const ways = world.nodes.map(({ way }) => way);
@@ -219,7 +298,7 @@ class Doing {
     const { directory } = world;
     if (this.#act.what === 'restart a route') {
       this.#says({ of });
-      world.says({ e: 'restarts', route: name });
+      for (const served of servedNames(route)) world.says({ e: 'restarts', route: served });
       void clock.does(world.redis, () => directory.restart(name));
     } else if (this.#act.what === 'scale a route') {
       world.configure(route, Math.max(1, maxInstances - 1));
@@ -227,18 +306,33 @@ class Doing {
     } else {
       // As the command does it.
       let isOver = false;
+      const saysAll = (e: 'paused' | 'resumes'): void => {
+        for (const served of servedNames(route)) world.says({ e, route: served });
+      };
       const barrier = new world.code.PauseBarrier(directory);
       clock
         .does(world.redis, () => barrier.pause(name, { forMs: 600_000, waitMs: 60_000, tunnels: 'wait' }))
         .then((outcome) => {
-          if (!isOver && typeof outcome === 'object' && outcome.still.length === 0) world.says({ e: 'paused', route: name });
+          if (!isOver && typeof outcome === 'object' && outcome.still.length === 0) saysAll('paused');
         })
         .catch(() => {});
       this.#says({ of }, () => {
         isOver = true;
-        world.says({ e: 'resumes', route: name });
-        void clock.does(world.redis, () => directory.resume(name));
+        saysAll('resumes');
+        void this.#resume(name);
       });
+    }
+  }
+
+  /**
+   * A Redis that is emptied before any node has heard that the pause is over gets the pause back from a node: the operator looks, and says it again. The
+   * same where it was empty at this moment, and no pause was there that could end.
+   */
+  async #resume(route: string): Promise<void> {
+    const { code, redis, directory } = this.#world;
+    for (let i = 0; i < RESUMES; i++) {
+      await code.clock.does(redis, () => directory.resume(route));
+      await new Promise<void>((resolve) => code.clock.in(RESUMES_AGAIN_MS, resolve));
     }
   }
 }

@@ -10,6 +10,7 @@ export interface ApplicationOptions {
 }
 
 const HEAD_END = '\r\n\r\n';
+const COLON = 58;
 
 /** To be called as the simulated process that it is. */
 export function startApplication({ host, port, instance, record }: ApplicationOptions): void {
@@ -32,16 +33,21 @@ function serve(socket: Socket, instance: string, record: ApplicationOptions['rec
   const look = (): void => {
     const end = text.indexOf(HEAD_END);
     if (end === -1 || current !== null) return;
-    const head = text.slice(0, end);
-    const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'im').exec(head)?.[1]?.trim() ?? '';
+    const lines = text.slice(0, end).split('\r\n');
+    const field = (name: string): string =>
+      lines
+        .find((line) => isField(line, name))
+        ?.slice(name.length + 1)
+        .trim() ?? '';
     const length = Number(field('content-length') || 0);
     if (text.length < end + HEAD_END.length + length) return;
     text = text.slice(end + HEAD_END.length + length);
-    const [method = '', target = ''] = head.split(' ', 2);
+    const [method = '', target = ''] = (lines[0] ?? '').split(' ', 2);
     const id = field('x-request-id');
     current = id;
     worksOn = target.includes('&on');
-    record({ e: 'begin', id, method, host: field('host') });
+    const key = field('x-key');
+    record({ e: 'begin', id, method, host: field('host'), ...(key === '' ? {} : { key }) });
     timer = setTimeout(
       () => {
         over(true);
@@ -65,4 +71,8 @@ function serve(socket: Socket, instance: string, record: ApplicationOptions['rec
     socket.end();
   });
   socket.on('close', () => over(false));
+}
+
+function isField(line: string, name: string): boolean {
+  return line.charCodeAt(name.length) === COLON && line.slice(0, name.length).toLowerCase() === name;
 }

@@ -12,6 +12,8 @@ const require = createRequire(import.meta.url);
 export class Owner {
   readonly name: string;
   state: 'runs' | 'frozen' | 'gone' = 'runs';
+  /** How far its wall clock is ahead of the others. */
+  wallShiftMs = 0;
   /** What is to happen once it runs again. */
   backlog: (() => void)[] = [];
 
@@ -32,7 +34,7 @@ interface Event {
 
 /** Each event takes a little time: loops that wait for time to pass end. */
 const EVENT_MS = 0.002;
-const WALL_MS = 1_750_000_000_000;
+export const WALL_MS = 1_750_000_000_000;
 
 class Timer {
   event: Event;
@@ -206,7 +208,7 @@ export class SimulatedClock {
     promises.setTimeout = (ms: number, value: unknown, options: { signal?: AbortSignal } = {}) => this.#sleep(ms, value, options.signal);
     promises.setImmediate = (value: unknown, options: { signal?: AbortSignal } = {}) => this.#sleep(0, value, options.signal);
     performance.now = () => this.now;
-    Date.now = () => Math.floor(WALL_MS + this.now);
+    Date.now = () => Math.floor(WALL_MS + this.now + this.#owner.wallShiftMs);
     Math.random = () => this.random.next();
     AbortSignal.timeout = (ms: number): AbortSignal => {
       const controller = new AbortController();

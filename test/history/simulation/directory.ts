@@ -9,6 +9,9 @@ const CONNECT_AGAIN_MS = 50;
 
 type Method = (...args: unknown[]) => unknown;
 
+/** What a directory consists of. */
+const PARTS = ['eventLog', 'history', 'waits', 'keyPlaces', 'agents'] as const satisfies (keyof Directory)[];
+
 /** What can be done to the way. */
 export class DirectoryWay {
   losesMessages = false;
@@ -46,7 +49,7 @@ export class DirectoryWay {
 /** `redis`: where the directory is. `server`: the directory itself. */
 export function remoteDirectory(code: Code, owner: Owner, redis: Owner, server: Directory, way: DirectoryWay): Directory {
   const { clock, network } = code;
-  const call = (method: Method, args: unknown[]): Promise<unknown> =>
+  const call = (server: object, method: Method, args: unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const { generation } = way;
       const unavailable = (why: string): void => reject(Object.assign(new Error(why), { name: 'DirectoryUnavailable' }));
@@ -69,20 +72,26 @@ export function remoteDirectory(code: Code, owner: Owner, redis: Owner, server: 
         );
       });
     });
-  return new Proxy(server, {
-    get(target, property) {
-      if (property === 'connected') return way.connected;
-      if (property === 'isRemote') return true;
-      if (property === 'onConnected') return way.onConnected.bind(way);
-      if (property === 'ready') return () => ready(code, owner, way);
-      if (property === 'close') return async () => {};
-      const value: unknown = Reflect.get(target, property);
-      if (typeof value !== 'function') return value;
-      return (...args: unknown[]): unknown => {
-        way.count(String(property));
-        return call(value as Method, args);
-      };
-    },
+  const remote = <T extends object>(there: T, own: Readonly<Record<string, unknown>>): T =>
+    new Proxy(there, {
+      get(target, property) {
+        if (property === 'connected') return way.connected;
+        const name = String(property);
+        if (Object.hasOwn(own, name)) return own[name];
+        const value: unknown = Reflect.get(target, property);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]): unknown => {
+          way.count(name);
+          return call(target, value as Method, args);
+        };
+      },
+    });
+  return remote(server, {
+    ...Object.fromEntries(PARTS.map((part) => [part, remote(server[part], {})])),
+    isRemote: true,
+    onConnected: way.onConnected.bind(way),
+    ready: () => ready(code, owner, way),
+    close: async () => {},
   });
 }
 

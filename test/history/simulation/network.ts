@@ -13,12 +13,18 @@ const LATENCY_MS = { least: 0.05, most: 1.5 };
 const CONNECT_TIMEOUT_MS = 60_000;
 const FIRST_PORT = 40_000;
 
+/** What is on its way to a process. */
+interface Packet {
+  readonly deliver: () => void;
+  readonly to: Owner;
+}
+
 /** The way between one pair of processes, in one direction. */
 interface Way {
   silent: boolean;
   /** Nothing overtakes what was sent before. */
   lastAt: number;
-  held: (() => void)[];
+  held: Packet[];
 }
 
 export class Network {
@@ -65,7 +71,7 @@ export class Network {
   heal(a: Owner, b: Owner): void {
     const way = this.#way(a, b);
     way.silent = false;
-    for (const deliver of way.held.splice(0)) this.#sendOn(way, deliver);
+    for (const { deliver, to } of way.held.splice(0)) this.#sendOn(way, deliver, to);
   }
 
   /** All connections between the two break. What follows from it is the doing of the process whose socket it is. */
@@ -107,17 +113,16 @@ export class Network {
   /** To `to`, after all that was sent there before. */
   send(from: Owner, to: Owner, deliver: () => void): void {
     const way = this.#way(from, to);
-    const arrives = (): void => void this.clock.in(0, deliver, to);
-    if (way.silent) way.held.push(arrives);
-    else this.#sendOn(way, arrives);
+    if (way.silent) way.held.push({ deliver, to });
+    else this.#sendOn(way, deliver, to);
   }
 
-  #sendOn(way: Way, arrives: () => void): void {
+  /** To a process that is frozen it comes in its kernel. */
+  #sendOn(way: Way, deliver: () => void, to: Owner): void {
     const { clock } = this;
     const at = Math.max(way.lastAt, clock.now + this.slowMs + clock.random.between(LATENCY_MS.least, LATENCY_MS.most));
     way.lastAt = at;
-    // The wire belongs to nobody who could be frozen.
-    clock.in(at - clock.now, arrives, WIRE);
+    clock.in(at - clock.now, deliver, to);
   }
 
   #way(from: Owner, to: Owner): Way {
@@ -153,7 +158,7 @@ export class Network {
     const way = this.#way(owner, server.owner);
     const syn = (): void => {
       if (this.#servers.get(address) !== server) {
-        this.#sendOn(this.#way(server.owner, owner), () => clock.in(0, () => socket.breaks('ECONNREFUSED'), owner));
+        this.#sendOn(this.#way(server.owner, owner), () => socket.breaks('ECONNREFUSED'), owner);
         return;
       }
       // The kernel accepts, also for a process that is frozen.
@@ -167,12 +172,13 @@ export class Network {
         socket.connected(far);
       });
     };
-    if (way.silent) way.held.push(syn);
-    else this.#sendOn(way, syn);
+    // The kernel is not frozen with its processes.
+    if (way.silent) way.held.push({ deliver: syn, to: KERNEL });
+    else this.#sendOn(way, syn, KERNEL);
   }
 }
 
-const WIRE = new Owner('wire');
+const KERNEL = new Owner('kernel');
 
 export class SimulatedSocket extends Duplex {
   readonly owner: Owner;

@@ -66,7 +66,8 @@ export async function measureSparse(code: Code, seed: number, sizes = SPARSE): P
   };
   const watcher = { take: ({ event }: { event: HistoryEvent }) => hear(event) } as unknown as Checker;
   const routes = names.map((name) => ({ name, maxInstances: Math.ceil(sizes.linkers / sizes.routes), fair: false }));
-  const world = new SimulatedWorld(code, { nodes: sizes.nodes, clients: 0, concurrency: sizes.slots, routes }, seed, watcher, LASTING_MS);
+  const cluster = { nodes: sizes.nodes, clients: 0, concurrency: sizes.slots, routes, idleTimeoutMs: LASTING_MS };
+  const world = new SimulatedWorld(code, cluster, seed, watcher);
   world.start();
   for (let i = 0; i < sizes.linkers; i++) {
     clock.in(500 + i, () => world.addInstance(`lasting${i}`, names[i % names.length] as string), new Owner('operator'));

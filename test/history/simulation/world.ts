@@ -5,12 +5,13 @@ import type { ProxyNode } from '../../../src/node/node.ts';
 import { Random } from '../../e2e/chaos/random.ts';
 import type { Checker } from '../checker/checker.ts';
 import type { HistoryEvent, ProcessBegan, Role, WithoutTime } from '../events.ts';
-import { Clients } from '../world/clients.ts';
-import type { RouteSpec } from '../world/world.ts';
+import { Clients, EVENLY, type Pace } from '../world/clients.ts';
+import { type RouteSpec, servedNames, settingsOf } from '../world/routes.ts';
 import { startApplication } from './application.ts';
-import { Owner } from './clock.ts';
+import { Owner, WALL_MS } from './clock.ts';
 import type { Code } from './code.ts';
 import { DirectoryWay, remoteBell, remoteDirectory } from './directory.ts';
+import type { WorldSizes } from './shapes.ts';
 
 const SECRET = 'a-secret-of-the-simulation';
 export const CLIENT_PORT = 8_000;
@@ -18,13 +19,6 @@ const BACKEND_PORT = 9_000;
 const APP_PORT = 10_000;
 /** From its startup command to its linker. */
 const START_MS = { least: 50, most: 400 };
-
-export interface WorldSizes {
-  readonly nodes: number;
-  readonly clients: number;
-  readonly concurrency: number;
-  readonly routes: readonly RouteSpec[];
-}
 
 export interface SimulatedNode {
   readonly id: string;
@@ -61,12 +55,13 @@ export class SimulatedWorld {
   readonly #scalerWay = new DirectoryWay();
   #scaler: InstanceType<Code['LocalScaler']> | null = null;
   readonly #idleTimeouts: { readonly idleTimeoutMs: number; readonly oldIdleTimeoutMs: number };
+  readonly #drained = new Set<SimulatedInstance>();
   #pids = 0;
   #starts = 0;
 
-  /** `idleTimeoutMs`: of instances; those that are not the newest leave sooner. */
-  constructor(code: Code, sizes: WorldSizes, seed: number, checker: Checker, idleTimeoutMs?: number) {
-    this.#idleTimeouts = { idleTimeoutMs: idleTimeoutMs ?? 20_000, oldIdleTimeoutMs: idleTimeoutMs ?? 3_000 };
+  constructor(code: Code, sizes: WorldSizes, seed: number, checker: Checker, pace: Pace = EVENLY) {
+    const { idleTimeoutMs = 20_000 } = sizes;
+    this.#idleTimeouts = { idleTimeoutMs, oldIdleTimeoutMs: Math.min(idleTimeoutMs, 3_000) };
     this.code = code;
     this.sizes = sizes;
     this.#checker = checker;
@@ -74,7 +69,7 @@ export class SimulatedWorld {
     code.network.reset();
     this.random = new Random(seed + 7);
     this.#operator = this.process('operator', 'operator');
-    this.directory = new code.MemoryDirectory();
+    this.directory = new code.MemoryDirectory(() => WALL_MS + code.clock.now);
     for (let i = 0; i < sizes.nodes; i++)
       this.nodes.push({ id: `n${i}`, i, owner: new Owner(`node:n${i}`), way: new DirectoryWay(), node: null });
     const client = this.process('client', 'clients');
@@ -83,6 +78,7 @@ export class SimulatedWorld {
       random: new Random(seed + 1),
       routes: sizes.routes,
       nodes: this.nodes.map(({ id, i }) => ({ id, port: CLIENT_PORT + i })),
+      pace,
     });
     code.onLinker = (owner, e) => {
       const one = this.instances.find(({ linkerOwner }) => linkerOwner === owner);
@@ -104,8 +100,8 @@ export class SimulatedWorld {
   start(): void {
     const { clock } = this.code;
     for (const route of this.sizes.routes) this.configure(route, route.maxInstances);
-    for (const node of this.nodes) this.startNode(node);
-    clock.in(1_000, () => void this.clients.run(this.sizes.clients), this.#clientOwner);
+    for (const node of this.nodes) void this.startNode(node);
+    clock.in(this.sizes.clientsFromMs ?? 1_000, () => void this.clients.run(this.sizes.clients), this.#clientOwner);
   }
 
   /** A process begins, or (`isNew` false) has a line to write. */
@@ -125,14 +121,14 @@ export class SimulatedWorld {
     this.record(this.#operator, event);
   }
 
-  configure({ name, fair }: RouteSpec, maxInstances: number): void {
-    const settings: Record<string, string> = { maxInstances: String(maxInstances), startTimeout: '10s', holdTimeout: '75s' };
-    if (fair) Object.assign(settings, { fairBy: 'header:x-tenant', priority: 'header:x-urgency', trustClients: 'true' });
-    this.says({ e: 'route', route: name, maxInstances, concurrency: this.sizes.concurrency, fair });
-    void this.code.clock.does(this.redis, () => this.directory.setRoute(name, settings));
+  configure(route: RouteSpec, maxInstances: number): void {
+    const { concurrency } = this.sizes;
+    for (const name of servedNames(route)) this.says({ e: 'route', route: name, maxInstances, concurrency, fair: route.fair });
+    void this.code.clock.does(this.redis, () => this.directory.setRoute(route.name, settingsOf(route, maxInstances)));
   }
 
-  startNode(node: SimulatedNode): void {
+  /** Resolves when it is there, or has failed. */
+  async startNode(node: SimulatedNode): Promise<void> {
     const { code } = this;
     const { id, i } = node;
     node.owner = new Owner(`node:${id}`);
@@ -177,7 +173,7 @@ export class SimulatedWorld {
         ],
       }),
     );
-    started.then(
+    await started.then(
       (running) => {
         if (node.owner === owner) node.node = running;
       },
@@ -195,17 +191,28 @@ export class SimulatedWorld {
     this.code.network.kill(one.appOwner);
   }
 
-  /** The application asks for another limit. */
-  moveLimit(one: SimulatedInstance, limit: number): void {
-    const { clock } = this.code;
-    if (one.linkerOwner.state !== 'runs') return;
-    this.record(one.app, { e: 'asks', limit });
-    const agreed = clock.does(one.linkerOwner, () => one.linker.control.limitTo(limit));
-    agreed.then(() => this.record(one.app, { e: 'agreed', limit })).catch(() => {});
+  /** The application asks for another limit, and hears that it is in force. */
+  moveLimit({ app, appOwner, linker, linkerOwner }: SimulatedInstance, limit: number): void {
+    const { clock, network } = this.code;
+    const agreed = (): void => this.record(app, { e: 'agreed', limit });
+    const asks = (): void => {
+      this.record(app, { e: 'asks', limit });
+      network.send(appOwner, linkerOwner, () => {
+        linker.control
+          .limitTo(limit)
+          .then(() => network.send(linkerOwner, appOwner, agreed))
+          .catch(() => {});
+      });
+    };
+    clock.in(0, asks, appOwner);
   }
 
-  drain(one: SimulatedInstance): void {
+  /** False: it was told to before, and would be in a hurry now. */
+  drain(one: SimulatedInstance): boolean {
+    if (this.#drained.has(one)) return false;
+    this.#drained.add(one);
     this.code.clock.in(0, () => one.linker.drain(), one.linkerOwner);
+    return true;
   }
 
   stop(): void {

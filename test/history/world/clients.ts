@@ -3,14 +3,20 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '../../e2e/chaos/random.ts';
 import type { Recorder } from '../events.ts';
 import { type Answer, Connection } from './connection.ts';
-import type { RouteSpec } from './world.ts';
+import { type RouteSpec, servedName } from './routes.ts';
 
 /** A request that got neither an answer nor a broken connection by then is lost. */
 const LOST_AFTER_MS = 90_000;
-/** A crowd comes and goes: so long is a wave, and so long a client thinks at its top and at its bottom. */
-const WAVE_MS = 9_000;
-const THINK_MS_MAX = { top: 10, bottom: 400 };
-const SERVICE_MS_MAX = 40;
+/** A crowd comes and goes: how long a wave is, which part of it is its top, and for how long a client thinks at most between two requests. */
+export interface Pace {
+  readonly waveMs: number;
+  readonly topShare: number;
+  readonly thinkMsMax: { readonly top: number; readonly bottom: number };
+  /** How long the application works at most. */
+  readonly serviceMsMax: number;
+}
+
+export const EVENLY: Pace = { waveMs: 9_000, topShare: 0.6, thinkMsMax: { top: 10, bottom: 400 }, serviceMsMax: 40 };
 /** Some clients go before they have their answer, and some applications work on all the same. */
 const LEAVES = { share: 0.04, afterMsMax: 60 };
 const WORKS_ON_SHARE = 0.3;
@@ -22,10 +28,13 @@ export interface ClientsOptions {
   readonly routes: readonly RouteSpec[];
   /** One for each node. */
   readonly nodes: readonly { readonly id: string; readonly port: number }[];
+  readonly pace?: Pace;
 }
 
 interface Request {
   readonly route: RouteSpec;
+  /** Which of the instances of its route it is for, where these have keys. */
+  readonly key: string | null;
   readonly node: number;
   readonly post: boolean;
   readonly ms: number;
@@ -43,11 +52,13 @@ export class Clients {
   /** Requests without an answer so far. */
   waiting = 0;
   readonly #options: ClientsOptions;
+  readonly #pace: Pace;
   readonly #began = performance.now();
   #running = true;
 
   constructor(options: ClientsOptions) {
     this.#options = options;
+    this.#pace = options.pace ?? EVENLY;
   }
 
   /** Resolves when all have had their last answer. */
@@ -70,8 +81,9 @@ export class Clients {
       const request: Request = {
         route,
         node,
+        key: route.keys === undefined ? null : random.pick(route.keys),
         post: random.next() < 0.4,
-        ms: Math.floor(random.between(0, SERVICE_MS_MAX)),
+        ms: Math.floor(random.between(0, this.#pace.serviceMsMax)),
         tenant,
         urgency: random.next() < 0.2 ? 1 : 3,
         leavesMs: random.next() < LEAVES.share ? random.between(0, LEAVES.afterMsMax) : null,
@@ -84,12 +96,13 @@ export class Clients {
   }
 
   get #thinkMsMax(): number {
-    const phase = ((performance.now() - this.#began) % WAVE_MS) / WAVE_MS;
-    return phase < 0.6 ? THINK_MS_MAX.top : THINK_MS_MAX.bottom;
+    const { waveMs, topShare, thinkMsMax } = this.#pace;
+    const phase = ((performance.now() - this.#began) % waveMs) / waveMs;
+    return phase < topShare ? thinkMsMax.top : thinkMsMax.bottom;
   }
 
   async #ask(connections: Map<number, Connection>, request: Request): Promise<Answer> {
-    const { route, node, post, ms, tenant, urgency, leavesMs, worksOn } = request;
+    const { route, key, node, post, ms, tenant, urgency, leavesMs, worksOn } = request;
     const { file, nodes } = this.#options;
     const place = nodes[node] as { id: string; port: number };
     const id = `r${this.sent++}`;
@@ -101,13 +114,14 @@ export class Clients {
       `content-length: ${post ? 5 : 0}`,
     ];
     if (route.fair) lines.push(`x-tenant: ${tenant}`, `x-urgency: ${urgency}`);
+    if (key !== null) lines.push(`x-key: ${key}`);
     let connection = connections.get(node);
     const isKept = connection?.isOpen === true;
     if (connection === undefined || !isKept) {
       connection = new Connection(place.port);
       connections.set(node, connection);
     }
-    file.add({ e: 'send', id, node: place.id, route: route.name, method, ...(route.fair ? { tenant, urgency } : {}) });
+    file.add({ e: 'send', id, node: place.id, route: servedName(route.name, key), method, ...(route.fair ? { tenant, urgency } : {}) });
     const one = connection;
     this.waiting++;
     const lost = setTimeout(() => one.giveUp(leavesMs === null ? 'lost' : 'left'), leavesMs ?? LOST_AFTER_MS);

@@ -6,13 +6,15 @@ import { Random } from '../../e2e/chaos/random.ts';
 import { compressNow, HistoryFile } from '../recorder/history-file.ts';
 import { Clients } from './clients.ts';
 import { Nemesis } from './nemesis.ts';
+import type { RouteSpec } from './routes.ts';
 import type { Act } from './schedule.ts';
 import { SOURCE } from './source.ts';
-import { type RouteSpec, World } from './world.ts';
+import { World } from './world.ts';
 
 const ROUTES: readonly RouteSpec[] = [
   { name: 'plain.test', maxInstances: 3, fair: false },
   { name: 'fair.test', maxInstances: 2, fair: true },
+  { name: 'keyed.test', maxInstances: 1, fair: false, keys: ['red', 'green'] },
 ];
 /** After the last act, with clients still there: what follows from it shows by then. */
 const SETTLE_MS = 4_000;
@@ -25,6 +27,7 @@ export interface RunOptions {
   readonly acts: readonly Act[];
   readonly nodes?: number;
   readonly scalers?: number;
+  readonly sentinels?: boolean;
   /** The code that runs; without it the one beside. */
   readonly source?: string;
   readonly say?: (line: string) => void;
@@ -50,6 +53,7 @@ export async function runHistory(options: RunOptions): Promise<RunReport> {
     nodes: options.nodes ?? 3,
     scalers: options.scalers ?? 2,
     source: options.source ?? SOURCE,
+    sentinels: options.sentinels ?? false,
   });
   const tell = setInterval(() => say(`${clients.answered} of ${clients.sent} answered`), 10_000);
   const clients = new Clients({ file, random: new Random(seed + 1), routes: ROUTES, nodes: world.nodes });

@@ -1,7 +1,7 @@
 /** The cluster of a run: nodes, scalers and what their startup commands start, on one Redis, each of them recorded. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,19 +9,16 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../../../src/linker/free-port.ts';
 import { type RedisServer, startRedis } from '../../support/redis.ts';
+import { type RedisGroup, startSentinels } from '../../support/redis-processes.ts';
 import { TcpPath } from '../../support/tcp-path.ts';
+import { setWallClock, wallClockEnv } from '../../support/wall-clock.ts';
 import type { HistoryFile } from '../recorder/history-file.ts';
+import { hasOwnNetwork } from './own-network.ts';
+import { type RouteSpec, servedNames, settingsOf } from './routes.ts';
 
 const PRELOAD = fileURLToPath(new URL('../recorder/preload.ts', import.meta.url));
 const START_LINKER = fileURLToPath(new URL('../apps/start-linker.ts', import.meta.url));
 const APP = fileURLToPath(new URL('../apps/recorded-app.ts', import.meta.url));
-
-export interface RouteSpec {
-  readonly name: string;
-  readonly maxInstances: number;
-  /** By tenant and urgency, or by age alone. */
-  readonly fair: boolean;
-}
 
 export const CONCURRENCY = 4;
 /** Limits that an application takes, one after the other, each time that it is told to. */
@@ -36,6 +33,8 @@ export interface WorldOptions {
   readonly scalers: number;
   /** The code that runs. */
   readonly source: string;
+  /** Redis is a master with a replica and Sentinels. */
+  readonly sentinels: boolean;
 }
 
 export interface NodePlace {
@@ -62,7 +61,9 @@ export class World {
   readonly endedUnasked: string[] = [];
   /** Warnings and errors that processes logged, by text. */
   readonly said = new Map<string, number>();
-  redis!: RedisServer;
+  /** Null: there are Sentinels. */
+  redis: RedisServer | null = null;
+  group: RedisGroup | null = null;
   /** The way of the scalers to Redis. */
   scalerRedis!: TcpPath;
   readonly options: WorldOptions;
@@ -80,11 +81,13 @@ export class World {
 
   async start(): Promise<void> {
     this.keepSecrets('first-secret-of-this-history');
-    this.redis = await startRedis();
-    this.scalerRedis = await TcpPath.open(this.redis.port);
+    if (this.options.sentinels) this.group = await startSentinels();
+    else this.redis = await startRedis({ isLocal: hasOwnNetwork(), env: this.#clock('redis', 'the memory of libc') });
+    const redisPort = this.redis?.port ?? 0;
+    this.scalerRedis = await TcpPath.open(redisPort);
     for (let i = 0; i < this.options.nodes; i++) {
       const [port, backendPort] = [await freePort(), await freePort()];
-      const [backend, redis] = [await TcpPath.open(backendPort), await TcpPath.open(this.redis.port)];
+      const [backend, redis] = [await TcpPath.open(backendPort), await TcpPath.open(redisPort)];
       this.nodes.push({ id: `n${i}`, port, backendPort, backend, redis, child: null });
     }
     await this.configure();
@@ -97,11 +100,30 @@ export class World {
     await Promise.all(this.options.routes.map((route) => this.configureRoute(route, route.maxInstances)));
   }
 
-  async configureRoute({ name, fair }: RouteSpec, maxInstances: number): Promise<void> {
-    const settings = [`maxInstances=${maxInstances}`, 'startTimeout=10s', 'holdTimeout=75s'];
-    if (fair) settings.push('fairBy=header:x-tenant', 'priority=header:x-urgency', 'trustClients=true');
-    this.options.operator.add({ e: 'route', route: name, maxInstances, concurrency: CONCURRENCY, fair });
-    await this.command(['route', 'set', name, ...settings, '--redis', this.redis.url]);
+  async configureRoute(route: RouteSpec, maxInstances: number): Promise<void> {
+    const settings = Object.entries(settingsOf(route, maxInstances)).map(([key, value]) => `${key}=${value}`);
+    for (const name of servedNames(route))
+      this.options.operator.add({ e: 'route', route: name, maxInstances, concurrency: CONCURRENCY, fair: route.fair });
+    await this.command(['route', 'set', route.name, ...settings, '--redis', this.redisUrl]);
+  }
+
+  /** As commands take it, which go no way that is disturbed. */
+  get redisUrl(): string {
+    return this.group?.url ?? this.redis?.url ?? '';
+  }
+
+  #redisBy(way: TcpPath): string {
+    return this.group?.url ?? `redis://${way.address}`;
+  }
+
+  /** From now on the wall clock of `redis`, or of a node, is wrong by so much. */
+  setClock(name: string, seconds: number): void {
+    setWallClock(join(this.#directory, `clock-${name}`), seconds);
+  }
+
+  #clock(name: string, memory: 'its own memory' | 'the memory of libc'): Record<string, string> {
+    this.setClock(name, 0);
+    return wallClockEnv(join(this.#directory, `clock-${name}`), memory) ?? {};
   }
 
   keepSecrets(...secrets: readonly string[]): void {
@@ -110,9 +132,9 @@ export class World {
 
   async startNode(node: NodePlace): Promise<void> {
     const own = ['--id', node.id, '--listen', `http://127.0.0.1:${node.port}`, '--backend', `127.0.0.1:${node.backendPort}`];
-    const ways = ['--advertise', node.backend.address, '--redis', `redis://${node.redis.address}`, '--admin', '127.0.0.1:0'];
+    const ways = ['--advertise', node.backend.address, '--redis', this.#redisBy(node.redis), '--admin', '127.0.0.1:0'];
     const rest = ['--access-log', '/dev/null', '--drain-timeout', '10s', '--secret-file', this.#secretFile];
-    node.child = await this.#serve(['node', ...own, ...ways, ...rest]);
+    node.child = await this.#serve(['node', ...own, ...ways, ...rest], this.#clock(node.id, 'its own memory'));
   }
 
   async startScaler(i: number): Promise<void> {
@@ -128,7 +150,7 @@ export class World {
     const linker = ['linker', ...proxies, '--route', '{route}', '--concurrency', String(CONCURRENCY), ...times];
     const secret = ['--secret-file', this.#secretFile];
     const command = [process.execPath, START_LINKER, '--import', PRELOAD, this.#main, ...linker, ...secret, '--', process.execPath, APP];
-    const args = ['scaler', '--redis', `redis://${this.scalerRedis.address}`, '--rate', '50/1s', ...given, '--', ...command];
+    const args = ['scaler', '--redis', this.#redisBy(this.scalerRedis), '--rate', '50/1s', ...given, '--', ...command];
     this.scalers[i] = await this.#serve(args, env);
   }
 
@@ -157,6 +179,16 @@ export class World {
       .sort((a, b) => (a.startId < b.startId ? -1 : 1));
   }
 
+  /** Whether it serves the route, as its command line says. */
+  serves({ linker }: Instance, route: string): boolean {
+    try {
+      const words = readFileSync(`/proc/${linker}/cmdline`, 'utf8').split('\0');
+      return words[words.indexOf('--route') + 1] === route;
+    } catch {
+      return false;
+    }
+  }
+
   /** Only what is ours: numbers of processes are used again. */
   signal(pid: number | null, name: NodeJS.Signals): void {
     if (pid !== null && this.#lives(pid)) process.kill(pid, name);
@@ -170,7 +202,7 @@ export class World {
   }
 
   async redisCommand(...words: readonly string[]): Promise<void> {
-    const socket = connect(this.redis.port, '127.0.0.1');
+    const socket = connect(this.redis?.port ?? 0, '127.0.0.1');
     socket.on('error', () => {});
     socket.write(`${words.join(' ')}\r\n`);
     await Promise.race([once(socket, 'data'), once(socket, 'close')]).catch(() => {});
@@ -186,6 +218,7 @@ export class World {
       this.signal(app, 'SIGKILL');
     }
     await this.redis?.stop();
+    await this.group?.stop();
     for (const path of [this.scalerRedis, ...this.nodes.flatMap(({ backend, redis }) => [backend, redis])]) path?.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }

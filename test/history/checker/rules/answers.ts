@@ -14,6 +14,8 @@ const NOTICED = 1_500 * MS;
 const JUDGED_AFTER = 12 * SECOND;
 /** An instance that was killed while it started counts as a start that failed, for so long. */
 const STARTS_FAIL = 30 * SECOND;
+/** Until a node has read the routes once, where its directory is silent at times. */
+const STARTED_OF_LATE = 30 * SECOND;
 const ATTEMPTS_MAX = 3;
 /** Requests that are over, of which it is remembered that they reached an application. */
 const REMEMBERED_MAX = 200_000;
@@ -135,21 +137,30 @@ export class Answers implements Rule {
 
   #judge(story: Story): void {
     const got = story.got as Got;
+    const { faults } = this.#disturbances;
     const reached = story.lines.some(({ event }) => event.e === 'begin' || event.e === 'opened');
     // The node closed a kept connection at the moment of its reuse: the request never was there, and any client sends it again.
     if (got.why?.startsWith('kept ') === true && !reached) {
       this.counts.raced++;
       return;
     }
-    const fault = this.#disturbances.faults.find((one) => explains(one, story, got, this.#instances));
+    const fault = this.#isToKnow(story, got) ? undefined : faults.find((one) => explains(one, story, got, this.#instances));
     if (fault !== undefined) {
       const key = `${fault.fault.what}: ${got.why === 'ECONNREFUSED' ? 'turned away' : got.status === 0 ? 'broken' : got.status}`;
       this.counts.explained[key] = (this.counts.explained[key] ?? 0) + 1;
       return;
     }
-    const near = this.#disturbances.faults.filter(({ from, until }) => from <= got.t && until >= story.sent.t - 5 * SECOND);
+    const near = faults.filter(({ from, until }) => from <= got.t && until >= story.sent.t - 5 * SECOND);
     const what = got.status === 0 ? `a broken connection (${got.why})` : `${got.status} ${got.why ?? ''}`;
     this.#say('explained', `${story.sent.id} got ${what}, and no fault explains it`, [...story.lines, ...near.map(({ line }) => line)]);
+  }
+
+  /** A node without a directory refuses only keys that sleep, and routes that it can not know because it was started a moment ago. */
+  #isToKnow({ sent }: Story, { why, t }: Got): boolean {
+    if (!/directory_away/.test(why ?? '') || sent.route.includes('~')) return false;
+    const isNew = ({ fault, until }: KnownFault): boolean =>
+      fault.of === `node:${sent.node}` && (fault.does === 'dies' || fault.does === 'ends') && until > t - STARTED_OF_LATE;
+    return !this.#disturbances.faults.some(isNew);
   }
 
   #say(rule: string, text: string, lines: readonly Line[]): void {
@@ -159,7 +170,9 @@ export class Answers implements Rule {
 
 function explains(known: KnownFault, story: Story, got: Got, startIds: ReadonlyMap<string, string>): boolean {
   const { fault, from, until } = known;
-  if (fault.does === undefined || from > got.t || until + NOTICED < story.sent.t) return false;
+  if (from > got.t || until + NOTICED < story.sent.t) return false;
+  if (/directory_away/.test(got.why ?? '')) return fault.undirected === '*' || fault.undirected === story.sent.node;
+  if (fault.does === undefined) return false;
   if (fault.of === `node:${story.sent.node}`) return hitsNode(fault, until - from, got);
   const opened = story.lines.map(({ event }) => event).filter((event): event is Opened => event.e === 'opened');
   if (/start_failed/.test(got.why ?? '')) return fault.does === 'dies' && until + STARTS_FAIL >= story.sent.t;

@@ -1,4 +1,5 @@
-/** Nothing is sent to an instance that has left, to a route that is paused, or to an application of another route. */
+/** Nothing is sent to an instance that has left, to a route that is paused, or to an application of another route or key. */
+import type { Began } from '../../events.ts';
 import type { Disturbances } from '../disturbances.ts';
 import { type Line, MS, type Report, type Rule } from '../line.ts';
 
@@ -43,7 +44,7 @@ export class Places implements Rule {
         if (event.does === 'dies' && event.of?.startsWith('linker:') === true) this.#apps.delete(event.of.slice('linker:'.length));
         return;
       case 'begin':
-        this.#began(line, event.id, event.host, event.t);
+        this.#began(line, event);
     }
   }
 
@@ -54,14 +55,15 @@ export class Places implements Rule {
         this.#say('paused', `${route} is paused, and has ${app.active.size} in flight`, [line, ...app.active.values()]);
   }
 
-  #began(line: Line, id: string, host: string, t: number): void {
+  #began(line: Line, { id, host, key, t }: Began): void {
     const app = this.#apps.get(line.by.name);
     if (app === undefined) return;
     app.active.set(id, line);
-    if (app.route !== host) this.#say('its route', `${id} is for ${host} and reached an application of ${app.route}`, [line]);
+    const route = key === undefined ? host : `${host}~${key}`;
+    if (app.route !== route) this.#say('its route', `${id} is for ${route} and reached an application of ${app.route}`, [line]);
     const paused = this.#paused.get(app.route);
     if (paused !== undefined && !this.#isDisturbed(paused.event.t, t))
-      this.#say('paused', `${id} reached an application of ${host}, which is paused`, [paused, line]);
+      this.#say('paused', `${id} reached an application of ${route}, which is paused`, [paused, line]);
     const left = this.#left.get(line.by.name);
     if (left === undefined) return;
     const late = t - left.event.t - this.#disturbances.stalled(left.event.t, t);

@@ -179,7 +179,8 @@ export class Starts implements Rule {
     for (const demand of state.at.values()) peak += demand.most(t);
     // The newer ones alone are to be enough.
     const newer = before.length - state.old.size;
-    const allowed = state.maxLately + (state.old.size > 0 ? 1 : 0);
+    // Another instance of a key waits until the old one is gone.
+    const allowed = state.maxLately + (state.old.size > 0 && !route.includes('~') ? 1 : 0);
     if (state.alive.size > allowed) this.#say(`${route} has ${state.alive.size} instances, ${allowed} are allowed`, [...before, line]);
     else if (peak === 0) this.#say(`an instance of ${route} is started, and nobody asks for anything`, [...before, line]);
     else if (newer * Math.min(state.leastLimit, state.concurrency) >= peak)
