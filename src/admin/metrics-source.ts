@@ -30,6 +30,8 @@ export interface RouteCounts {
   readonly affinity?: Readonly<Record<AffinityResult, number>>;
   /** Words of applications about their limits that mean nothing. */
   readonly wordsIgnored?: number;
+  /** Answers of agents that are linked here to starts, by kind; absent: none. */
+  readonly agentStarts?: ReadonlyMap<string, number>;
   /** Clients that were refused because of an overload. */
   readonly overloadRefused?: number;
 }
@@ -48,6 +50,8 @@ export interface RouteNumbers {
   readonly overloadMs?: number;
   /** Instances that have their home link here. */
   readonly instances: number;
+  /** Agents that are linked here, with the room and the instances of all of them. Absent: none are. */
+  readonly agents?: { readonly count: number; readonly room: number; readonly running: number };
   /** Starts in progress. Each node has the number of the whole cluster; absent when it is not known. */
   readonly starting?: number;
   readonly counts: RouteCounts;

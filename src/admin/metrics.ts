@@ -39,6 +39,18 @@ const DEFINITIONS: readonly Definition[] = [
   routeGauge('pullproxy_free_slots', 'Idle slots at this node', ({ free }) => free),
   routeGauge('pullproxy_instances', 'Instances whose home is this node', ({ instances }) => instances),
   routeGauge('pullproxy_starting', 'Instances being started, in the whole cluster', ({ starting }) => starting),
+  routeGauge('pullproxy_agents', 'Agents that are linked to this node (linker --instances); absent: none', ({ agents }) => agents?.count),
+  routeGauge('pullproxy_agent_room', 'So many more instances they can start', ({ agents }) => agents?.room),
+  routeGauge('pullproxy_agent_instances', 'Their instances, those that start or leave included', ({ agents }) => agents?.running),
+  {
+    name: 'pullproxy_agent_starts_total',
+    type: 'counter',
+    help: 'Starts that were given to agents of this node, by their answers: failed comes after taken',
+    collect: ({ routes }) =>
+      routes.flatMap(({ name, counts }) =>
+        [...(counts.agentStarts ?? [])].map(([result, value]) => ({ value, labels: { route: name, result } })),
+      ),
+  },
   routeGauge('pullproxy_paused', 'Whether the route is paused, as this node knows it; absent: it is not', ({ paused }) =>
     paused === true ? 1 : undefined,
   ),

@@ -75,6 +75,7 @@ function clientsHeld(route: RouteSnapshot, settings: RouteSettings, context: Tro
     slotsIdle(route) ??
     nobodyStarts(route, context) ??
     atMaximum(route, settings) ??
+    agentsFull(route) ??
     slowStart(route, settings, heldFor(route)) ??
     waiting(route)
   );
@@ -105,7 +106,10 @@ function startsFail(route: RouteSnapshot, { jobs, now }: TroubleContext): Found 
     severity: route.held > 0 || isOut ? 'error' : 'warning',
     code: 'starts_fail',
     text: `${route.name}: ${out}${held}${counted(count, 'start')} failed: ${reason}`,
-    advice: `${next} The output of the startup command is under Startup jobs; correct the command where the scaler runs.`,
+    advice:
+      route.agents === undefined
+        ? `${next} The output of the startup command is under Startup jobs; correct the command where the scaler runs.`
+        : `${next} What the application wrote is in the output of its agent; correct its command where the agent runs.`,
   };
 }
 
@@ -129,7 +133,7 @@ function nobodyStarts(route: RouteSnapshot, { startedBy, jobs }: TroubleContext)
       advice: 'Run a scaler with the same Redis: pullproxy scaler --redis URL -- CMD ARG...',
     };
   }
-  if (startedBy !== 'nobody') return null;
+  if (startedBy !== 'nobody' || route.agents !== undefined) return null;
   return {
     severity: 'error',
     code: 'no_instance',
@@ -150,6 +154,20 @@ function atMaximum(route: RouteSnapshot, { maxInstances }: RouteSettings): Found
         ? `${route.name}: ${heldFor(route)}, and maxInstances is 0`
         : `${route.name}: ${heldFor(route)}: ${all} busy or starting`,
     advice: 'More are not allowed: raise maxInstances if there is room for more.',
+  };
+}
+
+/** Nothing starts: so there is no startup command either. */
+function agentsFull(route: RouteSnapshot): Found | null {
+  const { agents, starting } = route;
+  if (agents === undefined || agents.room > 0 || starting > 0) return null;
+  const [whose, has] = agents.count === 1 ? ['its agent', 'has'] : [`all ${number(agents.count)} agents`, 'have'];
+  return {
+    severity: route.oldestHeldMs >= LONG_HOLD_MS ? 'warning' : 'note',
+    code: 'agents_full',
+    text: `${route.name}: ${heldFor(route)}, and ${whose} ${has} no room for another instance (${number(agents.running)} there)`,
+    advice:
+      'They are served as instances come free. For more: raise MAX of linker --instances, run an agent on another machine, or give the scaler a startup command.',
   };
 }
 

@@ -67,6 +67,7 @@ const routeProperties = {
   trouble: maybe(ref('StartTrouble')),
   paused: maybe(ref('PausedRoute')),
   overload: maybe(ref('RouteOverload')),
+  agents: ref('RouteAgents'),
   keysAwake: whole('of a route with keys: how many of them are awake'),
   keys: listOf(ref('Key'), 'those of them with the most held clients'),
 };
@@ -109,6 +110,38 @@ export const SCHEMAS: readonly Schema[] = [
       leftMs: { type: 'number', description: 'until it counts as failed' },
     },
     'starts that have not linked yet',
+  ),
+  object(
+    'RouteAgents',
+    {
+      count: whole('agents that are linked: linker --instances'),
+      room: whole('so many more instances all of them can start'),
+      running: whole('their instances, those that start or leave included'),
+      starting: whole('those of them that are not ready yet'),
+      shown: listOf(ref('Agent'), 'those whose last start has failed come first; at most 100'),
+    },
+    'of a route that has agents',
+  ),
+  object(
+    'Agent',
+    {
+      id: text(),
+      node: text('where it is linked'),
+      room: whole('so many more instances it can start'),
+      running: whole('its instances'),
+      starting: whole('those of them that are not ready yet'),
+      least: whole('MIN of its --instances'),
+      most: whole('MAX of its --instances'),
+      machine: text('the name of its machine'),
+      failure: ref('AgentFailure'),
+    },
+    undefined,
+    ['starting', 'least', 'most', 'machine', 'failure'],
+  ),
+  object(
+    'AgentFailure',
+    { reason: text(), ageMs: whole() },
+    'the last instance that it has started ended before it was ready, and none has become ready since',
   ),
   object('StartTrouble', {
     failures: whole('failures in a row, up to now'),
@@ -165,7 +198,7 @@ export const SCHEMAS: readonly Schema[] = [
     starting: whole(),
     instances: whole(),
   }),
-  object('Route', routeProperties, undefined, ['keysAwake', 'keys']),
+  object('Route', routeProperties, undefined, ['agents', 'keysAwake', 'keys']),
   object('Node', {
     id: text(),
     address: text('its backend port'),

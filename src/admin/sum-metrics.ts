@@ -48,6 +48,7 @@ export function sumRoutes(a: RouteNumbers, b: RouteNumbers): RouteNumbers {
     ...(a.paused === true || b.paused === true ? { paused: true } : {}),
     ...sumOverloads(a, b),
     ...(starting === undefined ? {} : { starting }),
+    ...sumAgents(a, b),
     counts: sumCounts(a.counts, b.counts),
   };
 }
@@ -60,6 +61,7 @@ function sumCounts(a: RouteCounts, b: RouteCounts): RouteCounts {
     coldStart: sumHistograms(a.coldStart, b.coldStart),
     ...sumEstimates(a, b),
     requests: sumHistograms(a.requests, b.requests),
+    agentStarts: sumMaps([a.agentStarts ?? new Map(), b.agentStarts ?? new Map()]),
     limitChanges: sumMaps([a.limitChanges ?? new Map(), b.limitChanges ?? new Map()]),
     wordsIgnored: (a.wordsIgnored ?? 0) + (b.wordsIgnored ?? 0),
     overloadRefused: (a.overloadRefused ?? 0) + (b.overloadRefused ?? 0),
@@ -73,6 +75,13 @@ function sumOverloads({ overloadMs: a }: RouteNumbers, { overloadMs: b }: RouteN
   if (a === undefined && b === undefined) return {};
   const there = [a ?? 0, b ?? 0].filter((ms) => ms > 0);
   return { overloadMs: there.length === 0 ? 0 : Math.min(...there) };
+}
+
+function sumAgents({ agents: a }: RouteNumbers, { agents: b }: RouteNumbers): Pick<RouteNumbers, 'agents'> {
+  const one = a ?? b;
+  if (one === undefined) return {};
+  if (a === undefined || b === undefined) return { agents: one };
+  return { agents: { count: a.count + b.count, room: a.room + b.room, running: a.running + b.running } };
 }
 
 function sumAffinity({ affinity: a }: RouteCounts, { affinity: b }: RouteCounts): Pick<RouteCounts, 'affinity'> {

@@ -8,10 +8,49 @@
 
 import type { StartFailure } from './starts.ts';
 
+/** What an agent says of itself, for people. An agent of another kind may say less. */
+export interface AgentFacts {
+  /** Its instances, those that start or leave included. */
+  readonly running: number;
+  /** Those of them that are not ready yet. */
+  readonly starting?: number;
+  /** MIN and MAX of its `--instances`. */
+  readonly least?: number;
+  readonly most?: number;
+  /** The name of its machine. */
+  readonly machine?: string;
+  /** An instance that it has started ended before it was ready, and none has become ready since. */
+  readonly failure?: { readonly reason: string; readonly ageMs: number };
+}
+
 export interface AgentRoom {
   readonly id: string;
   /** So many more instances may be started there. */
   readonly room: number;
+  readonly facts?: AgentFacts;
+}
+
+export interface AgentSnapshot extends AgentFacts {
+  readonly id: string;
+  /** Where it is linked. */
+  readonly node: string;
+  readonly room: number;
+}
+
+/** The agents of a route, as people see them. */
+export interface RouteAgents {
+  readonly count: number;
+  /** Of all of them together, as are the next two. */
+  readonly room: number;
+  readonly running: number;
+  readonly starting: number;
+  /** Those whose last start has failed come first; at most AGENTS_SHOWN_MAX. */
+  readonly shown: readonly AgentSnapshot[];
+}
+
+/** Of a route. Absent: it has none. */
+export interface WithAgents {
+  readonly agents?: RouteAgents;
 }
 
 export interface RouteRoom {
@@ -44,6 +83,21 @@ export interface AgentStarts {
 }
 
 export type Agents = NodeAgents & AgentStarts;
+
+/** More agents of one route are only counted. */
+export const AGENTS_SHOWN_MAX = 100;
+
+export function withAgents(all: readonly AgentSnapshot[]): WithAgents {
+  if (all.length === 0) return {};
+  const sum = (read: (one: AgentSnapshot) => number): number => all.reduce((total, one) => total + read(one), 0);
+  const shown = all.toSorted((a, b) => failedAgo(a) - failedAgo(b) || (a.id < b.id ? -1 : 1)).slice(0, AGENTS_SHOWN_MAX);
+  const [room, running, starting] = [sum((one) => one.room), sum((one) => one.running), sum((one) => one.starting ?? 0)];
+  return { agents: { count: all.length, room, running, starting, shown } };
+}
+
+function failedAgo({ failure }: AgentSnapshot): number {
+  return failure?.ageMs ?? Number.MAX_SAFE_INTEGER;
+}
 
 /** As the directory takes the end of a start. */
 export function failureOf(reason: string | null): StartFailure | undefined {

@@ -7,7 +7,7 @@
  */
 import type { RouteSettings } from '../config/route-settings.ts';
 import type { EventLog } from '../events/event.ts';
-import type { NodeAgents } from './agents.ts';
+import type { AgentSnapshot, NodeAgents, RouteAgents, WithAgents } from './agents.ts';
 import type { Ask, LineTag, Rank } from './fair-order.ts';
 import type { HistoryLog, WaitCounts } from './history.ts';
 import type { KeyPlace, KeyPlaces } from './key-places.ts';
@@ -15,7 +15,7 @@ import type { StartTimes, StartTrouble } from './starts.ts';
 import type { Estimated } from './wait-estimate.ts';
 import type { WaitLog } from './waits.ts';
 
-export type { KeyPlace, StartTimes, WaitCounts };
+export type { AgentSnapshot, KeyPlace, RouteAgents, StartTimes, WaitCounts };
 
 /** Where an instance is at home. */
 export interface InstanceHome {
@@ -250,7 +250,7 @@ export interface StartSnapshot {
   readonly leftMs: number;
 }
 
-export interface RouteSnapshot extends Estimated {
+export interface RouteSnapshot extends Estimated, WithAgents {
   readonly name: string;
   readonly held: number;
   /** How long the oldest held client has waited; 0 when none is held. */

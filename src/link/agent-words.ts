@@ -3,7 +3,7 @@
  * slots and no streams: the agent says how much room it has (STATE), and the node hands it starts of the scaler (START). Each instance has links of
  * its own.
  */
-import { AGENT_ROOM_MAX } from '../config/agent-limits.ts';
+import { AGENT_ROOM_MAX, MACHINE_CHARS_MAX } from '../config/agent-limits.ts';
 import { isStartId } from '../config/ids.ts';
 import { isServedName } from '../config/route-key.ts';
 import { LinkProtocolError } from '../errors.ts';
@@ -15,6 +15,15 @@ export interface AgentReport {
   readonly room: number;
   /** Instances there, those that start or leave included. */
   readonly running: number;
+  /** The rest is for people, and may be left out. Those instances of them that are not ready yet. */
+  readonly starting?: number;
+  /** How many it may run: MIN and MAX. */
+  readonly least?: number;
+  readonly most?: number;
+  /** The name of the machine. */
+  readonly machine?: string;
+  /** Since the last instance became ready there, another one has ended before it was: why, and how long ago. */
+  readonly failure?: { readonly reason: string; readonly ageMs: number };
 }
 
 /** The payload of a START from a node. */
@@ -42,9 +51,25 @@ export const AGENT_REASON_CHARS_MAX = 500;
 
 /** @throws LinkProtocolError */
 export function parseAgentReport(payload: Buffer): AgentReport {
-  const { room, running } = parseJson(payload);
+  const { room, running, starting, least, most, machine, failure } = parseJson(payload);
   if (!isRoom(room) || !isRoom(running)) throw new LinkProtocolError('malformed STATE of an agent');
-  return { room, running };
+  return {
+    room,
+    running,
+    ...(isRoom(starting) ? { starting } : {}),
+    ...(isRoom(least) ? { least } : {}),
+    ...(isRoom(most) ? { most } : {}),
+    ...(typeof machine === 'string' ? { machine: machine.slice(0, MACHINE_CHARS_MAX) } : {}),
+    ...failureIn(failure),
+  };
+}
+
+/** Nobody depends on it: what is malformed was not said. */
+function failureIn(said: unknown): Pick<AgentReport, 'failure'> {
+  if (typeof said !== 'object' || said === null || !('reason' in said) || !('ageMs' in said)) return {};
+  const { reason, ageMs } = said;
+  if (typeof reason !== 'string' || !Number.isSafeInteger(ageMs) || Number(ageMs) < 0) return {};
+  return { failure: { reason: reason.slice(0, AGENT_REASON_CHARS_MAX), ageMs: Number(ageMs) } };
 }
 
 /** @throws LinkProtocolError */

@@ -3,6 +3,7 @@
  * The scaler decides how many there are in the cluster: its starts come through a node. Only the least number is kept by the agent itself.
  */
 import { guard, unawaited } from '../boundary.ts';
+import { AGENT_FAILURE_CHARS_MAX } from '../config/agent-limits.ts';
 import { routeOf } from '../config/route-key.ts';
 import { messageOf } from '../errors.ts';
 import type { AgentReport, AgentStart } from '../link/agent-words.ts';
@@ -35,6 +36,8 @@ export interface AgentOptions {
   /** So many run here in any case. */
   readonly least: number;
   readonly most: number;
+  /** The name of this machine. */
+  readonly machine?: string;
   begin(order: InstanceOrder): Promise<AgentInstance>;
   home(events: AgentHomeEvents): Pick<AgentHome, 'start' | 'changed' | 'askStart' | 'close'>;
   readonly log: Log;
@@ -44,6 +47,7 @@ interface Running {
   readonly startId: string | undefined;
   readonly answer: AnswerStart | null;
   instance: AgentInstance | null;
+  isReady: boolean;
 }
 
 /** An instance of the least number that ended sooner has failed, whatever its exit code. */
@@ -64,6 +68,8 @@ export class Agent {
   #state: 'serving' | 'draining' = 'serving';
   /** Instances of the least number that ended too soon, one after the other. */
   #failures = 0;
+  /** Why the last instance ended before it was ready, and performance.now() then; null: one has become ready since. */
+  #failure: { readonly reason: string; readonly at: number } | null = null;
   #retry: NodeJS.Timeout | null = null;
 
   constructor(options: AgentOptions) {
@@ -72,8 +78,20 @@ export class Agent {
   }
 
   get report(): AgentReport {
+    const { least, most, machine } = this.#options;
     const running = this.#running.size;
-    return { room: this.#state === 'serving' ? Math.max(0, this.#options.most - running) : 0, running };
+    const starting = [...this.#running].filter(({ isReady }) => !isReady).length;
+    return {
+      room: this.#state === 'serving' ? Math.max(0, most - running) : 0,
+      running,
+      starting,
+      least,
+      most,
+      ...(machine === undefined ? {} : { machine }),
+      ...(this.#failure === null
+        ? {}
+        : { failure: { reason: this.#failure.reason, ageMs: Math.round(performance.now() - this.#failure.at) } }),
+    };
   }
 
   /** Resolves when the agent was drained and all instances are over. */
@@ -118,7 +136,7 @@ export class Agent {
   }
 
   #begin(order: Pick<InstanceOrder, 'route' | 'startId'>, answer: AnswerStart | null): void {
-    const running: Running = { startId: order.startId, answer, instance: null };
+    const running: Running = { startId: order.startId, answer, instance: null, isReady: false };
     this.#running.add(running);
     this.#home.changed();
     unawaited('application', this.#live(running, { ...order, stays: () => this.#isLeast() }));
@@ -132,7 +150,10 @@ export class Agent {
       const instance = await this.#options.begin(order);
       running.instance = instance;
       const served = instance.ready.then(
-        () => log.info({ route, startId, instance: instance.instance }, 'instance serves'),
+        () => {
+          log.info({ route, startId, instance: instance.instance }, 'instance serves');
+          this.#ready(running);
+        },
         (error: unknown) => this.#notReady(running, messageOf(error)),
       );
       unawaited('application', served);
@@ -146,10 +167,19 @@ export class Agent {
     this.#ended(running, performance.now() - beganAt);
   }
 
+  #ready(running: Running): void {
+    running.isReady = true;
+    this.#failure = null;
+    this.#home.changed();
+  }
+
   /** An agent that leaves gives its start back, and the application has not failed. */
   #notReady({ answer }: Running, reason: string): void {
     if (this.#state === 'draining') answer?.('refused', 'the agent is leaving');
-    else answer?.('failed', reason);
+    else {
+      this.#failure = { reason: reason.slice(0, AGENT_FAILURE_CHARS_MAX), at: performance.now() };
+      answer?.('failed', reason);
+    }
   }
 
   #ended(running: Running, livedMs: number): void {

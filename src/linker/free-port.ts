@@ -10,15 +10,31 @@ const PORT_MIN = 20_000;
 const PORT_MAX = 32_767;
 const ATTEMPTS_MAX = 50;
 
+/**
+ * The last ports that this process has given: their applications may not have bound them yet. An agent starts many at once, and two with one port
+ * would be worse than one that fails: the requests of both instances would reach the application that came first.
+ */
+const given = new Set<number>();
+const GIVEN_MAX = 5_000;
+
 /** A port that is free on every address of this machine, IPv4 and IPv6, now. */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const port = await bind(randomInt(PORT_MIN, PORT_MAX + 1));
+    const wanted = randomInt(PORT_MIN, PORT_MAX + 1);
+    if (given.has(wanted)) continue;
+    remember(wanted);
+    const port = await bind(wanted);
     if (port !== null) return port;
   }
   const port = await bind(0);
   if (port === null) throw new Error('no free port for the application');
   return port;
+}
+
+function remember(port: number): void {
+  const [oldest] = given;
+  if (given.size >= GIVEN_MAX && oldest !== undefined) given.delete(oldest);
+  given.add(port);
 }
 
 async function bind(port: number): Promise<number | null> {

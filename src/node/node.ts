@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { unawaited } from '../boundary.ts';
+import type { WithAgents } from '../cluster/agents.ts';
 import type { Cluster, NodeLoad } from '../cluster/cluster.ts';
 import { DEFAULT_ROUTE_SETTINGS } from '../config/route-settings.ts';
 import { TrustedProxies } from './clients/trusted-proxies.ts';
@@ -220,6 +221,11 @@ export class ProxyNode {
       return waitMs === null ? [] : [{ route: route.name, waitMs: Math.round(waitMs) }];
     });
     return all.length === 0 ? undefined : all.sort((a, b) => a.waitMs - b.waitMs).slice(0, OVERLOADED_MAX);
+  }
+
+  /** The agents of the route that are linked here. */
+  agents(route: string): WithAgents {
+    return this.#lenders.agents.of(route);
   }
 
   /** Instances of the route that have their home link here. */

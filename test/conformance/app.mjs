@@ -2,6 +2,9 @@
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+// For agents: an instance that fails.
+if (process.env.KEY === 'fails') process.exit(3);
+
 let running = 0;
 let most = 0;
 

@@ -1,5 +1,6 @@
 /** Plays the rules through, one after the other, each within its time. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AGENT_CHECKS } from './agent-checks.ts';
 import { LINKER_CHECKS } from './linker-checks.ts';
 import { type NodeSettings, NodeUnderTest } from './linker-side.ts';
 import { NODE_CHECKS } from './node-checks.ts';
@@ -21,13 +22,29 @@ export interface Verdict {
 type Tell = (verdict: Verdict) => void;
 
 /** Each rule has a linker process of its own; `lanes` run at a time, for which the port must be 0. Returns whether all hold. */
-export async function testLinker(settings: LinkerSettings, only: readonly RuleId[], tell: Tell, lanes = 1): Promise<boolean> {
+export function testLinker(settings: LinkerSettings, only: readonly RuleId[], tell: Tell, lanes = 1): Promise<boolean> {
+  return testProcess(settings, chosen(LINKER_CHECKS, only), tell, lanes);
+}
+
+/** The same for agents. */
+export function testAgent(settings: LinkerSettings, only: readonly RuleId[], tell: Tell, lanes = 1): Promise<boolean> {
+  return testProcess(settings, chosen(AGENT_CHECKS, only), tell, lanes, true);
+}
+
+type ProcessCheck = (linker: LinkerUnderTest) => Promise<void>;
+
+async function testProcess(
+  settings: LinkerSettings,
+  waiting: (readonly [RuleId, ProcessCheck])[],
+  tell: Tell,
+  lanes: number,
+  isAgent = false,
+): Promise<boolean> {
   let good = true;
-  const waiting = chosen(LINKER_CHECKS, only);
   const lane = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const [rule, check] = next;
-      const linker = new LinkerUnderTest(settings);
+      const linker = new LinkerUnderTest(settings, isAgent);
       await linker.start();
       const broken = (await verdictOf(rule, check(linker))) ?? seenBy(linker.links);
       const { output } = linker;

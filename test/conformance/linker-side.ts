@@ -52,6 +52,14 @@ export class NodeUnderTest {
     return side;
   }
 
+  /** The link of an agent that is up, and has so much room. */
+  async agent(room: number, rule: RuleId): Promise<LinkerSide> {
+    const side = await this.connect();
+    await side.shake(rule, { agent: true, can: ['agent'], concurrency: 1 });
+    side.sendJson(Frame.STATE, { room, running: 0 });
+    return side;
+  }
+
   async client(bytes?: Buffer): Promise<Client> {
     const client = new Client(await connected(this.settings.clients));
     this.#clients.push(client);
@@ -234,6 +242,16 @@ export class LinkerSide extends Wire {
   async next(rule: RuleId): Promise<SeenStream> {
     await this.until(rule, 'the node opens a stream', () => this.opened.length > 0);
     return this.opened.shift() as SeenStream;
+  }
+
+  /** The next start that an agent is given. */
+  async start(rule: RuleId): Promise<Record<string, unknown>> {
+    const { payload } = await this.take(rule, Frame.START, 'a START comes');
+    return jsonOf(rule, payload);
+  }
+
+  answerStart({ startId, route }: Record<string, unknown>, how: string): void {
+    this.sendJson(Frame.START, { startId, route, how });
   }
 
   async answer(rule: RuleId, stream: SeenStream, body: Buffer | string = 'served', headers = ''): Promise<void> {

@@ -24,6 +24,47 @@ const IN_TRAILER =
   'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Pullproxy-Concurrency\r\n\r\n6\r\nserved\r\n0\r\nPullproxy-Concurrency: 2\r\n\r\n';
 
 export const NODE_CHECKS: Partial<Record<RuleId, Check>> = {
+  // These come first: instances of other rules end without a response, and after some of them a node starts nothing for a while.
+  async 'agent-link'(node) {
+    for (const [type, payload, what] of [
+      [Frame.GRANT, u32(1), 'GRANT was sent'],
+      [Frame.STATE, Buffer.from('{"room":-1,"running":0}'), 'a STATE with a malformed room was sent'],
+      [Frame.START, Buffer.from('{"startId":"s1","route":"r","how":"perhaps"}'), 'a START with a malformed answer was sent'],
+    ] as const) {
+      const side = await node.agent(0, 'agent-link');
+      side.send(type, payload);
+      await side.ends('agent-link', `${what} on the link of an agent`, 4 * SECOND);
+    }
+    const side = await node.agent(0, 'agent-link');
+    side.answerStart({ startId: 'unknown', route: node.settings.route }, 'taken');
+    await side.staysUp('agent-link', 'a start that was not given was answered', 200);
+  },
+
+  async 'agent-start'(node) {
+    const side = await node.agent(1, 'agent-start');
+    const client = await node.client();
+    const start = await side.start('agent-start');
+    if (start.route !== node.settings.route) throw new Broken('agent-start', `a START for ${JSON.stringify(start.route)}`);
+    side.answerStart(start, 'taken');
+    const instance = await node.link(CONCURRENCY, 'agent-start', { startId: start.startId });
+    await instance.answer('agent-start', await instance.next('agent-start'));
+    await client.gets('agent-start', instance, 'served');
+    await side.staysUp('agent-start', 'its instance serves', 100);
+    if (side.lent + side.opened.length > 0) throw new Broken('agent-start', 'a stream was opened on the link of an agent');
+  },
+
+  async 'agent-room'(node) {
+    const side = await node.agent(0, 'agent-room');
+    const client = await node.client();
+    await side.staysUp('agent-room', 'a client waits, and there is no room', 1_500);
+    if (side.count(Frame.START) > 0) throw new Broken('agent-room', 'a START reached an agent without room');
+    side.sendJson(Frame.STATE, { room: 1, running: 0 });
+    side.answerStart(await side.start('agent-room'), 'refused');
+    const instance = await node.link(1, 'agent-room');
+    await instance.answer('agent-room', await instance.next('agent-room'));
+    await client.gets('agent-room', instance, 'served');
+  },
+
   async challenge(node) {
     const known = await node.connect();
     const first = jsonOf('challenge', await known.challenge('challenge', known.hello()));

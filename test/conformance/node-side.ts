@@ -41,13 +41,16 @@ export class LinkerUnderTest {
   readonly settings: LinkerSettings;
   readonly links: NodeSide[] = [];
   exited = false;
+  readonly #isAgent: boolean;
   readonly #sockets: Socket[] = [];
   #server: Server | null = null;
   #child: ChildProcess | null = null;
   #output = '';
 
-  constructor(settings: LinkerSettings) {
+  /** `isAgent`: it starts instances, and is none itself. */
+  constructor(settings: LinkerSettings, isAgent = false) {
     this.settings = settings;
+    this.#isAgent = isAgent;
   }
 
   async start(): Promise<void> {
@@ -62,7 +65,7 @@ export class LinkerUnderTest {
       PULLPROXY_PROXY: this.address,
       PULLPROXY_ROUTE: route,
       PULLPROXY_SECRET: secret,
-      PULLPROXY_START_ID: START_ID,
+      ...(this.#isAgent ? {} : { PULLPROXY_START_ID: START_ID }),
     };
     const child = spawn(program, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) {

@@ -1,6 +1,7 @@
 /** The rules of src/link/PROTOCOL.md that can be seen on the wire, by the names in its table. */
 
-export type Side = 'linker' | 'node' | 'both';
+/** `both`: a linker and a node. */
+export type Side = 'linker' | 'node' | 'both' | 'agent' | 'agent, node';
 
 export const RULES = {
   hello: ['linker', 'the first frame is a well-formed HELLO, at once and without being asked'],
@@ -57,6 +58,21 @@ export const RULES = {
   'too-late': ['linker', 'after GOAWAY with TOO_LATE the instance leaves'],
   retire: ['both', 'a node answers RETIRE; a linker that did not ask takes no notice of an answer'],
   leave: ['linker', 'an instance that is told to end recalls its slots, says `draining`, serves what it has, and closes the link'],
+  'agent-hello': [
+    'agent',
+    'the HELLO of an agent says `agent: true`, its route without a key and concurrency 1; STATE with its room follows WELCOME',
+  ],
+  'agent-feature': ['agent', 'a node without the feature `agent` gets no PROOF from an agent'],
+  'agent-link': ['agent, node', 'what is malformed, or may not be sent on the link of an agent, ends it'],
+  'agent-start': [
+    'agent, node',
+    'a START reaches an agent with room, and is answered at once; its instance links with the id of the start, and serves',
+  ],
+  'agent-again': ['agent', 'a START that is there already is taken, and begins nothing'],
+  'agent-room': ['agent, node', 'no more is given, or taken, than there is room for, nor anything of another route'],
+  'agent-failed': ['agent', 'an instance that ends before it was ready is said by `failed`, and its room is free again'],
+  'agent-goaway': ['agent', 'after GOAWAY another link is made, with the same id, and STATE says the room there'],
+  'agent-leave': ['agent', 'an agent that is told to end says room 0, refuses starts, serves what it has, and closes the link'],
 } as const satisfies Record<string, readonly [Side, string]>;
 
 export type RuleId = keyof typeof RULES;

@@ -2,22 +2,26 @@
  * Tests a linker, or a node, against the rules of src/link/PROTOCOL.md:
  *
  *     npm run link-conformance -- HOST:PORT [--route R] [--secret S] [--only RULE,...] -- COMMAND ARG...
+ *     npm run link-conformance -- HOST:PORT --agent [--route R] [--secret S] [--only RULE,...] -- COMMAND ARG...
  *     npm run link-conformance -- HOST:PORT --clients HOST:PORT [--route R] [--secret S] [--only RULE,...]
  */
 import { parseArgs } from 'node:util';
 import { parseHostPort } from '../../src/config/host-port.ts';
-import { testLinker, testNode, type Verdict } from './kit.ts';
+import { testAgent, testLinker, testNode, type Verdict } from './kit.ts';
 import { isRule, RULES, type RuleId } from './rules.ts';
 
 const OPTIONS = {
   clients: { type: 'string' },
+  agent: { type: 'boolean', default: false },
   route: { type: 'string', default: 'conformance.test' },
   secret: { type: 'string', default: process.env.PULLPROXY_SECRET ?? '' },
   only: { type: 'string', default: '' },
 } as const;
 
 function usage(problem: string): never {
-  process.stderr.write(`${problem}\n\nHOST:PORT -- COMMAND ARG... tests a linker, HOST:PORT --clients HOST:PORT tests a node\n`);
+  process.stderr.write(
+    `${problem}\n\nHOST:PORT [--agent] -- COMMAND ARG... tests a linker, or an agent, HOST:PORT --clients HOST:PORT tests a node\n`,
+  );
   process.exit(2);
 }
 
@@ -51,6 +55,6 @@ if (command.length > 0 === (values.clients !== undefined)) usage('expected a com
 
 const good =
   command.length > 0
-    ? await testLinker({ ...address, route, secret, command }, only, tell)
+    ? await (values.agent ? testAgent : testLinker)({ ...address, route, secret, command }, only, tell)
     : await testNode({ backend: address, clients: addressOf(values.clients), route, secret }, only, tell);
 process.exit(good ? 0 : 1);

@@ -26,6 +26,13 @@ export function ownLinker(): string[] {
   return [process.execPath, MAIN, 'linker', '--concurrency', CONCURRENCY, '--', process.execPath, app];
 }
 
+/** An agent that may start two instances: this package's, or the program in a file. */
+export function agent(file?: string): string[] {
+  const app = join(ROOT, 'test/conformance/app.mjs');
+  const program = file === undefined ? [MAIN, 'linker'] : [file];
+  return [process.execPath, ...program, '--instances', '0-2', '--concurrency', CONCURRENCY, '--', process.execPath, app];
+}
+
 /** `directory`: where its package lies. */
 export function pythonLinker(app: 'app' | 'wsgi', directory = PYTHON_LINKER): string[] {
   const path = `PYTHONPATH=${directory}`;

@@ -73,22 +73,25 @@ export const WRONG_NODES: Partial<Record<RuleId, Edit>> = {
   features: ['link/node-link.ts', `if (!this.link.features.has('limits') || `, 'if ('],
   'move-failed': ['link/node-link.ts', 'if (!this.#moved.failed(count, address)) throw', 'if (false) throw'],
   retire: ['link/node-link.ts', 'this.#events.retire();', ''],
+  'agent-link': ['link/agent-words.ts', '!isRoom(room) || !isRoom(running)', 'false'],
+  'agent-start': ['link/agent-links.ts', 'this.link.sendJson(Frame.START, start);', ''],
+  'agent-room': ['node/lenders/agents.ts', 'return Math.max(0, room - open);', 'return 1;'],
 };
 
-/** Makes nodes, one after the other: what is the same in all of them is read once. */
-export class NodeBuilder {
+/** Makes nodes, or agents, one after the other: what is the same in all of them is read once. */
+export class ProcessBuilder {
   readonly #builder: Promise<BuildContext>;
   #edit: Edit | undefined;
   #isEdited = false;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor() {
+  constructor(app: 'agent-app' | 'node-app' = 'node-app') {
     const plugin: Plugin = {
       name: 'wrong',
       setup: (builder) => builder.onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => ({ loader: 'ts', contents: this.#read(path) })),
     };
     this.#builder = context({
-      entryPoints: [join(ROOT, 'test/conformance/node-app.ts')],
+      entryPoints: [join(ROOT, `test/conformance/${app}.ts`)],
       outfile: 'node.cjs',
       absWorkingDir: ROOT,
       bundle: true,
@@ -103,7 +106,7 @@ export class NodeBuilder {
     });
   }
 
-  /** A node in one file. @throws Error when the text is not in its file. */
+  /** The process in one file. @throws Error when the text is not in its file. */
   build(file: string, edit?: Edit): Promise<void> {
     const built = this.#turn.then(() => this.#build(file, edit));
     this.#turn = built.catch(() => {});

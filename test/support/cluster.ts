@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { RouteAgents } from '../../src/cluster/cluster.ts';
 import { type Running, runCommand, startProcess } from './processes.ts';
 import { MAIN } from './program-path.ts';
 
@@ -97,7 +98,13 @@ export async function setRoute(redisUrl: string, name: string, ...settings: stri
 }
 
 export interface State {
-  readonly troubles: readonly { readonly code: string; readonly severity: string; readonly route: string | null; readonly text: string }[];
+  readonly troubles: readonly {
+    readonly code: string;
+    readonly severity: string;
+    readonly route: string | null;
+    readonly text: string;
+    readonly advice: string;
+  }[];
   readonly nodes: readonly { readonly id: string; readonly held: number; readonly active: number }[];
   readonly routes: readonly {
     readonly name: string;
@@ -109,6 +116,7 @@ export interface State {
     readonly starts: readonly { readonly id: string }[];
     readonly trouble: { readonly failures: number; readonly reason: string; readonly retryInMs: number } | null;
     readonly instances: readonly { readonly id: string; readonly seq: number; readonly state: string; readonly node: string }[];
+    readonly agents?: RouteAgents;
   }[];
 }
 

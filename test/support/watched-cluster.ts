@@ -23,7 +23,7 @@ export interface WatchedCluster {
   stop(): Promise<void>;
 }
 
-/** Its routes: `app.example.com` works, the command of `bad.example.com` fails, nothing of `slow.example.com` links, and it is paused at the end. */
+/** Its routes: `app.example.com` works, the command of `bad.example.com` fails, nothing of `slow.example.com` links, and it is paused at the end. `agent.example.com` has an agent. */
 export async function startWatchedCluster(): Promise<WatchedCluster> {
   const ledger = new Ledger();
   const redis = await startRedis();
@@ -32,6 +32,7 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
   await setRoute(redis.url, 'slow.example.com', 'holdTimeout=500ms', 'startTimeout=200ms', 'maxInstances=1');
   // Nobody has asked for these yet: one fails, the other one sleeps soon.
   await setRoute(redis.url, 'bad-again.example.com', 'holdTimeout=1s', 'maxInstances=1');
+  await setRoute(redis.url, 'agent.example.com', 'holdTimeout=60s', 'maxInstances=1');
   await setRoute(redis.url, 'napping.example.com', 'holdTimeout=60s', 'maxInstances=1');
   const certificate = makeCertificate('app.example.com');
   const tls = ['--listen', 'https://127.0.0.1:0', '--tls-cert', certificate.certFile, '--tls-key', certificate.keyFile];
@@ -42,7 +43,7 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
   // Runs the linker for one route, in the background, and fails for another.
   const command = `case {route} in
       bad*) exit 7 ;;
-      slow*) exit 0 ;;
+      slow*|agent*) exit 0 ;;
       napping*) idle='--idle-timeout 2s' ;;
     esac
     PULLPROXY_START_ID=$START_ID nohup ${process.execPath} ${MAIN} linker --proxy ${first.backend} --proxy ${second.backend} --route {route} \\
@@ -61,6 +62,7 @@ export async function startWatchedCluster(): Promise<WatchedCluster> {
   await answers(first, 'bad.example.com', 503);
   await answers(first, 'slow.example.com', 503);
   await comeLate(first, env);
+  await startByAgent(first, env);
   await answers(first, 'app.example.com', 502, '/break');
   await leaveWhileHeld(first, 'app.example.com');
   await changes(first, 'routes/slow.example.com/pause?for=10m&wait=30s', 200);
@@ -115,6 +117,15 @@ async function leaveWhileHeld(node: ClusterNode, host: string): Promise<void> {
 async function changes(node: ClusterNode, call: string, status: number): Promise<void> {
   const response = await fetch(`${node.admin}/api/v1/${call}`, { method: 'POST' });
   if (response.status !== status) throw new Error(`${call}: ${response.status} and not ${status}: ${await response.text()}`);
+}
+
+async function startByAgent(node: ClusterNode, env: Readonly<Record<string, string>>): Promise<void> {
+  const linker = ['linker', '--proxy', node.backend, '--route', 'agent.example.com', '--concurrency', '1', '--instances', '0-1'];
+  const agent = await startProcess([...linker, '--', process.execPath, APP], { env });
+  await eventually('the node knows the agent', () =>
+    node.logs.some(({ msg, agent: id }) => msg === 'agent linked' && id === agent.ready.agent),
+  );
+  await answers(node, 'agent.example.com', 200);
 }
 
 /** An instance that nobody expects any more: it is turned away, and ends. */

@@ -28,6 +28,7 @@ describe('Redis', () => {
   test('every script is in the table with its keys, and no others', () => {
     const many: Readonly<Record<string, number>> = {
       route: routeKeys('r').length,
+      'route and agents': routeKeys('r').length + 1,
       declared: declarationKeys.length,
       buckets: HISTORY_BUCKETS_MAX,
       'both of agents': 2,

@@ -1,7 +1,7 @@
 /** What src/link/PROTOCOL.md says is what the code does, and what the conformance kit looks at. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { AGENT_ROOM_MAX, AGENTS_PER_ROUTE_MAX } from '../../src/config/agent-limits.ts';
+import { AGENT_ROOM_MAX, AGENTS_PER_ROUTE_MAX, MACHINE_CHARS_MAX } from '../../src/config/agent-limits.ts';
 import { ADDRESS_BYTES_MAX } from '../../src/config/host-port.ts';
 import { AGENT_REASON_CHARS_MAX } from '../../src/link/agent-words.ts';
 import {
@@ -127,6 +127,7 @@ test('every limit has the value that the table says', () => {
     REPORTS_AT_ONCE,
     REPORTS_PER_SECOND,
     AGENT_ROOM_MAX,
+    MACHINE_CHARS_MAX,
     AGENTS_PER_ROUTE_MAX,
     AGENT_REASON_CHARS_MAX,
   };

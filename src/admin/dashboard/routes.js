@@ -1,4 +1,5 @@
 /** Routes with their instances, newest first, and the starts that are under way. */
+import { agentFacts, agentList } from './agent-list.js';
 import { attempt, call, Refused } from './calls.js';
 import { confirm, toast } from './dialogs.js';
 import { h } from './dom.js';
@@ -101,6 +102,7 @@ function route(one, { at, startedBy, routeDefaults }, redraw, isPage = false) {
       settled,
     ),
     facts(one, routeDefaults),
+    agentList(one, isPage),
     keyList(one, redraw, isPage),
     instances(one, at, startedBy, redraw, isPage),
   );
@@ -131,7 +133,8 @@ async function replaceAll(name) {
   await attempt(`The instances of ${name} are being replaced.`, 'POST', `api/v1/routes/${encodeURIComponent(name)}/restart`);
 }
 
-function facts({ paused, overload, held, oldestHeldMs, waitMs, active, slots, free, starting, instances: there, settings }, defaults) {
+function facts(route, defaults) {
+  const { paused, overload, held, oldestHeldMs, waitMs, active, slots, free, starting, instances: there, settings, agents } = route;
   const most = settings?.maxInstances ?? defaults.maxInstances;
   return h(
     'ul',
@@ -155,6 +158,7 @@ function facts({ paused, overload, held, oldestHeldMs, waitMs, active, slots, fr
       text: `${counted(there.length, 'instance')} of at most ${number(most)}${settings?.key === undefined ? '' : ' for each key'}`,
     }),
     starting > 0 && h('li', { class: 'waiting', text: `${number(starting)} starting` }),
+    agentFacts(agents),
   );
 }
 

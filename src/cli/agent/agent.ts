@@ -1,5 +1,7 @@
 /** `linker --instances`: one process for several instances of this machine. */
+import { hostname } from 'node:os';
 import { unawaited } from '../../boundary.ts';
+import { MACHINE_CHARS_MAX } from '../../config/agent-limits.ts';
 import type { LINKER } from '../../config/commands/linker.ts';
 import { inheritedEnvironment } from '../../config/environment.ts';
 import type { InstanceRange } from '../../config/kinds.ts';
@@ -79,6 +81,7 @@ export async function runAgent(
   const agent = new Agent({
     route: settings.route,
     ...instances,
+    machine: hostname().slice(0, MACHINE_CHARS_MAX),
     begin,
     home: (events) =>
       new AgentHome(

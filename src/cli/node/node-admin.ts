@@ -119,7 +119,7 @@ const NOTHING_COUNTED = { counters: new RouteCounters(), coldStages: new ColdSta
 function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
   const { slots, free, active } = slotsOf(route);
   const { counters, coldStages } = route.parent === null ? route : NOTHING_COUNTED;
-  const { codes, hold, coldStart, requests, limitChanges, wordsIgnored, overloadRefused, affinity } = counters;
+  const { codes, hold, coldStart, requests, agentStarts, limitChanges, wordsIgnored, overloadRefused, affinity } = counters;
   const { estimates, errors } = route.waits;
   return {
     name: route.name,
@@ -131,6 +131,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
     slots,
     free,
     instances: node.homes(route),
+    ...node.agents(route.name),
     starting: node.cluster.starting(route.name),
     counts: {
       codes,
@@ -139,6 +140,7 @@ function numbersOf(node: ProxyNode, route: Route): RouteNumbers {
       coldStart,
       requests,
       coldStages: coldStages.histograms,
+      agentStarts,
       limitChanges,
       wordsIgnored,
       overloadRefused,
@@ -167,7 +169,7 @@ function ownPicture({ node, version }: NodeParts): Pick<ClusterState, 'nodes' | 
         coldStarts: {},
       },
     ],
-    routes: routes.map((route) => ownRoute(route, id, node.pauses)),
+    routes: routes.map((route) => ({ ...ownRoute(route, id, node.pauses), ...node.agents(route.name) })),
   };
 }
 

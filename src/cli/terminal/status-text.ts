@@ -2,7 +2,7 @@ import type { AdminState, StartupJobSummary } from '../../admin/admin-state.ts';
 import { failureReason } from '../../admin/start-failures.ts';
 import type { Trouble } from '../../admin/trouble.ts';
 import { about, counted, number, startRateText } from '../../admin/words.ts';
-import type { RouteSnapshot } from '../../cluster/cluster.ts';
+import type { AgentSnapshot, RouteSnapshot } from '../../cluster/cluster.ts';
 import { parseRouteSettings } from '../../config/route-settings.ts';
 import { printableAll } from '../../printable.ts';
 import { type Paint, plain } from './paint.ts';
@@ -19,6 +19,7 @@ export function statusText(seen: AdminState, width: number, paint: Paint = plain
     [...route.instances].sort((a, b) => b.seq - a.seq).map((one) => ({ route: route.name, age: about(at - one.seq), ...one })),
   );
   const starts = routes.flatMap((route) => route.starts.map((start) => ({ route: route.name, ...start })));
+  const agents = routes.flatMap((route) => (route.agents?.shown ?? []).map((agent) => ({ route: route.name, ...agent })));
   const section = <Row>(title: string, columns: readonly Column<Row>[], rows: readonly Row[], always = false): string[] => {
     if (rows.length === 0) return always ? [paint('bold', title), '  none', ''] : [];
     return [paint('bold', title), ...table(columns, rows, width - 2, paint).map((line) => `  ${line}`), ''];
@@ -34,6 +35,7 @@ export function statusText(seen: AdminState, width: number, paint: Paint = plain
       jobColumns(at),
       jobs.filter((job) => job.state !== 'completed'),
     ),
+    ...section('Agents', AGENTS, agents),
     ...section('Starting', STARTS, starts),
     ...section('Instances', INSTANCES, instances),
   ].join('\n');
@@ -124,6 +126,22 @@ const INSTANCES: readonly Column<Instance>[] = [
   { title: 'OF', read: ({ concurrency }) => concurrency },
   { title: 'SET BY', read: ({ setBy }) => setBy ?? '', spare: 1 },
   { title: 'BUSY', read: bar, spare: 3 },
+];
+
+const AGENTS: readonly Column<AgentSnapshot & { readonly route: string }>[] = [
+  { title: 'AGENT', read: ({ id }) => id },
+  { title: 'ROUTE', read: ({ route }) => route },
+  { title: 'MACHINE', read: ({ machine }) => machine ?? '', spare: 2 },
+  { title: 'NODE', read: ({ node }) => node, spare: 3 },
+  { title: 'INSTANCES', read: ({ running }) => running },
+  { title: 'STARTING', read: ({ starting }) => starting ?? '', style: ({ starting = 0 }) => (starting > 0 ? 'cyan' : null), spare: 4 },
+  { title: 'MIN-MAX', read: ({ least, most }) => (least === undefined || most === undefined ? '' : `${least}-${most}`), spare: 5 },
+  { title: 'ROOM', read: ({ room }) => room },
+  {
+    title: 'LAST START FAILED',
+    read: ({ failure }) => (failure === undefined ? '' : `${about(failure.ageMs)} ago: ${failure.reason}`),
+    style: ({ failure }) => (failure === undefined ? null : 'red'),
+  },
 ];
 
 const STARTS: readonly Column<{ readonly id: string; readonly route: string; readonly ageMs: number; readonly leftMs: number }>[] = [

@@ -1,13 +1,23 @@
 import { guard } from '../../boundary.ts';
 import { AGENTS_PER_ROUTE_MAX } from '../../config/agent-limits.ts';
 import { routeOf } from '../../config/route-key.ts';
-import { type AgentRoom, type Agents, GIVEN_LIVES_MS, type GivenState, type RouteRoom } from '../agents.ts';
+import {
+  type AgentFacts,
+  type AgentRoom,
+  type Agents,
+  GIVEN_LIVES_MS,
+  type GivenState,
+  type RouteRoom,
+  type WithAgents,
+  withAgents,
+} from '../agents.ts';
 import type { BellListener } from '../directory.ts';
 import { DEAD_AFTER_MS } from '../limits.ts';
 
 interface KnownAgent {
   readonly node: string;
   room: number;
+  readonly facts: AgentFacts | undefined;
   readonly saidAt: number;
 }
 
@@ -40,7 +50,8 @@ export class MemoryAgents implements Agents {
     const saidAt = this.#options.now();
     const known = this.#alive(routeOf(route));
     for (const [id, agent] of known) if (agent.node === node) known.delete(id);
-    for (const { id, room } of agents) if (known.size < AGENTS_PER_ROUTE_MAX || known.has(id)) known.set(id, { node, room, saidAt });
+    for (const { id, room, facts } of agents)
+      if (known.size < AGENTS_PER_ROUTE_MAX || known.has(id)) known.set(id, { node, room, facts, saidAt });
     if (known.size > 0) this.#routes.set(routeOf(route), known);
     else this.#routes.delete(routeOf(route));
   }
@@ -48,6 +59,11 @@ export class MemoryAgents implements Agents {
   async room(route: string): Promise<RouteRoom> {
     const known = [...this.#alive(routeOf(route)).values()];
     return { agents: known.length, room: known.reduce((sum, { room }) => sum + room, 0) };
+  }
+
+  /** For people. */
+  shown(route: string): WithAgents {
+    return withAgents([...this.#alive(route)].map(([id, { node, room, facts }]) => ({ id, node, room, running: 0, ...facts })));
   }
 
   async give(route: string, startId: string, without: readonly string[]): Promise<string | null> {

@@ -199,6 +199,7 @@ export class MemoryDirectory implements Directory {
       nodes: nodes.sort((a, b) => (a.id < b.id ? -1 : 1)),
       routes: [...names].sort().map((name) => ({
         ...this.#at(name).snapshot(now, name, configured.get(name) ?? null),
+        ...this.agents.shown(name),
         paused: pausedRoute(name, paused, nodes),
         overload: overloadOf(name, nodes),
       })),

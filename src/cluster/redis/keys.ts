@@ -47,7 +47,7 @@ export function keyPlacesKey(route: string): string {
   return `pp:{${route}}:keys`;
 }
 
-/** HASH: agent of the route → its node, its free room, and when that was said. In the hash slot of the route, as the next one. */
+/** HASH: agent of the route → its node, its free room, when that was said, and what it says of itself. In the hash slot of the route, as the next one. */
 export function agentsKey(route: string): string {
   return `pp:{${route}}:agents`;
 }

@@ -6,8 +6,9 @@ import { overloadOf } from '../overloads.ts';
 import { pausedRoute } from '../pauses.ts';
 import { nodeIdOf } from '../values.ts';
 import { estimated } from '../wait-estimate.ts';
+import { readAgents } from './agents.ts';
 import { isDataFault, type RedisConnection } from './connection.ts';
-import { nodeKey, nodesKey, routeKeys } from './keys.ts';
+import { agentsKey, nodeKey, nodesKey, routeKeys } from './keys.ts';
 import type { Mending } from './mending.ts';
 import type { MissingNodes } from './missing-nodes.ts';
 import type { PausedRoutes } from './paused-routes.ts';
@@ -81,9 +82,11 @@ export class Pictures {
   async #readRoute(name: string, said: Parameters<typeof readRoute>[2]): Promise<RouteSnapshot | null> {
     const { redis, mending } = this.#context;
     try {
-      const keys = routeKeys(name);
-      const answer = await mending.ofRoute(name, () => redis.run('snapshot', keys, []));
-      return estimated({ ...readRoute(name, answer, said), ...readPace(list(answer)[7]) });
+      const [keys, agents] = [routeKeys(name), agentsKey(name)];
+      const read = (): Promise<unknown> => mending.ofRoute(name, () => redis.run('snapshot', [...keys, agents], []));
+      const answer = await mending.ofKey(agents, 'hash', read);
+      const [pace, linked] = list(answer).slice(7);
+      return estimated({ ...readRoute(name, answer, said), ...readPace(pace), ...readAgents(linked) });
     } catch (error) {
       if (!isDataFault(error)) throw error;
       redis.leftOut.note(`pp:{${name}}`, reasonOf(error));

@@ -109,6 +109,7 @@ const CONSTANTS = Object.entries({
   keyedRememberedMs: KEYED_REMEMBERED_MS,
   agentRoomMax: AGENT_ROOM_MAX,
   agentsMax: AGENTS_PER_ROUTE_MAX,
+  agentCharsMax: 4_096,
   givenLivesMs: GIVEN_LIVES_MS,
   givenMax: 10_000,
 })
@@ -139,7 +140,8 @@ export const SCRIPTS = {
   startTimes: script('start-times', ROUTE, keysOfRoute),
   want: script('want', ROUTE, keysOfRoute),
   restart: script('restart', ROUTE, keysOfRoute),
-  snapshot: script('snapshot', WAITS, keysOfRoute),
+  // And the agents of the route.
+  snapshot: script('snapshot', WAITS, keysOfRoute + 1),
   waits: script('waits', WAITS, keysOfRoute),
   mend: script('mend', ['_aside', ...AUDIT], keysOfRoute),
   beatNode: script('beat-node', [], 1),

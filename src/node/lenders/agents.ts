@@ -1,10 +1,18 @@
 /** The agents that are linked here: the directory hears how much room they have, and they hear which starts are theirs. */
 import { guard, unawaited } from '../../boundary.ts';
-import { ANNOUNCE_MS, type NodeAgents } from '../../cluster/agents.ts';
-import { AGENTS_PER_ROUTE_MAX } from '../../config/agent-limits.ts';
+import {
+  type AgentFacts,
+  type AgentRoom,
+  type AgentSnapshot,
+  ANNOUNCE_MS,
+  type NodeAgents,
+  type WithAgents,
+  withAgents,
+} from '../../cluster/agents.ts';
+import { AGENT_FAILURE_CHARS_MAX, AGENTS_PER_ROUTE_MAX } from '../../config/agent-limits.ts';
 import { hasKey, routeOf } from '../../config/route-key.ts';
 import type { AgentAtNode, AgentAtNodeEvents } from '../../link/agent-links.ts';
-import type { AgentAnswer } from '../../link/agent-words.ts';
+import type { AgentAnswer, AgentReport } from '../../link/agent-words.ts';
 import type { Log } from '../../log.ts';
 
 export interface AgentsContext {
@@ -15,6 +23,8 @@ export interface AgentsContext {
   startAnother(route: string): void;
   /** Agents of the route have room again: a start may have waited for that. */
   startNeeded(route: string): void;
+  /** An agent of the route has answered a start. */
+  answered(route: string, how: AgentAnswer['how']): void;
   isLeaving(): boolean;
   readonly log: Log;
 }
@@ -24,6 +34,8 @@ interface LinkedAgent {
   readonly id: string;
   readonly link: AgentAtNode;
   room: number;
+  /** What it has said last, and performance.now() then; null: nothing yet. */
+  said: { readonly report: AgentReport; readonly at: number } | null;
   /** Starts that it was given, of which the end is not known here. */
   readonly starts: Map<string, GivenStart>;
 }
@@ -69,7 +81,7 @@ export class Agents {
     const agents = this.#routes.get(route) ?? new Map<string, LinkedAgent>();
     this.#routes.set(route, agents);
     const before = agents.get(id);
-    agents.set(id, { route, id, link, room: 0, starts: before?.starts ?? new Map() });
+    agents.set(id, { route, id, link, room: 0, said: null, starts: before?.starts ?? new Map() });
     before?.link.link.close('the agent has linked again');
     const beat = guard('timer', () => this.#announceAll());
     this.#beat ??= setInterval(beat, ANNOUNCE_MS);
@@ -78,9 +90,13 @@ export class Agents {
 
   heard(route: string, id: string): Omit<AgentAtNodeEvents, 'down'> {
     return {
-      report: ({ room }) => {
+      report: (report) => {
         const agent = this.#routes.get(route)?.get(id);
-        if (agent === undefined || agent.room === room) return;
+        if (agent === undefined) return;
+        const { room } = report;
+        agent.said = { report, at: performance.now() };
+        // The next beat says the rest.
+        if (agent.room === room) return;
         if (agent.room === 0) this.#widened.add(route);
         agent.room = room;
         this.#announceSoon(route);
@@ -118,6 +134,13 @@ export class Agents {
     this.#announceSoon(route);
   }
 
+  /** The agents of the route that are linked here, as this node knows them. */
+  of(route: string): WithAgents {
+    const { node } = this.#context;
+    const agents = [...(this.#routes.get(route)?.values() ?? [])];
+    return withAgents(agents.map((agent): AgentSnapshot => ({ id: agent.id, node, room: freeRoom(agent), running: 0, ...factsOf(agent) })));
+  }
+
   /** Nobody is to be given a start here any more. */
   stop(): void {
     if (this.#beat !== null) clearInterval(this.#beat);
@@ -132,6 +155,7 @@ export class Agents {
     const given = agent?.starts.get(startId);
     if (agent === undefined || given === undefined) return;
     const { directory, log } = this.#context;
+    this.#context.answered(route, how);
     if (how !== 'taken') agent.starts.delete(startId);
     if (how === 'failed') {
       log.warn({ route: given.route, startId, agent: id, reason }, 'an instance that an agent has started ended before it was ready');
@@ -164,7 +188,10 @@ export class Agents {
   }
 
   #announce(route: string): void {
-    const agents = [...(this.#routes.get(route)?.values() ?? [])].map((agent) => ({ id: agent.id, room: freeRoom(agent) }));
+    const agents = [...(this.#routes.get(route)?.values() ?? [])].map((agent): AgentRoom => {
+      const facts = factsOf(agent);
+      return { id: agent.id, room: freeRoom(agent), ...(facts === null ? {} : { facts }) };
+    });
     this.#announcing++;
     const announced = this.#context.directory.announce(route, this.#context.node, agents).finally(() => this.#announcing--);
     const look = announced.then(() => {
@@ -187,4 +214,13 @@ function freeRoom({ room, starts }: LinkedAgent): number {
   let open = 0;
   for (const { isTaken } of starts.values()) if (!isTaken) open++;
   return Math.max(0, room - open);
+}
+
+/** What it has said of itself; null: nothing yet. */
+function factsOf({ said }: LinkedAgent): AgentFacts | null {
+  if (said === null) return null;
+  const { room: _, failure, ...facts } = said.report;
+  if (failure === undefined) return facts;
+  const ageMs = Math.round(failure.ageMs + performance.now() - said.at);
+  return { ...facts, failure: { reason: failure.reason.slice(0, AGENT_FAILURE_CHARS_MAX), ageMs } };
 }

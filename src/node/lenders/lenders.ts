@@ -2,6 +2,7 @@
 import { unawaited } from '../../boundary.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { hasKey } from '../../config/route-key.ts';
+import type { AgentAnswer } from '../../link/agent-words.ts';
 import { type InstanceReport, LIMIT_SETTERS } from '../../link/instance-report.ts';
 import type { NodeLinkEvents } from '../../link/node-link-events.ts';
 import type { Log } from '../../log.ts';
@@ -55,7 +56,8 @@ export class Lenders implements LenderEvents {
   constructor(context: LendersContext) {
     this.#context = context;
     const { cluster, startAnother, startNeeded, isLeaving, log } = context;
-    this.agents = new Agents({ directory: cluster.agents, node: cluster.self.id, startAnother, startNeeded, isLeaving, log });
+    const answered = (route: string, how: AgentAnswer['how']): void => context.routes.get(route)?.counters.agentAnswered(how);
+    this.agents = new Agents({ directory: cluster.agents, node: cluster.self.id, startAnother, startNeeded, answered, isLeaving, log });
   }
 
   isHome(route: string, lender: Lender): boolean {

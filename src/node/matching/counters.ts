@@ -64,6 +64,13 @@ export class RouteCounters extends WaitCounters {
   /** Requests that prefer an instance: it served them, another one did, or it is not there any more. */
   readonly affinity = { hit: 0, miss: 0, gone: 0 };
 
+  /** How agents that are linked here have answered the starts that they were given. */
+  readonly agentStarts = new Map<string, number>();
+
+  agentAnswered(how: string): void {
+    this.agentStarts.set(how, (this.agentStarts.get(how) ?? 0) + 1);
+  }
+
   limitChanged(by: string, times: number): void {
     if (times > 0) this.limitChanges.set(by, (this.limitChanges.get(by) ?? 0) + times);
   }

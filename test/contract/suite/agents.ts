@@ -73,6 +73,37 @@ export function agents(world: () => World): void {
   });
 
   describe('an agent', () => {
+    test('is seen in the picture of its route with what it says of itself, those that failed last first', async () => {
+      const { observer } = world();
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      await observer.setRoute(route, { maxInstances: 3 });
+      const seen = async () => (await observer.snapshot()).routes.find(({ name }) => name === route)?.agents;
+      expect(await seen()).toBeUndefined();
+      const one = { running: 3, starting: 1, least: 1, most: 5, machine: 'host1' };
+      const failed = { running: 0, failure: { reason: 'exit 3: "no" → file', ageMs: 1_200 } };
+      await a.cluster.agents.announce(route, 'a', [
+        { id: 'one', room: 2, facts: one },
+        { id: 'silent', room: 4 },
+      ]);
+      await b.cluster.agents.announce(route, 'b', [{ id: 'two', room: 1, facts: failed }]);
+      expect(await seen()).toEqual({
+        count: 3,
+        room: 7,
+        running: 3,
+        starting: 1,
+        shown: [
+          { id: 'two', node: 'b', room: 1, ...failed },
+          { id: 'one', node: 'a', room: 2, ...one },
+          { id: 'silent', node: 'a', room: 4, running: 0 },
+        ],
+      });
+      expect(await directory().give(route, 's1', ['silent'])).toBe('one');
+      expect((await seen())?.shown[1]).toEqual({ id: 'one', node: 'a', room: 1, ...one });
+      await b.cluster.agents.announce(route, 'b', []);
+      await a.cluster.agents.announce(route, 'a', []);
+      expect(await seen()).toBeUndefined();
+    });
+
     test('is there as long as its node says so, and at the last node that has said it', async () => {
       const [a, b] = [await world().join('a'), await world().join('b')];
       await a.cluster.agents.announce(route, 'a', [{ id: 'one', room: 5 }]);

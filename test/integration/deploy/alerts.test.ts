@@ -56,6 +56,11 @@ const MATTERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   PullproxyPausedForLong: { [`pullproxy_paused{${ROUTE}}`]: `_x29 1x59 _x89` },
   PullproxyOverloaded: { [`pullproxy_overload_wait_seconds{${ROUTE}}`]: level(0, 0.5) },
+  PullproxyAgentsFull: {
+    [`pullproxy_held{${ROUTE}}`]: level(0, 3),
+    [`pullproxy_instances{${ROUTE}}`]: level(2, 2),
+    [`pullproxy_agent_room{${ROUTE}}`]: level(1, 0),
+  },
   PullproxyLongHolds: waits('pullproxy_hold_seconds', 0.1, 8, [0.25, 5, 10]),
   PullproxySlowColdStarts: waits('pullproxy_cold_start_seconds', 2, 50, [2.5, 30, 60]),
   PullproxySlotsDoNotMove: {

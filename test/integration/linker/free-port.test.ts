@@ -11,3 +11,11 @@ test('a free port can be bound, and is not one that outgoing connections are giv
   await once(server, 'listening');
   server.close();
 });
+
+/** By chance alone some hundred of them would be the same. */
+const AT_ONCE = 2_000;
+
+test('applications that one process starts at once get ports of their own, although none has bound its port yet', async () => {
+  const ports = await Promise.all(Array.from({ length: AT_ONCE }, () => freePort()));
+  expect(new Set(ports).size).toBe(AT_ONCE);
+});

@@ -28,7 +28,9 @@ describe('metrics', () => {
           free: 4,
           instances: 5,
           starting: 6,
+          agents: { count: 2, room: 3, running: 4 },
           counts: {
+            agentStarts: new Map([['taken', 5]]),
             codes: new Map([
               [200, 7],
               [503, 8],
@@ -51,6 +53,10 @@ describe('metrics', () => {
       'pullproxy_free_slots{route="app.example.com"} 4',
       'pullproxy_instances{route="app.example.com"} 5',
       'pullproxy_starting{route="app.example.com"} 6',
+      'pullproxy_agents{route="app.example.com"} 2',
+      'pullproxy_agent_room{route="app.example.com"} 3',
+      'pullproxy_agent_instances{route="app.example.com"} 4',
+      'pullproxy_agent_starts_total{route="app.example.com",result="taken"} 5',
       'pullproxy_requests_total{route="app.example.com",code="200"} 7',
       'pullproxy_requests_total{route="app.example.com",code="503"} 8',
       'pullproxy_hold_seconds_bucket{route="app.example.com",le="0.1"} 1',

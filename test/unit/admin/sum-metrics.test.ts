@@ -9,12 +9,13 @@ function route(name: string, held: number, ok: number): RouteNumbers {
     hold: histogram,
     coldStart: histogram,
     requests: histogram,
+    agentStarts: new Map([['taken', 3]]),
     limitChanges: new Map([['application', 2]]),
     wordsIgnored: 1,
     overloadRefused: 4,
     coldStages: { dial: histogram },
   };
-  return { name, held, active: 1, slots: 2, free: 1, instances: 1, starting: 3, counts };
+  return { name, held, active: 1, slots: 2, free: 1, instances: 1, starting: 3, agents: { count: 1, room: 2, running: 3 }, counts };
 }
 
 const one: MetricsSnapshot = {
@@ -37,11 +38,16 @@ test('numbers of several processes are added up, the cluster’s own are not', (
     ['a', 6, 3],
     ['b', 2, 3],
   ]);
+  expect(sum.routes.map(({ agents }) => agents)).toEqual([
+    { count: 2, room: 4, running: 6 },
+    { count: 1, room: 2, running: 3 },
+  ]);
   expect(sum.routes[0]?.counts).toEqual({
     codes: new Map([[200, 30]]),
     hold: { bounds: [0.1], counts: [30, 2], sum: 30 },
     coldStart: { bounds: [0.1], counts: [30, 2], sum: 30 },
     requests: { bounds: [0.1], counts: [30, 2], sum: 30 },
+    agentStarts: new Map([['taken', 6]]),
     limitChanges: new Map([['application', 4]]),
     wordsIgnored: 2,
     overloadRefused: 8,

@@ -140,6 +140,24 @@ describe('clients that wait', () => {
       ['warning: example.com: 1 client held, and maxInstances is 0'],
     ],
     [
+      'where no agent has room',
+      { held: 4, oldestHeldMs: 4_000, instances: full, agents: { count: 2, room: 0, running: 6, starting: 0, shown: [] } },
+      {},
+      ['warning: example.com: 4 clients held for up to 4 s, and all 2 agents have no room for another instance (6 there)'],
+    ],
+    [
+      'for a moment, where the only agent has no room',
+      { held: 1, oldestHeldMs: 400, instances: full, agents: { count: 1, room: 0, running: 1, starting: 0, shown: [] } },
+      {},
+      ['note: example.com: 1 client held for 0.4 s, and its agent has no room for another instance (1 there)'],
+    ],
+    [
+      'at a node on its own that has an agent',
+      { held: 1, oldestHeldMs: 400, agents: { count: 1, room: 1, running: 0, starting: 0, shown: [] } },
+      { jobs: null, startedBy: 'nobody' },
+      [],
+    ],
+    [
       'without a scaler',
       { held: 5, oldestHeldMs: 4_000 },
       { jobs: { jobs: [], scalers: 0 } },

@@ -4,7 +4,7 @@ import { inspectionText } from '../../../src/cli/terminal/inspect-text.ts';
 import type { Dump, Stored } from '../../../src/cluster/redis/inspect/dump.ts';
 import { findInconsistencies } from '../../../src/cluster/redis/inspect/findings.ts';
 import { meaningOf } from '../../../src/cluster/redis/inspect/meaning.ts';
-import { lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../../../src/cluster/redis/keys.ts';
+import { agentsKey, givenKey, lossKey, nodeKey, nodeRoutesKey, nodesKey, routeKeys, routesKey } from '../../../src/cluster/redis/keys.ts';
 
 const NOW = 1_700_000_000_000;
 const ROUTE = 'pp:{app.example.com}';
@@ -51,7 +51,16 @@ const found = (...args: Parameters<typeof dump>) =>
   findInconsistencies(dump(...args)).map(({ severity, key, what }) => `${severity} ${key}: ${what}`);
 
 test('every key of the directory has a meaning, and only those', () => {
-  for (const key of [nodesKey, routesKey, lossKey, nodeKey('a'), nodeRoutesKey('a'), ...routeKeys('app.example.com')]) {
+  for (const key of [
+    nodesKey,
+    routesKey,
+    lossKey,
+    nodeKey('a'),
+    nodeRoutesKey('a'),
+    ...routeKeys('app.example.com'),
+    agentsKey('r'),
+    givenKey('r'),
+  ]) {
     expect([key, meaningOf(key)?.what]).toEqual([key, expect.stringMatching(/^.{10,}/)]);
   }
   expect(meaningOf('pp:{app.example.com}:colour')).toBeNull();

@@ -50,13 +50,14 @@ describe('keys in Redis', () => {
 
   test('every script of a route takes all of the route’s keys', () => {
     const { beatNode, nodes, node, nodeRoutes, routes, aside, declarations, declare, restore, ...others } = SCRIPTS;
-    const { pause, pauses, keys, history, historyRead, agents, giveStart, givenStart, ...ofRoutes } = others;
+    const { pause, pauses, keys, history, historyRead, agents, giveStart, givenStart, snapshot, ...ofRoutes } = others;
     expect(Object.values(ofRoutes).map(({ numberOfKeys }) => numberOfKeys)).toEqual(
       Object.values(ofRoutes).map(() => routeKeys('r').length),
     );
     const ofOneKey = [beatNode, nodes, node, nodeRoutes, routes, aside, pauses, keys, history, agents, givenStart];
     expect(ofOneKey.map(({ numberOfKeys }) => numberOfKeys)).toEqual(ofOneKey.map(() => 1));
     expect(giveStart.numberOfKeys).toBe(2);
+    expect(snapshot.numberOfKeys).toBe(routeKeys('r').length + 1);
     expect(historyRead.numberOfKeys).toBe(HISTORY_BUCKETS_MAX);
     expect([declarations, declare, restore, pause].map(({ numberOfKeys }) => numberOfKeys)).toEqual([4, 4, 4, 4]);
   });

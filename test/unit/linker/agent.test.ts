@@ -83,10 +83,10 @@ describe('an agent', () => {
   test('takes starts while it has room, and refuses one more', async () => {
     const one = agent(0, 2);
     void one.run();
-    expect(one.report).toEqual({ room: 2, running: 0 });
+    expect(one.report).toEqual({ room: 2, running: 0, starting: 0, least: 0, most: 2 });
     for (const startId of ['s1', 's2', 's3']) give(startId);
     expect(answers).toEqual(['s1 taken', 's2 taken', 's3 refused the agent has no room']);
-    expect(one.report).toEqual({ room: 0, running: 2 });
+    expect(one.report).toMatchObject({ room: 0, running: 2, starting: 2 });
     await turn();
     expect(instances.map(({ order }) => order.startId)).toEqual(['s1', 's2']);
     instances[0]?.becomesReady();
@@ -140,7 +140,7 @@ describe('an agent', () => {
     first.becomesReady();
     await turn();
     one.drain();
-    expect(one.report).toEqual({ room: 0, running: 2 });
+    expect(one.report).toMatchObject({ room: 0, running: 2, starting: 1 });
     give('s3');
     expect([first.drains, second.drains]).toEqual([1, 1]);
     one.drain();
@@ -153,6 +153,22 @@ describe('an agent', () => {
     expect(answers).toEqual(['s1 taken', 's2 taken', 's3 refused the agent is leaving', 's2 refused the agent is leaving']);
     expect(closed).toEqual(['the agent leaves']);
   });
+});
+
+test('an agent says why an instance ended before it was ready, until another one is', async () => {
+  const one = agent(0, 2);
+  void one.run();
+  give('s1');
+  await turn();
+  instances[0]?.ends(3);
+  await eventually('it is over', () => one.report.running === 0);
+  expect(one.report.failure).toEqual({ reason: 'it has ended with 3', ageMs: expect.any(Number) });
+  give('s2');
+  await turn();
+  expect(one.report).toMatchObject({ starting: 1, failure: { reason: 'it has ended with 3' } });
+  instances[1]?.becomesReady();
+  await eventually('it serves', () => one.report.starting === 0);
+  expect(one.report.failure).toBeUndefined();
 });
 
 describe('the least number of instances', () => {

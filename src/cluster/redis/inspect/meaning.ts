@@ -33,6 +33,8 @@ export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
   lined: ['zset', true, 'line, arrival and held client: the order inside each line'],
   lines: ['zset', true, 'line of held clients → its place in the order'],
   ranked: ['zset', true, 'held client → urgency and arrival'],
+  agents: ['hash', true, 'agents that are linked: NODE ROOM, when that was said, and what each says of itself'],
+  given: ['hash', true, 'starts that were given to agents, and what these have answered'],
   meta: ['hash', true, 'what is remembered of instances and starts: concurrency, failures, restarts'],
 };
 

@@ -1,7 +1,8 @@
 -- One consistent snapshot of the route.
 --
+-- KEYS     those of the route, then agent → `NODE ROOM`, when that was said, and what it says of itself as JSON
 -- ARGV     none
--- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ms since it was begun or -1, ... }, { id, JSON, ... }, trouble, pace as in pace() }
+-- returns  { held, ms that the oldest has waited, free, starting, { start id, ms until it is given up, ms since it was begun or -1, ... }, { id, JSON, ... }, trouble, pace as in pace(), { agent, its node, its room, that JSON, ... } }
 
 tend()
 local oldest = redis.call('ZRANGE', HELD, 0, 0, 'WITHSCORES')[2]
@@ -22,7 +23,15 @@ for i = 1, #stored, 2 do
     described[#described + 1] = stored[i + 1]
   end
 end
+local agents = {}
+local said = redis.call('HGETALL', KEYS[#KEYS])
+for i = 1, #said, 2 do
+  local node, room, at, facts = string.match(said[i + 1], '^(%S+) (%d+) (%d+) ?(.*)$')
+  if node and #said[i + 1] <= agentCharsMax and #agents < 4 * agentsMax and math.abs(now - tonumber(at)) < deadAfterMs then
+    for _, word in ipairs({ said[i], node, room, facts }) do agents[#agents + 1] = word end
+  end
+end
 return {
   redis.call('ZCARD', HELD), oldest and now - oldest or 0, free, redis.call('ZCARD', STARTING) + supply().warming,
-  starts, described, trouble(), pace(),
+  starts, described, trouble(), pace(), agents,
 }

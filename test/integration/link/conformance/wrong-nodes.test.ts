@@ -4,12 +4,12 @@ import { afterAll, expect, test } from '@jest/globals';
 import { testNode, type Verdict } from '../../../conformance/kit.ts';
 import { NODE_CHECKS } from '../../../conformance/node-checks.ts';
 import type { RuleId } from '../../../conformance/rules.ts';
-import { type Edit, NodeBuilder, type NodeProcess, startNodeProcess, WRONG_NODES } from '../../../conformance/wrong-nodes.ts';
+import { type Edit, type NodeProcess, ProcessBuilder, startNodeProcess, WRONG_NODES } from '../../../conformance/wrong-nodes.ts';
 import { ownDirectory } from '../../../support/processes.ts';
 
 const TIMEOUT_MS = 600_000;
 const nodes: NodeProcess[] = [];
-const builder = new NodeBuilder();
+const builder = new ProcessBuilder();
 
 afterAll(async () => {
   for (const node of nodes) node.stop();
