@@ -3,6 +3,7 @@
  * channels that pullproxy and BullMQ use.
  */
 import type { Redis } from 'ioredis';
+import { routeKeys, routeKeyTypes } from '../../src/cluster/redis/keys.ts';
 
 export const ROUTE = 'app.example.com';
 
@@ -19,28 +20,25 @@ const NAMES = ['', 'a{b}', '__proto__', 'constructor', 'x/;e touch F #', '--priv
 const JSONS = ['', '{', 'null', '5', '[]', '"x"', '{}', '{"__proto__":{"t":1}}', '{"constructor":5}', '[[[[', LONG];
 const SCORES = ['inf', '-inf', '1e308', '-1'];
 
-const PARTS: Readonly<Record<string, 'zset' | 'hash'>> = {
-  nodes: 'zset',
-  peers: 'hash',
-  held: 'zset',
-  holders: 'hash',
-  promised: 'zset',
-  free: 'hash',
-  serving: 'hash',
-  instances: 'hash',
-  starting: 'zset',
-  begun: 'zset',
-  jobs: 'hash',
-  meta: 'hash',
+const PARTS: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(routeKeys(ROUTE).map((key, at) => [key.slice(key.lastIndexOf(':') + 1), routeKeyTypes[at] ?? ''])),
+  keys: 'zset',
+  agents: 'hash',
+  given: 'hash',
 };
 
 const KEYS: Readonly<Record<string, string>> = {
   'pp:nodes': 'zset',
   'pp:routes': 'hash',
+  'pp:{pp:routes}:about': 'hash',
+  'pp:{pp:routes}:versions': 'hash',
+  'pp:{pp:routes}:pauses': 'hash',
   'pp:node:n1': 'hash',
   'pp:node:n1:routes': 'set',
   'pp:loss': 'string',
   'pp:aside': 'hash',
+  'pp:events': 'stream',
+  'pp:missing': 'hash',
   ...Object.fromEntries(Object.entries(PARTS).map(([part, type]) => [`pp:{${ROUTE}}:${part}`, type])),
 };
 
@@ -62,6 +60,10 @@ const QUEUE_KEYS: Readonly<Record<string, string>> = {
   'stalled-check': 'string',
   marker: 'zset',
   [`de:${ROUTE}`]: 'string',
+  pace: 'hash',
+  'pace-linked': 'zset',
+  'pace-failed': 'zset',
+  'pace-fixed': 'string',
 };
 
 const OF_TYPE: Readonly<Record<string, (transaction: Transaction, key: string) => unknown>> = {
@@ -89,10 +91,16 @@ function ofOtherTypes(key: string, type: string): Row {
   return [`${key} of other types`, writes];
 }
 
+/** Nobody has put a key in order that is not used here. */
+async function freeFor(client: Redis, key: string, type: string): Promise<void> {
+  if (![type, 'none'].includes(await client.type(key))) await client.del(key);
+}
+
 function fields(key: string, names: readonly string[], values: readonly string[]): Row {
   return [
     `${key}: fields such as ${names.find((name) => name !== '')}`,
     async (client) => {
+      await freeFor(client, key, 'hash');
       for (const name of names) for (const value of values) await client.hset(key, name, value);
     },
   ];
@@ -119,6 +127,7 @@ function entriesOfRoute(): Row[] {
       (name): Row => [
         `${part(name)}: members and scores`,
         async (client) => {
+          await freeFor(client, part(name), 'zset');
           for (const member of ['n1', 'n1:x', 'ghost', 'ghost:1', 'abc:1', ...NAMES]) {
             for (const score of SCORES) await client.zadd(part(name), score, member);
           }
@@ -128,6 +137,9 @@ function entriesOfRoute(): Row[] {
     fields(part('meta'), [...meta, ...fails], NUMBERS),
     fields(part('instances'), ['ghost', 'n1', '__proto__'], [...JSONS, ...instances]),
     fields(part('free'), ['ghost'], ['999999999']),
+    fields(part('agents'), ['ghost', 'n1', '__proto__'], [...JSONS, '{"node":"n1","room":1e308,"at":1}', 'n1 5 9e99']),
+    fields(part('given'), ['ghost', '__proto__'], [...JSONS, 'ghost', 'n1 taken']),
+    fields(part('meta'), ['pace', 'lines', 'class', 'paused', 'restarting'], NUMBERS),
     fields(part('peers'), ['n1', 'ghost'], ['', 'nowhere', '127.0.0.1:99999', '\r\n', '$(id):1']),
   ];
 }
@@ -151,6 +163,16 @@ const GLOBAL: Row[] = [
   ['pp:node:n1:routes: members', (client) => client.sadd('pp:node:n1:routes', ...NAMES)],
   ['pp:loss: for ever', (client) => client.set('pp:loss', '1', 'PX', 86_400_000)],
   fields('pp:aside', NAMES, JSONS),
+  fields('pp:missing', ['ghost', ...NAMES], JSONS),
+  fields('pp:{pp:routes}:about', ['cluster', 'version'], NUMBERS),
+  fields('pp:{pp:routes}:versions', [`settings ${ROUTE}`, `pauses ${ROUTE}`, 'settings x', ...NAMES], [...NUMBERS, '5 x', '-5 -']),
+  fields('pp:{pp:routes}:pauses', ['ghost.example.com', ...NAMES], [...JSONS, '{"until":1e308}', '{"until":"x","since":null}']),
+  [
+    'pp:events: entries',
+    async (client) => {
+      for (const text of JSONS) await client.xadd('pp:events', '*', 'event', text, 'garbage', text);
+    },
+  ],
 ];
 
 const CHANNELS: Row[] = ['pp:node:n1', 'pp:demand', 'pp:routes'].map((channel) => [
