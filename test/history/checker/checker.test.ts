@@ -265,6 +265,10 @@ test('a start beyond the most instances, one that nobody needs and one that neve
   expect(answered(start(start(asked(route(new Story())), 's0').instance(1), 's1')).rules).toEqual([]);
   expect(answered(start(start(asked(route(new Story(), 1)), 's0').instance(1), 's1')).rules).toEqual(['starts']);
   expect(start(route(new Story()), 's0').rules).toEqual(['starts']);
+  // What an application does for a client that has gone takes its slot, too.
+  const left = start(route(new Story()).sent('r0'), 's0').instance(1).opened('r0').begins('r0').got('r0', 0, { why: 'left' });
+  start(left.passes(5_000).sent('r1').held('r1'), 's1').ends('r0').opened('r1').begins('r1').ends('r1').over('r1').got('r1');
+  expect(left.rules).toEqual([]);
   // One more takes the place of one that is to be replaced.
   const restarted = start(asked(route(new Story(), 1)), 's0').instance(1);
   restarted.says(restarted.by('operator', 'operator'), { e: 'restarts', route: 'a.test' });

@@ -15,6 +15,8 @@ const JUDGED_AFTER = 12 * SECOND;
 /** An instance that was killed while it started counts as a start that failed, for so long. */
 const STARTS_FAIL = 30 * SECOND;
 /** Until a node has read the routes once, where its directory is silent at times. */
+/** A node connects to its directory again, and reads it. */
+const DIRECTORY_BACK = 5 * SECOND;
 const STARTED_OF_LATE = 30 * SECOND;
 const ATTEMPTS_MAX = 3;
 /** Requests that are over, of which it is remembered that they reached an application. */
@@ -170,9 +172,9 @@ export class Answers implements Rule {
 
 function explains(known: KnownFault, story: Story, got: Got, startIds: ReadonlyMap<string, string>): boolean {
   const { fault, from, until } = known;
-  if (from > got.t || until + NOTICED < story.sent.t) return false;
-  if (/directory_away/.test(got.why ?? '')) return fault.undirected === '*' || fault.undirected === story.sent.node;
-  if (fault.does === undefined) return false;
+  if (/directory_away/.test(got.why ?? ''))
+    return from <= got.t && until + DIRECTORY_BACK >= story.sent.t && (fault.undirected === '*' || fault.undirected === story.sent.node);
+  if (fault.does === undefined || from > got.t || until + NOTICED < story.sent.t) return false;
   if (fault.of === `node:${story.sent.node}`) return hitsNode(fault, until - from, got);
   const opened = story.lines.map(({ event }) => event).filter((event): event is Opened => event.e === 'opened');
   if (/start_failed/.test(got.why ?? '')) return fault.does === 'dies' && until + STARTS_FAIL >= story.sent.t;

@@ -64,6 +64,8 @@ export class Starts implements Rule {
   readonly #routes = new Map<string, RouteState>();
   readonly #routeOf = new Map<string, string>();
   readonly #sentTo = new Map<string, { readonly route: string; readonly node: string }>();
+  /** Requests in applications. */
+  readonly #inside = new Map<string, { readonly app: string; left: boolean }>();
   readonly #disturbances: Disturbances;
   readonly #report: Report;
   #lookedAt = 0;
@@ -87,6 +89,12 @@ export class Starts implements Rule {
       case 'send':
         this.#sent(event.id, event.route, event.node, line);
         break;
+      case 'begin':
+        this.#inside.set(event.id, { app: by.name, left: false });
+        break;
+      case 'end':
+        this.#outside(event.id, event.t);
+        break;
       case 'got':
         this.#got(event.id, event.t);
         break;
@@ -104,10 +112,10 @@ export class Starts implements Rule {
         break;
       case 'leaves':
       case 'gone':
-        this.#gone(by.name);
+        this.#gone(by.name, event.t);
         break;
       case 'fault':
-        if (event.does === 'dies' && event.of?.startsWith('linker:') === true) this.#gone(event.of.slice('linker:'.length));
+        if (event.does === 'dies' && event.of?.startsWith('linker:') === true) this.#gone(event.of.slice('linker:'.length), event.t);
     }
     if (event.t < this.#lookedAt + LOOK_EVERY) return;
     this.#lookedAt = event.t;
@@ -146,8 +154,20 @@ export class Starts implements Rule {
     const { route = '', node = '' } = this.#sentTo.get(id) ?? {};
     const state = this.#routes.get(route);
     state?.outstanding.delete(id);
+    const inside = this.#inside.get(id);
+    if (inside !== undefined) {
+      inside.left = true;
+      return;
+    }
     state?.at.get(node)?.change(t, -1);
     this.#sentTo.delete(id);
+  }
+
+  /** An application that works on after its client has gone takes a slot as long as it does. */
+  #outside(id: string, t: number): void {
+    const left = this.#inside.get(id)?.left === true;
+    this.#inside.delete(id);
+    if (left) this.#got(id, t);
   }
 
   #limit(startId: string, limit: number): void {
@@ -159,7 +179,8 @@ export class Starts implements Rule {
     state.leastLimit = Math.min(state.leastLimit, Math.max(1, limit));
   }
 
-  #gone(startId: string): void {
+  #gone(startId: string, t: number): void {
+    for (const [id, { app }] of this.#inside) if (app === startId) this.#outside(id, t);
     const state = this.#routes.get(this.#routeOf.get(startId) ?? '');
     state?.alive.delete(startId);
     state?.old.delete(startId);
