@@ -13,10 +13,11 @@ import { RoleBinding } from 'kubernetes-models/rbac.authorization.k8s.io/v1/Role
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { parse, parseAllDocuments } from 'yaml';
 import { ask } from '../support/clients.ts';
-import { SECRET } from '../support/cluster.ts';
+import { SECRET, state } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
+import { startProcess } from '../support/processes.ts';
 import { MAIN } from '../support/program-path.ts';
-import { DEMO, playStory, RECIPES, ROOT, recipeStage } from '../support/recipe-stage.ts';
+import { DEMO, INSTANCES_MAX, playStory, RECIPES, ROOT, recipeStage } from '../support/recipe-stage.ts';
 
 const stage = recipeStage();
 
@@ -65,6 +66,20 @@ test('a process of this machine', async () => {
   };
   await stage.startScaler([join(RECIPES, 'process/start.sh'), ...DEMO], { PULLPROXY_LOGS: logs });
   await playStory({ scheduler: 'process', node: stage.node, route: stage.route, left: running });
+});
+
+test('an agent of this machine, without a startup command', async () => {
+  const scaler = await startProcess(['scaler', '--redis', stage.redis.url, '--agents-only']);
+  const settings = ['--config', stage.configFile, '--route', stage.route, '--instances', `0-${INSTANCES_MAX}`];
+  const agent = await startProcess(['linker', ...settings, '--', ...DEMO], { env: { PATH: stage.path } });
+  await eventually('the node knows the agent', () =>
+    stage.node.logs.some(({ msg, agent: id }) => msg === 'agent linked' && id === agent.ready.agent),
+  );
+  const left = async (): Promise<number> =>
+    (await state(stage.node)).routes.find(({ name }) => name === stage.route)?.agents?.running ?? -1;
+  await eventually('it is seen', async () => (await left()) === 0);
+  await playStory({ scheduler: 'agent', node: stage.node, route: stage.route, left });
+  await Promise.all([scaler.stop(), agent.stop()]);
 });
 
 describe('a Job of Kubernetes', () => {
