@@ -180,10 +180,9 @@ export interface Cluster {
   short(route: string, count: number, asker: Peer): void;
 
   /**
-   * Older instances serve clients here: asks the home node of the newest instance, or of `instance`, to move up to `count` of its idle slots
-   * here. Promises nothing.
+   * Asks the home node of the newest instance, or the one that is said, to move up to `count` idle slots here, those of `instance` only. Promises nothing.
    */
-  pull(route: string, count: number, instance?: InstanceHome): void;
+  pull(route: string, count: number, instance?: { readonly id: string; readonly node?: string }): void;
 
   /**
    * Whether an instance of `route` is ready anywhere, as of the last second. Asks the directory at most once in that time. False when it

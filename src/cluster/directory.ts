@@ -126,6 +126,10 @@ export interface Move {
   readonly from: string;
   readonly to: Peer;
   readonly count: number;
+  /**
+   * The directory has told both nodes, except the caller; `unheard`: nobody listens as `from`, which is dead or cut off. Absent: the caller tells them.
+   */
+  readonly told?: 'heard' | 'unheard';
 }
 
 /** The result of a search for idle slots. */
@@ -134,7 +138,7 @@ export interface Matched {
   readonly now: number;
   /** False when the directory did not know that the calling node has anything at this route: after a loss, all of it must be sent again. */
   readonly known: boolean;
-  /** Promises made by this call, for any node. The caller rings the nodes that must act. */
+  /** Promises made by this call, for any node. */
   readonly moves: readonly Move[];
   /** The calling node's clients without a promised slot. */
   readonly waiting: number;
@@ -295,9 +299,9 @@ export interface Directory extends StartDirectory {
   offer(route: string, node: Peer, idle: number, anew?: boolean): Promise<Matched>;
   /**
    * `count` slots promised to `asker` can't come from the node `from`, which has `idle` left: the promises end,
-   * and a search goes on without that node. `waiting` and `oldestHere` of the reply are the asker's.
+   * and a search goes on without that node. `waiting` and `oldestHere` of the reply are the asker's. `caller`: the node that says so, by default `from`.
    */
-  short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched>;
+  short(route: string, from: string, asker: string, count: number, idle: number, caller?: string): Promise<Matched>;
   /** Writes what the node has at the route; the first call registers it. */
   beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply>;
   /** Removes all that the node has at the route; with `onlyDead`, only if it has really stopped beating there. */

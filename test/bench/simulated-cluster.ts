@@ -3,7 +3,6 @@ import { Redis } from 'ioredis';
 import pino from 'pino';
 import type { InstanceInfo, Peer } from '../../src/cluster/cluster.ts';
 import type { InstanceBeat } from '../../src/cluster/directory.ts';
-import { RedisBell } from '../../src/cluster/redis/bell.ts';
 import { RedisConnection } from '../../src/cluster/redis/connection.ts';
 import { RedisDirectory } from '../../src/cluster/redis/directory.ts';
 import { freePort } from '../../src/linker/free-port.ts';
@@ -49,7 +48,6 @@ export class Simulation {
   readonly #sizes: Sizes;
   readonly #connection: RedisConnection;
   readonly #directory: RedisDirectory;
-  readonly #bell: RedisBell;
   readonly #observer: Redis;
   readonly #nodes: readonly Peer[];
   readonly #routes: readonly string[];
@@ -59,7 +57,6 @@ export class Simulation {
     this.#sizes = sizes;
     this.#connection = connection;
     this.#directory = new RedisDirectory(connection);
-    this.#bell = new RedisBell(connection, pino({ level: 'silent' }));
     this.#observer = observer;
     this.#nodes = Array.from({ length: sizes.nodes }, (_, i) => ({ id: `node-${i}`, address: `10.0.${i >> 8}.${i & 255}:9080` }));
     this.#routes = Array.from({ length: sizes.routes }, (_, i) => `application-${i}.example.com`);
@@ -165,11 +162,7 @@ export class Simulation {
         const route = this.#routes[i % this.#routes.length] as string;
         const asker = this.#nodes[i % this.#nodes.length] as Peer;
         const change = { idle: 0, serving: 0, maxHeld: null, reset: false };
-        const { moves } = await this.#directory.hold(route, asker, { ...change, add: [{ id: `h${i}`, ageMs: 0 }], remove: [] });
-        for (const { from, to, count } of moves) {
-          await this.#bell.ring(from, { t: 'want', route, count, asker: to });
-          await this.#bell.ring(to.id, { t: 'coming', route, count, from });
-        }
+        await this.#directory.hold(route, asker, { ...change, add: [{ id: `h${i}`, ageMs: 0 }], remove: [] });
         await this.#directory.hold(route, asker, { ...change, add: [], remove: [`h${i}`] });
       }
     });

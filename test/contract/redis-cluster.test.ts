@@ -20,6 +20,7 @@ describeCluster({
         return { directory: new RedisDirectory(connection), bell: new RedisBell(connection, silent) };
       },
       lose: flush,
+      isSharded: true,
     };
   },
   close: () => group.stop(),

@@ -2,8 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import pino from 'pino';
-import type { Cluster, ClusterListener } from '../../src/cluster/cluster.ts';
+import type { Cluster, ClusterListener, Peer } from '../../src/cluster/cluster.ts';
 import type { Directory } from '../../src/cluster/directory.ts';
+import { RedisConnection } from '../../src/cluster/redis/connection.ts';
+import { RedisDirectory } from '../../src/cluster/redis/directory.ts';
 import { createRedisCluster, createRedisDirectory } from '../../src/cluster/redis/open.ts';
 import { eventually } from '../support/eventually.ts';
 import { type RedisServer, startRedis } from '../support/redis.ts';
@@ -225,6 +227,20 @@ describe('when Redis fails', () => {
     await eventually('both listen again', async () =>
       (await client.pubsub('NUMSUB', 'pp:node:a', 'pp:node:b')).every((n, i) => i % 2 === 0 || n === 1),
     );
+    client.disconnect();
+  });
+
+  test('where the user may not publish, slots are promised all the same, and no node has been told', async () => {
+    const client = new Redis(server.url);
+    await client.call('acl', 'setuser', 'mute', 'on', '>secret', '~*', '&*', '+@all', '-publish');
+    const connection = new RedisConnection(server.url.replace('redis://', 'redis://mute:secret@'), silent);
+    await connection.ready(30_000);
+    const directory = new RedisDirectory(connection);
+    const [a, b] = ['a', 'b'].map((id) => ({ id, address: `${id}.test:9080` })) as [Peer, Peer];
+    await directory.beatRoute(route, b, { idle: 1, instances: [], gone: [] });
+    const change = { add: [{ id: 'c1', ageMs: 0 }], remove: [], maxHeld: null, reset: false, idle: 0 };
+    expect((await directory.hold(route, a, change)).moves).toEqual([{ from: 'b', to: a, count: 1 }]);
+    await connection.close();
     client.disconnect();
   });
 

@@ -87,10 +87,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   ),
   fc.tuple(node, idle).map(([id, free]): Step => said({ offer: { id, free } }, (directory) => directory.offer(route, peer(id), free))),
   fc
-    .tuple(node, node, fc.integer({ min: 1, max: 3 }), idle)
+    .tuple(node, node, fc.integer({ min: 1, max: 3 }), idle, node)
     .map(
-      ([from, asker, count, left]): Step =>
-        said({ short: { from, asker, count, left } }, (directory) => directory.short(route, from, asker, count, left)),
+      ([from, asker, count, left, caller]): Step =>
+        said({ short: { from, asker, count, left, caller } }, (directory) => directory.short(route, from, asker, count, left, caller)),
     ),
   fc.tuple(node, idle, fc.uniqueArray(instanceId), fc.uniqueArray(instanceBeat, { selector: ([id]) => id })).map(
     ([id, free, gone, beats]): Step =>

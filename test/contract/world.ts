@@ -22,10 +22,19 @@ export interface Backing {
   connect(): Promise<{ directory: Directory; bell: Bell }>;
   /** All that the directory knows is gone. */
   lose(): Promise<void>;
+  /** Its scripts tell no nodes of their moves: a message must go to the shard of its channel. */
+  readonly isSharded?: boolean;
 }
 
 export type Said =
-  | { readonly t: 'want'; readonly route: string; readonly count: number; readonly asker: Peer; readonly at: number }
+  | {
+      readonly t: 'want';
+      readonly route: string;
+      readonly count: number;
+      readonly asker: Peer;
+      readonly instance?: string;
+      readonly at: number;
+    }
   | { readonly t: 'coming'; readonly route: string; readonly count: number; readonly from: string; readonly at: number }
   | { readonly t: 'refused'; readonly route: string; readonly id: string; readonly at: number }
   | { readonly t: 'start'; readonly route: string; readonly at: number }
@@ -70,9 +79,9 @@ export class TestMember {
 
   listener(): ClusterListener {
     return {
-      onWant: (route, count, asker) => {
+      onWant: (route, count, asker, instance) => {
         this.idle(route, Math.max(0, (this.#idle.get(route) ?? 0) - count));
-        this.#hear({ t: 'want', route, count, asker });
+        this.#hear({ t: 'want', route, count, asker, ...(instance === undefined ? {} : { instance }) });
       },
       onComing: (route, count, from) => this.#hear({ t: 'coming', route, count, from }),
       onHoldRefused: (route, id) => this.#hear({ t: 'refused', route, id }),

@@ -8,7 +8,7 @@ import { reasonOf } from '../../errors.ts';
 import type { EventLog } from '../../events/event.ts';
 import type { Log } from '../../log.ts';
 import type { NodeAgents } from '../agents.ts';
-import type { Cluster, ClusterListener, ClusterSnapshot, InstanceHome, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
+import type { Cluster, ClusterListener, ClusterSnapshot, InstanceInfo, NodeLoad, Peer } from '../cluster.ts';
 import type { DeclarationsKept } from '../declarations.ts';
 import {
   type Bell,
@@ -211,7 +211,7 @@ export class ClusterMember implements Cluster {
     if (count > 0) this.#presence(route)?.short(count, asker);
   }
 
-  pull(route: string, count: number, instance?: InstanceHome): void {
+  pull(route: string, count: number, instance?: { readonly id: string; readonly node?: string }): void {
     this.#presences.get(route)?.pull(count, instance);
   }
 

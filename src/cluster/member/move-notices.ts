@@ -1,4 +1,4 @@
-/** A search has matched idle slots at one node with clients at another: both nodes are told. */
+/** A search has matched idle slots at one node with clients at another: both nodes are told, those by this node that the directory has not told. */
 import { unawaited } from '../../boundary.ts';
 import type { ClusterListener, Peer } from '../cluster.ts';
 import type { Bell, Directory, Move } from '../directory.ts';
@@ -32,16 +32,18 @@ export class MoveNotices {
   /** Tells the node with the slots what to move, and the node with the clients what comes. */
   send(route: string, moves: readonly Move[]): void {
     for (const move of moves) {
-      if (move.from === this.#self.id) this.#listener.onWant(route, move.count, move.to);
-      else unawaited('bell', this.#want(route, move));
-      if (move.to.id === this.#self.id) this.#listener.onComing(route, move.count, move.from);
-      else unawaited('bell', this.#bell.ring(move.to.id, { t: 'coming', route, count: move.count, from: move.from }));
+      const { from, to, count, told } = move;
+      if (from === this.#self.id) this.#listener.onWant(route, count, to);
+      else if (told === undefined) unawaited('bell', this.#want(route, move));
+      else if (told === 'unheard') unawaited('bell', this.#unheard(route, move));
+      if (to.id === this.#self.id) this.#listener.onComing(route, count, from);
+      else if (told === undefined) unawaited('bell', this.#bell.ring(to.id, { t: 'coming', route, count, from }));
     }
   }
 
   /** If this message is lost, the promises lapse. */
   async short(route: string, { from, asker, count, idle, look }: Short): Promise<void> {
-    const reply = await this.#directory.short(route, from, asker, count, idle).catch(() => null);
+    const reply = await this.#directory.short(route, from, asker, count, idle, this.#self.id).catch(() => null);
     if (reply === null) return;
     this.send(route, reply.moves);
     if (reply.waiting === 0 || !look) return;
@@ -49,9 +51,13 @@ export class MoveNotices {
     else await this.#bell.ring(asker, { t: 'look', route });
   }
 
-  async #want(route: string, { from, to, count }: Move): Promise<void> {
-    if (await this.#bell.ring(from, { t: 'want', route, count, asker: to })) return;
-    // Nothing listens as that node: it was killed. Its slots are gone before its last beat is old.
-    await this.short(route, { from, asker: to.id, count, idle: 0, look: true });
+  async #want(route: string, move: Move): Promise<void> {
+    const { from, to, count } = move;
+    if (!(await this.#bell.ring(from, { t: 'want', route, count, asker: to }))) await this.#unheard(route, move);
+  }
+
+  /** Nothing listens as that node: it was killed. Its slots are gone before its last beat is old. */
+  #unheard(route: string, { from, to, count }: Move): Promise<void> {
+    return this.short(route, { from, asker: to.id, count, idle: 0, look: true });
   }
 }

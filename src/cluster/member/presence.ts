@@ -9,7 +9,7 @@
  * with the next beat.
  */
 import { caught, guard, unawaited } from '../../boundary.ts';
-import type { ClusterListener, InstanceHome, InstanceInfo, Peer } from '../cluster.ts';
+import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
 import type { Bell, HoldReply, Matched } from '../directory.ts';
 import type { Ask, Rank } from '../fair-order.ts';
 import { BEAT_MS, DEMAND_ANEW_GAP_MS, DEMAND_GAP_MS, HOLDS_GAP_MS, LEAVE_AFTER_MS } from '../limits.ts';
@@ -123,7 +123,7 @@ export class RoutePresence {
   }
 
   /** The home node of the newest instance, or of that one, moves its idle slots here. */
-  pull(count: number, instance?: InstanceHome): void {
+  pull(count: number, instance?: { readonly id: string; readonly node?: string }): void {
     const { bell, self } = this.#context;
     const from = instance?.node ?? this.#newestNode;
     if (from === null || from === self.id) return;

@@ -1,4 +1,3 @@
-import { guard } from '../../boundary.ts';
 import { AGENTS_PER_ROUTE_MAX } from '../../config/agent-limits.ts';
 import { routeOf } from '../../config/route-key.ts';
 import {
@@ -13,6 +12,7 @@ import {
 } from '../agents.ts';
 import type { BellListener } from '../directory.ts';
 import { DEAD_AFTER_MS } from '../limits.ts';
+import { ringAt } from './bell.ts';
 
 interface KnownAgent {
   readonly node: string;
@@ -76,9 +76,7 @@ export class MemoryAgents implements Agents {
     agent.room--;
     for (const [name, { at }] of this.#given) if (at <= now() - GIVEN_LIVES_MS) this.#given.delete(name);
     this.#given.set(nameOf(route, startId), { agent: best, at: now(), how: 'open' });
-    const ring = { t: 'start', route, startId, agent: best } as const;
-    const deliver = guard('bell', () => listeners.get(agent.node)?.onRing(ring));
-    setImmediate(deliver);
+    ringAt(listeners, agent.node, { t: 'start', route, startId, agent: best });
     return best;
   }
 

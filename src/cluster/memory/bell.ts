@@ -1,14 +1,22 @@
 /** Rings within one process. Each message has a turn of its own, as if it came over a wire, so that replies do not starve the event loop. */
 import { guard } from '../../boundary.ts';
 import type { Bell, BellListener, DemandNotice, Ring } from '../directory.ts';
-import type { MemoryDirectory } from './directory.ts';
+
+/** False when nothing listens as `node`. */
+export function ringAt(listeners: ReadonlyMap<string, BellListener>, node: string, ring: Ring): boolean {
+  const listener = listeners.get(node);
+  if (listener === undefined) return false;
+  const deliver = guard('bell', () => listener.onRing(ring));
+  setImmediate(deliver);
+  return true;
+}
 
 export class MemoryBell implements Bell {
   readonly #listeners: Map<string, BellListener>;
   #node: string | null = null;
 
-  constructor(directory: MemoryDirectory) {
-    this.#listeners = directory.listeners;
+  constructor({ listeners }: { readonly listeners: Map<string, BellListener> }) {
+    this.#listeners = listeners;
   }
 
   async listen(node: string, listener: BellListener): Promise<void> {
@@ -17,11 +25,7 @@ export class MemoryBell implements Bell {
   }
 
   async ring(node: string, ring: Ring): Promise<boolean> {
-    const listener = this.#listeners.get(node);
-    if (listener === undefined) return false;
-    const deliver = guard('bell', () => listener.onRing(ring));
-    setImmediate(deliver);
-    return true;
+    return ringAt(this.#listeners, node, ring);
   }
 
   demand(notice: DemandNotice): void {

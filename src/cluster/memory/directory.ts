@@ -14,6 +14,7 @@ import type {
   HoldChange,
   HoldReply,
   Matched,
+  Move,
   NodeBeat,
   NodeBeatReply,
   RouteBeat,
@@ -26,6 +27,7 @@ import { leftMsOf, pausedRoute } from '../pauses.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import type { WaitLog } from '../waits.ts';
 import { MemoryAgents } from './agents.ts';
+import { ringAt } from './bell.ts';
 import { DeclaredRoutes } from './declared-routes.ts';
 import { MemoryEventLog } from './event-log.ts';
 import { MemoryHistoryLog } from './history-log.ts';
@@ -273,15 +275,27 @@ export class MemoryDirectory implements Directory {
   }
 
   async hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply> {
-    return this.#at(route).hold(this.#now(), node, change);
+    return this.#tell(route, node.id, this.#at(route).hold(this.#now(), node, change));
   }
 
   async offer(route: string, node: Peer, idle: number, anew = false): Promise<Matched> {
-    return this.#at(route).offer(this.#now(), node, idle, anew);
+    return this.#tell(route, node.id, this.#at(route).offer(this.#now(), node, idle, anew));
   }
 
-  async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {
-    return this.#at(route).short(this.#now(), from, asker, count, idle);
+  async short(route: string, from: string, asker: string, count: number, idle: number, caller = from): Promise<Matched> {
+    return this.#tell(route, caller, this.#at(route).short(this.#now(), from, asker, count, idle));
+  }
+
+  /** As the scripts do. */
+  #tell<T extends Matched>(route: string, caller: string, found: T): T {
+    if (found.moves.length === 0) return found;
+    return { ...found, moves: found.moves.map((move) => ({ ...move, told: this.#told(route, caller, move) })) };
+  }
+
+  #told(route: string, caller: string, { from, to, count }: Move): Move['told'] {
+    const isHeard = from === caller || ringAt(this.listeners, from, { t: 'want', route, count, asker: to });
+    if (to.id !== caller) ringAt(this.listeners, to.id, { t: 'coming', route, count, from });
+    return isHeard ? 'heard' : 'unheard';
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply> {

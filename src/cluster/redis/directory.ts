@@ -330,15 +330,20 @@ export class RedisDirectory implements Directory {
   // Reports of nodes about routes.
 
   async hold(route: string, node: Peer, change: HoldChange): Promise<HoldReply> {
-    return read(readHoldReply, await this.#route('hold', route, writeHold(node, change)));
+    return read(readHoldReply, await this.#route('hold', route, writeHold(node, change, this.#caller(node.id))));
   }
 
   async offer(route: string, node: Peer, idle: number, anew = false): Promise<Matched> {
-    return read(readMatched, await this.#route('offer', route, [node.id, node.address, idle, anew ? 1 : 0]));
+    return read(readMatched, await this.#route('offer', route, [node.id, node.address, idle, anew ? 1 : 0, this.#caller(node.id)]));
   }
 
-  async short(route: string, from: string, asker: string, count: number, idle: number): Promise<Matched> {
-    return read(readMatched, await this.#route('short', route, [from, asker, count, idle]));
+  async short(route: string, from: string, asker: string, count: number, idle: number, caller = from): Promise<Matched> {
+    return read(readMatched, await this.#route('short', route, [from, asker, count, idle, this.#caller(caller)]));
+  }
+
+  /** Scripts tell nodes of their moves, except the caller; on a Redis Cluster a message must go to the shard of its channel. */
+  #caller(node: string): string {
+    return publishCommand(this.#redis.client) === 'publish' ? node : '';
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply> {

@@ -67,7 +67,7 @@ export function readMatched(reply: unknown): Matched {
     oldestHere: present(oldestHere),
     oldestElsewhere: present(oldestElsewhere),
     failingMs: number(failingMs),
-    moves: tuples(moves, 4).flatMap(readMove),
+    moves: tuples(moves, 5).flatMap(readMove),
   };
 }
 
@@ -78,10 +78,11 @@ function readFirst(reply: unknown): FirstClient | null {
 }
 
 /** If the asker's address is missing or invalid, the promise lapses. */
-function readMove([from, to, address, count]: readonly unknown[]): Move[] {
+function readMove([from, to, address, count, heard]: readonly unknown[]): Move[] {
   const [giver, asker, reached, slots] = [nodeIdOf(from), nodeIdOf(to), addressOf(address), countOf(count)];
   if (giver === null || asker === null || reached === null || slots === null || slots === 0) return [];
-  return [{ from: giver, to: { id: asker, address: reached }, count: slots }];
+  const told = heard === 0 ? { told: 'unheard' as const } : Number(heard) > 0 ? { told: 'heard' as const } : {};
+  return [{ from: giver, to: { id: asker, address: reached }, count: slots, ...told }];
 }
 
 export function readHoldReply(reply: unknown): HoldReply {
@@ -227,10 +228,10 @@ export function readNodeBeat(reply: unknown, started: unknown, routesKnown: unkn
 const SETTERS: readonly LimitSetter[] = ['flag', 'header', 'control', 'auto'];
 
 /** The arguments of the script `hold`. */
-export function writeHold(node: Peer, change: HoldChange): (string | number)[] {
+export function writeHold(node: Peer, change: HoldChange, caller: string): (string | number)[] {
   const { idle, serving, add, remove, maxHeld, reset, lines = [], gathers = [] } = change;
   const args: (string | number)[] = [node.id, node.address, idle, serving ?? AS_BEFORE, maxHeld ?? NO_BOUND, reset ? 1 : 0];
-  args.push(remove.length, lines.length, gathers.length);
+  args.push(remove.length, lines.length, gathers.length, caller);
   for (const id of remove) args.push(id);
   for (const { key, units } of lines) args.push(key, units);
   for (const id of gathers) args.push(id);

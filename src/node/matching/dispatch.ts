@@ -268,7 +268,7 @@ export class Dispatcher {
     if (newest !== undefined && (newest.link.idle > 0 || newest.trust?.state === 'suspect')) return;
     newestPull.asked(now);
     const older = slots.lenders.reduce((sum, lender) => sum + (lender.instance === instance ? 0 : lender.link.active), 0);
-    this.#cluster.pull(name, older);
+    this.#cluster.pull(name, older, { id: instance });
   }
 
   /**

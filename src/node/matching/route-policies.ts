@@ -9,6 +9,8 @@ const ORDERED_YIELD_PAUSE_MS = 10;
 /** Between two requests for slots of the newest instance; twice as long after each that brought none. */
 const PULL_GAP_MS = 50;
 const PULL_GAP_MS_MAX = 5_000;
+/** A slot of the newest instance that comes later than this has not come because it was asked for: a client was held here. */
+const PULL_HELPS_MS = 250;
 /** How long a client waits for another instance before it is given to one whose first requests failed. */
 const SUSPECT_AFTER_MS = 1_000;
 
@@ -46,6 +48,7 @@ export class Yielding {
 
 /** Older instances serve here, since the newest has no slot at this node: it is asked for some, less and less often if none come. */
 export class NewestPull {
+  #askedAt = Number.NEGATIVE_INFINITY;
   #againAt = Number.NEGATIVE_INFINITY;
   #inVain = 0;
 
@@ -54,12 +57,13 @@ export class NewestPull {
   }
 
   asked(now: number): void {
+    this.#askedAt = now;
     this.#againAt = now + Math.min(PULL_GAP_MS_MAX, PULL_GAP_MS * 2 ** this.#inVain++);
   }
 
   /** The newest instance has lent a slot here. */
-  came(): void {
-    this.#inVain = 0;
+  came(now: number): void {
+    if (now - this.#askedAt <= PULL_HELPS_MS) this.#inVain = 0;
   }
 }
 

@@ -239,7 +239,7 @@ export class Route {
   /** The lender has lent slots here. */
   lent(lender: Lender): void {
     this.starts.succeeded();
-    if (lender.instance === this.instances.newest) this.newestPull.came();
+    if (lender.instance === this.instances.newest) this.newestPull.came(performance.now());
     this.slots.refilled(lender);
   }
 

@@ -24,6 +24,42 @@ export function handoff(world: () => World): void {
       expect(a.all('start')).toEqual([]);
     });
 
+    test('a search tells the node with the slot by itself, and nobody tells it again', async () => {
+      const rung: Ring[] = [];
+      const [a, b] = [await world().join('a', (bell) => overheard(bell, rung)), await world().join('b')];
+      const x = { id: 'x', address: 'x.test:9080' };
+      b.idle(route, 2);
+      await freeIs(world(), 2);
+      const { moves } = await world().observer.hold(route, x, { add: [{ id: 'h', ageMs: 0 }], remove: [], maxHeld, reset: false, idle: 0 });
+      const { isSharded = false } = world().backing;
+      expect(moves).toEqual([{ from: 'b', to: x, count: 1, ...(isSharded ? {} : { told: 'heard' }) }]);
+      if (!isSharded) expect(await b.hears('want')).toMatchObject({ route, count: 1, asker: x });
+
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      await b.hears('want', ({ asker }) => asker.id === 'a');
+      await a.hears('coming');
+      if (isSharded) expect(rung).toContainEqual(expect.objectContaining({ t: 'want', asker: a.peer }));
+      else expect(rung).toEqual([]);
+    });
+
+    test('a search that finds slots of its caller leaves it to the answer to say so', async () => {
+      const [a, c] = [await world().join('a'), await world().join('c')];
+      const { observer } = world();
+      const add = [20, 10].map((ageMs) => ({ id: `h${ageMs}`, ageMs }));
+      await observer.hold(route, a.peer, { add, remove: [], maxHeld, reset: false, idle: 0 });
+      expect((await observer.offer(route, { id: 'b', address: 'b.test:9080' }, 1)).moves).toMatchObject([
+        { from: 'b', to: a.peer, count: 1 },
+      ]);
+      await observer.beatRoute(route, c.peer, { idle: 1, instances: [], gone: [] });
+      // c has found that nobody listens as b.
+      const { moves } = await observer.short(route, 'b', 'a', 1, 0, 'c');
+      const { isSharded = false } = world().backing;
+      expect(moves).toEqual([{ from: 'c', to: a.peer, count: 1, ...(isSharded ? {} : { told: 'heard' }) }]);
+      if (isSharded) return;
+      await a.hears('coming', ({ from }) => from === 'c');
+      expect(c.all('want')).toEqual([]);
+    });
+
     test('a slot that becomes idle while a client is held elsewhere is promised at once', async () => {
       const [a, b] = [await world().join('a'), await world().join('b')];
       a.cluster.hold(route, 'c1', 0, maxHeld);
@@ -97,6 +133,16 @@ export function handoff(world: () => World): void {
       a.cluster.hold(route, 'c1', 0, maxHeld);
       await a.hears('start');
       expect(a.all('want')).toEqual([]);
+    });
+
+    test('slots of the newest instance are asked for at its home, those of no other instance, and nothing is promised', async () => {
+      const [a, b] = [await world().join('a'), await world().join('b')];
+      b.cluster.instance(route, instance('i1'));
+      a.cluster.hold(route, 'c1', 0, maxHeld);
+      await a.hears('newest');
+      a.cluster.pull(route, 2, { id: 'i1' });
+      expect(await b.hears('want')).toMatchObject({ count: 2, asker: a.peer, instance: 'i1' });
+      expect(await world().observer.startPlan(route)).toMatchObject({ held: 1, promised: 0 });
     });
 
     test('when the count was stale the search goes on at once without that node', async () => {
@@ -210,7 +256,7 @@ export function handoff(world: () => World): void {
     });
 
     test('a lost want is made up for within half a second', async () => {
-      const [a, b] = [await world().join('a', (bell) => losingFirst(bell, 'want')), await world().join('b')];
+      const [a, b] = [await world().join('a'), await world().join('b', (bell) => losingFirst(bell, 'want'))];
       b.idle(route, 1);
       await freeIs(world(), 1);
       const began = performance.now();
@@ -263,7 +309,7 @@ export function handoff(world: () => World): void {
   });
 }
 
-/** Loses the first notice of demand, or the first want, that is rung. */
+/** Loses the first notice of demand that is rung, or the first want that would be heard. */
 function losingFirst(bell: Bell, what: 'demand' | 'want'): Bell {
   let lost = false;
   const isLost = (message: string): boolean => {
@@ -272,8 +318,13 @@ function losingFirst(bell: Bell, what: 'demand' | 'want'): Bell {
     return true;
   };
   return {
-    listen: bell.listen.bind(bell),
-    ring: async (node, ring) => isLost(ring.t) || bell.ring(node, ring),
+    listen: (node, listener) =>
+      bell.listen(node, {
+        onRing: (ring) => (isLost(ring.t) ? undefined : listener.onRing(ring)),
+        onDemand: (notice) => listener.onDemand(notice),
+        onRoutesChanged: () => listener.onRoutesChanged(),
+      }),
+    ring: bell.ring.bind(bell),
     demand: (notice) => (isLost('demand') ? undefined : bell.demand(notice)),
     close: bell.close.bind(bell),
   };

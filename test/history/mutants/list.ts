@@ -108,6 +108,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'this.#held.promise(client, now + 600_000);',
   },
   {
+    name: 'a node is not told that its slots are promised',
+    file: 'cluster/memory/directory.ts',
+    from: 'const isHeard = from === caller || ringAt(',
+    to: 'const isHeard = from !== caller || ringAt(',
+  },
+  {
     name: 'nobody looks again for who is held',
     file: 'cluster/member/sweep.ts',
     from: 'this.#timer = setTimeout(this.#due, delayMs).unref();',

@@ -99,9 +99,27 @@ local function matchFairly(open, idle, total, moves)
   end
 end
 
--- Promises idle slots to held clients, in their order. excluded: a node whose slots don't count, or nil.
--- Returns { from, to, to's address, count, ... }
-local function match(excluded)
+local function ring(node, message)
+  local heard = redis.pcall('PUBLISH', 'pp:node:' .. node, cjson.encode(message))
+  -- The user may not publish: the caller may try.
+  return type(heard) == 'number' and heard or -1
+end
+
+-- Tells both nodes of a move, except the caller, who sees it in the answer: so a slot is on its way before that answer is.
+-- Returns how many hear that their slots are wanted; -1: nobody was told.
+local function tell(caller, from, to, address, count)
+  if caller == '' or not address then return -1 end
+  local route = string.match(META, '^pp:{(.*)}:meta$')
+  local heard = 1
+  if from ~= caller then heard = ring(from, { t = 'want', route = route, count = count, asker = { id = to, address = address } }) end
+  if heard >= 0 and to ~= caller then ring(to, { t = 'coming', route = route, count = count, from = from }) end
+  return heard
+end
+
+-- Promises idle slots to held clients, in their order. excluded: a node whose slots don't count, or nil. caller: the node that asks for it; '' where
+-- messages to nodes do not come from scripts: on a Redis Cluster a channel belongs to the shard of its name.
+-- Returns { from, to, to's address, count, how many nodes hear that their slots are wanted or -1, ... }
+local function match(excluded, caller)
   local open = redis.call('ZCARD', HELD) - redis.call('ZCARD', PROMISED)
   if open <= 0 then return {} end
   local idle, total = idleSlots(excluded)
@@ -112,7 +130,7 @@ local function match(excluded)
   for pair, count in pairs(moves) do
     local from, to = string.match(pair, '^(.*)\n(.*)$')
     local address = redis.call('HGET', PEERS, to)
-    for _, value in ipairs({ from, to, address or '', count }) do flat[#flat + 1] = value end
+    for _, value in ipairs({ from, to, address or '', count, tell(caller, from, to, address, count) }) do flat[#flat + 1] = value end
   end
   return flat
 end

@@ -2,7 +2,7 @@
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it, -1 as before
 --          5 the most clients that may be held, -1 without limit  6 1 to forget all earlier holds of the node
---          7 how many are removed  8 how many lines follow  9 how many gather
+--          7 how many are removed  8 how many lines follow  9 how many gather  10 the node if the script tells others of their moves, else empty
 --          then the ids of those that are removed,
 --          then of each line: its key and the service that its clients have got at the node
 --          then the ids of those whose slots are brought together at the node,
@@ -12,7 +12,7 @@
 
 local node, address, maxHeld = ARGV[1], ARGV[2], tonumber(ARGV[5])
 local removed, lines, gathers = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local linesAt = 10 + removed
+local linesAt = 11 + removed
 local gathersAt = linesAt + 2 * lines
 local addsAt = gathersAt + gathers
 
@@ -35,7 +35,7 @@ if isFair then
 end
 
 local change = 0
-for i = 10, 9 + removed do
+for i = 11, 10 + removed do
   change = change - dropHold(node .. ':' .. ARGV[i])
 end
 
@@ -105,7 +105,7 @@ for i = gathersAt, addsAt - 1 do
   end
 end
 
-local answer, promisedHere = found(node, known, match(nil))
+local answer, promisedHere = found(node, known, match(nil, ARGV[10]))
 answer[8] = refused
 if isFair then
   -- To the node those of its clients that have a promise wait like the others.

@@ -2,6 +2,7 @@
 -- The promises to the asker's youngest clients are void, and the search goes on without that node.
 --
 -- ARGV     1 the node they were to come from  2 the asker  3 how many slots  4 idle slots left at that node
+--          5 the node that says so, if the script tells others of their moves, else empty
 -- returns  { now, known, waiting, oldest here, oldest elsewhere, moves, ms for which nobody is to wait }, the asker's
 
 local from, asker, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -20,4 +21,4 @@ for _, one in ipairs(mine) do
   count = count - (isFair and select(4, askOf(one[1])) or 1)
   unpromise(one[1])
 end
-return found(asker, 1, match(from))
+return found(asker, 1, match(from, ARGV[5]))

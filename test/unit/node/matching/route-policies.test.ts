@@ -103,10 +103,21 @@ describe('slots of the newest instance are asked for', () => {
   test('as often as at first once one came, after the gap that was begun', () => {
     const pull = new NewestPull();
     for (const now of [0, 50, 150]) pull.asked(now);
-    pull.came();
+    pull.came(160);
     expect([pull.isDue(349), pull.isDue(350)]).toEqual([false, true]);
     pull.asked(350);
     expect([pull.isDue(399), pull.isDue(400)]).toEqual([false, true]);
+  });
+
+  test('no more often because of one that comes much later, for a client that was held', () => {
+    const pull = new NewestPull();
+    for (const now of [0, 50, 150, 350]) pull.asked(now);
+    pull.came(601);
+    pull.asked(750);
+    expect([pull.isDue(1_549), pull.isDue(1_550)]).toEqual([false, true]);
+    pull.came(1_000);
+    pull.asked(1_550);
+    expect([pull.isDue(1_599), pull.isDue(1_600)]).toEqual([false, true]);
   });
 });
 
