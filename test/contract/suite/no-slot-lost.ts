@@ -83,8 +83,9 @@ export function noSlotLost(world: () => World): void {
         client.grant(1);
       }
       waits.sort((one, other) => one - other);
-      expect(waits[50]).toBeLessThan(20);
-      expect(waits[90]).toBeLessThan(100);
+      // By messages, before any sweep. A busy machine takes tens of them.
+      expect(waits[50]).toBeLessThan(SWEEP_MIN_MS);
+      expect(waits[90]).toBeLessThan(PROMISE_MS);
     });
   });
 }
