@@ -108,10 +108,10 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'this.#held.promise(client, now + 600_000);',
   },
   {
-    name: 'a node is not told that its slots are promised',
+    name: 'nobody is told which slots a search has promised',
     file: 'cluster/memory/directory.ts',
-    from: 'const isHeard = from === caller || ringAt(',
-    to: 'const isHeard = from !== caller || ringAt(',
+    from: 'moves: found.moves.map((move) => ({ ...move, told: this.#told(route, caller, move) })) };',
+    to: 'moves: found.moves.filter((move) => this.#now() < 0 && this.#told(route, caller, move)) };',
   },
   {
     name: 'nobody looks again for who is held',
