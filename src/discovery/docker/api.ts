@@ -3,12 +3,11 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { guard } from '../../boundary.ts';
 import type { DockerHost } from '../../config/docker-host.ts';
 import { messageOf } from '../../errors.ts';
-import { fieldsOf } from '../fields.ts';
+import { saidIn } from '../fields.ts';
 
 const ANSWER_BYTES_MAX = 32 * 1_048_576;
 const LINE_CHARS_MAX = 262_144;
 const ANSWER_TIMEOUT_MS = 15_000;
-const REASON_CHARS_MAX = 300;
 /** What Docker 20.10 speaks, and the oldest that Docker 29 speaks. */
 const VERSIONS = ['1.41', '1.44'] as const;
 
@@ -50,7 +49,7 @@ export class DockerApi {
     if (this.#version === null) await this.greet(asked.signal ?? AbortSignal.timeout(ANSWER_TIMEOUT_MS));
     const { status, body } = await this.#call(`/v${this.#version}${path}`, asked);
     // 304: it is as it was to be.
-    if (status >= 400) throw new DockerRefusal(status, `Docker says: ${sentence(body) || `status ${status}`}`);
+    if (status >= 400) throw new DockerRefusal(status, `Docker says: ${saidIn(body) || `status ${status}`}`);
     if (body === '') return null;
     try {
       return JSON.parse(body);
@@ -138,14 +137,6 @@ export class DockerApi {
     sent.on('error', failed);
     sent.end();
     return promise;
-  }
-}
-
-function sentence(body: string): string {
-  try {
-    return String(fieldsOf(JSON.parse(body)).message ?? '').slice(0, REASON_CHARS_MAX);
-  } catch {
-    return body.slice(0, REASON_CHARS_MAX);
   }
 }
 

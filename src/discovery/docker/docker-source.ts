@@ -9,6 +9,7 @@ import { problem } from '../../config/kinds.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
 import { fieldsOf } from '../fields.ts';
 import { PREFIX, readLabels } from '../labels.ts';
+import { pauseAfter } from '../pause.ts';
 import type { Problem, Source, SourceEvents } from '../source.ts';
 import { DockerApi } from './api.ts';
 import { type Listed, type Reach, readEvent, readListed } from './containers.ts';
@@ -17,7 +18,6 @@ import { reachOf } from './reach.ts';
 
 /** Containers with labels; further ones are left out, the oldest first. */
 export const CONTAINERS_MAX = 1_000;
-const BACKOFF = { firstMs: 500, mostMs: 15_000 } as const;
 /** Several events at once are one look. */
 const GATHER_MS = 30;
 /** In case an event was lost. */
@@ -66,8 +66,7 @@ export class DockerSource implements Source {
       } catch (error) {
         if (signal.aborted) return;
         events.away(messageOf(error));
-        const waitMs = Math.min(BACKOFF.mostMs, BACKOFF.firstMs * 2 ** failures++);
-        await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+        await pauseAfter(failures++, 0, signal);
       }
     }
   }

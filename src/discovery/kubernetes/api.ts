@@ -7,7 +7,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { guard } from '../../boundary.ts';
 import type { KubernetesPlace } from '../../config/kubernetes-api.ts';
 import { reasonOf } from '../../errors.ts';
-import { type Fields, isFields } from '../fields.ts';
+import { type Fields, isFields, saidIn } from '../fields.ts';
 
 const ANSWER_BYTES_MAX = 32 * 1_048_576;
 const REFUSAL_BYTES_MAX = 65_536;
@@ -18,7 +18,6 @@ const ANSWER_TIMEOUT_MS = 15_000;
 /** A watch ends after this time, and the next one goes on from there. */
 const WATCH_S = 240;
 const RETRY_AFTER_S_MAX = 60;
-const REASON_CHARS_MAX = 300;
 /** A dead connection is found by its silence. */
 const KEEP_ALIVE_MS = 15_000;
 
@@ -164,7 +163,7 @@ export class KubernetesApi {
 
   async #refusal({ verb, resource }: Call, answer: IncomingMessage): Promise<KubernetesError> {
     const status = answer.statusCode ?? 0;
-    const said = sentence(await bounded(answer, REFUSAL_BYTES_MAX));
+    const said = saidIn(await bounded(answer, REFUSAL_BYTES_MAX));
     const seconds = Number(answer.headers['retry-after'] ?? 0);
     const retryAfterMs = seconds > 0 ? Math.min(seconds, RETRY_AFTER_S_MAX) * 1_000 : 0;
     const words =
@@ -197,12 +196,4 @@ function objectOf(text: string): Fields {
     // Below.
   }
   throw new KubernetesError('the API of Kubernetes has answered with something that is no object in JSON');
-}
-
-function sentence(body: string): string {
-  try {
-    return String(objectOf(body).message ?? '').slice(0, REASON_CHARS_MAX);
-  } catch {
-    return body.slice(0, REASON_CHARS_MAX);
-  }
 }

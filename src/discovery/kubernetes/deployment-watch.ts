@@ -4,9 +4,9 @@
  */
 import { guard } from '../../boundary.ts';
 import { type Fields, fieldsOf } from '../fields.ts';
+import { pauseAfter } from '../pause.ts';
 import { type KubernetesApi, KubernetesError } from './api.ts';
 import { type Deployment, readDeployment } from './objects.ts';
-import { pauseAfter } from './pause.ts';
 
 /** Deployments that declare something; further ones are left out. */
 export const DEPLOYMENTS_MAX = 1_000;

@@ -9,6 +9,7 @@ import { parseRouteSettings, type RouteSettings } from '../../config/route-setti
 import { ConfigError } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { fieldsOf } from '../fields.ts';
+import { pauseAfter } from '../pause.ts';
 import { Problems } from '../problems.ts';
 import { RouteKeeper } from '../route-keeper.ts';
 import { KubernetesApi, KubernetesError } from './api.ts';
@@ -17,7 +18,6 @@ import { declarationsOf } from './declared.ts';
 import { DEPLOYMENTS_MAX, DeploymentWatch } from './deployment-watch.ts';
 import { Leavers } from './leavers.ts';
 import type { Deployment } from './objects.ts';
-import { pauseAfter } from './pause.ts';
 import { Replicas } from './replicas.ts';
 
 export interface KubernetesStarterOptions {
