@@ -199,6 +199,8 @@ export interface RouteBeat {
   readonly asksLargest?: boolean;
   /** The reply is to say `ready`. */
   readonly asksReady?: boolean | undefined;
+  /** The node has had nothing new to say here for a while. It sends the next beat when the route's revision moves, or after REST_BEAT_MAX_MS. */
+  readonly rests?: boolean;
 }
 
 export interface InstanceBeat {
@@ -213,6 +215,8 @@ export interface RouteBeatReply {
   readonly now: number;
   /** See `Matched`. */
   readonly known: boolean;
+  /** See `revisions`. */
+  readonly revision: string;
   /** How many clients the directory has as held at this node. */
   readonly held: number;
   /** And how many as held at others: messages about them may have been lost. */
@@ -255,9 +259,11 @@ export interface NodeBeatReply {
   readonly routesKnown: boolean;
   /** How many other nodes are known to live. */
   readonly others: number;
+  /** All nodes know that some rest. One of an earlier version takes them for dead: then nobody rests. */
+  readonly mayRest: boolean;
   /** How far the directory's clock was set forward; 0: it was not. If it was, no node is dead, and entries may have expired. */
   readonly jumpedMs: number;
-  /** Nodes that stopped beating. Only this caller cleans up after them. */
+  /** Nodes that stopped beating. They are off the list: only this caller cleans up after them. */
   readonly dead: readonly string[];
 }
 
@@ -304,8 +310,15 @@ export interface Directory extends StartDirectory {
   short(route: string, from: string, asker: string, count: number, idle: number, caller?: string): Promise<Matched>;
   /** Writes what the node has at the route; the first call registers it. */
   beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply>;
-  /** Removes all that the node has at the route; with `onlyDead`, only if it has really stopped beating there. */
-  leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void>;
+  /**
+   * The revision of each route, null where the directory has none. It moves when something has changed that a beat's reply says, or that the calling node
+   * may have to set right: instances, starts, clients that are held, entries that were lost.
+   */
+  revisions(routes: readonly string[]): Promise<readonly (string | null)[]>;
+  /** Removes all that the node has at the route; with `onlyDead`, only if it has really stopped beating there. False: it has not, and its entries are still there. */
+  leaveRoute(route: string, node: string, onlyDead: boolean): Promise<boolean>;
+  /** Whether the node is on the list of nodes. */
+  isListed(node: string): Promise<boolean>;
   /** Makes the instance `draining` if at least `minInstances` ready ones remain. True also when it is draining already. */
   retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean>;
   /** Is any instance of the route linked? */

@@ -4,6 +4,21 @@
 export const BEAT_MS = 1_000;
 /** A node without a beat for this time is dead, with all its entries. */
 export const DEAD_AFTER_MS = 3_000;
+/** A node rests at a route after this time without a change there. A replica that takes over may lack the last beat before the rest, but not the last two. */
+export const REST_AFTER_MS = 2_500;
+/** A node that rests at a route sends a beat there after a random time between these two. */
+export const REST_BEAT_MIN_MS = 25_000;
+export const REST_BEAT_MAX_MS = 30_000;
+/** Entries of a node that rests at their route are removed this long after its last beat there, in case nobody missed the node itself. One beat may be lost. */
+export const REST_DEAD_AFTER_MS = 65_000;
+/** So often others try to remove what a dead node has left at its routes, once a second. */
+export const BURIAL_TRIES_MAX = 30;
+/** Dead nodes whose entries wait to be removed. */
+export const BURIALS_MAX = 1_000;
+/** Routes whose revisions are read in one call. */
+export const REVISIONS_PER_CALL_MAX = 500;
+/** A user of Redis may lack the right to read revisions. They are asked for again after this time, and meanwhile nothing rests. */
+export const REVISIONS_AGAIN_MS = 60_000;
 /** A smaller step back of a clock, or a message less far ahead, does not mean that the clock was set. */
 export const CLOCK_STEP_MS = 1_000;
 /** After a loss, the directory is complete again when all nodes have sent a beat, some of them two. */
@@ -44,10 +59,12 @@ export const LOOK_LINES_MAX = 32;
 export const LOOK_CLIENTS_MAX = 8;
 /** A route at which this node has nothing is left after this time, so that a pause between two clients is not a leave and an enter. */
 export const LEAVE_AFTER_MS = 5_000;
-/** Entries expire this long after the last beat, in case no node is left to remove them. */
-export const KEYS_LIVE_MS = 60_000;
+/** Entries expire this long after the last beat, in case no node is left to remove them. Longer than a node rests. */
+export const KEYS_LIVE_MS = 90_000;
 /** The expiry of a route's keys is renewed at most this often. */
 export const KEEP_EVERY_MS = 10_000;
+/** So much of that time is always left. */
+export const KEYS_LEFT_MIN_MS = KEYS_LIVE_MS - KEEP_EVERY_MS - REST_BEAT_MAX_MS;
 /** How many ready instances of a route a node is told, where it wants to know them. */
 export const READY_MAX = 1_000;
 /** How many starts of a route a snapshot shows. */

@@ -26,6 +26,12 @@ export const NODE_ROWS: Readonly<Record<string, Row>> = {
       0,
     ),
   },
+  'the entries of a dead node could not be removed: they lapse within minutes': wrong(
+    'warning',
+    'dead_node_not_removed',
+    (say) => `what node ${say('node')} had at its routes could not be removed: ${say('reason')}`,
+    'For up to two minutes instances and slots count that are gone. Does Redis answer, and take writes?',
+  ),
   'a node that was missing is back': happened('node_back', (say) => `node ${say('node')} is back`),
   'route paused': happened('route_paused', (say) => `holds all clients of ${say('route')}: it is paused`),
   'route resumed': happened('route_resumed', (say) => `lets clients of ${say('route')} go on`),

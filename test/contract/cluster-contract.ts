@@ -14,6 +14,7 @@ import { membership } from './suite/membership.ts';
 import { noSlotLost } from './suite/no-slot-lost.ts';
 import { pauses } from './suite/pauses.ts';
 import { pictures } from './suite/pictures.ts';
+import { resting } from './suite/resting.ts';
 import { starts } from './suite/starts.ts';
 import { waits } from './suite/waits.ts';
 import { type Twin, World } from './world.ts';
@@ -45,6 +46,7 @@ export function describeCluster(twin: Twin): void {
     history(world);
     waits(world);
     membership(world);
+    resting(world);
     noSlotLost(world);
   });
 }

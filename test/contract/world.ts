@@ -125,6 +125,11 @@ export class TestMember {
     this.said.length = 0;
   }
 
+  /** How often it has called that method of the directory. */
+  calls(method: keyof Directory): number {
+    return this.#connection.calls.get(method) ?? 0;
+  }
+
   /** As kill -9 would: it stops beating and hearing, and leaves everything behind. */
   kill(): Promise<void> {
     return this.#connection.cut();

@@ -30,6 +30,8 @@ export interface HoldCall {
   readonly sent: readonly Held[];
 }
 
+const NO_CHANGE: HoldCall = { sent: [], change: { add: [], remove: [], maxHeld: null, reset: false } };
+
 export class HeldRegister {
   /** The places in the queue that its clients ask for, where they do. */
   readonly lines = new LineRegister();
@@ -57,6 +59,11 @@ export class HeldRegister {
     return this.#directory === 'follows' && this.#accepted > 0;
   }
 
+  /** The directory has got all that was sent. */
+  get isFollowed(): boolean {
+    return this.#directory === 'follows';
+  }
+
   /** Whether `take` returns anything. */
   get pending(): boolean {
     if (this.#directory === 'lost') return false;
@@ -69,6 +76,12 @@ export class HeldRegister {
    */
   get bounds(): HeldBounds {
     return this.#directory === 'follows' ? { least: this.#accepted, most: this.#held.size } : { least: 0, most: Number.POSITIVE_INFINITY };
+  }
+
+  /** `held`: so many the directory has. `bounds`: as of when it was asked. */
+  compare(held: number, { least, most }: HeldBounds): void {
+    // It lost something, or still has a removed entry: a failover to a replica does that.
+    if (held < least || held > most) this.lose();
   }
 
   add(id: string, since: number, maxHeld: number, ask?: Ask): void {
@@ -130,6 +143,13 @@ export class HeldRegister {
     this.#directory = 'follows';
     if (this.isGathering) calls.push(withGathers(calls.pop() as HoldCall, this.gathers));
     return calls;
+  }
+
+  /** A call that changes nothing: the sweep. */
+  sweep(): HoldCall {
+    const lines = this.lines.take();
+    const { sent, change } = NO_CHANGE;
+    return { sent, change: { ...change, ...(lines.length === 0 ? {} : { lines }), ...this.gathers } };
   }
 
   /** The call has a reply. Removes those of `refused` that are still held here, and returns them. */

@@ -1,6 +1,6 @@
 /** The instances of one route with their home at this node, and the changes that the directory does not have yet. */
 import type { InstanceInfo } from '../cluster.ts';
-import type { InstanceBeat } from '../directory.ts';
+import type { InstanceBeat, RouteBeatReply } from '../directory.ts';
 
 interface Home {
   info: InstanceInfo;
@@ -20,6 +20,7 @@ export class HomeRegister {
   readonly #gone = new Set<string>();
   /** Others wait for this change, so it does not wait for the next beat. */
   #urgent = false;
+  #pending = false;
 
   get size(): number {
     return this.#homes.size;
@@ -29,6 +30,11 @@ export class HomeRegister {
     return this.#urgent;
   }
 
+  /** The directory lacks something. */
+  get pending(): boolean {
+    return this.#pending;
+  }
+
   /** Returns true when the instance has just become ready. */
   set(info: InstanceInfo): boolean {
     const before = this.#homes.get(info.id);
@@ -36,6 +42,7 @@ export class HomeRegister {
       this.#gone.delete(info.id);
       this.#homes.set(info.id, { info, changed: true, claim: true, retired: false });
       this.#urgent = true;
+      this.#pending = true;
       return info.state === 'ready';
     }
     const next = before.retired ? { ...info, state: 'draining' as const } : info;
@@ -44,9 +51,19 @@ export class HomeRegister {
     const same = next.state === state && sameLimit && next.seq === seq && next.startId === startId;
     const weighty = !same || next.answered !== answered;
     if (weighty) this.#urgent = true;
-    if (weighty || next.active !== active) before.changed = true;
+    if (weighty || next.active !== active) {
+      before.changed = true;
+      this.#pending = true;
+    }
     before.info = next;
     return next.state === 'ready' && state !== 'ready';
+  }
+
+  /** The reply to a beat. */
+  heard({ missing, numbered = [], turnedAway = [] }: RouteBeatReply): void {
+    this.sayAgain(missing);
+    for (const [id, seq] of numbered) this.numbered(id, seq);
+    for (const id of turnedAway) this.retired(id);
   }
 
   /** The directory has given it its number, and knows that. */
@@ -59,6 +76,7 @@ export class HomeRegister {
     if (!this.#homes.delete(id)) return;
     this.#gone.add(id);
     this.#urgent = true;
+    this.#pending = true;
   }
 
   retired(id: string): void {
@@ -78,10 +96,12 @@ export class HomeRegister {
     }
     this.#gone.clear();
     this.#urgent = false;
+    this.#pending = false;
     return { instances, gone };
   }
 
   failed(beat: HomeBeat): void {
+    this.#pending = true;
     for (const { id, info, claim } of beat.instances) {
       const home = this.#homes.get(id);
       if (home === undefined) continue;
@@ -98,6 +118,7 @@ export class HomeRegister {
       if (home === undefined) continue;
       home.changed = true;
       this.#urgent = true;
+      this.#pending = true;
     }
   }
 }

@@ -22,10 +22,11 @@ import {
 import type { Ask, Rank } from '../fair-order.ts';
 import type { HistoryLog } from '../history.ts';
 import type { KeyPlaces } from '../key-places.ts';
-import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEEP_EVERY_MS, KEYS_LIVE_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
+import { BEAT_MS, CLOCK_STEP_MS, DEAD_AFTER_MS, KEYS_LEFT_MIN_MS, ROUTES_CHECK_MS, START_WAIT_MS } from '../limits.ts';
 import { PauseBarrier } from '../pause-barrier.ts';
 import type { StartTimes } from '../starts.ts';
 import type { WaitLog } from '../waits.ts';
+import { Burials } from './burials.ts';
 import { ClockComparison, DirectoryClock, monotonicMs } from './clock.ts';
 import { ConfiguredRoutes } from './configured-routes.ts';
 import { Demand } from './demand.ts';
@@ -34,6 +35,7 @@ import { LinkedRoutes } from './linked-routes.ts';
 import { MoveNotices } from './move-notices.ts';
 import { Namesakes } from './namesakes.ts';
 import { type PresenceContext, RoutePresence } from './presence.ts';
+import { beatAtRoutes } from './revisions.ts';
 
 export interface MemberOptions {
   readonly self: Peer;
@@ -61,6 +63,9 @@ export class ClusterMember implements Cluster {
   readonly #presences = new Map<string, RoutePresence>();
   readonly #linked: LinkedRoutes;
   readonly #namesakes: Namesakes;
+  readonly #burials: Burials;
+  /** All nodes know that some rest. */
+  #mayRest = false;
   /** When the last beat with a reply was sent, and since when there was no gap: performance.now(). */
   #beatenAt = Number.NEGATIVE_INFINITY;
   #heardSince = 0;
@@ -89,6 +94,7 @@ export class ClusterMember implements Cluster {
     this.#log = log;
     this.#clocks = new ClockComparison(log);
     this.#namesakes = new Namesakes(self.id, log);
+    this.#burials = new Burials(directory, log);
     this.routePauses = new PauseBarrier(directory);
     this.isRemote = directory.isRemote;
     this.keyPlaces = directory.keyPlaces;
@@ -127,6 +133,7 @@ export class ClusterMember implements Cluster {
       clock: this.#clock,
       moves,
       now: monotonicMs,
+      mayRest: () => this.#mayRest,
       left: (route) => this.#presences.delete(route),
     };
     const known = new KnownDeclarations(this.#directory, this.#kept, this.#log, monotonicMs);
@@ -292,19 +299,11 @@ export class ClusterMember implements Cluster {
       }
       this.#membership = 'joined';
       for (const presence of this.#presences.values()) presence.recover();
-      await Promise.all([this.#beat(), this.#active?.routes.load(), this.#isBack()]);
+      await Promise.all([this.#beat(), this.#active?.routes.load(), this.#burials.isBack(this.self)]);
     } catch (error) {
       this.#membership = 'none';
       if (isBug(error)) internalError('directory', error);
       this.#log.warn({ reason: reasonOf(error) }, 'the node could not join; trying again with the next beat');
-    }
-  }
-
-  /** A node with the same id, or at the same address, that was missing is back. */
-  async #isBack(): Promise<void> {
-    for (const { id, address } of await this.#directory.missing()) {
-      if (id !== this.self.id && address !== this.self.address) continue;
-      if (await this.#directory.forgetMissing(id)) this.#log.info({ node: id }, 'a node that was missing is back');
     }
   }
 
@@ -326,28 +325,31 @@ export class ClusterMember implements Cluster {
   async #beat(): Promise<void> {
     if (this.#active === null || !this.connected || this.#membership === 'joining') return;
     if (this.#membership === 'none') return this.#join();
-    for (const presence of this.#presences.values()) attempt('directory', () => presence.beat());
+    unawaited('directory', beatAtRoutes(this.#presences, this.#directory));
     const sentAt = monotonicMs();
     // Only a node whose beats all arrived can distinguish dead nodes from nodes that were cut off.
     if (sentAt - this.#beatenAt > 2 * BEAT_MS) this.#heardSince = sentAt;
     const spares = sentAt - this.#heardSince < DEAD_AFTER_MS;
     const beat = { ...this.#load(), ...this.self, version: this.#version, startedMs: this.#startedMs, spares };
     try {
-      const { now, known, startedBefore, routesKnown, others, jumpedMs, dead } = await this.#directory.beatNode(beat);
+      const { now, known, startedBefore, routesKnown, others, jumpedMs, mayRest, dead } = await this.#directory.beatNode(beat);
       this.#beatenAt = sentAt;
       this.#clock.sample(now, sentAt, monotonicMs());
       this.#clocks.compare(now);
+      this.#mayRest = mayRest;
+      // Also where it rests.
+      if (!known || jumpedMs > 0) this.#beatEverywhere();
       if (!known && others === 0 && this.#membership === 'known') await this.#noteLoss('the directory was lost: sending everything again');
       // It counted as dead, and beats again.
-      else if (!known && this.#membership === 'known') await this.#isBack();
+      else if (!known && this.#membership === 'known') await this.#burials.isBack(this.self);
       // Entries that expire have expired.
-      else if (jumpedMs >= KEYS_LIVE_MS - KEEP_EVERY_MS)
-        await this.#noteLoss("the directory's clock was set forward: sending everything again");
+      else if (jumpedMs >= KEYS_LEFT_MIN_MS) await this.#noteLoss("the directory's clock was set forward: sending everything again");
       // The process that it has replaced sends no beats any more.
       if (this.#membership === 'known' && startedBefore !== null && startedBefore !== this.#startedMs) this.#namesakes.note(startedBefore);
       this.#membership = 'known';
       if (!routesKnown && this.#presences.size > 0) await this.#directory.enterRoutes(this.self.id, [...this.#presences.keys()]);
-      for (const node of dead) await this.#bury(node);
+      for (const node of dead) if (node !== this.self.id) this.#burials.add(node);
+      await this.#burials.run();
     } catch (error) {
       // The next beat says the same.
       if (isBug(error)) internalError('directory', error);
@@ -360,14 +362,8 @@ export class ClusterMember implements Cluster {
     await this.#directory.noteLoss();
   }
 
-  /** The scripts of its routes would do it one by one, but a route may have no other node. */
-  async #bury(node: string): Promise<void> {
-    if (node === this.self.id) return;
-    const { held, active, links } = await this.#directory.noteMissing(node);
-    this.#log.warn({ node, held, active, links }, 'a node stopped beating: removing its entries');
-    const routes = await this.#directory.routesOf(node);
-    await Promise.all(routes.map((route) => this.#directory.leaveRoute(route, node, true)));
-    await this.#directory.removeNode(node);
+  #beatEverywhere(): void {
+    for (const presence of this.#presences.values()) attempt('directory', () => presence.beat());
   }
 
   async #loadRoutes(): Promise<void> {

@@ -6,27 +6,35 @@
  *   want    ◀── notices:  results of either of them, or of another node's search
  *
  * With one exchange at a time, a slow directory gets larger batches and no queue of calls. After a failure everything is sent again
- * with the next beat.
+ * with the next beat. Where nothing has changed for a while the node rests, see rest.ts.
  */
 import { caught, guard, unawaited } from '../../boundary.ts';
 import type { ClusterListener, InstanceInfo, Peer } from '../cluster.ts';
 import type { Bell, HoldReply, Matched } from '../directory.ts';
 import type { Ask, Rank } from '../fair-order.ts';
-import { BEAT_MS, DEMAND_ANEW_GAP_MS, DEMAND_GAP_MS, HOLDS_GAP_MS, LEAVE_AFTER_MS } from '../limits.ts';
+import { BEAT_MS, HOLDS_GAP_MS, LEAVE_AFTER_MS } from '../limits.ts';
+import { PROVED_AFTER_MS } from '../start-limits.ts';
+import { DemandCalls } from './demand-calls.ts';
 import { HeldRegister, type HoldCall } from './held-register.ts';
 import { HomeRegister } from './home-register.ts';
+import { RouteNews } from './news.ts';
 import { type OffersContext, SlotOffers } from './offers.ts';
+import { Rest } from './rest.ts';
 import { Sweep } from './sweep.ts';
 
 /** The parts of its member that a presence needs. */
 export interface PresenceContext extends OffersContext {
   readonly bell: Bell;
   readonly listener: ClusterListener;
+  /** All other nodes know that some rest. */
+  mayRest(): boolean;
   /** This node has nothing at the route any more, also not in the directory. */
   left(route: string): void;
 }
 
-const NO_CHANGE: HoldCall = { sent: [], change: { add: [], remove: [], maxHeld: null, reset: false } };
+/** An instance that has become ready or has changed is looked at until it has proved itself. */
+const INSTANCE_STIRS_MS = PROVED_AFTER_MS + 2 * BEAT_MS;
+
 export class RoutePresence {
   readonly #route: string;
   readonly #context: PresenceContext;
@@ -34,6 +42,9 @@ export class RoutePresence {
   readonly #homes = new HomeRegister();
   readonly #offers: SlotOffers;
   readonly #sweep: Sweep;
+  readonly #rest: Rest;
+  readonly #demandCalls: DemandCalls;
+  readonly #news: RouteNews;
 
   /** `unknown`: the directory need not know this node here; `entered`: it was told; `registered`: it has replied. */
   #standing: 'unknown' | 'entered' | 'registered' = 'unknown';
@@ -42,26 +53,20 @@ export class RoutePresence {
   #beatDue = false;
   #sweepDue = false;
   #emptySince: number;
-  #demandSaidAt = Number.NEGATIVE_INFINITY;
   #serving = 0;
   /** The values that the directory was told last. */
   #servingSaid = 0;
-  #newest: string | null = null;
-  #newestNode: string | null = null;
-  #starting: number | undefined;
-  /** Whether an instance was ready anywhere, and when the directory said so. */
-  #isAwake = false;
-  #awakeSaidAt = Number.NEGATIVE_INFINITY;
-  /** They wait for the next beat's reply. */
-  readonly #asking: ((isAwake: boolean) => void)[] = [];
 
   constructor(route: string, context: PresenceContext) {
     this.#route = route;
     this.#context = context;
     this.#emptySince = context.now();
     this.#sweep = new Sweep(() => this.look(), context.now);
+    this.#rest = new Rest(context.now);
+    this.#demandCalls = new DemandCalls(route, context);
+    this.#news = new RouteNews(route, context.listener, context.now);
     this.#offers = new SlotOffers(route, context, {
-      enter: () => unawaited('directory', this.#enter()),
+      enter: () => unawaited('directory', this.#enterToOffer()),
       found: (reply, sentAt) => this.#found(reply, sentAt),
       rematch: () => this.rematch(),
     });
@@ -87,6 +92,7 @@ export class RoutePresence {
   }
 
   idle(count: number, served: number): void {
+    if (served !== this.#serving || count !== this.#offers.idle) this.#rest.stir();
     this.#serving = served;
     this.#offers.setIdle(count);
     if (this.#offers.isOverstated && this.#held.size > 0 && !this.#held.pending) this.look();
@@ -102,18 +108,26 @@ export class RoutePresence {
 
   instance(info: InstanceInfo): void {
     if (this.#homes.set(info)) this.#offers.expectMore();
-    if (this.#homes.urgent) this.#schedule();
+    this.#followHomes();
   }
 
   instanceGone(id: string): void {
     this.#homes.remove(id);
-    if (this.#homes.urgent) this.#schedule();
+    this.#followHomes();
+  }
+
+  #followHomes(): void {
+    if (this.#homes.pending) this.#rest.stir();
+    if (!this.#homes.urgent) return;
+    this.#rest.stirFor(INSTANCE_STIRS_MS);
+    this.#schedule();
   }
 
   async mayRetire(id: string, minInstances: number): Promise<boolean> {
     const { directory, self } = this.#context;
     const may = await directory.retire(this.#route, self.id, id, minInstances);
     if (may) this.#homes.retired(id);
+    this.#rest.stir();
     return may;
   }
 
@@ -125,33 +139,47 @@ export class RoutePresence {
   /** The home node of the newest instance, or of that one, moves its idle slots here. */
   pull(count: number, instance?: { readonly id: string; readonly node?: string }): void {
     const { bell, self } = this.#context;
-    const from = instance?.node ?? this.#newestNode;
+    const from = instance?.node ?? this.#news.newestNode;
     if (from === null || from === self.id) return;
     unawaited('bell', bell.ring(from, { t: 'want', route: this.#route, count, asker: self, ...(instance && { instance: instance.id }) }));
   }
 
   isAwake(): Promise<boolean> {
-    const now = this.#context.now();
     // Not about to be left.
-    this.#emptySince = now;
-    if (now - this.#awakeSaidAt < BEAT_MS) return Promise.resolve(this.#isAwake);
-    if (this.#hasEnded()) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      this.#asking.push(resolve);
-      this.beat();
-    });
-  }
-
-  #saidAwake(isAwake: boolean): void {
-    for (const resolve of this.#asking.splice(0)) resolve(isAwake);
+    this.#emptySince = this.#context.now();
+    return this.#news.isAwake(() => this.beat());
   }
 
   /** Starts in progress in the cluster, as of the last beat; undefined before the first. */
   get starting(): number | undefined {
-    return this.#starting;
+    return this.#news.starting;
   }
 
   // Calls of the member.
+
+  /** Once a second. Returns whether it beats; otherwise `see` follows, with the route's revision. */
+  tick(): boolean {
+    if (this.#held.size > 0) this.#rest.stir();
+    if (this.#rest.isOn && this.#mayRest()) {
+      this.#emptySince = this.#context.now();
+      return false;
+    }
+    this.beat();
+    return true;
+  }
+
+  see(revision: string | null): void {
+    if (this.#rest.isStill(revision)) this.#news.holds();
+    else this.beat();
+  }
+
+  /** Everything that the node has here is known to the directory, and is no reason to look often. */
+  #mayRest(): boolean {
+    const { listener, mayRest } = this.#context;
+    const asksReady = listener.asksReady?.(this.#route) === true;
+    const isSaid = this.#standing === 'registered' && this.#held.isFollowed && !this.#held.pending && !this.#homes.pending;
+    return mayRest() && isSaid && this.linked && this.#held.size === 0 && this.#offers.isQuiet && asksReady === this.#news.saysReady;
+  }
 
   beat(): void {
     this.#beatDue = true;
@@ -188,7 +216,7 @@ export class RoutePresence {
   /** Nothing is sent from now on. Returns true when the directory may have something of this node at the route. */
   end(): boolean {
     this.#exchange = 'ended';
-    this.#saidAwake(false);
+    this.#news.end();
     this.#stopDelay();
     this.#offers.end();
     this.#sweep.stop();
@@ -237,8 +265,7 @@ export class RoutePresence {
       caught('directory', error);
       this.#held.lose();
     }
-    // The directory does not answer.
-    this.#saidAwake(false);
+    this.#news.isSilent();
     if (this.#hasEnded()) return;
     this.#exchange = 'none';
     if (this.#held.size > 0) this.#sweep.arm();
@@ -252,7 +279,7 @@ export class RoutePresence {
   /** The order matters: a client that was served is no longer held before an instance that serves it is new or busy. */
   #sendDue(): Promise<void>[] {
     const holds = this.#held.take(this.#context.now());
-    if (holds.length === 0 && this.#sweepDue && this.#held.size > 0) holds.push(this.#sweepCall());
+    if (holds.length === 0 && this.#sweepDue && this.#held.size > 0) holds.push(this.#held.sweep());
     const beat = this.#beatDue || this.#homes.urgent;
     this.#sweepDue = false;
     this.#beatDue = false;
@@ -263,12 +290,6 @@ export class RoutePresence {
     return calls;
   }
 
-  #sweepCall(): HoldCall {
-    const lines = this.#held.lines.take();
-    if (lines.length === 0 && !this.#held.isGathering) return NO_CHANGE;
-    return { ...NO_CHANGE, change: { ...NO_CHANGE.change, ...(lines.length === 0 ? {} : { lines }), ...this.#held.gathers } };
-  }
-
   async #enter(): Promise<void> {
     if (this.#standing !== 'unknown') return;
     this.#standing = 'entered';
@@ -277,9 +298,15 @@ export class RoutePresence {
     await directory.enterRoutes(self.id, [this.#route]).catch(() => undefined);
   }
 
+  #enterToOffer(): Promise<void> {
+    this.#rest.stir();
+    return this.#enter();
+  }
+
   async #sendHold(call: HoldCall, last: boolean): Promise<void> {
     const { directory, self, listener } = this.#context;
     const sentAt = this.#context.now();
+    this.#rest.stir();
     // Together with the last call, when none of them counts as held any more.
     const serving = last ? this.#serving : undefined;
     if (last) this.#servingSaid = this.#serving;
@@ -312,33 +339,19 @@ export class RoutePresence {
     const bounds = this.#held.bounds;
     this.#servingSaid = this.#serving;
     const asksReady = listener.asksReady?.(this.#route);
-    const beat = { idle: this.#offers.say(), serving: this.#serving, ...said, asksLargest: this.#held.hasCost, asksReady };
+    const rests = this.#rest.isDue && this.#mayRest();
+    const beat = { idle: this.#offers.say(), serving: this.#serving, ...said, asksLargest: this.#held.hasCost, asksReady, rests };
+    this.#rest.end();
     const reply = await directory.beatRoute(this.#route, self, beat).catch(() => null);
     if (reply === null) return this.#homes.failed(said);
+    this.#rest.said(rests, reply.revision);
     this.#register(reply.known);
-    this.#homes.sayAgain(reply.missing);
-    const { numbered = [], turnedAway = [] } = reply;
-    for (const [id, seq] of numbered) {
-      this.#homes.numbered(id, seq);
-      if (!this.#hasEnded() && !turnedAway.includes(id)) listener.onNumbered?.(this.#route, id, seq);
-    }
-    for (const id of turnedAway) {
-      this.#homes.retired(id);
-      if (!this.#hasEnded()) listener.onTurnedAway?.(this.#route, id);
-    }
-    // It lost something, or still has a removed entry: a failover to a replica does that.
-    if (reply.held < bounds.least || reply.held > bounds.most) this.#held.lose();
+    this.#homes.heard(reply);
+    this.#held.compare(reply.held, bounds);
     if (reply.heldElsewhere > 0) this.#offers.heldElsewhere();
-    this.#newestNode = reply.newestNode;
-    this.#isAwake = reply.newest !== null;
-    this.#awakeSaidAt = this.#context.now();
-    this.#saidAwake(this.#isAwake);
-    this.#starting = reply.starting;
-    if (reply.largest !== undefined && !this.#hasEnded()) listener.onLargest?.(this.#route, reply.largest);
-    if (reply.ready !== undefined && !this.#hasEnded()) listener.onReady?.(this.#route, reply.ready);
-    if (reply.newest === null || reply.newest === this.#newest || this.#hasEnded()) return;
-    this.#newest = reply.newest;
-    listener.onNewest(this.#route, reply.newest);
+    // It waits for the end of starts, and for idle slots to reach the clients of others.
+    if (reply.starting > 0 || (reply.heldElsewhere > 0 && this.#offers.idle > 0)) this.#rest.stir();
+    this.#news.take(reply);
   }
 
   /** A first response may say that the node was not known here; a later one means that the directory lost it. */
@@ -377,22 +390,10 @@ export class RoutePresence {
     moves.send(this.#route, reply.moves);
     if (reply.failingMs > 0) this.#context.listener.onStartsFailing?.(this.#route, reply.failingMs);
     // Those that gather wait for requests to end: another instance may be there sooner.
-    if (this.#held.isGathering || (reply.waiting > 0 && this.#held.size > 0)) this.#sayDemand(reply);
-  }
-
-  #sayDemand({ now: saidAt, oldestHere, waiting, firstHere: first = null }: Matched): void {
-    const { bell, listener, self } = this.#context;
-    const now = this.#context.now();
-    const gapMs = this.#demandSaidAt + (this.#held.isAnew ? DEMAND_ANEW_GAP_MS : DEMAND_GAP_MS) - now;
+    if (!this.#held.isGathering && (reply.waiting === 0 || this.#held.size === 0)) return;
+    const inMs = this.#demandCalls.say(reply, this.#held.isAnew);
     // Nothing was heard now: a node with a slot may not know of these clients.
-    if (gapMs > 0) {
-      this.#sweep.within(gapMs);
-      return;
-    }
-    this.#demandSaidAt = now;
-    this.#held.isAnew = false;
-    const who = first === null ? { oldest: oldestHere ?? saidAt } : { oldest: first.arrival, rank: first };
-    if (waiting > 0) bell.demand({ route: this.#route, node: self.id, saidAt, ...who });
-    listener.onStartNeeded(this.#route);
+    if (inMs > 0) this.#sweep.within(inMs);
+    else this.#held.isAnew = false;
   }
 }

@@ -240,6 +240,7 @@ export class MemoryDirectory implements Directory {
       startedBefore,
       routesKnown: this.#routesOf.has(beat.id),
       others: this.#nodes.size - 1,
+      mayRest: true,
       jumpedMs: 0,
       dead,
     };
@@ -302,9 +303,17 @@ export class MemoryDirectory implements Directory {
     return this.#at(route).beat(this.#now(), node, beat);
   }
 
-  async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
-    this.#at(route).leave(this.#now(), node, onlyDead);
+  async revisions(routes: readonly string[]): Promise<readonly (string | null)[]> {
+    return routes.map((route) => this.#routes.get(route)?.revision ?? null);
+  }
+
+  async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<boolean> {
     if (!onlyDead) this.#routesOf.get(node)?.delete(route);
+    return this.#at(route).leave(this.#now(), node, onlyDead);
+  }
+
+  async isListed(node: string): Promise<boolean> {
+    return this.#nodes.has(node);
   }
 
   async retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean> {
@@ -316,7 +325,7 @@ export class MemoryDirectory implements Directory {
   }
 
   #at(route: string): RouteState {
-    const state = this.#routes.get(route) ?? new RouteState();
+    const state = this.#routes.get(route) ?? new RouteState(this.#now());
     this.#routes.set(route, state);
     return state;
   }

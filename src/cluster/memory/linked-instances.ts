@@ -50,6 +50,14 @@ export class LinkedInstances {
     return most.length === 0 ? null : Math.max(...most);
   }
 
+  /** What of them other nodes should hear of, in one text. */
+  get outline(): string {
+    const all = [...this.#instances.values()];
+    return all
+      .map(({ node, info: { id, seq, state, concurrency, most } }) => `${id} ${node} ${seq} ${state} ${concurrency} ${most}`)
+      .join();
+  }
+
   homeOf(id: string): string | null {
     return this.#instances.get(id)?.node ?? null;
   }
@@ -152,12 +160,15 @@ export class LinkedInstances {
     return this.#infos().some((info) => info.startId === startId && isThere(info.state));
   }
 
-  deleteNode(node: string): void {
+  /** Returns whether any was there. */
+  deleteNode(node: string): boolean {
+    const before = this.#instances.size;
     for (const [id, instance] of this.#instances) {
       if (instance.node !== node) continue;
       this.#lose(instance);
       this.#instances.delete(id);
     }
+    return this.#instances.size < before;
   }
 
   retire(now: number, node: string, id: string, minInstances: number): { readonly may: boolean; readonly verdict: StartVerdict } {

@@ -5,18 +5,22 @@
 import type { InstanceInfo, Peer, RouteSnapshot } from '../cluster.ts';
 import type { HoldChange, HoldReply, Matched, Move, RouteBeat, RouteBeatReply, RouteRecord } from '../directory.ts';
 import { PLAIN_ASK } from '../fair-order.ts';
-import { DEAD_AFTER_MS, PROMISE_HEARD_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
+import { PROMISE_HEARD_MS, PROMISE_MS, STARTS_SHOWN_MAX } from '../limits.ts';
 import type { EndedStart, StartFacts, StartFailure, StartPlan, StartTimes } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import { estimated, type Pace, type RouteSupply, START_AGES_MAX } from '../wait-estimate.ts';
 import type { Measured } from '../waits.ts';
+import { mostIdle, setCount, sum } from './counts.ts';
 import { costOf, HeldClients } from './held-clients.ts';
 import { LinkedInstances, type StartVerdict } from './linked-instances.ts';
+import { Revision } from './revision.ts';
+import { RouteNodes } from './route-nodes.ts';
 import { StartBook } from './start-book.ts';
 import { WaitBook } from './wait-book.ts';
 
 export class RouteState {
-  readonly #nodes = new Map<string, { readonly address: string; readonly beatAt: number }>();
+  readonly #nodes = new RouteNodes();
+  readonly #revision: Revision;
   readonly #held = new HeldClients();
   readonly #free = new Map<string, number>();
   readonly #serving = new Map<string, number>();
@@ -26,11 +30,10 @@ export class RouteState {
   #concurrency: number | null = null;
   /** The largest number of an instance so far. */
   #lastSeq = 0;
-  #silentSince = 0;
-  #sparedUntil = 0;
   #now = 0;
 
-  constructor() {
+  constructor(now: number) {
+    this.#revision = new Revision(now);
     this.#instances = new LinkedInstances((startId, how, delayMs) => this.#starts.ended.add(startId, how, this.#now + delayMs));
   }
 
@@ -63,6 +66,7 @@ export class RouteState {
     for (const id of change.gathers ?? []) this.#held.gathers(node.id, id, now + PROMISE_MS);
     this.#held.tidy();
     const found = this.#search(now, node.id, known, null);
+    if (this.#held.count(node.id) > 0) this.#revision.moveAgain(now);
     return { ...found, refused, ...(this.#held.isFair ? { tags: this.#held.tags(lines, node.id), putOut } : {}) };
   }
 
@@ -74,6 +78,7 @@ export class RouteState {
 
   short(now: number, from: string, asker: string, count: number, idle: number): Matched {
     this.#tend(now);
+    this.#revision.moveAgain(now);
     // A dead node must not come back as a free slot.
     if (this.#nodes.has(from)) setCount(this.#free, from, idle);
     this.#held.unpromise(asker, count);
@@ -81,8 +86,9 @@ export class RouteState {
   }
 
   beat(now: number, node: Peer, beat: RouteBeat): RouteBeatReply {
-    const known = this.#enter(now, node, beat.idle);
+    const known = this.#enter(now, node, beat.idle, beat.rests);
     setCount(this.#serving, node.id, beat.serving ?? 0);
+    const before = this.#instances.outline;
     for (const id of beat.gone) if (this.#instances.homeOf(id) === node.id) this.#judge(now, this.#instances.delete(now, id));
     const missing: string[] = [];
     const numbered: [string, number][] = [];
@@ -98,19 +104,31 @@ export class RouteState {
         if (this.#said(now, node.id, { ...info, seq }, info.seq === 0)) turnedAway.push(id);
       }
     }
-    const starting = this.#startingCount();
+    if (this.#instances.outline !== before) this.#revision.move(now);
+    const said = { now, known, revision: this.revision, missing, numbered, turnedAway, starting: this.#startingCount() };
     const asked = this.#instances.asked(beat, (seq) => this.#starts.isOld(now, seq));
-    return { now, known, ...this.#held.seenFrom(node.id), missing, numbered, turnedAway, starting, ...this.#instances.newest, ...asked };
+    return { ...said, ...this.#held.seenFrom(node.id), ...this.#instances.newest, ...asked };
   }
 
-  leave(now: number, node: string, onlyDead: boolean): void {
+  get revision(): string {
+    return this.#revision.text;
+  }
+
+  /** False: it has not really stopped beating here. */
+  leave(now: number, node: string, onlyDead: boolean): boolean {
     this.#tend(now);
-    if (!onlyDead || (this.#nodes.get(node)?.beatAt ?? 0) <= now - DEAD_AFTER_MS) this.#forget(node);
+    if (onlyDead && this.#nodes.isHeard(now, node)) return false;
+    // It may live, and know nothing of it.
+    if (onlyDead && this.#nodes.has(node)) this.#revision.move(now);
+    this.#forget(now, node);
+    return true;
   }
 
   retire(now: number, node: string, id: string, minInstances: number): boolean {
     this.#tend(now);
+    const before = this.#instances.outline;
     const { may, verdict } = this.#instances.retire(now, node, id, minInstances);
+    if (this.#instances.outline !== before) this.#revision.move(now);
     this.#judge(now, verdict);
     return may;
   }
@@ -144,12 +162,15 @@ export class RouteState {
     this.#tend(now);
     if (this.#instances.count('ready') + this.#startingCount() !== plan.ready + plan.starting) return false;
     if (this.#starts.begunEver !== plan.begun) return false;
+    this.#revision.move(now);
     this.#starts.begin(now, startIds, timeoutMs, facts);
     return true;
   }
 
   endStart(now: number, id: string, failure?: StartFailure): boolean {
-    return this.#starts.end(now, id, failure);
+    const wasKnown = this.#starts.end(now, id, failure);
+    if (wasKnown) this.#revision.move(now);
+    return wasKnown;
   }
 
   noteFailure(now: number, reason: string, instance?: string): void {
@@ -181,7 +202,9 @@ export class RouteState {
   restart(now: number): number {
     this.#tend(now);
     const seqs = this.#instances.seqs;
-    if (seqs.length > 0) this.#starts.restart(now, Math.max(...seqs));
+    if (seqs.length === 0) return 0;
+    this.#starts.restart(now, Math.max(...seqs));
+    this.#revision.move(now);
     return seqs.length;
   }
 
@@ -241,10 +264,9 @@ export class RouteState {
   }
 
   /** Notes that the node lives and is at this route. Returns whether that was known. */
-  #enter(now: number, node: Peer, idle: number): boolean {
+  #enter(now: number, node: Peer, idle: number, rests = false): boolean {
     this.#tend(now);
-    const known = this.#nodes.has(node.id);
-    this.#nodes.set(node.id, { address: node.address, beatAt: now });
+    const known = this.#nodes.touch(now, node, rests);
     setCount(this.#free, node.id, idle);
     return known;
   }
@@ -252,30 +274,27 @@ export class RouteState {
   /** Comes first in every transition, and removes what has expired. */
   #tend(now: number): void {
     this.#now = now;
-    const dead = [...this.#nodes].filter(([, { beatAt }]) => beatAt <= now - DEAD_AFTER_MS);
-    if (dead.length > 0 && !this.#stoodStill(now)) for (const [node] of dead) this.#forget(node);
+    const dead = this.#nodes.dead(now);
+    if (dead.length > 0) this.#spareOrForget(now, dead);
     this.#held.lapse(now);
     this.#held.tidy();
-    this.#starts.tend(now);
+    if (this.#starts.tend(now)) this.#revision.move(now);
   }
 
-  /** As in the script `_route`. */
-  #stoodStill(now: number): boolean {
-    const last = Math.max(...[...this.#nodes.values()].map(({ beatAt }) => beatAt));
-    if (last <= now - DEAD_AFTER_MS && this.#silentSince !== last) {
-      this.#silentSince = last;
-      this.#sparedUntil = now + DEAD_AFTER_MS;
-    }
-    return now < this.#sparedUntil;
+  /** They may live, and know nothing of it: then they say all again. */
+  #spareOrForget(now: number, dead: readonly string[]): void {
+    const { isSpared, isNew } = this.#nodes.stoodStill(now);
+    if (!isSpared || isNew) this.#revision.move(now);
+    if (!isSpared) for (const node of dead) this.#forget(now, node);
   }
 
-  #forget(node: string): void {
+  #forget(now: number, node: string): void {
     this.#nodes.delete(node);
     this.#free.delete(node);
     this.#serving.delete(node);
     this.#held.deleteNode(node);
     this.#held.tidy();
-    this.#instances.deleteNode(node);
+    if (this.#instances.deleteNode(node)) this.#revision.move(now);
   }
 
   #search(now: number, node: string, known: boolean, excluded: string | null): Matched {
@@ -319,7 +338,7 @@ export class RouteState {
       setCount(this.#free, from, (this.#free.get(from) ?? 0) - taken);
       this.#held.promise(client, now + PROMISE_MS);
       const pair = `${from}\n${client.node}`;
-      const to = { id: client.node, address: this.#nodes.get(client.node)?.address ?? '' };
+      const to = { id: client.node, address: this.#nodes.addressOf(client.node) };
       moves.set(pair, { from, to, count: (moves.get(pair)?.count ?? 0) + taken });
     }
     return [...moves.values()];
@@ -376,24 +395,4 @@ export class RouteState {
   #startingCount(): number {
     return this.#starts.size + this.#instances.count('starting');
   }
-}
-
-function setCount(counts: Map<string, number>, node: string, count: number): void {
-  if (count > 0) counts.set(node, count);
-  else counts.delete(node);
-}
-
-function mostIdle(idle: ReadonlyMap<string, number>): string | null {
-  let best: string | null = null;
-  for (const [node, count] of idle) {
-    const most = best === null ? 0 : (idle.get(best) ?? 0);
-    if (best === null || count > most || (count === most && node < best)) best = node;
-  }
-  return best;
-}
-
-function sum(counts: Iterable<number>): number {
-  let total = 0;
-  for (const count of counts) total += count;
-  return total;
 }

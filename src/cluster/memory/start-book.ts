@@ -47,13 +47,16 @@ export class StartBook {
     return this.#starting.size === 0 && this.#begunEver === 0 && this.#failures === null && this.#wanted === 0 && this.ended.size === 0;
   }
 
-  tend(now: number): void {
+  /** Returns whether any start has failed by its time. */
+  tend(now: number): boolean {
+    const before = this.#starting.size;
     for (const [id, until] of this.#starting) {
       if (until > now) continue;
       this.#starting.delete(id);
       this.ended.add(id, 'not_linked', now);
       this.fail(now, `start ${id} did not become an instance in time`);
     }
+    return this.#starting.size < before;
   }
 
   begin(now: number, startIds: readonly string[], timeoutMs: number, { wanted = 0, jobAgeMs = 0 }: StartFacts): void {

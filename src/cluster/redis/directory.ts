@@ -27,24 +27,13 @@ import { RedisKeyPlaces } from './key-places.ts';
 import { declarationKeys, lossKey, nodeKey, nodeRoutesKey, nodesKey, placeKey, routeKeys, routesKey } from './keys.ts';
 import { Mending } from './mending.ts';
 import { MissingNodes } from './missing-nodes.ts';
+import { NodeBeats } from './node-beats.ts';
 import { PausedRoutes } from './paused-routes.ts';
 import { Pictures } from './pictures.ts';
-import {
-  endedField,
-  list,
-  readDeclarations,
-  readEnded,
-  readHoldReply,
-  readMatched,
-  readNodeBeat,
-  readPlan,
-  readRouteBeat,
-  readStartTimes,
-  tuples,
-  writeHold,
-  writeInstance,
-} from './replies.ts';
+import { list, readDeclarations, readHoldReply, readMatched, readRouteBeat, tuples, writeHold, writeInstance } from './replies.ts';
+import { Revisions } from './revisions.ts';
 import type { ScriptName } from './scripts.ts';
+import { endedField, readEnded, readPlan, readStartTimes } from './start-replies.ts';
 import { RedisWaitLog } from './wait-log.ts';
 
 const SHOWN_CHARS_MAX = 300;
@@ -54,6 +43,8 @@ export class RedisDirectory implements Directory {
   readonly #redis: RedisConnection;
   readonly #mending: Mending;
   readonly #missing: MissingNodes;
+  readonly #beats: NodeBeats;
+  readonly #revisions: Revisions;
   readonly #paused: PausedRoutes;
   readonly #pictures: Pictures;
   readonly eventLog: EventLog;
@@ -68,6 +59,8 @@ export class RedisDirectory implements Directory {
     this.#redis = redis;
     this.#mending = new Mending(redis);
     this.#missing = new MissingNodes(redis, this.#mending);
+    this.#beats = new NodeBeats(redis, this.#mending);
+    this.#revisions = new Revisions(redis);
     this.#paused = new PausedRoutes(redis, this.#mending, (route) => this.#tellOfRoutes(route));
     this.#pictures = new Pictures({
       redis,
@@ -275,19 +268,12 @@ export class RedisDirectory implements Directory {
     await this.#redis.call('set', lossKey, 1, 'px', RECOVERY_MS);
   }
 
-  async beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
-    const { id, address, version, startedMs, held, active, links, draining = false, spares = false, holds = {}, coldStarts = {} } = beat;
-    const counts = { holds: JSON.stringify(holds), coldStarts: JSON.stringify(coldStarts), failing: JSON.stringify(beat.failing ?? []) };
-    const [paused, overloaded] = [JSON.stringify(beat.paused ?? []), JSON.stringify(beat.overloaded ?? [])];
-    const fields = { address, version, started: startedMs, held, active, links, draining: draining ? 1 : 0, paused, overloaded, ...counts };
-    const [reply, started, , , routesKnown] = await Promise.all([
-      this.#mending.ofKey(nodesKey, 'zset', () => this.#redis.run('beatNode', [nodesKey], [id, spares ? 1 : 0])),
-      this.#key(nodeKey(id), 'hash', 'hget', 'started'),
-      this.#key(nodeKey(id), 'hash', 'hset', ...Object.entries(fields).flat()),
-      this.#redis.call('pexpire', nodeKey(id), KEYS_LIVE_MS),
-      this.#redis.call('pexpire', nodeRoutesKey(id), KEYS_LIVE_MS),
-    ]);
-    return read((said) => readNodeBeat(said, started, routesKnown), reply);
+  beatNode(beat: NodeBeat): Promise<NodeBeatReply> {
+    return this.#beats.beat(beat);
+  }
+
+  isListed(node: string): Promise<boolean> {
+    return this.#beats.isListed(node);
   }
 
   async enterRoutes(node: string, routes: readonly string[]): Promise<void> {
@@ -347,7 +333,7 @@ export class RedisDirectory implements Directory {
   }
 
   async beatRoute(route: string, node: Peer, beat: RouteBeat): Promise<RouteBeatReply> {
-    const asks = (beat.asksLargest === true ? 1 : 0) + (beat.asksReady === true ? 2 : 0);
+    const asks = (beat.asksLargest === true ? 1 : 0) + (beat.asksReady === true ? 2 : 0) + (beat.rests === true ? 4 : 0);
     const args = [node.id, node.address, beat.idle, beat.serving ?? 0, asks, beat.gone.length, ...beat.gone];
     for (const { id, info, claim } of beat.instances) args.push(id, claim ? 1 : 0, info === null ? '' : writeInstance(info, node.id));
     const reply = await this.#route('beat', route, args);
@@ -355,10 +341,16 @@ export class RedisDirectory implements Directory {
     return read(readRouteBeat, reply);
   }
 
-  async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<void> {
-    const left = [this.#route('leave', route, [node, onlyDead ? 1 : 0])];
-    if (!onlyDead) left.push(this.#key(nodeRoutesKey(node), 'set', 'srem', route));
-    await Promise.all(left);
+  revisions(routes: readonly string[]): Promise<readonly (string | null)[]> {
+    return this.#revisions.read(routes);
+  }
+
+  async leaveRoute(route: string, node: string, onlyDead: boolean): Promise<boolean> {
+    const [left] = await Promise.all([
+      this.#route('leave', route, [node, onlyDead ? 1 : 0]),
+      onlyDead ? null : this.#key(nodeRoutesKey(node), 'set', 'srem', route),
+    ]);
+    return left === 1;
   }
 
   async retire(route: string, node: string, instance: string, minInstances: number): Promise<boolean> {

@@ -4,7 +4,7 @@
  */
 import { DECLARATION_KINDS, type DeclarationKind } from '../declarations.ts';
 
-/** ZSET: node → its last beat, Redis time in ms. */
+/** ZSET: node → its last beat, Redis time in ms; it ends in .5 where the node knows that some rest. */
 export const nodesKey = 'pp:nodes';
 
 /** HASH: route → its settings as JSON. Also the channel that tells of a change. */
@@ -76,7 +76,7 @@ export const demandChannel = 'pp:demand';
  *
  * | key | type | content |
  * | --- | --- | --- |
- * | `nodes` | ZSET | node → its last sign of life at this route, Redis time in ms |
+ * | `nodes` | ZSET | node → its last sign of life at this route, Redis time in ms; it ends in .5 where the node rests |
  * | `peers` | HASH | node → its address |
  * | `held` | ZSET | `<node>:<hold>` → arrival, Redis time in ms |
  * | `holders` | HASH | node → how many of `held` are its |
@@ -93,11 +93,17 @@ export const demandChannel = 'pp:demand';
  * | `lined` | ZSET | line, arrival and member of `held`, for each client without a promise |
  * | `lines` | ZSET | line (class and value) → its tag, see fair-order.ts; and the pace of each class |
  * | `ranked` | ZSET | member of `held` → class and arrival |
+ * | `revision` | STRING | a number that moves when nodes that rest at the route are to send a beat |
  */
 export function routeKeys(route: string): string[] {
   // Redis hashes the text between the first { and the next }; a route with braces would scatter its keys.
   if (!/^[^{}]+$/.test(route)) throw new RangeError(`not a route's name: ${JSON.stringify(route)}`);
   return ROUTE_PARTS.map(([part]) => `pp:{${route}}:${part}`);
+}
+
+/** The `revision` of `routeKeys`. */
+export function revisionKey(route: string): string {
+  return `pp:{${route}}:revision`;
 }
 
 /** STRING: the place in a line is taken, or was a moment ago. */
@@ -124,6 +130,7 @@ const ROUTE_PARTS = [
   ['lined', 'zset'],
   ['lines', 'zset'],
   ['ranked', 'zset'],
+  ['revision', 'string'],
 ] as const;
 
 export const routeKeyTypes: readonly string[] = ROUTE_PARTS.map(([, type]) => type);

@@ -28,7 +28,7 @@ import { type FirstClient, lineKey } from '../fair-order.ts';
 import { OVERLOADED_MAX, readOverloadedHere } from '../overloads.ts';
 import { leftMsOf, PAUSED_ROUTES_MAX, readPause, readPausedHere } from '../pauses.ts';
 import { REASON_CHARS_MAX } from '../start-limits.ts';
-import type { EndedStart, StartPlan, StartTimes, StartTrouble } from '../starts.ts';
+import type { StartTrouble } from '../starts.ts';
 import { startsOf } from '../starts-shown.ts';
 import {
   addressOf,
@@ -50,6 +50,7 @@ import {
 const NO_BOUND = -1;
 const AS_BEFORE = -1;
 const HOLD_ID_CHARS_MAX = 64;
+const REVISION_CHARS_MAX = 32;
 /** Bounds of a histogram. */
 const WAIT_COUNTS_MAX = 64;
 const CLUSTER_CHARS_MAX = 64;
@@ -108,10 +109,12 @@ function readNumber([id, seq]: readonly unknown[]): [id: string, seq: number][] 
 }
 
 export function readRouteBeat(reply: unknown): RouteBeatReply {
-  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest, heldElsewhere, ready] = list(reply);
+  const [now, known, held, missing, newest, newestNode, starting, , numbered, turnedAway, largest, heldElsewhere, revision, ready] =
+    list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
+    revision: textOf(revision, REVISION_CHARS_MAX),
     held: number(held),
     heldElsewhere: number(heldElsewhere),
     missing: list(missing).map(String),
@@ -158,61 +161,8 @@ function versionNumber(text: unknown): number {
   return countOf(text, VERSION_MAX) ?? 0;
 }
 
-export function readPlan(reply: unknown): StartPlan {
-  const parts = list(reply);
-  const at = (index: number): number => number(parts[index]);
-  return {
-    held: at(0),
-    promised: at(1),
-    slots: at(2),
-    free: at(3),
-    ready: at(4),
-    starting: at(5),
-    concurrency: present(parts[6]),
-    begun: at(7),
-    lastBegunMs: present(parts[8]),
-    begunInMinute: at(9),
-    oldestBegunMs: present(parts[10]),
-    wanted: at(11),
-    old: at(12),
-    serving: at(13),
-    paused: at(15),
-    leaving: at(16),
-    heldExtra: at(17),
-    wantedExtra: at(18),
-    trouble: readTrouble(parts[14]),
-  };
-}
-
-function readTrouble(reply: unknown): StartTrouble | null {
-  const [failures, reason, ageMs, retryInMs] = list(reply);
-  if (failures === undefined) return null;
-  return { failures: number(failures), reason: textOf(reason, REASON_CHARS_MAX), ageMs: number(ageMs), retryInMs: number(retryInMs) };
-}
-
-export function readStartTimes(reply: unknown): StartTimes | null {
-  const [jobAgeMs, commandAgeMs] = list(reply);
-  return jobAgeMs === undefined ? null : { jobAgeMs: number(jobAgeMs), commandAgeMs: number(commandAgeMs) };
-}
-
-/** The field of an end, see keys.ts. */
-export function endedField({ startId, how }: EndedStart): string {
-  return how === 'lost' ? `${LOST}${startId}` : startId;
-}
-
-export function readEnded(reply: unknown): EndedStart[] {
-  return tuples(reply, 2).flatMap(([field, said]) => {
-    const startId = startIdOf(String(field).replace(LOST, ''));
-    const how = ENDS.find((one) => one === said);
-    return startId === null || how === undefined ? [] : [{ startId, how }];
-  });
-}
-
-const LOST = 'lost:';
-const ENDS: readonly EndedStart['how'][] = ['linked', 'command_failed', 'ended_early', 'not_linked', 'turned_away', 'lost'];
-
 export function readNodeBeat(reply: unknown, started: unknown, routesKnown: unknown): NodeBeatReply {
-  const [now, known, others, jumpedMs, ...dead] = list(reply);
+  const [now, known, others, jumpedMs, mayRest, ...dead] = list(reply);
   return {
     now: clockOf(now),
     known: known === 1,
@@ -220,6 +170,7 @@ export function readNodeBeat(reply: unknown, started: unknown, routesKnown: unkn
     routesKnown: routesKnown === 1,
     others: number(others),
     jumpedMs: number(jumpedMs),
+    mayRest: mayRest === 1,
     // A name that is not a node id was removed from the list, and has nothing to clean up.
     dead: dead.flatMap((node) => nodeIdOf(node) ?? []),
   };
@@ -272,6 +223,12 @@ export function readRoute(name: string, reply: unknown, said: SaidOfIt): Picture
     trouble: readTrouble(trouble),
     ...said,
   };
+}
+
+export function readTrouble(reply: unknown): StartTrouble | null {
+  const [failures, reason, ageMs, retryInMs] = list(reply);
+  if (failures === undefined) return null;
+  return { failures: number(failures), reason: textOf(reason, REASON_CHARS_MAX), ageMs: number(ageMs), retryInMs: number(retryInMs) };
 }
 
 /** An instance as it was stored; null when its description is invalid. */

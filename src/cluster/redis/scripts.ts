@@ -10,6 +10,7 @@ import { ASK_CHARS_MAX, CREDIT, LINES_MAX } from '../fair-order.ts';
 import { HISTORY_BUCKETS_MAX, HISTORY_FIELD_CHARS_MAX, HISTORY_FIELDS_MAX } from '../history.ts';
 import { KEY_PLACE_MAX_MS } from '../key-places.ts';
 import {
+  BEAT_MS,
   CLOCK_STEP_MS,
   CONCURRENCY_LIVES_MS,
   DEAD_AFTER_MS,
@@ -22,6 +23,7 @@ import {
   PROMISE_HEARD_MS,
   PROMISE_MS,
   READY_MAX,
+  REST_DEAD_AFTER_MS,
   SCAN_MAX,
   STARTS_SHOWN_MAX,
 } from '../limits.ts';
@@ -51,7 +53,9 @@ export interface Script {
 }
 
 const CONSTANTS = Object.entries({
+  beatMs: BEAT_MS,
   deadAfterMs: DEAD_AFTER_MS,
+  restDeadAfterMs: REST_DEAD_AFTER_MS,
   promiseMs: PROMISE_MS,
   promiseHeardMs: PROMISE_HEARD_MS,
   scanMax: SCAN_MAX,

@@ -189,7 +189,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'nobody hears that an instance is needed',
-    file: 'cluster/member/presence.ts',
+    file: 'cluster/member/demand-calls.ts',
     from: 'listener.onStartNeeded(this.#route);',
     to: 'if (now < 2_500) listener.onStartNeeded(this.#route);',
   },

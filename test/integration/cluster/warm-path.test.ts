@@ -26,6 +26,7 @@ const TIMED = [
   'beat',
   'ping ',
   'declarations',
+  'mget pp:{warm.test}:revision',
   'history',
 ];
 const NAMES = new Map(Object.entries(SCRIPTS).map(([name, { lua }]) => [hashOf(lua), name]));

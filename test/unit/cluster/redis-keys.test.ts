@@ -36,6 +36,7 @@ describe('keys in Redis', () => {
         'lined',
         'lines',
         'ranked',
+        'revision',
       ].map((part) => `pp:{app.example.com}:${part}`),
     );
   });

@@ -35,6 +35,7 @@ export const ROUTE_PARTS: Readonly<Record<string, Row>> = {
   ranked: ['zset', true, 'held client → urgency and arrival'],
   agents: ['hash', true, 'agents that are linked: NODE ROOM, when that was said, and what each says of itself'],
   given: ['hash', true, 'starts that were given to agents, and what these have answered'],
+  revision: ['string', true, 'moves when nodes that rest here are to send a beat'],
   meta: ['hash', true, 'what is remembered of instances and starts: concurrency, failures, restarts'],
 };
 

@@ -1,6 +1,6 @@
 /** Finds contradictions at one route. */
 import { DEAD_AFTER_MS, PROMISE_MS } from '../../limits.ts';
-import { pausesKey } from '../keys.ts';
+import { nodesKey, pausesKey } from '../keys.ts';
 import type { Dump, Stored } from './dump.ts';
 import type { Finding } from './finding.ts';
 
@@ -23,7 +23,10 @@ export function routeFindings(route: string, { keys, now }: Dump): Finding[] {
   const find = (severity: Finding['severity'], name: string, what: string, advice: string): void => {
     found.push({ severity, key: `pp:{${route}}:${name}`, what, advice });
   };
-  const living = new Set([...part('nodes')].filter(([, at]) => now - Number(at) <= DEAD_AFTER_MS + LATE_MS).map(([node]) => node));
+  // Where it rests it sends no beats, see keys.ts.
+  const rests = (node: string, at: number): boolean => at % 1 > 0 && keys.get(nodesKey)?.entries.has(node) === true;
+  const lives = ([node, at]: readonly [string, string]): boolean => now - Number(at) <= DEAD_AFTER_MS + LATE_MS || rests(node, Number(at));
+  const living = new Set([...part('nodes')].filter(lives).map(([node]) => node));
 
   for (const name of ['holders', 'free', 'serving'] as const) {
     for (const [node, count] of part(name)) {

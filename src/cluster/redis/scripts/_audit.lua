@@ -4,6 +4,7 @@
 local audited = {}
 
 local function takenOut(key, entry, value)
+  if #audited == 0 then revise() end
   if #audited >= 3 * auditedMax then return end
   audited[#audited + 1] = key
   audited[#audited + 1] = string.sub(entry, 1, auditedCharsMax)

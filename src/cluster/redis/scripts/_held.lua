@@ -3,7 +3,7 @@
 -- KEYS  the route's keys, always all of them and in this order: one hash slot, see keys.ts
 -- Times are Redis's own in ms, so that the clocks of nodes do not decide who waits longer.
 
-local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META, ENDED, ASKS, LINED, LINES, RANKED = unpack(KEYS)
+local NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, STARTING, BEGUN, JOBS, META, ENDED, ASKS, LINED, LINES, RANKED, REVISION = unpack(KEYS)
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -12,6 +12,25 @@ local function setMeta(...)
   redis.call('PEXPIRE', META, isKeyed and math.max(keyedRememberedMs, redis.call('PTTL', STARTING)) or concurrencyLivesMs)
 end
 
+-- Something has changed that nodes are to hear of which rest here: they look at the revision once a second, and send a beat when it is another one. It is
+-- about Redis's time, so that one that was lost does not come back.
+local function revise()
+  local last = whole(redis.call('GET', REVISION))
+  local next = (last < now or last > now + clockStepMs) and now or last + 1
+  redis.call('SET', REVISION, string.format('%.0f', next), 'PX', keysLiveMs)
+end
+
+-- The same for what goes on for a while, at most once in a beat.
+local function reviseAgain()
+  local last = whole(redis.call('GET', REVISION))
+  if now - last >= beatMs or last > now + clockStepMs then revise() end
+end
+
+-- The time of a beat ends in .5 where the node rests here: it sends the next one much later.
+local function restOf(at)
+  return at < wholeMax and at % 1 or 0
+end
+
 -- An instance as its node has described it; nil when the description is invalid.
 local function decode(json)
   if not json or #json > instanceCharsMax then return nil end
@@ -31,6 +50,7 @@ local function instances()
       list[#list + 1] = { id = stored[i], info = info }
     else
       redis.call('HDEL', INSTANCES, stored[i])
+      revise()
     end
   end
   return list
@@ -58,6 +78,8 @@ local function supply()
   local size = redis.call('HLEN', INSTANCES)
   local kept = redis.call('HMGET', META, 'counted', 'ready', 'slots', 'warming')
   if tonumber(kept[1]) == size then return { ready = whole(kept[2]), slots = whole(kept[3]), warming = whole(kept[4]) } end
+  -- Their nodes write again those that are lost.
+  if whole(kept[1]) > size then revise() end
   return countAll()
 end
 
@@ -109,7 +131,10 @@ local function forget(node)
       count(sum, instance.info, -1)
     end
   end
-  if gone > 0 then keepSupply(sum) end
+  if gone > 0 then
+    keepSupply(sum)
+    revise()
+  end
 end
 
 -- One more start in a row has failed. From failuresMax on the next one is tried after a pause.
@@ -190,10 +215,11 @@ end
 -- Whether Redis itself may have been stopped: that is possible when even the latest beat of all nodes is too old. Then all nodes get the time
 -- of a beat once more. A node that really died was removed by others before.
 local function stoodStill()
-  local last = tonumber(redis.call('ZREVRANGE', NODES, 0, 0, 'WITHSCORES')[2])
+  local last = math.floor(tonumber(redis.call('ZREVRANGE', NODES, 0, 0, 'WITHSCORES')[2]))
   -- The keys of nodes that were silent for longer have lapsed.
   if last <= now - deadAfterMs and last > now - keysLiveMs and meta('silentSince') ~= last then
     setMeta('silentSince', last, 'sparedUntil', now + deadAfterMs)
+    revise()
     -- Nothing could link meanwhile, or the clock was set forward.
     shift(STARTING, now - last)
   end
@@ -207,9 +233,10 @@ local function followClock()
   local newest = 0
   for i = 1, #late, 2 do
     local at = tonumber(late[i + 1])
-    if at < wholeMax then newest = math.max(newest, at) end
-    redis.call('ZADD', NODES, now, late[i])
+    if at < wholeMax then newest = math.max(newest, math.floor(at)) end
+    redis.call('ZADD', NODES, now + restOf(at), late[i])
   end
+  if #late > 0 then revise() end
   if newest > 0 and #late / 2 >= redis.call('ZCARD', NODES) then
     shift(HELD, now - newest)
     redis.call('UNLINK', PROMISED)
@@ -246,12 +273,20 @@ end
 -- sees only living entries.
 local function tend()
   followClock()
-  local dead = redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs)
+  local late, dead = redis.call('ZRANGEBYSCORE', NODES, '-inf', now - deadAfterMs, 'WITHSCORES'), {}
+  for i = 1, #late, 2 do
+    local at = tonumber(late[i + 1])
+    if restOf(at) == 0 or at <= now - restDeadAfterMs then dead[#dead + 1] = late[i] end
+  end
   if #dead > 0 and not stoodStill() then
     for _, node in ipairs(dead) do forget(node) end
+    -- They may live, and know nothing of it.
+    revise()
   end
-  -- Without nodes there is nothing: keys that were made after the last keep() may have outlived all nodes.
-  if redis.call('EXISTS', NODES) == 0 then redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, ASKS, LINED, LINES, RANKED) end
+  -- Without nodes there is nothing: keys that were made after the last keep() may have outlived all nodes. Without a revision nodes that rest here say all again.
+  if redis.call('EXISTS', NODES) == 0 then
+    redis.call('UNLINK', PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, ASKS, LINED, LINES, RANKED, REVISION)
+  end
   -- When the clock was set back, promises seem to last for longer than any is made.
   lapse('-inf', now)
   lapse(now + promiseMs + 1, '+inf')
@@ -260,6 +295,7 @@ local function tend()
     redis.call('ZREM', STARTING, start)
     settle(start, 'not_linked')
     fail('start ' .. start .. ' did not become an instance in time')
+    revise()
   end
 end
 
@@ -270,7 +306,7 @@ end
 
 -- Entries outlive the last beat by keysLiveMs, or by keepEveryMs less.
 local function keep()
-  for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES }) do
+  for _, key in ipairs({ NODES, PEERS, HELD, HOLDERS, PROMISED, FREE, SERVING, INSTANCES, REVISION }) do
     redis.call('PEXPIRE', key, keysLiveMs)
   end
   if isKeyed then setMeta('kept', now) end
@@ -278,9 +314,9 @@ local function keep()
   for _, key in ipairs({ ASKS, LINED, LINES, RANKED }) do redis.call('PEXPIRE', key, keysLiveMs) end
 end
 
--- The node lives and is at this route. Returns 1 when that was known, else 0.
-local function touch(node, address)
-  local known = redis.call('ZADD', NODES, now, node) == 0
+-- The node lives and is at this route, at rest from now on or not. Returns 1 when that was known, else 0.
+local function touch(node, address, rests)
+  local known = redis.call('ZADD', NODES, rests and now + 0.5 or now, node) == 0
   redis.call('HSET', PEERS, node, address)
   return known and 1 or 0
 end

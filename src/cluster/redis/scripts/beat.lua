@@ -1,14 +1,14 @@
 -- Writes what a node has at the route: its idle slots and its instances. Renews their expiry.
 --
 -- ARGV     1 node  2 its address  3 its idle slots  4 clients that are served through it
---          5 the sum of 1 to be told how many slots an instance may have at most, and 2 to be told which ones are ready  6 how many instances have left it, then their ids,
+--          5 the sum of 1 to be told how many slots an instance may have at most, 2 to be told which ones are ready, and 4 if the node rests from now on  6 how many instances have left it, then their ids,
 --          then of each instance here: id, 1 if it has just linked, and its JSON if it changed or '' if not
 -- returns  { now, known, clients held at the node, ids of instances to be said in full, newest ready instance or '', its node or '',
 --            starts in progress, removed entries as in audit(), { instance that has just linked or was sent with the number 0, its number, ... },
 --            { instances that are turned away, ... }, how many slots an instance may have at most, 0 without any, or -1, clients held at other nodes,
---            { ready instance, its node, ... } if that was asked for }
+--            the route's revision, { ready instance, its node, ... } if that was asked for }
 
-local node = ARGV[1]
+local node, asks = ARGV[1], tonumber(ARGV[5])
 local gone = tonumber(ARGV[6])
 
 local function stored(id)
@@ -100,6 +100,11 @@ local function numberOf(info, before)
   return info.seq
 end
 
+-- Whether other nodes should hear of the difference.
+local function isAnother(info, before)
+  return info.state ~= before.state or info.seq ~= before.seq or info.concurrency ~= before.concurrency or info.most ~= before.most or info.node ~= before.node
+end
+
 local function store(info)
   redis.call('HSET', INSTANCES, info.id, cjson.encode(info))
 end
@@ -108,8 +113,8 @@ tend()
 local isDue = isKeepDue()
 if isDue or not isCounted() then audit() end
 local sum = supply()
-local changed = {}
-local known = touch(node, ARGV[2])
+local changed, isNews = {}, false
+local known = touch(node, ARGV[2], asks >= 4)
 setIdle(node, ARGV[3])
 setServing(node, ARGV[4])
 
@@ -120,6 +125,7 @@ for i = 7, 6 + gone do
     redis.call('HDEL', INSTANCES, ARGV[i])
     count(sum, instance, -1)
     changed[#changed + 1] = instance
+    isNews = true
     vanished(instance)
   end
 end
@@ -176,6 +182,7 @@ for i = 7 + gone, #ARGV, 3 do
     end
     if not (before and before.state == 'draining') then settleGood(info) end
     info.placesMax, info.placesAreStrict = nil, nil
+    isNews = isNews or not before or isAnother(info, before)
     changed[#changed + 1] = info
     count(sum, info, 1)
     store(info)
@@ -185,6 +192,7 @@ for i = 7 + gone, #ARGV, 3 do
 end
 
 if #changed > 0 then keepSupply(sum) end
+if isNews or whole(redis.call('GET', REVISION)) == 0 then revise() end
 
 local function newer(a, b)
   return not b or a.seq > b.seq or (a.seq == b.seq and a.id > b.id)
@@ -213,7 +221,7 @@ local newest = newestReady() or { id = '', node = '' }
 local starting = redis.call('ZCARD', STARTING) + sum.warming
 
 local largest = -1
-if ARGV[5] % 2 == 1 then
+if asks % 2 == 1 then
   largest = 0
   for _, instance in ipairs(instances()) do
     local info = instance.info
@@ -239,8 +247,8 @@ local function readyOnes()
   return homes
 end
 
-local ready = tonumber(ARGV[5]) >= 2 and readyOnes() or nil
+local ready = asks % 4 >= 2 and readyOnes() or nil
 if isDue then keep() end
 local held = whole(redis.call('HGET', HOLDERS, node))
 local elsewhere = math.max(0, redis.call('ZCARD', HELD) - held)
-return { now, known, held, missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest, elsewhere, ready }
+return { now, known, held, missing, newest.id, newest.node, starting, audited or {}, numbered, turnedAway, largest, elsewhere, redis.call('GET', REVISION), ready }

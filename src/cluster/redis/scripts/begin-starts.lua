@@ -22,6 +22,7 @@ local livesMs = isKeyed and keyedRememberedMs or begunLivesMs
 redis.call('PEXPIRE', BEGUN, livesMs)
 redis.call('PEXPIRE', JOBS, livesMs)
 if redis.call('PTTL', STARTING) < ARGV[3] + keysLiveMs then redis.call('PEXPIRE', STARTING, ARGV[3] + keysLiveMs) end
+revise()
 setMeta('begun', meta('begun') + #ARGV - 5)
 if tonumber(ARGV[4]) > 0 then redis.call('HSET', META, 'wanted', math.max(0, meta('wanted') - ARGV[4])) end
 return 1

@@ -4,6 +4,7 @@
 -- returns  1, or 0 when it was not waited for any more
 
 local known = redis.call('ZREM', STARTING, ARGV[1]) == 1
+if known then revise() end
 if known and ARGV[2] ~= '' then
   settle(ARGV[1], 'command_failed')
   fail(ARGV[2])

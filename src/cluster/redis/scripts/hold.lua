@@ -106,6 +106,8 @@ for i = gathersAt, addsAt - 1 do
 end
 
 local answer, promisedHere = found(node, known, match(nil, ARGV[10]))
+-- Nodes with idle slots see to it that messages about these clients were not lost.
+if answer[3] + #promisedHere > 0 then reviseAgain() end
 answer[8] = refused
 if isFair then
   -- To the node those of its clients that have a promise wait like the others.

@@ -6,4 +6,5 @@
 local moved = moveAllAside()
 tend()
 audit(true)
+revise()
 return { moved, audited }

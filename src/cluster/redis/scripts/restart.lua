@@ -12,5 +12,8 @@ for _, instance in ipairs(instances()) do
   end
 end
 -- Lua writes large numbers with fewer digits than they have.
-if count > 0 then setMeta('restartSeq', string.format('%.0f', newest), 'restartUntil', now + restartLivesMs) end
+if count > 0 then
+  setMeta('restartSeq', string.format('%.0f', newest), 'restartUntil', now + restartLivesMs)
+  revise()
+end
 return count

@@ -17,5 +17,6 @@ if sum.ready < tonumber(ARGV[3]) then return 0 end
 local draining = string.gsub(json, '"state":"%a+"', '"state":"draining"', 1)
 redis.call('HSET', INSTANCES, ARGV[2], draining)
 keepSupply(sum)
+revise()
 ended(instance)
 return 1

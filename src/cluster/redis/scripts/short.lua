@@ -8,6 +8,7 @@
 local from, asker, count = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 tend()
+reviseAgain()
 -- A dead node must not come back as a free slot, and a name that was never a node has none.
 if redis.call('ZSCORE', NODES, from) then setIdle(from, ARGV[4]) else redis.call('HDEL', FREE, from) end
 
