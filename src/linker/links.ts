@@ -22,7 +22,7 @@ const LINKS_MAX = 64;
 /** For one address; a node that waits for a move gives up sooner. */
 const MOVE_TIMEOUT_MS = 5_000;
 /** How often slots are offered to nodes that leave, while there is no other node. */
-const OFFER_MS = 100;
+const OFFER_MS = 250;
 
 export interface LinksOptions extends DialSettings {
   readonly proxies: readonly HostPort[];
