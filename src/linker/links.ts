@@ -21,8 +21,8 @@ import { Surplus } from './surplus.ts';
 const LINKS_MAX = 64;
 /** For one address; a node that waits for a move gives up sooner. */
 const MOVE_TIMEOUT_MS = 5_000;
-/** How often slots are offered to nodes that leave, while there is no other node. */
-const OFFER_MS = 250;
+/** How often slots are offered to nodes that leave, while there is no other node: soon at first, and half as often each time. */
+const OFFER_MS = { least: 50, most: 1_000 };
 
 export interface LinksOptions extends DialSettings {
   readonly proxies: readonly HostPort[];
@@ -296,10 +296,7 @@ export class Links implements LinkedNodeEvents {
     }
     if (best !== null) this.#settle(best);
     else if (this.#state !== 'leaving') {
-      this.#offers ??= setInterval(
-        guard('timer', () => this.#offer()),
-        OFFER_MS,
-      );
+      this.#offerIn(OFFER_MS.least);
       this.#search.begin();
     }
   }
@@ -326,17 +323,21 @@ export class Links implements LinkedNodeEvents {
    * All nodes leave, perhaps at once: whom they hold waits for slots that no other node can give. It is not known here who holds clients, so each gets
    * them in turn, and returns what it does not need.
    */
-  #offer(): void {
-    if (this.#home?.state === 'up' || this.#state === 'leaving') {
-      this.#endOffers();
-      return;
-    }
+  #offer(afterMs: number): void {
+    if (this.#home?.state === 'up' || this.#state === 'leaving') return;
     const leaving = [...this.#linked.values()].filter(({ state }) => state === 'leaving');
     if (this.#state === 'lending') leaving[this.#offered++ % leaving.length]?.grant(this.#options.slots.atHome);
+    this.#offerIn(Math.min(OFFER_MS.most, 2 * afterMs));
+  }
+
+  #offerIn(ms: number): void {
+    this.#endOffers();
+    const offer = guard('timer', () => this.#offer(ms));
+    this.#offers = setTimeout(offer, ms);
   }
 
   #endOffers(): void {
-    if (this.#offers !== null) clearInterval(this.#offers);
+    if (this.#offers !== null) clearTimeout(this.#offers);
     this.#offers = null;
   }
 
