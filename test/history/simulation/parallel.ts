@@ -21,7 +21,7 @@ export interface ParallelOptions extends Part {
 /** Returns whether nothing was found. */
 export async function simulateInParallel({ shape, seed, schedules, workers, minutes, say }: ParallelOptions): Promise<boolean> {
   const began = performance.now();
-  const most = SCHEDULES_PER_PROCESS[shape];
+  const most = Math.min(SCHEDULES_PER_PROCESS[shape], Math.ceil(schedules / workers));
   const sum = noCounts();
   let next = seed;
   let isClean = true;
