@@ -90,7 +90,7 @@ export class Starts implements Rule {
         this.#sent(event.id, event.route, event.node, line);
         break;
       case 'begin':
-        this.#inside.set(event.id, { app: by.name, left: false });
+        this.#began(event.id, by.name, event.t);
         break;
       case 'end':
         this.#outside(event.id, event.t);
@@ -145,9 +145,7 @@ export class Starts implements Rule {
     const state = this.#at(route);
     state.outstanding.set(id, line);
     this.#sentTo.set(id, { route, node });
-    const demand = state.at.get(node) ?? new Demand();
-    state.at.set(node, demand);
-    demand.change(line.event.t, 1);
+    this.#demandAt(state, node).change(line.event.t, 1);
   }
 
   #got(id: string, t: number): void {
@@ -161,6 +159,22 @@ export class Starts implements Rule {
     }
     state?.at.get(node)?.change(t, -1);
     this.#sentTo.delete(id);
+  }
+
+  /** It may reach its application when its client has just gone. */
+  #began(id: string, app: string, t: number): void {
+    const route = this.#routeOf.get(app);
+    const left = !this.#sentTo.has(id) && route !== undefined;
+    this.#inside.set(id, { app, left });
+    if (!left) return;
+    this.#sentTo.set(id, { route, node: app });
+    this.#demandAt(this.#at(route), app).change(t, 1);
+  }
+
+  #demandAt(state: RouteState, node: string): Demand {
+    const demand = state.at.get(node) ?? new Demand();
+    state.at.set(node, demand);
+    return demand;
   }
 
   /** An application that works on after its client has gone takes a slot as long as it does. */
