@@ -53,7 +53,7 @@ export const RULES = {
     'both',
     'where that can not be, MOVE_FAILED says so, and the slots are granted again; one that was not asked for ends the link',
   ],
-  goaway: ['linker', 'after GOAWAY nothing is granted on the link, and its streams go on'],
+  goaway: ['linker', 'after GOAWAY nothing is granted on the link once there is another node, and its streams go on'],
   'goaway-anew': ['linker', 'after GOAWAY with ANEW the same node is dialled again'],
   'too-late': ['linker', 'after GOAWAY with TOO_LATE the instance leaves'],
   retire: ['both', 'a node answers RETIRE; a linker that did not ask takes no notice of an answer'],

@@ -78,9 +78,15 @@ export class Wire {
 
   /** Past WELCOME. */
   isLinked = false;
+  #isTrickling = false;
+  readonly #later: Buffer[] = [];
 
   send(type: number, payload: Buffer = EMPTY, streamId = 0, flags = 0): void {
-    if (!this.closed) this.socket.write(frameBytes(type, payload, streamId, flags));
+    if (this.closed) return;
+    const bytes = frameBytes(type, payload, streamId, flags);
+    // Not into the middle of a frame.
+    if (this.#isTrickling) this.#later.push(bytes);
+    else this.socket.write(bytes);
   }
 
   sendJson(type: number, value: unknown): Buffer {
@@ -91,10 +97,13 @@ export class Wire {
 
   /** Byte by byte, each in a packet of its own. */
   async trickle(bytes: Buffer): Promise<void> {
+    this.#isTrickling = true;
     for (const byte of bytes) {
       this.socket.write(Buffer.from([byte]));
       await new Promise(setImmediate);
     }
+    this.#isTrickling = false;
+    for (const frame of this.#later.splice(0)) this.socket.write(frame);
   }
 
   close(): void {
