@@ -5,9 +5,10 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/linker/free-port.ts';
 import { accepts } from '../bench/children.ts';
+import { PATIENCE } from './patience.ts';
 
 const POSTGRES_VERSIONS = '/usr/lib/postgresql';
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 60_000 * PATIENCE;
 
 const children: ChildProcess[] = [];
 const directories: string[] = [];
