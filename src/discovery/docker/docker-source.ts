@@ -13,7 +13,7 @@ import { pauseAfter } from '../pause.ts';
 import type { Problem, Source, SourceEvents } from '../source.ts';
 import { DockerApi } from './api.ts';
 import { type Listed, type Reach, readEvent, readListed } from './containers.ts';
-import { DockerUnit } from './docker-unit.ts';
+import { DockerUnit, SETTLE_MS } from './docker-unit.ts';
 import { reachOf } from './reach.ts';
 
 /** Containers with labels; further ones are left out, the oldest first. */
@@ -25,7 +25,7 @@ const LOOK_AGAIN_MS = 30_000;
 /** A look during which something happened is done again, but not for ever. */
 const LOOKS_MAX = 5;
 /** Events after which containers are looked at. Each check of a container's health would be three others. */
-const CHANGES = new Set(['create', 'start', 'die', 'destroy', 'rename', 'pause', 'unpause', 'restore']);
+const CHANGES = new Set(['create', 'start', 'die', 'stop', 'destroy', 'rename', 'pause', 'unpause', 'restore']);
 const LABEL = `${PREFIX}route`;
 /** Startup commands make such containers, which have a linker of their own. */
 const STARTED_LABEL = `${PREFIX}startedBy`;
@@ -48,6 +48,8 @@ export class DockerSource implements Source {
   /** The container of this process. */
   #self: string | null = null;
   #events = 0;
+  /** What the list has shown agrees with the events. */
+  #isSettled = true;
 
   /** `label`: containers must have it, too. */
   constructor(host: DockerHost, label?: string) {
@@ -94,7 +96,7 @@ export class DockerSource implements Source {
       for (const { unit } of this.#known.values()) await unit?.check();
       works();
       for (;;) {
-        const later = setTimeout(rung.resolve, LOOK_AGAIN_MS);
+        const later = setTimeout(rung.resolve, this.#isSettled ? LOOK_AGAIN_MS : SETTLE_MS);
         await rung.promise;
         clearTimeout(later);
         await delay(GATHER_MS, undefined, { signal });
@@ -128,7 +130,8 @@ export class DockerSource implements Source {
     const event = readEvent(line);
     if (event !== null && !CHANGES.has(event.action)) return false;
     this.#events++;
-    if (event?.action === 'die') this.#known.get(event.id)?.unit?.ended(event.exit);
+    if (event?.action === 'die') this.#known.get(event.id)?.unit?.died(event.exit);
+    else if (event?.action === 'start') this.#known.get(event.id)?.unit?.started();
     return true;
   }
 
@@ -156,10 +159,11 @@ export class DockerSource implements Source {
       this.#known.delete(id);
       unit?.removed();
     }
+    this.#isSettled = true;
     for (const one of listed) {
       const known = this.#known.get(one.id) ?? this.#read(one);
       this.#known.set(one.id, known);
-      known.unit?.listed(one, askedAt);
+      if (known.unit?.listed(one, askedAt) === false) this.#isSettled = false;
     }
     const problems = [...this.#known.values()].flatMap((known) => known.problem ?? []);
     const more = all.length - listed.length;

@@ -16,6 +16,9 @@ const KILL_MS = 30_000;
 const NO_ADDRESS_LOOKS = 20;
 const NO_ADDRESS_MS = 100;
 
+/** For so long Docker's list may show one as running that has died. */
+export const SETTLE_MS = 1_000;
+
 export interface UnitPlace {
   readonly api: DockerApi;
   readonly reach: () => Reach;
@@ -31,6 +34,8 @@ export class DockerUnit implements Unit {
   #starting: Promise<Run> | null = null;
   /** When this process learnt last whether it runs, by performance.now(). What was asked before is older. */
   #knownAt = 0;
+  /** When Docker said that it has died, and not yet that it was started again. */
+  #diedAt = Number.NEGATIVE_INFINITY;
 
   constructor({ id, name, createdAt }: Listed, declared: Declared, place: UnitPlace) {
     this.id = id;
@@ -56,12 +61,28 @@ export class DockerUnit implements Unit {
     return this.#starting;
   }
 
-  /** The list of containers shows it. `askedAt`: when the list was asked for, by performance.now(). */
-  listed({ name, isRunning }: Listed, askedAt: number): void {
+  /**
+   * The list of containers shows it. `askedAt`: when the list was asked for, by performance.now(). False: Docker says of one that has just died that it
+   * runs, as it does for a moment, so it must be asked again.
+   */
+  listed({ name, isRunning }: Listed, askedAt: number): boolean {
     this.#name = name;
-    if (askedAt <= this.#knownAt || this.#starting !== null) return;
+    if (askedAt <= this.#knownAt || this.#starting !== null) return true;
+    if (isRunning && performance.now() - this.#diedAt < SETTLE_MS) return false;
     if (isRunning) this.#run ??= this.#newRun();
     else this.ended(null);
+    return true;
+  }
+
+  /** Docker has said so. */
+  died(exit: AppExit): void {
+    this.#diedAt = performance.now();
+    this.ended(exit);
+  }
+
+  /** Docker has said that it was started: what the list shows from now on holds. */
+  started(): void {
+    this.#diedAt = Number.NEGATIVE_INFINITY;
   }
 
   /** It has ended, or (null) is found ended: then Docker is asked how. */
@@ -109,6 +130,7 @@ export class DockerUnit implements Unit {
       throw new Error(`${this.said} could not be started: ${(error as Error).message}`);
     }
     this.#knownAt = performance.now();
+    this.started();
     this.#run ??= this.#newRun();
     return this.#run;
   }

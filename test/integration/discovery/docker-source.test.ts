@@ -124,6 +124,21 @@ describe('the source of Docker', () => {
     await eventually('the change is seen', () => routesOf(last(seen)).join() === 'r2.test', PATIENCE_MS);
   });
 
+  test('does not take one that has just died for one that runs, as the list may show it for a moment', async () => {
+    docker.now.containers = [container(1, {}, { State: 'running' })];
+    await docker.now.open();
+    const seen = follow();
+    const runs = (): boolean => last(seen)?.units[0]?.run != null;
+    await eventually('it runs', () => runs() && docker.now.streams.size === 1, PATIENCE_MS);
+    const event = (action: string): string => `${JSON.stringify({ Type: 'container', Action: action, Actor: { ID: ID(1) } })}\n`;
+    const pictures = seen.pictures.length;
+    docker.now.tell(event('die'));
+    await eventually('it has looked', () => seen.pictures.length > pictures, PATIENCE_MS);
+    expect(runs()).toBe(false);
+    docker.now.tell(event('start'));
+    await eventually('it runs again', runs, PATIENCE_MS);
+  });
+
   test('leaves containers out that it can not use, each with its reason, and those that others have', async () => {
     docker.now.containers = [
       container(1, {}),
