@@ -84,10 +84,13 @@ test.each<[string, NodeJS.Signals]>([
     await setRoute(redis.url, route, 'maxInstances=1');
     const scaler = await startScaler();
     const before = await said(route);
-    const { jobs } = (await (await fetch(`http://${scaler.ready.admin}/api/v1/jobs`)).json()) as {
-      jobs: { route: string; runs: { output: string }[] }[];
-    };
-    expect(jobs.find((job) => job.route === route)?.runs[0]?.output).toMatch(/started \d+/);
+    // The instance may serve before the job remembers what its command has said.
+    await eventually('the job says what its command has said', async () => {
+      const { jobs } = (await (await fetch(`http://${scaler.ready.admin}/api/v1/jobs`)).json()) as {
+        jobs: { route: string; runs: { output: string }[] }[];
+      };
+      return /started \d+/.test(jobs.find((job) => job.route === route)?.runs[0]?.output ?? '');
+    });
     scaler.kill(signal);
     await scaler.exit;
     // Far more than a pipe holds, each line longer than what a broken pipe lets through unnoticed.
