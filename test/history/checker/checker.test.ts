@@ -217,6 +217,10 @@ test('of two classes the more urgent one is served first, and a tenant that wait
   expect(
     urgent.instance(2).opened('r1').begins('r1').ends('r1').over('r1').got('r1').opened('r0').begins('r0').ends('r0').got('r0').rules,
   ).toEqual(['order']);
+  const left = new Story().sent('r0', 'GET', 'n0', both).held('r0').sent('r1', 'GET', 'n0', both).held('r1').passes(40).instance(2);
+  // Its client has just left, and is as urgent as before.
+  left.got('r0', 0, { why: 'left' }).opened('r0').over('r0').opened('r1').begins('r1').ends('r1').over('r1').got('r1');
+  expect(left.rules).toEqual([]);
   const story = new Story().sent('q', 'GET', 'n1', both).held('q', 'n1').instance(1);
   for (let i = 0; i < 30; i++) {
     const id = `r${i}`;

@@ -89,9 +89,12 @@ export class Order implements Rule {
     this.#tried.add(id);
     const all = this.#waiting.get(route);
     if (all === undefined) return;
-    const { tenant = null, urgency = CLASS_DEFAULT } = this.#sent.get(id) ?? {};
     const own = all.get(id);
     all.delete(id);
+    // What a client asked for is known of one that has just left, too, if it was held.
+    const asked = own ?? this.#sent.get(id);
+    if (asked === undefined) return;
+    const { tenant = null, urgency = CLASS_DEFAULT } = asked;
     const since = own?.since ?? line.event.t;
     const sent = sentAt(route, this.#sent.get(id));
     const isAged = line.event.t - since > AGED;
