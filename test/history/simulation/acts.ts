@@ -306,6 +306,8 @@ class Doing {
     } else {
       // As the command does it.
       let isOver = false;
+      const pause = (world.pauses.get(name) ?? 0) + 1;
+      world.pauses.set(name, pause);
       const saysAll = (e: 'paused' | 'resumes'): void => {
         for (const served of servedNames(route)) world.says({ e, route: served });
       };
@@ -319,18 +321,19 @@ class Doing {
       this.#says({ of }, () => {
         isOver = true;
         saysAll('resumes');
-        void this.#resume(name);
+        void this.#resume(name, pause);
       });
     }
   }
 
   /**
    * A Redis that is emptied before any node has heard that the pause is over gets the pause back from a node: the operator looks, and says it again. The
-   * same where it was empty at this moment, and no pause was there that could end.
+   * same where it was empty at this moment, and no pause was there that could end. Not when the route has been paused again since.
    */
-  async #resume(route: string): Promise<void> {
-    const { code, redis, directory } = this.#world;
+  async #resume(route: string, pause: number): Promise<void> {
+    const { code, redis, directory, pauses } = this.#world;
     for (let i = 0; i < RESUMES; i++) {
+      if (i > 0 && pauses.get(route) !== pause) return;
       await code.clock.does(redis, () => directory.resume(route));
       await new Promise<void>((resolve) => code.clock.in(RESUMES_AGAIN_MS, resolve));
     }

@@ -56,6 +56,8 @@ export class SimulatedWorld {
   #scaler: InstanceType<Code['LocalScaler']> | null = null;
   readonly #idleTimeouts: { readonly idleTimeoutMs: number; readonly oldIdleTimeoutMs: number };
   readonly #drained = new Set<SimulatedInstance>();
+  /** Route → how often it was paused so far. */
+  readonly pauses = new Map<string, number>();
   #pids = 0;
   #starts = 0;
 
